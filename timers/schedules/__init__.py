@@ -1,0 +1,12 @@
+"""Schedules: pure rules that say when something is due.
+
+A schedule is stored as a kind, a JSON spec and a time zone, and parsed to a frozen value. Nothing here knows Django,
+the database or the present time.
+"""
+
+from __future__ import annotations
+
+from timers.schedules.registry import KINDS, parse, parse_text
+from timers.schedules.schedule import Missed, Schedule
+
+__all__ = ["KINDS", "Missed", "Schedule", "parse", "parse_text"]

@@ -1,0 +1,103 @@
+"""Durations: lengths of time, kept as whole microseconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from timers.exceptions import SpecError
+
+MICROSECONDS_PER_SECOND = 1_000_000
+LONGEST = 36_525 * 86_400 * MICROSECONDS_PER_SECOND  # 100 years
+
+_NUMBER = r"([0-9]+(?:[.,][0-9]+)?)"
+_ISO = re.compile(rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?")
+_ISO_WITH_YEARS_OR_MONTHS = re.compile(r"P[^T]*[YM].*")
+_ISO_SECONDS = (604_800, 86_400, 3_600, 60, 1)
+_MICROSECOND = timedelta(microseconds=1)
+_EXPECTED = "must be a number of seconds, a timedelta, or an ISO 8601 duration such as PT1M30S"
+_UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us"))
+
+
+def parse_duration(
+    value: Any, field: str, *, at_least: int = 1, at_most: int = LONGEST, allow_zero: bool = False
+) -> int:
+    """The whole microseconds of a duration given as seconds, timedelta or ISO 8601 text.
+
+    `at_least` and `at_most` are microseconds, inclusive; `allow_zero` lets zero through whatever `at_least` says. A
+    float is taken to the nearest microsecond; a Decimal or a text that is finer than that is refused. Raises SpecError.
+    """
+    microseconds = _microseconds(value, field)
+    if allow_zero and microseconds == 0:
+        return 0
+    if not at_least <= microseconds <= at_most:
+        bounds = f"must be between {describe_duration(at_least)} and {describe_duration(at_most)}"
+        raise SpecError(field, f"{bounds}, or 0" if allow_zero else bounds, given=value)
+    return microseconds
+
+
+def seconds_of(microseconds: int) -> int | float:
+    """Microseconds as the number of seconds that JSON carries; parse_duration gives the same microseconds back."""
+    whole, rest = divmod(microseconds, MICROSECONDS_PER_SECOND)
+    return microseconds / MICROSECONDS_PER_SECOND if rest else whole
+
+
+def describe_duration(microseconds: int) -> str:
+    """A duration in words: "5 s", "1 m 30 s", "2 h", "250 ms"."""
+    if microseconds <= 0:
+        return "0 s" if microseconds == 0 else f"-{describe_duration(-microseconds)}"
+    words = []
+    for size, unit in _UNITS:
+        amount, microseconds = divmod(microseconds, size)
+        if amount:
+            words.append(f"{amount} {unit}")
+    return " ".join(words)
+
+
+def _microseconds(value: Any, field: str) -> int:
+    if isinstance(value, bool):
+        raise SpecError(field, _EXPECTED, given=value)
+    if isinstance(value, int):
+        return int(value) * MICROSECONDS_PER_SECOND
+    if isinstance(value, float):
+        return _from_float(value, field)
+    if isinstance(value, timedelta):
+        return value // _MICROSECOND
+    if isinstance(value, Decimal):
+        return _from_decimal(value, field, given=value)
+    if isinstance(value, str):
+        return _from_iso(value, field)
+    raise SpecError(field, _EXPECTED, given=value)
+
+
+def _from_float(value: float, field: str) -> int:
+    if not math.isfinite(value):
+        raise SpecError(field, "must be a finite number of seconds", given=value)
+    return round(value * MICROSECONDS_PER_SECOND)
+
+
+def _from_decimal(value: Decimal, field: str, *, given: Any) -> int:
+    if not value.is_finite():
+        raise SpecError(field, "must be a finite number of seconds", given=given)
+    if value.adjusted() > 18 or len(value.as_tuple().digits) > 28:
+        raise SpecError(field, "has too many digits", given=given)
+    microseconds = value.scaleb(6)
+    if microseconds != microseconds.to_integral_value():
+        raise SpecError(field, "is finer than a microsecond", given=given)
+    return int(microseconds)
+
+
+def _from_iso(text: str, field: str) -> int:
+    found = _ISO.fullmatch(text) if len(text) <= 64 else None
+    if found is None:
+        if len(text) <= 64 and _ISO_WITH_YEARS_OR_MONTHS.fullmatch(text):
+            raise SpecError(field, "has years or months, whose length varies: give days or less", given=text)
+        raise SpecError(field, _EXPECTED, given=text)
+    total = 0
+    for number, unit_seconds in zip(found.groups(), _ISO_SECONDS, strict=True):
+        if number is not None:
+            total += _from_decimal(Decimal(number.replace(",", ".")), field, given=text) * unit_seconds
+    return total

@@ -1,0 +1,80 @@
+"""Instants: points in time, kept as aware UTC datetimes of whole microseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from timers.exceptions import SpecError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# datetime.fromisoformat alone takes more than we want (week dates, and 24:00 only in some Python versions).
+_ISO = re.compile(
+    r"(?P<year>[0-9]{4,6})-[0-9]{2}-[0-9]{2}"
+    r"(?:[Tt ](?P<hour>[0-9]{2}):[0-9]{2}(?::(?P<second>[0-9]{2})(?:[.,][0-9]{1,6}(?P<finer>[0-9]*))?)?"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?"
+)
+_EXPECTED = "must be an instant with a time zone, such as 2026-11-20T15:00:27Z or 2026-11-20T16:00:27+01:00"
+_NAIVE = "has no time zone: add an offset, such as Z or +01:00"
+_YEARS = "must lie in the years 1970 to 9999 (UTC)"
+
+
+def parse_instant(value: Any, field: str) -> datetime:
+    """The UTC instant meant by an aware datetime or by an ISO 8601 string with an offset.
+
+    Raises SpecError for anything else: no time zone, a year outside 1970 to 9999, infinity, hour 24, a leap second,
+    a fraction finer than a microsecond.
+    """
+    if isinstance(value, str):
+        moment = _from_text(value, field)
+    elif isinstance(value, datetime):
+        moment = value
+    else:
+        raise SpecError(field, _EXPECTED, given=value)
+    if moment.utcoffset() is None:
+        raise SpecError(field, _NAIVE, given=value if isinstance(value, str) else value.isoformat())
+    try:
+        moment = moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise SpecError(field, _YEARS, given=str(value)) from None
+    if moment.year < 1970:
+        raise SpecError(field, _YEARS, given=str(value))
+    return moment
+
+
+def format_instant(moment: datetime) -> str:
+    """The canonical text of an instant: UTC, ending in Z, microseconds only where there are any."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Whole microseconds since 1970-01-01 UTC, exact."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """The UTC instant so many microseconds after 1970-01-01 UTC, exact; OverflowError beyond year 9999."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _from_text(text: str, field: str) -> datetime:
+    found = _ISO.fullmatch(text) if len(text) <= 64 else None
+    if found is None:
+        raise SpecError(field, _EXPECTED, given=text)
+    if len(found["year"]) > 4:
+        raise SpecError(field, _YEARS, given=text)
+    if found["offset"] is None:
+        raise SpecError(field, _NAIVE, given=text)
+    if found["hour"] == "24":
+        raise SpecError(field, "has hour 24: write 00:00 of the next day", given=text)
+    if found["second"] == "60":
+        raise SpecError(field, "has a leap second, which no clock here shows: write second 59 or 00", given=text)
+    if (found["finer"] or "").strip("0"):
+        raise SpecError(field, "is finer than a microsecond: give at most 6 digits of a second", given=text)
+    try:
+        return datetime.fromisoformat(text.upper().replace(",", "."))
+    except ValueError as error:
+        raise SpecError(field, f"is not an instant: {error}", given=text) from None

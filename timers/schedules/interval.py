@@ -1,0 +1,93 @@
+"""Intervals: a fixed rate counted from an anchor, and a fixed delay counted from the end of each run.
+
+Both follow elapsed time, so clock changes do not touch them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from timers.schedules.duration import describe_duration, parse_duration, seconds_of
+from timers.schedules.instant import format_instant, parse_instant
+from timers.schedules.schedule import Missed, Schedule
+from timers.schedules.spec_fields import require_fields
+from timers.schedules.zones import zone
+
+_SHORTEST = 1_000  # microseconds
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRate(Schedule):
+    """Due at anchor + n * period, n = 0, 1, 2...: whole microseconds, so it never drifts."""
+
+    kind: ClassVar[str] = "fixed_rate"
+
+    period: timedelta
+    anchor: datetime
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        require_fields(spec, cls.kind, "period", "anchor")
+        zone(time_zone)
+        period = timedelta(microseconds=parse_duration(spec["period"], "period", at_least=_SHORTEST))
+        return cls(period, parse_instant(spec["anchor"], "anchor"))
+
+    def first(self, not_before: datetime) -> datetime | None:
+        return self._instant(-((self.anchor - not_before) // self.period))
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        return self._instant((moment - self.anchor) // self.period + 1)
+
+    def missed(self, first: datetime, until: datetime) -> Missed:
+        beyond_first = max(0, (until - first) // self.period)
+        return Missed(first + self.period * beyond_first, beyond_first + 1)
+
+    def describe(self) -> str:
+        return f"every {describe_duration(self.period // _MICROSECOND)}"
+
+    def to_spec(self) -> dict[str, Any]:
+        return {"period": seconds_of(self.period // _MICROSECOND), "anchor": format_instant(self.anchor)}
+
+    def _instant(self, n: int) -> datetime | None:
+        try:
+            return self.anchor + self.period * n if n > 0 else self.anchor
+        except OverflowError:  # beyond year 9999
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDelay(Schedule):
+    """Due at once, then `delay` after the end of each run: next_after takes the end of the run."""
+
+    kind: ClassVar[str] = "fixed_delay"
+
+    delay: timedelta
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        require_fields(spec, cls.kind, "delay")
+        zone(time_zone)
+        return cls(timedelta(microseconds=parse_duration(spec["delay"], "delay", at_least=_SHORTEST)))
+
+    def first(self, not_before: datetime) -> datetime | None:
+        return not_before.astimezone(UTC)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        try:
+            return moment.astimezone(UTC) + self.delay
+        except OverflowError:  # beyond year 9999
+            return None
+
+    def missed(self, first: datetime, until: datetime) -> Missed:
+        # While a run is due nothing else is: the next instant is not known before that run has ended.
+        return Missed(first, 1)
+
+    def describe(self) -> str:
+        return f"{describe_duration(self.delay // _MICROSECOND)} after the end of each run"
+
+    def to_spec(self) -> dict[str, Any]:
+        return {"delay": seconds_of(self.delay // _MICROSECOND)}

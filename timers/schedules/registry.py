@@ -1,0 +1,58 @@
+"""The kinds of schedule by their names, and the way from a stored spec to a schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from timers.exceptions import SpecError
+from timers.schedules.cron import Cron
+from timers.schedules.interval import FixedDelay, FixedRate
+from timers.schedules.once import Once
+from timers.schedules.schedule import Schedule
+
+# A further kind is one file and one line here.
+KINDS: dict[str, type[Schedule]] = {
+    Once.kind: Once,
+    FixedRate.kind: FixedRate,
+    FixedDelay.kind: FixedDelay,
+    Cron.kind: Cron,
+}
+
+
+def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedule:
+    """The schedule of a kind and its spec, or SpecError naming the field that is wrong."""
+    schedule_class = _class_of(kind)
+    if not isinstance(spec, Mapping):
+        raise SpecError("schedule", "must be an object", given=spec)
+    return schedule_class.parse(spec, time_zone)
+
+
+def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
+    """The schedule of a kind and its spec as JSON text: the hot path, as rows come.
+
+    Recurring schedules are remembered; those of one instant are not, for they would only push the others out.
+    """
+    if _class_of(kind).recurring:
+        return _remembered(kind, spec_text, time_zone)
+    return _parse_text(kind, spec_text, time_zone)
+
+
+def _parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
+    try:
+        spec = json.loads(spec_text)
+    except (ValueError, RecursionError):  # too many digits, too deep, or no JSON at all
+        raise SpecError("schedule", "is not readable JSON", given=spec_text) from None
+    return parse(kind, spec, time_zone)
+
+
+_remembered = lru_cache(maxsize=16_384)(_parse_text)
+
+
+def _class_of(kind: str) -> type[Schedule]:
+    found = KINDS.get(kind) if isinstance(kind, str) else None
+    if found is None:
+        raise SpecError("schedule_kind", f"must be one of {', '.join(KINDS)}", given=kind)
+    return found

@@ -1,0 +1,59 @@
+"""What every kind of schedule can do: say its instants, and say itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The instants of a stretch of time, in short: the latest of them, and how many they are."""
+
+    latest: datetime
+    count: int
+
+
+class Schedule(ABC):
+    """A rule that says at which instants something is due.
+
+    A frozen value: no clock, no state, no database. Every datetime that goes in is aware, every one that comes out is
+    in UTC. The answer for a moment depends on that moment alone, so a schedule may be asked from any point, as often
+    as one likes, and a preview is what will fire.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    recurring: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        """Make the schedule from its JSON spec, or raise SpecError naming the field that is wrong."""
+
+    @abstractmethod
+    def first(self, not_before: datetime) -> datetime | None:
+        """The first instant at or after `not_before`; None when there is none."""
+
+    @abstractmethod
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first instant strictly after `moment`; None when there is no more."""
+
+    @abstractmethod
+    def missed(self, first: datetime, until: datetime) -> Missed:
+        """The instants from `first`, itself one of the schedule's, to `until` inclusive.
+
+        `first` always counts: with an `until` before it the answer is `first` alone.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The schedule in plain words, for people."""
+
+    @abstractmethod
+    def to_spec(self) -> dict[str, Any]:
+        """The canonical JSON spec; parsed again in the same time zone it gives an equal schedule."""

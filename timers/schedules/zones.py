@@ -1,0 +1,76 @@
+"""Time zones by their IANA names, and which edition of their rules is in use."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from functools import cache, lru_cache
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
+_LONGEST_NAME = 64
+# Files that lie beside the zones: copies with leap seconds, the machine's own zone, a placeholder.
+_NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
+
+
+def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
+    """The time zone of an IANA name such as Europe/Berlin; SpecError with the nearest names when there is none."""
+    if not isinstance(name, str):
+        raise SpecError(field, "must be the name of a time zone, such as Europe/Berlin", given=name)
+    found = _load(name)
+    if found is None:
+        raise SpecError(field, f"is not a known time zone{_did_you_mean(name)}", given=name)
+    return found
+
+
+def tzdata_version() -> str:
+    """The edition of the time zone rules in use and where it comes from: "2026b (system)" or "2026b (package)".
+
+    The system's copy goes before the package's, as it does for zoneinfo.
+    """
+    for folder in zoneinfo.TZPATH:
+        if (Path(folder) / "UTC").is_file():
+            return f"{_system_edition(Path(folder))} (system)"
+    return f"{import_module('tzdata').IANA_VERSION} (package)"
+
+
+@lru_cache(maxsize=1024)
+def _load(name: str) -> ZoneInfo | None:
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name) or _NOT_ZONES.fullmatch(name):
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; a file that is no zone; a folder such as "America"
+        return None
+
+
+def _did_you_mean(name: str) -> str:
+    if len(name) > _LONGEST_NAME:
+        return ""
+    by_lower_case = _names_by_lower_case()
+    wanted = name.lower()
+    near = [wanted] if wanted in by_lower_case else difflib.get_close_matches(wanted, by_lower_case, n=3, cutoff=0.7)
+    return f", did you mean {' or '.join(by_lower_case[n] for n in near)}?" if near else ""
+
+
+@cache
+def _names_by_lower_case() -> dict[str, str]:
+    # The package's list is one small file; zoneinfo.available_timezones() opens every file there is.
+    names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    return {name.lower(): name for name in names}
+
+
+@cache
+def _system_edition(folder: Path) -> str:
+    try:
+        with (folder / "tzdata.zi").open(encoding="utf-8") as rules:
+            first_line = rules.readline()
+        return first_line.removeprefix("# version ").strip() if first_line.startswith("# version ") else "unknown"
+    except OSError:
+        return "unknown"
