@@ -1,0 +1,73 @@
+"""The errors the service raises on purpose: one small tree, each message naming the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+_NOT_GIVEN: Any = object()
+
+
+class TimersError(Exception):
+    """Anything the timer service refuses or cannot do."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field of a request, in words for the person who wrote it."""
+
+    field: str
+    message: str
+
+
+class SpecError(TimersError, ValueError):
+    """What was asked for makes no sense; nothing was written.
+
+    `problems` holds every mistake found, so that one answer names them all.
+
+    >>> raise SpecError("period", "must be at least 0.001 s", given=0)
+    Traceback (most recent call last):
+    timers.exceptions.SpecError: period: must be at least 0.001 s (given: 0)
+    """
+
+    def __init__(self, field: str, message: str, *, given: Any = _NOT_GIVEN) -> None:
+        if given is not _NOT_GIVEN:
+            message = f"{message} (given: {_shortened(given)})"
+        self.problems: tuple[FieldProblem, ...] = (FieldProblem(field, message),)
+        super().__init__(f"{field}: {message}")
+
+    @property
+    def field(self) -> str:
+        """The first field that is wrong."""
+        return self.problems[0].field
+
+    @classmethod
+    def combined(cls, errors: Iterable[SpecError]) -> SpecError:
+        """One error that holds the problems of several (at least one)."""
+        problems = tuple(problem for error in errors for problem in error.problems)
+        whole = cls(problems[0].field, problems[0].message)
+        whole.problems = problems
+        whole.args = ("; ".join(f"{p.field}: {p.message}" for p in problems),)
+        return whole
+
+
+class TimerExists(SpecError):
+    """A timer of that name is already in the group, and on_conflict is "reject"."""
+
+
+class TimerNotFound(TimersError, LookupError):
+    """There is no such timer, group or execution."""
+
+
+class StaleVersion(TimersError):
+    """Someone changed the timer since it was read; read it again and repeat the change."""
+
+
+class NotAllowedNow(TimersError):
+    """The thing exists, but in its present state this cannot be done to it."""
+
+
+def _shortened(value: Any, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"

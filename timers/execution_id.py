@@ -1,0 +1,77 @@
+"""The id of an execution is its occurrence: a version 8 UUID (RFC 9562) that holds instant and timer.
+
+    48 bits  unix milliseconds of scheduled_for
+     4 bits  version (8)
+    10 bits  microseconds within the millisecond
+     2 bits  origin (schedule, manual, backfill, replay)
+     2 bits  variant
+    44 bits  timer id
+     8 bits  ordinal (0 for scheduled fires; random for the other origins)
+    10 bits  seq: 0 for the execution and its one final ledger row, n for the row of its n-th try
+
+Scheduled fires get the same id whoever computes it and however often, so the database itself refuses a second final
+outcome; ids sort by time, route to their partition of the ledger, and tell timer and instant without a look-up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ORIGINS: Final = ("schedule", "manual", "backfill", "replay")
+"""Why an execution exists, in the order of the two origin bits."""
+
+MAX_TIMER_ID: Final = (1 << 44) - 1
+MAX_TRIES: Final = (1 << 10) - 1
+"""The last try that an id has room for; policies allow 1,000."""
+
+_FIXED_BITS: Final = (8 << 76) | (0b10 << 62)
+_ORIGIN_BITS: Final = {origin: bits << 64 for bits, origin in enumerate(ORIGINS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """What an execution id says: instants are microseconds since 1970 UTC."""
+
+    scheduled_us: int
+    timer_id: int
+    origin: str
+    ordinal: int
+    seq: int
+
+
+def execution_id(scheduled_us: int, timer_id: int, origin: str = "schedule", ordinal: int = 0) -> str:
+    """The id of the execution of `timer_id` at `scheduled_us` (microseconds since 1970 UTC), as canonical UUID text."""
+    milliseconds, microseconds = divmod(scheduled_us, 1000)
+    return _canonical(
+        milliseconds << 80 | microseconds << 66 | _ORIGIN_BITS[origin] | _FIXED_BITS | timer_id << 18 | ordinal << 10
+    )
+
+
+def try_id(execution: str, attempt: int) -> str:
+    """The ledger id of the given try (1..1000) of an execution."""
+    return _canonical(int(execution.replace("-", ""), 16) | attempt)
+
+
+def parse(execution: str) -> Occurrence:
+    """Read an id back; raises ValueError when the text is no execution id."""
+    bits = int(execution.replace("-", ""), 16)
+    if bits >> 128 or (bits >> 76) & 0xF != 8 or (bits >> 62) & 0b11 != 0b10:
+        raise ValueError(f"{execution!r} is not an execution id")
+    return Occurrence(
+        scheduled_us=(bits >> 80) * 1000 + ((bits >> 66) & 0x3FF),
+        timer_id=(bits >> 18) & MAX_TIMER_ID,
+        origin=ORIGINS[(bits >> 64) & 0b11],
+        ordinal=(bits >> 10) & 0xFF,
+        seq=bits & MAX_TRIES,
+    )
+
+
+def lower_bound(instant_us: int) -> str:
+    """The smallest UUID of all executions at or after an instant: the bounds of partitions and time filters."""
+    return _canonical((instant_us // 1000) << 80)
+
+
+def _canonical(bits: int) -> str:
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

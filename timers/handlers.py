@@ -1,0 +1,180 @@
+"""Public: write a handler, and say what shall happen when it cannot finish now.
+
+    from timers.handlers import handler, Discard, Retry, Snooze, Fail
+
+    @handler("vendors.process", timeout=30)
+    def process(fire):
+        return {"vendor": fire.payload["vendor"]}
+
+Handlers live in each installed app's `timer_handlers.py`; the app's configuration imports them at start. A handler is
+known by its name, never by its import path: what comes out of the database is looked up here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+
+from timers.exceptions import SpecError
+from timers.schedules.instant import from_microseconds
+from timers.schedules.zones import zone
+
+HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
+
+
+class Directive(Exception):  # noqa: N818 - a word to the engine, not an error
+    """Raised by a handler to say what shall happen instead of succeeding."""
+
+
+class Discard(Directive):
+    """Not yet: show it to me again. Counts as a try; the group's retry policy (or the next tick) says when."""
+
+
+class Retry(Directive):
+    """Try again after the given wait; counts as a try.
+
+    `after`: seconds until the next try; without it the group's retry policy decides.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        self.after = _checked_wait(after)
+        super().__init__(reason)
+
+
+class Snooze(Directive):
+    """Come back in `seconds`; does not count against max_retries."""
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        self.seconds = _checked_wait(seconds) or 0.0
+        super().__init__(reason)
+
+
+class Fail(Directive):
+    """Never again: the execution fails at once, whatever retries are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """What a handler is given: one try of one execution.
+
+    Instants are microseconds since 1970 UTC inside and timezone-aware datetimes (in the timer's zone) outside.
+    """
+
+    group: str
+    name: str
+    number_of_try: int
+    payload: Any
+    execution_id: str
+    """Constant over all tries: the key by which a receiver recognises a repeat."""
+    fence: int
+    """Rises with each claim: a receiver may refuse a fence lower than one it has seen."""
+    missed_count: int
+    origin: str
+    node: str
+    fire_time_us: int
+    scheduled_fire_time_us: int
+    time_zone: str
+
+    @property
+    def fire_time(self) -> datetime:
+        """When this try started, by the database clock."""
+        return from_microseconds(self.fire_time_us).astimezone(zone(self.time_zone))
+
+    @property
+    def scheduled_fire_time(self) -> datetime:
+        """The nominal instant of the occurrence."""
+        return from_microseconds(self.scheduled_fire_time_us).astimezone(zone(self.time_zone))
+
+    def envelope(self) -> dict[str, Any]:
+        """The message a consumer gets, with layline.io's keys and four of ours; times carry the timer's zone offset."""
+        return {
+            "Group": self.group,
+            "Name": self.name,
+            "NumberOfTry": self.number_of_try,
+            "FireTime": _iso(self.fire_time),
+            "ScheduledFireTime": _iso(self.scheduled_fire_time),
+            "Payload": self.payload,
+            "ExecutionId": self.execution_id,
+            "Fence": self.fence,
+            "MissedCount": self.missed_count,
+            "Origin": self.origin,
+            "Node": self.node,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered Python callable."""
+
+    name: str
+    function: Callable[[Fire], Any]
+    timeout: float | None
+    """Seconds one try may run; None: the group's attempt_timeout."""
+    is_async: bool
+
+
+_registry: dict[str, Handler] = {}
+
+
+def handler(name: str, *, timeout: float | None = None) -> Callable[[HandlerFunction], HandlerFunction]:
+    """Register a function (plain or async) that takes one Fire as the handler of that name.
+
+    `timeout`: seconds one try may run. What the function returns is kept as the execution's result (JSON, capped).
+    Raises SpecError for a name that is taken by another function or no name, and for a timeout that is not positive.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SpecError("handler", "names are letters, digits and _ . : -, at most 200", given=name)
+    if timeout is not None and not timeout > 0:
+        raise SpecError("timeout", "must be more than 0 seconds", given=timeout)
+
+    def register(function: HandlerFunction) -> HandlerFunction:
+        known = _registry.get(name)
+        if known is not None and known.function.__qualname__ != function.__qualname__:
+            raise SpecError("handler", f"{name} is registered already, by {known.function.__module__}")
+        _registry[name] = Handler(name, function, timeout, inspect.iscoroutinefunction(function))
+        return function
+
+    return register
+
+
+def find(name: str) -> Handler | None:
+    """The handler of that name in this process, or None."""
+    return _registry.get(name)
+
+
+def names() -> list[str]:
+    """The names of all handlers of this process, sorted."""
+    return sorted(_registry)
+
+
+def unregister(name: str) -> None:
+    """Forget a handler (tests that register their own)."""
+    _registry.pop(name, None)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """A hint for a name that is unknown: the nearest known one, or what is known at all."""
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(known[:20])}" if known else "no handler is registered"
+
+
+def _iso(moment: datetime) -> str:
+    precision = "microseconds" if moment.microsecond % 1000 else "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=precision)
+
+
+def _checked_wait(seconds: float | None) -> float | None:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 366 * 86_400:
+        raise SpecError("after", "must be from 0 seconds to 366 days", given=seconds)
+    return float(seconds)

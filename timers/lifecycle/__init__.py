@@ -1,0 +1,24 @@
+"""The state machine, and the only writer of state.
+
+    TIMER      active <-> paused ; active -> finished (no further fire) ; active|paused -> cancelled
+    EXECUTION
+      due timer ---------fire----------> claimed --ok / commit-----------> succeeded   final row, claim shrinks or goes
+      due timer --misfire, overlap---------------------------------------> skipped     final row (reason, missed_count)
+      run now -------------------------> ready
+      ready -----------claim----------> claimed
+      claimed --error, discard, timeout, tries left--> ready   (available_at by policy; a row for the try)
+      claimed --no tries left, permanent error-------> failed  (parked with its payload; on_failed = drop: final at once)
+      claimed --node or worker dead: rescue----------> ready | failed   (the try is counted and recorded as lost)
+      claimed --drain, not started-------------------> ready   (the try is given back)
+      failed  --a person: retry----------------------> ready ;  --dismiss--> failed (final)
+      ready|failed --cancel--------------------------> cancelled (final)
+
+An execution's state is the place it is in: a due timer, a claim, waiting, or the ledger. Each function here is one
+transaction (or joins the caller's) that moves executions from one place to the next. Locks are taken in the order
+timer, claim, waiting, so no two of them can wait for each other in a ring.
+
+    fire     due timer  -> claimed or skipped          release  claimed -> ready, the try given back
+    claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed
+    finish   claimed    -> succeeded, ready, failed    control  what people and programs ask for
+    prune    old history dropped                       nodes    registration, heartbeat, lease, death
+"""

@@ -1,0 +1,109 @@
+"""Claim: take ready executions out of waiting, the twin of fire."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, TextField
+from django.db.models.functions import Cast
+
+from timers.actions import parse_text
+from timers.exceptions import SpecError
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.fence import insert_claim
+from timers.models import Waiting
+from timers.payload import UnreadablePayload, decode
+from timers.policies import overridden
+from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.zones import zone
+
+
+def claim_ready(
+    holder: Holder,
+    group: ServedGroup,
+    *,
+    now_us: int,
+    horizon_us: int,
+    limit: int,
+    leave: Collection[str] = (),
+) -> list[Execution]:
+    """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
+
+    `leave`: handlers that only other nodes know; what needs them is left for those.
+    """
+    with transaction.atomic():
+        rows = _lock_ready(group, horizon_us, limit, leave)
+        if not rows:
+            return []
+        Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
+        executions = [_execution(row, group) for row in rows]
+        insert_claim(holder, group, executions, now_us)
+    return executions
+
+
+def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collection[str]) -> list[dict[str, Any]]:
+    ready = Waiting.objects.filter(
+        group_id=group.id, state=Waiting.State.READY, available_at__lte=from_microseconds(horizon_us)
+    )
+    if leave:
+        ready = ready.exclude(timer__action__handler__in=list(leave))
+    return list(
+        ready.order_by("available_at")
+        .select_for_update(skip_locked=True, of=("self",))
+        .values(
+            "id",
+            "timer_id",
+            "name",
+            "available_at",
+            "attempt",
+            "forgiven",
+            "missed_count",
+            "origin",
+            own_payload=Cast(F("payload"), TextField()),
+            timer_payload=Cast(F("timer__payload"), TextField()),
+            action=Cast(F("timer__action"), TextField()),
+            overrides=Cast(F("timer__overrides"), TextField()),
+            kind=F("timer__schedule_kind"),
+            schedule=Cast(F("timer__schedule"), TextField()),
+            time_zone=F("timer__time_zone"),
+            until_committed=F("timer__until_committed"),
+        )[:limit]
+    )
+
+
+def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
+    execution = Execution(
+        id=str(row["id"]),
+        timer_id=row["timer_id"],
+        group=group,
+        name=row["name"],
+        scheduled_us=parse_id(str(row["id"])).scheduled_us,
+        available_us=to_microseconds(row["available_at"]),
+        attempt=row["attempt"] + 1,
+        payload=None,
+        action=group.action,
+        policies=group.policies,
+        time_zone=row["time_zone"] or "UTC",
+        origin=row["origin"],
+        missed_count=row["missed_count"],
+        forgiven=row["forgiven"],
+        own_payload=row["own_payload"],
+        schedule_kind=row["kind"] or "once",
+        schedule_text=row["schedule"] or "",
+        follows=row["origin"] == "schedule" and (row["until_committed"] or row["kind"] not in (None, "once")),
+        until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
+    )
+    try:
+        zone(execution.time_zone)
+        payload = row["timer_payload"] if row["own_payload"] is None else row["own_payload"]
+        execution.payload = None if payload is None else decode(payload)
+        if row["action"] is not None:
+            execution.action = parse_text(row["action"])
+        if row["overrides"] is not None:
+            execution.policies = overridden(group.policies, row["overrides"])
+    except (UnreadablePayload, SpecError) as error:
+        execution.poison = str(error)
+    return execution

@@ -1,0 +1,97 @@
+"""Which groups have work for a worker now: one query, also when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection
+
+from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.execution import ServedGroup
+from timers.models import TimerGroup
+from timers.schedules.instant import from_microseconds
+
+_DUE_WORK = """
+SELECT n.now, w.group_id, w.version, w.shard, w.timers, w.waiting
+FROM (SELECT timers_now() AS now) n
+LEFT JOIN LATERAL (
+    SELECT g.id AS group_id, g.version, s.shard,
+           EXISTS (SELECT 1 FROM timers_timer t
+                   WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+                     AND t.next_fire_at <= %(horizon)s
+                     AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
+                     AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)) AS timers,
+           s.shard = 0 AND EXISTS (SELECT 1 FROM timers_waiting r
+                   WHERE r.group_id = g.id AND r.state = 'ready' AND r.available_at <= %(horizon)s) AS waiting
+    FROM timers_timer_group g
+    CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+    LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_lows)s::timestamptz[])
+           AS m(group_id, shard, low) ON m.group_id = g.id AND m.shard = s.shard
+    WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
+) w ON w.timers OR w.waiting
+"""
+# The horizon is a parameter: a volatile function there would be no index condition, and the last, empty probe would
+# walk every future timer.
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    """A group (and shard of its timers) with something to claim."""
+
+    group: ServedGroup
+    shard: int
+    timers: bool
+    waiting: bool
+
+
+@dataclass(slots=True)
+class ServedGroups:
+    """The groups that a worker serves: those of its partition whose required roles it has."""
+
+    partition: str
+    roles: Sequence[str]
+    _known: dict[int, ServedGroup] = field(default_factory=dict)
+
+    def with_due_work(
+        self, now_us: int, horizon_us: int, low_marks: Mapping[tuple[int, int], int]
+    ) -> tuple[datetime, list[DueWork]]:
+        """The database's now, and what is due up to the horizon; groups of higher priority first.
+
+        `low_marks`: (group id, shard) -> instant below which nothing is left, as far as the caller has seen.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _DUE_WORK,
+                {
+                    "horizon": from_microseconds(horizon_us),
+                    "now": from_microseconds(now_us),
+                    "partition": self.partition,
+                    "roles": list(self.roles),
+                    "mark_groups": plain_array(group for group, _ in low_marks),
+                    "mark_shards": plain_array(shard for _, shard in low_marks),
+                    "mark_lows": plain_array(f'"{from_microseconds(low).isoformat()}"' for low in low_marks.values()),
+                },
+            )
+            rows = cursor.fetchall()
+        reading: datetime = rows[0][0]
+        found = [row[1:] for row in rows if row[1] is not None]
+        self._learn({(group_id, version) for group_id, version, *_ in found})
+        work = [
+            DueWork(self._known[group_id], shard, timers, waiting)
+            for group_id, _, shard, timers, waiting in found
+            if group_id in self._known
+        ]
+        work.sort(key=lambda item: -item.group.priority)
+        return reading, work
+
+    def _learn(self, seen: set[tuple[int, int]]) -> None:
+        unknown = [
+            group_id
+            for group_id, version in seen
+            if group_id not in self._known or self._known[group_id].version != version
+        ]
+        if unknown:
+            for row in TimerGroup.objects.filter(id__in=unknown):
+                self._known[row.id] = ServedGroup.of(row)

@@ -1,0 +1,95 @@
+"""What travels through the engine: who holds (Holder), for which group (ServedGroup), what (Execution)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from timers.actions import Action, parse
+from timers.exceptions import SpecError
+from timers.models import TimerGroup
+from timers.policies import Policies
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The worker that holds claims: a node's incarnation (the id of its row) and one process of it."""
+
+    node_id: int
+    node: str
+    worker: int
+    worker_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServedGroup:
+    """What the engine needs to know of a group, read once per version of its row."""
+
+    id: int
+    name: str
+    version: int
+    priority: int
+    max_batch: int
+    policies: Policies
+    action: Action | None
+
+    @classmethod
+    def of(cls, row: TimerGroup) -> ServedGroup:
+        """From the group's row; a policy or action column that was spoilt by hand falls back to the defaults."""
+        try:
+            policies = row.policies()
+        except SpecError:
+            policies = Policies()
+        try:
+            action = None if row.action is None else parse(row.action)
+        except SpecError:
+            action = None
+        return cls(row.id, row.name, row.version, row.priority, row.max_batch, policies, action)
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One execution while a worker holds it. Instants are microseconds since 1970 UTC."""
+
+    id: str
+    timer_id: int
+    group: ServedGroup
+    name: str
+    scheduled_us: int
+    available_us: int
+    """No start before this instant."""
+    attempt: int
+    """The number of the try that is held, from 1."""
+    payload: Any
+    action: Action | None
+    policies: Policies
+    time_zone: str
+    fence: int = 0
+    claimed_us: int = 0
+    origin: str = "schedule"
+    missed_count: int = 0
+    forgiven: int = 0
+    """Tries that do not count against max_retries."""
+    own_payload: str | None = None
+    """JSON text, where the payload is not the timer's (a manual run with another one, an edited retry)."""
+    schedule_kind: str = "once"
+    schedule_text: str = ""
+    follows: bool = False
+    """The timer's row is moved at the end: a recurring or until_committed timer, not a plain one-shot."""
+    until_committed: bool = False
+    next_us: int | None = None
+    """The timer's following instant, to be looked at when this execution ends."""
+    poison: str = ""
+    """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
+
+    def details(self) -> dict[str, Any] | None:
+        """What a rescue must know beyond the id; None for a plain first try."""
+        if self.attempt == 1 and self.own_payload is None and self.missed_count == 0 and self.origin == "schedule":
+            return None
+        return {
+            "tried": self.attempt - 1,
+            "forgiven": self.forgiven,
+            "missed_count": self.missed_count,
+            "origin": self.origin,
+            "payload": self.own_payload,
+        }

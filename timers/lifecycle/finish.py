@@ -1,0 +1,92 @@
+"""Finish: record a batch of outcomes, fenced by the living claim, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+
+from timers.lifecycle import ledger, waiting_rows
+from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.execution import Holder
+from timers.lifecycle.fence import by_fence, let_go, lock_claims
+from timers.lifecycle.follow import follow_timers, lock_timers
+from timers.lifecycle.outcome import Outcome, Verdict, judge
+from timers.lifecycle.waiting_rows import WaitingRow
+
+
+@dataclass(slots=True)
+class Finished:
+    """What became of a batch of outcomes."""
+
+    verdicts: list[tuple[Outcome, Verdict]] = field(default_factory=list)
+    refused: list[Outcome] = field(default_factory=list)
+    """Outcomes whose execution had been taken from us (rescued, revoked): they took no effect."""
+
+
+def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
+    """Write a batch of outcomes of executions that the holder claimed; `now_us`: microseconds since 1970 UTC.
+
+    Safe to repeat after a fault: what a first, unacknowledged commit has finished is no longer in its claim.
+    """
+    finished = Finished()
+    with transaction.atomic():
+        lock_timers(outcome.execution for outcome in outcomes)
+        wanted = by_fence(outcome.execution for outcome in outcomes)
+        held = lock_claims(wanted, holder.node_id)
+        for outcome in outcomes:
+            if outcome.execution.id in held.get(outcome.execution.fence, ()):
+                finished.verdicts.append((outcome, judge(outcome, now_us)))
+            else:
+                finished.refused.append(outcome)
+        settle(holder, finished.verdicts, now_us)
+        let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
+    return finished
+
+
+def settle(holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], now_us: int) -> None:
+    """Write what verdicts say into ledger, waiting and timers; the claims are the caller's to let go."""
+    entries: list[ledger.Entry] = []
+    waiting: list[WaitingRow] = []
+    ended: list[int] = []
+    for outcome, verdict in verdicts:
+        execution = outcome.execution
+        if verdict.next == "end":
+            entries.append(ledger.final_entry(outcome, "succeeded"))
+        else:
+            entries.append(ledger.try_entry(outcome))
+            if verdict.next == "drop":
+                entries.append(ledger.final_entry(outcome, "failed"))
+            else:
+                waiting.append(_waiting_row(outcome, verdict))
+        if verdict.next in ("end", "drop") and execution.policies.on_finish == "delete":
+            ended.append(execution.timer_id)
+    ledger.write(holder, entries)
+    waiting_rows.insert(waiting, now_us)
+    follow_timers(verdicts, now_us)
+    _delete_finished(ended)
+
+
+def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
+    execution = outcome.execution
+    return WaitingRow(
+        execution=execution,
+        state="failed" if verdict.next == "park" else "ready",
+        available_us=verdict.available_us or outcome.finished_us,
+        tried=execution.attempt,
+        forgiven=execution.forgiven + (outcome.forgiven or outcome.word == "snoozed"),
+        reason=outcome.reason or outcome.word,
+        error_title=outcome.error_title or "",
+        error_fingerprint=outcome.error_fingerprint,
+    )
+
+
+def _delete_finished(timer_ids: Sequence[int]) -> None:
+    if timer_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM timers_timer t WHERE t.id = ANY(%s::bigint[]) AND t.state = 'finished'"
+                " AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id)",
+                (plain_array(timer_ids),),
+            )

@@ -1,0 +1,80 @@
+"""How one try ended (Outcome), and what follows from it (Verdict)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from timers.exceptions import SpecError
+from timers.lifecycle.execution import Execution
+from timers.policies import MAX_RETRIES
+from timers.schedules import parse_text as parse_schedule
+from timers.schedules.instant import from_microseconds, to_microseconds
+
+OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
+Next = Literal["end", "again", "park", "drop"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of one try. Instants are microseconds since 1970 UTC; `started_us` is None when it never began."""
+
+    execution: Execution
+    word: OutcomeWord
+    started_us: int | None
+    finished_us: int
+    result: str | None = None
+    """JSON text of what the handler returned."""
+    reason: str | None = None
+    error_title: str | None = None
+    error_detail: str | None = None
+    error_fingerprint: str | None = None
+    log: str | None = None
+    wait: float | None = None
+    """Seconds until the next try, where the handler (or a Retry-After) said so."""
+    permanent: bool = False
+    """No further try, whatever retries are left."""
+    forgiven: bool = False
+    """The try does not count against max_retries: it was ended for another one's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows: end (succeeded), again at `available_us`, park as failed, or drop (failed, final at once)."""
+
+    next: Next
+    available_us: int = 0
+
+
+def judge(outcome: Outcome, now_us: int) -> Verdict:
+    """Apply the retry policy of the execution's timer to an outcome."""
+    execution = outcome.execution
+    if outcome.word == "succeeded":
+        return Verdict("end")
+    forgiven = execution.forgiven + (outcome.forgiven or outcome.word == "snoozed")
+    retry = execution.attempt - forgiven
+    """The number of the retry that would follow, counting only tries that count."""
+    policy = execution.policies.retry
+    exhausted = retry > policy.max_retries or execution.attempt >= MAX_RETRIES
+    if outcome.permanent or (exhausted and outcome.word != "snoozed") or execution.attempt >= MAX_RETRIES:
+        return Verdict("park" if execution.policies.on_failed == "park" else "drop")
+    if outcome.wait is not None:
+        return Verdict("again", now_us + round(outcome.wait * 1_000_000))
+    if outcome.word == "lost" and (outcome.forgiven or retry == 1):
+        # The first loss is most likely the node's fault; only a crash loop is slowed down.
+        return Verdict("again", now_us)
+    if outcome.word == "discarded" and execution.until_committed:
+        tick_us = _next_tick(execution, now_us)
+        if tick_us is not None:
+            return Verdict("again", tick_us)
+    return Verdict("again", now_us + round(policy.wait_before(max(retry, 1)) * 1_000_000))
+
+
+def _next_tick(execution: Execution, now_us: int) -> int | None:
+    """The schedule's next instant: an until_committed timer shows a discarded execution again then (layline.io)."""
+    try:
+        schedule = parse_schedule(execution.schedule_kind, execution.schedule_text, execution.time_zone)
+    except SpecError:
+        return None
+    tick = schedule.next_after(from_microseconds(now_us))
+    return None if tick is None else to_microseconds(tick)

@@ -1,0 +1,77 @@
+"""Writes into `waiting`: executions that must be taken up again, or wait for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db import connection
+
+from timers.lifecycle.arrays import plain_array, text_array, timestamp
+from timers.lifecycle.execution import Execution
+
+
+class WaitingRow(NamedTuple):
+    """One row to insert."""
+
+    execution: Execution
+    state: str
+    available_us: int
+    tried: int
+    """Tries so far."""
+    forgiven: int
+    reason: str = ""
+    error_title: str = ""
+    error_fingerprint: str | None = None
+
+
+_INSERT = f"""
+INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
+                            origin, reason, error_title, error_fingerprint, created_at, changed_at)
+SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven,
+       u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin, u.reason,
+       u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")}, {timestamp("%(now_us)s")}
+FROM unnest(%(id)s::uuid[], %(group_id)s::bigint[], %(timer_id)s::bigint[], %(name)s::text[], %(state)s::text[],
+            %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(missed_count)s::int[],
+            %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[], %(reason)s::text[], %(error_title)s::text[],
+            %(error_fingerprint)s::text[])
+     AS u(id, group_id, timer_id, name, state, available_us, tried, forgiven, missed_count, payload, keep, origin,
+          reason, error_title, error_fingerprint)
+LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
+"""
+
+
+def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
+    """Insert a batch of waiting executions.
+
+    A failed execution of a recurring timer takes a copy of the payload with it: the timer may be edited before a person
+    looks at the failure.
+    """
+    if not rows:
+        return
+    executions = [row.execution for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            {
+                "now_us": now_us,
+                "id": plain_array(execution.id for execution in executions),
+                "group_id": plain_array(execution.group.id for execution in executions),
+                "timer_id": plain_array(execution.timer_id for execution in executions),
+                "name": text_array(execution.name for execution in executions),
+                "state": plain_array(row.state for row in rows),
+                "available_us": plain_array(row.available_us for row in rows),
+                "tried": plain_array(row.tried for row in rows),
+                "forgiven": plain_array(row.forgiven for row in rows),
+                "missed_count": plain_array(execution.missed_count for execution in executions),
+                "payload": text_array(execution.own_payload for execution in executions),
+                "keep": plain_array(
+                    row.state == "failed" and row.execution.own_payload is None and row.execution.schedule_kind != "once"
+                    for row in rows
+                ),
+                "origin": plain_array(execution.origin for execution in executions),
+                "reason": text_array(row.reason for row in rows),
+                "error_title": text_array(row.error_title for row in rows),
+                "error_fingerprint": text_array(row.error_fingerprint for row in rows),
+            },
+        )

@@ -1,0 +1,31 @@
+"""The nouns of the service: tables, constraints, indexes and query words. They make no state moves (see lifecycle/).
+
+Four tables, four tenses; an occurrence is always in exactly one place:
+
+    Timer    future   what shall happen, and the next instant
+    Claim    present  what a worker holds right now
+    Waiting  again    what must be taken up (again), and failed executions that wait for a person
+    Attempt  past     the ledger: a row per try and one final row per execution, never updated
+"""
+
+from timers.models.attempt import Attempt
+from timers.models.claim import Claim
+from timers.models.cluster_event import ClusterEvent
+from timers.models.group import TimerGroup
+from timers.models.node import Leadership, Node
+from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
+from timers.models.timer import Timer
+from timers.models.waiting import Waiting
+
+__all__ = [
+    "LATENESS_BUCKETS_MS",
+    "Attempt",
+    "Claim",
+    "ClusterEvent",
+    "Leadership",
+    "Node",
+    "StatsMinute",
+    "Timer",
+    "TimerGroup",
+    "Waiting",
+]

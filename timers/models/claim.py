@@ -1,0 +1,33 @@
+"""Claim: what a worker holds right now. The present tense."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from timers.models.fields import ExactJSONField
+from timers.models.group import TimerGroup
+from timers.models.node import Node
+
+
+class Claim(models.Model):
+    """A batch of executions held by one worker of one node. Its id is the fence.
+
+    The id rises with each new claim of an execution, and only a living claim can finish what it holds. `executions` is
+    exactly what is still held; `details` tells of those that are not plain first tries (see lifecycle/execution.py).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    node = models.ForeignKey(Node, on_delete=models.DO_NOTHING, db_constraint=False)
+    worker = models.PositiveSmallIntegerField()
+    worker_pid = models.PositiveIntegerField()
+    claimed_at = models.DateTimeField()
+    executions = ArrayField(models.UUIDField())
+    details = ExactJSONField(null=True)
+
+    class Meta:
+        db_table = "timers_claim"
+
+    def __str__(self) -> str:
+        return f"claim {self.id}"

@@ -1,0 +1,32 @@
+"""Column types of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from timers.payload import Unreadable, UnreadablePayload, decode
+
+
+class ExactJSONField(models.JSONField):
+    """A JSON value kept as the very text that was written (column type `json`, not `jsonb`).
+
+    Key order and numbers beyond 2**53 survive. A value that Python cannot read (it can only have come by another way
+    than the service) is given as `timers.payload.Unreadable`, so one bad row never breaks a whole result.
+    """
+
+    def db_type(self, connection: Any) -> str:
+        return "json"
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        # As text: the driver's own json loader would raise in the middle of a result set.
+        return f"{sql}::text", params
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return decode(value)
+        except UnreadablePayload as error:
+            return Unreadable(value, str(error))

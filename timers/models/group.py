@@ -1,0 +1,103 @@
+"""TimerGroup: timers that are treated the same way."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from timers import policies
+from timers.models.fields import ExactJSONField
+
+NAME_LENGTH = 200
+
+
+def default_retry() -> dict[str, object]:
+    """The retry policy of a group that names none, as JSON."""
+    return policies.Retry().to_spec()
+
+
+class TimerGroup(models.Model):
+    """Timers treated the same way: retry, misfire, overlap, limits, who may serve them, retention."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+
+    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    description = models.TextField(blank=True)
+    partition = models.CharField(
+        max_length=NAME_LENGTH, default="default", help_text="The slice of the cluster whose nodes see this group."
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    state_reason = models.TextField(blank=True)
+    state_changed_by = models.CharField(max_length=NAME_LENGTH, blank=True)
+    state_changed_at = models.DateTimeField(null=True, blank=True)
+    priority = models.SmallIntegerField(
+        default=0, help_text="Groups with a higher number are served first when workers are short."
+    )
+    shards = models.PositiveSmallIntegerField(default=1, help_text="Hash slices of the group's timers.")
+    required_roles = ArrayField(
+        models.CharField(max_length=NAME_LENGTH),
+        default=list,
+        blank=True,
+        help_text="Only nodes that have all of these roles serve the group.",
+    )
+    action = ExactJSONField(
+        null=True, blank=True, help_text='What a fire does when the timer does not say, e.g. {"handler": "vendors.process"}.'
+    )
+    retry = ExactJSONField(
+        default=default_retry,
+        help_text="max_retries, min_backoff, max_backoff (seconds), jitter (0 to 1), or delays: a list of seconds.",
+    )
+    misfire_policy = models.CharField(
+        max_length=20,
+        choices=[(name, name) for name in policies.MISFIRE_POLICIES],
+        default="fire_once",
+        help_text="What happens to fires that are later than the grace. fire_once: one execution for the latest.",
+    )
+    misfire_grace = models.FloatField(default=60, help_text="Seconds after its instant from which a fire counts as missed.")
+    overlap_policy = models.CharField(
+        max_length=20,
+        choices=[(name, name) for name in policies.OVERLAP_POLICIES],
+        default="skip",
+        help_text="What happens to a fire while the timer's execution before it is not ended.",
+    )
+    max_batch = models.PositiveIntegerField(default=500, help_text="The most executions that one claim takes.")
+    attempt_timeout = models.FloatField(
+        default=60, help_text="Seconds that one try may run, where its handler names no timeout of its own."
+    )
+    on_failed = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in policies.ON_FAILED],
+        default="park",
+        help_text="park: keep a failed execution with its payload until a person decides. drop: only record it.",
+    )
+    on_finish = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in policies.ON_FINISH],
+        default="keep",
+        help_text="Whether a finished timer is kept or deleted.",
+    )
+    retention = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days that history is kept; empty: the installation's TIMERS_RETENTION."
+    )
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "timers_timer_group"
+        verbose_name = "group"
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=["active", "paused"]), name="timers_group_state"),
+            models.CheckConstraint(condition=models.Q(shards__gte=1, shards__lte=1024), name="timers_group_shards"),
+            models.CheckConstraint(condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def policies(self) -> policies.Policies:
+        """The group's policies as a value; raises SpecError when a column was written by hand and makes no sense."""
+        return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})

@@ -1,0 +1,79 @@
+"""Node: one start of one runtimerworker; Leadership: who leads a partition."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from timers.models.fields import ExactJSONField
+from timers.models.group import NAME_LENGTH
+
+
+class Node(models.Model):
+    """One incarnation of a running node: each start writes a new row, so a dead one's claims are told from the next one's."""
+
+    class State(models.TextChoices):
+        STARTING = "starting"
+        ACTIVE = "active"
+        STANDBY = "standby"
+        DRAINING = "draining"
+        STOPPED = "stopped"
+        DEAD = "dead"
+
+    LIVE = (State.STARTING, State.ACTIVE, State.STANDBY, State.DRAINING)
+
+    # An int, not a bigint: the second key of the crash lock (pg_advisory_lock(int, int)).
+    id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=NAME_LENGTH)
+    incarnation = models.UUIDField(unique=True)
+    host = models.CharField(max_length=NAME_LENGTH)
+    pid = models.PositiveIntegerField()
+    partition = models.CharField(max_length=NAME_LENGTH, default="default")
+    mode = models.CharField(max_length=20, default="distributed")
+    precedence = models.PositiveSmallIntegerField(default=0)
+    roles = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
+    allow_execution = models.BooleanField(default=True)
+    state = models.CharField(max_length=10, choices=State, default=State.STARTING)
+    state_reason = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField()
+    heartbeat_interval = models.FloatField(help_text="Seconds.")
+    lease_expires_at = models.DateTimeField()
+    clock_offset = models.FloatField(default=0, help_text="Seconds that the node's clock is ahead of the database's.")
+    crash_lock = models.BooleanField(default=False, help_text="Whether a session lock tells other nodes of a crash.")
+    workers = models.PositiveSmallIntegerField(default=0)
+    slots = models.PositiveIntegerField(default=0)
+    busy = models.PositiveIntegerField(default=0)
+    counters = ExactJSONField(default=dict, help_text="What each worker has done since it started.")
+    version = models.CharField(max_length=40)
+    handlers = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
+    rss = models.BigIntegerField(null=True, help_text="Bytes of memory of supervisor and workers.")
+
+    class Meta:
+        db_table = "timers_node"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("name",),
+                condition=models.Q(state__in=["starting", "active", "standby", "draining"]),
+                name="timers_node_one_live_per_name",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Leadership(models.Model):
+    """Which node leads a partition; the epoch rises with each change and fences the leader before."""
+
+    partition = models.CharField(max_length=NAME_LENGTH, primary_key=True)
+    node = models.ForeignKey(Node, on_delete=models.DO_NOTHING, db_constraint=False, null=True)
+    epoch = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "timers_leadership"
+
+    def __str__(self) -> str:
+        return f"{self.partition}: epoch {self.epoch}"

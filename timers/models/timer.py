@@ -1,0 +1,97 @@
+"""Timer: a named payload, a schedule and the next instant. The future tense."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from timers.execution_id import MAX_TIMER_ID
+from timers.models.fields import ExactJSONField
+from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.schedules import KINDS
+
+
+class TimerQuerySet(models.QuerySet["Timer"]):
+    """The words with which timers are asked for."""
+
+    def named(self, group: str, name: str) -> TimerQuerySet:
+        """The one timer of that name in the group of that name."""
+        return self.filter(group__name=group, name=name)
+
+
+class Timer(models.Model):
+    """A named payload, a schedule and policies in a group; long-lived.
+
+    `next_fire_at` carries the whole schedule for the engine: it asks the index what is due and computes nothing else.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+        FINISHED = "finished"
+        CANCELLED = "cancelled"
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(TimerGroup, on_delete=models.PROTECT, related_name="timers", db_index=False)
+    name = models.CharField(max_length=NAME_LENGTH)
+    description = models.TextField(blank=True, default="")
+    tags = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list, blank=True)
+
+    schedule_kind = models.CharField(max_length=20, choices=[(kind, kind) for kind in KINDS])
+    schedule = ExactJSONField()
+    time_zone = models.CharField(max_length=64, default="UTC")
+    start_at = models.DateTimeField(null=True, blank=True)
+    end_at = models.DateTimeField(null=True, blank=True, help_text="No fire after this instant.")
+    max_fires = models.PositiveIntegerField(null=True, blank=True, help_text="Finished after so many fires.")
+    until_committed = models.BooleanField(
+        default=False, help_text="One execution, shown again at each tick of the schedule until it is committed."
+    )
+
+    payload = ExactJSONField(null=True, blank=True)
+    action = ExactJSONField(null=True, blank=True, help_text="Empty: the group's.")
+    overrides = ExactJSONField(null=True, blank=True, help_text="Policies of the group that this timer replaces.")
+
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    state_reason = models.TextField(blank=True, default="")
+    state_changed_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    state_changed_at = models.DateTimeField(null=True, blank=True)
+    next_fire_at = models.DateTimeField(null=True, blank=True)
+    last_fire_at = models.DateTimeField(null=True, blank=True)
+    fire_count = models.PositiveBigIntegerField(default=0)
+    open_execution = models.UUIDField(
+        null=True, blank=True, help_text="The execution that the next fire must wait for or be skipped for."
+    )
+    last_outcome = models.CharField(max_length=10, blank=True, default="")
+    failures_in_a_row = models.PositiveIntegerField(default=0)
+
+    shard = models.PositiveSmallIntegerField(default=0)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    updated_at = models.DateTimeField()
+    updated_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+
+    objects = TimerQuerySet.as_manager()
+
+    class Meta:
+        db_table = "timers_timer"
+        constraints = (
+            models.UniqueConstraint(fields=("group", "name"), name="timers_timer_name"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["active", "paused", "finished", "cancelled"]), name="timers_timer_state"
+            ),
+            models.CheckConstraint(condition=models.Q(id__lte=MAX_TIMER_ID), name="timers_timer_id_fits"),
+            # A fire that cannot be computed would make an active timer that never fires and never says so.
+            models.CheckConstraint(
+                condition=~models.Q(state="active", next_fire_at=None, open_execution=None),
+                name="timers_timer_active_has_next",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("group", "shard", "next_fire_at"), condition=models.Q(state="active"), name="timers_timer_due"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

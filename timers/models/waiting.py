@@ -1,0 +1,51 @@
+"""Waiting: executions that must be taken up (again), and failed ones that wait for a person."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from timers.execution_id import ORIGINS
+from timers.models.fields import ExactJSONField
+from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.models.timer import Timer
+
+
+class Waiting(models.Model):
+    """One execution that is not held by anyone: a retry, a manual run, a released or rescued or failed one."""
+
+    class State(models.TextChoices):
+        READY = "ready"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True)
+    group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    timer = models.ForeignKey(Timer, on_delete=models.DO_NOTHING, db_constraint=False)
+    name = models.CharField(max_length=NAME_LENGTH)
+    state = models.CharField(max_length=10, choices=State)
+    available_at = models.DateTimeField()
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="Tries so far.")
+    forgiven = models.PositiveSmallIntegerField(
+        default=0, help_text="Tries that the retry policy does not count: snoozes, and those before a person's retry."
+    )
+    missed_count = models.PositiveIntegerField(default=0)
+    payload = ExactJSONField(null=True, blank=True, help_text="Empty: the timer's.")
+    origin = models.CharField(max_length=10, choices=[(origin, origin) for origin in ORIGINS], default="schedule")
+    reason = models.TextField(blank=True, default="")
+    error_title = models.TextField(blank=True, default="")
+    error_fingerprint = models.CharField(max_length=32, null=True)  # noqa: DJ001 - absent, not empty: a partial index
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "timers_waiting"
+        verbose_name_plural = "waiting"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=["ready", "failed"]), name="timers_waiting_state"),
+        )
+        indexes = (
+            models.Index(fields=("group", "available_at"), condition=models.Q(state="ready"), name="timers_waiting_ready"),
+            models.Index(fields=("error_fingerprint",), condition=models.Q(state="failed"), name="timers_waiting_failed"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})"

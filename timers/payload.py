@@ -1,0 +1,103 @@
+"""Payloads: any JSON value, kept as the text it was written in and returned unchanged.
+
+Stored as `json`, not `jsonb`: the order of keys and numbers beyond 2**53 come back as they went in. What JSON (RFC 8259)
+or PostgreSQL cannot hold, or Python could not read back, is refused when it is given, with its place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+from timers.exceptions import SpecError, TimersError
+
+MAX_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 32
+MAX_DIGITS: Final = 1000
+_INT_LIMIT: Final = 10**MAX_DIGITS
+
+
+class UnreadablePayload(TimersError):
+    """A stored payload cannot be read back; the message says why."""
+
+
+class Unreadable(str):
+    """The text of a stored payload that is no JSON value Python can hold; `reason` says why."""
+
+    reason: str
+
+    def __new__(cls, text: str, reason: str) -> Unreadable:
+        self = super().__new__(cls, text)
+        self.reason = reason
+        return self
+
+
+def encode(value: Any, field: str = "payload") -> str:
+    """The JSON text of `value`; raises SpecError naming the place of whatever cannot be kept unchanged."""
+    _check(value, field, field, MAX_DEPTH)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise SpecError(field, f"may be at most {MAX_BYTES:,} bytes of JSON; this is {size:,}")
+    return text
+
+
+def decode(text: str) -> Any:
+    """The value of stored JSON text; raises UnreadablePayload where Python could not give it back unchanged."""
+    try:
+        return json.loads(text, parse_float=_finite_float, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise UnreadablePayload("the payload is nested too deeply to be read") from None
+    except ValueError as error:
+        raise UnreadablePayload(f"the payload cannot be read: {error}") from None
+
+
+def _check(value: Any, field: str, place: str, depth_left: int) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        _check_text(value, field, place)
+    elif isinstance(value, int):
+        if not -_INT_LIMIT < value < _INT_LIMIT:
+            raise SpecError(field, f"{place} is a number of more than {MAX_DIGITS:,} digits; send it as text")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise SpecError(field, f"{place} is {value}, which JSON cannot hold; use null or text")
+    elif isinstance(value, (dict, list, tuple)):
+        if depth_left == 0:
+            raise SpecError(field, f"{place} is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise SpecError(field, f"{place} has the key {key!r}; JSON keys are text")
+                _check_text(key, field, place)
+                _check(item, field, f"{place}.{key}", depth_left - 1)
+        else:
+            for index, item in enumerate(value):
+                _check(item, field, f"{place}[{index}]", depth_left - 1)
+    else:
+        raise SpecError(
+            field, f"{place} is a {type(value).__name__}, not JSON (text, number, true, false, null, list, object)"
+        )
+
+
+def _check_text(text: str, field: str, place: str) -> None:
+    if "\x00" in text:
+        raise SpecError(field, f"{place} contains the NUL character, which PostgreSQL cannot store")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise SpecError(field, f"{place} contains half of a surrogate pair, which is no character") from None
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:40]} is out of range")
+    return number
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
