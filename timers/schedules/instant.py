@@ -47,7 +47,16 @@ def parse_instant(value: Any, field: str) -> datetime:
 
 def format_instant(moment: datetime) -> str:
     """The canonical text of an instant: UTC, ending in Z, microseconds only where there are any."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return in_utc(moment).replace(tzinfo=None).isoformat() + "Z"
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same instant in UTC; TypeError for a naive datetime, which would silently mean this machine's zone."""
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.utcoffset() is None:
+        raise TypeError(f"a datetime without time zone is no instant: {moment}")
+    return moment.astimezone(UTC)
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
-from timers.schedules.instant import format_instant, parse_instant
+from timers.schedules.instant import format_instant, in_utc, parse_instant
 from timers.schedules.schedule import Missed, Schedule
 from timers.schedules.spec_fields import require_fields
 from timers.schedules.zones import zone
@@ -74,11 +74,11 @@ class FixedDelay(Schedule):
         return cls(timedelta(microseconds=parse_duration(spec["delay"], "delay", at_least=_SHORTEST)))
 
     def first(self, not_before: datetime) -> datetime | None:
-        return not_before.astimezone(UTC)
+        return in_utc(not_before)
 
     def next_after(self, moment: datetime) -> datetime | None:
         try:
-            return moment.astimezone(UTC) + self.delay
+            return in_utc(moment) + self.delay
         except OverflowError:  # beyond year 9999
             return None
 
