@@ -45,12 +45,12 @@ class Cron(Schedule):
         return cls(CronExpression.parse(spec["expression"]), zone(time_zone))
 
     def first(self, not_before: datetime) -> datetime | None:
-        return self.next_after(not_before - _MICROSECOND)
+        return self.next_after(in_utc(not_before) - _MICROSECOND)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        clock = in_utc(moment).astimezone(self.zone)
-        wall, second_pass = clock.replace(tzinfo=None, fold=0), clock.fold == 1
         try:
+            clock = in_utc(moment).astimezone(self.zone)
+            wall, second_pass = clock.replace(tzinfo=None, fold=0), clock.fold == 1
             if self.expression.names_fixed_times:
                 return self._next_named_time(wall, second_pass)
             return self._next_match(wall, second_pass)
@@ -63,6 +63,7 @@ class Cron(Schedule):
         Both the latest and the count are exact. A hundred instants are walked through; beyond that the latest is found
         by halving and the count computed, which costs some milliseconds and about a microsecond for each day missed.
         """
+        first, until = in_utc(first), in_utc(until)
         latest, count = first, 1
         while (following := self.next_after(latest)) is not None and following <= until:
             if count == _ENUMERATED:

@@ -43,7 +43,8 @@ class FixedRate(Schedule):
         return self._instant((moment - self.anchor) // self.period + 1)
 
     def missed(self, first: datetime, until: datetime) -> Missed:
-        beyond_first = max(0, (until - first) // self.period)
+        first = in_utc(first)  # two datetimes of one zone are subtracted by the wall, not by the time that passed
+        beyond_first = max(0, (in_utc(until) - first) // self.period)
         return Missed(first + self.period * beyond_first, beyond_first + 1)
 
     def describe(self) -> str:
@@ -84,7 +85,7 @@ class FixedDelay(Schedule):
 
     def missed(self, first: datetime, until: datetime) -> Missed:
         # While a run is due nothing else is: the next instant is not known before that run has ended.
-        return Missed(first, 1)
+        return Missed(in_utc(first), 1)
 
     def describe(self) -> str:
         return f"{describe_duration(self.delay // _MICROSECOND)} after the end of each run"

@@ -35,7 +35,7 @@ class Once(Schedule):
         return self.at if self.at > moment else None
 
     def missed(self, first: datetime, until: datetime) -> Missed:
-        return Missed(first, 1)
+        return Missed(self.at, 1)
 
     def describe(self) -> str:
         local = self.at.astimezone(zone(self.time_zone))

@@ -1,0 +1,140 @@
+"""Create timers: one or ten thousand, by the same statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from django.db import connection, transaction
+
+from timers.exceptions import SpecError, TimerExists
+from timers.lifecycle.arrays import plain_array, text_array, timestamp
+from timers.lifecycle.control.groups import find_groups
+from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.wakeup import wake_if_soon
+from timers.schedules.instant import to_microseconds
+
+OnConflict = Literal["reject", "replace", "keep"]
+ON_CONFLICT: Final[tuple[OnConflict, ...]] = ("reject", "replace", "keep")
+
+
+class Created(NamedTuple):
+    """What became of one request."""
+
+    id: int
+    group: str
+    name: str
+    next_fire_at: datetime | None
+    result: str
+    """created, replaced or kept."""
+
+
+# A name whose timer is finished or cancelled is free again. An instant that was fired is never fired again for the same
+# row, so the next one is beyond the last.
+_INSERT = f"""
+INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind, schedule, time_zone, start_at, end_at,
+    max_fires, until_committed, payload, action, overrides, state, state_reason, state_changed_by, next_fire_at,
+    fire_count, last_outcome, failures_in_a_row, shard, version, created_at, created_by, updated_at, updated_by)
+SELECT u.group_id, u.name, u.description,
+    ARRAY(SELECT json_array_elements_text(u.tags::json)), u.kind, u.schedule::json, u.time_zone,
+    {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.until_committed, u.payload::json,
+    u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0, u.shard, 1, now.at, %(actor)s,
+    now.at, %(actor)s
+FROM (SELECT timers_now() AS at) now, unnest(%(group_id)s::bigint[], %(name)s::text[], %(description)s::text[],
+    %(tags)s::text[], %(kind)s::text[], %(schedule)s::text[], %(time_zone)s::text[], %(start_us)s::bigint[],
+    %(end_us)s::bigint[], %(max_fires)s::int[], %(until_committed)s::bool[], %(payload)s::text[], %(action)s::text[],
+    %(overrides)s::text[], %(next_us)s::bigint[], %(shard)s::int[])
+    AS u(group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, until_committed,
+         payload, action, overrides, next_us, shard)
+ON CONFLICT (group_id, name) DO UPDATE SET
+    description = excluded.description, tags = excluded.tags, schedule_kind = excluded.schedule_kind,
+    schedule = excluded.schedule, time_zone = excluded.time_zone, start_at = excluded.start_at,
+    end_at = excluded.end_at, max_fires = excluded.max_fires, until_committed = excluded.until_committed,
+    payload = excluded.payload, action = excluded.action, overrides = excluded.overrides, state = 'active',
+    state_reason = '', fire_count = 0, failures_in_a_row = 0, shard = excluded.shard,
+    next_fire_at = CASE WHEN t.open_execution IS NOT NULL AND (excluded.until_committed OR excluded.schedule_kind = 'fixed_delay')
+                        THEN NULL
+                        ELSE greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond') END,
+    version = t.version + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by
+WHERE %(replace)s OR t.state IN ('finished', 'cancelled')
+RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.version
+"""
+
+
+def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "") -> list[Created]:
+    """Create timers, all or none, in the order given.
+
+    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (its
+    running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
+    schedule that never fires.
+    """
+    if on_conflict not in ON_CONFLICT:
+        raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
+    _refuse_twins(specs)
+    with transaction.atomic():
+        now, groups = find_groups({spec.group for spec in specs})
+        for group, action in {(spec.group, spec.action) for spec in specs}:
+            check_action_known(action, groups[group])
+        firsts = [spec.first_fire(now) for spec in specs]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _INSERT,
+                {
+                    "actor": actor,
+                    "replace": on_conflict == "replace",
+                    "group_id": plain_array(groups[spec.group].id for spec in specs),
+                    "name": text_array(spec.name for spec in specs),
+                    "description": text_array(spec.description for spec in specs),
+                    "tags": text_array(json.dumps(spec.tags) for spec in specs),
+                    "kind": plain_array(spec.schedule.kind for spec in specs),
+                    "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in specs),
+                    "time_zone": text_array(spec.time_zone for spec in specs),
+                    "start_us": plain_array(_microseconds(spec.start_at) for spec in specs),
+                    "end_us": plain_array(_microseconds(spec.end_at) for spec in specs),
+                    "max_fires": plain_array(spec.max_fires for spec in specs),
+                    "until_committed": plain_array(spec.until_committed for spec in specs),
+                    "payload": text_array(spec.payload for spec in specs),
+                    "action": text_array(spec.action for spec in specs),
+                    "overrides": text_array(spec.overrides for spec in specs),
+                    "next_us": plain_array(to_microseconds(first) for first in firsts),
+                    "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
+                },
+            )
+            written = {(group_id, name): (timer, at, version) for timer, group_id, name, at, version in cursor.fetchall()}
+        created = []
+        for spec in specs:
+            row = written.get((groups[spec.group].id, spec.name))
+            if row is None:
+                created.append(_kept(spec, groups[spec.group].id, on_conflict))
+            else:
+                result = "created" if row[2] == 1 else "replaced"
+                created.append(Created(row[0], spec.group, spec.name, row[1], result))
+        wake_if_soon([first for first in firsts], now)
+    return created
+
+
+def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:
+    if on_conflict == "reject":
+        raise TimerExists(
+            "name", f'is taken in group {spec.group}; use on_conflict="replace" or "keep"', given=spec.name
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, next_fire_at FROM timers_timer WHERE group_id = %s AND name = %s", (group_id, spec.name)
+        )
+        timer_id, next_fire_at = cursor.fetchone()
+    return Created(timer_id, spec.group, spec.name, next_fire_at, "kept")
+
+
+def _refuse_twins(specs: Sequence[TimerSpec]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for spec in specs:
+        if (spec.group, spec.name) in seen:
+            raise SpecError("name", f"comes twice for group {spec.group} in one call", given=spec.name)
+        seen.add((spec.group, spec.name))
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else to_microseconds(moment)

@@ -1,0 +1,151 @@
+"""Groups: create, edit, pause, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.db.models.expressions import RawSQL
+
+from timers import actions, clock
+from timers.exceptions import SpecError, TimerNotFound
+from timers.lifecycle.control.names import check_name
+from timers.models import TimerGroup
+from timers.policies import OVERRIDABLE, Policies
+
+_OTHER_FIELDS: Final = {
+    "description", "partition", "priority", "shards", "required_roles", "action", "max_batch", "retention",
+}  # fmt: skip
+EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
+"""What create_group and update_group take."""
+
+
+def find_groups(names: Collection[str]) -> tuple[datetime, dict[str, TimerGroup]]:
+    """The database's now and the groups of those names; raises SpecError naming the first that does not exist."""
+    rows = TimerGroup.objects.filter(name__in=names).annotate(read_at=RawSQL("timers_now()", ()))
+    groups = {row.name: row for row in rows}
+    for name in names:
+        if name not in groups:
+            known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "create it first (ensure_group)"
+            raise SpecError("group", f"there is no such group; {hint}", given=name)
+    read_at: datetime = next(iter(rows)).read_at
+    return read_at, groups
+
+
+def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+    """Create a group; raises SpecError for a name that is taken and for every field that makes no sense."""
+    check_name("name", name)
+    now = clock.now()
+    group = TimerGroup(name=name, created_at=now, updated_at=now, state_changed_by=actor)
+    _assign(group, fields)
+    try:
+        with transaction.atomic():
+            group.save()
+    except IntegrityError:
+        raise SpecError("name", "is taken by another group", given=name) from None
+    return group
+
+
+def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+    """The group of that name, created with these fields when there is none; an existing one is left as it is."""
+    existing = TimerGroup.objects.filter(name=name).first()
+    if existing is not None:
+        return existing
+    try:
+        return create_group(name, actor=actor, **fields)
+    except SpecError:
+        # Another process may have created it at the same moment; any other mistake comes back from the look-up.
+        twin = TimerGroup.objects.filter(name=name).first()
+        if twin is None:
+            raise
+        return twin
+
+
+def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+    """Change fields of a group; workers take the change over with their next poll."""
+    with transaction.atomic():
+        group = _locked(name)
+        if fields.get("shards", group.shards) != group.shards and group.timers.exists():
+            raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
+        _assign(group, fields)
+        return _saved(group)
+
+
+def pause_group(name: str, *, reason: str = "", actor: str = "") -> TimerGroup:
+    """Fire nothing of the group until it is resumed; what is claimed already goes on."""
+    return _set_state(name, TimerGroup.State.PAUSED, reason, actor)
+
+
+def resume_group(name: str, *, actor: str = "") -> TimerGroup:
+    """Fire again; what was missed meanwhile follows the misfire policy."""
+    return _set_state(name, TimerGroup.State.ACTIVE, "", actor)
+
+
+def _set_state(name: str, state: TimerGroup.State, reason: str, actor: str) -> TimerGroup:
+    with transaction.atomic():
+        group = _locked(name)
+        group.state, group.state_reason, group.state_changed_by = state, reason, actor
+        group.state_changed_at = clock.now()
+        return _saved(group)
+
+
+def _locked(name: str) -> TimerGroup:
+    group = TimerGroup.objects.select_for_update().filter(name=name).first()
+    if group is None:
+        raise TimerNotFound(f"there is no group {name!r}")
+    return group
+
+
+def _saved(group: TimerGroup) -> TimerGroup:
+    group.version += 1
+    group.updated_at = clock.now()
+    group.save()
+    return group
+
+
+def _assign(group: TimerGroup, fields: dict[str, Any]) -> None:
+    problems: list[SpecError] = []
+    for name in sorted(set(fields) - EDITABLE):
+        near = get_close_matches(name, EDITABLE, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(EDITABLE))}"
+        problems.append(SpecError(name, f"is not known; {hint}"))
+    policies = {name: value for name, value in fields.items() if name in OVERRIDABLE}
+    try:
+        wanted = Policies().with_overrides(policies)
+    except SpecError as error:
+        problems.append(error)
+    others = {name: value for name, value in fields.items() if name in _OTHER_FIELDS}
+    for name, value in others.items():
+        try:
+            others[name] = _checked(name, value)
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    for name in policies:
+        value = getattr(wanted, name)
+        setattr(group, name, value.to_spec() if name == "retry" else value)
+    for name, value in others.items():
+        setattr(group, name, value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    bounds = {"priority": (-1000, 1000), "shards": (1, 1024), "max_batch": (1, 10_000), "retention": (1, 36_500)}
+    if name == "action":
+        return None if value is None else actions.parse(value).to_spec()
+    if name == "partition":
+        return check_name("partition", value)
+    if name == "required_roles":
+        if isinstance(value, str):
+            raise SpecError("required_roles", "must be a list of names", given=value)
+        return [check_name("required_roles", role) for role in value]
+    if name in bounds and not (name == "retention" and value is None):
+        low, high = bounds[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise SpecError(name, f"must be a whole number from {low:,} to {high:,}", given=value)
+    return value

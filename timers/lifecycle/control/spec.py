@@ -1,0 +1,174 @@
+"""TimerSpec: a request for a timer, checked whole before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from zlib import crc32
+
+from timers import actions, handlers
+from timers.exceptions import SpecError
+from timers.lifecycle.control.names import check_name
+from timers.lifecycle.nodes import handlers_elsewhere
+from timers.models import TimerGroup
+from timers.payload import encode
+from timers.policies import Policies
+from timers.schedules import Schedule
+from timers.schedules.instant import parse_instant
+
+MAX_TAGS: Final = 50
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSpec:
+    """All that is asked of a timer; texts are JSON, instants are aware datetimes."""
+
+    group: str
+    name: str
+    schedule: Schedule
+    time_zone: str
+    payload: str | None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    max_fires: int | None = None
+    until_committed: bool = False
+    action: str | None = None
+    overrides: str | None = None
+    tags: tuple[str, ...] = ()
+    description: str = ""
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        group: Any,
+        name: Any,
+        schedule: Callable[[], Schedule],
+        time_zone: str = "UTC",
+        payload: Any = None,
+        start_at: Any = None,
+        end_at: Any = None,
+        max_fires: Any = None,
+        until_committed: Any = False,
+        action: Any = None,
+        handler: Any = None,
+        overrides: Any = None,
+        tags: Any = (),
+        description: Any = "",
+    ) -> TimerSpec:
+        """Check every field and raise one SpecError that names all that is wrong.
+
+        `schedule`: makes the schedule, so that its own mistakes are told together with the others.
+        """
+        problems: list[SpecError] = []
+
+        def checked(make: Callable[[], Value], instead: Any = None) -> Value:
+            try:
+                return make()
+            except SpecError as error:
+                problems.append(error)
+                value: Value = instead
+                return value
+
+        if handler is not None:
+            action = {"kind": "python", "handler": handler}
+        spec = cls(
+            group=checked(lambda: check_name("group", group)),
+            name=checked(lambda: check_name("name", name)),
+            schedule=checked(schedule),
+            time_zone=time_zone,
+            payload=None if payload is None else checked(lambda: encode(payload)),
+            start_at=None if start_at is None else checked(lambda: parse_instant(start_at, "start_at")),
+            end_at=None if end_at is None else checked(lambda: parse_instant(end_at, "end_at")),
+            max_fires=None if max_fires is None else checked(lambda: _check_max_fires(max_fires)),
+            until_committed=checked(lambda: _check_flag("until_committed", until_committed)),
+            action=None if action is None else checked(lambda: json.dumps(actions.parse(action).to_spec())),
+            overrides=checked(lambda: _check_overrides(overrides)) if overrides else None,
+            tags=checked(lambda: _check_tags(tags), ()),
+            description=checked(lambda: _check_text("description", description, 10_000), ""),
+        )
+        if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
+            problems.append(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
+        if problems:
+            raise SpecError.combined(problems)
+        return spec
+
+    def first_fire(self, now: datetime) -> datetime:
+        """The first instant at or after now (and start_at); raises SpecError when there is none."""
+        not_before = now if self.start_at is None else max(now, self.start_at)
+        kind = self.schedule.kind
+        if kind == "once":
+            # A one-shot whose instant has passed fires at once, late; refusing it would lose what was asked for.
+            first = self.schedule.first(not_before) or self.schedule.first(datetime.fromtimestamp(0, now.tzinfo))
+        elif kind == "fixed_delay" and self.start_at is None:
+            first = self.schedule.next_after(now)
+        else:
+            first = self.schedule.first(not_before)
+        if first is None:
+            raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
+        if self.end_at is not None and first > self.end_at:
+            raise SpecError(
+                "end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat()
+            )
+        return first
+
+    def shard(self, shards: int) -> int:
+        """The hash slice of the timer."""
+        return crc32(self.name.encode()) % shards
+
+
+def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
+    """Refuse an action whose handler nobody knows: neither this process nor any live node."""
+    action_spec = group.action if spec_action is None else json.loads(spec_action)
+    if action_spec is None:
+        raise SpecError(
+            "action", f"names no handler, and group {group.name} has none to fall back to; give handler=... or set it there"
+        )
+    check_handler(actions.parse(action_spec).handler)
+
+
+def check_handler(name: str) -> None:
+    """Raise SpecError, with the nearest name, for a handler that neither this process nor any live node knows."""
+    if handlers.find(name) is None:
+        elsewhere = handlers_elsewhere(handlers.names())
+        if name not in elsewhere:
+            hint = handlers.nearest(name, [*handlers.names(), *elsewhere])
+            raise SpecError("handler", f"no such handler here or on any live node; {hint}", given=name)
+
+
+
+
+def _check_max_fires(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31 - 1:
+        raise SpecError("max_fires", "must be a whole number of at least 1", given=value)
+    return value
+
+
+def _check_flag(field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(field, "must be true or false", given=value)
+    return value
+
+
+def _check_overrides(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        raise SpecError("overrides", "must be an object of policies", given=value)
+    Policies().with_overrides(value)
+    return json.dumps(value)
+
+
+def _check_tags(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_TAGS:
+        raise SpecError("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
+    return tuple(check_name("tags", tag) for tag in value)
+
+
+def _check_text(field: str, value: Any, limit: int) -> str:
+    if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+        raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
+    return value

@@ -1,0 +1,104 @@
+"""Partitions of the ledger: one a day, created ahead, dropped when history is old enough.
+
+The ledger is partitioned by id, and an id begins with its instant. Rows outside all days go to the DEFAULT partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connection, transaction
+
+from timers.execution_id import lower_bound
+from timers.models import TimerGroup
+from timers.schedules.instant import to_microseconds
+
+PREFIX = "timers_attempt_"
+DEFAULT = f"{PREFIX}default"
+
+
+def create_ahead(today: date, days: int) -> list[str]:
+    """Create the partitions from yesterday to `days` ahead that do not exist; returns their names."""
+    existing = set(names())
+    created = []
+    for offset in range(-1, days + 1):
+        day = today + timedelta(days=offset)
+        if _name(day) not in existing:
+            _create(day)
+            created.append(_name(day))
+    return created
+
+
+def drop_before(today: date, retention: int) -> list[str]:
+    """Drop the partitions in which nothing is younger than the longest retention in use; returns their names.
+
+    `retention`: days, the installation's; a group may keep its history longer.
+    """
+    longest = max([retention, *TimerGroup.objects.exclude(retention=None).values_list("retention", flat=True)])
+    dropped = []
+    for name, day in _days():
+        if day < today - timedelta(days=longest):
+            with connection.cursor() as cursor:
+                cursor.execute(f'DROP TABLE "{name}"')
+            dropped.append(name)
+    return dropped
+
+
+def delete_stragglers(today: date, retention: int) -> int:
+    """Delete what is past retention inside partitions that stay: rows of the DEFAULT one and of shorter-lived groups."""
+    deleted = 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {DEFAULT} WHERE id < %s", (lower_bound(_start_us(today - timedelta(days=retention))),)
+        )
+        deleted += cursor.rowcount
+        for group_id, days in TimerGroup.objects.filter(retention__lt=retention).values_list("id", "retention"):
+            cursor.execute(
+                "DELETE FROM timers_attempt WHERE group_id = %s AND id < %s",
+                (group_id, lower_bound(_start_us(today - timedelta(days=days)))),
+            )
+            deleted += cursor.rowcount
+    return deleted
+
+
+def names() -> list[str]:
+    """The names of all partitions, the DEFAULT one included."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = 'timers_attempt'::regclass ORDER BY c.relname"
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _days() -> Iterator[tuple[str, date]]:
+    for name in names():
+        if name != DEFAULT:
+            yield name, datetime.strptime(name.removeprefix(PREFIX), "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _create(day: date) -> None:
+    """Create a day's partition and move rows that strayed into the DEFAULT one meanwhile."""
+    low, high = lower_bound(_start_us(day)), lower_bound(_start_us(day + timedelta(days=1)))
+    name = _name(day)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Housekeepers of several nodes may come at once; one of them does it.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('timers partitions'))")
+        cursor.execute("SELECT to_regclass(%s)", (name,))
+        if cursor.fetchone()[0] is not None:
+            return
+        cursor.execute(f'CREATE TABLE "{name}" (LIKE timers_attempt INCLUDING DEFAULTS INCLUDING CONSTRAINTS)')
+        cursor.execute(
+            f'WITH strays AS (DELETE FROM {DEFAULT} WHERE id >= %s AND id < %s RETURNING *) INSERT INTO "{name}" SELECT * FROM strays',
+            (low, high),
+        )
+        cursor.execute(f"ALTER TABLE timers_attempt ATTACH PARTITION \"{name}\" FOR VALUES FROM ('{low}') TO ('{high}')")
+
+
+def _name(day: date) -> str:
+    return f"{PREFIX}{day:%Y%m%d}"
+
+
+def _start_us(day: date) -> int:
+    return to_microseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))

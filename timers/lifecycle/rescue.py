@@ -1,0 +1,221 @@
+"""Rescue: take up again what dead nodes and dead workers held.
+
+What had started (or may have) counts as a try that was lost, so a handler that kills its process ends after
+max_retries. What surely had not started is given back with its try.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from timers.actions import parse_text
+from timers.exceptions import SpecError
+from timers.execution_id import parse as parse_id
+from timers.lifecycle import waiting_rows
+from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.fence import Held, let_go
+from timers.lifecycle.finish import settle
+from timers.lifecycle.follow import lock_timers
+from timers.lifecycle.outcome import Outcome, judge
+from timers.lifecycle.waiting_rows import WaitingRow
+from timers.models import Claim, Timer, TimerGroup
+from timers.policies import overridden
+from timers.schedules.instant import to_microseconds
+
+BATCH = 20
+"""Claims per transaction: a rescue of thousands of executions never locks for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is known of one execution of a dead holder. Instants are microseconds since 1970 UTC."""
+
+    started_us: int | None
+    """None: it surely had not started."""
+    word: str = "lost"
+    """lost, or timeout for one that was killed because it ran over its limit."""
+    reason: str = ""
+    forgiven: bool = False
+    """Killed for another's fault: the try is recorded but not held against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """How many executions went where."""
+
+    ready: int = 0
+    failed: int = 0
+    given_back: int = 0
+
+    def __add__(self, other: Rescued) -> Rescued:
+        return Rescued(self.ready + other.ready, self.failed + other.failed, self.given_back + other.given_back)
+
+    @property
+    def total(self) -> int:
+        """All executions taken over."""
+        return self.ready + self.failed + self.given_back
+
+
+def rescue_node(node_id: int, now_us: int, reason: str) -> Rescued:
+    """Rescue all that a dead node holds; nobody can tell what had started, so all tries count."""
+    fate = Fate(started_us=None, reason=reason)
+    return _rescue({"node_id": node_id}, lambda _: fate, now_us, may_have_started=True)
+
+
+def rescue_worker(
+    holder: Holder, fates: Mapping[str, Fate], now_us: int, *, only_unstarted: bool = False
+) -> Rescued:
+    """Rescue what a worker process of this node holds. `fates`: execution id -> what is known of those that started.
+
+    `only_unstarted`: the process lives on to end what it has started; the rest is given back.
+    """
+    unstarted = Fate(started_us=None)
+    return _rescue(
+        {"node_id": holder.node_id, "worker_pid": holder.worker_pid},
+        lambda execution: fates.get(execution, unstarted),
+        now_us,
+        may_have_started=False,
+        leave=set(fates) if only_unstarted else set(),
+    )
+
+
+def _rescue(
+    whose: Mapping[str, Any],
+    fate_of: Callable[[str], Fate],
+    now_us: int,
+    *,
+    may_have_started: bool,
+    leave: Iterable[str] = (),
+) -> Rescued:
+    left = frozenset(leave)
+    after, total = 0, Rescued()
+    while True:
+        with transaction.atomic():
+            claims = list(
+                Claim.objects.filter(**whose, id__gt=after).order_by("id").select_related("node")[:BATCH]
+            )
+            if not claims:
+                return total
+            total += _rescue_batch([claim.id for claim in claims], fate_of, now_us, may_have_started, left)
+        after = claims[-1].id
+
+
+def _rescue_batch(
+    claim_ids: list[int],
+    fate_of: Callable[[str], Fate],
+    now_us: int,
+    may_have_started: bool,
+    leave: frozenset[str],
+) -> Rescued:
+    # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
+    executions = [execution for execution in _read(claim_ids) if execution[0].id not in leave]
+    lock_timers(execution for execution, _ in executions)
+    held = _lock(claim_ids)
+    ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
+    given_back: list[WaitingRow] = []
+    leaving: Held = {}
+    ready = failed = 0
+    by_holder: dict[Holder, list[Any]] = {}
+    for execution, holder in ours:
+        leaving.setdefault(execution.fence, set()).add(execution.id)
+        fate = fate_of(execution.id)
+        if fate.started_us is None and not may_have_started:
+            given_back.append(
+                WaitingRow(
+                    execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released"
+                )
+            )
+            continue
+        outcome = Outcome(
+            execution,
+            "timeout" if fate.word == "timeout" else "lost",
+            fate.started_us,
+            now_us,
+            reason=fate.reason,
+            error_title=fate.reason,
+            forgiven=fate.forgiven,
+        )
+        verdict = judge(outcome, now_us)
+        by_holder.setdefault(holder, []).append((outcome, verdict))
+        ready += verdict.next == "again"
+        failed += verdict.next != "again"
+    for holder, verdicts in by_holder.items():
+        settle(holder, verdicts, now_us)
+    waiting_rows.insert(given_back, now_us)
+    let_go(held, leaving)
+    return Rescued(ready, failed, len(given_back))
+
+
+def _lock(claim_ids: list[int]) -> Held:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, executions::text[] FROM timers_claim WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE",
+            (plain_array(claim_ids),),
+        )
+        return {fence: set(executions) for fence, executions in cursor.fetchall()}
+
+
+def _read(claim_ids: list[int]) -> list[tuple[Execution, Holder]]:
+    """The executions of claims, put together again from their ids, the claims' details and the timers."""
+    claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
+    groups = {row.id: ServedGroup.of(row) for row in TimerGroup.objects.filter(id__in={c.group_id for c in claims})}
+    timer_ids = {parse_id(str(execution)).timer_id for claim in claims for execution in claim.executions}
+    timers = Timer.objects.defer("payload").in_bulk(timer_ids)
+    found: list[tuple[Execution, Holder]] = []
+    for claim in claims:
+        group = groups.get(claim.group_id)
+        if group is None:
+            continue
+        holder = Holder(claim.node_id, claim.node.name, claim.worker, claim.worker_pid)
+        details = claim.details if isinstance(claim.details, dict) else {}
+        for execution_uuid in claim.executions:
+            text = str(execution_uuid)
+            timer = timers.get(parse_id(text).timer_id)
+            found.append((_execution(text, claim, group, timer, details.get(text) or {}), holder))
+    return found
+
+
+def _execution(
+    text: str, claim: Claim, group: ServedGroup, timer: Timer | None, details: Mapping[str, Any]
+) -> Execution:
+    occurrence = parse_id(text)
+    execution = Execution(
+        id=text,
+        timer_id=occurrence.timer_id,
+        group=group,
+        name="(deleted)" if timer is None else timer.name,
+        scheduled_us=occurrence.scheduled_us,
+        available_us=occurrence.scheduled_us,
+        attempt=details.get("tried", 0) + 1,
+        payload=None,
+        action=None,
+        policies=group.policies,
+        time_zone="UTC" if timer is None else timer.time_zone,
+        fence=claim.id,
+        claimed_us=to_microseconds(claim.claimed_at),
+        origin=details.get("origin", "schedule"),
+        missed_count=details.get("missed_count", 0),
+        forgiven=details.get("forgiven", 0),
+        own_payload=details.get("payload"),
+    )
+    if timer is not None:
+        execution.schedule_kind = timer.schedule_kind
+        execution.schedule_text = json.dumps(timer.schedule)
+        execution.until_committed = timer.until_committed and execution.origin == "schedule"
+        execution.follows = execution.origin == "schedule" and (
+            execution.until_committed or timer.schedule_kind != "once"
+        )
+        try:
+            if timer.overrides:
+                execution.policies = overridden(group.policies, json.dumps(timer.overrides))
+            if timer.action:
+                execution.action = parse_text(json.dumps(timer.action))
+        except SpecError as error:
+            execution.poison = str(error)
+    return execution

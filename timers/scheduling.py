@@ -1,0 +1,207 @@
+"""Public: schedule timers and change them, from Python.
+
+    from timers.scheduling import schedule_fixed_rate
+
+    schedule_fixed_rate(group="MyTimerGroup", name=record_uuid, period=60, payload=message, until_committed=True)
+
+Every call joins the caller's transaction: rolled back, the timer never was. Durations are seconds (int, float,
+timedelta) or ISO 8601 text ("PT1M30S"); instants are aware datetimes or ISO text with an offset; time zones are IANA
+names. What makes no sense raises `timers.exceptions.SpecError`, which names every wrong field, and nothing is written.
+
+Keywords that all schedule_* functions share:
+
+    payload          any JSON value, at most 64 KB
+    handler          the name of a registered handler; without it the group's action is taken
+    start_at end_at  no fire before / after these instants
+    max_fires        finished after so many fires
+    until_committed  one execution, shown again at each tick of the schedule until it is committed
+    time_zone        of cron expressions, and of the times in the envelope (default UTC)
+    overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
+    tags description for people
+    on_conflict      for a name that is taken: "reject" (default), "replace", "keep"
+    actor            who asks, for the record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from timers import clock
+from timers.exceptions import SpecError, TimerNotFound
+from timers.lifecycle.control import change, create
+from timers.lifecycle.control.change import Cancelled, cancel_timer, fire_timer, pause_timer, resume_timer
+from timers.lifecycle.control.create import Created
+from timers.lifecycle.control.groups import create_group, ensure_group, pause_group, resume_group, update_group
+from timers.lifecycle.control.spec import TimerSpec
+from timers.models import Timer
+from timers.schedules import Schedule, parse
+from timers.schedules.duration import parse_duration, seconds_of
+from timers.schedules.instant import parse_instant
+
+__all__ = [
+    "Cancelled",
+    "Created",
+    "cancel_timer",
+    "create_group",
+    "ensure_group",
+    "fire_timer",
+    "get_timer",
+    "get_timers",
+    "pause_group",
+    "pause_timer",
+    "resume_group",
+    "resume_timer",
+    "schedule_cron",
+    "schedule_fixed_delay",
+    "schedule_fixed_rate",
+    "schedule_many",
+    "schedule_once",
+    "update_group",
+    "update_timer",
+]
+
+Duration = int | float | str | timedelta
+Instant = datetime | str
+
+
+def schedule_once(group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any) -> Timer:
+    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two)."""
+    return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
+
+
+def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: Any) -> Timer:
+    """Fire every `period`, anchored at start_at; without start_at the first fire is one period from now."""
+    return _create({"kind": "fixed_rate", "group": group, "name": name, "period": period, **options})
+
+
+def schedule_fixed_delay(group: str, name: str, *, delay: Duration, **options: Any) -> Timer:
+    """Fire `delay` after the end of the execution before; first at start_at, or `delay` from now."""
+    return _create({"kind": "fixed_delay", "group": group, "name": name, "delay": delay, **options})
+
+
+def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "UTC", **options: Any) -> Timer:
+    """Fire by a cron expression of 5 fields, or 6 with seconds first, in a time zone."""
+    return _create(
+        {"kind": "cron", "group": group, "name": name, "expression": expression, "time_zone": time_zone, **options}
+    )
+
+
+def schedule_many(requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject", actor: str = "") -> list[Created]:
+    """Create many timers in one statement, all or none.
+
+    Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay or cron.
+    Raises one SpecError for all mistakes of all requests, their fields prefixed with the request's number (from 0).
+    """
+    now = clock.now()
+    specs: list[TimerSpec] = []
+    problems: list[SpecError] = []
+    for number, request in enumerate(requests):
+        try:
+            specs.append(_spec(dict(request), now))
+        except SpecError as error:
+            problems += [SpecError(f"{number}.{problem.field}", problem.message) for problem in error.problems]
+    if problems:
+        raise SpecError.combined(problems)
+    return create.create_timers(specs, on_conflict=on_conflict, actor=actor) if specs else []
+
+
+def update_timer(group: str, name: str, *, actor: str = "", version: int | None = None, **changes: Any) -> Timer:
+    """Change the given keywords of a timer; its kind changes when `kind` or another kind's keyword is given.
+
+    `version`: refuse with StaleVersion when someone changed the timer since it was read.
+    """
+    schedule: Callable[[], Schedule] | None = None
+    if _SCHEDULE_KEYWORDS & set(changes):
+        now = clock.now()
+        request = {keyword: changes.pop(keyword) for keyword in _SCHEDULE_KEYWORDS & set(changes)}
+        kind = request.pop("kind", None) or _kind_of(request)
+        start_at = changes.get("start_at")
+
+        def schedule() -> Schedule:
+            return _schedule(kind, request, start_at, changes.get("time_zone") or get_timer(group, name).time_zone, now)
+
+    return change.update_timer(group, name, actor=actor, version=version, schedule=schedule, **changes)
+
+
+def get_timer(group: str, name: str) -> Timer:
+    """The timer; raises TimerNotFound."""
+    timer = Timer.objects.named(group, name).select_related("group").first()
+    if timer is None:
+        raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
+    return timer
+
+
+def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: int = 1000) -> list[Timer]:
+    """Timers of a group by name, at most `limit`."""
+    timers = Timer.objects.filter(group__name=group).select_related("group")
+    if name_contains:
+        timers = timers.filter(name__contains=name_contains)
+    if state:
+        timers = timers.filter(state=state)
+    return list(timers.order_by("name")[:limit])
+
+
+_SCHEDULE_KEYWORDS: Final = frozenset({"kind", "at", "after", "period", "delay", "expression"})
+_OWN_KEYWORDS: Final = {
+    "once": frozenset({"at", "after"}),
+    "fixed_rate": frozenset({"period"}),
+    "fixed_delay": frozenset({"delay"}),
+    "cron": frozenset({"expression"}),
+}
+_OPTIONS: Final = frozenset(
+    {
+        "payload", "handler", "action", "start_at", "end_at", "max_fires", "until_committed", "time_zone", "overrides",
+        "tags", "description",
+    }
+)  # fmt: skip
+
+
+def _create(request: dict[str, Any]) -> Timer:
+    on_conflict, actor = request.pop("on_conflict", "reject"), request.pop("actor", "")
+    spec = _spec(request, clock.now())
+    (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
+    return Timer.objects.select_related("group").get(id=created.id)
+
+
+def _spec(request: dict[str, Any], now: datetime) -> TimerSpec:
+    kind = request.pop("kind", None)
+    if kind not in _OWN_KEYWORDS:
+        raise SpecError("kind", f"must be one of {', '.join(_OWN_KEYWORDS)}", given=kind)
+    own = {keyword: request.pop(keyword) for keyword in _OWN_KEYWORDS[kind] & set(request)}
+    unknown = sorted(set(request) - _OPTIONS - {"group", "name"})
+    if unknown:
+        raise SpecError(unknown[0], f"is not known for {kind}; known are {', '.join(sorted(_OPTIONS | _OWN_KEYWORDS[kind]))}")
+    time_zone = request.get("time_zone") or "UTC"
+    return TimerSpec.parse(
+        schedule=lambda: _schedule(kind, own, request.get("start_at"), time_zone, now),
+        **{"group": None, "name": None, **request, "time_zone": time_zone},
+    )
+
+
+def _schedule(kind: str, own: Mapping[str, Any], start_at: Any, time_zone: str, now: datetime) -> Schedule:
+    if kind == "once":
+        return parse("once", {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}, time_zone)
+    if kind == "fixed_rate":
+        period_us = parse_duration(own.get("period"), "period")
+        anchor = now + timedelta(microseconds=period_us) if start_at is None else parse_instant(start_at, "start_at")
+        return parse("fixed_rate", {"period": seconds_of(period_us), "anchor": anchor.isoformat()}, time_zone)
+    if kind == "fixed_delay":
+        return parse("fixed_delay", {"delay": seconds_of(parse_duration(own.get("delay"), "delay"))}, time_zone)
+    return parse("cron", {"expression": own.get("expression")}, time_zone)
+
+
+def _once_at(at: Any, after: Any, now: datetime) -> datetime:
+    if (at is None) == (after is None):
+        raise SpecError("at", "give either at (an instant) or after (a duration from now)")
+    if at is not None:
+        return parse_instant(at, "at")
+    return now + timedelta(microseconds=parse_duration(after, "after", allow_zero=True))
+
+
+def _kind_of(request: Mapping[str, Any]) -> str:
+    for kind, keywords in _OWN_KEYWORDS.items():
+        if keywords & set(request):
+            return kind
+    raise SpecError("kind", "must come with the schedule's own keyword (at, after, period, delay, expression)")
