@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Self
 
 from cronsim import CronSim, CronSimError
+from cronsim.cronsim import SYMBOLIC_DAYS, SYMBOLIC_MONTHS
 
 from timers.exceptions import SpecError
 
@@ -40,6 +41,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_NUMBERS = {name: n for n, name in enumerate(SYMBOLIC_DAYS)} | {name: n for n, name in enumerate(SYMBOLIC_MONTHS, 1)}
 _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # One year of each kind there is, leap years first: what matches no day of these matches no day ever.
 _EVERY_KIND_OF_YEAR = (2000, 2004, 2008, 2012, 2016, 2020, 2024, 2001, 2002, 2003, 2005, 2006, 2009, 2010)
@@ -58,7 +60,7 @@ class CronExpression:
     def parse(cls, given: Any) -> Self:
         """Read an expression, or raise SpecError saying which of its fields is wrong and what is allowed there."""
         text = _normalised(given)
-        fields = _expanded(text).split()
+        fields = [_without_vain_steps(field) for field in _expanded(text).split()]
         if len(fields) not in (5, 6):
             raise SpecError(
                 "expression",
@@ -154,6 +156,15 @@ def _expanded(text: str) -> str:
     if text.lower() not in _ALIASES:
         raise SpecError("expression", f"is no known alias; allowed are {', '.join(_ALIASES)}", given=text)
     return _ALIASES[text.lower()]
+
+
+def _without_vain_steps(field: str) -> str:
+    """The same field with `5-5/2` written as `5`, which cronsim would take for `5/2`, up to the field's end."""
+    return re.sub(r"(\w+)-(\w+)/0*[1-9][0-9]*", lambda t: t[1] if _value(t[1]) == _value(t[2]) else t[0], field)
+
+
+def _value(name: str) -> int | str:
+    return int(name) if name.isdigit() else _NUMBERS.get(name.upper(), name)
 
 
 def _ever_matches(sim: CronSim) -> bool:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import re
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from timers.exceptions import SpecError
+from timers.schedules.zones import tzdata_version, zone
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"])
+def test_a_zone_is_found_by_its_name_and_found_only_once(name: str) -> None:
+    assert zone(name).key == name
+    assert zone(name) is zone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("America/NewYork", "America/New_York"),
+        ("America/Buenos_Aire", "America/Buenos_Aires"),
+    ],
+)
+def test_an_unknown_zone_is_refused_with_the_nearest_names(name: str, meant: str) -> None:
+    with pytest.raises(SpecError, match=rf"did you mean .*{meant}") as refused:
+        zone(name, "zone_of_group")
+    assert refused.value.field == "zone_of_group"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "Mars/Olympus",
+        "America",
+        "Europe/",
+        "/Europe/Berlin",
+        "Europe//Berlin",
+        "Europe/Berlin\0",
+        "Europe/Berlin\n",
+        " Europe/Berlin",
+        "../etc/passwd",
+        "Europe/../../../etc/passwd",
+        "Europe/./Berlin",
+        "/etc/passwd",
+        "C:\\Windows",
+        "tzdata.zi",
+        "leapseconds",
+        "zone.tab",
+        "posix/Europe/Berlin",
+        "right/Europe/Berlin",
+        "localtime",
+        "posixrules",
+        "Factory",
+        "+01:00",
+        "Europe/B\udce4rlin",
+        "E" * 100_000,
+        "A/" * 30 + "A",
+        None,
+        1,
+        True,
+        b"UTC",
+        ["UTC"],
+        {"UTC": 1},
+    ],
+)
+def test_what_is_no_name_of_a_zone_is_refused_quickly(name: Any) -> None:
+    began = time.thread_time()
+    with pytest.raises(SpecError) as refused:
+        zone(name)
+    assert refused.value.field == "time_zone"
+    assert time.thread_time() - began < 0.05
+
+
+def test_the_edition_of_the_rules_is_known() -> None:
+    assert re.fullmatch(r"(20[0-9]{2}[a-z]+|unknown) \((system|package)\)", tzdata_version())
+
+
+def test_the_package_s_edition_is_told_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
+    assert tzdata_version() == f"{import_module('tzdata').IANA_VERSION} (package)"
+
+
+def test_a_system_copy_without_its_edition_is_called_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "UTC").write_bytes(b"TZif")
+    monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))
+    assert tzdata_version() == "unknown (system)"
