@@ -14,14 +14,13 @@ from timers.schedules.cron_expression import CronExpression
 FRIDAY = datetime(2026, 11, 20, 15, 0, 27, tzinfo=UTC)
 
 
-def fires(expression: str, count: int, after: datetime = FRIDAY) -> list[str]:
+def fires(expression: str, count: int) -> list[str]:
     schedule = parse("cron", {"expression": expression})
-    found = []
-    moment: datetime | None = after
-    for _ in range(count):
-        assert moment is not None
-        moment = schedule.next_after(moment)
+    found: list[str] = []
+    moment = schedule.next_after(FRIDAY)
+    while moment is not None and len(found) < count:
         found.append(f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}")
+        moment = schedule.next_after(moment)
     return found
 
 
@@ -212,7 +211,7 @@ def test_the_words_of_a_schedule_end_with_its_zone() -> None:
 def test_matches_are_counted_as_if_they_were_walked_through(expression: str) -> None:
     cron = CronExpression.parse(expression)
     start, end = datetime(2028, 1, 30, 12, 34, 56), datetime(2028, 3, 1, 3, 59, 30)
-    walked = []
+    walked: list[datetime] = []
     wall = cron.after(start)
     while wall < end and len(walked) < 2_000:
         walked.append(wall)

@@ -87,7 +87,7 @@ def test_what_is_no_duration_is_refused_with_the_reason(given_value: Any, reason
 def test_zero_is_taken_only_where_it_is_allowed() -> None:
     assert parse_duration(0, "jitter", allow_zero=True) == 0
     assert parse_duration("PT0S", "jitter", at_least=1_000, allow_zero=True) == 0
-    with pytest.raises(SpecError, match="between 1 ms and .* or 0"):
+    with pytest.raises(SpecError, match=r"between 1 ms and .* or 0"):
         parse_duration(0.0005, "jitter", at_least=1_000, allow_zero=True)
 
 

@@ -187,13 +187,13 @@ def _explained(text: str, fields: list[str]) -> SpecError:
                 CronSim(" ".join(alone), _EPOCH)
             except CronSimError:
                 allowed = f"allowed are {_FIELDS[name]}, *, rising ranges a-b, steps /n, lists"
-                return SpecError("expression", f"has {term!r} as {name}{_hint(name, term)}; {allowed}", given=text)
+                return SpecError("expression", f"has {term!r} as {name}{_hint(term)}; {allowed}", given=text)
     day = min(CronSim(f"0 0 {fields[-3]} * *", _EPOCH).days)
     months = " or ".join(_MONTHS[month - 1] for month in sorted(CronSim(f"0 0 * {fields[-2]} *", _EPOCH).months))
     return _never(text, f"{months} has no {day}{'st' if day == 31 else 'th'} day")
 
 
-def _hint(name: str, term: str) -> str:
+def _hint(term: str) -> str:
     if term == "?":
         return " (write * for any)"
     if re.fullmatch(r"[0-9]+W", term, re.IGNORECASE):
