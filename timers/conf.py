@@ -1,21 +1,177 @@
+"""The settings of the timer service: one table, checked all at once, and the only place that reads them.
+
+In this project they come from the environment (`TIMERS_LEASE=30`); a Django project that only has `timers` installed
+gives them as `TIMERS = {"TIMERS_LEASE": 30}` in its settings. docs/settings.md is written from the same table.
+"""
+
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-@dataclass(frozen=True)
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+Value = bool | int | float | str
+
+LOOK_AHEAD_MARGIN: Final = 0.5
+"""Seconds by which timers are claimed earlier than the next poll could see them."""
+
+_YES: Final = frozenset({"true", "1", "yes", "y", "on"})
+_NO: Final = frozenset({"false", "0", "no", "n", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only words allowed."""
+
+    name: str
+    default: Value
+    help: str
+    unit: str = ""
+    lowest: float = -math.inf
+    highest: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The name in `Conf`: TIMERS_POLL_INTERVAL is poll_interval."""
+        return self.name.removeprefix("TIMERS_").lower()
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if self.choices:
+            return " or ".join(self.choices)
+        if isinstance(self.default, str):
+            return "text"
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        unit = f" of {self.unit}" if self.unit else ""
+        if math.isfinite(self.highest):
+            return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
+        return f"{kind}{unit} of at least {self.lowest:g}" if not unit else f"{kind}{unit}, at least {self.lowest:g}"
+
+    def parse(self, given: Any) -> Value:
+        """The value of what was given (text from the environment, or a Python value). ValueError if it makes no sense."""
+        if isinstance(self.default, bool):
+            return _truth(given)
+        if isinstance(self.default, str):
+            text = str(given).strip()
+            if self.choices and text not in self.choices:
+                raise ValueError(given)
+            return text
+        if isinstance(given, bool):
+            raise ValueError(given)
+        number = int(str(given)) if isinstance(self.default, int) else float(given)
+        if not self.lowest <= number <= self.highest:  # also refuses nan
+            raise ValueError(given)
+        return number
+
+
+def _truth(given: Any) -> bool:
+    word = str(given).strip().lower()
+    if word not in _YES | _NO:
+        raise ValueError(given)
+    return word in _YES
+
+
+TABLE: Final = (
+    Setting("TIMERS_POLL_INTERVAL", 1.0, "How often a worker looks for due timers. Timers due sooner than that are announced by NOTIFY, so this bounds lateness only where NOTIFY is off.", "seconds", 0.05, 60),
+    Setting("TIMERS_HEARTBEAT_INTERVAL", 2.0, "How often a node says that it lives, and renews its lease.", "seconds", 0.1, 600),
+    Setting("TIMERS_LEASE", 10.0, "How long a node counts as living after its last heartbeat. When it is over, other nodes take its executions. More than twice the heartbeat interval.", "seconds", 0.5, 3600),
+    Setting("TIMERS_NOTIFY", True, "Announce timers that are due within the look-ahead by NOTIFY. Turn off behind a PgBouncer in transaction mode; everything still works, at most one poll late."),
+    Setting("TIMERS_CRASH_LOCK", True, "Each node holds a session advisory lock by which others notice its crash before its lease is over. Turn off behind PgBouncer."),
+    Setting("TIMERS_RETENTION", 30, "How long the ledger (the history of executions) is kept. Groups may keep theirs shorter.", "days", 1, 36500),
+    Setting("TIMERS_NODE_RETENTION", 7, "How long stopped and dead nodes stay listed.", "days", 1, 36500),
+    Setting("TIMERS_PARTITIONS_AHEAD", 7, "How many days of ledger partitions are made in advance.", "days", 1, 366),
+    Setting("TIMERS_DRAIN_TIMEOUT", 30.0, "How long running handlers may go on after SIGTERM before their worker is ended.", "seconds", 0, 86400),
+    Setting("TIMERS_OVERRUN_GRACE", 3.0, "How long the neighbours of a handler that overran its timeout may go on before their worker is replaced.", "seconds", 0, 3600),
+    Setting("TIMERS_LOG_FORMAT", "text", "Log lines for people, or one JSON object per line.", choices=("text", "json")),
+    Setting("TIMERS_VAR", "var", "Folder of the embedded database, its log, the generated secret key and the collected static files. A relative path is taken from the project's folder."),
+    Setting("TIMERS_PG_BIN", "", "Folder with the PostgreSQL programs for the embedded database (initdb, postgres). Empty: the installed package's, else the system's."),
+)  # fmt: skip
+
+BY_NAME: Final = {setting.name: setting for setting in TABLE}
+
+
+@dataclass(frozen=True, slots=True)
 class Conf:
-    poll_interval: float = 1.0
-    heartbeat_interval: float = 2.0
-    lease: float = 10.0
-    notify: bool = True
-    crash_lock: bool = True
-    retention: int = 30
-    node_retention: int = 7
-    partitions_ahead: int = 7
-    drain_timeout: float = 30.0
-    overrun_grace: float = 3.0
+    """The settings in force; names and units are those of the table."""
+
+    poll_interval: float
+    heartbeat_interval: float
+    lease: float
+    notify: bool
+    crash_lock: bool
+    retention: int
+    node_retention: int
+    partitions_ahead: int
+    drain_timeout: float
+    overrun_grace: float
+    log_format: str
+    var: str
+    pg_bin: str
+
     @property
     def look_ahead(self) -> float:
-        return self.poll_interval + 0.5
-@lru_cache
+        """How far into the future timers are claimed, in seconds: they wait in the agenda for their instant."""
+        return self.poll_interval + LOOK_AHEAD_MARGIN
+
+
+@cache
 def current() -> Conf:
-    return Conf()
+    """The settings of this process, read once."""
+    from django.conf import settings
+
+    return load(getattr(settings, "TIMERS", {}))
+
+
+def load(given: Mapping[str, Any]) -> Conf:
+    """Check all that was given and return it with the defaults of the rest.
+
+    Raises ImproperlyConfigured with one sentence per problem, all problems at once.
+    """
+    problems = [_unknown(name) for name in given if name not in BY_NAME]
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        values[setting.field] = setting.default
+        if setting.name in given:
+            try:
+                values[setting.field] = setting.parse(given[setting.name])
+            except (ValueError, TypeError):
+                problems.append(f"{setting.name} must be {setting.allowed} (given: {given[setting.name]!r}).")
+    conf = Conf(**values)
+    problems += _clashes(conf)
+    if problems:
+        raise ImproperlyConfigured(" ".join(problems))
+    return conf
+
+
+def _unknown(name: str) -> str:
+    meant = get_close_matches(name, BY_NAME, n=1)
+    return f"{name} is no setting of the timer service" + (f"; did you mean {meant[0]}?" if meant else ".")
+
+
+def _clashes(conf: Conf) -> list[str]:
+    """What makes sense alone but not together."""
+    problems = []
+    if conf.lease <= 2 * conf.heartbeat_interval:
+        problems.append(
+            f"TIMERS_LEASE ({conf.lease:g} s) must be more than twice TIMERS_HEARTBEAT_INTERVAL "
+            f"({conf.heartbeat_interval:g} s), or one late heartbeat would make a healthy node count as dead."
+        )
+    return problems
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "TIMERS":
+        current.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="timers.conf")

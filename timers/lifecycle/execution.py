@@ -79,6 +79,8 @@ class Execution:
     until_committed: bool = False
     next_us: int | None = None
     """The timer's following instant, to be looked at when this execution ends."""
+    cell: int = -1
+    """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
 

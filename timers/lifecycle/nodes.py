@@ -8,6 +8,7 @@ judge's own connection came back: then everyone's beats are missing, and no one'
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,14 +56,14 @@ class Beat:
 
 
 def register(node: Registration) -> Node:
-    """Write the row of a new incarnation and take its crash lock on this connection.
+    """Write the row of a new incarnation.
 
-    An earlier incarnation of the same name whose crash lock is free is declared dead on the spot (a restart after
-    kill -9 need not wait for its own lease). Raises NotAllowedNow when a node of that name is alive.
+    An earlier incarnation of the same name that is surely gone is declared dead on the spot: a restart after kill -9
+    need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive.
     """
     now = clock.now()
     for earlier in Node.objects.filter(name=node.name, state__in=Node.LIVE):
-        if not _is_gone(earlier, now):
+        if not (_is_gone(earlier, now) or _has_crashed_here(earlier, node.host)):
             raise NotAllowedNow(
                 f"a node named {node.name!r} is alive (host {earlier.host}, pid {earlier.pid}); "
                 "choose another --name, or wait until it is stopped"
@@ -89,15 +90,18 @@ def register(node: Registration) -> Node:
         )
     except IntegrityError:
         raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
-    if node.crash_lock:
-        take_crash_lock(row.id)
     record("node joined", row.name, f"pid {row.pid} on {row.host}, {row.workers} workers, {row.slots} slots", now)
     return row
 
 
-def free_name(wanted: str) -> str:
+def free_name(wanted: str, host: str) -> str:
     """`wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
-    taken = {node.name for node in Node.objects.filter(state__in=Node.LIVE) if not _is_gone(node, clock.now())}
+    now = clock.now()
+    taken = {
+        node.name
+        for node in Node.objects.filter(state__in=Node.LIVE, name__startswith=wanted)
+        if not (_is_gone(node, now) or _has_crashed_here(node, host))
+    }
     number, name = 1, wanted
     while name in taken:
         number += 1
@@ -105,10 +109,12 @@ def free_name(wanted: str) -> str:
     return name
 
 
-def take_crash_lock(node_id: int) -> None:
-    """Hold the node's crash lock for as long as this connection lives."""
+def take_crash_lock(node_id: int) -> bool:
+    """Hold the node's crash lock for as long as this connection lives; False while an old connection still has it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
+        (taken,) = cursor.fetchone()
+    return bool(taken)
 
 
 def beat(node_id: int, lease: float, report: Beat) -> datetime | None:
@@ -195,6 +201,19 @@ def _is_gone(node: Node, now: datetime) -> bool:
     if not node.crash_lock or now - node.heartbeat_at < timedelta(seconds=2 * node.heartbeat_interval):
         return False
     return _crash_lock_is_free(node.id)
+
+
+def _has_crashed_here(node: Node, host: str) -> bool:
+    """A node of this very host whose process is no more and whose heartbeat connection is closed."""
+    if node.host != host or not node.crash_lock:
+        return False
+    try:
+        os.kill(node.pid, 0)
+    except ProcessLookupError:
+        return _crash_lock_is_free(node.id)
+    except PermissionError:
+        pass
+    return False
 
 
 def _crash_lock_is_free(node_id: int) -> bool:

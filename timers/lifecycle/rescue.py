@@ -24,11 +24,12 @@ from timers.lifecycle.finish import settle
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Claim, Timer, TimerGroup
 from timers.policies import overridden
-from timers.schedules.instant import to_microseconds
+from timers.schedules.instant import from_microseconds, to_microseconds
 
-BATCH = 20
+BATCH = 10
 """Claims per transaction: a rescue of thousands of executions never locks for long."""
 
 
@@ -149,6 +150,8 @@ def _rescue_batch(
         settle(holder, verdicts, now_us)
     waiting_rows.insert(given_back, now_us)
     let_go(held, leaving)
+    now = from_microseconds(now_us)
+    wake_if_soon([now], now)
     return Rescued(ready, failed, len(given_back))
 
 

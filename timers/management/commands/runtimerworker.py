@@ -1,0 +1,66 @@
+"""manage.py runtimerworker: run a node."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from timers import conf
+from timers.exceptions import TimersError
+from timers.lifecycle.control.names import check_name
+from timers.worker.options import NodeOptions
+from timers.worker.supervisor import Supervisor, named
+
+
+class Command(BaseCommand):
+    """Runs one node of the cluster until SIGTERM or Ctrl-C; a second signal ends it at once."""
+
+    help = "Run a node: claim due timers, run their handlers, record what happened. Ends in order on SIGTERM or Ctrl-C."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", default="", help="The node's name (default: the host's; -2, -3 where taken).")
+        parser.add_argument("--workers", type=_count(0, 256), default=2, help="Worker processes (default 2).")
+        parser.add_argument(
+            "--threads", type=_count(1, 1000), default=8, help="Plain handlers that a worker runs at once (default 8)."
+        )
+        parser.add_argument(
+            "--concurrency", type=_count(1, 2000), default=200, help="Async handlers per worker at once (default 200)."
+        )
+        parser.add_argument("--partition", default="default", help='The slice of the cluster to serve (default "default").')
+        parser.add_argument("--roles", default="", help="Comma-separated roles; groups may require some.")
+        parser.add_argument("--no-execution", action="store_true", help="Register and keep house, but claim nothing.")
+        parser.add_argument(
+            "--drain-timeout",
+            type=float,
+            default=conf.current().drain_timeout,
+            help="Seconds that running handlers may take after SIGTERM (default: TIMERS_DRAIN_TIMEOUT).",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            node = NodeOptions(
+                name=check_name("--name", options["name"]) if options["name"] else "",
+                workers=options["workers"],
+                threads=options["threads"],
+                concurrency=options["concurrency"],
+                partition=check_name("--partition", options["partition"]),
+                roles=tuple(check_name("--roles", role.strip()) for role in options["roles"].split(",") if role.strip()),
+                allow_execution=not options["no_execution"] and options["workers"] > 0,
+                drain_timeout=options["drain_timeout"],
+            )
+            Supervisor(named(node)).run()
+        except TimersError as error:
+            raise CommandError(str(error)) from error
+
+
+def _count(low: int, high: int) -> Any:
+    def count(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"must be from {low} to {high}")
+        return number
+
+    return count

@@ -1,0 +1,8 @@
+"""One node: a supervisor that runs no user code, and worker processes that do.
+
+    supervisor   the Node: children, their limits, signals; heartbeat and housekeeping in threads of their own
+    worker       one child process: claimer -> agenda -> executor -> recorder, and a listener that wakes the claimer
+    started      what has begun and is not recorded yet, in memory shared with the supervisor
+
+Only this package starts threads and processes. Each worker claims for itself; no work is passed between processes.
+"""

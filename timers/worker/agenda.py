@@ -1,0 +1,87 @@
+"""The agenda: executions claimed ahead, each waiting for its instant by the database clock."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+
+from timers.clock import DatabaseClock
+from timers.lifecycle.execution import Execution
+
+SPIN_S = 0.0002
+"""The last stretch of a wait is not slept: a timed wait overshoots by about as much."""
+
+
+class Agenda:
+    """A heap by instant, and a thread that hands over what has come due; nothing is handed over early."""
+
+    def __init__(self, clock: DatabaseClock, hand_over: Callable[[Sequence[Execution]], None]) -> None:
+        self._clock = clock
+        self._hand_over = hand_over
+        self._heap: list[tuple[int, int, Execution]] = []
+        self._order = count()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="agenda", daemon=True)
+
+    def start(self) -> None:
+        """Begin to hand over."""
+        self._thread.start()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, executions: Sequence[Execution]) -> None:
+        """Take executions; those whose instant has come are handed over at once."""
+        now_us = self._clock.now_us()
+        due = [execution for execution in executions if execution.available_us <= now_us]
+        if len(due) < len(executions):
+            with self._changed:
+                for execution in executions:
+                    if execution.available_us > now_us:
+                        heapq.heappush(self._heap, (execution.available_us, next(self._order), execution))
+                self._changed.notify()
+        if due:
+            self._hand_over(due)
+
+    def take(self, ids: Collection[str] | None = None) -> list[Execution]:
+        """Take executions back before their instant: those of the given ids, or all."""
+        with self._changed:
+            taken = [entry[2] for entry in self._heap if ids is None or entry[2].id in ids]
+            if taken:
+                gone = set(map(id, taken))
+                self._heap = [entry for entry in self._heap if id(entry[2]) not in gone]
+                heapq.heapify(self._heap)
+        return taken
+
+    def stop(self) -> None:
+        """End the thread; what is left stays for take()."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._heap and not self._stopped:
+                    self._changed.wait()
+                if self._stopped:
+                    return
+                wait = self._clock.monotonic_at(self._heap[0][0]) - time.monotonic()
+                if wait > SPIN_S:
+                    self._changed.wait(wait - SPIN_S)
+                    continue
+                due = self._pop_due()
+            if due:
+                self._hand_over(due)
+
+    def _pop_due(self) -> list[Execution]:
+        while (now_us := self._clock.now_us()) < self._heap[0][0]:
+            pass
+        due = []
+        while self._heap and self._heap[0][0] <= now_us:
+            due.append(heapq.heappop(self._heap)[2])
+        return due

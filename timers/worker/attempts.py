@@ -1,0 +1,116 @@
+"""One try: from a held execution to a call of its handler, and from what that did to an Outcome. Never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from timers import handlers
+from timers.exceptions import SpecError
+from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
+from timers.lifecycle.execution import Execution
+from timers.lifecycle.outcome import Outcome
+from timers.payload import encode
+from timers.worker import errors
+
+MAX_RESULT_BYTES: Final = 8 * 1024
+
+
+def find_handler(execution: Execution) -> Handler | str:
+    """The handler that this execution calls, or why there is none."""
+    if execution.poison:
+        return execution.poison
+    if execution.action is None:
+        return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
+    handler = handlers.find(execution.action.handler)
+    if handler is None:
+        return f"no handler named {execution.action.handler!r} is registered on this node"
+    return handler
+
+
+def time_limit(execution: Execution, handler: Handler) -> float:
+    """Seconds that one try may run."""
+    return handler.timeout if handler.timeout is not None else execution.policies.attempt_timeout
+
+
+def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
+    """What the handler is given."""
+    return Fire(
+        group=execution.group.name,
+        name=execution.name,
+        number_of_try=execution.attempt,
+        payload=execution.payload,
+        execution_id=execution.id,
+        fence=execution.fence,
+        missed_count=execution.missed_count,
+        origin=execution.origin,
+        node=node,
+        fire_time_us=started_us,
+        scheduled_fire_time_us=execution.scheduled_us,
+        time_zone=execution.time_zone,
+    )
+
+
+def returned(execution: Execution, value: Any, started_us: int, finished_us: int) -> Outcome:
+    """The handler returned: succeeded, with what it returned where that is JSON and not too long."""
+    outcome = Outcome(execution, "succeeded", started_us, finished_us)
+    if value is not None:
+        try:
+            text = encode(value, "result")
+        except SpecError as error:
+            outcome.reason = f"the result was not kept: {error.problems[0].message}"
+        else:
+            if len(text.encode()) <= MAX_RESULT_BYTES:
+                outcome.result = text
+            else:
+                outcome.reason = f"the result was not kept: longer than {MAX_RESULT_BYTES:,} bytes"
+    return outcome
+
+
+def raised(execution: Execution, error: BaseException, started_us: int, finished_us: int) -> Outcome:
+    """The handler raised: one of our directives, or any other exception, which is an error retried by policy."""
+    outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.storable(str(error)) or None)
+    if isinstance(error, Discard):
+        outcome.word = "discarded"
+    elif isinstance(error, Snooze):
+        outcome.word, outcome.wait = "snoozed", error.seconds
+    elif isinstance(error, Retry):
+        outcome.wait = error.after
+        outcome.error_title = f"Retry: {outcome.reason}" if outcome.reason else "Retry"
+    else:
+        described = errors.describe(error)
+        outcome.error_title, outcome.error_detail = described.title, described.detail
+        outcome.error_fingerprint = described.fingerprint
+        outcome.permanent = isinstance(error, Fail)
+        outcome.reason = "the handler raised Fail" if outcome.permanent else None
+    return outcome
+
+
+def overran(execution: Execution, limit: float, started_us: int, finished_us: int) -> Outcome:
+    """The handler was stopped at its limit (seconds)."""
+    title = f"ran longer than its limit of {limit:g} s"
+    return Outcome(
+        execution, "timeout", started_us, finished_us,
+        reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", handler_name(execution), ""),
+    )  # fmt: skip
+
+
+def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
+    """The execution cannot be run here: poison fails for good, a handler that nobody has yet is tried again by policy."""
+    return Outcome(
+        execution, "error", None, now_us,
+        reason=reason, error_title=reason,
+        error_fingerprint=errors.fingerprint("impossible", handler_name(execution), reason),
+        permanent=bool(execution.poison),
+    )  # fmt: skip
+
+
+def handler_name(execution: Execution) -> str:
+    """The name of the handler that the execution's action calls."""
+    return "" if execution.action is None else execution.action.handler
+
+
+
+
+Report = Callable[[list[Outcome]], None]
+"""Takes outcomes for the ledger."""

@@ -1,0 +1,110 @@
+"""A worker process as its supervisor sees it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Final
+
+from timers.lifecycle.execution import Holder
+from timers.lifecycle.rescue import Fate
+from timers.worker import process
+from timers.worker.options import NodeOptions, WorkerSetup
+from timers.worker.started import RUNNING, Started, Vitals, shared_memory
+from timers.worker.worker import DRAIN
+
+STUCK_SECONDS: Final = 2.5
+"""A worker that says nothing for so long while a handler runs is held by it (a long call that keeps the interpreter)."""
+
+_context: Final[SpawnContext] = multiprocessing.get_context("spawn")
+
+
+class Child:
+    """One spawned worker, its shared memory and its command pipe."""
+
+    def __init__(self, node_id: int, options: NodeOptions, number: int) -> None:
+        memory = shared_memory(_context)
+        self.number = number
+        self.started = Started(memory)
+        receiver, self._commands = _context.Pipe(duplex=False)
+        self._process: SpawnProcess = _context.Process(
+            target=process.main,
+            args=(WorkerSetup(node_id, options.name, number, options), memory, receiver),
+            name=f"worker-{number}",
+            daemon=False,
+        )
+        self._process.start()
+        receiver.close()
+        self.born = time.monotonic()
+        self.holder = Holder(node_id, options.name, number, self.pid)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.is_alive()
+
+    @property
+    def exit_code(self) -> int | None:
+        """As of multiprocessing: negative for a signal, None while it runs."""
+        return self._process.exitcode
+
+    @property
+    def vitals(self) -> Vitals:
+        """What the worker said last."""
+        return self.started.vitals()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a handler keeps the whole process from doing anything else."""
+        pulse = self.vitals.pulse
+        return pulse > 0 and time.monotonic() - pulse > STUCK_SECONDS and bool(self.started.running())
+
+    def overrun(self) -> list[str]:
+        """Executions whose handler runs beyond its limit."""
+        now = time.monotonic()
+        vitals = self.vitals
+        if now - vitals.pulse < STUCK_SECONDS and not 0 < vitals.earliest_deadline < now:
+            return []
+        return [cell.execution for cell in self.started.running() if cell.deadline < now]
+
+    def drain(self) -> None:
+        """Tell the worker to end in order."""
+        try:
+            self._commands.send(DRAIN)
+        except OSError:
+            pass  # It has ended already; the supervisor sees that by itself.
+
+    def kill(self) -> None:
+        """End the process at once and wait until it is gone."""
+        self._process.kill()
+        self._process.join()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end; whether it came."""
+        self._process.join(timeout)
+        return not self.alive
+
+    def fates(self, reason: str, overran: frozenset[str] = frozenset()) -> dict[str, Fate]:
+        """What became of the executions that had begun, after the end of the process.
+
+        `reason`: why it ended. `overran`: those that ran beyond their limit, the cause of it all; the others are not to
+        blame. Where no cause is known, all that were running are held to account, so a crash loop ends.
+        """
+        fates: dict[str, Fate] = {}
+        for cell in self.started.cells():
+            if cell.execution in overran:
+                fates[cell.execution] = Fate(cell.started_us, "timeout", "ran longer than its limit and was stopped")
+            elif cell.state == RUNNING:
+                fates[cell.execution] = Fate(cell.started_us, "lost", reason, forgiven=bool(overran))
+            else:
+                fates[cell.execution] = Fate(
+                    cell.started_us, "lost", f"ended, but was not recorded: {reason}", forgiven=True
+                )
+        return fates

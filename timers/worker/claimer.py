@@ -1,0 +1,195 @@
+"""The claimer: takes as much work as this worker can use soon, a little ahead of its time, fairly over the groups."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from timers import handlers
+from timers.clock import DatabaseClock
+from timers.conf import Conf
+from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.due import DueWork, ServedGroups
+from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.fire import Fired, fire_due
+from timers.lifecycle.nodes import handlers_elsewhere
+from timers.worker.agenda import Agenda
+from timers.worker.loop import Loop
+from timers.worker.options import NodeOptions
+from timers.worker.pace import Pace
+
+logger = logging.getLogger(__name__)
+
+AHEAD_SECONDS: Final = 0.5
+"""Work claimed beyond the free slots: what they will need within this time, by the measured pace."""
+MAX_HELD: Final = 4000
+"""The most executions that one worker holds, whatever the pace."""
+FULL_SCAN_SECONDS: Final = 5.0
+"""At least this often the due index is read from its start, for what was committed late below the low mark."""
+HANDLERS_SECONDS: Final = 5.0
+BREATH_SECONDS: Final = 0.005
+"""Wakes closer together than this are served by one pass."""
+
+
+class Claimer:
+    """Polls for due work, claims it and gives it to the agenda. Polling is the truth; wakes only shorten the wait."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        options: NodeOptions,
+        settings: Conf,
+        clock: DatabaseClock,
+        pace: Pace,
+        agenda: Agenda,
+    ) -> None:
+        self._holder = holder
+        self._threads = options.threads
+        self._settings = settings
+        self._clock = clock
+        self._pace = pace
+        self._agenda = agenda
+        self._groups = ServedGroups(options.partition, options.roles)
+        self._low_marks: dict[tuple[int, int], int] = {}
+        self._full_scan_at = 0.0
+        self._leave: list[str] = []
+        self._leave_read_at = -HANDLERS_SECONDS
+        self._looks: list[int] = []
+        self._turn = 0
+        self._hungry = False
+        self._held = 0
+        self._held_lock = threading.Lock()
+        self.skipped = 0
+        self.loop = Loop("claimer", self.step)
+
+    @property
+    def held(self) -> int:
+        """Executions claimed and neither recorded nor given back."""
+        return self._held
+
+    def no_longer_held(self, count: int) -> None:
+        """So many executions were recorded or given back: there is room for others."""
+        with self._held_lock:
+            self._held -= count
+        if self._hungry and self._held <= MAX_HELD // 2:
+            self.loop.wake()
+
+    def look_at(self, instants_us: Sequence[int]) -> None:
+        """Timers have been opened for their next fire at these instants; look now when one is within the look-ahead."""
+        if min(instants_us) <= self._clock.now_us() + self._look_ahead_us:
+            self.loop.wake()
+
+    @property
+    def _look_ahead_us(self) -> int:
+        return round(self._settings.look_ahead * 1_000_000)
+
+    def step(self) -> float:
+        """One pass over the groups with due work; returns seconds to the next."""
+        self._refresh_marks_and_handlers()
+        now_us = self._clock.now_us()
+        horizon_us = now_us + self._look_ahead_us
+        reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
+        self._clock.set(reading)
+        self._forget_marks_of_idle(work)
+        claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
+        if self._hungry and claimed:
+            return 0
+        return self._seconds_to_next_look()
+
+    def _claim_in_turn(self, work: Sequence[DueWork], now_us: int, horizon_us: int) -> int:
+        """Each group gets an equal share of the room, in rotating order within its priority."""
+        self._hungry = False
+        self._turn += 1
+        by_priority: dict[int, list[DueWork]] = {}
+        for item in work:
+            by_priority.setdefault(item.group.priority, []).append(item)
+        claimed = 0
+        for items in by_priority.values():
+            start = self._turn % len(items)
+            for position, item in enumerate(items[start:] + items[:start]):
+                room = self._room(item) // (len(items) - position)
+                if room < 1:
+                    self._hungry = True
+                    continue
+                claimed += self._claim(item, now_us, horizon_us, min(room, item.group.max_batch))
+        return claimed
+
+    def _room(self, item: DueWork) -> int:
+        """How many more executions of this group the worker can use soon."""
+        seconds = self._pace.seconds(item.group.id)
+        slots = self._pace.parallel(item.group.id, self._threads)
+        usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
+        return min(max(slots, usable), MAX_HELD) - self._held
+
+    def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+        executions: list[Execution] = []
+        if item.waiting:
+            executions += claim_ready(
+                self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, leave=self._leave
+            )
+            self._hungry |= len(executions) == limit
+            self._hold(executions)
+        left = limit - len(executions)
+        if item.timers and left > 0 and not self._is_left_to_others(item):
+            key = (item.group.id, item.shard)
+            fired = fire_due(
+                self._holder, item.group, item.shard,
+                now_us=now_us, horizon_us=horizon_us, limit=left, low_us=self._low_marks.get(key), leave=self._leave,
+            )  # fmt: skip
+            self._after_fire(key, fired, left, now_us)
+            self._hold(fired.executions)
+            executions += fired.executions
+        return len(executions)
+
+    def _after_fire(self, key: tuple[int, int], fired: Fired, limit: int, now_us: int) -> None:
+        self.skipped += fired.skipped
+        if fired.rows == limit:
+            self._hungry = True
+            self._low_marks[key] = fired.last_us
+        else:
+            self._low_marks.pop(key, None)
+        for execution in fired.executions:
+            if execution.next_us is not None and execution.next_us <= now_us + self._look_ahead_us:
+                heapq.heappush(self._looks, execution.next_us)
+
+    def _hold(self, executions: Sequence[Execution]) -> None:
+        if executions:
+            with self._held_lock:
+                self._held += len(executions)
+            self._agenda.add(executions)
+
+    def _is_left_to_others(self, item: DueWork) -> bool:
+        """The group's own action is one that only other nodes know (timers with theirs are told apart in the query)."""
+        return item.group.action is not None and item.group.action.handler in self._leave
+
+    def _refresh_marks_and_handlers(self) -> None:
+        now = time.monotonic()
+        if now >= self._full_scan_at:
+            self._low_marks.clear()
+            self._full_scan_at = now + FULL_SCAN_SECONDS
+        if now - self._leave_read_at >= HANDLERS_SECONDS:
+            self._leave = handlers_elsewhere(handlers.names())
+            self._leave_read_at = now
+
+    def _forget_marks_of_idle(self, work: Sequence[DueWork]) -> None:
+        """Nothing above a mark: the next pass looks below it again."""
+        if self._low_marks:
+            busy = {(item.group.id, item.shard) for item in work if item.timers}
+            for key in self._low_marks.keys() - busy:
+                del self._low_marks[key]
+
+    def _seconds_to_next_look(self) -> float:
+        now_us = self._clock.now_us()
+        # Jittered by a quarter, so no worker always wins the race for a regular timer.
+        wait = self._settings.poll_interval * random.uniform(0.75, 1.0)
+        while self._looks and self._looks[0] <= now_us:
+            heapq.heappop(self._looks)
+            wait = BREATH_SECONDS
+        if self._looks:
+            wait = min(wait, (self._looks[0] - now_us) / 1_000_000)
+        return max(wait, BREATH_SECONDS)

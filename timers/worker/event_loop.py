@@ -1,0 +1,126 @@
+"""Async handlers: one event loop in a thread of its own, hundreds of handlers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from timers.clock import DatabaseClock
+from timers.handlers import Handler
+from timers.lifecycle.execution import Execution
+from timers.lifecycle.outcome import Outcome
+from timers.worker import run_log
+from timers.worker.attempts import Report, fire_of, overran, raised, returned, time_limit
+from timers.worker.pace import Pace
+from timers.worker.started import Started
+from timers.worker.thread_pool import Item
+
+
+class EventLoop:
+    """Runs async handlers, at most `concurrency` at once; one that reaches its limit is cancelled."""
+
+    def __init__(
+        self, node: str, concurrency: int, clock: DatabaseClock, started: Started, pace: Pace, report: Report
+    ) -> None:
+        self._node = node
+        self._concurrency = concurrency
+        self._clock = clock
+        self._started = started
+        self._pace = pace
+        self._report = report
+        self._pending: deque[Item] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: list[Outcome] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="event-loop", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._thread.start()
+
+    @property
+    def busy(self) -> int:
+        """Handlers that run."""
+        return len(self._tasks)
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Queue executions whose instant has come."""
+        self._pending.extend(items)
+        self._loop.call_soon_threadsafe(self._begin_pending)
+
+    def take(self, ids: Collection[str] | None = None) -> list[Execution]:
+        """Take back what has not begun: the executions of the given ids, or all."""
+        taken: list[Execution] = []
+        for _ in range(len(self._pending)):
+            try:
+                item = self._pending.popleft()
+            except IndexError:
+                break
+            if ids is None or item[0].id in ids:
+                taken.append(item[0])
+            else:
+                self._pending.append(item)
+        return taken
+
+    def stop(self) -> None:
+        """End the loop, cancelling what still runs."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _begin_pending(self) -> None:
+        while self._pending and len(self._tasks) < self._concurrency:
+            try:
+                execution, handler = self._pending.popleft()
+            except IndexError:
+                return
+            task = self._loop.create_task(self._call(execution, handler))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended_task)
+
+    def _ended_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._begin_pending()
+
+    async def _call(self, execution: Execution, handler: Handler) -> None:
+        started_us, began = self._clock.now_us(), time.monotonic()
+        limit = time_limit(execution, handler)
+        cell = self._started.begin(execution.id, started_us, began + limit)
+        execution.cell = cell
+        if self._started.taken_back:
+            self._started.forget(cell)
+            return
+        run_log.begin()
+        limited = asyncio.timeout(limit)
+        try:
+            async with limited:
+                value = await handler.function(fire_of(execution, self._node, started_us))
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            finished_us = self._since(started_us, began)
+            if limited.expired():
+                outcome = overran(execution, limit, started_us, finished_us)
+            else:
+                outcome = raised(execution, error, started_us, finished_us)
+        else:
+            outcome = returned(execution, value, started_us, self._since(started_us, began))
+        outcome.log = run_log.end()
+        self._started.end(cell)
+        seconds = time.monotonic() - began
+        self._pace.measured(handler.name, seconds, self._concurrency)
+        self._pace.measured(execution.group.id, seconds, self._concurrency)
+        if not self._ended:
+            self._loop.call_soon(self._report_ended)
+        self._ended.append(outcome)
+
+    def _report_ended(self) -> None:
+        """Everything that ended in one turn of the loop goes to the recorder together."""
+        ended, self._ended = self._ended, []
+        self._report(ended)
+
+    def _since(self, started_us: int, began: float) -> int:
+        return started_us + round((time.monotonic() - began) * 1_000_000)

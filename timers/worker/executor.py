@@ -1,0 +1,63 @@
+"""The executor: gives what is due to the threads or to the event loop, and reports what cannot be run at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from timers.clock import DatabaseClock
+from timers.lifecycle.execution import Execution
+from timers.lifecycle.outcome import Outcome
+from timers.worker.attempts import Report, find_handler, impossible
+from timers.worker.event_loop import EventLoop
+from timers.worker.thread_pool import Item, ThreadPool
+
+
+class Executor:
+    """Runs executions whose instant has come; whatever they do comes out as an outcome."""
+
+    def __init__(self, threads: ThreadPool, loop: EventLoop, clock: DatabaseClock, report: Report) -> None:
+        self._threads = threads
+        self._loop = loop
+        self._clock = clock
+        self._report = report
+
+    def start(self) -> None:
+        """Start threads and loop."""
+        self._threads.start()
+        self._loop.start()
+
+    @property
+    def busy(self) -> int:
+        """Handlers that run."""
+        return self._threads.busy + self._loop.busy
+
+    def submit(self, executions: Sequence[Execution]) -> None:
+        """Run these as soon as a slot is free."""
+        plain: list[Item] = []
+        awaited: list[Item] = []
+        unfit: list[Outcome] = []
+        for execution in executions:
+            handler = find_handler(execution)
+            if isinstance(handler, str):
+                unfit.append(impossible(execution, handler, self._clock.now_us()))
+            else:
+                (awaited if handler.is_async else plain).append((execution, handler))
+        if plain:
+            self._threads.submit(plain)
+        if awaited:
+            self._loop.submit(awaited)
+        if unfit:
+            self._report(unfit)
+
+    def take(self, ids: Collection[str] | None = None) -> list[Execution]:
+        """Take back what has not begun: the executions of the given ids, or all."""
+        return self._threads.take(ids) + self._loop.take(ids)
+
+    def tick(self) -> None:
+        """Called a few times a second."""
+        self._threads.spread_stalled_chunks()
+
+    def stop(self) -> None:
+        """End threads and loop."""
+        self._threads.stop()
+        self._loop.stop()

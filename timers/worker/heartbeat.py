@@ -1,0 +1,70 @@
+"""The heartbeat: renews the lease, measures the clock, holds the crash lock; on a thread and connection of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from timers.conf import Conf
+from timers.lifecycle.nodes import Beat, beat, take_crash_lock
+from timers.worker.loop import Loop
+
+
+def boot_time() -> float:
+    """Seconds that also pass while the machine sleeps: a lease runs out during suspend too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+class Heartbeat:
+    """Beats for one incarnation of a node until stopped."""
+
+    def __init__(self, node_id: int, settings: Conf, report: Callable[[], tuple[int, int, dict[str, Any]]]) -> None:
+        self._node_id = node_id
+        self._settings = settings
+        self._report = report
+        self._locked_connection: object = None
+        self._offset = 0.0
+        self._failing = False
+        self.last_ok = boot_time()
+        """When the lease was last renewed (boot_time)."""
+        self.steady_since = boot_time() - settings.lease
+        """Since when every beat has come through; a start counts as steady, a reconnection does not."""
+        self.declared_dead = False
+        """Another node took us for dead and may run what we held."""
+        self.loop = Loop("heartbeat", self.step)
+
+    def step(self) -> float:
+        """One beat; returns seconds to the next."""
+        began = boot_time()
+        self._failing, failed_before = True, self._failing
+        connection.ensure_connection()
+        if self._settings.crash_lock and self._locked_connection is not connection.connection:
+            if take_crash_lock(self._node_id):
+                self._locked_connection = connection.connection
+        busy, rss, counters = self._report()
+        sent = time.time()
+        reading = beat(self._node_id, self._settings.lease, Beat(self._offset, busy, rss, counters))
+        if reading is None:
+            self.declared_dead = True
+            return self._settings.heartbeat_interval
+        self._offset = (sent + time.time()) / 2 - reading.timestamp()
+        # From before the statement was sent: the database's lease surely ends no earlier.
+        self.last_ok = began
+        self._failing = False
+        if failed_before:
+            self.steady_since = began
+        return self._settings.heartbeat_interval
+
+    @property
+    def lease_left(self) -> float:
+        """Seconds until the lease ends, counted from the last beat that came through."""
+        return self._settings.lease - (boot_time() - self.last_ok)
+
+    @property
+    def steady(self) -> bool:
+        """Whether beats have come through for a whole lease: only then may this node judge others."""
+        return not self._failing and boot_time() - self.steady_since >= self._settings.lease

@@ -1,0 +1,100 @@
+"""Housekeeping of a node: rescue the dead, drop old history. Leaderless: every node tries, one does it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from timers import clock
+from timers.conf import Conf
+from timers.lifecycle.events import record
+from timers.lifecycle.execution import Holder
+from timers.lifecycle.nodes import dead_with_claims, declare_dead, find_dead, seconds_to_next_verdict
+from timers.lifecycle.prune import prune
+from timers.lifecycle.rescue import Fate, Rescued, rescue_node, rescue_worker
+from timers.schedules.instant import to_microseconds
+from timers.worker.heartbeat import Heartbeat
+from timers.worker.loop import Loop
+
+PRUNE_SECONDS: Final = 600.0
+SHORTEST_WAIT: Final = 0.1
+LEFTOVER_SECONDS: Final = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """A thread of the supervisor: what must be done in the database for dead workers, dead nodes and old rows."""
+
+    def __init__(self, node_id: int, node: str, settings: Conf, heartbeat: Heartbeat) -> None:
+        self._node_id = node_id
+        self._node = node
+        self._settings = settings
+        self._heartbeat = heartbeat
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._prune_at = 0.0
+        self._leftovers_at = 0.0
+        self.loop = Loop("housekeeping", self.step)
+
+    def rescue_child(self, holder: Holder, fates: Mapping[str, Fate], reason: str, *, only_unstarted: bool = False) -> None:
+        """Have what a worker of this node held taken up again; repeated until the database takes it."""
+
+        def task() -> None:
+            now = clock.now()
+            rescued = rescue_worker(holder, fates, to_microseconds(now), only_unstarted=only_unstarted)
+            record("worker ended" if not only_unstarted else "worker retired", self._node,
+                   f"worker {holder.worker} (pid {holder.worker_pid}): {reason}; {_in_words(rescued)}", now)  # fmt: skip
+            logger.warning("worker %d (pid %d): %s; %s", holder.worker, holder.worker_pid, reason, _in_words(rescued))
+
+        self._tasks.append(task)
+        self.loop.wake()
+
+    @property
+    def pending(self) -> int:
+        """Rescues that are not done yet."""
+        return len(self._tasks)
+
+    def step(self) -> float:
+        """One pass; returns seconds to the next."""
+        while self._tasks:
+            self._tasks[0]()
+            self._tasks.popleft()
+        if self._heartbeat.steady:
+            for dead in find_dead(self._node_id, self._settings.lease):
+                reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
+                if declare_dead(dead, reason):
+                    logger.warning("node %s (pid %d on %s) is dead: %s", dead.name, dead.pid, dead.host, reason)
+                self._rescue_node(dead.id, dead.name)
+        now = time.monotonic()
+        if now >= self._leftovers_at:
+            self._leftovers_at = now + LEFTOVER_SECONDS
+            for dead in dead_with_claims():
+                self._rescue_node(dead.id, dead.name)
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            pruned = prune(self._settings)
+            if pruned is not None and (pruned.dropped or pruned.rows):
+                logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
+        next_verdict = seconds_to_next_verdict(self._node_id)
+        if next_verdict is None:
+            return self._settings.heartbeat_interval
+        return min(max(next_verdict, SHORTEST_WAIT), self._settings.heartbeat_interval)
+
+    def _rescue_node(self, node_id: int, name: str) -> None:
+        now = clock.now()
+        rescued = rescue_node(node_id, to_microseconds(now), f"node {name} died")
+        if rescued.total:
+            record("executions rescued", name, f"{_in_words(rescued)} by {self._node}", clock.now())
+            logger.warning("rescued from node %s: %s", name, _in_words(rescued))
+
+
+def _in_words(rescued: Rescued) -> str:
+    if not rescued.total:
+        return "it held nothing"
+    return (
+        f"{rescued.given_back} executions given back unstarted, {rescued.ready} to be tried again, "
+        f"{rescued.failed} failed"
+    )

@@ -1,0 +1,78 @@
+"""The listener: LISTEN wakes the claimer early and tells which claimed executions were cancelled. A hint, no more."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+from django.db import connection
+
+from timers.lifecycle.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
+from timers.worker.loop import FIRST_PAUSE, LONGEST_PAUSE
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS: Final = 0.005
+"""Notifications that come within this time are served together."""
+CHECK_SECONDS: Final = 1.0
+
+
+class Listener:
+    """A connection of its own that does nothing but LISTEN."""
+
+    def __init__(self, wake: Callable[[], None], revoke: Callable[[set[str]], None]) -> None:
+        self._wake = wake
+        self._revoke = revoke
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+                pause = FIRST_PAUSE
+            except Exception as error:  # noqa: BLE001 - polling goes on without us; listen again when it works
+                logger.info("listener: %s; listening again in %.1f s", str(error).partition("\n")[0], pause)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            finally:
+                connection.close()
+
+    def _listen(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {WAKE_CHANNEL}")
+            cursor.execute(f"LISTEN {REVOKE_CHANNEL}")
+        raw: psycopg.Connection = connection.connection
+        # What was sent while nobody listened is found by a look.
+        self._wake()
+        while not self._stopping.is_set():
+            revoked: set[str] = set()
+            woken = False
+            for notice in raw.notifies(timeout=CHECK_SECONDS, stop_after=1):
+                woken |= notice.channel == WAKE_CHANNEL
+                revoked |= _revoked(notice)
+            if not woken and not revoked:
+                continue
+            for notice in raw.notifies(timeout=GATHER_SECONDS):
+                woken |= notice.channel == WAKE_CHANNEL
+                revoked |= _revoked(notice)
+            if woken:
+                self._wake()
+            if revoked:
+                self._revoke(revoked)
+
+
+def _revoked(notice: psycopg.Notify) -> set[str]:
+    return set(notice.payload.split(",")) if notice.channel == REVOKE_CHANNEL else set()

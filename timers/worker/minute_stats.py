@@ -1,0 +1,60 @@
+"""Counts per minute and group, added up in memory and flushed every few seconds into stats_minute."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from typing import Final
+
+from timers.lifecycle.outcome import Outcome, Verdict
+from timers.lifecycle.stats import MinuteCount, add_minute_counts
+from timers.models import LATENESS_BUCKETS_MS
+
+FLUSH_SECONDS: Final = 5.0
+_MINUTE_US: Final = 60_000_000
+
+
+class MinuteStats:
+    """Counts outcomes; the recorder calls it, so its thread and connection are the recorder's."""
+
+    def __init__(self, node_id: int) -> None:
+        self._node_id = node_id
+        self._counts: dict[tuple[int, int], MinuteCount] = {}
+        self._since = 0.0
+
+    def count(self, outcome: Outcome, verdict: Verdict) -> None:
+        """Add one try."""
+        execution = outcome.execution
+        minute_us = outcome.finished_us - outcome.finished_us % _MINUTE_US
+        key = (minute_us, execution.group.id)
+        count = self._counts.get(key)
+        if count is None:
+            if not self._counts:
+                self._since = time.monotonic()
+            count = self._counts[key] = MinuteCount(minute_us, execution.group.id)
+        if verdict.next == "end":
+            count.succeeded += 1
+        elif verdict.next == "again":
+            count.retried += 1
+        else:
+            count.failed += 1
+        if outcome.started_us is not None:
+            count.run_us += outcome.finished_us - outcome.started_us
+            if execution.attempt == 1:
+                late_ms = (outcome.started_us - execution.available_us) / 1000
+                count.lateness[bisect_left(LATENESS_BUCKETS_MS, late_ms)] += 1
+
+    def flush_if_old(self) -> None:
+        """Write the counts when the oldest is old enough."""
+        if self._counts and time.monotonic() - self._since >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the counts."""
+        if self._counts:
+            add_minute_counts(self._node_id, list(self._counts.values()))
+            self._counts = {}
+
+    def seconds_to_flush(self) -> float:
+        """Seconds until the counts are old enough; an hour when there are none."""
+        return max(self._since + FLUSH_SECONDS - time.monotonic(), 0.01) if self._counts else 3600.0

@@ -1,0 +1,35 @@
+"""How long handlers take: an exponentially weighted mean per handler and per group.
+
+The executor takes quick handlers in chunks and slow ones singly; the claimer claims no more than can be used soon.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WEIGHT: Final = 0.2
+"""How much the newest measurement counts."""
+UNKNOWN: Final = 0.05
+"""Seconds assumed for what has not run yet."""
+
+
+class Pace:
+    """Mean run time in seconds by key; written by many threads, where a lost update does no harm."""
+
+    def __init__(self) -> None:
+        self._means: dict[object, float] = {}
+        self._parallel: dict[object, int] = {}
+
+    def seconds(self, key: object) -> float:
+        """The mean of that key."""
+        return self._means.get(key, UNKNOWN)
+
+    def parallel(self, key: object, otherwise: int) -> int:
+        """How many of that key's handlers run at once (threads or tasks)."""
+        return self._parallel.get(key, otherwise)
+
+    def measured(self, key: object, seconds: float, parallel: int) -> None:
+        """Take a measurement over."""
+        mean = self._means.get(key)
+        self._means[key] = seconds if mean is None else mean + WEIGHT * (seconds - mean)
+        self._parallel[key] = parallel

@@ -1,0 +1,100 @@
+"""The recorder: writes outcomes into the ledger, in the batches in which they come."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from timers.clock import DatabaseClock
+from timers.lifecycle.execution import Holder
+from timers.lifecycle.finish import Finished, finish
+from timers.lifecycle.outcome import Outcome
+from timers.worker.loop import Loop
+from timers.worker.minute_stats import MinuteStats
+from timers.worker.started import Started
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 1000
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the worker has done since it started."""
+
+    succeeded: int = 0
+    retried: int = 0
+    failed: int = 0
+    skipped: int = 0
+    refused: int = 0
+
+
+class Recorder:
+    """Takes outcomes from any thread; one thread of its own finishes them.
+
+    Idle: an outcome is written at once. Busy: what comes while a batch is written makes the next one. A database fault
+    keeps the batch and tries again; the claim makes that safe.
+    """
+
+    def __init__(
+        self,
+        holder: Holder,
+        clock: DatabaseClock,
+        started: Started,
+        stats: MinuteStats,
+        on_recorded: Callable[[Finished], None],
+    ) -> None:
+        self._holder = holder
+        self._clock = clock
+        self._started = started
+        self._stats = stats
+        self._on_recorded = on_recorded
+        self._incoming: deque[Outcome] = deque()
+        self._batch: list[Outcome] = []
+        self.counters = Counters()
+        self.loop = Loop("recorder", self.step)
+
+    def put(self, outcomes: Sequence[Outcome]) -> None:
+        """Record these."""
+        self._incoming.extend(outcomes)
+        self.loop.wake()
+
+    @property
+    def pending(self) -> int:
+        """Outcomes that are not in the ledger yet."""
+        return len(self._incoming) + len(self._batch)
+
+    def step(self) -> float:
+        """Write one batch; returns the seconds to wait for the next (none while there is more)."""
+        while self._incoming and len(self._batch) < MAX_BATCH:
+            self._batch.append(self._incoming.popleft())
+        if self._batch:
+            finished = finish(self._holder, self._batch, self._clock.now_us())
+            batch, self._batch = self._batch, []
+            for outcome in batch:
+                if outcome.execution.cell >= 0:
+                    self._started.forget(outcome.execution.cell)
+            self._count(finished)
+            self._on_recorded(finished)
+        self._stats.flush_if_old()
+        return 0 if self._incoming else self._stats.seconds_to_flush()
+
+    def _count(self, finished: Finished) -> None:
+        counters = self.counters
+        for outcome, verdict in finished.verdicts:
+            if verdict.next == "end":
+                counters.succeeded += 1
+            elif verdict.next == "again":
+                counters.retried += 1
+            else:
+                counters.failed += 1
+            self._stats.count(outcome, verdict)
+        if finished.refused:
+            counters.refused += len(finished.refused)
+            logger.warning(
+                "finish refused for %d executions that were taken from this worker meanwhile, first %s",
+                len(finished.refused), finished.refused[0].execution.id,
+            )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Started: what a worker has begun and not recorded yet, in memory that the supervisor can read after its death.
+
+A cell per execution: when it began, when its limit ends, which it is. The worker writes a cell before each start and
+frees it when the outcome is in the ledger. So whatever kills the worker, the supervisor can tell what had begun (the
+try is lost), what had ended but was not recorded, and what was only claimed (the try is given back).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from ctypes import c_char
+from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
+from typing import Any, Final
+
+FREE, RUNNING, ENDED = 0, 1, 2
+
+CELLS: Final = 4096
+_CELL = struct.Struct("<B7xdq36s4x")  # state, deadline (CLOCK_MONOTONIC), started (us UTC), execution id
+_HEADER = struct.Struct("<ddqqqqqq")  # pulse, earliest deadline, busy, held, succeeded, retried, failed, skipped
+_TAKEN_BACK: Final = _HEADER.size
+_FIRST_CELL: Final = 128
+SIZE: Final = _FIRST_CELL + CELLS * _CELL.size
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a worker says of itself a few times a second."""
+
+    pulse: float
+    """CLOCK_MONOTONIC seconds; 0 before the first."""
+    earliest_deadline: float
+    """CLOCK_MONOTONIC seconds at which the first running handler reaches its limit; 0: none runs."""
+    busy: int
+    held: int
+    succeeded: int
+    retried: int
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One execution that began."""
+
+    state: int
+    deadline: float
+    started_us: int
+    execution: str
+
+
+def shared_memory(context: SpawnContext) -> Any:
+    """Memory for one worker, to be handed to its process."""
+    return context.RawArray(c_char, SIZE)
+
+
+class Started:
+    """The worker's and the supervisor's view of the shared memory."""
+
+    def __init__(self, memory: Any) -> None:
+        self._bytes = memoryview(memory).cast("B")
+        self._free = deque(range(CELLS))
+
+    def begin(self, execution: str, started_us: int, deadline: float) -> int:
+        """Write a cell before a handler starts; returns its number."""
+        number = self._free.popleft()
+        _CELL.pack_into(
+            self._bytes, _FIRST_CELL + number * _CELL.size, RUNNING, deadline, started_us, execution.encode()
+        )
+        return number
+
+    def end(self, cell: int) -> None:
+        """The handler returned; its outcome is on the way to the ledger."""
+        self._bytes[_FIRST_CELL + cell * _CELL.size] = ENDED
+
+    def forget(self, cell: int) -> None:
+        """The outcome is recorded (or refused): the cell is free."""
+        self._bytes[_FIRST_CELL + cell * _CELL.size] = FREE
+        self._free.append(cell)
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells in use."""
+        for state, deadline, started_us, execution in _CELL.iter_unpack(self._bytes[_FIRST_CELL:]):
+            if state != FREE:
+                yield Cell(state, deadline, started_us, execution.decode())
+
+    def running(self) -> list[Cell]:
+        """The cells whose handler has not returned."""
+        return [cell for cell in self.cells() if cell.state == RUNNING]
+
+    def say(self, vitals: Vitals) -> None:
+        """Write the worker's vitals."""
+        _HEADER.pack_into(
+            self._bytes, 0, vitals.pulse, vitals.earliest_deadline, vitals.busy, vitals.held,
+            vitals.succeeded, vitals.retried, vitals.failed, vitals.skipped,
+        )  # fmt: skip
+
+    def vitals(self) -> Vitals:
+        """Read the worker's vitals."""
+        return Vitals(*_HEADER.unpack_from(self._bytes, 0))
+
+    def take_back(self) -> None:
+        """Forbid the worker to start anything more: what it has not begun goes to others."""
+        self._bytes[_TAKEN_BACK] = 1
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the supervisor took back what had not begun."""
+        return bool(self._bytes[_TAKEN_BACK])

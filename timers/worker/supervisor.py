@@ -1,0 +1,277 @@
+"""The supervisor: the node itself. It runs no user code, so no handler can stop its heartbeat."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any, Final
+
+from django.db import connection
+
+from timers import conf, handlers
+from timers.lifecycle import nodes
+from timers.version import VERSION
+from timers.worker.child import Child
+from timers.worker.heartbeat import Heartbeat
+from timers.worker.housekeeping import Housekeeping
+from timers.worker.loop import is_database_fault
+from timers.worker.memory import resident_bytes
+from timers.worker.options import NodeOptions
+
+TICK_SECONDS: Final = 0.1
+LEASE_MARGIN: Final = 3.0
+"""A node that cannot beat kills its workers so long before its lease ends: it is silent before its work is taken."""
+SETTLE_SECONDS: Final = 0.02
+"""After the order to start nothing more, until no worker can be just starting something."""
+MAX_RETIRED: Final = 8
+"""Workers that only wait for an overrunning handler's end; more at once are killed without the grace."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Retired:
+    """A worker that starts nothing more; it is killed at `kill_at` (monotonic) unless it ends before."""
+
+    child: Child
+    kill_at: float
+
+
+class Supervisor:
+    """Registers the node, keeps its workers alive and within their limits, and ends them in order."""
+
+    def __init__(self, options: NodeOptions) -> None:
+        self._options = options
+        self._settings = conf.current()
+        self._children: list[Child] = []
+        self._retired: list[_Retired] = []
+        self._signals = 0
+        self._restart_at: dict[int, float] = {}
+        self._rss_at, self._rss = 0.0, 0
+        self._totals = {"succeeded": 0, "retried": 0, "failed": 0, "skipped": 0}
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then drain; a second signal ends the node at once."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        while not self._signals:
+            self._live_once()
+        logger.info("node %s has ended", self._options.name)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+
+    def _live_once(self) -> None:
+        """One incarnation: from registration until it is stopped, cut off or declared dead."""
+        node = self._register()
+        if node is None:
+            return
+        self._heartbeat = Heartbeat(node.id, self._settings, self._report)
+        self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
+        self._heartbeat.loop.start()
+        self._housekeeping.loop.start()
+        logger.info(
+            "node %s is up: pid %d, %d workers with %d threads and %d async slots each, %d handlers",
+            node.name, os.getpid(), self._options.workers, self._options.threads, self._options.concurrency,
+            len(handlers.names()),
+        )  # fmt: skip
+        self._restart_at.clear()
+        try:
+            while not self._signals and not self._heartbeat.declared_dead:
+                if self._heartbeat.lease_left < LEASE_MARGIN:
+                    self._fall_silent()
+                else:
+                    self._keep_children(node.id)
+                time.sleep(TICK_SECONDS)
+            if self._heartbeat.declared_dead:
+                logger.warning("node %s was declared dead by another node: starting over", node.name)
+                self._kill_all()
+            else:
+                self._drain(node.id, node.name)
+        finally:
+            self._kill_all()
+            self._heartbeat.loop.stop()
+            self._housekeeping.loop.stop()
+            self._heartbeat.loop.join(2.0)
+            self._housekeeping.loop.join(2.0)
+
+    def _register(self) -> Any:
+        registration = nodes.Registration(
+            name=self._options.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            partition=self._options.partition,
+            roles=self._options.roles,
+            allow_execution=self._options.allow_execution,
+            workers=self._options.workers,
+            slots=self._options.slots,
+            heartbeat_interval=self._settings.heartbeat_interval,
+            lease=self._settings.lease,
+            version=VERSION,
+            handlers=handlers.names(),
+            crash_lock=self._settings.crash_lock,
+        )
+        while not self._signals:
+            try:
+                return nodes.register(registration)
+            except Exception as error:
+                if not is_database_fault(error):
+                    raise
+                logger.warning("cannot register, next try in 1 s: %s", str(error).partition("\n")[0])
+                connection.close()
+                time.sleep(1.0)
+            finally:
+                connection.close()
+        return None
+
+    # Children
+
+    def _keep_children(self, node_id: int) -> None:
+        self._watch_retired()
+        for child in list(self._children):
+            if not child.alive:
+                self._bury(child)
+            elif child.stuck or child.overrun():
+                self._retire(child)
+        wanted = self._options.workers if self._options.allow_execution else 0
+        running = {child.number for child in self._children}
+        for number in range(1, wanted + 1):
+            if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
+                self._children.append(Child(node_id, self._options, number))
+
+    def _bury(self, child: Child) -> None:
+        """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
+        self._children.remove(child)
+        self._add_totals(child)
+        code = child.exit_code
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        reason = f"its worker process ended ({how}) while it ran"
+        self._housekeeping.rescue_child(child.holder, child.fates(reason), how)
+        # A worker that ends right after its start is started anew only every second: the log stays readable.
+        if time.monotonic() - child.born < 1.0:
+            self._restart_at[child.number] = time.monotonic() + 1.0
+
+    def _retire(self, child: Child) -> None:
+        """A handler overran, or keeps the interpreter: the worker starts nothing more, others take the rest at once.
+
+        Neighbours in the same process may end within the grace; then it is killed, which alone ends a plain handler.
+        """
+        overran = child.overrun()
+        self._children.remove(child)
+        child.started.take_back()
+        time.sleep(SETTLE_SECONDS)
+        running = child.started.running()
+        begun = child.fates("retired")
+        self._housekeeping.rescue_child(
+            child.holder, begun, "a handler overran its limit" if overran else "a handler keeps the interpreter",
+            only_unstarted=True,
+        )  # fmt: skip
+        neighbours = len(running) > len(overran) and not child.stuck and len(self._retired) < MAX_RETIRED
+        first = min((cell.deadline for cell in running), default=0.0)
+        grace = self._settings.overrun_grace if neighbours else 0.0
+        self._retired.append(_Retired(child, first + grace))
+
+    def _watch_retired(self) -> None:
+        for retired in list(self._retired):
+            child = retired.child
+            ended = not child.alive
+            if not ended and time.monotonic() < retired.kill_at:
+                continue
+            overran = frozenset(child.overrun())
+            child.kill()
+            self._retired.remove(retired)
+            self._add_totals(child)
+            fates = child.fates("its worker was stopped because another handler overran its limit", overran)
+            self._housekeeping.rescue_child(child.holder, fates, "ended" if ended else "killed at a handler's limit")
+
+    def _fall_silent(self) -> None:
+        """No heartbeat came through: end all handlers before others may take their work."""
+        if self._children or self._retired:
+            logger.error("no heartbeat for %.1f s: workers stopped until the database answers", self._settings.lease)
+        self._kill_all()
+
+    def _kill_all(self) -> None:
+        for child in [*self._children, *(retired.child for retired in self._retired)]:
+            child.kill()
+            self._add_totals(child)
+            self._housekeeping.rescue_child(child.holder, child.fates("its node was cut off or stopped"), "killed")
+        self._children.clear()
+        self._retired.clear()
+
+    # Ending
+
+    def _drain(self, node_id: int, name: str) -> None:
+        logger.info("node %s drains: nothing more is claimed, running handlers have %g s", name, self._options.drain_timeout)
+        self._in_database(lambda: nodes.set_draining(node_id))
+        for child in self._children:
+            child.drain()
+        signals = self._signals
+        deadline = time.monotonic() + self._options.drain_timeout
+        while self._children or self._retired:
+            self._watch_retired()
+            for child in list(self._children):
+                if not child.alive:
+                    self._children.remove(child)
+                    self._add_totals(child)
+                    if child.exit_code != 0:
+                        self._housekeeping.rescue_child(child.holder, child.fates("its node stopped"), "ended in drain")
+            if time.monotonic() >= deadline or self._signals > signals or self._heartbeat.lease_left < LEASE_MARGIN:
+                logger.warning("node %s: %d workers did not end in time and are killed", name, len(self._children))
+                self._kill_all()
+            time.sleep(0.02)
+        settled = time.monotonic() + 5.0
+        while self._housekeeping.pending and time.monotonic() < settled:
+            time.sleep(0.02)
+        self._heartbeat.loop.stop()
+        self._heartbeat.loop.join(2.0)
+        self._in_database(lambda: nodes.set_stopped(node_id, name))
+
+    def _in_database(self, write: Any) -> None:
+        try:
+            write()
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
+        finally:
+            connection.close()
+
+    # Reporting
+
+    def _report(self) -> tuple[int, int, dict[str, Any]]:
+        """Busy handlers, bytes of memory, counters per worker and in all: what a heartbeat carries."""
+        busy = 0
+        workers: dict[str, Any] = {}
+        totals = dict(self._totals)
+        for child in list(self._children):
+            vitals = child.vitals
+            busy += vitals.busy
+            workers[str(child.number)] = {
+                "pid": child.pid, "busy": vitals.busy, "held": vitals.held, "succeeded": vitals.succeeded,
+                "retried": vitals.retried, "failed": vitals.failed, "skipped": vitals.skipped,
+            }  # fmt: skip
+            for word in totals:
+                totals[word] += getattr(vitals, word)
+        if time.monotonic() >= self._rss_at:
+            self._rss_at = time.monotonic() + 10.0
+            self._rss = resident_bytes([os.getpid(), *(child.pid for child in list(self._children))])
+        return busy, self._rss, {"workers": workers, **totals}
+
+    def _add_totals(self, child: Child) -> None:
+        vitals = child.vitals
+        for word in self._totals:
+            self._totals[word] += getattr(vitals, word)
+
+
+def named(options: NodeOptions) -> NodeOptions:
+    """The options with a name: the host's (and a number where that is taken) when none was given."""
+    try:
+        host = socket.gethostname()
+        return options if options.name else replace(options, name=nodes.free_name(host, host))
+    finally:
+        connection.close()

@@ -1,0 +1,175 @@
+"""Plain handlers: a fixed number of threads that take executions from one queue.
+
+A thread takes quick handlers in chunks (waking it for each would cost more than the handler) and slow or unknown ones
+singly. Should one item of a chunk take long after all, the rest of the chunk is put back for the other threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from django.db import connections
+
+from timers.clock import DatabaseClock
+from timers.handlers import Handler
+from timers.lifecycle.execution import Execution
+from timers.lifecycle.outcome import Outcome
+from timers.worker import run_log
+from timers.worker.attempts import Report, fire_of, raised, returned, time_limit
+from timers.worker.pace import Pace
+from timers.worker.started import Started
+
+CHUNK_SECONDS: Final = 0.002
+"""How long a chunk of quick handlers should take."""
+MAX_CHUNK: Final = 100
+STALLED_SECONDS: Final = 0.02
+"""From when on an item of a chunk counts as long, and the rest of the chunk is put back."""
+
+Item = tuple[Execution, Handler]
+
+
+class _Taker:
+    """One thread and the chunk it works on."""
+
+    __slots__ = ("chunk", "item_began", "thread")
+
+    def __init__(self) -> None:
+        self.chunk: deque[Item] = deque()
+        self.item_began = 0.0
+        """time.monotonic() at the start of the running item; 0: none runs."""
+        self.thread: threading.Thread | None = None
+
+
+class ThreadPool:
+    """Runs plain handlers and reports their outcomes; see the module's text."""
+
+    def __init__(
+        self, node: str, threads: int, clock: DatabaseClock, started: Started, pace: Pace, report: Report
+    ) -> None:
+        self._node = node
+        self._clock = clock
+        self._started = started
+        self._pace = pace
+        self._report = report
+        self._queue: deque[Item] = deque()
+        self._work = threading.Condition()
+        self._stopped = False
+        self._takers = [_Taker() for _ in range(threads)]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for number, taker in enumerate(self._takers, 1):
+            taker.thread = threading.Thread(target=self._run, args=(taker,), name=f"handler-{number}", daemon=True)
+            taker.thread.start()
+
+    @property
+    def busy(self) -> int:
+        """Threads that run a handler."""
+        return sum(taker.item_began > 0 for taker in self._takers)
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Queue executions whose instant has come."""
+        with self._work:
+            self._queue.extend(items)
+            self._work.notify(min(len(items), len(self._takers)))
+
+    def take(self, ids: Collection[str] | None = None) -> list[Execution]:
+        """Take back what has not begun: the executions of the given ids, or all."""
+        with self._work:
+            self._put_back_chunks(older_than=0)
+            taken = [item[0] for item in self._queue if ids is None or item[0].id in ids]
+            gone = set(map(id, taken))
+            self._queue = deque(item for item in self._queue if id(item[0]) not in gone)
+        return taken
+
+    def spread_stalled_chunks(self) -> None:
+        """Put back what waits behind an item that takes long; called a few times a second."""
+        with self._work:
+            if self._put_back_chunks(older_than=STALLED_SECONDS):
+                self._work.notify_all()
+
+    def stop(self) -> None:
+        """End the threads after what they run now."""
+        with self._work:
+            self._stopped = True
+            self._work.notify_all()
+
+    def _put_back_chunks(self, older_than: float) -> bool:
+        now = time.monotonic()
+        moved = False
+        for taker in self._takers:
+            if taker.chunk and taker.item_began and now - taker.item_began >= older_than:
+                # popleft is atomic: an item goes either to its thread or back, never both.
+                while True:
+                    try:
+                        self._queue.append(taker.chunk.popleft())
+                    except IndexError:
+                        break
+                moved = True
+        return moved
+
+    def _run(self, taker: _Taker) -> None:
+        while self._take_chunk(taker):
+            outcomes: list[Outcome] = []
+            while True:
+                try:
+                    execution, handler = taker.chunk.popleft()
+                except IndexError:
+                    break
+                outcome = self._call(taker, execution, handler)
+                if outcome is not None:
+                    outcomes.append(outcome)
+            if outcomes:
+                self._report(outcomes)
+            _close_unusable_connections()
+
+    def _take_chunk(self, taker: _Taker) -> bool:
+        with self._work:
+            while not self._queue:
+                if self._stopped:
+                    return False
+                self._work.wait()
+            handler = self._queue[0][1]
+            seconds = self._pace.seconds(handler.name)
+            size = min(MAX_CHUNK, int(CHUNK_SECONDS / seconds)) if seconds > 0 else MAX_CHUNK
+            taker.chunk.append(self._queue.popleft())
+            while len(taker.chunk) < size and self._queue and self._queue[0][1] is handler:
+                taker.chunk.append(self._queue.popleft())
+            return True
+
+    def _call(self, taker: _Taker, execution: Execution, handler: Handler) -> Outcome | None:
+        started_us = self._clock.now_us()
+        taker.item_began = began = time.monotonic()
+        cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
+        execution.cell = cell
+        if self._started.taken_back:
+            # The supervisor gave this execution to others after we had claimed it.
+            self._started.forget(cell)
+            taker.item_began = 0.0
+            return None
+        run_log.begin()
+        try:
+            value = handler.function(fire_of(execution, self._node, started_us))
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            seconds = time.monotonic() - began
+            outcome = raised(execution, error, started_us, started_us + round(seconds * 1_000_000))
+        else:
+            seconds = time.monotonic() - began
+            outcome = returned(execution, value, started_us, started_us + round(seconds * 1_000_000))
+        outcome.log = run_log.end()
+        self._started.end(cell)
+        taker.item_began = 0.0
+        self._pace.measured(handler.name, seconds, len(self._takers))
+        self._pace.measured(execution.group.id, seconds, len(self._takers))
+        return outcome
+
+
+def _close_unusable_connections() -> None:
+    """Drop connections that a handler left broken, so the next one gets a good one."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            connection.close_if_unusable_or_obsolete()
