@@ -1,0 +1,62 @@
+# `make help` lists the targets. Only Python >= 3.11 (with venv) and make are needed; all else is installed into .venv.
+PORT ?= 8000
+TIMERS_VAR ?= var
+VENV ?= .venv
+JOBS ?= 2
+export PORT TIMERS_VAR
+
+PYTHON ?= python3
+IN_VENV := $(VENV)/bin/python
+SET_UP := $(PYTHON) -I timerproject/virtualenv.py
+PYTEST := $(IN_VENV) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help up test test-browser torture bench check format setup setup-dev python clean
+MAKEFLAGS += --no-print-directory
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PORT=8000, TIMERS_VAR=var, PYTHON=python3 and VENV=.venv can be given: make up PORT=8080"
+
+up: setup ## start everything: database, web on PORT, one node with two workers, demo timers; Ctrl-C stops it
+	@exec $(IN_VENV) manage.py up
+
+test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL
+	@exec $(PYTEST) -n $(JOBS) -m "not browser and not torture" $(ARGS)
+
+test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM=/path)
+	@exec $(PYTEST) -m browser $(ARGS)
+
+torture: setup-dev ## run the short profile of the torture harness: faults under load
+	@exec $(PYTEST) -m torture $(ARGS)
+
+bench: setup ## measure this installation side by side with the raw limit
+	@exec $(IN_VENV) -m benchmarks $(ARGS)
+
+check: setup-dev ## check format, lint, types, layers, migrations and the deploy settings
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m mypy --strict timers timerproject
+	$(VENV)/bin/lint-imports
+	$(IN_VENV) manage.py makemigrations --check --dry-run
+	env DATABASE_URL=postgresql://timers@127.0.0.1:1/timers ALLOWED_HOSTS=timers.example.org \
+	    SECRET_KEY=only-for-this-check-f4qAe8ZxW1bN0yKcTj6UoRm5hGsLdP3v $(IN_VENV) manage.py check --deploy --fail-level WARNING
+
+format: setup-dev ## put the code into its form
+	$(IN_VENV) -m ruff format .
+	$(IN_VENV) -m ruff check --fix .
+
+setup: python ## install the run-time packages into .venv
+	@$(SET_UP) $(VENV) requirements.txt
+
+setup-dev: python ## install the packages for tests and checks too
+	@$(SET_UP) $(VENV) requirements-dev.txt
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Python 3.11 or newer is needed; $(PYTHON) is `$(PYTHON) --version 2>&1 || true`." >&2; \
+	    echo "Install one (Debian: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+
+clean: ## remove .venv and what tools left behind; the data under var/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

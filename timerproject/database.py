@@ -1,0 +1,56 @@
+"""What DATABASE_URL, or its absence, means for Django's DATABASES."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+from timerproject.embedded.folder import Folder
+
+ENGINE: Final = "django.db.backends.postgresql"
+
+# A server that is gone without a word is noticed within half a minute, not after two hours.
+CLIENT_OPTIONS: Final = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    "application_name": "timers",
+}
+
+# Opening a connection costs more than most requests, so they persist; each is checked when a request takes it up,
+# so a restarted database is no error for anyone. Nothing is pooled: the worker keeps plain connections per thread.
+HABITS: Final = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+
+
+def database(url: str, embedded: Folder) -> dict[str, Any]:
+    """DATABASES["default"] for this URL; for an empty one the embedded server's, which nothing here starts."""
+    chosen = _from_url(url) if url else _embedded(embedded)
+    return {"ENGINE": ENGINE, **HABITS, **chosen, "OPTIONS": CLIENT_OPTIONS | chosen.get("OPTIONS", {})}
+
+
+def _embedded(folder: Folder) -> dict[str, Any]:
+    parameters = folder.parameters()
+    return {
+        "NAME": parameters["dbname"],
+        "USER": parameters["user"],
+        "HOST": parameters["host"],
+        "PORT": str(parameters["port"]),
+    }
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = dict(Env.db_url_config(url))
+    if config.get("ENGINE") != ENGINE:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name, "
+            "or postgresql://user@%2Fsocket%2Ffolder/name. Unset it to use the embedded one."
+        )
+    # A socket's folder is percent-encoded in a URL, and is left so by the parser.
+    config["HOST"] = unquote(config.get("HOST") or "")
+    return config

@@ -1,0 +1,130 @@
+"""The environment, turned into Django's settings. docs/settings.md lists every variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+from timerproject.database import database
+from timerproject.embedded.folder import Folder
+from timerproject.log_lines import configuration
+from timerproject.secret_key import kept_in
+from timers import conf
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+THIS_MACHINE = ["localhost", "127.0.0.1", "[::1]"]
+
+env = Env()
+
+# ----------------------------------------------------------------- the timer service
+# A setting that makes no sense stops every command here, with a sentence.
+TIMERS = {name: value for name, value in os.environ.items() if name.startswith("TIMERS_")}
+_conf = conf.load(TIMERS)
+VAR = (BASE_DIR / _conf.var).resolve()
+EMBEDDED_DATABASE = not env.str("DATABASE_URL", default="")
+
+# ----------------------------------------------------------------- database
+DATABASES = {"default": database(env.str("DATABASE_URL", default=""), Folder.at(VAR))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ----------------------------------------------------------------- security
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=THIS_MACHINE)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and EMBEDDED_DATABASE:
+    SECRET_KEY = kept_in(VAR / "secret_key")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is needed when DATABASE_URL is set: all web processes of an installation must share one. "
+        "Make it once, with `python3 -c 'import secrets; print(secrets.token_urlsafe(50))'`, and keep it private."
+    )
+
+# Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
+HTTPS = env.bool("HTTPS", default=not set(ALLOWED_HOSTS) <= set(THIS_MACHINE))
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 365 * 86400 if HTTPS else 0
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+# Whether subdomains are served over TLS is not ours to say, so HSTS neither includes nor preloads them.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+# ----------------------------------------------------------------- web
+INSTALLED_APPS = [
+    "timers",
+    "django_htmx",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "timerproject.csp.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Closed by default: a view that anyone may see says so with @login_not_required.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "timerproject.urls"
+WSGI_APPLICATION = "timerproject.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# ----------------------------------------------------------------- language, time, log
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+LOGGING = configuration(_conf.log_format, env.str("LOG_LEVEL", default="INFO"))

@@ -1,0 +1,16 @@
+"""The addresses of the console."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from timers.console import sign_in
+
+urlpatterns = [
+    path(
+        "login/", LoginView.as_view(template_name="sign_in/login.html", redirect_authenticated_user=True), name="login"
+    ),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("sign-in/<uid>/<token>/", sign_in.sign_in_by_link, name="sign-in-by-link"),
+]
