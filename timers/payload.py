@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from timers.exceptions import SpecError, TimersError
 
@@ -27,7 +27,7 @@ class Unreadable(str):
 
     reason: str
 
-    def __new__(cls, text: str, reason: str) -> Unreadable:
+    def __new__(cls, text: str, reason: str) -> Self:
         self = super().__new__(cls, text)
         self.reason = reason
         return self

@@ -66,7 +66,9 @@ Duration = int | float | str | timedelta
 Instant = datetime | str
 
 
-def schedule_once(group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any) -> Timer:
+def schedule_once(
+    group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any
+) -> Timer:
     """Fire once, `at` an instant or `after` a duration from now (exactly one of the two)."""
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
@@ -88,7 +90,9 @@ def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "U
     )
 
 
-def schedule_many(requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject", actor: str = "") -> list[Created]:
+def schedule_many(
+    requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject", actor: str = ""
+) -> list[Created]:
     """Create many timers in one statement, all or none.
 
     Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay or cron.
@@ -172,7 +176,9 @@ def _spec(request: dict[str, Any], now: datetime) -> TimerSpec:
     own = {keyword: request.pop(keyword) for keyword in _OWN_KEYWORDS[kind] & set(request)}
     unknown = sorted(set(request) - _OPTIONS - {"group", "name"})
     if unknown:
-        raise SpecError(unknown[0], f"is not known for {kind}; known are {', '.join(sorted(_OPTIONS | _OWN_KEYWORDS[kind]))}")
+        raise SpecError(
+            unknown[0], f"is not known for {kind}; known are {', '.join(sorted(_OPTIONS | _OWN_KEYWORDS[kind]))}"
+        )
     time_zone = request.get("time_zone") or "UTC"
     return TimerSpec.parse(
         schedule=lambda: _schedule(kind, own, request.get("start_at"), time_zone, now),

@@ -19,7 +19,9 @@ KINDS: Final[dict[str, type[Action]]] = {PythonAction.kind: PythonAction}
 def parse(spec: Mapping[str, Any]) -> Action:
     """Read the JSON form of an action; raises SpecError naming the field that is wrong."""
     if not isinstance(spec, Mapping):
-        raise SpecError("action", 'must be an object such as {"kind": "python", "handler": "vendors.process"}', given=spec)
+        raise SpecError(
+            "action", 'must be an object such as {"kind": "python", "handler": "vendors.process"}', given=spec
+        )
     kind = spec.get("kind", PythonAction.kind)
     action = KINDS.get(kind) if isinstance(kind, str) else None
     if action is None:

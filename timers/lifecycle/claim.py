@@ -50,7 +50,7 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
     )
     if leave:
         ready = ready.exclude(timer__action__handler__in=list(leave))
-    return list(
+    rows: list[Any] = list(
         ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))
         .values(
@@ -72,6 +72,7 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
             until_committed=F("timer__until_committed"),
         )[:limit]
     )
+    return rows
 
 
 def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:

@@ -22,9 +22,7 @@ def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution]
     """Claim a batch of one group's executions for the holder, and set their fence."""
     if not executions:
         return
-    details = {
-        execution.id: detail for execution in executions if (detail := execution.details()) is not None
-    }
+    details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, claimed_at, executions, details)"

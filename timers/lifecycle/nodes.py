@@ -138,7 +138,9 @@ def find_dead(me: int, settled_seconds: float) -> list[Node]:
     `settled_seconds`: how long the server must have been up; after a restart everyone needs time to beat again.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp() - pg_postmaster_start_time() > %s * INTERVAL '1 second'", (settled_seconds,))
+        cursor.execute(
+            "SELECT clock_timestamp() - pg_postmaster_start_time() > %s * INTERVAL '1 second'", (settled_seconds,)
+        )
         (settled,) = cursor.fetchone()
     if not settled:
         return []

@@ -35,7 +35,7 @@ def drop_before(today: date, retention: int) -> list[str]:
 
     `retention`: days, the installation's; a group may keep its history longer.
     """
-    longest = max([retention, *TimerGroup.objects.exclude(retention=None).values_list("retention", flat=True)])
+    longest = max([retention, *(days for _, days in _retentions())])
     dropped = []
     for name, day in _days():
         if day < today - timedelta(days=longest):
@@ -47,18 +47,20 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 def delete_stragglers(today: date, retention: int) -> int:
     """Delete what is past retention inside partitions that stay: rows of the DEFAULT one and of shorter-lived groups."""
-    deleted = 0
+    deleted: int = 0
     with connection.cursor() as cursor:
         cursor.execute(
             f"DELETE FROM {DEFAULT} WHERE id < %s", (lower_bound(_start_us(today - timedelta(days=retention))),)
         )
-        deleted += cursor.rowcount
-        for group_id, days in TimerGroup.objects.filter(retention__lt=retention).values_list("id", "retention"):
+        deleted += int(cursor.rowcount)
+        for group_id, days in _retentions():
+            if days >= retention:
+                continue
             cursor.execute(
                 "DELETE FROM timers_attempt WHERE group_id = %s AND id < %s",
                 (group_id, lower_bound(_start_us(today - timedelta(days=days)))),
             )
-            deleted += cursor.rowcount
+            deleted += int(cursor.rowcount)
     return deleted
 
 
@@ -70,6 +72,12 @@ def names() -> list[str]:
             " WHERE i.inhparent = 'timers_attempt'::regclass ORDER BY c.relname"
         )
         return [name for (name,) in cursor.fetchall()]
+
+
+def _retentions() -> list[tuple[int, int]]:
+    """The groups that have a retention of their own, in days."""
+    rows = TimerGroup.objects.exclude(retention=None).values_list("id", "retention")
+    return [(group_id, days) for group_id, days in rows if days is not None]
 
 
 def _days() -> Iterator[tuple[str, date]]:
@@ -93,7 +101,9 @@ def _create(day: date) -> None:
             f'WITH strays AS (DELETE FROM {DEFAULT} WHERE id >= %s AND id < %s RETURNING *) INSERT INTO "{name}" SELECT * FROM strays',
             (low, high),
         )
-        cursor.execute(f"ALTER TABLE timers_attempt ATTACH PARTITION \"{name}\" FOR VALUES FROM ('{low}') TO ('{high}')")
+        cursor.execute(
+            f"ALTER TABLE timers_attempt ATTACH PARTITION \"{name}\" FOR VALUES FROM ('{low}') TO ('{high}')"
+        )
 
 
 def _name(day: date) -> str:

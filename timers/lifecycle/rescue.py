@@ -69,9 +69,7 @@ def rescue_node(node_id: int, now_us: int, reason: str) -> Rescued:
     return _rescue({"node_id": node_id}, lambda _: fate, now_us, may_have_started=True)
 
 
-def rescue_worker(
-    holder: Holder, fates: Mapping[str, Fate], now_us: int, *, only_unstarted: bool = False
-) -> Rescued:
+def rescue_worker(holder: Holder, fates: Mapping[str, Fate], now_us: int, *, only_unstarted: bool = False) -> Rescued:
     """Rescue what a worker process of this node holds. `fates`: execution id -> what is known of those that started.
 
     `only_unstarted`: the process lives on to end what it has started; the rest is given back.
@@ -98,9 +96,7 @@ def _rescue(
     after, total = 0, Rescued()
     while True:
         with transaction.atomic():
-            claims = list(
-                Claim.objects.filter(**whose, id__gt=after).order_by("id").select_related("node")[:BATCH]
-            )
+            claims = list(Claim.objects.filter(**whose, id__gt=after).order_by("id").select_related("node")[:BATCH])
             if not claims:
                 return total
             total += _rescue_batch([claim.id for claim in claims], fate_of, now_us, may_have_started, left)

@@ -66,7 +66,9 @@ def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
                 "missed_count": plain_array(execution.missed_count for execution in executions),
                 "payload": text_array(execution.own_payload for execution in executions),
                 "keep": plain_array(
-                    row.state == "failed" and row.execution.own_payload is None and row.execution.schedule_kind != "once"
+                    row.state == "failed"
+                    and row.execution.own_payload is None
+                    and row.execution.schedule_kind != "once"
                     for row in rows
                 ),
                 "origin": plain_array(execution.origin for execution in executions),

@@ -26,9 +26,9 @@ class Attempt(models.Model):
     scheduled_for = models.DateTimeField()
     attempt = models.PositiveSmallIntegerField()
     outcome = models.CharField(max_length=10, choices=[(word, word) for word in FINAL + NOT_FINAL])
-    reason = models.TextField(null=True)  # noqa: DJ001 - nulls keep ledger rows short
+    reason = models.TextField(null=True)
     origin = models.CharField(max_length=10)
-    node = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    node = models.CharField(max_length=NAME_LENGTH, null=True)
     worker = models.PositiveSmallIntegerField(null=True)
     fence = models.BigIntegerField(null=True)
     claimed_at = models.DateTimeField(null=True)
@@ -36,10 +36,10 @@ class Attempt(models.Model):
     finished_at = models.DateTimeField()
     missed_count = models.PositiveIntegerField(default=0)
     result = ExactJSONField(null=True)
-    error_title = models.TextField(null=True)  # noqa: DJ001
-    error_detail = models.TextField(null=True)  # noqa: DJ001
-    error_fingerprint = models.CharField(max_length=32, null=True)  # noqa: DJ001
-    log = models.TextField(null=True)  # noqa: DJ001
+    error_title = models.TextField(null=True)
+    error_detail = models.TextField(null=True)
+    error_fingerprint = models.CharField(max_length=32, null=True)
+    log = models.TextField(null=True)
 
     class Meta:
         db_table = "timers_attempt"

@@ -43,7 +43,9 @@ class TimerGroup(models.Model):
         help_text="Only nodes that have all of these roles serve the group.",
     )
     action = ExactJSONField(
-        null=True, blank=True, help_text='What a fire does when the timer does not say, e.g. {"handler": "vendors.process"}.'
+        null=True,
+        blank=True,
+        help_text='What a fire does when the timer does not say, e.g. {"handler": "vendors.process"}.',
     )
     retry = ExactJSONField(
         default=default_retry,
@@ -55,7 +57,9 @@ class TimerGroup(models.Model):
         default="fire_once",
         help_text="What happens to fires that are later than the grace. fire_once: one execution for the latest.",
     )
-    misfire_grace = models.FloatField(default=60, help_text="Seconds after its instant from which a fire counts as missed.")
+    misfire_grace = models.FloatField(
+        default=60, help_text="Seconds after its instant from which a fire counts as missed."
+    )
     overlap_policy = models.CharField(
         max_length=20,
         choices=[(name, name) for name in policies.OVERLAP_POLICIES],
@@ -92,7 +96,9 @@ class TimerGroup(models.Model):
         constraints = (
             models.CheckConstraint(condition=models.Q(state__in=["active", "paused"]), name="timers_group_state"),
             models.CheckConstraint(condition=models.Q(shards__gte=1, shards__lte=1024), name="timers_group_shards"),
-            models.CheckConstraint(condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"),
+            models.CheckConstraint(
+                condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"
+            ),
         )
 
     def __str__(self) -> str:

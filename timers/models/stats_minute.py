@@ -24,7 +24,9 @@ class StatsMinute(models.Model):
 
     class Meta:
         db_table = "timers_stats_minute"
-        constraints = (models.UniqueConstraint(fields=("minute", "node_id", "group_id"), name="timers_stats_minute_key"),)
+        constraints = (
+            models.UniqueConstraint(fields=("minute", "node_id", "group_id"), name="timers_stats_minute_key"),
+        )
 
     def __str__(self) -> str:
         return f"{self.minute} node {self.node_id} group {self.group_id}"

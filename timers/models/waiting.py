@@ -32,7 +32,7 @@ class Waiting(models.Model):
     origin = models.CharField(max_length=10, choices=[(origin, origin) for origin in ORIGINS], default="schedule")
     reason = models.TextField(blank=True, default="")
     error_title = models.TextField(blank=True, default="")
-    error_fingerprint = models.CharField(max_length=32, null=True)  # noqa: DJ001 - absent, not empty: a partial index
+    error_fingerprint = models.CharField(max_length=32, null=True)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
 
@@ -43,8 +43,12 @@ class Waiting(models.Model):
             models.CheckConstraint(condition=models.Q(state__in=["ready", "failed"]), name="timers_waiting_state"),
         )
         indexes = (
-            models.Index(fields=("group", "available_at"), condition=models.Q(state="ready"), name="timers_waiting_ready"),
-            models.Index(fields=("error_fingerprint",), condition=models.Q(state="failed"), name="timers_waiting_failed"),
+            models.Index(
+                fields=("group", "available_at"), condition=models.Q(state="ready"), name="timers_waiting_ready"
+            ),
+            models.Index(
+                fields=("error_fingerprint",), condition=models.Q(state="failed"), name="timers_waiting_failed"
+            ),
         )
 
     def __str__(self) -> str:

@@ -110,7 +110,5 @@ def handler_name(execution: Execution) -> str:
     return "" if execution.action is None else execution.action.handler
 
 
-
-
 Report = Callable[[list[Outcome]], None]
 """Takes outcomes for the ledger."""

@@ -41,10 +41,9 @@ class Heartbeat:
         """One beat; returns seconds to the next."""
         began = boot_time()
         self._failing, failed_before = True, self._failing
-        connection.ensure_connection()
-        if self._settings.crash_lock and self._locked_connection is not connection.connection:
-            if take_crash_lock(self._node_id):
-                self._locked_connection = connection.connection
+        unlocked = self._settings.crash_lock and self._locked_connection is not connection.connection
+        if unlocked and take_crash_lock(self._node_id):
+            self._locked_connection = connection.connection
         busy, rss, counters = self._report()
         sent = time.time()
         reading = beat(self._node_id, self._settings.lease, Beat(self._offset, busy, rss, counters))

@@ -39,7 +39,9 @@ class Housekeeping:
         self._leftovers_at = 0.0
         self.loop = Loop("housekeeping", self.step)
 
-    def rescue_child(self, holder: Holder, fates: Mapping[str, Fate], reason: str, *, only_unstarted: bool = False) -> None:
+    def rescue_child(
+        self, holder: Holder, fates: Mapping[str, Fate], reason: str, *, only_unstarted: bool = False
+    ) -> None:
         """Have what a worker of this node held taken up again; repeated until the database takes it."""
 
         def task() -> None:

@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
+
+from timers.worker.session import GuardedSession
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._pause = 0.0
+        self._session = GuardedSession()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -63,6 +66,7 @@ class Loop:
 
     def _step_or_pause(self) -> float:
         try:
+            self._session.ensure()
             delay = self._step()
         except Exception as error:
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
@@ -81,6 +85,4 @@ class Loop:
 
 def is_database_fault(error: BaseException) -> bool:
     """Whether an error means that the database is away or refused for a while, rather than a fault of ours."""
-    from django.db import InterfaceError, OperationalError
-
     return isinstance(error, (OperationalError, InterfaceError))

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Final
@@ -206,7 +207,9 @@ class Supervisor:
     # Ending
 
     def _drain(self, node_id: int, name: str) -> None:
-        logger.info("node %s drains: nothing more is claimed, running handlers have %g s", name, self._options.drain_timeout)
+        logger.info(
+            "node %s drains: nothing more is claimed, running handlers have %g s", name, self._options.drain_timeout
+        )
         self._in_database(lambda: nodes.set_draining(node_id))
         for child in self._children:
             child.drain()
@@ -220,6 +223,8 @@ class Supervisor:
                     self._add_totals(child)
                     if child.exit_code != 0:
                         self._housekeeping.rescue_child(child.holder, child.fates("its node stopped"), "ended in drain")
+                elif child.overrun():
+                    self._retire(child)
             if time.monotonic() >= deadline or self._signals > signals or self._heartbeat.lease_left < LEASE_MARGIN:
                 logger.warning("node %s: %d workers did not end in time and are killed", name, len(self._children))
                 self._kill_all()
@@ -231,7 +236,7 @@ class Supervisor:
         self._heartbeat.loop.join(2.0)
         self._in_database(lambda: nodes.set_stopped(node_id, name))
 
-    def _in_database(self, write: Any) -> None:
+    def _in_database(self, write: Callable[[], None]) -> None:
         try:
             write()
         except Exception as error:

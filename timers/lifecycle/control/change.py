@@ -82,7 +82,11 @@ def update_timer(
             **{**current, **fields},
         )
         check_action_known(spec.action, timer.group)
-        _write(timer, spec, moves=schedule is not None or time_zone is not None or bool({"start_at", "end_at"} & set(fields)))
+        _write(
+            timer,
+            spec,
+            moves=schedule is not None or time_zone is not None or bool({"start_at", "end_at"} & set(fields)),
+        )
         return _saved(timer, actor)
 
 

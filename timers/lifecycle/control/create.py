@@ -102,7 +102,9 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
                     "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
                 },
             )
-            written = {(group_id, name): (timer, at, version) for timer, group_id, name, at, version in cursor.fetchall()}
+            written = {
+                (group_id, name): (timer, at, version) for timer, group_id, name, at, version in cursor.fetchall()
+            }
         created = []
         for spec in specs:
             row = written.get((groups[spec.group].id, spec.name))

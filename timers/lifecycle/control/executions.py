@@ -80,7 +80,7 @@ def cancel_ready(timer_id: int, *, reason: str) -> int:
 def _end(where: str, outcome: str, reason: str, **params: Any) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_END.format(where=where), {"outcome": outcome, "reason": reason, **params})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _lock(execution: str) -> Waiting:

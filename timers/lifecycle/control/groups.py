@@ -25,15 +25,15 @@ EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 
 def find_groups(names: Collection[str]) -> tuple[datetime, dict[str, TimerGroup]]:
     """The database's now and the groups of those names; raises SpecError naming the first that does not exist."""
-    rows = TimerGroup.objects.filter(name__in=names).annotate(read_at=RawSQL("timers_now()", ()))
-    groups = {row.name: row for row in rows}
+    rows = list(TimerGroup.objects.filter(name__in=names).annotate(read_at=RawSQL("timers_now()", ())))
+    groups: dict[str, TimerGroup] = {row.name: row for row in rows}
     for name in names:
         if name not in groups:
             known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "create it first (ensure_group)"
             raise SpecError("group", f"there is no such group; {hint}", given=name)
-    read_at: datetime = next(iter(rows)).read_at
+    read_at: datetime = rows[0].read_at
     return read_at, groups
 
 

@@ -112,9 +112,7 @@ class TimerSpec:
         if first is None:
             raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
         if self.end_at is not None and first > self.end_at:
-            raise SpecError(
-                "end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat()
-            )
+            raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
         return first
 
     def shard(self, shards: int) -> int:
@@ -127,7 +125,8 @@ def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
     action_spec = group.action if spec_action is None else json.loads(spec_action)
     if action_spec is None:
         raise SpecError(
-            "action", f"names no handler, and group {group.name} has none to fall back to; give handler=... or set it there"
+            "action",
+            f"names no handler, and group {group.name} has none to fall back to; give handler=... or set it there",
         )
     check_handler(actions.parse(action_spec).handler)
 
@@ -139,8 +138,6 @@ def check_handler(name: str) -> None:
         if name not in elsewhere:
             hint = handlers.nearest(name, [*handlers.names(), *elsewhere])
             raise SpecError("handler", f"no such handler here or on any live node; {hint}", given=name)
-
-
 
 
 def _check_max_fires(value: Any) -> int:
