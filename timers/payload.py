@@ -1,7 +1,7 @@
 """Payloads: any JSON value, kept as the text it was written in and returned unchanged.
 
-Stored as `json`, not `jsonb`: the order of keys and numbers beyond 2**53 come back as they went in. What JSON (RFC 8259)
-or PostgreSQL cannot hold, or Python could not read back, is refused when it is given, with its place.
+Stored as `json`, not `jsonb`: the order of keys and numbers beyond 2**53 come back as they went in. What JSON
+(RFC 8259) or PostgreSQL cannot hold, or Python could not read back, is refused when it is given, with its place.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
       run now -------------------------> ready
       ready -----------claim----------> claimed
       claimed --error, discard, timeout, tries left--> ready   (available_at by policy; a row for the try)
-      claimed --no tries left, permanent error-------> failed  (parked with its payload; on_failed = drop: final at once)
+      claimed --no tries left, permanent error-------> failed  (parked with payload; on_failed = drop: final at once)
       claimed --node or worker dead: rescue----------> ready | failed   (the try is counted and recorded as lost)
       claimed --drain, not started-------------------> ready   (the try is given back)
       failed  --a person: retry----------------------> ready ;  --dismiss--> failed (final)

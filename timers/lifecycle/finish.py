@@ -64,7 +64,7 @@ def settle(holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], now_us: 
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us)
-    follow_timers(verdicts, now_us)
+    follow_timers(verdicts)
     _delete_finished(ended)
 
 

@@ -58,7 +58,7 @@ WHERE t.id = u.id
 """
 
 
-def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], now_us: int) -> None:
+def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
     """Open the way for the next fire of each timer whose execution ended, in one update."""
     followed: dict[int, _Followed] = {}
     for outcome, verdict in verdicts:

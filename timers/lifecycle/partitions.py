@@ -46,7 +46,7 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 
 def delete_stragglers(today: date, retention: int) -> int:
-    """Delete what is past retention inside partitions that stay: rows of the DEFAULT one and of shorter-lived groups."""
+    """Delete what is past retention inside partitions that stay: rows of the DEFAULT one and of groups that keep less."""
     deleted: int = 0
     with connection.cursor() as cursor:
         cursor.execute(
@@ -98,7 +98,8 @@ def _create(day: date) -> None:
             return
         cursor.execute(f'CREATE TABLE "{name}" (LIKE timers_attempt INCLUDING DEFAULTS INCLUDING CONSTRAINTS)')
         cursor.execute(
-            f'WITH strays AS (DELETE FROM {DEFAULT} WHERE id >= %s AND id < %s RETURNING *) INSERT INTO "{name}" SELECT * FROM strays',
+            f"WITH strays AS (DELETE FROM {DEFAULT} WHERE id >= %s AND id < %s RETURNING *)"
+            f' INSERT INTO "{name}" SELECT * FROM strays',
             (low, high),
         )
         cursor.execute(

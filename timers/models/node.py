@@ -10,7 +10,7 @@ from timers.models.group import NAME_LENGTH
 
 
 class Node(models.Model):
-    """One incarnation of a running node: each start writes a new row, so a dead one's claims are told from the next one's."""
+    """One incarnation of a running node: each start writes a new row, so its claims are told from the next one's."""
 
     class State(models.TextChoices):
         STARTING = "starting"

@@ -96,7 +96,7 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
-    """The execution cannot be run here: poison fails for good, a handler that nobody has yet is tried again by policy."""
+    """The execution cannot be run: poison fails for good, a handler that nobody has yet is tried again by policy."""
     return Outcome(
         execution, "error", None, now_us,
         reason=reason, error_title=reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -15,7 +16,7 @@ from timers.worker.started import RUNNING, Started, Vitals, shared_memory
 from timers.worker.worker import DRAIN
 
 STUCK_SECONDS: Final = 2.5
-"""A worker that says nothing for so long while a handler runs is held by it (a long call that keeps the interpreter)."""
+"""A worker that says nothing for so long while a handler runs is held by it (a call that keeps the interpreter)."""
 
 _context: Final[SpawnContext] = multiprocessing.get_context("spawn")
 
@@ -76,10 +77,9 @@ class Child:
 
     def drain(self) -> None:
         """Tell the worker to end in order."""
-        try:
+        # A worker that has ended already is seen by the supervisor's watch.
+        with contextlib.suppress(OSError):
             self._commands.send(DRAIN)
-        except OSError:
-            pass  # It has ended already; the supervisor sees that by itself.
 
     def kill(self) -> None:
         """End the process at once and wait until it is gone."""

@@ -47,9 +47,10 @@ class Housekeeping:
         def task() -> None:
             now = clock.now()
             rescued = rescue_worker(holder, fates, to_microseconds(now), only_unstarted=only_unstarted)
-            record("worker ended" if not only_unstarted else "worker retired", self._node,
-                   f"worker {holder.worker} (pid {holder.worker_pid}): {reason}; {_in_words(rescued)}", now)  # fmt: skip
-            logger.warning("worker %d (pid %d): %s; %s", holder.worker, holder.worker_pid, reason, _in_words(rescued))
+            kind = "worker retired" if only_unstarted else "worker ended"
+            detail = f"worker {holder.worker} (pid {holder.worker_pid}): {reason}; {_in_words(rescued)}"
+            record(kind, self._node, detail, now)
+            logger.warning("%s", detail)
 
         self._tasks.append(task)
         self.loop.wake()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
@@ -11,8 +12,7 @@ def resident_bytes(pids: Iterable[int]) -> int:
     pages = 0
     for pid in pids:
         try:
-            with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
-                pages += int(statm.read().split()[1])
+            pages += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
         except (OSError, ValueError, IndexError):
             continue
     return pages * os.sysconf("SC_PAGE_SIZE")

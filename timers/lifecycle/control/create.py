@@ -40,8 +40,8 @@ INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind,
 SELECT u.group_id, u.name, u.description,
     ARRAY(SELECT json_array_elements_text(u.tags::json)), u.kind, u.schedule::json, u.time_zone,
     {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.until_committed, u.payload::json,
-    u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0, u.shard, 1, now.at, %(actor)s,
-    now.at, %(actor)s
+    u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0, u.shard, 1,
+    now.at, %(actor)s, now.at, %(actor)s
 FROM (SELECT timers_now() AS at) now, unnest(%(group_id)s::bigint[], %(name)s::text[], %(description)s::text[],
     %(tags)s::text[], %(kind)s::text[], %(schedule)s::text[], %(time_zone)s::text[], %(start_us)s::bigint[],
     %(end_us)s::bigint[], %(max_fires)s::int[], %(until_committed)s::bool[], %(payload)s::text[], %(action)s::text[],
@@ -54,7 +54,8 @@ ON CONFLICT (group_id, name) DO UPDATE SET
     end_at = excluded.end_at, max_fires = excluded.max_fires, until_committed = excluded.until_committed,
     payload = excluded.payload, action = excluded.action, overrides = excluded.overrides, state = 'active',
     state_reason = '', fire_count = 0, failures_in_a_row = 0, shard = excluded.shard,
-    next_fire_at = CASE WHEN t.open_execution IS NOT NULL AND (excluded.until_committed OR excluded.schedule_kind = 'fixed_delay')
+    next_fire_at = CASE WHEN t.open_execution IS NOT NULL
+                             AND (excluded.until_committed OR excluded.schedule_kind = 'fixed_delay')
                         THEN NULL
                         ELSE greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond') END,
     version = t.version + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by
@@ -113,7 +114,7 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
             else:
                 result = "created" if row[2] == 1 else "replaced"
                 created.append(Created(row[0], spec.group, spec.name, row[1], result))
-        wake_if_soon([first for first in firsts], now)
+        wake_if_soon(firsts, now)
     return created
 
 

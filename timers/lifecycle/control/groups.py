@@ -66,7 +66,7 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         return twin
 
 
-def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+def update_group(name: str, **fields: Any) -> TimerGroup:
     """Change fields of a group; workers take the change over with their next poll."""
     with transaction.atomic():
         group = _locked(name)

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--concurrency", type=_count(1, 2000), default=200, help="Async handlers per worker at once (default 200)."
         )
-        parser.add_argument("--partition", default="default", help='The slice of the cluster to serve (default "default").')
+        parser.add_argument(
+            "--partition", default="default", help='The slice of the cluster to serve (default "default").'
+        )
         parser.add_argument("--roles", default="", help="Comma-separated roles; groups may require some.")
         parser.add_argument("--no-execution", action="store_true", help="Register and keep house, but claim nothing.")
         parser.add_argument(
@@ -47,7 +49,9 @@ class Command(BaseCommand):
                 threads=options["threads"],
                 concurrency=options["concurrency"],
                 partition=check_name("--partition", options["partition"]),
-                roles=tuple(check_name("--roles", role.strip()) for role in options["roles"].split(",") if role.strip()),
+                roles=tuple(
+                    check_name("--roles", role.strip()) for role in options["roles"].split(",") if role.strip()
+                ),
                 allow_execution=not options["no_execution"] and options["workers"] > 0,
                 drain_timeout=options["drain_timeout"],
             )
