@@ -19,7 +19,7 @@ help: ## list the targets
 	@echo "  PORT=8000, TIMERS_VAR=var, PYTHON=python3 and VENV=.venv can be given: make up PORT=8080"
 
 up: setup ## start everything: database, web on PORT, one node with two workers, demo timers; Ctrl-C stops it
-	@exec $(IN_VENV) manage.py up
+	@exec $(IN_VENV) manage.py up $(ARGS)
 
 test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL
 	@exec $(PYTEST) -n $(JOBS) -m "not browser and not torture" $(ARGS)

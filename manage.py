@@ -14,7 +14,8 @@ def main() -> None:
         from django.core.management import execute_from_command_line
     except ModuleNotFoundError as missing:
         sys.exit(
-            f"{missing.name} is not installed for {sys.executable}. Run `make setup`, then `.venv/bin/python manage.py ...`."
+            f"{missing.name} is not installed for {sys.executable}. "
+            "Run `make setup`, then `.venv/bin/python manage.py ...`."
         )
     try:
         execute_from_command_line(sys.argv)

@@ -16,8 +16,8 @@ if "TIMER_TEST_RUN" not in os.environ:  # the processes of a parallel run inheri
         }:  # fmt: skip
             del os.environ[name]
 
-from timerproject.settings import *  # noqa: E402, F403
-from timerproject.settings import DATABASES, STORAGES  # noqa: E402
+from timerproject.settings import *  # noqa: F403
+from timerproject.settings import DATABASES, STORAGES
 
 # Each run has databases of its own, so that several runs in one checkout do not meet.
 DATABASES["default"]["TEST"] = {"NAME": f"test_timers_{os.environ['TIMER_TEST_RUN']}"}

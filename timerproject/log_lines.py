@@ -11,7 +11,7 @@ _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"
 
 
 class JsonLine(logging.Formatter):
-    """One object per record: time (UTC), level, logger, process, message, what the caller gave as `extra`, and the traceback."""
+    """One object per record: time (UTC), level, logger, process, message, the caller's `extra`, and a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

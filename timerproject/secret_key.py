@@ -18,13 +18,14 @@ def kept_in(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"The secret key {path} cannot be read or made: {error.strerror}. Set SECRET_KEY, or give this user the file."
+            f"The secret key {path} cannot be read or made: {error.strerror}. "
+            "Set SECRET_KEY, or let this user read and write there."
         ) from error
 
 
 def _make(path: Path) -> None:
     whole = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(50) + "\n")
     try:
         os.link(whole, path)  # fails if another was first, and then his key is the one

@@ -19,7 +19,7 @@ MINIMUM = (3, 11)
 
 
 def set_up(environment: Path, requirements: Path) -> bool:
-    """Make `environment` hold what `requirements` lists; True if something was installed, False if it was there already."""
+    """Make `environment` hold what `requirements` lists; False if it did already."""
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = environment / f".{requirements.stem}.sha256"
     if is_installed(environment, stamp, digest):

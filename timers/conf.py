@@ -58,7 +58,7 @@ class Setting:
         return f"{kind}{unit} of at least {self.lowest:g}" if not unit else f"{kind}{unit}, at least {self.lowest:g}"
 
     def parse(self, given: Any) -> Value:
-        """The value of what was given (text from the environment, or a Python value). ValueError if it makes no sense."""
+        """The value of what was given, be it text or a Python value. ValueError if it makes no sense."""
         if isinstance(self.default, bool):
             return _truth(given)
         if isinstance(self.default, str):
@@ -82,20 +82,103 @@ def _truth(given: Any) -> bool:
 
 
 TABLE: Final = (
-    Setting("TIMERS_POLL_INTERVAL", 1.0, "How often a worker looks for due timers. Timers due sooner than that are announced by NOTIFY, so this bounds lateness only where NOTIFY is off.", "seconds", 0.05, 60),
-    Setting("TIMERS_HEARTBEAT_INTERVAL", 2.0, "How often a node says that it lives, and renews its lease.", "seconds", 0.1, 600),
-    Setting("TIMERS_LEASE", 10.0, "How long a node counts as living after its last heartbeat. When it is over, other nodes take its executions. More than twice the heartbeat interval.", "seconds", 0.5, 3600),
-    Setting("TIMERS_NOTIFY", True, "Announce timers that are due within the look-ahead by NOTIFY. Turn off behind a PgBouncer in transaction mode; everything still works, at most one poll late."),
-    Setting("TIMERS_CRASH_LOCK", True, "Each node holds a session advisory lock by which others notice its crash before its lease is over. Turn off behind PgBouncer."),
-    Setting("TIMERS_RETENTION", 30, "How long the ledger (the history of executions) is kept. Groups may keep theirs shorter.", "days", 1, 36500),
-    Setting("TIMERS_NODE_RETENTION", 7, "How long stopped and dead nodes stay listed.", "days", 1, 36500),
-    Setting("TIMERS_PARTITIONS_AHEAD", 7, "How many days of ledger partitions are made in advance.", "days", 1, 366),
-    Setting("TIMERS_DRAIN_TIMEOUT", 30.0, "How long running handlers may go on after SIGTERM before their worker is ended.", "seconds", 0, 86400),
-    Setting("TIMERS_OVERRUN_GRACE", 3.0, "How long the neighbours of a handler that overran its timeout may go on before their worker is replaced.", "seconds", 0, 3600),
-    Setting("TIMERS_LOG_FORMAT", "text", "Log lines for people, or one JSON object per line.", choices=("text", "json")),
-    Setting("TIMERS_VAR", "var", "Folder of the embedded database, its log, the generated secret key and the collected static files. A relative path is taken from the project's folder."),
-    Setting("TIMERS_PG_BIN", "", "Folder with the PostgreSQL programs for the embedded database (initdb, postgres). Empty: the installed package's, else the system's."),
-)  # fmt: skip
+    Setting(
+        "TIMERS_POLL_INTERVAL",
+        1.0,
+        "How often a worker looks for due timers. Those due sooner than that are announced by NOTIFY, so this"
+        " bounds lateness only where NOTIFY is off.",
+        unit="seconds",
+        lowest=0.05,
+        highest=60,
+    ),
+    Setting(
+        "TIMERS_HEARTBEAT_INTERVAL",
+        2.0,
+        "How often a node says that it lives, and renews its lease.",
+        unit="seconds",
+        lowest=0.1,
+        highest=600,
+    ),
+    Setting(
+        "TIMERS_LEASE",
+        10.0,
+        "How long a node counts as living after its last heartbeat; then other nodes take its executions. "
+        "More than twice the heartbeat interval.",
+        unit="seconds",
+        lowest=0.5,
+        highest=3600,
+    ),
+    Setting(
+        "TIMERS_NOTIFY",
+        True,
+        "Announce timers that are due within the look-ahead by NOTIFY. Turn off behind a PgBouncer in "
+        "transaction mode; everything still works, at most one poll late.",
+    ),
+    Setting(
+        "TIMERS_CRASH_LOCK",
+        True,
+        "Each node holds a session advisory lock by which others notice its crash before its lease is over. "
+        "Turn off behind PgBouncer.",
+    ),
+    Setting(
+        "TIMERS_RETENTION",
+        30,
+        "How long the ledger (the history of executions) is kept.",
+        unit="days",
+        lowest=1,
+        highest=36500,
+    ),
+    Setting(
+        "TIMERS_NODE_RETENTION",
+        7,
+        "How long stopped and dead nodes stay listed.",
+        unit="days",
+        lowest=1,
+        highest=36500,
+    ),
+    Setting(
+        "TIMERS_PARTITIONS_AHEAD",
+        7,
+        "For how many days the ledger's partitions are made in advance.",
+        unit="days",
+        lowest=1,
+        highest=366,
+    ),
+    Setting(
+        "TIMERS_DRAIN_TIMEOUT",
+        30.0,
+        "How long running handlers may go on after SIGTERM before their worker is ended.",
+        unit="seconds",
+        lowest=0,
+        highest=86400,
+    ),
+    Setting(
+        "TIMERS_OVERRUN_GRACE",
+        3.0,
+        "How long the neighbours of a handler that overran its timeout may go on before their worker is replaced.",
+        unit="seconds",
+        lowest=0,
+        highest=3600,
+    ),
+    Setting(
+        "TIMERS_LOG_FORMAT",
+        "text",
+        "Log lines for people, or one JSON object per line.",
+        choices=("text", "json"),
+    ),
+    Setting(
+        "TIMERS_VAR",
+        "var",
+        "Folder of the embedded database, its log, the generated secret key and the collected static files. A"
+        " relative path starts at the project's folder.",
+    ),
+    Setting(
+        "TIMERS_PG_BIN",
+        "",
+        "Folder of the PostgreSQL programs for the embedded database (initdb, postgres). Empty: the installed"
+        " package's, else the system's.",
+    ),
+)
 
 BY_NAME: Final = {setting.name: setting for setting in TABLE}
 

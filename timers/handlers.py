@@ -29,7 +29,7 @@ HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 
 
-class Directive(Exception):  # noqa: N818 - a word to the engine, not an error
+class Directive(Exception):
     """Raised by a handler to say what shall happen instead of succeeding."""
 
 

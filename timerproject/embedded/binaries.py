@@ -35,7 +35,7 @@ class Binaries:
 
 
 def find(named: str = "", *, major: int | None = None) -> Binaries:
-    """The programs to use; `major` is the version an existing cluster asks for. EmbeddedDatabaseError if there are none."""
+    """The programs to use, of the version `major` that an existing cluster asks for. EmbeddedDatabaseError if none."""
     found = []
     for folder in [Path(named)] if named else list(candidates()):
         version = major_of(folder)
@@ -91,7 +91,8 @@ def _none(named: str) -> str:
 def _other_major(needed: int | None, found: list[int]) -> str:
     return (
         f"The data folder was made by PostgreSQL {needed}, but only {', '.join(map(str, sorted(set(found))))} is here. "
-        f"To move it: with version {needed} in TIMERS_PG_BIN, `manage.py embeddeddb start` and "
-        "`pg_dump -h <run folder> -U timers -Fc timers > timers.dump`; then `manage.py embeddeddb stop`, put the folder "
-        "pgdata aside, unset TIMERS_PG_BIN, start again and `pg_restore -h <run folder> -U timers -d timers timers.dump`."
+        f"To move it: with the programs of version {needed} in TIMERS_PG_BIN, `manage.py embeddeddb start` and "
+        "`pg_dump -h <socket folder> -U timers -Fc timers > timers.dump`; then `manage.py embeddeddb stop`, put the "
+        "folder pgdata aside, unset TIMERS_PG_BIN, start again and "
+        "`pg_restore -h <socket folder> -U timers -d timers timers.dump`."
     )

@@ -65,7 +65,7 @@ class Folder:
         inside = self.root / "run"
         if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER:
             return inside
-        return Path(f"/tmp/timers-{os.geteuid()}-{self.digest}")
+        return Path(f"/tmp/timers-{os.geteuid()}-{self.digest}")  # noqa: S108 - private, see make()
 
     @property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 CLONE_NEWUSER: Final = 0x10000000
@@ -25,8 +26,7 @@ def enter() -> None:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     for name, text in (("setgroups", "deny"), ("uid_map", f"{INSIDE} {uid} 1"), ("gid_map", f"{INSIDE} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
 
 
 if __name__ == "__main__":

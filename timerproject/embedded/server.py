@@ -69,7 +69,7 @@ class EmbeddedServer:
             return True
 
     def stop(self) -> bool:
-        """Stop the server in order; True if there was one. Open transactions are rolled back, nothing committed is lost."""
+        """Stop the server in order; True if there was one. What is committed is kept, open transactions are rolled back."""
         if not self.folder.root.exists():
             return False
         with self._locked():
@@ -82,17 +82,15 @@ class EmbeddedServer:
                     os.kill(pid, sign)
                 if self._gone(pid):
                     return True
-            raise EmbeddedDatabaseError(
-                f"The embedded PostgreSQL (process {pid}) does not stop; see {self.folder.log}."
-            )
+            raise EmbeddedDatabaseError(f"The embedded PostgreSQL (process {pid}) does not stop; see {self.folder.log}")
 
     @contextlib.contextmanager
-    def in_use(self, *, start: bool = True) -> Iterator[bool]:
-        """Start it, and at the end stop it if this call started it and nobody else uses it. Yields True if it was started."""
+    def in_use(self) -> Iterator[bool]:
+        """Start it if need be (yields True), and at the end stop it again, unless it ran before or others use it."""
         self.folder.make()
         with self.folder.users.open("w") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
-            started = self.start() if start else False
+            started = self.start()
             try:
                 yield started
             finally:

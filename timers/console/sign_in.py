@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from django.contrib.auth import get_user_model, login
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import User
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -25,7 +25,7 @@ class SignInTokens(PasswordResetTokenGenerator):
 
     key_salt = "timers.console.sign_in"
 
-    def check_token(self, user: AbstractBaseUser | None, token: str | None) -> bool:
+    def check_token(self, user: User | None, token: str | None) -> bool:
         if not super().check_token(user, token) or token is None:
             return False
         made = base36_to_int(token.split("-")[0])
@@ -35,7 +35,7 @@ class SignInTokens(PasswordResetTokenGenerator):
 tokens: Final = SignInTokens()
 
 
-def sign_in_path(user: AbstractBaseUser) -> str:
+def sign_in_path(user: User) -> str:
     """The path of a link that signs this user in once."""
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     return reverse("sign-in-by-link", args=[uid, tokens.make_token(user)])
@@ -55,9 +55,9 @@ def sign_in_by_link(request: HttpRequest, uid: str, token: str) -> HttpResponse:
     return redirect("/")
 
 
-def _user(uid: str) -> Any:
-    users = get_user_model()._default_manager.filter(is_active=True)
+def _user(uid: str) -> User | None:
+    users = User.objects.filter(is_active=True)
     try:
         return users.get(pk=force_str(urlsafe_base64_decode(uid)))
-    except (ValueError, OverflowError, users.model.DoesNotExist):
+    except (ValueError, OverflowError, User.DoesNotExist):
         return None

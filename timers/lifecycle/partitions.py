@@ -46,7 +46,7 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 
 def delete_stragglers(today: date, retention: int) -> int:
-    """Delete what is past retention inside partitions that stay: rows of the DEFAULT one and of groups that keep less."""
+    """Delete what is past retention where partitions stay: rows of the DEFAULT one and of groups that keep less."""
     deleted: int = 0
     with connection.cursor() as cursor:
         cursor.execute(

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Seconds between tries of a failing step: doubling, so a database that is away costs little and is soon found again."""
+"""Seconds between tries of a failing step: doubling, so an absent database costs little and is soon found again."""
 
 
 class Loop:

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         verbs.add_parser("start", help="start it, and leave it running")
         verbs.add_parser("stop", help="stop it in order; nothing committed is lost")
         verbs.add_parser("status", help="say whether it runs, and where; exit code 1 if it does not")
-        shell = verbs.add_parser("psql", help="open psql on it; further words are handed on")
+        shell = verbs.add_parser("psql", help="open psql on it; words after -- are handed on")
         shell.add_argument("words", nargs=REMAINDER)
 
     def handle(self, *args: Any, verb: str, words: list[str] | None = None, **options: Any) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 case "status":
                     self._say_status(server)
                 case "psql":
-                    _become_psql(server, words or [])
+                    _become_psql(server, [word for word in words or [] if word != "--"])
         except EmbeddedDatabaseError as problem:
             raise CommandError(str(problem)) from problem
 
