@@ -69,7 +69,7 @@ class EmbeddedServer:
             return True
 
     def stop(self) -> bool:
-        """Stop the server in order; True if there was one. What is committed is kept, open transactions are rolled back."""
+        """Stop the server in order; True if there was one. What is committed stays; what is open is rolled back."""
         if not self.folder.root.exists():
             return False
         with self._locked():

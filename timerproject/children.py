@@ -1,0 +1,218 @@
+"""Runs a few processes in one terminal: their lines with a prefix, restarted when they die, stopped in order.
+
+One loop, no threads: it waits for output, for a child's end and for signals at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final
+
+READY_WITHIN: Final = 60.0
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 30.0
+SETTLED_AFTER: Final = 60.0
+"""Seconds a child must have lived for its next death to count as the first again."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_libc: Final = ctypes.CDLL(None)
+
+
+class CannotStart(Exception):
+    """A child ended before it was ready, or did not become ready in time; what it said was printed before."""
+
+
+@dataclass
+class Child:
+    """One process of the group. `is_ready` is asked with its process id until it says yes; `stop_within` in seconds."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    is_ready: Callable[[int], bool]
+    stop_within: float
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0
+    started_at: float = 0.0
+    restart_at: float = 0.0
+    half_line: bytes = b""
+
+    def start(self) -> IO[bytes]:
+        """Start it and return its output."""
+        self.started_at = time.monotonic()
+        # A process group of its own: Ctrl-C in the terminal must reach only the one that stops the others in order.
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.folder, process_group=0, preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has no threads
+        )  # fmt: skip
+        assert self.process.stdout
+        os.set_blocking(self.process.stdout.fileno(), False)
+        return self.process.stdout
+
+    @property
+    def lives(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, sign: signal.Signals) -> None:
+        if self.process and self.lives:
+            self.process.send_signal(sign)
+
+    def how_it_ended(self) -> str:
+        assert self.process
+        code = self.process.poll() or 0
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+@dataclass
+class Children:
+    """The group. `say` gets the name of a child and a line of its output, or of ours about it."""
+
+    members: Sequence[Child]
+    say: Callable[[str, str], None]
+    signals: int = 0
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Start all, call `on_ready` when all are, and keep them up until SIGINT or SIGTERM; then stop them in order.
+
+        Raises CannotStart, with all of them stopped.
+        """
+        with self._listening():
+            try:
+                for child in self.members:
+                    self._start(child)
+                if self._wait_until_ready():
+                    on_ready()
+                while not self.signals:
+                    self._restart_the_dead()
+                    self._pump(0.5)
+            finally:
+                self._stop_in_order()
+
+    def _start(self, child: Child) -> None:
+        self._selector.register(child.start(), selectors.EVENT_READ, child)
+
+    def _wait_until_ready(self) -> bool:
+        deadline = time.monotonic() + READY_WITHIN
+        waiting = list(self.members)
+        while waiting and not self.signals:
+            self._pump(0.1)
+            for child in waiting:
+                assert child.process
+                if not child.lives:
+                    self._drain_output(child)
+                    raise CannotStart(
+                        f"{child.name} {child.how_it_ended()} before it was ready; its last lines are above."
+                    )
+            waiting = [child for child in waiting if child.process and not child.is_ready(child.process.pid)]
+            if waiting and time.monotonic() > deadline:
+                raise CannotStart(f"{waiting[0].name} was not ready within {READY_WITHIN:g} seconds.")
+        return not self.signals
+
+    def _restart_the_dead(self) -> None:
+        now = time.monotonic()
+        for child in self.members:
+            if child.lives:
+                continue
+            if not child.restart_at:
+                self._drain_output(child)
+                child.deaths = 1 if now - child.started_at > SETTLED_AFTER else child.deaths + 1
+                wait = min(SHORTEST_WAIT * 2 ** (child.deaths - 1), LONGEST_WAIT)
+                child.restart_at = now + wait
+                self.say(child.name, f"{child.how_it_ended()}; starting it again in {wait:g} s")
+            elif now >= child.restart_at:
+                child.restart_at = 0.0
+                self._start(child)
+
+    def _stop_in_order(self) -> None:
+        for child in self.members:
+            if not child.lives:
+                continue
+            self.say(child.name, "stopping")
+            seen, deadline = self.signals, time.monotonic() + child.stop_within
+            child.signal(signal.SIGTERM)
+            while child.lives and time.monotonic() < deadline:
+                self._pump(0.1)
+                if self.signals > seen:  # another Ctrl-C: at once
+                    seen = self.signals
+                    child.signal(signal.SIGTERM)
+            if child.lives:
+                self.say(child.name, f"did not stop within {child.stop_within:g} s and is killed")
+                child.signal(signal.SIGKILL)
+            assert child.process
+            child.process.wait()
+            self._drain_output(child)
+
+    def _pump(self, seconds: float) -> None:
+        """Hand on what the children say, for at most this long."""
+        for key, _ in self._selector.select(seconds):
+            if isinstance(key.data, Child):
+                self._read(key.data)
+            else:
+                os.read(key.fd, 1024)
+
+    def _read(self, child: Child) -> bool:
+        """Hand on what there is; False when there is nothing more now."""
+        assert child.process
+        assert child.process.stdout
+        try:
+            chunk = os.read(child.process.stdout.fileno(), 65536)
+        except (BlockingIOError, ValueError):
+            return False
+        if not chunk:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(child.process.stdout)
+        *lines, child.half_line = (child.half_line + chunk).split(b"\n")
+        for line in lines:
+            self.say(child.name, line.decode(errors="replace").rstrip("\r"))
+        return bool(chunk)
+
+    def _drain_output(self, child: Child) -> None:
+        """The last words of one that has ended."""
+        assert child.process
+        assert child.process.stdout
+        while self._read(child):
+            pass
+        if child.half_line:
+            self.say(child.name, child.half_line.decode(errors="replace"))
+            child.half_line = b""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(child.process.stdout)
+        child.process.stdout.close()
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Count signals, and let each cut a wait short."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        self._selector.register(reader, selectors.EVENT_READ, None)
+        before = {sign: signal.signal(sign, self._count) for sign in (signal.SIGINT, signal.SIGTERM)}
+        wakeup = signal.set_wakeup_fd(writer)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+            self._selector.close()
+            os.close(reader)
+            os.close(writer)
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self.signals += 1
+
+
+def _end_with_parent() -> None:
+    """Between fork and exec: whoever is left by a kill -9 of the parent gets a SIGTERM, so that no port stays taken."""
+    if sys.platform.startswith("linux"):
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
