@@ -12,9 +12,10 @@ from django.db.models.functions import Cast
 from timers.actions import parse_text
 from timers.exceptions import SpecError
 from timers.execution_id import parse as parse_id
+from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
-from timers.models import Waiting
+from timers.models import Timer, Waiting
 from timers.payload import UnreadablePayload, decode
 from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -38,6 +39,11 @@ def claim_ready(
         rows = _lock_ready(group, horizon_us, limit, leave)
         if not rows:
             return []
+        # A try was in flight when its timer was cancelled, and came back for another.
+        given_up = [str(row["id"]) for row in rows if row["timer_state"] == Timer.State.CANCELLED]
+        if given_up:
+            cancel_waiting(given_up, reason="the timer was cancelled")
+            rows = [row for row in rows if row["timer_state"] != Timer.State.CANCELLED]
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group) for row in rows]
         insert_claim(holder, group, executions, now_us)
@@ -67,6 +73,7 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
             action=Cast(F("timer__action"), TextField()),
             overrides=Cast(F("timer__overrides"), TextField()),
             kind=F("timer__schedule_kind"),
+            timer_state=F("timer__state"),
             schedule=Cast(F("timer__schedule"), TextField()),
             time_zone=F("timer__time_zone"),
             until_committed=F("timer__until_committed"),

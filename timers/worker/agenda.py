@@ -58,10 +58,11 @@ class Agenda:
         return taken
 
     def stop(self) -> None:
-        """End the thread; what is left stays for take()."""
+        """End the thread, after what it is handing over; what is left stays for take()."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
+        self._thread.join()
 
     def _run(self) -> None:
         while True:

@@ -43,8 +43,8 @@ class EventLoop:
 
     @property
     def busy(self) -> int:
-        """Handlers that run."""
-        return len(self._tasks)
+        """Handlers that run or whose outcome is not reported yet."""
+        return len(self._tasks) + len(self._ended)
 
     def submit(self, items: Sequence[Item]) -> None:
         """Queue executions whose instant has come."""
@@ -119,8 +119,8 @@ class EventLoop:
 
     def _report_ended(self) -> None:
         """Everything that ended in one turn of the loop goes to the recorder together."""
-        ended, self._ended = self._ended, []
-        self._report(ended)
+        self._report(self._ended)
+        self._ended = []
 
     def _since(self, started_us: int, began: float) -> int:
         return started_us + round((time.monotonic() - began) * 1_000_000)

@@ -40,17 +40,27 @@ class Housekeeping:
         self.loop = Loop("housekeeping", self.step)
 
     def rescue_child(
-        self, holder: Holder, fates: Mapping[str, Fate], reason: str, *, only_unstarted: bool = False
+        self,
+        holder: Holder,
+        fates: Mapping[str, Fate],
+        reason: str,
+        *,
+        only_unstarted: bool = False,
+        in_order: bool = False,
     ) -> None:
-        """Have what a worker of this node held taken up again; repeated until the database takes it."""
+        """Have what a worker of this node held taken up again; repeated until the database takes it.
+
+        `in_order`: the worker ended as it was told; nothing is said when it left nothing behind.
+        """
 
         def task() -> None:
             now = clock.now()
             rescued = rescue_worker(holder, fates, to_microseconds(now), only_unstarted=only_unstarted)
             kind = "worker retired" if only_unstarted else "worker ended"
             detail = f"worker {holder.worker} (pid {holder.worker_pid}): {reason}; {_in_words(rescued)}"
-            record(kind, self._node, detail, now)
-            logger.warning("%s", detail)
+            if rescued.total or not in_order:
+                record(kind, self._node, detail, now)
+                logger.warning("%s", detail)
 
         self._tasks.append(task)
         self.loop.wake()

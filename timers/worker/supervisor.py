@@ -221,8 +221,9 @@ class Supervisor:
                 if not child.alive:
                     self._children.remove(child)
                     self._add_totals(child)
-                    if child.exit_code != 0:
-                        self._housekeeping.rescue_child(child.holder, child.fates("its node stopped"), "ended in drain")
+                    self._housekeeping.rescue_child(
+                        child.holder, child.fates("its node stopped"), "drained", in_order=child.exit_code == 0
+                    )
                 elif child.overrun():
                     self._retire(child)
             if time.monotonic() >= deadline or self._signals > signals or self._heartbeat.lease_left < LEASE_MARGIN:

@@ -35,12 +35,14 @@ Item = tuple[Execution, Handler]
 class _Taker:
     """One thread and the chunk it works on."""
 
-    __slots__ = ("chunk", "item_began", "thread")
+    __slots__ = ("chunk", "item_began", "thread", "working")
 
     def __init__(self) -> None:
         self.chunk: deque[Item] = deque()
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
+        self.working = False
+        """From taking a chunk until its outcomes are reported."""
         self.thread: threading.Thread | None = None
 
 
@@ -68,8 +70,8 @@ class ThreadPool:
 
     @property
     def busy(self) -> int:
-        """Threads that run a handler."""
-        return sum(taker.item_began > 0 for taker in self._takers)
+        """Threads that run a handler or have not reported its outcome yet."""
+        return sum(taker.working for taker in self._takers)
 
     def submit(self, items: Sequence[Item]) -> None:
         """Queue executions whose instant has come."""
@@ -125,6 +127,7 @@ class ThreadPool:
                     outcomes.append(outcome)
             if outcomes:
                 self._report(outcomes)
+            taker.working = False
             _close_unusable_connections()
 
     def _take_chunk(self, taker: _Taker) -> bool:
@@ -133,6 +136,7 @@ class ThreadPool:
                 if self._stopped:
                     return False
                 self._work.wait()
+            taker.working = True
             handler = self._queue[0][1]
             seconds = self._pace.seconds(handler.name)
             size = min(MAX_CHUNK, int(CHUNK_SECONDS / seconds)) if seconds > 0 else MAX_CHUNK
