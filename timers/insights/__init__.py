@@ -1,6 +1,6 @@
 """Read-only questions, asked by every face: pages, admin, API and terminal see the same answers.
 
-    cluster     the sentence, the warnings and the nodes
+    cluster     the sentence, the concerns and the nodes
     timers      what fires next
     executions  the latest of the ledger, what is held, what waits
     rates       fires a minute, lateness and success, from the minute statistics

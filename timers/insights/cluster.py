@@ -1,0 +1,216 @@
+"""The cluster: its nodes as the engine judges them, what is wrong with it, and one sentence that says how it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from django.db import connection
+
+from timers.insights.counts import Count, Waits
+from timers.insights.rates import Rates
+from timers.insights.words import milliseconds, plural, span
+from timers.payload import UnreadablePayload, decode
+
+CLOCK_OFFSET_ALARM: Final = 0.25
+"""Seconds that a node's clock may differ from the database's before it is told."""
+MISSED_BEATS: Final = 2
+"""So many heartbeats late, a node is suspect."""
+GHOSTS_FOR: Final = timedelta(hours=24)
+"""How long the last incarnation of a node stays in the list after its end."""
+START_A_NODE: Final = "python manage.py runtimerworker"
+
+Level = Literal["well", "attention", "trouble"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node, now. Times in seconds."""
+
+    id: int
+    name: str
+    host: str
+    pid: int
+    partition: str
+    state: str
+    """The row's state, but suspect when two beats are missing, and dead once the lease is over."""
+    reason: str
+    allow_execution: bool
+    started_at: datetime
+    ended_at: datetime | None
+    heartbeat_at: datetime
+    heartbeat_age: float
+    heartbeat_interval: float
+    lease_left: float
+    clock_offset: float
+    workers: int
+    slots: int
+    busy: int
+    held: int
+    """Executions in its living claims: running, or waiting in a worker for their instant."""
+    claims: int
+    counters: dict[str, Any]
+    version: str
+    rss: int | None
+    """Bytes."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node's lease is valid."""
+        return self.state not in ("dead", "stopped")
+
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether its clock differs from the database's by more than the alarm allows."""
+        return abs(self.clock_offset) > CLOCK_OFFSET_ALARM
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All nodes: the living ones, and those that ended lately and have not come back under their name."""
+
+    nodes: tuple[NodeView, ...]
+
+    @property
+    def alive(self) -> tuple[NodeView, ...]:
+        """The nodes whose lease is valid."""
+        return tuple(node for node in self.nodes if node.alive)
+
+    @property
+    def slots(self) -> int:
+        """How many executions the living nodes can run at once."""
+        return sum(node.slots for node in self.alive)
+
+    @property
+    def busy(self) -> int:
+        """How many they are running, as of their last heartbeats."""
+        return sum(node.busy for node in self.alive)
+
+    @property
+    def held(self) -> int:
+        """How many executions all nodes hold."""
+        return sum(node.held for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something about the cluster that a person should know or do."""
+
+    level: Level
+    text: str
+    command: str = ""
+    """What to type, where one command mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """How the cluster is, in words; the worst comes first."""
+
+    level: Level
+    text: str
+
+
+# The newest incarnation of each name. The table is small: nodes long gone are pruned.
+_NODES: Final = """
+SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
+FROM (SELECT DISTINCT ON (name) id, name, host, pid, partition, state, state_reason, allow_execution, started_at,
+             ended_at, heartbeat_at, heartbeat_interval, lease_expires_at, clock_offset, workers, slots, busy,
+             counters::text AS counters, version, rss
+      FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
+LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
+           FROM timers_claim GROUP BY node_id) c ON c.node_id = n.id
+WHERE n.state IN ('starting', 'active', 'standby', 'draining') OR n.ended_at > %(since)s OR c.held > 0
+ORDER BY n.name LIMIT 1000
+"""
+
+
+def cluster(now: datetime) -> Cluster:
+    """The nodes of all partitions at `now`, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NODES, {"since": now - GHOSTS_FOR})
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return Cluster(tuple(_node(row, now) for row in rows))
+
+
+def concerns(cluster: Cluster) -> list[Concern]:
+    """What is wrong with the cluster, the worst first; empty when nothing is."""
+    found: list[Concern] = []
+    alive = cluster.alive
+    if not alive:
+        found.append(Concern("trouble", "No node is alive: no timer fires. Start one:", START_A_NODE))
+    elif not any(node.allow_execution and node.state in ("active", "suspect", "starting") for node in alive):
+        found.append(Concern("trouble", "No living node takes timers: all are draining or on standby."))
+    for node in cluster.nodes:
+        if node.state == "suspect":
+            found.append(
+                Concern(
+                    "attention",
+                    f"Node {node.name} has missed heartbeats for {span(node.heartbeat_age)};"
+                    f" it counts as dead in {span(max(node.lease_left, 0))}.",
+                )
+            )
+        if not node.alive and node.held:
+            text = f"Node {node.name} is {node.state} and {plural(node.held, 'execution')} of it wait to be rescued."
+            found.append(Concern("attention", text))
+        if node.alive and node.clock_is_off:
+            which = "ahead of" if node.clock_offset > 0 else "behind"
+            found.append(
+                Concern(
+                    "attention",
+                    f"The clock of node {node.name} is {span(abs(node.clock_offset))} {which} the database's."
+                    " Timers still fire by the database's clock; set up NTP on that machine.",
+                )
+            )
+    versions = sorted({node.version for node in alive})
+    if len(versions) > 1:
+        found.append(Concern("attention", f"The nodes run different versions: {', '.join(versions)}."))
+    return found
+
+
+def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count) -> Sentence:
+    """One sentence on how the cluster is."""
+    alive, known = len(cluster.alive), [node for node in cluster.nodes if node.state != "stopped"]
+    nodes = f"{alive} of {plural(len(known), 'node')} alive" if alive < len(known) else f"{plural(alive, 'node')} alive"
+    work = f"{plural(round(rates.per_minute), 'fire')} in the last minute"
+    if rates.lateness_p99_ms is not None:
+        work += f", 99 % of this hour's started within {milliseconds(rates.lateness_p99_ms)}"
+    said = "; ".join([nodes, work, f"{waits.failed} failed and waiting for you" if waits.failed else "nothing failed"])
+    if not alive:
+        return Sentence("trouble", f"Nothing fires: no node is alive. {_overdue(overdue)}".strip())
+    if overdue:
+        return Sentence("trouble", f"{_overdue(overdue)} {said}.")
+    if waits.failed or alive < len(known) or any(node.state == "suspect" for node in cluster.nodes):
+        return Sentence("attention", f"{said}.")
+    return Sentence("well", f"All well: {said}.")
+
+
+def _overdue(overdue: Count) -> str:
+    if not overdue:
+        return ""
+    return f"{overdue} {'timer is' if overdue.value == 1 else 'timers are'} overdue."
+
+
+def _node(row: dict[str, Any], now: datetime) -> NodeView:
+    age = (now - row["heartbeat_at"]).total_seconds()
+    lease_left = (row.pop("lease_expires_at") - now).total_seconds()
+    state = row.pop("state")
+    if state not in ("dead", "stopped"):
+        if lease_left < 0:
+            state = "dead"
+        elif age > MISSED_BEATS * row["heartbeat_interval"]:
+            state = "suspect"
+    try:
+        counters = decode(row.pop("counters"))
+    except UnreadablePayload:
+        counters = {}
+    reason = row.pop("state_reason")
+    return NodeView(
+        **row,
+        state=state,
+        reason=reason,
+        heartbeat_age=max(age, 0.0),
+        lease_left=lease_left,
+        counters=counters if isinstance(counters, dict) else {},
+    )

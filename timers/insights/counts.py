@@ -1,0 +1,99 @@
+"""How many there are: capped where rows must be counted, estimated where a table is big, and marked as such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import connection
+
+CAP: Final = 1000
+OVERDUE_AFTER: Final = timedelta(seconds=5)
+"""How far behind its instant an active timer counts as overdue: well beyond a poll, well below a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number that may stand for more: `capped` ones are a lower bound, `estimated` ones come from statistics."""
+
+    value: int
+    capped: bool = False
+    estimated: bool = False
+
+    def __str__(self) -> str:
+        if self.estimated:
+            return f"≈ {_rounded(self.value)}"
+        return f"{self.value:,}+" if self.capped else f"{self.value:,}"
+
+    def __bool__(self) -> bool:
+        return self.value > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How many executions wait: retries and runs to be taken up, and failed ones for a person."""
+
+    ready: Count
+    failed: Count
+
+
+_WAITING = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM timers_waiting WHERE state = 'ready' LIMIT %(more)s) r),
+       (SELECT count(*) FROM (SELECT 1 FROM timers_waiting WHERE state = 'failed' LIMIT %(more)s) f)
+"""
+
+# One probe of the due index for each group and shard: no index serves a search over all groups at once.
+_OVERDUE = """
+SELECT count(*) FROM (
+    SELECT 1 FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+        SELECT 1 FROM timers_timer t
+        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active' AND t.next_fire_at < %(before)s
+        LIMIT %(more)s) due
+    WHERE g.state = 'active' LIMIT %(more)s) x
+"""
+
+# Autovacuum never analyses a partitioned parent itself, so its leaves are summed.
+_ESTIMATE = """
+SELECT COALESCE(sum(greatest(c.reltuples, 0)), 0)::bigint
+FROM pg_partition_tree(%s::regclass) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf
+"""
+
+
+def waiting() -> Waits:
+    """How many executions wait, each number counted to the cap at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, {"more": CAP + 1})
+        ready, failed = cursor.fetchone()
+    return Waits(_capped(ready), _capped(failed))
+
+
+def overdue(now: datetime) -> Count:
+    """How many active timers of active groups are behind their instant by more than OVERDUE_AFTER."""
+    return _one_count(_OVERDUE, {"before": now - OVERDUE_AFTER, "more": CAP + 1})
+
+
+def estimated_rows(table: str) -> Count:
+    """About how many rows a table has, all partitions together, by the statistics of the last vacuum or analyze."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ESTIMATE, (table,))
+        (rows,) = cursor.fetchone()
+    return Count(rows, estimated=True)
+
+
+def _one_count(statement: str, params: dict[str, Any]) -> Count:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        (found,) = cursor.fetchone()
+    return _capped(found)
+
+
+def _capped(found: int) -> Count:
+    return Count(CAP, capped=True) if found > CAP else Count(found)
+
+
+def _rounded(value: int) -> str:
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+        if value >= size:
+            return f"{value / (1000 if unit == 'k' else size):.3g} {unit}"
+    return f"{value:,}"

@@ -1,0 +1,151 @@
+"""Executions: the latest rows of the ledger, what workers hold now, and what waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from timers.execution_id import MAX_TRIES
+from timers.models import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One row of the ledger: a try, or the final outcome of an execution."""
+
+    id: UUID
+    group_id: int
+    group: str
+    """Empty when the group is gone; history outlives it."""
+    timer_id: int
+    name: str
+    scheduled_for: datetime
+    attempt: int
+    outcome: str
+    reason: str
+    origin: str
+    node: str
+    worker: int | None
+    started_at: datetime | None
+    finished_at: datetime
+    missed_count: int
+    error_title: str
+
+    @property
+    def execution(self) -> UUID:
+        """The id of the execution that the row belongs to."""
+        return UUID(int=self.id.int & ~MAX_TRIES)
+
+    @property
+    def lateness_ms(self) -> float | None:
+        """Start minus scheduled instant; None for what never began and for retries, which are late by intention."""
+        if self.started_at is None or self.attempt != 1:
+            return None
+        return (self.started_at - self.scheduled_for).total_seconds() * 1000
+
+    @property
+    def run_ms(self) -> float | None:
+        """How long the try ran."""
+        return None if self.started_at is None else (self.finished_at - self.started_at).total_seconds() * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBatch:
+    """A living claim: executions that one worker holds."""
+
+    fence: int
+    group: str
+    node: str
+    worker: int
+    claimed_at: datetime
+    executions: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """An execution that nobody holds."""
+
+    id: UUID
+    group: str
+    timer_id: int
+    name: str
+    state: str
+    available_at: datetime
+    attempt: int
+    origin: str
+    reason: str
+    error_title: str
+    changed_at: datetime
+
+
+# The name columns of a ledger row are short; its bodies (result, traceback, log) are never read for a list.
+_LATEST: Final = """
+SELECT a.id, a.group_id, COALESCE(g.name, ''), a.timer_id, a.name, a.scheduled_for, a.attempt, a.outcome,
+       COALESCE(a.reason, ''), a.origin, COALESCE(a.node, ''), a.worker, a.started_at, a.finished_at, a.missed_count,
+       COALESCE(left(split_part(a.error_title, E'\\n', 1), 500), '')
+FROM (SELECT * FROM timers_attempt WHERE {where} ORDER BY id DESC LIMIT %(limit)s) a
+LEFT JOIN timers_timer_group g ON g.id = a.group_id
+ORDER BY a.id DESC
+"""
+
+_HELD: Final = """
+SELECT c.id, COALESCE(g.name, ''), COALESCE(n.name, ''), c.worker, c.claimed_at, cardinality(c.executions)
+FROM (SELECT * FROM timers_claim ORDER BY id LIMIT %s) c
+LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n.id = c.node_id ORDER BY c.id
+"""
+
+
+def latest(
+    limit: int = 20, *, before: UUID | None = None, timer_id: int | None = None, not_after: UUID | None = None
+) -> list[LedgerRow]:
+    """The newest rows of the ledger by occurrence, of all timers or of one; `before` is the last id of a page.
+
+    `not_after`: leave out rows from this id on, which keeps what was scheduled for later (a delayed run) out of "now".
+    """
+    where = ["true"]
+    if before is not None:
+        where.append("id < %(before)s")
+    if not_after is not None:
+        where.append("id < %(not_after)s")
+    if timer_id is not None:
+        where.append("timer_id = %(timer_id)s")
+    params = {"limit": limit, "before": before, "timer_id": timer_id, "not_after": not_after}
+    return [LedgerRow(*row) for row in _asked(_LATEST.format(where=" AND ".join(where)), params)]
+
+
+def attempts_of(execution: UUID) -> list[LedgerRow]:
+    """All rows of one execution in the order of its tries, the final one last (at most 1,001)."""
+    first = UUID(int=execution.int & ~MAX_TRIES)
+    last = UUID(int=execution.int | MAX_TRIES)
+    params = {"limit": MAX_TRIES + 1, "first": first, "last": last}
+    rows = [LedgerRow(*row) for row in _asked(_LATEST.format(where="id BETWEEN %(first)s AND %(last)s"), params)]
+    return sorted(rows, key=lambda row: (row.id == first, row.id.int))
+
+
+def held(limit: int = 50) -> list[HeldBatch]:
+    """What workers hold, the oldest claims first."""
+    return [HeldBatch(*row) for row in _asked(_HELD, (limit,))]
+
+
+def waiting(
+    state: str, *, before: UUID | None = None, timer_id: int | None = None, limit: int = 50
+) -> list[WaitingView]:
+    """Executions that wait in `state` (ready or failed), newest occurrence first; `before`: the last id of a page."""
+    rows = Waiting.objects.filter(state=state)
+    if timer_id is not None:
+        rows = rows.filter(timer_id=timer_id)
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    columns = ("id", "group__name", "timer_id", "name", "state", "available_at", "attempt", "origin", "reason",
+               "error_title", "changed_at")  # fmt: skip
+    return [WaitingView(*row) for row in rows.order_by("-id").values_list(*columns)[:limit]]
+
+
+def _asked(statement: str, params: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return list(cursor.fetchall())

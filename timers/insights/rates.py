@@ -1,0 +1,94 @@
+"""Rates from the minute statistics that nodes flush every few seconds: never from the ledger itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection
+
+from timers.models import LATENESS_BUCKETS_MS
+
+_BUCKETS: Final = len(LATENESS_BUCKETS_MS) + 1
+_BY_MINUTE: Final = f"""
+SELECT minute, sum(succeeded), sum(retried), sum(failed),
+       {", ".join(f"sum(lateness[{place}])" for place in range(1, _BUCKETS + 1))}
+FROM timers_stats_minute
+WHERE minute BETWEEN %(first)s AND %(last)s AND (%(group_id)s::bigint IS NULL OR group_id = %(group_id)s)
+GROUP BY minute
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What all nodes together did in one minute."""
+
+    minute: datetime
+    succeeded: int
+    retried: int
+    failed: int
+
+    @property
+    def tries(self) -> int:
+        """All tries that ended in the minute."""
+        return self.succeeded + self.retried + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Rates of a stretch of time; what had no tries has no success and no lateness."""
+
+    minutes: tuple[Minute, ...]
+    """Every minute of the stretch, oldest first; the last is not over yet."""
+    per_minute: float
+    """Tries in the last 60 s: those of this minute, and of the one before as far as it reaches into the 60 s."""
+    success: float | None
+    """Share of the tries that succeeded, 0 to 1."""
+    lateness_p50_ms: float | None
+    lateness_p99_ms: float | None
+    """Estimated from the histogram; infinite when beyond its last bound. First tries only."""
+
+
+def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> Rates:
+    """The rates of the last `minutes`, the present one included, of all groups or of one."""
+    this_minute = now.replace(second=0, microsecond=0)
+    first = this_minute - timedelta(minutes=minutes - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_MINUTE, {"first": first, "last": this_minute, "group_id": group_id})
+        rows = cursor.fetchall()
+    counts = {minute: tuple(map(int, numbers[:3])) for minute, *numbers in rows}
+    buckets = [sum(int(row[4 + place] or 0) for row in rows) for place in range(_BUCKETS)]
+    series = tuple(
+        Minute(minute, *counts.get(minute, (0, 0, 0)))
+        for minute in (first + timedelta(minutes=number) for number in range(minutes))
+    )
+    tries = sum(minute.tries for minute in series)
+    return Rates(
+        minutes=series,
+        per_minute=_last_sixty_seconds(series, (now - this_minute).total_seconds()),
+        success=sum(minute.succeeded for minute in series) / tries if tries else None,
+        lateness_p50_ms=quantile(buckets, 0.50),
+        lateness_p99_ms=quantile(buckets, 0.99),
+    )
+
+
+def quantile(buckets: Sequence[int], share: float) -> float | None:
+    """The value below which `share` of a lateness histogram lies, in ms, taking a bucket's values as evenly spread."""
+    total = sum(buckets)
+    if not total:
+        return None
+    wanted, below = share * total, 0
+    lows = (0, *LATENESS_BUCKETS_MS)
+    for low, high, count in zip(lows, (*LATENESS_BUCKETS_MS, math.inf), buckets, strict=True):
+        if count and below + count >= wanted:
+            return math.inf if math.isinf(high) else low + (high - low) * (wanted - below) / count
+        below += count
+    return None
+
+
+def _last_sixty_seconds(series: Sequence[Minute], second: float) -> float:
+    before = series[-2].tries if len(series) > 1 else 0
+    return series[-1].tries + before * max(0.0, 1 - second / 60)

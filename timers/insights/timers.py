@@ -1,0 +1,104 @@
+"""What fires next, and one timer by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+from timers.insights.schedule_words import schedule_words
+from timers.payload import Unreadable, UnreadablePayload, decode
+
+
+@dataclass(frozen=True, slots=True)
+class TimerView:
+    """One timer as a list shows it."""
+
+    id: int
+    group_id: int
+    group: str
+    name: str
+    state: str
+    schedule: str
+    """In words."""
+    time_zone: str
+    next_fire_at: datetime | None
+    last_fire_at: datetime | None
+    last_outcome: str
+    fire_count: int
+    failures_in_a_row: int
+
+
+class Position(NamedTuple):
+    """Where a page of next fires ended: the next page begins after it."""
+
+    next_fire_at: datetime
+    timer_id: int
+
+
+_COLUMNS: Final = """t.id, t.group_id, g.name, t.name, t.state, t.schedule_kind, t.schedule::text, t.time_zone,
+       t.next_fire_at, t.last_fire_at, t.last_outcome, t.fire_count, t.failures_in_a_row"""
+
+# The due index begins with group and shard, so each pair is asked for its own soonest and the best of them are merged.
+_SOONEST: Final = f"""
+SELECT {_COLUMNS}
+FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+    SELECT * FROM timers_timer t
+    WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active' AND t.next_fire_at IS NOT NULL {{after}}
+    ORDER BY t.next_fire_at{{tie}} LIMIT %(limit)s) t
+WHERE g.state = 'active' {{group}}
+ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
+"""
+_ONE: Final = f"""
+SELECT {_COLUMNS} FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
+WHERE g.name = %(group)s AND t.name = %(name)s
+"""
+
+
+def soonest(limit: int = 10) -> list[TimerView]:
+    """The timers that fire next, those of paused groups left out.
+
+    Of very many at one instant any may be given: putting them in order would mean reading them all.
+    """
+    return _asked(_SOONEST.format(after="", tie="", group=""), {"limit": limit})
+
+
+def next_fires(*, group: str | None = None, after: Position | None = None, limit: int = 50) -> list[TimerView]:
+    """One page of the timers in the order in which they fire, of all active groups or of one."""
+    statement = _SOONEST.format(
+        after="" if after is None else "AND (t.next_fire_at, t.id) > (%(instant)s, %(timer_id)s)",
+        tie=", t.id",
+        group="" if group is None else "AND g.name = %(group)s",
+    )
+    params: dict[str, Any] = {"limit": limit, "group": group}
+    if after is not None:
+        params |= {"instant": after.next_fire_at, "timer_id": after.timer_id}
+    return _asked(statement, params)
+
+
+def timer(group: str, name: str) -> TimerView | None:
+    """The timer of that name, or None."""
+    found = _asked(_ONE, {"group": group, "name": name})
+    return found[0] if found else None
+
+
+def _asked(statement: str, params: dict[str, Any]) -> list[TimerView]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return [_view(row) for row in cursor.fetchall()]
+
+
+def _view(row: tuple[Any, ...]) -> TimerView:
+    timer_id, group_id, group, name, state, kind, spec, time_zone, *rest = row
+    return TimerView(
+        timer_id, group_id, group, name, state, schedule_words(kind, _spec(spec), time_zone), time_zone, *rest
+    )
+
+
+def _spec(text: str) -> Any:
+    try:
+        return decode(text)
+    except UnreadablePayload as error:
+        return Unreadable(text, str(error))

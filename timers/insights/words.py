@@ -1,0 +1,50 @@
+"""Lengths of time and amounts in words, short enough for a table cell."""
+
+from __future__ import annotations
+
+import math
+
+
+def span(seconds: float) -> str:
+    """A length of time with two figures at most: 0.4 s, 42 s, 3 m 10 s, 2 h 5 m, 3 d 4 h."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _two(whole // 60, "m", whole % 60, "s")
+    if whole < 86_400:
+        return _two(whole // 3600, "h", whole % 3600 // 60, "m")
+    return _two(whole // 86_400, "d", whole % 86_400 // 3600, "h")
+
+
+def milliseconds(value: float) -> str:
+    """Milliseconds as a person would say them: 0.8 ms, 84 ms, 1.24 s, 3 m 10 s."""
+    if math.isinf(value):
+        return "over 60 s"
+    if abs(value) < 9.95:
+        return f"{value:.1f} ms"
+    if abs(value) < 999.5:
+        return f"{value:.0f} ms"
+    if abs(value) < 60_000:
+        return f"{value / 1000:.2f} s"
+    return span(value / 1000)
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A number and its noun: 1 node, 1,204 nodes."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(fraction: float) -> str:
+    """A share of 1 as percent; what is not quite all never reads 100 %."""
+    if fraction >= 1:
+        return "100 %"
+    return f"{min(fraction * 100, 99.99):.2f} %" if fraction > 0.99 else f"{fraction * 100:.1f} %"
+
+
+def _two(number: int, unit: str, rest: int, smaller: str) -> str:
+    return f"{number} {unit} {rest} {smaller}" if rest else f"{number} {unit}"
