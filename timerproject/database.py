@@ -45,8 +45,11 @@ def _embedded(folder: Folder) -> dict[str, Any]:
 
 
 def _from_url(url: str) -> dict[str, Any]:
-    config: dict[str, Any] = dict(Env.db_url_config(url))
-    if config.get("ENGINE") != ENGINE:
+    try:
+        config: dict[str, Any] = dict(Env.db_url_config(url))
+    except ValueError:
+        config = {}
+    if config.get("ENGINE") != ENGINE or not config.get("NAME"):
         raise ImproperlyConfigured(
             "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name, "
             "or postgresql://user@%2Fsocket%2Ffolder/name. Unset it to use the embedded one."

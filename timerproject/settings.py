@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
+from timerproject import environment
 from timerproject.database import database
 from timerproject.embedded.folder import Folder
 from timerproject.log_lines import configuration
@@ -31,7 +32,7 @@ DATABASES = {"default": database(env.str("DATABASE_URL", default=""), Folder.at(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ----------------------------------------------------------------- security
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = environment.switch("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=THIS_MACHINE)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY and EMBEDDED_DATABASE:
@@ -43,7 +44,7 @@ if not SECRET_KEY:
     )
 
 # Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
-HTTPS = env.bool("HTTPS", default=not set(ALLOWED_HOSTS) <= set(THIS_MACHINE))
+HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= set(THIS_MACHINE))
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 86400 if HTTPS else 0
@@ -126,5 +127,5 @@ STORAGES = {
 LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
-LOGGING = configuration(_conf.log_format, env.str("LOG_LEVEL", default="INFO"))
+TIME_ZONE = environment.time_zone("TIME_ZONE", default="UTC")
+LOGGING = configuration(_conf.log_format, environment.log_level("LOG_LEVEL", default="INFO"))

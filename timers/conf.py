@@ -53,14 +53,12 @@ class Setting:
             return "text"
         kind = "a whole number" if isinstance(self.default, int) else "a number"
         unit = f" of {self.unit}" if self.unit else ""
-        if math.isfinite(self.highest):
-            return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
-        return f"{kind}{unit} of at least {self.lowest:g}" if not unit else f"{kind}{unit}, at least {self.lowest:g}"
+        return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
 
     def parse(self, given: Any) -> Value:
         """The value of what was given, be it text or a Python value. ValueError if it makes no sense."""
         if isinstance(self.default, bool):
-            return _truth(given)
+            return truth(given)
         if isinstance(self.default, str):
             text = str(given).strip()
             if self.choices and text not in self.choices:
@@ -74,7 +72,8 @@ class Setting:
         return number
 
 
-def _truth(given: Any) -> bool:
+def truth(given: Any) -> bool:
+    """True or false as people write them; ValueError for any other word."""
     word = str(given).strip().lower()
     if word not in _YES | _NO:
         raise ValueError(given)

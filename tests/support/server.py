@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
@@ -61,7 +62,9 @@ def _drop_left_databases(server: EmbeddedServer) -> None:
 def process_environment() -> dict[str, str]:
     """The environment in which a real process (worker, web) uses this test's database."""
     database = settings.DATABASES["default"]
-    host, port, user, name = (database[key] for key in ("HOST", "PORT", "USER", "NAME"))
-    password = f":{database['PASSWORD']}" if database.get("PASSWORD") else ""
-    address = f"{user}{password}@{host.replace('/', '%2F')}:{port or 5432}/{name}"
-    return os.environ | {"DATABASE_URL": f"postgresql://{address}", "DJANGO_SETTINGS_MODULE": "timerproject.settings"}
+    if settings.EMBEDDED_DATABASE:
+        host = database["HOST"].replace("/", "%2F")
+        address = f"postgresql://{database['USER']}@{host}:{database['PORT']}/{database['NAME']}"
+    else:
+        address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
+    return os.environ | {"DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "timerproject.settings"}

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from timers import conf
+
+
+def test_nothing_given_is_the_table_of_defaults() -> None:
+    settings = conf.load({})
+    assert (settings.poll_interval, settings.lease, settings.notify, settings.retention) == (1.0, 10.0, True, 30)
+
+
+def test_text_of_the_environment_and_values_of_python_are_the_same() -> None:
+    assert conf.load({"TIMERS_LEASE": "30", "TIMERS_NOTIFY": "off", "TIMERS_RETENTION": "5"}) == conf.load(
+        {"TIMERS_LEASE": 30, "TIMERS_NOTIFY": False, "TIMERS_RETENTION": 5}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("TIMERS_POLL_INTERVAL", "0"),
+        ("TIMERS_POLL_INTERVAL", "61"),
+        ("TIMERS_POLL_INTERVAL", "nan"),
+        ("TIMERS_POLL_INTERVAL", "soon"),
+        ("TIMERS_POLL_INTERVAL", True),
+        ("TIMERS_POLL_INTERVAL", None),
+        ("TIMERS_RETENTION", "0"),
+        ("TIMERS_RETENTION", "1.5"),
+        ("TIMERS_DRAIN_TIMEOUT", "inf"),
+        ("TIMERS_NOTIFY", "perhaps"),
+        ("TIMERS_NOTIFY", ""),
+        ("TIMERS_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_with_what_is_allowed(name: str, given: object) -> None:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        conf.load({name: given})
+    assert str(refused.value) == f"{name} must be {conf.BY_NAME[name].allowed} (given: {given!r})."
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        conf.load({"TIMERS_LAESE": "1", "TIMERS_POLL_INTERVAL": "-1", "TIMERS_HEARTBEAT_INTERVAL": "5"})
+    text = str(refused.value)
+    assert "TIMERS_LAESE is no setting of the timer service; did you mean TIMERS_LEASE?" in text
+    assert "TIMERS_POLL_INTERVAL must be a number of seconds from 0.05 to 60 (given: '-1')." in text
+    assert "TIMERS_LEASE (10 s) must be more than twice TIMERS_HEARTBEAT_INTERVAL (5 s)" in text
+
+
+def test_a_name_like_none_of_ours_is_refused_without_a_guess() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"TIMERS_QQQQQQQQQQQQ is no setting of the timer service\.$"):
+        conf.load({"TIMERS_QQQQQQQQQQQQ": "1"})
+
+
+def test_the_look_ahead_is_half_a_second_more_than_the_poll() -> None:
+    assert conf.load({"TIMERS_POLL_INTERVAL": 3}).look_ahead == 3.5
+
+
+def test_overridden_settings_are_read_anew() -> None:
+    before = conf.current().retention
+    with override_settings(TIMERS={"TIMERS_RETENTION": 99}):
+        assert conf.current().retention == 99
+    assert conf.current().retention == before
+
+
+def test_every_row_of_the_table_is_a_field_and_its_default_is_allowed() -> None:
+    assert tuple(row.field for row in conf.TABLE) == tuple(conf.Conf.__dataclass_fields__)
+    assert all(row.parse(row.default) == row.default for row in conf.TABLE)
+    assert all(row.help.endswith(".") for row in conf.TABLE)
