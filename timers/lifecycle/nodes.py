@@ -1,29 +1,22 @@
-"""Nodes: registration, heartbeat, lease, and the verdict that another node is dead.
-
-Death is decided on the database clock: the lease has ended, or, faster, the node's crash lock (a session advisory lock
-on its heartbeat connection) is free and two beats are missing. Nobody is declared dead shortly after the server or the
-judge's own connection came back: then everyone's beats are missing, and no one's fault is proved.
-"""
+"""Nodes: registration, heartbeat and lease, drain and stop. (The verdict on others is in death.py.)"""
 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.exceptions import NotAllowedNow
+from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
-from timers.models import Claim, Node
-
-CRASH_LOCK_CLASS: Final = 0x54494D45
-"""First key of the crash locks ("TIME"); the second is the node row's id."""
+from timers.models import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +54,15 @@ def register(node: Registration) -> Node:
     An earlier incarnation of the same name that is surely gone is declared dead on the spot: a restart after kill -9
     need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive.
     """
-    now = clock.now()
-    for earlier in Node.objects.filter(name=node.name, state__in=Node.LIVE):
-        if not (_is_gone(earlier, now) or _has_crashed_here(earlier, node.host)):
+    earlier, gone = gone_nodes(node.host).get(node.name, (None, False))
+    if earlier is not None:
+        if not gone:
             raise NotAllowedNow(
                 f"a node named {node.name!r} is alive (host {earlier.host}, pid {earlier.pid}); "
                 "choose another --name, or wait until it is stopped"
             )
         declare_dead(earlier, f"its name came back as pid {node.pid} on {node.host}")
+    now = clock.now()
     try:
         row = Node.objects.create(
             name=node.name,
@@ -96,25 +90,12 @@ def register(node: Registration) -> Node:
 
 def free_name(wanted: str, host: str) -> str:
     """`wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
-    now = clock.now()
-    taken = {
-        node.name
-        for node in Node.objects.filter(state__in=Node.LIVE, name__startswith=wanted)
-        if not (_is_gone(node, now) or _has_crashed_here(node, host))
-    }
+    taken = {name for name, (_, gone) in gone_nodes(host).items() if not gone}
     number, name = 1, wanted
     while name in taken:
         number += 1
         name = f"{wanted}-{number}"
     return name
-
-
-def take_crash_lock(node_id: int) -> bool:
-    """Hold the node's crash lock for as long as this connection lives; False while an old connection still has it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
-        (taken,) = cursor.fetchone()
-    return bool(taken)
 
 
 def beat(node_id: int, lease: float, report: Beat) -> datetime | None:
@@ -130,51 +111,6 @@ def beat(node_id: int, lease: float, report: Beat) -> datetime | None:
         )
         row = cursor.fetchone()
     return None if row is None else row[0]
-
-
-def find_dead(me: int, settled_seconds: float) -> list[Node]:
-    """Live-looking nodes that are dead by the database clock, not counting this one.
-
-    `settled_seconds`: how long the server must have been up; after a restart everyone needs time to beat again.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT clock_timestamp() - pg_postmaster_start_time() > %s * INTERVAL '1 second'", (settled_seconds,)
-        )
-        (settled,) = cursor.fetchone()
-    if not settled:
-        return []
-    now = clock.now()
-    return [node for node in Node.objects.filter(state__in=Node.LIVE).exclude(id=me) if _is_gone(node, now)]
-
-
-def seconds_to_next_verdict(me: int) -> float | None:
-    """Seconds until the node that beat longest ago would miss its second beat; None when this node is alone."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT min(extract(epoch FROM heartbeat_at - timers_now()) + 2 * heartbeat_interval) FROM timers_node"
-            " WHERE state IN ('starting', 'active', 'standby', 'draining') AND id <> %s",
-            (me,),
-        )
-        (seconds,) = cursor.fetchone()
-    return None if seconds is None else float(seconds)
-
-
-def declare_dead(node: Node, reason: str) -> bool:
-    """Mark a node dead, once; its heartbeats and finishes take no effect from now on."""
-    with transaction.atomic():
-        now = clock.now()
-        changed = Node.objects.filter(id=node.id, state__in=Node.LIVE).update(
-            state=Node.State.DEAD, state_reason=reason, ended_at=now
-        )
-        if changed:
-            record("node died", node.name, reason, now)
-    return bool(changed)
-
-
-def dead_with_claims() -> list[Node]:
-    """Nodes that are dead or stopped and still hold claims: a rescue that was cut short goes on here."""
-    return list(Node.objects.exclude(state__in=Node.LIVE).filter(id__in=Claim.objects.values("node_id")))
 
 
 def set_draining(node_id: int) -> None:
@@ -193,33 +129,5 @@ def set_stopped(node_id: int, name: str) -> None:
 def handlers_elsewhere(known_here: Sequence[str]) -> list[str]:
     """Handlers that live nodes publish and this one does not know: their timers are left for those nodes."""
     here = frozenset(known_here)
-    live = Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=clock.now())
+    live = Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=RawSQL("timers_now()", ()))
     return sorted({name for names in live.values_list("handlers", flat=True) for name in names} - here)
-
-
-def _is_gone(node: Node, now: datetime) -> bool:
-    if node.lease_expires_at < now:
-        return True
-    if not node.crash_lock or now - node.heartbeat_at < timedelta(seconds=2 * node.heartbeat_interval):
-        return False
-    return _crash_lock_is_free(node.id)
-
-
-def _has_crashed_here(node: Node, host: str) -> bool:
-    """A node of this very host whose process is no more and whose heartbeat connection is closed."""
-    if node.host != host or not node.crash_lock:
-        return False
-    try:
-        os.kill(node.pid, 0)
-    except ProcessLookupError:
-        return _crash_lock_is_free(node.id)
-    except PermissionError:
-        pass
-    return False
-
-
-def _crash_lock_is_free(node_id: int) -> bool:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
-        (free,) = cursor.fetchone()
-    return bool(free)

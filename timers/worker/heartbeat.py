@@ -10,7 +10,8 @@ from typing import Any
 from django.db import connection
 
 from timers.conf import Conf
-from timers.lifecycle.nodes import Beat, beat, take_crash_lock
+from timers.lifecycle.death import take_crash_lock
+from timers.lifecycle.nodes import Beat, beat
 from timers.worker.loop import Loop
 
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from timers import clock
 from timers.conf import Conf
+from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
-from timers.lifecycle.nodes import dead_with_claims, declare_dead, find_dead, seconds_to_next_verdict
 from timers.lifecycle.prune import prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_node, rescue_worker
 from timers.schedules.instant import to_microseconds
@@ -75,8 +75,9 @@ class Housekeeping:
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
+        watched = watch_others(self._node_id, self._settings.lease)
         if self._heartbeat.steady:
-            for dead in find_dead(self._node_id, self._settings.lease):
+            for dead in watched.dead:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
                 if declare_dead(dead, reason):
                     logger.warning("node %s (pid %d on %s) is dead: %s", dead.name, dead.pid, dead.host, reason)
@@ -91,10 +92,9 @@ class Housekeeping:
             pruned = prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
-        next_verdict = seconds_to_next_verdict(self._node_id)
-        if next_verdict is None:
+        if watched.seconds_to_next_verdict is None:
             return self._settings.heartbeat_interval
-        return min(max(next_verdict, SHORTEST_WAIT), self._settings.heartbeat_interval)
+        return min(max(watched.seconds_to_next_verdict, SHORTEST_WAIT), self._settings.heartbeat_interval)
 
     def _rescue_node(self, node_id: int, name: str) -> None:
         now = clock.now()

@@ -4,6 +4,7 @@
     create      create, replace or keep timers, one or ten thousand
     change      edit, pause, resume, cancel a timer; run it now
     groups      create, edit, pause, resume a group
+    delete      delete a group with its timers
     executions  retry, dismiss or cancel what waits
 
 Each joins the caller's transaction: rolled back, it never was.
