@@ -24,14 +24,14 @@ def switch(name: str, *, default: bool) -> bool:
 
 
 def log_level(name: str, *, default: str) -> str:
-    given = _env.str(name, default=default)
+    given = str(_env.str(name, default=default))
     if given.upper() not in LEVELS:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(LEVELS)} (given: {given!r}).")
     return given.upper()
 
 
 def time_zone(name: str, *, default: str) -> str:
-    given = _env.str(name, default=default)
+    given = str(_env.str(name, default=default))
     if given not in available_timezones():
         raise ImproperlyConfigured(f"{name} must be a zone name such as Europe/Berlin (given: {given!r}).")
     return given
