@@ -73,6 +73,7 @@ LOGOUT_REDIRECT_URL = "login"
 # ----------------------------------------------------------------- web
 INSTALLED_APPS = [
     "timers",
+    "timers.demo",
     "django_htmx",
     "django.contrib.admin",
     "django.contrib.auth",

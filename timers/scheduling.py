@@ -33,6 +33,7 @@ from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control import change, create
 from timers.lifecycle.control.change import Cancelled, cancel_timer, fire_timer, pause_timer, resume_timer
 from timers.lifecycle.control.create import Created
+from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import create_group, ensure_group, pause_group, resume_group, update_group
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
@@ -45,6 +46,7 @@ __all__ = [
     "Created",
     "cancel_timer",
     "create_group",
+    "delete_group",
     "ensure_group",
     "fire_timer",
     "get_timer",
