@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from psycopg.types.json import Json, Jsonb
 
 from timers.payload import Unreadable, UnreadablePayload, decode
 
@@ -22,6 +23,11 @@ class ExactJSONField(models.JSONField):
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         # As text: the driver's own json loader would raise in the middle of a result set.
         return f"{sql}::text", params
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        # Django binds jsonb, which would sort the keys and rewrite the numbers on the way into the column.
+        adapted = super().get_db_prep_value(value, connection, prepared)
+        return Json(adapted.obj, adapted.dumps) if isinstance(adapted, Jsonb) else adapted
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         if not isinstance(value, str):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import getrandbits
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection, transaction
 
@@ -18,7 +18,7 @@ from timers.lifecycle.control.executions import cancel_ready
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.wakeup import revoke, wake_if_soon
 from timers.models import Timer, Waiting
-from timers.payload import encode
+from timers.payload import Unreadable, encode
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
 from timers.schedules.instant import to_microseconds
@@ -37,6 +37,15 @@ class Cancelled:
 
 KEEP: Any = object()
 """Marks an argument that was not given: the timer keeps what it has."""
+
+
+_STATE: Final = (
+    "state", "state_reason", "state_changed_by", "state_changed_at", "next_fire_at", "open_execution",
+)  # fmt: skip
+_EDITED: Final = (
+    "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "until_committed", "description",
+    "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count",
+)  # fmt: skip
 
 
 def update_timer(
@@ -73,6 +82,7 @@ def update_timer(
         }
         if "handler" in fields:
             current.pop("action")
+        _refuse_unreadable(timer, given={*fields, *(["schedule"] if schedule else [])})
         zone_name = time_zone or timer.time_zone
         spec = TimerSpec.parse(
             group=group,
@@ -87,7 +97,7 @@ def update_timer(
             spec,
             moves=schedule is not None or time_zone is not None or bool({"start_at", "end_at"} & set(fields)),
         )
-        return _saved(timer, actor)
+        return _saved(timer, actor, _EDITED)
 
 
 def pause_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Timer:
@@ -124,8 +134,7 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
         timer = _lock(group, name)
         if timer.state in (Timer.State.FINISHED, Timer.State.CANCELLED) and not _is_alive(timer):
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
-        timer.next_fire_at = None
-        timer.open_execution = None
+        timer.next_fire_at = timer.open_execution = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
         cancelled = cancel_ready(timer.id, reason=reason or "the timer was cancelled")
         in_flight = claimed_executions(timer)
@@ -221,11 +230,19 @@ def _is_alive(timer: Timer) -> bool:
 def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:
     timer.state, timer.state_reason, timer.state_changed_by = state, reason, actor
     timer.state_changed_at = clock.now()
-    return _saved(timer, actor)
+    return _saved(timer, actor, _STATE)
 
 
-def _saved(timer: Timer, actor: str) -> Timer:
+def _saved(timer: Timer, actor: str, columns: tuple[str, ...]) -> Timer:
+    """Write some columns: what was not asked for stays untouched, above all a payload that Python cannot read."""
     timer.version += 1
     timer.updated_at, timer.updated_by = clock.now(), actor
-    timer.save()
+    timer.save(update_fields=[*columns, "version", "updated_at", "updated_by"])
     return timer
+
+
+def _refuse_unreadable(timer: Timer, given: set[str]) -> None:
+    for column in ("payload", "schedule", "action", "overrides"):
+        value = getattr(timer, column)
+        if isinstance(value, Unreadable) and column not in given:
+            raise SpecError(column, f"cannot be read as it is stored ({value.reason}); give a new one")

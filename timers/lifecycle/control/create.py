@@ -78,29 +78,31 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
         now, groups = find_groups({spec.group for spec in specs})
         for group, action in {(spec.group, spec.action) for spec in specs}:
             check_action_known(action, groups[group])
-        firsts = [spec.first_fire(now) for spec in specs]
+        # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
+        ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
+        firsts = [spec.first_fire(now) for spec in ordered]
         with connection.cursor() as cursor:
             cursor.execute(
                 _INSERT,
                 {
                     "actor": actor,
                     "replace": on_conflict == "replace",
-                    "group_id": plain_array(groups[spec.group].id for spec in specs),
-                    "name": text_array(spec.name for spec in specs),
-                    "description": text_array(spec.description for spec in specs),
-                    "tags": text_array(json.dumps(spec.tags) for spec in specs),
-                    "kind": plain_array(spec.schedule.kind for spec in specs),
-                    "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in specs),
-                    "time_zone": text_array(spec.time_zone for spec in specs),
-                    "start_us": plain_array(_microseconds(spec.start_at) for spec in specs),
-                    "end_us": plain_array(_microseconds(spec.end_at) for spec in specs),
-                    "max_fires": plain_array(spec.max_fires for spec in specs),
-                    "until_committed": plain_array(spec.until_committed for spec in specs),
-                    "payload": text_array(spec.payload for spec in specs),
-                    "action": text_array(spec.action for spec in specs),
-                    "overrides": text_array(spec.overrides for spec in specs),
+                    "group_id": plain_array(groups[spec.group].id for spec in ordered),
+                    "name": text_array(spec.name for spec in ordered),
+                    "description": text_array(spec.description for spec in ordered),
+                    "tags": text_array(json.dumps(spec.tags) for spec in ordered),
+                    "kind": plain_array(spec.schedule.kind for spec in ordered),
+                    "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in ordered),
+                    "time_zone": text_array(spec.time_zone for spec in ordered),
+                    "start_us": plain_array(_microseconds(spec.start_at) for spec in ordered),
+                    "end_us": plain_array(_microseconds(spec.end_at) for spec in ordered),
+                    "max_fires": plain_array(spec.max_fires for spec in ordered),
+                    "until_committed": plain_array(spec.until_committed for spec in ordered),
+                    "payload": text_array(spec.payload for spec in ordered),
+                    "action": text_array(spec.action for spec in ordered),
+                    "overrides": text_array(spec.overrides for spec in ordered),
                     "next_us": plain_array(to_microseconds(first) for first in firsts),
-                    "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
+                    "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in ordered),
                 },
             )
             written = {

@@ -12,7 +12,7 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Waiting
-from timers.payload import Unreadable, encode
+from timers.payload import encode
 
 KEEP: Any = object()
 """Marks a payload that was not given: the execution keeps its own."""
@@ -54,7 +54,7 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
         row.forgiven = row.attempt
         row.reason = f"retried by {actor}" if actor else "retried"
         fields = ["state", "available_at", "changed_at", "forgiven", "reason"]
-        if text is not None or not isinstance(row.payload, Unreadable):
+        if text is not None:
             fields.append("payload")
         row.save(update_fields=fields)
         wake_if_soon([now], now)
