@@ -38,7 +38,7 @@ from timers.lifecycle.control.groups import create_group, ensure_group, pause_gr
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.schedules import Schedule, parse
-from timers.schedules.duration import parse_duration, seconds_of
+from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
 
 __all__ = [
@@ -192,11 +192,10 @@ def _schedule(kind: str, own: Mapping[str, Any], start_at: Any, time_zone: str, 
     if kind == "once":
         return parse("once", {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}, time_zone)
     if kind == "fixed_rate":
-        period_us = parse_duration(own.get("period"), "period")
-        anchor = now + timedelta(microseconds=period_us) if start_at is None else parse_instant(start_at, "start_at")
-        return parse("fixed_rate", {"period": seconds_of(period_us), "anchor": anchor.isoformat()}, time_zone)
+        anchor = now if start_at is None else parse_instant(start_at, "start_at")
+        return parse("fixed_rate", {"period": own.get("period"), "anchor": anchor.isoformat()}, time_zone)
     if kind == "fixed_delay":
-        return parse("fixed_delay", {"delay": seconds_of(parse_duration(own.get("delay"), "delay"))}, time_zone)
+        return parse("fixed_delay", {"delay": own.get("delay")}, time_zone)
     return parse("cron", {"expression": own.get("expression")}, time_zone)
 
 

@@ -105,7 +105,7 @@ class TimerSpec:
         if kind == "once":
             # A one-shot whose instant has passed fires at once, late; refusing it would lose what was asked for.
             first = self.schedule.first(not_before) or self.schedule.first(datetime.fromtimestamp(0, now.tzinfo))
-        elif kind == "fixed_delay" and self.start_at is None:
+        elif kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
             first = self.schedule.next_after(now)
         else:
             first = self.schedule.first(not_before)
