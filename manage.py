@@ -12,6 +12,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import OperationalError
     except ModuleNotFoundError as missing:
         sys.exit(
             f"{missing.name} is not installed for {sys.executable}. "
@@ -21,6 +22,20 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:
         sys.exit(f"Not started. {problem}")
+    except OperationalError:
+        if embedded_database_is_down():
+            sys.exit(
+                "The embedded database is not running. Start it: `manage.py embeddeddb start`, or all: `manage.py up`."
+            )
+        raise
+
+
+def embedded_database_is_down() -> bool:
+    from django.conf import settings
+
+    from timerproject.embedded.server import configured
+
+    return bool(settings.EMBEDDED_DATABASE) and not configured().answers()
 
 
 if __name__ == "__main__":

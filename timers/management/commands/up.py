@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import OperationalError, connections
 
 from timerproject import first_start
 from timerproject.children import CannotStart, Child, Children
@@ -54,6 +54,8 @@ class Command(BaseCommand):
             pass
         except (CannotStart, EmbeddedDatabaseError) as problem:
             raise CommandError(str(problem)) from problem
+        except OperationalError as problem:
+            raise CommandError(f"The database cannot be used: {problem}") from problem
         self._say("up", "stopped")
 
     @contextlib.contextmanager
@@ -72,6 +74,10 @@ class Command(BaseCommand):
                 connections.close_all()
                 if started:
                     self._say("up", "stopping the embedded PostgreSQL, unless others use it")
+                else:
+                    self._say(
+                        "up", "the embedded PostgreSQL stays, as it was running before: manage.py embeddeddb stop"
+                    )
 
     def _prepare(self, *, demo: bool) -> str:
         """Make everything ready, and return the path of the administrator's sign-in link."""
