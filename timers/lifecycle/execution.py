@@ -9,6 +9,8 @@ from timers.actions import Action, parse
 from timers.exceptions import SpecError
 from timers.models import TimerGroup
 from timers.policies import Policies
+from timers.schedules import parse_text
+from timers.schedules.instant import from_microseconds, to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ class Execution:
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
+
+    def instant_after(self, moment_us: int) -> int | None:
+        """The first instant of the timer's schedule after `moment_us`; None when there is none."""
+        try:
+            schedule = parse_text(self.schedule_kind, self.schedule_text, self.time_zone)
+        except SpecError:
+            return None
+        following = schedule.next_after(from_microseconds(moment_us))
+        return None if following is None else to_microseconds(following)
 
     def details(self) -> dict[str, Any] | None:
         """What a rescue must know beyond the id; None for a plain first try."""

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from timers.exceptions import SpecError
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome, Verdict
-from timers.schedules import parse_text as parse_schedule
-from timers.schedules.instant import from_microseconds, to_microseconds
 
 
 def lock_timers(executions: Iterable[Execution]) -> None:
@@ -94,14 +91,4 @@ def _add(row: _Followed, outcome: Outcome, verdict: Verdict) -> None:
     if execution.until_committed:
         row.finish = True
     elif execution.schedule_kind == "fixed_delay":
-        row.next_us = _after_end(execution, outcome.finished_us)
-
-
-def _after_end(execution: Execution, finished_us: int) -> int | None:
-    """The next instant of a fixed_delay timer: its delay after the end of the execution."""
-    try:
-        schedule = parse_schedule(execution.schedule_kind, execution.schedule_text, execution.time_zone)
-    except SpecError:
-        return None
-    following = schedule.next_after(from_microseconds(finished_us))
-    return None if following is None else to_microseconds(following)
+        row.next_us = execution.instant_after(outcome.finished_us)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from timers.exceptions import SpecError
 from timers.lifecycle.execution import Execution
 from timers.policies import MAX_RETRIES
-from timers.schedules import parse_text as parse_schedule
-from timers.schedules.instant import from_microseconds, to_microseconds
 
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
 Next = Literal["end", "again", "park", "drop"]
@@ -64,17 +61,8 @@ def judge(outcome: Outcome, now_us: int) -> Verdict:
         # The first loss is most likely the node's fault; only a crash loop is slowed down.
         return Verdict("again", now_us)
     if outcome.word == "discarded" and execution.until_committed:
-        tick_us = _next_tick(execution, now_us)
+        # The schedule's next tick: when an until_committed timer shows a discarded execution again (layline.io).
+        tick_us = execution.instant_after(now_us)
         if tick_us is not None:
             return Verdict("again", tick_us)
     return Verdict("again", now_us + round(policy.wait_before(max(retry, 1)) * 1_000_000))
-
-
-def _next_tick(execution: Execution, now_us: int) -> int | None:
-    """The schedule's next instant: an until_committed timer shows a discarded execution again then (layline.io)."""
-    try:
-        schedule = parse_schedule(execution.schedule_kind, execution.schedule_text, execution.time_zone)
-    except SpecError:
-        return None
-    tick = schedule.next_after(from_microseconds(now_us))
-    return None if tick is None else to_microseconds(tick)
