@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from timers.console import sign_in
+from timers.console import overview, sign_in
 
 urlpatterns = [
+    path("", overview.overview, name="overview"),
     path(
         "login/", LoginView.as_view(template_name="sign_in/login.html", redirect_authenticated_user=True), name="login"
     ),

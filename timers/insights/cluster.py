@@ -61,6 +61,11 @@ class NodeView:
         return self.state not in ("dead", "stopped")
 
     @property
+    def clock_offset_ms(self) -> float:
+        """Milliseconds that the node's clock is ahead of the database's."""
+        return self.clock_offset * 1000
+
+    @property
     def clock_is_off(self) -> bool:
         """Whether its clock differs from the database's by more than the alarm allows."""
         return abs(self.clock_offset) > CLOCK_OFFSET_ALARM
@@ -186,6 +191,17 @@ def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count) -> Se
     return Sentence("well", f"All well: {said}.")
 
 
+def judged_state(
+    state: str, heartbeat_at: datetime, heartbeat_interval: float, lease_expires_at: datetime, now: datetime
+) -> str:
+    """The state of a node's row as it must be read at `now`: a node that cannot beat cannot say so itself."""
+    if state in ("dead", "stopped"):
+        return state
+    if lease_expires_at < now:
+        return "dead"
+    return "suspect" if (now - heartbeat_at).total_seconds() > MISSED_BEATS * heartbeat_interval else state
+
+
 def _overdue(overdue: Count) -> str:
     if not overdue:
         return ""
@@ -194,13 +210,8 @@ def _overdue(overdue: Count) -> str:
 
 def _node(row: dict[str, Any], now: datetime) -> NodeView:
     age = (now - row["heartbeat_at"]).total_seconds()
-    lease_left = (row.pop("lease_expires_at") - now).total_seconds()
-    state = row.pop("state")
-    if state not in ("dead", "stopped"):
-        if lease_left < 0:
-            state = "dead"
-        elif age > MISSED_BEATS * row["heartbeat_interval"]:
-            state = "suspect"
+    lease_expires_at = row.pop("lease_expires_at")
+    state = judged_state(row.pop("state"), row["heartbeat_at"], row["heartbeat_interval"], lease_expires_at, now)
     try:
         counters = decode(row.pop("counters"))
     except UnreadablePayload:
@@ -211,6 +222,6 @@ def _node(row: dict[str, Any], now: datetime) -> NodeView:
         state=state,
         reason=reason,
         heartbeat_age=max(age, 0.0),
-        lease_left=lease_left,
+        lease_left=(lease_expires_at - now).total_seconds(),
         counters=counters if isinstance(counters, dict) else {},
     )

@@ -1,0 +1,93 @@
+"""Lists of big tables: nothing is counted beyond a bound, and pages far down are not offered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from timers.insights.counts import Count, estimated_rows
+
+if TYPE_CHECKING:  # these are generic for the type checker alone
+    AnyPaginator = Paginator[Any]
+    AnyModelAdmin = admin.ModelAdmin[Any]
+else:
+    AnyPaginator, AnyModelAdmin = Paginator, admin.ModelAdmin
+
+COUNTED: Final = 5_000
+"""Rows that a list counts at most; so many pages can be reached. Beyond them, search and filters are the way."""
+
+
+class BoundedPaginator(AnyPaginator):
+    """Counts at most COUNTED rows, whatever the table holds."""
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, COUNTED)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there are more rows than were counted."""
+        return self._found > COUNTED
+
+    @cached_property
+    def _found(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        return rows.order_by()[: COUNTED + 1].count()
+
+
+class BoundedChangeList(ChangeList):
+    """Says "≈ 1.2 M" or "5,000+" where the number is not exact."""
+
+    @property
+    def count_words(self) -> str:
+        """How many rows there are, as far as it is known."""
+        paginator = self.paginator
+        if not isinstance(paginator, BoundedPaginator) or not paginator.is_bounded:
+            return f"{self.result_count:,}"
+        if self.has_active_filters or self.query:
+            return str(Count(COUNTED, capped=True))
+        return str(max(Count(COUNTED, capped=True), estimated_rows(self.opts.db_table), key=lambda count: count.value))
+
+
+class BoundedAdmin(AnyModelAdmin):
+    """A list of what may be a big table, newest first, and no way to add or delete by hand."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 0
+    ordering = ("-id",)
+    sortable_by = ()
+    show_facets = admin.ShowFacets.NEVER
+
+    class Media:
+        css = {"all": ("timers/admin.css",)}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @staticmethod
+    def is_list(request: HttpRequest) -> bool:
+        """Whether the request is for a list, which needs no bodies."""
+        match = request.resolver_match
+        return match is not None and (match.url_name or "").endswith("_changelist")
+
+
+class ReadOnlyAdmin(BoundedAdmin):
+    """Records that only the engine writes: shown to those who may view them, changed by nobody."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

@@ -1,0 +1,101 @@
+"""Groups: edit their policies, pause and resume them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from timers.admin import cells
+from timers.admin.actions import for_each
+from timers.admin.json_text import JSONTextField
+from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.lifecycle.control.groups import create_group, pause_group, resume_group, update_group
+from timers.models import TimerGroup
+from timers.models.fields import ExactJSONField
+
+
+class GroupForm(ControlForm):
+    """The fields of a group that people set."""
+
+    also_called = {"handler": "action"}
+
+    class Meta:
+        model = TimerGroup
+        fields = (
+            "name", "description", "action", "retry", "attempt_timeout", "on_failed", "misfire_policy", "misfire_grace",
+            "overlap_policy", "on_finish", "priority", "max_batch", "partition", "required_roles", "shards",
+            "retention",
+        )  # fmt: skip
+
+
+@admin.register(TimerGroup)
+class GroupAdmin(ControlAdmin):
+    """Groups by name."""
+
+    form = GroupForm
+    formfield_overrides = {ExactJSONField: {"form_class": JSONTextField}}
+    ordering = ("name",)
+    list_display = ("name", "state_cell", "partition", "priority", "action_cell", "misfire_policy", "overlap_policy")
+    list_filter = ("state",)
+    search_fields = ("^name",)
+    search_help_text = "The beginning of a group's name."
+    actions = ("pause", "resume")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "action", "state_cell", "state_told")}),
+        ("When a try does not succeed", {"fields": ("retry", "attempt_timeout", "on_failed")}),
+        ("When a fire is late or comes too soon", {"fields": ("misfire_policy", "misfire_grace", "overlap_policy")}),
+        ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "shards")}),
+        ("What is kept", {"fields": ("on_finish", "retention")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        facts = ("state_cell", "state_told")
+        return facts if obj is None else ("name", *facts)
+
+    def save_model(self, request: HttpRequest, obj: TimerGroup, form: Any, change: bool) -> None:
+        actor = request.user.get_username()
+        if change:
+            take_over(obj, update_group(obj.name, actor=actor, **form.changes()))
+        else:
+            fields = {name: value for name, value in form.cleaned_data.items() if value is not None}
+            take_over(obj, create_group(fields.pop("name"), actor=actor, **fields))
+
+    @admin.display(description="state")
+    def state_cell(self, group: TimerGroup) -> SafeString | str:
+        return cells.state(group.state)
+
+    @admin.display(description="since")
+    def state_told(self, group: TimerGroup) -> str:
+        if group.state_changed_at is None:
+            return "–"
+        parts = [f"{group.state_changed_at:%Y-%m-%d %H:%M:%S %Z}"]
+        if group.state_changed_by:
+            parts.append(f"by {group.state_changed_by}")
+        if group.state_reason:
+            parts.append(f"because: {group.state_reason}")
+        return " ".join(parts)
+
+    @admin.display(description="action")
+    def action_cell(self, group: TimerGroup) -> str:
+        action = group.action
+        if action is None:
+            return "–"
+        return str(action.get("handler", action)) if isinstance(action, dict) else f"unreadable: {action}"[:100]
+
+    @admin.action(description="Pause: fire nothing until resumed", permissions=["change"])
+    def pause(self, request: HttpRequest, rows: QuerySet[TimerGroup]) -> None:
+        actor = request.user.get_username()
+        for_each(self, request, rows, lambda group: _nothing(pause_group(group.name, actor=actor)), "paused")
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume(self, request: HttpRequest, rows: QuerySet[TimerGroup]) -> None:
+        actor = request.user.get_username()
+        for_each(self, request, rows, lambda group: _nothing(resume_group(group.name, actor=actor)), "resumed")
+
+
+def _nothing(_: object) -> None:
+    return None

@@ -1,0 +1,68 @@
+"""The ledger's list: paged by key, so page 10,000 costs what page 1 costs, and nothing is ever counted."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from timers.insights.counts import estimated_rows
+
+WINDOW: Final = 100_000
+"""Rows that one page of a filtered list looks through; the next page goes on below them."""
+
+
+class KeysetChangeList(ChangeList):
+    """Newest first; `before` is the last id of the page before.
+
+    A filter that no index serves would walk the whole history for a rare value: it looks through WINDOW rows a page.
+    """
+
+    before: UUID | None
+    newest_link: str | None
+    older_link: str | None
+    window_words: str
+    count_words: str
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        self.params.pop("before", None)
+        given = self.filter_params.pop("before", [""])[-1]
+        try:
+            self.before = UUID(given) if given else None
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        return rows
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows, floor = self.queryset, self._floor()
+        if self.before is not None:
+            rows = rows.filter(pk__lt=self.before)
+        if floor is not None:
+            rows = rows.filter(pk__gte=floor)
+        found = list(rows[: self.list_per_page + 1])
+        self.result_list = found[: self.list_per_page]
+        self.result_count = len(self.result_list)
+        self.full_result_count = None
+        self.show_full_result_count = self.show_admin_actions = False
+        self.can_show_all = self.multi_page = False
+        self.paginator = None
+        end = self.result_list[-1].pk if len(found) > self.list_per_page else floor
+        self.older_link = None if end is None else self.get_query_string({"before": end})
+        self.newest_link = None if self.before is None else self.get_query_string(remove=["before"])
+        self.window_words = "" if floor is None else f"looked through {WINDOW:,} rows of history"
+        self.count_words = f"{self.result_count} of {estimated_rows(self.opts.db_table)}"
+
+    def _floor(self) -> UUID | None:
+        """The lowest id that a filtered page looks at; None when it need not be bounded."""
+        if self.query or not self.has_active_filters:
+            return None
+        rows = self.root_queryset.order_by("-pk")
+        if self.before is not None:
+            rows = rows.filter(pk__lt=self.before)
+        floor: UUID | None = rows.values_list("pk", flat=True)[WINDOW : WINDOW + 1].first()
+        return floor

@@ -1,0 +1,74 @@
+"""Forms whose save is a call of lifecycle.control: what control refuses comes back on the field it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+
+from timers.admin.bounded import BoundedAdmin
+from timers.exceptions import SpecError, TimersError
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    AnyModelForm = forms.ModelForm[Any]
+else:
+    AnyModelForm = forms.ModelForm
+
+
+class ControlForm(AnyModelForm):
+    """A form that only reads its fields: whether they make sense is control's to say."""
+
+    refused: ClassVar[TimersError | None] = None
+    also_called: ClassVar[dict[str, str]] = {}
+    """Names that control uses for fields of this form."""
+
+    def _post_clean(self) -> None:
+        """Put a refusal on its fields; the instance is not touched, for control writes the row."""
+        if isinstance(self.refused, SpecError):
+            for problem in self.refused.problems:
+                name = problem.field.split(".")[0]
+                name = self.also_called.get(name, name)
+                if name in self.fields and not self.fields[name].widget.is_hidden:
+                    rest = problem.field.partition(".")[2]
+                    self.add_error(name, f"{rest}: {problem.message}" if rest else problem.message)
+                else:
+                    self.add_error(None, f"{problem.field}: {problem.message}")
+        elif self.refused is not None:
+            self.add_error(None, str(self.refused))
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that were changed, with their values."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
+
+
+class ControlAdmin(BoundedAdmin):
+    """An admin whose save_model calls control."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """The form; once more, with the reasons, when control refused it. The first try was rolled back as a whole."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except TimersError as refused:
+            if request.method != "POST":
+                raise
+            request.META["timers.refused"] = refused
+            response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            return response
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        refused = request.META.get("timers.refused")
+        return form if refused is None else type(form.__name__, (form,), {"refused": refused})
+
+
+def take_over(obj: Model, saved: Model) -> None:
+    """Make the admin's object the row that control wrote, for the log and the messages that follow."""
+    obj.__dict__.update(saved.__dict__)

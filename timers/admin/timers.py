@@ -1,0 +1,224 @@
+"""Timers: create, edit, pause, resume, fire now, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from timers import scheduling
+from timers.admin import cells
+from timers.admin.actions import for_each
+from timers.admin.filters import GroupFilter
+from timers.admin.json_text import JSONTextField
+from timers.admin.refusals import ControlAdmin, take_over
+from timers.admin.search import timers_meant
+from timers.admin.timer_form import TimerForm
+from timers.exceptions import SpecError
+from timers.insights import executions
+from timers.insights.schedule_words import next_instants, schedule_words
+from timers.insights.words import milliseconds, plural
+from timers.lifecycle.control.change import cancel_timer, claimed_executions, fire_timer, pause_timer, resume_timer
+from timers.models import Timer
+from timers.models.fields import ExactJSONField
+from timers.payload import Unreadable
+
+_NEXT = 5
+_HISTORY = 10
+
+
+@admin.register(Timer)
+class TimerAdmin(ControlAdmin):
+    """The newest timers first."""
+
+    form = TimerForm
+    formfield_overrides = {ExactJSONField: {"form_class": JSONTextField}}
+    list_display = (
+        "name", "group_cell", "state_cell", "schedule_cell", "time_zone", "next_cell", "last_cell", "outcome_cell",
+        "fire_count",
+    )  # fmt: skip
+    list_filter = ("state", "schedule_kind", GroupFilter)
+    search_fields = ("=id",)
+    search_help_text = "A timer's exact name, group/name, or id; or the beginning of a name."
+    actions = ("pause", "resume", "fire_now", "cancel")
+    _facts = (
+        "schedule_cell", "state_cell", "state_told", "next_cell", "following_cell", "last_cell", "outcome_cell",
+        "fire_count", "failures_in_a_row", "open_execution", "in_flight_cell", "waiting_cell", "history_cell", "shard",
+        "created_told", "updated_told",
+    )  # fmt: skip
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        facts = (
+            () if obj is None else (("Now", {"fields": self._facts[:-5]}), ("History", {"fields": self._facts[-5:]}))
+        )
+        return (
+            (None, {"fields": ("group", "name", "description", "tags")}),
+            (
+                "Schedule",
+                {
+                    "fields": (
+                        "schedule_kind", "at", "period", "delay", "expression", "time_zone", "start_at", "end_at",
+                        "max_fires", "until_committed", "version",
+                    )
+                },
+            ),
+            ("What it does", {"fields": ("payload", "action", "overrides")}),
+            *facts,
+        )  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("group", "name", *self._facts)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).select_related("group").annotate(read_at=cells.read_at())
+        columns = (
+            "name", "group__name", "state", "schedule_kind", "schedule", "time_zone", "next_fire_at", "last_fire_at",
+            "last_outcome", "fire_count",
+        )  # fmt: skip
+        return rows.only(*columns) if self.is_list(request) else rows
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        meant = timers_meant(term)
+        if meant:
+            return queryset.filter(id__in=meant), False
+        return queryset.filter(name__startswith=term), False
+
+    def save_model(self, request: HttpRequest, obj: Timer, form: Any, change: bool) -> None:
+        actor = request.user.get_username()
+        if not change:
+            (created,) = scheduling.schedule_many([form.keywords()], actor=actor)
+            take_over(obj, Timer.objects.get(id=created.id))
+            return
+        changes = form.changes()
+        if isinstance(obj.payload, Unreadable) and "payload" not in changes:
+            raise SpecError(
+                "payload", f"cannot be read, so it must be replaced with this change ({obj.payload.reason})"
+            )
+        saved = scheduling.update_timer(
+            obj.group.name, obj.name, actor=actor, version=form.cleaned_data["version"], **changes
+        )
+        take_over(obj, saved)
+
+    @admin.display(description="group")
+    def group_cell(self, timer: Timer) -> str:
+        return timer.group.name
+
+    @admin.display(description="state")
+    def state_cell(self, timer: Timer) -> SafeString | str:
+        return cells.state(timer.state)
+
+    @admin.display(description="state since")
+    def state_told(self, timer: Timer) -> SafeString | str:
+        if timer.state_changed_at is None:
+            return cells.when(timer.created_at)
+        by = f" by {timer.state_changed_by}" if timer.state_changed_by else ""
+        why = f": {timer.state_reason}" if timer.state_reason else ""
+        return format_html("{}{}{}", cells.when(timer.state_changed_at), by, why)
+
+    @admin.display(description="schedule")
+    def schedule_cell(self, timer: Timer) -> str:
+        return schedule_words(timer.schedule_kind, timer.schedule, timer.time_zone)
+
+    @admin.display(description="next fire")
+    def next_cell(self, timer: Any) -> SafeString | str:
+        return cells.when(timer.next_fire_at, timer.read_at)
+
+    @admin.display(description="last fire")
+    def last_cell(self, timer: Any) -> SafeString | str:
+        return cells.when(timer.last_fire_at, timer.read_at)
+
+    @admin.display(description="last outcome")
+    def outcome_cell(self, timer: Timer) -> SafeString | str:
+        return cells.state(timer.last_outcome)
+
+    @admin.display(description="fires after that")
+    def following_cell(self, timer: Timer) -> SafeString | str:
+        if timer.next_fire_at is None:
+            return "–"
+        moments = next_instants(timer.schedule_kind, timer.schedule, timer.time_zone, timer.next_fire_at, _NEXT)
+        return format_html_join("", "<div>{}</div>", ((cells.when(moment),) for moment in moments)) or "–"
+
+    @admin.display(description="held by a worker")
+    def in_flight_cell(self, timer: Timer) -> str:
+        return ", ".join(claimed_executions(timer)) or "–"
+
+    @admin.display(description="waiting")
+    def waiting_cell(self, timer: Timer) -> SafeString | str:
+        rows = [
+            row for state in ("failed", "ready") for row in executions.waiting(state, timer_id=timer.pk, limit=_HISTORY)
+        ]
+        lines = (
+            (
+                cells.link("waiting", row.id, row.state),
+                plural(row.attempt, "try", "tries"),
+                row.error_title or row.reason,
+            )
+            for row in rows
+        )
+        return format_html_join("", "<div>{} after {} {}</div>", lines) or "–"
+
+    @admin.display(description="latest attempts")
+    def history_cell(self, timer: Timer) -> SafeString | str:
+        lines = (
+            (
+                cells.link("attempt", row.id, row.outcome),
+                cells.when(row.scheduled_for),
+                row.attempt,
+                "–" if row.lateness_ms is None else f"{milliseconds(row.lateness_ms)} late",
+                f"{row.node}/{row.worker}" if row.node else "",
+                row.error_title or row.reason,
+            )
+            for row in executions.latest(_HISTORY, timer_id=timer.pk)
+        )
+        rows = format_html_join("", "<tr>" + "<td>{}</td>" * 6 + "</tr>", lines)
+        return format_html('<table class="timers-plain">{}</table>', rows) if rows else "–"
+
+    @admin.display(description="created")
+    def created_told(self, timer: Timer) -> SafeString:
+        return _told(cells.when(timer.created_at), timer.created_by)
+
+    @admin.display(description="changed")
+    def updated_told(self, timer: Timer) -> SafeString:
+        return _told(cells.when(timer.updated_at), timer.updated_by)
+
+    @admin.action(description="Pause: fire no more until resumed", permissions=["change"])
+    def pause(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        self._each(request, rows, "paused", lambda timer, actor: pause_timer(timer.group.name, timer.name, actor=actor))
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        self._each(
+            request, rows, "resumed", lambda timer, actor: resume_timer(timer.group.name, timer.name, actor=actor)
+        )
+
+    @admin.action(description="Fire now: once, beside the schedule", permissions=["change"])
+    def fire_now(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        self._each(request, rows, "fired", lambda timer, actor: fire_timer(timer.group.name, timer.name, actor=actor))
+
+    @admin.action(description="Cancel: never fire again", permissions=["change"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        def call(timer: Timer, actor: str) -> str | None:
+            answer = cancel_timer(timer.group.name, timer.name, actor=actor)
+            return f"{plural(len(answer.in_flight), 'execution')} may still run" if answer.in_flight else None
+
+        self._each(request, rows, "cancelled", call)
+
+    def _each(self, request: HttpRequest, rows: QuerySet[Timer], done: str, call: Any) -> None:
+        actor = request.user.get_username()
+
+        def one(timer: Timer) -> str | None:
+            answer = call(timer, actor)
+            return answer if done == "cancelled" else None
+
+        for_each(self, request, rows, one, done)
+
+
+def _told(when: SafeString | str, who: str) -> SafeString:
+    return format_html("{} by {}", when, who) if who else format_html("{}", when)

@@ -1,0 +1,119 @@
+"""Waiting executions: retry, dismiss or cancel what failed, cancel what is ready. Their columns cannot be edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from timers.admin import cells
+from timers.admin.actions import for_each
+from timers.admin.bounded import ReadOnlyAdmin
+from timers.admin.filters import GroupFilter
+from timers.admin.json_text import body
+from timers.admin.search import execution_in, timers_meant
+from timers.exceptions import NotAllowedNow
+from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
+from timers.models import Waiting
+
+
+@admin.register(Waiting)
+class WaitingAdmin(ReadOnlyAdmin):
+    """Failed executions that wait for a person, and ready ones that wait for a worker."""
+
+    list_display = (
+        "name",
+        "group_cell",
+        "state_cell",
+        "attempt",
+        "available_cell",
+        "origin",
+        "error_cell",
+        "reason_cell",
+    )
+    list_filter = ("state", GroupFilter)
+    list_select_related = ("group",)
+    search_fields = ("=id",)
+    search_help_text = "An execution's id, a timer's id, its exact name, or group/name."
+    actions = ("retry", "dismiss", "cancel")
+    fields = (
+        "state_cell", "name", "group_cell", "timer_cell", "id", "attempt", "forgiven", "missed_count", "available_cell",
+        "origin", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at", "changed_at",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).select_related("group").annotate(read_at=cells.read_at())
+        columns = (
+            "name", "group__name", "state", "attempt", "available_at", "origin", "error_title", "reason", "timer_id",
+        )  # fmt: skip
+        return rows.only(*columns) if self.is_list(request) else rows
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        execution = execution_in(term)
+        if execution is not None:
+            return queryset.filter(pk=execution), False
+        return queryset.filter(timer_id__in=timers_meant(term)), False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may change a waiting execution may decide on it; editing its columns is nobody's."""
+        return request.user.has_perm("timers.change_waiting")
+
+    @admin.display(description="state")
+    def state_cell(self, row: Waiting) -> SafeString | str:
+        return cells.state(row.state)
+
+    @admin.display(description="group")
+    def group_cell(self, row: Waiting) -> str:
+        return row.group.name
+
+    @admin.display(description="timer")
+    def timer_cell(self, row: Waiting) -> SafeString | str:
+        return cells.link("timer", row.timer_id, f"{row.name} (id {row.timer_id})")
+
+    @admin.display(description="next try")
+    def available_cell(self, row: Any) -> SafeString | str:
+        return "–" if row.state == Waiting.State.FAILED else cells.when(row.available_at, row.read_at)
+
+    @admin.display(description="error")
+    def error_cell(self, row: Waiting) -> str:
+        return row.error_title.split("\n", 1)[0][:120]
+
+    @admin.display(description="reason")
+    def reason_cell(self, row: Waiting) -> str:
+        return row.reason.split("\n", 1)[0][:120]
+
+    @admin.display(description="payload")
+    def payload_cell(self, row: Waiting) -> SafeString | str:
+        return "the timer's" if row.payload is None else body(row.payload)
+
+    @admin.action(description="Retry: now, with all the retries of its policy", permissions=["operate"])
+    def retry(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
+        actor = request.user.get_username()
+        for_each(self, request, rows, lambda row: retry_failed(str(row.pk), actor=actor), "retried")
+
+    @admin.action(description="Dismiss: failed is its final outcome", permissions=["operate"])
+    def dismiss(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
+        actor = request.user.get_username()
+
+        def call(row: Waiting) -> None:
+            if not dismiss_failed([str(row.pk)], actor=actor):
+                raise NotAllowedNow("is not failed (any more); only a failed execution can be dismissed")
+
+        for_each(self, request, rows, call, "dismissed")
+
+    @admin.action(description="Cancel: never try it again", permissions=["operate"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
+        actor = request.user.get_username()
+
+        def call(row: Waiting) -> None:
+            if not cancel_waiting([str(row.pk)], actor=actor):
+                raise NotAllowedNow("does not wait any more")
+
+        for_each(self, request, rows, call, "cancelled")

@@ -1,0 +1,56 @@
+"""The overview: how the cluster is, what fires next, what happened last. One page, refreshed in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRefresh
+
+from timers import clock
+from timers.console.sparkline import chart
+from timers.insights import cluster, counts, executions, rates, timers
+
+NEXT_FIRES = 10
+LATEST_ATTEMPTS = 20
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+# It asks for the login itself: a fragment must not be answered with the login page.
+@login_not_required
+def overview(request: HttpRequest) -> HttpResponse:
+    """The whole page, or only its living region when htmx asks."""
+    is_fragment = request.headers.get("HX-Request") == "true"
+    if not request.user.is_authenticated:
+        return HttpResponseClientRefresh() if is_fragment else redirect_to_login(request.get_full_path())
+    template = "console/overview/_live.html" if is_fragment else "console/overview/page.html"
+    return render(request, template, {"is_fragment": is_fragment, **answers()})
+
+
+def answers() -> dict[str, Any]:
+    """All that the page shows, as of one instant of the database's clock."""
+    now = clock.now()
+    nodes = cluster.cluster(now)
+    hour = rates.rates(now)
+    waits = counts.waiting()
+    overdue = counts.overdue(now)
+    return {
+        "now": now,
+        "cluster": nodes,
+        "concerns": cluster.concerns(nodes),
+        "sentence": cluster.sentence(nodes, hour, waits, overdue),
+        "rates": hour,
+        "chart": chart(hour.minutes),
+        "waits": waits,
+        "overdue": overdue,
+        "next_fires": timers.soonest(NEXT_FIRES),
+        "latest": executions.latest(LATEST_ATTEMPTS),
+    }
