@@ -44,7 +44,7 @@ CREATE INDEX timers_attempt_timer ON timers_attempt (timer_id, id);
 CREATE INDEX timers_attempt_fingerprint ON timers_attempt (error_fingerprint, id) WHERE error_fingerprint IS NOT NULL;
 """
 
-# Every fire updates the timer: room for the new version on the same page, and a vacuum that comes by rows, not by share.
+# Every fire updates the timer: room for the new version on the same page, and a vacuum that comes by rows.
 STORAGE = """
 ALTER TABLE timers_timer SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
                               autovacuum_vacuum_threshold = 2000, autovacuum_analyze_scale_factor = 0.05);
