@@ -1,0 +1,67 @@
+"""drain: how fast due one-shots are fired and recorded, beside the limit of the same statements."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from statistics import median
+from typing import Any
+
+from timers import clock
+from timers.bench.figures import Run, drained, wait_until_drained
+from timers.bench.ground import Ground, due_one_shots, far_future
+from timers.bench.held_snapshot import held_snapshot
+from timers.bench.node_process import NodeProcess
+from timers.bench.raw_limit import raw_drain
+from timers.models import TimerGroup
+from timers.scheduling import pause_group, resume_group
+
+
+def measure(
+    *,
+    executions: int,
+    workers: int,
+    threads: int | None = None,
+    runs: int = 3,
+    future: int = 0,
+    raw: bool = True,
+    hold_snapshot: bool = False,
+    on_finish: str = "keep",
+) -> dict[str, Any]:
+    """Drain `executions` due one-shots with one node, `runs` times, in alternation with the raw limit.
+
+    `raw`: beside it, as many processes as `workers` run the same statements by hand. `future`: timers far ahead in the
+    same group. `hold_snapshot`: one more drain while another transaction holds its snapshot open.
+    """
+    with Ground() as ground:
+        group = ground.group("drain", on_finish=on_finish)
+        by_hand = ground.group("raw")
+        pause_group(by_hand.name, reason="drained by hand")
+        far_future(group.name, future)
+        product: list[dict[str, Any]] = []
+        limit: list[dict[str, Any]] = []
+        with NodeProcess(ground, workers=workers, threads=threads) as node:
+            for _ in range(runs):
+                product.append(_drain(group, executions, node))
+                if raw:
+                    due_one_shots(by_hand.name, executions)
+                    limit.append(raw_drain(by_hand.id, executions, workers))
+            held = _drain(group, executions, node, hold_snapshot=True) if hold_snapshot else None
+            memory = node.resident_mb
+    per_second = round(median(run["per_second"] for run in product))
+    found: dict[str, Any] = {"per_second": per_second, "node_mb": memory, "runs": product}
+    if limit:
+        raw_per_second = round(median(run["per_second"] for run in limit))
+        found |= {"raw_per_second": raw_per_second, "of_raw": round(per_second / raw_per_second, 3), "raw_runs": limit}
+    if held:
+        found["held_snapshot"] = {**held, "of_normal": round(held["per_second"] / per_second, 3)}
+    return found
+
+
+def _drain(group: TimerGroup, executions: int, node: NodeProcess, *, hold_snapshot: bool = False) -> dict[str, Any]:
+    """All timers are there before the first is fired: the group is paused while they are created."""
+    pause_group(group.name, reason="being filled")
+    run = Run(group, due_one_shots(group.name, executions))
+    due = clock.now()
+    with held_snapshot() if hold_snapshot else nullcontext():
+        resume_group(group.name)
+        return drained(run, wait_until_drained(run, due, node))

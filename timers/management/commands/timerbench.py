@@ -1,0 +1,80 @@
+"""manage.py timerbench: measure this installation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from timers import clock
+from timers.bench import backlog, create, drain, idle, installation, lateness, recurring
+from timers.bench.figures import NotDrained
+from timers.bench.ground import BenchRuns
+from timers.bench.node_process import NodeFailed
+from timers.exceptions import TimersError
+
+MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
+    "drain": (drain.measure, "due one-shots fired and recorded a second, beside the raw limit"),
+    "create": (create.measure, "timers created a second, one by one and in bulk"),
+    "lateness": (lateness.measure, "start minus scheduled instant"),
+    "backlog": (backlog.measure, "overdue timers, half of them recurring, and what others feel of them"),
+    "recurring": (recurring.measure, "many timers of one short period"),
+    "idle": (idle.measure, "what a node costs that has nothing to do"),
+}
+
+
+class Command(BaseCommand):
+    """Measures through the public API and a real node, in groups of a partition of its own, and clears them away."""
+
+    help = "Measure this installation: one JSON object with figures, settings and versions (docs/measuring.md)."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="One compact line.")
+        kinds = parser.add_subparsers(dest="measurement", required=True, metavar="measurement")
+        made = {}
+        for name, (_, about) in MEASUREMENTS.items():
+            made[name] = kinds.add_parser(name, help=about)
+            made[name].add_argument(
+                "--json", action="store_true", default=False, dest="json_here", help="One compact line."
+            )
+        for name in ("drain", "lateness", "backlog", "recurring", "idle"):
+            made[name].add_argument("--workers", type=int, default=1, help="Worker processes of the node (default 1).")
+            made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
+        for name, default in {"drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000}.items():
+            made[name].add_argument("--executions", type=int, default=default, help=f"How many (default {default:,}).")
+        for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0}.items():
+            made[name].add_argument("--seconds", type=float, default=span, help=f"For how long (default {span:g}).")
+        for name in ("drain", "lateness"):
+            made[name].add_argument("--future", type=int, default=0, help="Timers far ahead in the same group.")
+        made["drain"].add_argument("--runs", type=int, default=3, help="Medians of so many (default 3).")
+        made["drain"].add_argument("--no-raw", action="store_false", dest="raw", help="Leave the raw limit out.")
+        made["drain"].add_argument("--on-finish", choices=["keep", "delete"], default="keep", help="Of the group.")
+        made["drain"].add_argument(
+            "--held-snapshot", action="store_true", dest="hold_snapshot",
+            help="Once more while another transaction holds its snapshot open.",
+        )  # fmt: skip
+        made["lateness"].add_argument("--rate", type=int, default=50, help="Timers a second (default 50).")
+        made["lateness"].add_argument(
+            "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
+        )
+        made["recurring"].add_argument("--period", type=float, default=1.0, help="Seconds (default 1).")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        measure, _ = MEASUREMENTS[options["measurement"]]
+        asked = {name: options[name] for name in signature(measure).parameters}
+        report = {
+            "measurement": options["measurement"],
+            "at": clock.now().isoformat(timespec="seconds"),
+            "asked": asked,
+        }
+        try:
+            figures = measure(**asked)
+        except (BenchRuns, NodeFailed, NotDrained, TimersError) as error:
+            raise CommandError(str(error)) from error
+        compact = options["json"] or options["json_here"]
+        report |= {"figures": figures, **installation.describe()}
+        self.stdout.write(json.dumps(report, separators=(",", ":")) if compact else json.dumps(report, indent=2))
