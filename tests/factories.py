@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 
 from timers import clock
 from timers.execution_id import execution_id, try_id
@@ -56,12 +57,12 @@ def attempt(of: Timer, outcome: str = "succeeded", *, ago: float = 60, number: i
     execution = execution_id(to_microseconds(due), of.id)
     ran = outcome not in ("skipped", "cancelled")
     defaults = {
-        "id": execution if outcome in Attempt.FINAL else try_id(execution, number),
+        "id": uuid.UUID(execution if outcome in Attempt.FINAL else try_id(execution, number)),
         "group_id": of.group_id,
         "timer_id": of.id,
         "name": of.name,
         "scheduled_for": due,
-        "attempt": number,
+        "attempt": number if ran else 0,
         "outcome": outcome,
         "origin": "schedule",
         "node": "node-a" if ran else None,
@@ -77,7 +78,7 @@ def waiting(of: Timer, state: str = "failed", *, ago: float = 60, **fields: Any)
     now = clock.now()
     due = now - timedelta(seconds=ago)
     defaults = {
-        "id": execution_id(to_microseconds(due), of.id),
+        "id": uuid.UUID(execution_id(to_microseconds(due), of.id)),
         "group_id": of.group_id,
         "timer_id": of.id,
         "name": of.name,
@@ -144,7 +145,7 @@ POISON = '{"a":1e131071}'
 """JSON that PostgreSQL holds and Python cannot give back."""
 
 
-def spoil(row: Timer | Waiting | Attempt | TimerGroup, column: str, text: str = POISON) -> None:
+def spoil(row: Model, column: str, text: str = POISON) -> None:
     """Write a column's text as no face would: behind the service's back."""
     table, key = row._meta.db_table, row.pk
     with connection.cursor() as cursor:

@@ -46,7 +46,7 @@ def answers() -> dict[str, Any]:
         "now": now,
         "cluster": nodes,
         "concerns": cluster.concerns(nodes),
-        "sentence": cluster.sentence(nodes, hour, waits, overdue),
+        "sentence": cluster.sentence(nodes, hour, waits, overdue, now),
         "rates": hour,
         "chart": chart(hour.minutes),
         "waits": waits,

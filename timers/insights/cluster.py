@@ -19,6 +19,8 @@ MISSED_BEATS: Final = 2
 """So many heartbeats late, a node is suspect."""
 GHOSTS_FOR: Final = timedelta(hours=24)
 """How long the last incarnation of a node stays in the list after its end."""
+MISSED_FOR: Final = timedelta(hours=1)
+"""How long after its death a node is missed in the sentence."""
 START_A_NODE: Final = "python manage.py runtimerworker"
 
 Level = Literal["well", "attention", "trouble"]
@@ -59,6 +61,10 @@ class NodeView:
     def alive(self) -> bool:
         """Whether the node's lease is valid."""
         return self.state not in ("dead", "stopped")
+
+    def is_missed(self, now: datetime) -> bool:
+        """Whether it died, and not long ago."""
+        return self.state == "dead" and (self.ended_at is None or now - self.ended_at < MISSED_FOR)
 
     @property
     def clock_offset_ms(self) -> float:
@@ -174,19 +180,20 @@ def concerns(cluster: Cluster) -> list[Concern]:
     return found
 
 
-def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count) -> Sentence:
+def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count, now: datetime) -> Sentence:
     """One sentence on how the cluster is."""
-    alive, known = len(cluster.alive), [node for node in cluster.nodes if node.state != "stopped"]
-    nodes = f"{alive} of {plural(len(known), 'node')} alive" if alive < len(known) else f"{plural(alive, 'node')} alive"
+    alive = len(cluster.alive)
+    known = alive + sum(node.is_missed(now) for node in cluster.nodes)
+    nodes = f"{alive} of {plural(known, 'node')} alive" if alive < known else f"{plural(alive, 'node')} alive"
     work = f"{plural(round(rates.per_minute), 'fire')} in the last minute"
     if rates.lateness_p99_ms is not None:
-        work += f", 99 % of this hour's started within {milliseconds(rates.lateness_p99_ms)}"
+        work += f", 99 % of this hour's began within {milliseconds(rates.lateness_p99_ms)}"
     said = "; ".join([nodes, work, f"{waits.failed} failed and waiting for you" if waits.failed else "nothing failed"])
     if not alive:
         return Sentence("trouble", f"Nothing fires: no node is alive. {_overdue(overdue)}".strip())
     if overdue:
         return Sentence("trouble", f"{_overdue(overdue)} {said}.")
-    if waits.failed or alive < len(known) or any(node.state == "suspect" for node in cluster.nodes):
+    if waits.failed or alive < known or any(node.state == "suspect" for node in cluster.nodes):
         return Sentence("attention", f"{said}.")
     return Sentence("well", f"All well: {said}.")
 
