@@ -7,7 +7,7 @@ max_retries. What surely had not started is given back with its try.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,21 @@ def rescue_worker(holder: Holder, fates: Mapping[str, Fate], now_us: int, *, onl
     )
 
 
+def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescued:
+    """Give back what this worker claimed without knowing: a fire that was committed though its answer never came.
+
+    `known`: the fences that the worker does hold. Called by the thread that claims, so none can be in the making.
+    """
+    unstarted = Fate(started_us=None)
+    return _rescue(
+        {"node_id": holder.node_id, "worker_pid": holder.worker_pid},
+        lambda _: unstarted,
+        now_us,
+        may_have_started=False,
+        known=known,
+    )
+
+
 def _rescue(
     whose: Mapping[str, Any],
     fate_of: Callable[[str], Fate],
@@ -91,12 +106,18 @@ def _rescue(
     *,
     may_have_started: bool,
     leave: Iterable[str] = (),
+    known: Collection[int] = (),
 ) -> Rescued:
     left = frozenset(leave)
     after, total = 0, Rescued()
     while True:
         with transaction.atomic():
-            claims = list(Claim.objects.filter(**whose, id__gt=after).order_by("id").select_related("node")[:BATCH])
+            claims = list(
+                Claim.objects.filter(**whose, id__gt=after)
+                .exclude(id__in=known)
+                .order_by("id")
+                .select_related("node")[:BATCH]
+            )
             if not claims:
                 return total
             total += _rescue_batch([claim.id for claim in claims], fate_of, now_us, may_have_started, left)

@@ -7,7 +7,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from timers import handlers
@@ -18,6 +19,7 @@ from timers.lifecycle.due import DueWork, ServedGroups
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
+from timers.lifecycle.rescue import rescue_orphans
 from timers.worker.agenda import Agenda
 from timers.worker.loop import Loop
 from timers.worker.options import NodeOptions
@@ -62,21 +64,24 @@ class Claimer:
         self._looks: list[int] = []
         self._turn = 0
         self._hungry = False
-        self._held = 0
-        self._held_lock = threading.Lock()
+        self._fences: Counter[int] = Counter()
+        self._fences_lock = threading.Lock()
+        self._unsure = False
         self.skipped = 0
         self.loop = Loop("claimer", self.step)
 
     @property
     def held(self) -> int:
         """Executions claimed and neither recorded nor given back."""
-        return self._held
+        return self._fences.total()
 
-    def no_longer_held(self, count: int) -> None:
-        """So many executions were recorded or given back: there is room for others."""
-        with self._held_lock:
-            self._held -= count
-        if self._hungry and self._held <= MAX_HELD // 2:
+    def no_longer_held(self, executions: Iterable[Execution]) -> None:
+        """These were recorded or given back: there is room for others."""
+        with self._fences_lock:
+            self._fences.subtract(execution.fence for execution in executions)
+            # A Counter keeps what has come down to zero.
+            self._fences += Counter()
+        if self._hungry and self.held <= MAX_HELD // 2:
             self.loop.wake()
 
     def look_at(self, instants_us: Sequence[int]) -> None:
@@ -90,6 +95,15 @@ class Claimer:
 
     def step(self) -> float:
         """One pass over the groups with due work; returns seconds to the next."""
+        # Until this pass is through, a claim may be committed whose answer is lost with the connection.
+        was_unsure, self._unsure = self._unsure, True
+        if was_unsure:
+            self._give_orphans_back()
+        delay = self._pass()
+        self._unsure = False
+        return delay
+
+    def _pass(self) -> float:
         self._refresh_marks_and_handlers()
         now_us = self._clock.now_us()
         horizon_us = now_us + self._look_ahead_us
@@ -124,7 +138,7 @@ class Claimer:
         seconds = self._pace.seconds(item.group.id)
         slots = self._pace.parallel(item.group.id, self._threads)
         usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
-        return min(max(slots, usable), MAX_HELD) - self._held
+        return min(max(slots, usable), MAX_HELD) - self.held
 
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
         executions: list[Execution] = []
@@ -159,9 +173,16 @@ class Claimer:
 
     def _hold(self, executions: Sequence[Execution]) -> None:
         if executions:
-            with self._held_lock:
-                self._held += len(executions)
+            with self._fences_lock:
+                self._fences[executions[0].fence] += len(executions)
             self._agenda.add(executions)
+
+    def _give_orphans_back(self) -> None:
+        with self._fences_lock:
+            known = set(self._fences)
+        rescued = rescue_orphans(self._holder, known, self._clock.now_us())
+        if rescued.total:
+            logger.warning("gave %d executions back whose claim was committed unheard", rescued.total)
 
     def _is_left_to_others(self, item: DueWork) -> bool:
         """The group's own action is one that only other nodes know (timers with theirs are told apart in the query)."""

@@ -109,7 +109,7 @@ class Worker:
             try:
                 given = release(self._holder, executions, self._clock.now_us())
                 logger.info("gave %d executions back that had not begun", given)
-                self._claimer.no_longer_held(len(executions))
+                self._claimer.no_longer_held(executions)
                 return
             except Exception as error:
                 if not is_database_fault(error):
@@ -117,7 +117,8 @@ class Worker:
                 time.sleep(0.2)
 
     def _recorded(self, finished: Finished) -> None:
-        self._claimer.no_longer_held(len(finished.verdicts) + len(finished.refused))
+        ended = [outcome.execution for outcome, _ in finished.verdicts]
+        self._claimer.no_longer_held(ended + [outcome.execution for outcome in finished.refused])
         looks = [
             outcome.execution.next_us
             for outcome, verdict in finished.verdicts
@@ -132,7 +133,7 @@ class Worker:
             unstarted = self._agenda.take(ids) + self._executor.take(ids)
             if unstarted:
                 cancel_unstarted(self._holder, unstarted, self._clock.now_us())
-                self._claimer.no_longer_held(len(unstarted))
+                self._claimer.no_longer_held(unstarted)
             self._revoked.popleft()
 
     def _say_vitals(self) -> None:
