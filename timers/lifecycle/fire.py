@@ -165,29 +165,18 @@ def _fire_recurring(
     skips: list[ledger.Skip],
 ) -> None:
     next_us = to_microseconds(row.next_fire_at)
+    waits_for_end = row.until_committed or row.kind == "fixed_delay"
     try:
-        schedule = parse_schedule(row.kind, row.schedule, row.time_zone)
         policies = overridden(group.policies, row.overrides) if row.overrides else group.policies
-    except SpecError as error:
+        decision = decide(_due(row, waits_for_end), policies, now_us)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
         # Its instants cannot be computed: this one occurrence fails with the reason, and the timer waits for a person.
         execution = _execution(row, group, next_us)
         execution.poison = execution.poison or f"the timer cannot be read: {error}"
         executions.append(execution)
-        moved.append(_Moved(row.id, next_us, next_us, 1, "paused", None, execution.poison))
+        # A microsecond on: this instant is fired, and an instant is never fired twice.
+        moved.append(_Moved(row.id, next_us + 1, next_us, 1, "paused", None, execution.poison))
         return
-    waits_for_end = row.until_committed or row.kind == "fixed_delay"
-    decision = decide(
-        Due(
-            schedule=schedule,
-            next_us=next_us,
-            is_open=row.open_execution is not None,
-            waits_for_end=waits_for_end,
-            end_us=None if row.end_at is None else to_microseconds(row.end_at),
-            fires_left=None if row.max_fires is None else row.max_fires - row.fire_count,
-        ),
-        policies,
-        now_us,
-    )
     skips += [
         ledger.Skip(execution_id(instant, row.id), group.id, row.id, row.name, instant, reason, count)
         for instant, reason, count in decision.skipped
@@ -211,6 +200,17 @@ def _fire_recurring(
             state="finished" if decision.finished else "active",
             open_execution=open_execution,
         )
+    )
+
+
+def _due(row: _Row, waits_for_end: bool) -> Due:
+    return Due(
+        schedule=parse_schedule(row.kind, row.schedule, row.time_zone),
+        next_us=to_microseconds(row.next_fire_at),
+        is_open=row.open_execution is not None,
+        waits_for_end=waits_for_end,
+        end_us=None if row.end_at is None else to_microseconds(row.end_at),
+        fires_left=None if row.max_fires is None else row.max_fires - row.fire_count,
     )
 
 

@@ -55,7 +55,9 @@ ALTER TABLE timers_node SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0
 
 INSTANTS = """
 ALTER TABLE timers_timer ADD CONSTRAINT timers_timer_next_is_readable
-    CHECK (next_fire_at >= '1970-01-01Z' AND next_fire_at < '10000-01-01Z');
+    CHECK (next_fire_at >= '1970-01-01Z' AND next_fire_at < '10000-01-01Z'
+           AND start_at >= '0001-01-02Z' AND start_at < '10000-01-01Z'
+           AND end_at >= '0001-01-02Z' AND end_at < '10000-01-01Z');
 ALTER TABLE timers_waiting ADD CONSTRAINT timers_waiting_available_is_readable
     CHECK (available_at >= '1970-01-01Z' AND available_at < '10000-01-01Z');
 """

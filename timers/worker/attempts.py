@@ -69,7 +69,7 @@ def returned(execution: Execution, value: Any, started_us: int, finished_us: int
 
 def raised(execution: Execution, error: BaseException, started_us: int, finished_us: int) -> Outcome:
     """The handler raised: one of our directives, or any other exception, which is an error retried by policy."""
-    outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.storable(str(error)) or None)
+    outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.message_of(error) or None)
     if isinstance(error, Discard):
         outcome.word = "discarded"
     elif isinstance(error, Snooze):
@@ -102,6 +102,15 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
         reason=reason, error_title=reason,
         error_fingerprint=errors.fingerprint("impossible", handler_name(execution), reason),
         permanent=bool(execution.poison),
+    )  # fmt: skip
+
+
+def unrecordable(outcome: Outcome, error: Exception) -> Outcome:
+    """What is recorded in place of an outcome that the database refuses for what is in it."""
+    title = f"the outcome ({outcome.word}) could not be recorded: {errors.message_of(error).partition(chr(10))[0]}"
+    return Outcome(
+        outcome.execution, "error", outcome.started_us, outcome.finished_us,
+        reason=title, error_title=title[: errors.TITLE_LENGTH], permanent=outcome.word == "succeeded",
     )  # fmt: skip
 
 

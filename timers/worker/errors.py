@@ -26,13 +26,21 @@ class Description:
 def describe(error: BaseException) -> Description:
     """Title, traceback (from the handler on, without our own frames) and fingerprint of an exception."""
     kind = type(error).__name__
-    message = storable(str(error))
+    message = message_of(error)
     title = f"{kind}: {message}" if message else kind
     frames = _without_ours(error.__traceback__)
     detail = storable("".join(traceback.format_exception(type(error), error, frames)))
     place = traceback.extract_tb(frames)
     where = f"{place[-1].filename}:{place[-1].name}" if place else ""
     return Description(_short(title, TITLE_LENGTH), detail[-DETAIL_LENGTH:], fingerprint(kind, where, message))
+
+
+def message_of(error: BaseException) -> str:
+    """The text of an exception, also of one that cannot say it."""
+    try:
+        return storable(str(error))
+    except Exception:  # noqa: BLE001 - user code: its __str__ may raise anything
+        return "(its text could not be had)"
 
 
 def fingerprint(kind: str, where: str, message: str) -> str:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import DatabaseError, InterfaceError, OperationalError
+
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.outcome import Outcome
+from timers.worker.attempts import unrecordable
 from timers.worker.loop import Loop
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.started import Started
@@ -72,7 +75,7 @@ class Recorder:
         while self._incoming and len(self._batch) < MAX_BATCH:
             self._batch.append(self._incoming.popleft())
         if self._batch:
-            finished = finish(self._holder, self._batch, self._clock.now_us())
+            finished = self._finish()
             batch, self._batch = self._batch, []
             for outcome in batch:
                 if outcome.execution.cell >= 0:
@@ -81,6 +84,26 @@ class Recorder:
             self._on_recorded(finished)
         self._stats.flush_if_old()
         return 0 if self._incoming else self._stats.seconds_to_flush()
+
+    def _finish(self) -> Finished:
+        """Finish the batch; where the database refuses its content, one by one, so one bad outcome stops no other."""
+        try:
+            return finish(self._holder, self._batch, self._clock.now_us())
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError:
+            logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
+        together = Finished()
+        for outcome in self._batch:
+            try:
+                single = finish(self._holder, [outcome], self._clock.now_us())
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError as error:
+                single = finish(self._holder, [unrecordable(outcome, error)], self._clock.now_us())
+            together.verdicts += single.verdicts
+            together.refused += single.refused
+        return together
 
     def _count(self, finished: Finished) -> None:
         counters = self.counters
