@@ -23,7 +23,7 @@ from timers.models import (
     TimerGroup,
     Waiting,
 )
-from timers.schedules.instant import to_microseconds
+from timers.schedules.instant import format_instant, to_microseconds
 
 _numbers = count(1)
 
@@ -43,7 +43,7 @@ def timer(name: str = "", *, in_group: TimerGroup | None = None, due_in: float =
         "group": in_group or group(),
         "name": name or f"timer-{next(_numbers)}",
         "schedule_kind": "fixed_rate",
-        "schedule": {"period": 3600, "anchor": next_fire_at.isoformat()},
+        "schedule": {"period": 3600, "anchor": format_instant(next_fire_at)},
         "next_fire_at": next_fire_at,
         "created_at": now,
         "updated_at": now,

@@ -57,12 +57,11 @@ class GroupAdmin(ControlAdmin):
         return facts if obj is None else ("name", *facts)
 
     def save_model(self, request: HttpRequest, obj: TimerGroup, form: Any, change: bool) -> None:
-        actor = request.user.get_username()
         if change:
-            take_over(obj, update_group(obj.name, actor=actor, **form.changes()))
-        else:
-            fields = {name: value for name, value in form.cleaned_data.items() if value is not None}
-            take_over(obj, create_group(fields.pop("name"), actor=actor, **fields))
+            take_over(obj, update_group(obj.name, **form.changes()))
+            return
+        fields = {name: value for name, value in form.cleaned_data.items() if value is not None}
+        take_over(obj, create_group(fields.pop("name"), actor=request.user.get_username(), **fields))
 
     @admin.display(description="state")
     def state_cell(self, group: TimerGroup) -> SafeString | str:

@@ -28,13 +28,11 @@ class ControlForm(AnyModelForm):
         """Put a refusal on its fields; the instance is not touched, for control writes the row."""
         if isinstance(self.refused, SpecError):
             for problem in self.refused.problems:
-                name = problem.field.split(".")[0]
-                name = self.also_called.get(name, name)
-                if name in self.fields and not self.fields[name].widget.is_hidden:
-                    rest = problem.field.partition(".")[2]
-                    self.add_error(name, f"{rest}: {problem.message}" if rest else problem.message)
-                else:
-                    self.add_error(None, f"{problem.field}: {problem.message}")
+                first = problem.field.split(".")[0]
+                name = self.also_called.get(first, first)
+                is_here = name in self.fields and not self.fields[name].widget.is_hidden
+                told = problem.message if problem.field == name else f"{problem.field}: {problem.message}"
+                self.add_error(name if is_here else None, told)
         elif self.refused is not None:
             self.add_error(None, str(self.refused))
 

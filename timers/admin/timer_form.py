@@ -8,6 +8,7 @@ from django import forms
 
 from timers.admin.refusals import ControlForm
 from timers.models import Timer
+from timers.policies import OVERRIDABLE
 from timers.schedules import KINDS
 
 OWN_FIELDS: Final = {"once": "at", "fixed_rate": "period", "fixed_delay": "delay", "cron": "expression"}
@@ -17,7 +18,13 @@ OWN_FIELDS: Final = {"once": "at", "fixed_rate": "period", "fixed_delay": "delay
 class TimerForm(ControlForm):
     """Create a timer, or change one; the fields of the other kinds of schedule are left empty."""
 
-    also_called = {"handler": "action", "kind": "schedule_kind", "after": "at"}
+    also_called = {
+        **dict.fromkeys(OVERRIDABLE, "overrides"),
+        "handler": "action",
+        "kind": "schedule_kind",
+        "schedule": "schedule_kind",
+        "after": "at",
+    }
 
     schedule_kind = forms.ChoiceField(label="Schedule", choices=[(kind, kind.replace("_", " ")) for kind in KINDS])
     at = forms.CharField(
@@ -56,7 +63,7 @@ class TimerForm(ControlForm):
         if timer is not None and timer.pk is not None:
             spec = timer.schedule if isinstance(timer.schedule, dict) else {}
             own = OWN_FIELDS.get(timer.schedule_kind, "")
-            stored = {"schedule_kind": timer.schedule_kind, "version": timer.version, own: spec.get(own, "")}
+            stored = {"schedule_kind": timer.schedule_kind, "version": timer.version, own: str(spec.get(own, ""))}
             kwargs["initial"] = {**stored, **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
 
@@ -66,14 +73,14 @@ class TimerForm(ControlForm):
     def clean_delay(self) -> Any:
         return _number_if_it_is(self.cleaned_data["delay"])
 
-    def keywords(self) -> dict[str, Any]:
-        """The keywords of a new timer."""
+    def keywords(self) -> tuple[str, dict[str, Any]]:
+        """The kind of a new timer's schedule, and the keywords of that kind's function in timers.scheduling."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         given.pop("version", None)
         kind = given.pop("schedule_kind")
         given["group"] = given["group"].name
         own = {name: given.pop(name, None) for name in OWN_FIELDS.values()}
-        return {**given, "kind": kind, OWN_FIELDS[kind]: own[OWN_FIELDS[kind]]}
+        return kind, {**given, OWN_FIELDS[kind]: own[OWN_FIELDS[kind]]}
 
     def changes(self) -> dict[str, Any]:
         """The keywords that were changed; the schedule as a whole when anything of it was."""

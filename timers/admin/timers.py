@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -29,6 +30,12 @@ from timers.payload import Unreadable
 
 _NEXT = 5
 _HISTORY = 10
+_SCHEDULE: dict[str, Callable[..., Timer]] = {
+    "once": scheduling.schedule_once,
+    "fixed_rate": scheduling.schedule_fixed_rate,
+    "fixed_delay": scheduling.schedule_fixed_delay,
+    "cron": scheduling.schedule_cron,
+}
 
 
 @admin.register(Timer)
@@ -93,8 +100,8 @@ class TimerAdmin(ControlAdmin):
     def save_model(self, request: HttpRequest, obj: Timer, form: Any, change: bool) -> None:
         actor = request.user.get_username()
         if not change:
-            (created,) = scheduling.schedule_many([form.keywords()], actor=actor)
-            take_over(obj, Timer.objects.get(id=created.id))
+            kind, keywords = form.keywords()
+            take_over(obj, _SCHEDULE[kind](actor=actor, **keywords))
             return
         changes = form.changes()
         if isinstance(obj.payload, Unreadable) and "payload" not in changes:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from tests import factories
+from tests.admin.pages import list_of, run, told
+from timers.admin import actions
+from timers.models import Attempt, Timer, Waiting
+
+
+def test_timers_are_paused_and_resumed_by_name_of_who_did_it(alice: Client) -> None:
+    timer = factories.timer()
+
+    assert told(run(alice, "timer", "pause", timer.pk)) == "Paused: 1 timer."
+    timer.refresh_from_db()
+    assert (timer.state, timer.state_changed_by) == ("paused", "alice")
+
+    run(alice, "timer", "resume", timer.pk)
+    timer.refresh_from_db()
+    assert timer.state == "active"
+    assert [entry.get_change_message() for entry in LogEntry.objects.order_by("id")] == ["Paused", "Resumed"]
+
+
+def test_fire_now_makes_a_manual_run_ready(alice: Client) -> None:
+    timer = factories.timer()
+
+    run(alice, "timer", "fire_now", timer.pk)
+
+    row = Waiting.objects.get(timer=timer)
+    assert (row.state, row.origin, row.reason) == ("ready", "manual", "run now by alice")
+
+
+def test_a_cancelled_timer_stays_and_says_what_may_still_run(alice: Client) -> None:
+    timer = factories.timer()
+    factories.claim(factories.node(), timer, executions=1)
+
+    answer = told(run(alice, "timer", "cancel", timer.pk))
+
+    assert "1 execution may still run" in answer
+    timer.refresh_from_db()
+    assert (timer.state, timer.next_fire_at) == ("cancelled", None)
+
+
+def test_what_is_refused_is_told_and_hinders_no_other(alice: Client) -> None:
+    good, cancelled = factories.timer(), factories.timer("gone", state="cancelled", next_fire_at=None)
+
+    answer = told(run(alice, "timer", "pause", good.pk, cancelled.pk))
+
+    assert "Paused: 1 timer." in answer
+    assert "Refused: 1." in answer
+    assert "gone" in answer
+    good.refresh_from_db()
+    assert good.state == "paused"
+
+
+def test_an_action_takes_so_many_rows_and_no_more(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MOST", 1)
+    timers = [factories.timer(), factories.timer()]
+
+    answer = told(run(alice, "timer", "pause", *(timer.pk for timer in timers)))
+
+    assert "Nothing was done" in answer
+    assert not Timer.objects.filter(state="paused").exists()
+
+
+def test_groups_are_paused_and_resumed(alice: Client) -> None:
+    group = factories.group()
+
+    run(alice, "timergroup", "pause", group.pk)
+    group.refresh_from_db()
+    assert group.state == "paused"
+
+    run(alice, "timergroup", "resume", group.pk)
+    group.refresh_from_db()
+    assert group.state == "active"
+
+
+def test_a_failed_execution_is_retried_at_once(alice: Client) -> None:
+    row = factories.waiting(factories.timer())
+
+    run(alice, "waiting", "retry", row.pk)
+
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("ready", "retried by alice")
+
+
+def test_a_dismissed_execution_has_failed_for_good(alice: Client) -> None:
+    row = factories.waiting(factories.timer())
+
+    run(alice, "waiting", "dismiss", row.pk)
+
+    assert not Waiting.objects.exists()
+    assert Attempt.objects.get(pk=row.pk).outcome == "failed"
+
+
+def test_a_ready_execution_can_be_cancelled_but_not_dismissed(alice: Client) -> None:
+    row = factories.waiting(factories.timer(), "ready")
+
+    assert "Refused" in told(run(alice, "waiting", "dismiss", row.pk))
+    run(alice, "waiting", "cancel", row.pk)
+
+    assert Attempt.objects.get(pk=row.pk).outcome == "cancelled"
+
+
+def test_a_payload_that_cannot_be_read_hinders_no_dismissal(alice: Client) -> None:
+    row = factories.waiting(factories.timer())
+    factories.spoil(row, "payload")
+
+    run(alice, "waiting", "dismiss", row.pk)
+
+    assert Attempt.objects.get(pk=row.pk).outcome == "failed"
+
+
+@pytest.mark.parametrize("model", ["timer", "timergroup", "waiting"])
+def test_who_may_only_look_is_offered_no_action_and_can_run_none(bob: Client, model: str) -> None:
+    timer = factories.timer()
+    row = factories.waiting(timer)
+    key = {"timer": timer.pk, "timergroup": timer.group_id, "waiting": row.pk}[model]
+
+    assert 'name="action"' not in bob.get(list_of(model)).text
+    for action in ("pause", "cancel", "retry"):
+        run(bob, model, action, key)
+    timer.refresh_from_db()
+    row.refresh_from_db()
+    assert (timer.state, timer.group.state, row.state) == ("active", "active", "failed")
