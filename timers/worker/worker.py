@@ -7,8 +7,12 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from django.db import connection
 
 from timers import clock, conf
 from timers.lifecycle.execution import Execution, Holder
@@ -33,6 +37,8 @@ VITALS_SECONDS: Final = 0.2
 DRAIN: Final = "drain"
 """The supervisor's one command: claim no more, give back what has not begun, end when the rest is recorded."""
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +51,7 @@ class Worker:
         self._started = Started(memory)
         self._holder = Holder(setup.node_id, setup.node, setup.number, os.getpid())
         self._clock = clock.DatabaseClock(clock.now())
+        connection.close()
         self._revoked: deque[set[str]] = deque()
         self._drain = threading.Event()
         pace = Pace()
@@ -97,7 +104,7 @@ class Worker:
             time.sleep(0.02)
         self._recorder.loop.stop()
         self._recorder.loop.join()
-        self._stats.flush()
+        self._in_database(self._stats.flush)
         self._say_vitals()
         self._executor.stop()
         # Threads of user code may live on; nothing of ours waits for them.
@@ -106,15 +113,25 @@ class Worker:
     def _give_back(self, executions: list[Execution]) -> None:
         deadline = time.monotonic() + self._setup.options.drain_timeout
         while executions and time.monotonic() < deadline:
-            try:
-                given = release(self._holder, executions, self._clock.now_us())
+            given = self._in_database(lambda: release(self._holder, executions, self._clock.now_us()))
+            if given is not None:
                 logger.info("gave %d executions back that had not begun", given)
                 self._claimer.no_longer_held(executions)
                 return
-            except Exception as error:
-                if not is_database_fault(error):
-                    raise
-                time.sleep(0.2)
+            time.sleep(0.2)
+
+    def _in_database(self, write: Callable[[], Result]) -> Result | None:
+        """Write from the main thread; None, with a line in the log, while the database is away."""
+        try:
+            return write()
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
+            return None
+        finally:
+            # Used seldom: a connection that lies idle for days would only be found broken.
+            connection.close()
 
     def _recorded(self, finished: Finished) -> None:
         ended = [outcome.execution for outcome, _ in finished.verdicts]
@@ -132,8 +149,12 @@ class Worker:
             ids = self._revoked[0]
             unstarted = self._agenda.take(ids) + self._executor.take(ids)
             if unstarted:
-                cancel_unstarted(self._holder, unstarted, self._clock.now_us())
-                self._claimer.no_longer_held(unstarted)
+                cancel = partial(cancel_unstarted, self._holder, unstarted, self._clock.now_us())
+                if self._in_database(cancel) is None:
+                    # Not to be told: they run, as the answer to the cancel said they might.
+                    self._agenda.add(unstarted)
+                else:
+                    self._claimer.no_longer_held(unstarted)
             self._revoked.popleft()
 
     def _say_vitals(self) -> None:
