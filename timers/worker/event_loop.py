@@ -92,7 +92,7 @@ class EventLoop:
         limit = time_limit(execution, handler)
         cell = self._started.begin(execution.id, started_us, began + limit)
         execution.cell = cell
-        if self._started.taken_back:
+        if not self._started.may_start:
             self._started.forget(cell)
             return
         run_log.begin()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,8 @@ from django.db import connection
 from timers.conf import Conf
 from timers.lifecycle.death import take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
+from timers.worker.boot_clock import boot_time
 from timers.worker.loop import Loop
-
-
-def boot_time() -> float:
-    """Seconds that also pass while the machine sleeps: a lease runs out during suspend too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Heartbeat:
@@ -60,9 +55,14 @@ class Heartbeat:
         return self._settings.heartbeat_interval
 
     @property
+    def lease_ends(self) -> float:
+        """When the lease ends (boot_time), counted from the last beat that came through."""
+        return self.last_ok + self._settings.lease
+
+    @property
     def lease_left(self) -> float:
-        """Seconds until the lease ends, counted from the last beat that came through."""
-        return self._settings.lease - (boot_time() - self.last_ok)
+        """Seconds until the lease ends."""
+        return self.lease_ends - boot_time()
 
     @property
     def steady(self) -> bool:

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 from typing import Any, Final
 
+from timers.worker.boot_clock import boot_time
+
 FREE, RUNNING, ENDED = 0, 1, 2
 
 CELLS: Final = 4096
 _CELL = struct.Struct("<B7xdq36s4x")  # state, deadline (CLOCK_MONOTONIC), started (us UTC), execution id
 _HEADER = struct.Struct("<ddqqqqqq")  # pulse, earliest deadline, busy, held, succeeded, retried, failed, skipped
+_LEASE = struct.Struct("<d")  # written by the supervisor
 _TAKEN_BACK: Final = _HEADER.size
+_SURE_UNTIL: Final = 96
 _FIRST_CELL: Final = 128
 SIZE: Final = _FIRST_CELL + CELLS * _CELL.size
 
@@ -109,3 +113,12 @@ class Started:
     def taken_back(self) -> bool:
         """Whether the supervisor took back what had not begun."""
         return bool(self._bytes[_TAKEN_BACK])
+
+    def lease_is_sure_until(self, boot: float) -> None:
+        """Allow starts up to this instant (boot_time); the supervisor moves it on with every heartbeat."""
+        _LEASE.pack_into(self._bytes, _SURE_UNTIL, boot)
+
+    @property
+    def may_start(self) -> bool:
+        """Asked before each start: a node that was frozen or cut off must not begin what others may have taken over."""
+        return not self._bytes[_TAKEN_BACK] and boot_time() < _LEASE.unpack_from(self._bytes, _SURE_UNTIL)[0]

@@ -144,6 +144,8 @@ class Supervisor:
         for number in range(1, wanted + 1):
             if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
                 self._children.append(Child(node_id, self._options, number))
+        for child in self._children:
+            child.started.lease_is_sure_until(self._heartbeat.lease_ends - LEASE_MARGIN)
 
     def _bury(self, child: Child) -> None:
         """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
@@ -218,6 +220,7 @@ class Supervisor:
         while self._children or self._retired:
             self._watch_retired()
             for child in list(self._children):
+                child.started.lease_is_sure_until(self._heartbeat.lease_ends - LEASE_MARGIN)
                 if not child.alive:
                     self._children.remove(child)
                     self._add_totals(child)

@@ -150,8 +150,8 @@ class ThreadPool:
         taker.item_began = began = time.monotonic()
         cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
         execution.cell = cell
-        if self._started.taken_back:
-            # The supervisor gave this execution to others after we had claimed it.
+        if not self._started.may_start:
+            # Others have it by now, or soon will: this process is about to be ended.
             self._started.forget(cell)
             taker.item_began = 0.0
             return None
