@@ -136,12 +136,16 @@ def handler(name: str, *, timeout: float | None = None) -> Callable[[HandlerFunc
 
     def register(function: HandlerFunction) -> HandlerFunction:
         known = _registry.get(name)
-        if known is not None and known.function.__qualname__ != function.__qualname__:
+        if known is not None and _place(known.function) != _place(function):
             raise SpecError("handler", f"{name} is registered already, by {known.function.__module__}")
         _registry[name] = Handler(name, function, timeout, inspect.iscoroutinefunction(function))
         return function
 
     return register
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__
 
 
 def find(name: str) -> Handler | None:

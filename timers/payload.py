@@ -53,6 +53,11 @@ def decode(text: str) -> Any:
         raise UnreadablePayload(f"the payload cannot be read: {error}") from None
 
 
+def storable(text: str) -> str:
+    """Text as PostgreSQL takes it: no NUL, no halves of surrogate pairs."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
 def _check(value: Any, field: str, place: str, depth_left: int) -> None:
     if value is None or isinstance(value, bool):
         return

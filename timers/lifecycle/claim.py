@@ -6,17 +6,17 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, TextField
-from django.db.models.functions import Cast
+from django.db.models import F, TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
-from timers.exceptions import SpecError
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.models import Timer, Waiting
-from timers.payload import UnreadablePayload, decode
+from timers.payload import decode, storable
 from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
@@ -39,11 +39,11 @@ def claim_ready(
         rows = _lock_ready(group, horizon_us, limit, leave)
         if not rows:
             return []
-        # A try was in flight when its timer was cancelled, and came back for another.
-        given_up = [str(row["id"]) for row in rows if row["timer_state"] == Timer.State.CANCELLED]
+        # A try was in flight when its timer was cancelled (or deleted), and came back for another.
+        given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
         if given_up:
             cancel_waiting(given_up, reason="the timer was cancelled")
-            rows = [row for row in rows if row["timer_state"] != Timer.State.CANCELLED]
+            rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group) for row in rows]
         insert_claim(holder, group, executions, now_us)
@@ -55,7 +55,8 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
         group_id=group.id, state=Waiting.State.READY, available_at__lte=from_microseconds(horizon_us)
     )
     if leave:
-        ready = ready.exclude(timer__action__handler__in=list(leave))
+        own = Coalesce(KeyTextTransform("handler", "timer__action"), Value(group.handler, output_field=TextField()))
+        ready = ready.annotate(handler_name=own).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
         ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))
@@ -112,6 +113,6 @@ def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
             execution.action = parse_text(row["action"])
         if row["overrides"] is not None:
             execution.policies = overridden(group.policies, row["overrides"])
-    except (UnreadablePayload, SpecError) as error:
-        execution.poison = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
+        execution.poison = storable(str(error))
     return execution

@@ -80,9 +80,9 @@ def declare_dead(node: Node, reason: str) -> bool:
     """Mark a node dead, once; its heartbeats take no effect from now on, and its claims are free to be rescued."""
     with transaction.atomic():
         now = clock.now()
-        changed = Node.objects.filter(id=node.id, state__in=Node.LIVE).update(
-            state=Node.State.DEAD, state_reason=reason, ended_at=now
-        )
+        # The beat that the verdict was based on: one that came since acquits the node.
+        looked_at = Node.objects.filter(id=node.id, state__in=Node.LIVE, heartbeat_at=node.heartbeat_at)
+        changed = looked_at.update(state=Node.State.DEAD, state_reason=reason, ended_at=now)
         if changed:
             record("node died", node.name, reason, now)
     return bool(changed)

@@ -8,6 +8,8 @@ from timers.policies import Policies
 from timers.schedules import Schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
 
+MAX_MISSED = 2**31 - 1
+"""The most that a missed_count can say."""
 MAX_SKIP_ROWS = 1000
 """Ledger rows of skipped occurrences per decision; what is beyond goes into one more row with its count."""
 
@@ -51,7 +53,7 @@ def decide(due: Due, policies: Policies, now_us: int) -> Decision:
         until_us = now_us if due.end_us is None else min(now_us, due.end_us)
         missed = due.schedule.missed(from_microseconds(due.next_us), from_microseconds(until_us))
         decision.fire_us = to_microseconds(missed.latest)
-        decision.missed_count = missed.count - 1
+        decision.missed_count = min(missed.count - 1, MAX_MISSED)
     if due.fires_left is not None and due.fires_left <= 1:
         decision.finished = not due.waits_for_end
         return decision
@@ -68,7 +70,7 @@ def _skip_overlapped(due: Due, now_us: int) -> Decision:
         if len(decision.skipped) == MAX_SKIP_ROWS:
             rest = due.schedule.missed(from_microseconds(instant_us), from_microseconds(now_us))
             instant_us = to_microseconds(rest.latest)
-            decision.skipped.append((instant_us, "overlap", rest.count - 1))
+            decision.skipped.append((instant_us, "overlap", min(rest.count - 1, MAX_MISSED)))
         else:
             decision.skipped.append((instant_us, "overlap", 0))
         instant_us = _following(due, instant_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from timers.models import TimerGroup
 from timers.policies import Policies
 from timers.schedules import parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,23 @@ class ServedGroup:
     policies: Policies
     action: Action | None
 
+    @property
+    def handler(self) -> str:
+        """The handler of the group's own action; empty when it has none."""
+        return "" if self.action is None else self.action.handler
+
     @classmethod
     def of(cls, row: TimerGroup) -> ServedGroup:
         """From the group's row; a policy or action column that was spoilt by hand falls back to the defaults."""
         try:
             policies = row.policies()
-        except SpecError:
+        except Exception:
+            logger.exception("the policies of group %s cannot be read; the defaults hold", row.name)
             policies = Policies()
         try:
             action = None if row.action is None else parse(row.action)
-        except SpecError:
+        except Exception:
+            logger.exception("the action of group %s cannot be read", row.name)
             action = None
         return cls(row.id, row.name, row.version, row.priority, row.max_batch, policies, action)
 
@@ -104,5 +114,6 @@ class Execution:
             "forgiven": self.forgiven,
             "missed_count": self.missed_count,
             "origin": self.origin,
+            "available_us": self.available_us,
             "payload": self.own_payload,
         }

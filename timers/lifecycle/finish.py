@@ -11,7 +11,7 @@ from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
-from timers.lifecycle.follow import follow_timers, lock_timers
+from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.outcome import Outcome, Verdict, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 
@@ -23,6 +23,8 @@ class Finished:
     verdicts: list[tuple[Outcome, Verdict]] = field(default_factory=list)
     refused: list[Outcome] = field(default_factory=list)
     """Outcomes whose execution had been taken from us (rescued, revoked): they took no effect."""
+    deferred: list[Outcome] = field(default_factory=list)
+    """Outcomes whose timer someone else has locked right now: to be finished again a little later."""
 
 
 def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
@@ -32,7 +34,12 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
     """
     finished = Finished()
     with transaction.atomic():
-        lock_timers(outcome.execution for outcome in outcomes)
+        wanted_timers = followed(outcome.execution for outcome in outcomes)
+        timers = lock_timers(wanted_timers, skip_locked=True)
+        busy = busy_timers(wanted_timers, timers)
+        if busy:
+            finished.deferred = [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
+            outcomes = [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
         wanted = by_fence(outcome.execution for outcome in outcomes)
         held = lock_claims(wanted, holder.node_id)
         for outcome in outcomes:
@@ -40,13 +47,15 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
                 finished.verdicts.append((outcome, judge(outcome, now_us)))
             else:
                 finished.refused.append(outcome)
-        settle(holder, finished.verdicts, now_us)
+        settle(holder, finished.verdicts, timers, now_us)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
     return finished
 
 
-def settle(holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], now_us: int) -> None:
-    """Write what verdicts say into ledger, waiting and timers; the claims are the caller's to let go."""
+def settle(
+    holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int
+) -> None:
+    """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go."""
     entries: list[ledger.Entry] = []
     waiting: list[WaitingRow] = []
     ended: list[int] = []
@@ -64,7 +73,7 @@ def settle(holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], now_us: 
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us)
-    follow_timers(verdicts)
+    follow_timers(verdicts, timers)
     _delete_finished(ended)
 
 
@@ -86,7 +95,9 @@ def _delete_finished(timer_ids: Sequence[int]) -> None:
     if timer_ids:
         with connection.cursor() as cursor:
             cursor.execute(
-                "DELETE FROM timers_timer t WHERE t.id = ANY(%s::bigint[]) AND t.state = 'finished'"
+                # One that someone holds locked right now (to run it again, say) is left.
+                "DELETE FROM timers_timer t WHERE t.id = ANY(ARRAY(SELECT id FROM timers_timer"
+                " WHERE id = ANY(%s::bigint[]) AND state = 'finished' FOR UPDATE SKIP LOCKED))"
                 " AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id)",
                 (plain_array(timer_ids),),
             )

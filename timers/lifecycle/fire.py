@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F, Q, TextField
-from django.db.models.functions import Cast
+from django.db.models import F, Q, TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import Action, parse_text
-from timers.exceptions import SpecError
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
 from timers.lifecycle.arrays import plain_array, timestamp
@@ -23,11 +23,14 @@ from timers.lifecycle.decide import Due, decide
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.models import Timer
-from timers.payload import UnreadablePayload, decode
+from timers.payload import decode, storable
 from timers.policies import overridden
 from timers.schedules import parse_text as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
+
+MAX_SKIPS: Final = 5000
+"""Skipped occurrences that one transaction writes."""
 
 
 @dataclass(slots=True)
@@ -99,6 +102,9 @@ def fire_due(
         moved: list[_Moved] = []
         skips: list[ledger.Skip] = []
         for row in rows:
+            if len(skips) > MAX_SKIPS:
+                # The rest stays due and comes with the next batch: one transaction must not take long.
+                break
             if row.kind == "once" and not row.until_committed:
                 fired.executions.append(_execution(row, group, to_microseconds(row.next_fire_at)))
                 one_shots.append(row.id)
@@ -131,7 +137,8 @@ def _lock_due(
     if low_us is not None:
         due = due.filter(next_fire_at__gte=from_microseconds(low_us))
     if leave:
-        due = due.exclude(action__handler__in=list(leave))
+        own = Coalesce(KeyTextTransform("handler", "action"), Value(group.handler, output_field=TextField()))
+        due = due.annotate(handler_name=own).exclude(handler_name__in=list(leave))
     rows = (
         due.order_by("next_fire_at")
         .select_for_update(skip_locked=True, no_key=True)
@@ -172,7 +179,7 @@ def _fire_recurring(
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
         # Its instants cannot be computed: this one occurrence fails with the reason, and the timer waits for a person.
         execution = _execution(row, group, next_us)
-        execution.poison = execution.poison or f"the timer cannot be read: {error}"
+        execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
         executions.append(execution)
         # A microsecond on: this instant is fired, and an instant is never fired twice.
         moved.append(_Moved(row.id, next_us + 1, next_us, 1, "paused", None, execution.poison))
@@ -227,8 +234,8 @@ def _execution(row: _Row, group: ServedGroup, instant_us: int) -> Execution:
             action = parse_text(row.action)
         if row.overrides is not None:
             policies = overridden(policies, row.overrides)
-    except (UnreadablePayload, SpecError) as error:
-        poison = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
+        poison = storable(str(error))
     return Execution(
         id=execution_id(instant_us, row.id),
         timer_id=row.id,

@@ -126,8 +126,15 @@ def set_stopped(node_id: int, name: str) -> None:
             record("node stopped", name, "", now)
 
 
-def handlers_elsewhere(known_here: Sequence[str]) -> list[str]:
-    """Handlers that live nodes publish and this one does not know: their timers are left for those nodes."""
+def handlers_elsewhere(known_here: Sequence[str], partition: str | None = None) -> list[str]:
+    """Handlers that live nodes can run and this process does not know: their timers are left for those nodes.
+
+    `partition`: only nodes of that slice of the cluster; None: of all.
+    """
     here = frozenset(known_here)
-    live = Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=RawSQL("timers_now()", ()))
+    live = Node.objects.filter(
+        state__in=Node.LIVE, allow_execution=True, lease_expires_at__gt=RawSQL("timers_now()", ())
+    )
+    if partition is not None:
+        live = live.filter(partition=partition)
     return sorted({name for names in live.values_list("handlers", flat=True) for name in names} - here)

@@ -21,7 +21,7 @@ from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import Held, let_go
 from timers.lifecycle.finish import settle
-from timers.lifecycle.follow import lock_timers
+from timers.lifecycle.follow import followed, lock_timers
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
@@ -133,7 +133,7 @@ def _rescue_batch(
 ) -> Rescued:
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
     executions = [execution for execution in _read(claim_ids) if execution[0].id not in leave]
-    lock_timers(execution for execution, _ in executions)
+    timers = lock_timers(followed(execution for execution, _ in executions))
     held = _lock(claim_ids)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     given_back: list[WaitingRow] = []
@@ -164,7 +164,7 @@ def _rescue_batch(
         ready += verdict.next == "again"
         failed += verdict.next != "again"
     for holder, verdicts in by_holder.items():
-        settle(holder, verdicts, now_us)
+        settle(holder, verdicts, timers, now_us)
     waiting_rows.insert(given_back, now_us)
     let_go(held, leaving)
     now = from_microseconds(now_us)
@@ -211,7 +211,7 @@ def _execution(
         group=group,
         name="(deleted)" if timer is None else timer.name,
         scheduled_us=occurrence.scheduled_us,
-        available_us=occurrence.scheduled_us,
+        available_us=details.get("available_us", occurrence.scheduled_us),
         attempt=details.get("tried", 0) + 1,
         payload=None,
         action=None,

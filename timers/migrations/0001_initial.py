@@ -231,7 +231,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('changed_at', models.DateTimeField()),
                 ('group', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='timers.timergroup')),
-                ('timer', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, to='timers.timer')),
+                ('timer', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='timers.timer')),
             ],
             options={
                 'verbose_name_plural': 'waiting',
@@ -240,11 +240,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='timer',
+            index=models.Index(fields=['group', 'name'], name='timers_timer_group_name'),
+        ),
+        migrations.AddIndex(
+            model_name='timer',
             index=models.Index(condition=models.Q(('state', 'active')), fields=['group', 'shard', 'next_fire_at'], name='timers_timer_due'),
         ),
         migrations.AddConstraint(
             model_name='timer',
-            constraint=models.UniqueConstraint(fields=('group', 'name'), name='timers_timer_name'),
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['active', 'paused'])), fields=('group', 'name'), name='timers_timer_name'),
         ),
         migrations.AddConstraint(
             model_name='timer',

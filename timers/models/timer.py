@@ -15,8 +15,9 @@ class TimerQuerySet(models.QuerySet["Timer"]):
     """The words with which timers are asked for."""
 
     def named(self, group: str, name: str) -> TimerQuerySet:
-        """The one timer of that name in the group of that name."""
-        return self.filter(group__name=group, name=name)
+        """The timers of that name in the group: the living one first, then those that ended, newest first."""
+        ended = models.Case(models.When(state__in=["active", "paused"], then=0), default=1)
+        return self.filter(group__name=group, name=name).order_by(ended, "-id")
 
 
 class Timer(models.Model):
@@ -76,7 +77,10 @@ class Timer(models.Model):
     class Meta:
         db_table = "timers_timer"
         constraints = (
-            models.UniqueConstraint(fields=("group", "name"), name="timers_timer_name"),
+            # A name is free again when its timer is finished or cancelled; that one's row stays as it was.
+            models.UniqueConstraint(
+                fields=("group", "name"), condition=models.Q(state__in=["active", "paused"]), name="timers_timer_name"
+            ),
             models.CheckConstraint(
                 condition=models.Q(state__in=["active", "paused", "finished", "cancelled"]), name="timers_timer_state"
             ),
@@ -88,6 +92,7 @@ class Timer(models.Model):
             ),
         )
         indexes = (
+            models.Index(fields=("group", "name"), name="timers_timer_group_name"),
             models.Index(
                 fields=("group", "shard", "next_fire_at"), condition=models.Q(state="active"), name="timers_timer_due"
             ),

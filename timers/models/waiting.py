@@ -19,7 +19,8 @@ class Waiting(models.Model):
 
     id = models.UUIDField(primary_key=True)
     group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
-    timer = models.ForeignKey(Timer, on_delete=models.DO_NOTHING, db_constraint=False)
+    # Nullable for the sake of the join only: the timer may have been deleted.
+    timer = models.ForeignKey(Timer, on_delete=models.DO_NOTHING, db_constraint=False, null=True)
     name = models.CharField(max_length=NAME_LENGTH)
     state = models.CharField(max_length=10, choices=State)
     available_at = models.DateTimeField()

@@ -59,6 +59,8 @@ def returned(execution: Execution, value: Any, started_us: int, finished_us: int
             text = encode(value, "result")
         except SpecError as error:
             outcome.reason = f"the result was not kept: {error.problems[0].message}"
+        except Exception as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
+            outcome.reason = f"the result was not kept: {type(error).__name__}"
         else:
             if len(text.encode()) <= MAX_RESULT_BYTES:
                 outcome.result = text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import time
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Final
@@ -31,7 +32,7 @@ class Child:
         receiver, self._commands = _context.Pipe(duplex=False)
         self._process: SpawnProcess = _context.Process(
             target=process.main,
-            args=(WorkerSetup(node_id, options.name, number, options), memory, receiver),
+            args=(WorkerSetup(node_id, options.name, number, options, os.getpid()), memory, receiver),
             name=f"worker-{number}",
             daemon=False,
         )

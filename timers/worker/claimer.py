@@ -21,9 +21,10 @@ from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
 from timers.worker.agenda import Agenda
-from timers.worker.loop import Loop
+from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.pace import Pace
+from timers.worker.started import Started
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,12 @@ AHEAD_SECONDS: Final = 0.5
 """Work claimed beyond the free slots: what they will need within this time, by the measured pace."""
 MAX_HELD: Final = 4000
 """The most executions that one worker holds, whatever the pace."""
+MAX_HELD_BY_GROUP: Final = 3000
+"""The rest is kept for other groups, however long the backlog of one."""
 FULL_SCAN_SECONDS: Final = 5.0
 """At least this often the due index is read from its start, for what was committed late below the low mark."""
 HANDLERS_SECONDS: Final = 5.0
+UNSURE_SECONDS: Final = 0.1
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
 
@@ -47,6 +51,7 @@ class Claimer:
         options: NodeOptions,
         settings: Conf,
         clock: DatabaseClock,
+        started: Started,
         pace: Pace,
         agenda: Agenda,
     ) -> None:
@@ -54,8 +59,10 @@ class Claimer:
         self._threads = options.threads
         self._settings = settings
         self._clock = clock
+        self._started = started
         self._pace = pace
         self._agenda = agenda
+        self._partition = options.partition
         self._groups = ServedGroups(options.partition, options.roles)
         self._low_marks: dict[tuple[int, int], int] = {}
         self._full_scan_at = 0.0
@@ -65,6 +72,7 @@ class Claimer:
         self._turn = 0
         self._hungry = False
         self._fences: Counter[int] = Counter()
+        self._held_by_group: Counter[int] = Counter()
         self._fences_lock = threading.Lock()
         self._unsure = False
         self.skipped = 0
@@ -78,7 +86,9 @@ class Claimer:
     def no_longer_held(self, executions: Iterable[Execution]) -> None:
         """These were recorded or given back: there is room for others."""
         with self._fences_lock:
+            executions = list(executions)
             self._fences.subtract(execution.fence for execution in executions)
+            self._held_by_group.subtract(execution.group.id for execution in executions)
             # A Counter keeps what has come down to zero.
             self._fences += Counter()
         if self._hungry and self.held <= MAX_HELD // 2:
@@ -96,6 +106,8 @@ class Claimer:
     def step(self) -> float:
         """One pass over the groups with due work; returns seconds to the next."""
         # Until this pass is through, a claim may be committed whose answer is lost with the connection.
+        if not self._started.lease_is_sure:
+            return UNSURE_SECONDS
         was_unsure, self._unsure = self._unsure, True
         if was_unsure:
             self._give_orphans_back()
@@ -130,15 +142,26 @@ class Claimer:
                 if room < 1:
                     self._hungry = True
                     continue
-                claimed += self._claim(item, now_us, horizon_us, min(room, item.group.max_batch))
+                claimed += self._claim_or_log(item, now_us, horizon_us, min(room, item.group.max_batch))
         return claimed
+
+    def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+        """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
+        try:
+            return self._claim(item, now_us, horizon_us, limit)
+        except Exception as error:
+            if is_database_fault(error):
+                raise
+            logger.exception("group %s cannot be claimed from", item.group.name)
+            return 0
 
     def _room(self, item: DueWork) -> int:
         """How many more executions of this group the worker can use soon."""
         seconds = self._pace.seconds(item.group.id)
         slots = self._pace.parallel(item.group.id, self._threads)
         usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
-        return min(max(slots, usable), MAX_HELD) - self.held
+        wanted = min(max(slots, usable), MAX_HELD_BY_GROUP) - self._held_by_group[item.group.id]
+        return min(wanted, MAX_HELD - self.held)
 
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
         executions: list[Execution] = []
@@ -149,7 +172,7 @@ class Claimer:
             self._hungry |= len(executions) == limit
             self._hold(executions)
         left = limit - len(executions)
-        if item.timers and left > 0 and not self._is_left_to_others(item):
+        if item.timers and left > 0:
             key = (item.group.id, item.shard)
             fired = fire_due(
                 self._holder, item.group, item.shard,
@@ -157,7 +180,7 @@ class Claimer:
             )  # fmt: skip
             self._after_fire(key, fired, left, now_us)
             self._hold(fired.executions)
-            executions += fired.executions
+            return len(executions) + len(fired.executions) + fired.skipped
         return len(executions)
 
     def _after_fire(self, key: tuple[int, int], fired: Fired, limit: int, now_us: int) -> None:
@@ -175,6 +198,7 @@ class Claimer:
         if executions:
             with self._fences_lock:
                 self._fences[executions[0].fence] += len(executions)
+                self._held_by_group[executions[0].group.id] += len(executions)
             self._agenda.add(executions)
 
     def _give_orphans_back(self) -> None:
@@ -184,17 +208,13 @@ class Claimer:
         if rescued.total:
             logger.warning("gave %d executions back whose claim was committed unheard", rescued.total)
 
-    def _is_left_to_others(self, item: DueWork) -> bool:
-        """The group's own action is one that only other nodes know (timers with theirs are told apart in the query)."""
-        return item.group.action is not None and item.group.action.handler in self._leave
-
     def _refresh_marks_and_handlers(self) -> None:
         now = time.monotonic()
         if now >= self._full_scan_at:
             self._low_marks.clear()
             self._full_scan_at = now + FULL_SCAN_SECONDS
         if now - self._leave_read_at >= HANDLERS_SECONDS:
-            self._leave = handlers_elsewhere(handlers.names())
+            self._leave = handlers_elsewhere(handlers.names(), self._partition)
             self._leave_read_at = now
 
     def _forget_marks_of_idle(self, work: Sequence[DueWork]) -> None:

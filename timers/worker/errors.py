@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from types import TracebackType
 
+from timers.payload import storable
+
 TITLE_LENGTH = 300
 DETAIL_LENGTH = 16_000
 
@@ -47,11 +49,6 @@ def fingerprint(kind: str, where: str, message: str) -> str:
     """The same for the same fault: numbers, ids and quoted text in the message are left out."""
     same = _VARYING.sub("?", message)[:500]
     return blake2b(f"{kind}|{where}|{same}".encode(), digest_size=16).hexdigest()
-
-
-def storable(text: str) -> str:
-    """Text as PostgreSQL takes it: no NUL, no halves of surrogate pairs."""
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:

@@ -16,7 +16,7 @@ from timers.worker import run_log
 from timers.worker.attempts import Report, fire_of, overran, raised, returned, time_limit
 from timers.worker.pace import Pace
 from timers.worker.started import Started
-from timers.worker.thread_pool import Item
+from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS, Item
 
 
 class EventLoop:
@@ -88,11 +88,13 @@ class EventLoop:
         self._begin_pending()
 
     async def _call(self, execution: Execution, handler: Handler) -> None:
+        while not self._started.lease_is_sure and not self._started.taken_back:
+            await asyncio.sleep(WAIT_FOR_LEASE_SECONDS)
         started_us, began = self._clock.now_us(), time.monotonic()
         limit = time_limit(execution, handler)
         cell = self._started.begin(execution.id, started_us, began + limit)
         execution.cell = cell
-        if not self._started.may_start:
+        if self._started.taken_back:
             self._started.forget(cell)
             return
         run_log.begin()

@@ -18,10 +18,17 @@ from timers.worker.loop import Loop
 class Heartbeat:
     """Beats for one incarnation of a node until stopped."""
 
-    def __init__(self, node_id: int, settings: Conf, report: Callable[[], tuple[int, int, dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        settings: Conf,
+        report: Callable[[], tuple[int, int, dict[str, Any]]],
+        on_renewed: Callable[[], None],
+    ) -> None:
         self._node_id = node_id
         self._settings = settings
         self._report = report
+        self._on_renewed = on_renewed
         self._locked_connection: object = None
         self._offset = 0.0
         self._failing = False
@@ -49,9 +56,11 @@ class Heartbeat:
         self._offset = (sent + time.time()) / 2 - reading.timestamp()
         # From before the statement was sent: the database's lease surely ends no earlier.
         self.last_ok = began
+        self._on_renewed()
         self._failing = False
-        if failed_before:
-            self.steady_since = began
+        if failed_before or boot_time() - began > self._settings.heartbeat_interval:
+            # A beat that took so long tells of a stall in which nobody could beat.
+            self.steady_since = boot_time()
         return self._settings.heartbeat_interval
 
     @property

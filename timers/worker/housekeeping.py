@@ -81,7 +81,7 @@ class Housekeeping:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
                 if declare_dead(dead, reason):
                     logger.warning("node %s (pid %d on %s) is dead: %s", dead.name, dead.pid, dead.host, reason)
-                self._rescue_node(dead.id, dead.name)
+                    self._rescue_node(dead.id, dead.name)
         now = time.monotonic()
         if now >= self._leftovers_at:
             self._leftovers_at = now + LEFTOVER_SECONDS

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from timers.worker.session import GuardedSession
 
@@ -85,4 +85,4 @@ class Loop:
 
 def is_database_fault(error: BaseException) -> bool:
     """Whether an error means that the database is away or refused for a while, rather than a fault of ours."""
-    return isinstance(error, (OperationalError, InterfaceError))
+    return isinstance(error, (OperationalError, InterfaceError, InternalError))

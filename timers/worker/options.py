@@ -35,3 +35,4 @@ class WorkerSetup:
     node: str
     number: int
     options: NodeOptions
+    supervisor_pid: int

@@ -20,7 +20,7 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
     # The supervisor alone decides how a node ends; a signal to the whole process group must not end handlers midway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with_parent()
+    _die_with_parent(setup.supervisor_pid)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     import django
@@ -32,10 +32,10 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
     Worker(setup, memory, commands).run()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(supervisor_pid: int) -> None:
     """Have the kernel kill this process when its supervisor dies, even if a handler hogs the interpreter (Linux)."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
+        if os.getppid() != supervisor_pid:
+            os._exit(1)  # It died before the kernel was told.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, ProgrammingError
 
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
@@ -22,6 +22,8 @@ from timers.worker.started import Started
 logger = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 1000
+DEFERRED_SECONDS: Final = 0.05
+"""Until outcomes whose timer someone has locked are tried again."""
 
 
 @dataclass(slots=True)
@@ -76,34 +78,45 @@ class Recorder:
             self._batch.append(self._incoming.popleft())
         if self._batch:
             finished = self._finish()
-            batch, self._batch = self._batch, []
+            batch, self._batch = self._batch, finished.deferred
+            deferred = set(map(id, finished.deferred))
             for outcome in batch:
+                if id(outcome) in deferred:
+                    continue
                 if outcome.execution.cell >= 0:
                     self._started.forget(outcome.execution.cell)
             self._count(finished)
             self._on_recorded(finished)
         self._stats.flush_if_old()
+        if self._batch:
+            return DEFERRED_SECONDS
         return 0 if self._incoming else self._stats.seconds_to_flush()
 
     def _finish(self) -> Finished:
         """Finish the batch; where the database refuses its content, one by one, so one bad outcome stops no other."""
         try:
             return finish(self._holder, self._batch, self._clock.now_us())
-        except (OperationalError, InterfaceError):
-            raise
-        except DatabaseError:
+        except (DataError, IntegrityError, ProgrammingError, UnicodeError):
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
         together = Finished()
         for outcome in self._batch:
-            try:
-                single = finish(self._holder, [outcome], self._clock.now_us())
-            except (OperationalError, InterfaceError):
-                raise
-            except DatabaseError as error:
-                single = finish(self._holder, [unrecordable(outcome, error)], self._clock.now_us())
+            single = self._finish_one(outcome)
             together.verdicts += single.verdicts
             together.refused += single.refused
+            together.deferred += single.deferred
         return together
+
+    def _finish_one(self, outcome: Outcome) -> Finished:
+        try:
+            return finish(self._holder, [outcome], self._clock.now_us())
+        except (DataError, IntegrityError, ProgrammingError, UnicodeError) as error:
+            replacement = unrecordable(outcome, error)
+        try:
+            return finish(self._holder, [replacement], self._clock.now_us())
+        except (DataError, IntegrityError, ProgrammingError, UnicodeError):
+            # It stays in its claim, to be rescued when this worker ends; the others go on.
+            logger.exception("the outcome of execution %s cannot be recorded in any form", outcome.execution.id)
+            return Finished()
 
     def _count(self, finished: Finished) -> None:
         counters = self.counters

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Final
 
-from timers.worker.errors import storable
+from timers.payload import storable
 
 MAX_CHARACTERS: Final = 8_000
 
-_lines: ContextVar[list[str] | None] = ContextVar("timers_run_log", default=None)
+
+@dataclass(slots=True)
+class _Log:
+    lines: list[str] = field(default_factory=list)
+    length: int = 0
+
+
+_log: ContextVar[_Log | None] = ContextVar("timers_run_log", default=None)
 
 
 class RunLogHandler(logging.Handler):
     """Appends records to the log of the try that runs in this thread or task, if one does."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = _lines.get()
-        if lines is not None and sum(map(len, lines)) < MAX_CHARACTERS:
-            lines.append(self.format(record))
+        log = _log.get()
+        if log is None or log.length >= MAX_CHARACTERS:
+            return
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not fail its handler
+            self.handleError(record)
+            return
+        log.lines.append(line)
+        log.length += len(line) + 1
 
 
 def install() -> None:
@@ -31,11 +46,11 @@ def install() -> None:
 
 def begin() -> None:
     """A try begins in this context."""
-    _lines.set([])
+    _log.set(_Log())
 
 
 def end() -> str | None:
     """The log of the try that ends, or None when it logged nothing."""
-    lines = _lines.get()
-    _lines.set(None)
-    return storable("\n".join(lines)[:MAX_CHARACTERS]) if lines else None
+    log = _log.get()
+    _log.set(None)
+    return storable("\n".join(log.lines)[:MAX_CHARACTERS]) if log is not None and log.lines else None

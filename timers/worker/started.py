@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from ctypes import c_char
+from ctypes import c_char, c_double
 from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 from typing import Any, Final
@@ -22,7 +22,6 @@ FREE, RUNNING, ENDED = 0, 1, 2
 CELLS: Final = 4096
 _CELL = struct.Struct("<B7xdq36s4x")  # state, deadline (CLOCK_MONOTONIC), started (us UTC), execution id
 _HEADER = struct.Struct("<ddqqqqqq")  # pulse, earliest deadline, busy, held, succeeded, retried, failed, skipped
-_LEASE = struct.Struct("<d")  # written by the supervisor
 _TAKEN_BACK: Final = _HEADER.size
 _SURE_UNTIL: Final = 96
 _FIRST_CELL: Final = 128
@@ -65,14 +64,17 @@ class Started:
 
     def __init__(self, memory: Any) -> None:
         self._bytes = memoryview(memory).cast("B")
+        # A double of its own: struct would zero the bytes before it writes them, and a reader would see that.
+        self._sure_until = c_double.from_buffer(memory, _SURE_UNTIL)
         self._free = deque(range(CELLS))
 
     def begin(self, execution: str, started_us: int, deadline: float) -> int:
         """Write a cell before a handler starts; returns its number."""
         number = self._free.popleft()
-        _CELL.pack_into(
-            self._bytes, _FIRST_CELL + number * _CELL.size, RUNNING, deadline, started_us, execution.encode()
-        )
+        offset = _FIRST_CELL + number * _CELL.size
+        _CELL.pack_into(self._bytes, offset, FREE, deadline, started_us, execution.encode())
+        # The state last: whoever sees it running sees the rest too.
+        self._bytes[offset] = RUNNING
         return number
 
     def end(self, cell: int) -> None:
@@ -116,9 +118,9 @@ class Started:
 
     def lease_is_sure_until(self, boot: float) -> None:
         """Allow starts up to this instant (boot_time); the supervisor moves it on with every heartbeat."""
-        _LEASE.pack_into(self._bytes, _SURE_UNTIL, boot)
+        self._sure_until.value = boot
 
     @property
-    def may_start(self) -> bool:
-        """Asked before each start: a node that was frozen or cut off must not begin what others may have taken over."""
-        return not self._bytes[_TAKEN_BACK] and boot_time() < _LEASE.unpack_from(self._bytes, _SURE_UNTIL)[0]
+    def lease_is_sure(self) -> bool:
+        """Asked before each claim and start: a node that was frozen or cut off must not begin what others may have."""
+        return boot_time() < self._sure_until.value

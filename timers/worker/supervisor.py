@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
@@ -26,21 +26,14 @@ from timers.worker.options import NodeOptions
 
 TICK_SECONDS: Final = 0.1
 LEASE_MARGIN: Final = 3.0
-"""A node that cannot beat kills its workers so long before its lease ends: it is silent before its work is taken."""
+"""A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
+before its work is taken."""
 SETTLE_SECONDS: Final = 0.02
 """After the order to start nothing more, until no worker can be just starting something."""
 MAX_RETIRED: Final = 8
 """Workers that only wait for an overrunning handler's end; more at once are killed without the grace."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Retired:
-    """A worker that starts nothing more; it is killed at `kill_at` (monotonic) unless it ends before."""
-
-    child: Child
-    kill_at: float
 
 
 class Supervisor:
@@ -50,7 +43,7 @@ class Supervisor:
         self._options = options
         self._settings = conf.current()
         self._children: list[Child] = []
-        self._retired: list[_Retired] = []
+        self._retired: list[Child] = []
         self._signals = 0
         self._restart_at: dict[int, float] = {}
         self._rss_at, self._rss = 0.0, 0
@@ -72,7 +65,7 @@ class Supervisor:
         node = self._register()
         if node is None:
             return
-        self._heartbeat = Heartbeat(node.id, self._settings, self._report)
+        self._heartbeat = Heartbeat(node.id, self._settings, self._report, self._renew_leases)
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
         self._housekeeping.loop.start()
@@ -84,7 +77,7 @@ class Supervisor:
         self._restart_at.clear()
         try:
             while not self._signals and not self._heartbeat.declared_dead:
-                if self._heartbeat.lease_left < LEASE_MARGIN:
+                if self._heartbeat.lease_left < self._lease_margin:
                     self._fall_silent()
                 else:
                     self._keep_children(node.id)
@@ -130,6 +123,15 @@ class Supervisor:
                 connection.close()
         return None
 
+    @property
+    def _lease_margin(self) -> float:
+        return min(LEASE_MARGIN, self._settings.lease / 4)
+
+    def _renew_leases(self) -> None:
+        """Tell the workers until when they may begin something; the heartbeat's thread calls it too."""
+        for child in list(self._children):
+            child.started.lease_is_sure_until(self._heartbeat.lease_ends - self._lease_margin)
+
     # Children
 
     def _keep_children(self, node_id: int) -> None:
@@ -144,8 +146,8 @@ class Supervisor:
         for number in range(1, wanted + 1):
             if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
                 self._children.append(Child(node_id, self._options, number))
-        for child in self._children:
-            child.started.lease_is_sure_until(self._heartbeat.lease_ends - LEASE_MARGIN)
+        # Each tick as well as with each beat: a new worker knows no lease yet.
+        self._renew_leases()
 
     def _bury(self, child: Child) -> None:
         """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
@@ -168,29 +170,42 @@ class Supervisor:
         self._children.remove(child)
         child.started.take_back()
         time.sleep(SETTLE_SECONDS)
-        running = child.started.running()
-        begun = child.fates("retired")
         self._housekeeping.rescue_child(
-            child.holder, begun, "a handler overran its limit" if overran else "a handler keeps the interpreter",
+            child.holder, child.fates("retired"),
+            "a handler overran its limit" if overran else "a handler keeps the interpreter",
             only_unstarted=True,
         )  # fmt: skip
-        neighbours = len(running) > len(overran) and not child.stuck and len(self._retired) < MAX_RETIRED
-        first = min((cell.deadline for cell in running), default=0.0)
-        grace = self._settings.overrun_grace if neighbours else 0.0
-        self._retired.append(_Retired(child, first + grace))
+        self._retired.append(child)
 
     def _watch_retired(self) -> None:
-        for retired in list(self._retired):
-            child = retired.child
-            ended = not child.alive
-            if not ended and time.monotonic() < retired.kill_at:
+        for child in list(self._retired):
+            if child.alive and not self._has_had_its_grace(child):
                 continue
+            ended = not child.alive
             overran = frozenset(child.overrun())
             child.kill()
-            self._retired.remove(retired)
+            self._retired.remove(child)
             self._add_totals(child)
-            fates = child.fates("its worker was stopped because another handler overran its limit", overran)
-            self._housekeeping.rescue_child(child.holder, fates, "ended" if ended else "killed at a handler's limit")
+            reason = (
+                "its worker was stopped because another handler overran its limit" if overran else "its worker ended"
+            )
+            fates = child.fates(reason, overran)
+            self._housekeeping.rescue_child(
+                child.holder, fates, "ended" if ended else "killed at a handler's limit", in_order=child.exit_code == 0
+            )
+
+    def _has_had_its_grace(self, child: Child) -> bool:
+        """Whether a handler is beyond its limit and its neighbours, if any, have had their time to end.
+
+        A worker that was retired for keeping the interpreter, and comes back from it, ends by itself when all is done.
+        """
+        running = child.started.running()
+        overran = set(child.overrun())
+        if not overran:
+            return False
+        alone = len(running) == len(overran) or child.stuck or len(self._retired) > MAX_RETIRED
+        grace = 0.0 if alone else self._settings.overrun_grace
+        return time.monotonic() >= min(cell.deadline for cell in running if cell.execution in overran) + grace
 
     def _fall_silent(self) -> None:
         """No heartbeat came through: end all handlers before others may take their work."""
@@ -199,7 +214,7 @@ class Supervisor:
         self._kill_all()
 
     def _kill_all(self) -> None:
-        for child in [*self._children, *(retired.child for retired in self._retired)]:
+        for child in [*self._children, *self._retired]:
             child.kill()
             self._add_totals(child)
             self._housekeeping.rescue_child(child.holder, child.fates("its node was cut off or stopped"), "killed")
@@ -220,7 +235,6 @@ class Supervisor:
         while self._children or self._retired:
             self._watch_retired()
             for child in list(self._children):
-                child.started.lease_is_sure_until(self._heartbeat.lease_ends - LEASE_MARGIN)
                 if not child.alive:
                     self._children.remove(child)
                     self._add_totals(child)
@@ -229,7 +243,11 @@ class Supervisor:
                     )
                 elif child.overrun():
                     self._retire(child)
-            if time.monotonic() >= deadline or self._signals > signals or self._heartbeat.lease_left < LEASE_MARGIN:
+            if (
+                time.monotonic() >= deadline
+                or self._signals > signals
+                or self._heartbeat.lease_left < self._lease_margin
+            ):
                 logger.warning("node %s: %d workers did not end in time and are killed", name, len(self._children))
                 self._kill_all()
             time.sleep(0.02)

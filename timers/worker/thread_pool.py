@@ -29,6 +29,8 @@ MAX_CHUNK: Final = 100
 STALLED_SECONDS: Final = 0.02
 """From when on an item of a chunk counts as long, and the rest of the chunk is put back."""
 
+WAIT_FOR_LEASE_SECONDS: Final = 0.02
+
 Item = tuple[Execution, Handler]
 
 
@@ -86,6 +88,7 @@ class ThreadPool:
             taken = [item[0] for item in self._queue if ids is None or item[0].id in ids]
             gone = set(map(id, taken))
             self._queue = deque(item for item in self._queue if id(item[0]) not in gone)
+            self._work.notify_all()
         return taken
 
     def spread_stalled_chunks(self) -> None:
@@ -146,12 +149,15 @@ class ThreadPool:
             return True
 
     def _call(self, taker: _Taker, execution: Execution, handler: Handler) -> Outcome | None:
+        while not self._started.lease_is_sure and not self._started.taken_back:
+            # Frozen or cut off for a while: a heartbeat makes it sure again, or the supervisor ends this process.
+            time.sleep(WAIT_FOR_LEASE_SECONDS)
         started_us = self._clock.now_us()
         taker.item_began = began = time.monotonic()
         cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
         execution.cell = cell
-        if not self._started.may_start:
-            # Others have it by now, or soon will: this process is about to be ended.
+        if self._started.taken_back:
+            # The supervisor gives it to others, when this process ends at the latest.
             self._started.forget(cell)
             taker.item_began = 0.0
             return None

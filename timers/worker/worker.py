@@ -65,7 +65,7 @@ class Worker:
             self._recorder.put,
         )
         self._agenda = Agenda(self._clock, self._executor.submit)
-        self._claimer = Claimer(self._holder, options, self._settings, self._clock, pace, self._agenda)
+        self._claimer = Claimer(self._holder, options, self._settings, self._clock, self._started, pace, self._agenda)
         self._listener = Listener(self._claimer.loop.wake, self._revoked.append) if self._settings.notify else None
         self._commands = threading.Thread(target=self._obey, args=(commands,), name="commands", daemon=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import getrandbits
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
+from timers.lifecycle import ledger
 from timers.lifecycle.control.executions import cancel_ready
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.wakeup import revoke, wake_if_soon
@@ -44,7 +45,7 @@ _STATE: Final = (
 )  # fmt: skip
 _EDITED: Final = (
     "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "until_committed", "description",
-    "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count",
+    "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count", "open_execution",
 )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def update_timer(
             timer,
             spec,
             moves=schedule is not None or time_zone is not None or bool({"start_at", "end_at"} & set(fields)),
+            anew=schedule is not None,
         )
         return _saved(timer, actor, _EDITED)
 
@@ -188,30 +190,39 @@ def claimed_executions(timer: Timer) -> list[str]:
         return [execution for (execution,) in cursor.fetchall()]
 
 
-def _write(timer: Timer, spec: TimerSpec, *, moves: bool) -> None:
+def _write(timer: Timer, spec: TimerSpec, *, moves: bool, anew: bool) -> None:
     timer.schedule_kind, timer.schedule, timer.time_zone = spec.schedule.kind, spec.schedule.to_spec(), spec.time_zone
     timer.start_at, timer.end_at, timer.max_fires = spec.start_at, spec.end_at, spec.max_fires
     timer.until_committed, timer.description, timer.tags = spec.until_committed, spec.description, list(spec.tags)
     timer.payload = None if spec.payload is None else json.loads(spec.payload)
     timer.action = None if spec.action is None else json.loads(spec.action)
     timer.overrides = None if spec.overrides is None else json.loads(spec.overrides)
-    if not moves:
-        return
+    if moves:
+        _move(timer, spec, anew=anew)
+
+
+def _move(timer: Timer, spec: TimerSpec, *, anew: bool) -> None:
+    """Set the next instant after an edit; `anew`: the rule itself was replaced, not only its bounds or zone."""
     now = clock.now()
-    first = spec.first_fire(_not_before(timer, now))
-    if timer.open_execution is not None and (spec.until_committed or spec.schedule.kind == "fixed_delay"):
-        # Its next instant is set when the open execution ends.
-        timer.next_fire_at = None
-    else:
-        timer.next_fire_at = first
-        wake_if_soon([first], now)
-    if timer.state == Timer.State.FINISHED:
+    is_over = timer.state == Timer.State.FINISHED
+    if is_over and not anew:
+        return
+    if timer.next_fire_at is not None and timer.next_fire_at <= now and not anew:
+        # Due already: it fires as it was; the edit holds from the next one on.
+        return
+    if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
+        due_us = to_microseconds(timer.next_fire_at)
+        skip = ledger.Skip(execution_id(due_us, timer.id), timer.group_id, timer.id, timer.name, due_us, "edited", 0)
+        ledger.write_skips([skip], to_microseconds(now))
+    first = spec.first_fire(now)
+    if timer.last_fire_at is not None:
+        first = max(first, timer.last_fire_at + timedelta(microseconds=1))
+    timer.next_fire_at = first
+    wake_if_soon([first], now)
+    if is_over:
         timer.state = Timer.State.ACTIVE
         timer.fire_count = 0
-
-
-def _not_before(timer: Timer, now: datetime) -> datetime:
-    return now if timer.last_fire_at is None else max(now, timer.last_fire_at + timedelta(microseconds=1))
+        timer.open_execution = None
 
 
 def _lock(group: str, name: str) -> Timer:

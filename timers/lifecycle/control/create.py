@@ -31,8 +31,8 @@ class Created(NamedTuple):
     """created, replaced or kept."""
 
 
-# A name whose timer is finished or cancelled is free again. An instant that was fired is never fired again for the same
-# row, so the next one is beyond the last.
+# An instant that was fired is never fired again for the same row, so the next one is beyond the last. An execution that
+# runs goes on, and moves nothing of the new schedule.
 _INSERT = f"""
 INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind, schedule, time_zone, start_at, end_at,
     max_fires, until_committed, payload, action, overrides, state, state_reason, state_changed_by, next_fire_at,
@@ -48,18 +48,15 @@ FROM (SELECT timers_now() AS at) now, unnest(%(group_id)s::bigint[], %(name)s::t
     %(overrides)s::text[], %(next_us)s::bigint[], %(shard)s::int[])
     AS u(group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, until_committed,
          payload, action, overrides, next_us, shard)
-ON CONFLICT (group_id, name) DO UPDATE SET
+ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     description = excluded.description, tags = excluded.tags, schedule_kind = excluded.schedule_kind,
     schedule = excluded.schedule, time_zone = excluded.time_zone, start_at = excluded.start_at,
     end_at = excluded.end_at, max_fires = excluded.max_fires, until_committed = excluded.until_committed,
     payload = excluded.payload, action = excluded.action, overrides = excluded.overrides, state = 'active',
-    state_reason = '', fire_count = 0, failures_in_a_row = 0, shard = excluded.shard,
-    next_fire_at = CASE WHEN t.open_execution IS NOT NULL
-                             AND (excluded.until_committed OR excluded.schedule_kind = 'fixed_delay')
-                        THEN NULL
-                        ELSE greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond') END,
+    state_reason = '', fire_count = 0, failures_in_a_row = 0, shard = excluded.shard, open_execution = NULL,
+    next_fire_at = greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond'),
     version = t.version + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by
-WHERE %(replace)s OR t.state IN ('finished', 'cancelled')
+WHERE %(replace)s
 RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.version
 """
 
@@ -127,7 +124,9 @@ def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:
         )
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, next_fire_at FROM timers_timer WHERE group_id = %s AND name = %s", (group_id, spec.name)
+            "SELECT id, next_fire_at FROM timers_timer WHERE group_id = %s AND name = %s"
+            " AND state IN ('active', 'paused')",
+            (group_id, spec.name),
         )
         timer_id, next_fire_at = cursor.fetchone()
     return Created(timer_id, spec.group, spec.name, next_fire_at, "kept")

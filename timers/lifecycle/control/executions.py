@@ -10,9 +10,12 @@ from django.db import connection, transaction
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
+from timers.lifecycle.follow import lock_timers, write_moved
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Waiting
 from timers.payload import encode
+from timers.policies import MAX_RETRIES
+from timers.schedules.instant import to_microseconds
 
 KEEP: Any = object()
 """Marks a payload that was not given: the execution keeps its own."""
@@ -34,6 +37,7 @@ SELECT g.id, g.group_id, g.timer_id, g.name,
        NULLIF(g.error_title, ''), g.error_fingerprint
 FROM gone g
 ON CONFLICT (id) DO NOTHING
+RETURNING id::text, timer_id
 """
 
 
@@ -47,6 +51,10 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
         row = _lock(execution)
         if row.state != Waiting.State.FAILED:
             raise NotAllowedNow(f"execution {execution} is {row.state}; only a failed one can be retried")
+        if row.attempt >= MAX_RETRIES:
+            raise NotAllowedNow(
+                f"execution {execution} had {row.attempt} tries, and no more than {MAX_RETRIES} are kept"
+            )
         now = clock.now()
         if text is not None:
             row.payload = json.loads(text)
@@ -79,8 +87,20 @@ def cancel_ready(timer_id: int, *, reason: str) -> int:
 
 def _end(where: str, outcome: str, reason: str, **params: Any) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
+        # Timers first: the order of all locks. One whose open execution ends here must be free to fire again.
+        cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
+        timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
         cursor.execute(_END.format(where=where), {"outcome": outcome, "reason": reason, **params})
-        return int(cursor.rowcount)
+        ended = cursor.fetchall()
+        now_us = to_microseconds(clock.now())
+        moved = {}
+        for execution, timer_id in ended:
+            timer = timers.get(timer_id)
+            if timer is not None and timer.open_execution == execution:
+                timer.end(execution, outcome, now_us)
+                moved[timer_id] = timer
+        write_moved(moved.values())
+    return len(ended)
 
 
 def _lock(execution: str) -> Waiting:
