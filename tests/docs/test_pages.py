@@ -1,0 +1,95 @@
+"""The examples of the pages run, and do what the pages say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.docs import snippets
+from tests.docs.one_node import OneNode, set_clock
+from timers import clock
+from timers.models import Attempt, Timer, Waiting
+from timers.scheduling import ensure_group, schedule_fixed_rate, schedule_many, schedule_once
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _the_clock_stands_still() -> Iterator[None]:
+    set_clock(clock.now())
+    with snippets.handlers_of_its_own():
+        yield
+
+
+def test_every_example_of_scheduling_does_what_it_says() -> None:
+    snippets.run("docs/handlers.md")
+
+    names = snippets.run("docs/scheduling.md")
+
+    assert names["timer"].name == "nightly"
+    assert names["cancelled"].in_flight == []
+    assert Timer.objects.get(name="year-end").next_fire_at - clock.now() == timedelta(days=1)
+    assert Timer.objects.get(name="nightly").schedule == {"expression": "0 3 * * *"}
+    assert str(Waiting.objects.get().id) == names["execution_id"]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "is_failed"),
+    [
+        ("ready", "succeeded", False),
+        ("not ready", "discarded", False),
+        ("busy", "error", False),
+        ("closed today", "snoozed", False),
+        ("unknown receiver", "error", True),
+    ],
+)
+def test_a_handler_ends_as_the_table_says(state: str, outcome: str, is_failed: bool) -> None:
+    snippets.run("docs/handlers.md")
+    ensure_group("messages", action={"handler": "orders.deliver"})
+    schedule_once("messages", "m", after=0, payload={"state": state})
+
+    OneNode().run_due()
+
+    assert [row.outcome for row in Attempt.objects.all()] == [outcome]
+    assert Waiting.objects.filter(state="failed").exists() == is_failed
+
+
+def test_a_repeated_execution_has_its_effect_once() -> None:
+    queue_mail = snippets.run("docs/handlers.md")["queue_mail"]
+    ensure_group("mails", action={"handler": "mails.queue"})
+    schedule_once("mails", "m", after=0, payload={"to": "someone"})
+
+    (outcome,) = OneNode().run_due()
+
+    class Repeat:
+        execution_id, payload = outcome.execution.id, {"to": "someone"}
+
+    assert outcome.result == '"queued"'
+    assert queue_mail(Repeat()) == "was queued already"
+
+
+def test_a_held_message_is_shown_again_at_each_tick_until_it_is_committed() -> None:
+    ensure_group("held", action={"handler": "messages.deliver"}, retry={"max_retries": 5})
+    schedule_fixed_rate("held", "m", period=60, payload={"order": 81734}, until_committed=True)
+    node, tries = OneNode(), []
+
+    for _ in range(3):
+        set_clock(clock.now() + timedelta(seconds=60))
+        tries += [(outcome.execution.attempt, outcome.word) for outcome in node.run_due()]
+
+    assert tries == [(1, "discarded"), (2, "discarded"), (3, "succeeded")]
+    assert Timer.objects.get(name="m").state == "finished"
+
+
+def test_overrides_replace_a_policy_whole() -> None:
+    ensure_group("waits", action={"handler": "demo.always_fails"}, retry={"min_backoff": 1, "max_backoff": 1})
+    requests = [{"kind": "once", "after": 0, "group": "waits"}] * 2
+    schedule_many([{**requests[0], "name": "own", "overrides": {"retry": {"max_retries": 1}}}])
+    schedule_many([{**requests[1], "name": "group's"}])
+
+    OneNode().run_due()
+
+    waits = {row.name: row.available_at - clock.now() for row in Waiting.objects.all()}
+    assert waits == {"own": timedelta(seconds=120), "group's": timedelta(seconds=1)}
