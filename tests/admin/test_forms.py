@@ -113,8 +113,9 @@ def test_the_name_of_a_finished_timer_is_free_again(alice: Client) -> None:
     timer = factories.timer("it", state="finished", next_fire_at=None)
 
     assert alice.post(ADD_TIMER, timer_fields(group=timer.group_id)).status_code == 302
-    timer.refresh_from_db()
-    assert timer.state == "active"
+    again = Timer.objects.named(timer.group.name, "it").first()
+    assert again is not None
+    assert (again.state, again.id == timer.id) == ("active", False)
 
 
 def test_only_what_was_changed_is_written(alice: Client) -> None:

@@ -59,7 +59,7 @@ def delete_stragglers(today: date, retention: int) -> int:
     return deleted
 
 
-def _delete(table: str, where: str, before_us: int, params: dict[str, object]) -> int:
+def _delete(table: str, where: str, before_us: int, params: dict[str, int]) -> int:
     """Delete rows older than an instant in chunks, each its own transaction."""
     deleted = 0
     while True:

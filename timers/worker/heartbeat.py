@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 
@@ -13,6 +13,11 @@ from timers.lifecycle.death import take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
 from timers.worker.boot_clock import boot_time
 from timers.worker.loop import Loop
+
+
+LEASE_MARGIN: Final = 3.0
+"""A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
+before its work is taken."""
 
 
 class Heartbeat:
@@ -69,6 +74,21 @@ class Heartbeat:
         return self.last_ok + self._settings.lease
 
     @property
+    def sure_until(self) -> float:
+        """Until when (boot_time) nobody else can have taken over: workers may begin something up to then.
+
+        With the crash lock on, others may take over after two missing beats, should the connection be lost.
+        """
+        if self._settings.crash_lock:
+            return self.last_ok + 2 * self._settings.heartbeat_interval
+        return self.lease_ends - self.margin
+
+    @property
+    def margin(self) -> float:
+        """Seconds before the end of the lease at which a node that cannot beat falls silent."""
+        return min(LEASE_MARGIN, self._settings.lease / 4)
+
+    @property
     def lease_left(self) -> float:
         """Seconds until the lease ends."""
         return self.lease_ends - boot_time()
@@ -76,4 +96,6 @@ class Heartbeat:
     @property
     def steady(self) -> bool:
         """Whether beats have come through for a whole lease: only then may this node judge others."""
-        return not self._failing and boot_time() - self.steady_since >= self._settings.lease
+        now = boot_time()
+        beats_come = not self._failing and now - self.last_ok < 1.5 * self._settings.heartbeat_interval
+        return beats_come and now - self.steady_since >= self._settings.lease

@@ -25,9 +25,6 @@ from timers.worker.memory import resident_bytes
 from timers.worker.options import NodeOptions
 
 TICK_SECONDS: Final = 0.1
-LEASE_MARGIN: Final = 3.0
-"""A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
-before its work is taken."""
 SETTLE_SECONDS: Final = 0.02
 """After the order to start nothing more, until no worker can be just starting something."""
 MAX_RETIRED: Final = 8
@@ -77,7 +74,7 @@ class Supervisor:
         self._restart_at.clear()
         try:
             while not self._signals and not self._heartbeat.declared_dead:
-                if self._heartbeat.lease_left < self._lease_margin:
+                if self._heartbeat.lease_left < self._heartbeat.margin:
                     self._fall_silent()
                 else:
                     self._keep_children(node.id)
@@ -123,14 +120,10 @@ class Supervisor:
                 connection.close()
         return None
 
-    @property
-    def _lease_margin(self) -> float:
-        return min(LEASE_MARGIN, self._settings.lease / 4)
-
     def _renew_leases(self) -> None:
         """Tell the workers until when they may begin something; the heartbeat's thread calls it too."""
         for child in list(self._children):
-            child.started.lease_is_sure_until(self._heartbeat.lease_ends - self._lease_margin)
+            child.started.lease_is_sure_until(self._heartbeat.sure_until)
 
     # Children
 
@@ -246,7 +239,7 @@ class Supervisor:
             if (
                 time.monotonic() >= deadline
                 or self._signals > signals
-                or self._heartbeat.lease_left < self._lease_margin
+                or self._heartbeat.lease_left < self._heartbeat.margin
             ):
                 logger.warning("node %s: %d workers did not end in time and are killed", name, len(self._children))
                 self._kill_all()
