@@ -1,0 +1,48 @@
+"""Handlers that count their calls outside the database: one line each, appended to the file in CALLS."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from timers.handlers import Fire, handler
+
+_calls = os.open(os.environ["CALLS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600) if "CALLS" in os.environ else -1
+
+
+def _note(fire: Fire) -> None:
+    os.write(
+        _calls, f"{fire.execution_id} {fire.number_of_try} {fire.fence} {os.getpid()} {time.time():.6f}\n".encode()
+    )
+
+
+@handler("cluster.count")
+def count(fire: Fire) -> None:
+    _note(fire)
+
+
+@handler("cluster.work")
+def work(fire: Fire) -> None:
+    """Twenty milliseconds of waiting, as for a small query."""
+    _note(fire)
+    time.sleep(0.02)
+
+
+@handler("cluster.sleep", timeout=2)
+def sleep(fire: Fire) -> None:
+    _note(fire)
+    time.sleep(fire.payload)
+
+
+@handler("cluster.exit")
+def leave(fire: Fire) -> None:
+    _note(fire)
+    os._exit(3)
+
+
+@handler("cluster.hog", timeout=3)
+def hog(fire: Fire) -> None:
+    """Keeps the interpreter for minutes: a regular expression that backtracks."""
+    _note(fire)
+    re.match(r"(a+)+$", "a" * 40 + "b")

@@ -1,0 +1,63 @@
+"""What the cluster must stand, in any size: the quick tests and the torture profile run the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+from tests.cluster.field import Field, eventually, every
+
+
+def workers_killed(field: Field, count: int, *, every_seconds: float) -> int:
+    """One node under load, a random worker of it killed -9 again and again; returns how many were."""
+    field.start("a")
+    field.schedule("cluster.work", count)
+    killed = 0
+    for _ in every(every_seconds, lambda: field.succeeded() >= count * 0.8):
+        pids = field.worker_pids("a")
+        if len(pids) > 1 and field.calls():
+            os.kill(random.choice(pids), signal.SIGKILL)
+            killed += 1
+    field.wait_until_succeeded(count, within=120)
+    field.stop("a")
+    field.check_ledger(count)
+    return killed
+
+
+def node_killed(field: Field, count: int) -> float:
+    """Two nodes under load, one killed -9; seconds from the kill to the first new start of what it held."""
+    field.start("a")
+    field.start("b")
+    # For one lease after a start of the server nobody is declared dead.
+    eventually(lambda: field.value("SELECT clock_timestamp() - pg_postmaster_start_time() > INTERVAL '10 s'"))
+    field.schedule("cluster.work", count)
+    eventually(lambda: field.succeeded() > count // 10)
+    held = field.rows("SELECT unnest(c.executions)::text FROM timers_claim c JOIN timers_node n ON n.id = c.node_id"
+                      " WHERE n.name = 'a'")  # fmt: skip
+    field.kill("a")
+    killed_at = time.time()
+    field.wait_until_succeeded(count, within=120)
+    field.stop("b")
+    field.check_ledger(count)
+    lost = {execution for (execution,) in held}
+    again = [call.at for call in field.calls() if call.execution in lost and call.at > killed_at]
+    return min(again) - killed_at
+
+
+def drained(field: Field, count: int) -> None:
+    """SIGTERM under load: what had not begun is given back with its try, another node ends it, nothing runs twice."""
+    field.start("a")
+    field.schedule("cluster.work", count)
+    eventually(lambda: field.succeeded() > count // 10)
+    assert field.stop("a", within=30) == 0
+    assert field.value("SELECT count(*) FROM timers_claim") == 0
+    assert field.value("SELECT state FROM timers_node WHERE name = 'a'") == "stopped"
+    waiting = field.rows("SELECT DISTINCT state, attempt FROM timers_waiting")
+    assert waiting in ([], [("ready", 0)])
+    field.start("b")
+    field.wait_until_succeeded(count, within=120)
+    field.stop("b")
+    field.check_ledger(count)
+    assert field.value("SELECT count(*) FROM timers_attempt WHERE outcome <> 'succeeded' OR attempt <> 1") == 0
