@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -61,8 +62,13 @@ class Field:
         with (self.folder / f"{name}.log").open("ab") as log:
             node = subprocess.Popen(
                 [sys.executable, "manage.py", "runtimerworker", "--name", name, *words],
-                cwd=ROOT, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.nodes[name] = node
         active = "SELECT count(*) FROM timers_node WHERE pid = %s AND state = 'active'"
         eventually(lambda: self.value(active, node.pid))
@@ -71,7 +77,8 @@ class Field:
     def kill(self, name: str) -> None:
         """kill -9 of the whole node."""
         node = self.nodes.pop(name)
-        os.killpg(node.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
         node.wait()
 
     def stop(self, name: str, within: float = 40) -> int:
