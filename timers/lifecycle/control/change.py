@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import getrandbits
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
@@ -19,6 +19,7 @@ from timers.lifecycle.control.executions import cancel_ready
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.wakeup import revoke, wake_if_soon
 from timers.models import Timer, Waiting
+from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable, encode
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
@@ -172,7 +173,8 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, 
             changed_at=now,
         )
         if text is not None:
-            row.payload = json.loads(text)
+            # A JSON null is a payload too; an empty column would mean the timer's.
+            row.payload = models.Value(json.loads(text), ExactJSONField())
         row.save(force_insert=True)
         wake_if_soon([at], now)
     return str(row.id)

@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.follow import lock_timers, write_moved
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Waiting
+from timers.models.fields import ExactJSONField
 from timers.payload import encode
 from timers.policies import MAX_RETRIES
 from timers.schedules.instant import to_microseconds
@@ -57,7 +58,8 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
             )
         now = clock.now()
         if text is not None:
-            row.payload = json.loads(text)
+            # A JSON null is a payload too; an empty column would mean the timer's.
+            row.payload = models.Value(json.loads(text), ExactJSONField())
         row.state, row.available_at, row.changed_at = Waiting.State.READY, now, now
         row.forgiven = row.attempt
         row.reason = f"retried by {actor}" if actor else "retried"
