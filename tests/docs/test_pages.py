@@ -9,7 +9,8 @@ import pytest
 
 from tests import factories
 from tests.docs import snippets
-from tests.docs.one_node import OneNode, set_clock
+from tests.support.stepper import Stepper
+from tests.support.virtual_time import VirtualTime
 from timers import clock
 from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import ensure_group, schedule_fixed_rate, schedule_many, schedule_once
@@ -18,10 +19,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _the_clock_stands_still() -> Iterator[None]:
-    set_clock(clock.now())
+def node() -> Iterator[Stepper]:
+    """A node; the clock stands still until it is moved on."""
     with snippets.handlers_of_its_own():
-        yield
+        yield Stepper(VirtualTime())
 
 
 def test_every_example_of_scheduling_does_what_it_says() -> None:
@@ -46,23 +47,23 @@ def test_every_example_of_scheduling_does_what_it_says() -> None:
         ("unknown receiver", "error", True),
     ],
 )
-def test_a_handler_ends_as_the_table_says(state: str, outcome: str, is_failed: bool) -> None:
+def test_a_handler_ends_as_the_table_says(state: str, outcome: str, is_failed: bool, node: Stepper) -> None:
     snippets.run("docs/handlers.md")
     ensure_group("messages", action={"handler": "orders.deliver"})
     schedule_once("messages", "m", after=0, payload={"state": state})
 
-    OneNode().run_due()
+    node.until_idle()
 
     assert [row.outcome for row in Attempt.objects.all()] == [outcome]
     assert Waiting.objects.filter(state="failed").exists() == is_failed
 
 
-def test_a_repeated_execution_has_its_effect_once() -> None:
+def test_a_repeated_execution_has_its_effect_once(node: Stepper) -> None:
     queue_mail = snippets.run("docs/handlers.md")["queue_mail"]
     ensure_group("mails", action={"handler": "mails.queue"})
     schedule_once("mails", "m", after=0, payload={"to": "someone"})
 
-    (outcome,) = OneNode().run_due()
+    (outcome,) = node.until_idle()
 
     class Repeat:
         execution_id, payload = outcome.execution.id, {"to": "someone"}
@@ -71,14 +72,14 @@ def test_a_repeated_execution_has_its_effect_once() -> None:
     assert queue_mail(Repeat()) == "was queued already"
 
 
-def test_a_held_message_is_shown_again_at_each_tick_until_it_is_committed() -> None:
+def test_a_held_message_is_shown_again_at_each_tick_until_it_is_committed(node: Stepper) -> None:
     ensure_group("held", action={"handler": "messages.deliver"}, retry={"max_retries": 5})
     schedule_fixed_rate("held", "m", period=60, payload={"order": 81734}, until_committed=True)
-    node, tries = OneNode(), []
+    tries = []
 
     for _ in range(3):
-        set_clock(clock.now() + timedelta(seconds=60))
-        tries += [(outcome.execution.attempt, outcome.word) for outcome in node.run_due()]
+        node.advance(60)
+        tries += [(outcome.execution.attempt, outcome.word) for outcome in node.until_idle()]
 
     assert tries == [(1, "discarded"), (2, "discarded"), (3, "succeeded")]
     assert Timer.objects.get(name="m").state == "finished"
@@ -98,13 +99,13 @@ def test_failed_executions_are_retried_with_a_mended_payload_and_dismissed() -> 
     ]
 
 
-def test_overrides_replace_a_policy_whole() -> None:
+def test_overrides_replace_a_policy_whole(node: Stepper) -> None:
     ensure_group("waits", action={"handler": "demo.always_fails"}, retry={"min_backoff": 1, "max_backoff": 1})
     requests = [{"kind": "once", "after": 0, "group": "waits"}] * 2
     schedule_many([{**requests[0], "name": "own", "overrides": {"retry": {"max_retries": 1}}}])
     schedule_many([{**requests[1], "name": "group's"}])
 
-    OneNode().run_due()
+    node.until_idle()
 
     waits = {row.name: row.available_at - clock.now() for row in Waiting.objects.all()}
     assert waits == {"own": timedelta(seconds=120), "group's": timedelta(seconds=1)}

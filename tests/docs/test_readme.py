@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 
 from tests.docs import snippets
-from tests.docs.one_node import OneNode, set_clock
-from timers import clock
+from tests.support.stepper import Stepper
+from tests.support.virtual_time import VirtualTime
 from timers.models import Attempt, Timer
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _example() -> Iterator[None]:
-    set_clock(clock.now())  # the clock stands still until it is moved on
+def node() -> Iterator[Stepper]:
+    """A node, after the README's blocks have been run."""
+    time = VirtualTime()
     with snippets.handlers_of_its_own():
         snippets.run("README.md")
-        yield
+        yield Stepper(time)
 
 
 def test_the_example_leaves_the_timers_that_it_says() -> None:
@@ -33,13 +33,12 @@ def test_the_example_leaves_the_timers_that_it_says() -> None:
     assert timers["monthly"].next_fire_at.astimezone().minute == 0
 
 
-def test_the_invoice_is_discarded_once_and_then_sent() -> None:
-    node = OneNode()
-    node.run_due()  # the run that fire_timer asked for
+def test_the_invoice_is_discarded_once_and_then_sent(node: Stepper) -> None:
+    node.until_idle()  # the run that fire_timer asked for
 
     for seconds in (30, 10):  # its instant, and the first wait of the group's policy
-        set_clock(clock.now() + timedelta(seconds=seconds))
-        node.run_due()
+        node.advance(seconds)
+        node.until_idle()
 
     rows = Attempt.objects.filter(name="invoice-4711").order_by("attempt")
     assert [(row.attempt, row.outcome, row.result) for row in rows] == [
@@ -48,10 +47,10 @@ def test_the_invoice_is_discarded_once_and_then_sent() -> None:
     ]
 
 
-def test_a_timer_fired_by_hand_runs_beside_its_schedule() -> None:
+def test_a_timer_fired_by_hand_runs_beside_its_schedule(node: Stepper) -> None:
     before = Timer.objects.get(name="monthly").next_fire_at
 
-    (outcome,) = OneNode().run_due()
+    (outcome,) = node.until_idle()
 
     assert outcome.execution.origin == "manual"
     assert outcome.execution.payload == {"to": "test@example.org"}
