@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,6 +14,7 @@ from tests.docs import snippets
 from tests.support.stepper import Stepper
 from tests.support.virtual_time import VirtualTime
 from timers import clock
+from timers.handlers import handler
 from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import ensure_group, schedule_fixed_rate, schedule_many, schedule_once
 
@@ -109,3 +112,14 @@ def test_overrides_replace_a_policy_whole(node: Stepper) -> None:
 
     waits = {row.name: row.available_at - clock.now() for row in Waiting.objects.all()}
     assert waits == {"own": timedelta(seconds=120), "group's": timedelta(seconds=1)}
+
+
+def test_the_envelope_has_the_keys_that_the_page_shows(node: Stepper) -> None:
+    handler("reports.envelope")(lambda fire: list(fire.envelope()))
+    ensure_group("shown", action={"handler": "reports.envelope"})
+    schedule_once("shown", "m", after=0)
+
+    (outcome,) = node.until_idle()
+
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", snippets.page("docs/concepts.md"), re.MULTILINE | re.DOTALL)
+    assert json.loads(outcome.result or "") == list(json.loads(shown))
