@@ -14,7 +14,6 @@ from timers.lifecycle.nodes import Beat, beat
 from timers.worker.boot_clock import boot_time
 from timers.worker.loop import Loop
 
-
 LEASE_MARGIN: Final = 3.0
 """A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
 before its work is taken."""
