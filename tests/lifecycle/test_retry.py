@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests import factories
+from tests.support.handlers import TemporaryHandlers
+from tests.support.ledger_rows import words_of
+from tests.support.stepper import Stepper
+from tests.support.virtual_time import VirtualTime
+from timers.handlers import Discard, Fail, Retry, Snooze
+from timers.models import TimerGroup, Waiting
+from timers.scheduling import schedule_once
+
+
+def waits(node: Stepper, most: int = 20) -> list[float]:
+    """The seconds between the end of each try and the next, until nothing is ready any more."""
+    seconds: list[float] = []
+    node.until_idle()
+    while len(seconds) < most and (row := Waiting.objects.filter(state="ready").first()):
+        wait = (row.available_at - node.time.now).total_seconds()
+        seconds.append(wait)
+        node.advance(wait)
+        node.until_idle()
+    return seconds
+
+
+def one_shot(node: Stepper, **options: Any) -> int:
+    timer = schedule_once("work", "once", after=1, **options)
+    node.advance(1)
+    return timer.id
+
+
+def test_the_waits_double_up_to_the_longest(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", ValueError("down"))
+    timer = one_shot(node)
+    assert waits(node) == [120, 240, 480, 600, 600]
+    assert words_of(timer) == ["error"] * 6
+    row = Waiting.objects.get()
+    assert (row.state, row.attempt, row.error_title) == ("failed", 6, "ValueError: down")
+    assert [fire.number_of_try for fire in handlers.calls] == [1, 2, 3, 4, 5, 6]
+    assert len({fire.execution_id for fire in handlers.calls}) == 1
+    assert len({fire.fence for fire in handlers.calls}) == 6
+
+
+def test_jitter_lengthens_or_shortens_a_wait_by_at_most_its_fraction(
+    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    factories.group("work", retry={"max_retries": 200, "min_backoff": 100, "max_backoff": 100, "jitter": 0.25})
+    handlers.script("tests.noop", ValueError("down"))
+    one_shot(node)
+    seconds = waits(node, most=60)
+    assert all(75 <= wait <= 125 for wait in seconds)
+    assert min(seconds) < 90 < 110 < max(seconds)
+
+
+def test_a_list_of_delays_is_followed_and_its_last_repeats(
+    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    factories.group("work", retry={"max_retries": 5, "delays": [1, 60, 0.5]})
+    handlers.script("tests.noop", ValueError("down"))
+    one_shot(node)
+    assert waits(node) == [1, 60, 0.5, 0.5, 0.5]
+
+
+def test_a_timers_own_policy_replaces_its_groups(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", ValueError("down"))
+    one_shot(node, overrides={"retry": {"max_retries": 2, "min_backoff": 7, "max_backoff": 10}})
+    assert waits(node) == [7, 10]
+
+
+def test_no_retries_at_all_is_a_policy_too(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", ValueError("down"))
+    timer = one_shot(node, overrides={"retry": {"max_retries": 0}})
+    assert waits(node) == []
+    assert words_of(timer) == ["error"]
+    assert Waiting.objects.get().state == "failed"
+
+
+def test_retry_after_says_when_and_counts_as_a_try(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Retry("busy", after=33), Retry("busy", after=1), Retry("busy"), None)
+    timer = one_shot(node)
+    assert waits(node) == [33, 1, 480]
+    assert words_of(timer) == ["error", "error", "error", "succeeded"]
+
+
+def test_retry_after_ends_with_max_retries(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", Retry("busy", after=1))
+    one_shot(node, overrides={"retry": {"max_retries": 3}})
+    assert waits(node) == [1, 1, 1]
+    assert Waiting.objects.get().error_title == "Retry: busy"
+
+
+def test_a_snooze_is_not_counted_against_max_retries(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", *[Snooze(60)] * 10, ValueError("down"), Snooze(5), ValueError("down"), None)
+    timer = one_shot(node, overrides={"retry": {"max_retries": 2}})
+    assert waits(node) == [60] * 10 + [120, 5, 240]
+    assert words_of(timer) == ["snoozed"] * 10 + ["error", "snoozed", "error", "succeeded"]
+    assert handlers.calls[-1].number_of_try == 14
+
+
+def test_fail_is_final_whatever_retries_are_left(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", Fail("no such account"))
+    timer = one_shot(node)
+    assert waits(node) == []
+    assert words_of(timer) == ["error"]
+    row = Waiting.objects.get()
+    assert (row.state, row.error_title) == ("failed", "Fail: no such account")
+    assert row.reason == "the handler raised Fail"
+
+
+def test_a_discard_is_tried_again_by_policy_and_counts(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Discard("not yet"))
+    timer = one_shot(node, overrides={"retry": {"max_retries": 2}})
+    assert waits(node) == [120, 240]
+    assert words_of(timer) == ["discarded"] * 3
+    assert Waiting.objects.get().state == "failed"
+
+
+def test_nothing_is_tried_more_than_a_thousand_times(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Snooze(1))
+    timer = one_shot(node)
+    node.until_idle()
+    Waiting.objects.update(attempt=998, forgiven=998)
+    assert waits(node) == [1, 1]
+    assert words_of(timer) == ["snoozed"] * 3
+    assert Waiting.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 86_400.0])
+def test_the_next_try_is_available_exactly_after_its_wait(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers, seconds: float
+) -> None:
+    handlers.script("tests.noop", Snooze(seconds), None)
+    one_shot(node)
+    node.step()
+    assert Waiting.objects.get().available_at == node.time.now + timedelta(seconds=seconds)
