@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 
 from timers.execution_id import lower_bound
-from timers.lifecycle.arrays import timestamp
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
 
@@ -49,29 +48,22 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 
 def delete_stragglers(today: date, retention: int) -> int:
-    """Delete what is past retention where partitions stay: rows of the DEFAULT one and of groups that keep less."""
-    # An old execution that was retried just now has an old id and a young row: its end counts.
-    deleted = _delete(DEFAULT, "TRUE", _start_us(today - timedelta(days=retention)), {})
-    for group_id, days in _retentions():
-        if days < retention:
-            bound_us = _start_us(today - timedelta(days=days))
-            deleted += _delete("timers_attempt", "group_id = %(group_id)s", bound_us, {"group_id": group_id})
-    return deleted
-
-
-def _delete(table: str, where: str, before_us: int, params: dict[str, int]) -> int:
-    """Delete rows older than an instant in chunks, each its own transaction."""
-    deleted = 0
-    while True:
-        with connection.cursor() as cursor:
+    """Delete what is past retention where its partition stays: DEFAULT, and days that some group keeps longer."""
+    own = _retentions()
+    deleted: int = 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM timers_attempt WHERE id < %s AND NOT group_id = ANY(%s)",
+            (lower_bound(_start_us(today - timedelta(days=retention))), [group_id for group_id, _ in own]),
+        )
+        deleted += int(cursor.rowcount)
+        for group_id, days in own:
             cursor.execute(
-                f"DELETE FROM {table} WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE id < %(bound)s"
-                f" AND finished_at < {timestamp('%(before_us)s')} AND {where} LIMIT {CHUNK}))",
-                {**params, "bound": lower_bound(before_us), "before_us": before_us},
+                "DELETE FROM timers_attempt WHERE group_id = %s AND id < %s",
+                (group_id, lower_bound(_start_us(today - timedelta(days=days)))),
             )
             deleted += int(cursor.rowcount)
-            if cursor.rowcount < CHUNK:
-                return deleted
+    return deleted
 
 
 def names() -> list[str]:
