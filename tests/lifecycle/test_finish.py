@@ -46,9 +46,9 @@ def test_a_final_row_tells_the_whole_story(group: TimerGroup, node: Stepper, han
         "succeeded",
     )
     assert (row.origin, row.node, row.worker, row.fence) == ("schedule", "node-a", 1, execution.fence)
-    seconds = [
-        (moment - row.scheduled_for).total_seconds() for moment in (row.claimed_at, row.started_at, row.finished_at)
-    ]
+    assert row.claimed_at is not None and row.started_at is not None
+    moments = (row.claimed_at, row.started_at, row.finished_at)
+    seconds = [(moment - row.scheduled_for).total_seconds() for moment in moments]
     assert seconds == [0.5, 0.75, 2.75]
     assert row.result == {"rows": 7}
     assert (row.reason, row.error_title, row.error_fingerprint, row.missed_count) == (None, None, None, 0)

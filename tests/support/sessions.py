@@ -57,7 +57,7 @@ class OtherSession:
     def __exit__(self, *error: object) -> None:
         while self._open:
             self.rollback()
-        self.run(connection.close)
+        self.run(lambda: connection.close())  # noqa: PLW0108 - the thread's own connection
         self._thread.shutdown()
 
 
