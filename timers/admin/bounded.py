@@ -45,6 +45,11 @@ class BoundedPaginator(AnyPaginator):
 class BoundedChangeList(ChangeList):
     """Says "≈ 1.2 M" or "5,000+" where the number is not exact."""
 
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not (self.has_active_filters or self.query):
+            self.full_result_count = self.result_count  # nothing is narrowed: there is no "show all" to offer
+
     @property
     def count_words(self) -> str:
         """How many rows there are, as far as it is known."""

@@ -37,17 +37,29 @@ def state(word: str) -> SafeString | str:
     )
 
 
-def when(moment: datetime | None, now: datetime | None = None) -> SafeString | str:
-    """An instant to the millisecond, and how far from `now` it is."""
+def when(moment: datetime | None) -> SafeString | str:
+    """An instant in full, to the millisecond, with its zone."""
     if moment is None:
         return "–"
-    text = timezone.localtime(moment).isoformat(sep=" ", timespec="milliseconds")
-    if now is None:
-        return format_html('<time datetime="{}">{}</time>', moment.isoformat(), text)
-    seconds = (moment - now).total_seconds()
-    relative = f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+    local = timezone.localtime(moment)
+    text = f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03} {local:%Z}"
+    return format_html('<time class="timers-time" datetime="{}">{}</time>', moment.isoformat(), text)
+
+
+def near(moment: datetime | None, now: datetime) -> SafeString | str:
+    """An instant for a narrow cell: without the date when it is today's, and how far from `now` it is."""
+    if moment is None:
+        return "–"
+    local, seconds = timezone.localtime(moment), (moment - now).total_seconds()
+    text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+    if local.date() != timezone.localtime(now).date():
+        text = f"{local:%Y-%m-%d %H:%M:%S}"
     return format_html(
-        '<time datetime="{}">{}</time> <span class="timers-soft">{}</span>', moment.isoformat(), text, relative
+        '<time class="timers-time" datetime="{}" title="{}">{}</time> <span class="timers-soft">{}</span>',
+        moment.isoformat(),
+        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        text,
+        f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago",
     )
 
 

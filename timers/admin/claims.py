@@ -53,7 +53,7 @@ class ClaimAdmin(ReadOnlyAdmin):
 
     @admin.display(description="claimed at")
     def claimed_cell(self, claim: Any) -> SafeString | str:
-        return cells.when(claim.claimed_at, claim.read_at)
+        return cells.near(claim.claimed_at, claim.read_at)
 
     @admin.display(description="executions held")
     def held_cell(self, claim: Any) -> int:

@@ -19,6 +19,8 @@ SHOWN = 8_192
 class JSONTextField(forms.JSONField):
     """A text area for JSON. Unlike Django's it refuses what Python cannot give back unchanged, instead of failing."""
 
+    widget = forms.Textarea(attrs={"class": "vLargeTextField timers-json", "rows": 5, "spellcheck": "false"})
+
     def to_python(self, value: Any) -> Any:
         if self.disabled or value in self.empty_values:
             return None

@@ -46,8 +46,7 @@ class KeysetChangeList(ChangeList):
             rows = rows.filter(pk__gte=floor)
         found = list(rows[: self.list_per_page + 1])
         self.result_list = found[: self.list_per_page]
-        self.result_count = len(self.result_list)
-        self.full_result_count = None
+        self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = self.show_admin_actions = False
         self.can_show_all = self.multi_page = False
         self.paginator = None
@@ -55,7 +54,8 @@ class KeysetChangeList(ChangeList):
         self.older_link = None if end is None else self.get_query_string({"before": end})
         self.newest_link = None if self.before is None else self.get_query_string(remove=["before"])
         self.window_words = "" if floor is None else f"looked through {WINDOW:,} rows of history"
-        self.count_words = f"{self.result_count} of {estimated_rows(self.opts.db_table)}"
+        estimate = estimated_rows(self.opts.db_table)
+        self.count_words = f"{self.result_count}" + (f" of {estimate}" if estimate.value > self.result_count else "")
 
     def _floor(self) -> UUID | None:
         """The lowest id that a filtered page looks at; None when it need not be bounded."""

@@ -50,8 +50,8 @@ class AttemptAdmin(ReadOnlyAdmin):
     """The newest occurrences first; each row leads to all tries of its execution."""
 
     list_display = (
-        "outcome_cell", "name", "group_cell", "scheduled_for_cell", "late_cell", "took_cell", "attempt", "ran_on",
-        "error_cell",
+        "outcome_cell", "name", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt", "ran_on",
+        "group_cell",
     )  # fmt: skip
     list_display_links = ("outcome_cell", "name")
     list_filter = (ScheduledFilter, "outcome", GroupFilter)
@@ -70,7 +70,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         name = TimerGroup.objects.filter(id=OuterRef("group_id")).values("name")
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(group_name=Subquery(name))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(group_name=Subquery(name), read_at=cells.read_at())
         return rows.defer(*_BODIES) if self.is_list(request) else rows
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
@@ -119,6 +119,10 @@ class AttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="scheduled for")
     def scheduled_for_cell(self, row: Attempt) -> SafeString | str:
         return cells.when(row.scheduled_for)
+
+    @admin.display(description="scheduled for")
+    def scheduled_near(self, row: Any) -> SafeString | str:
+        return cells.near(row.scheduled_for, row.read_at)
 
     @admin.display(description="claimed at")
     def claimed_cell(self, row: Attempt) -> SafeString | str:

@@ -46,7 +46,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="last heartbeat")
     def heartbeat_cell(self, node: Any) -> SafeString | str:
-        return cells.when(node.heartbeat_at, node.read_at)
+        return cells.near(node.heartbeat_at, node.read_at)
 
     @admin.display(description="running")
     def running_cell(self, node: Node) -> str:

@@ -52,6 +52,10 @@ class TimerAdmin(ControlAdmin):
     search_fields = ("=id",)
     search_help_text = "A timer's exact name, group/name, or id; or the beginning of a name."
     actions = ("pause", "resume", "fire_now", "cancel")
+
+    class Media:
+        js = ("timers/admin_schedule.js",)
+
     _facts = (
         "schedule_cell", "state_cell", "state_told", "next_cell", "following_cell", "last_cell", "outcome_cell",
         "fire_count", "failures_in_a_row", "open_execution", "in_flight_cell", "waiting_cell", "history_cell", "shard",
@@ -135,11 +139,11 @@ class TimerAdmin(ControlAdmin):
 
     @admin.display(description="next fire")
     def next_cell(self, timer: Any) -> SafeString | str:
-        return cells.when(timer.next_fire_at, timer.read_at)
+        return cells.near(timer.next_fire_at, timer.read_at)
 
     @admin.display(description="last fire")
     def last_cell(self, timer: Any) -> SafeString | str:
-        return cells.when(timer.last_fire_at, timer.read_at)
+        return cells.near(timer.last_fire_at, timer.read_at)
 
     @admin.display(description="last outcome")
     def outcome_cell(self, timer: Timer) -> SafeString | str:

@@ -79,7 +79,7 @@ class WaitingAdmin(ReadOnlyAdmin):
 
     @admin.display(description="next try")
     def available_cell(self, row: Any) -> SafeString | str:
-        return "–" if row.state == Waiting.State.FAILED else cells.when(row.available_at, row.read_at)
+        return "–" if row.state == Waiting.State.FAILED else cells.near(row.available_at, row.read_at)
 
     @admin.display(description="error")
     def error_cell(self, row: Waiting) -> str:

@@ -1,0 +1,67 @@
+"""Run the doctor's checks: each by itself, and none of them for longer than the database can well bear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from django.db import OperationalError, connection, transaction
+
+from timers.insights.doctor import database, failures, ledger, nodes, overdue, places
+from timers.insights.doctor.finding import Finding, Report
+
+Check = Callable[[datetime], list[Finding]]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    nodes.cluster_concerns,
+    nodes.narrow_leases,
+    nodes.unknown_handlers,
+    overdue.unserved_groups,
+    overdue.overdue_timers,
+    overdue.overdue_ready,
+    overdue.claims_of_the_dead,
+    places.in_two_places,
+    places.open_in_no_place,
+    places.finished_but_held,
+    ledger.missing_partitions,
+    ledger.strays,
+    database.unsafe_settings,
+    database.unclean_tables,
+    database.old_transactions,
+    failures.waiting_for_a_person,
+)
+TIME_LIMIT_MS: Final = 5_000
+"""Of one check. Its questions are served by indexes; should they not be, it is given up and says so."""
+
+_ORDER: Final = {"error": 0, "warning": 1, "info": 2}
+
+
+def examine(now: datetime) -> Report:
+    """Make all checks at `now` (the database's) and return what they found, the worst first."""
+    found = [replace(finding, check=_name(check)) for check in CHECKS for finding in _made(check, now)]
+    found.sort(key=lambda finding: _ORDER[finding.severity])
+    return Report(tuple(found), len(CHECKS))
+
+
+def _made(check: Check, now: datetime) -> list[Finding]:
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {TIME_LIMIT_MS}")
+            return check(now)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != "57014":  # query_canceled
+            raise
+        return [
+            Finding(
+                "warning",
+                f"The check {_name(check).replace('_', ' ')} was given up after {TIME_LIMIT_MS / 1000:g} s.",
+                "The database is overloaded, or its statistics are missing: look at it, run ANALYZE, and try again.",
+            )
+        ]
+
+
+def _name(check: Check) -> str:
+    return getattr(check, "__name__", "check")

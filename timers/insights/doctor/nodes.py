@@ -1,0 +1,94 @@
+"""Nodes: what the cluster page is concerned about, leases that are too narrow, handlers that nobody knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from timers.insights.cluster import cluster, concerns
+from timers.insights.counts import CAP
+from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
+from timers.insights.doctor.places import NEXT_TIMERS
+
+SILENT_BEFORE: Final = 3.0
+"""Seconds before the end of its lease at which a node that cannot beat ends its workers (worker/supervisor.py)."""
+
+_SEVERITY: Final[dict[str, Severity]] = {"trouble": "error", "attention": "warning"}
+
+
+def cluster_concerns(now: datetime) -> list[Finding]:
+    """No node, suspect nodes, dead ones that hold work, clocks that are off, versions that differ."""
+    return [
+        Finding(_SEVERITY[concern.level], concern.text.rstrip(":"), concern.command)
+        for concern in concerns(cluster(now))
+    ]
+
+
+_LEASES: Final = """
+SELECT name AS node, heartbeat_interval, extract(epoch FROM lease_expires_at - heartbeat_at)::float8 AS lease
+FROM timers_node
+WHERE state IN ('starting', 'active', 'standby', 'draining') AND lease_expires_at > %(now)s
+  AND extract(epoch FROM lease_expires_at - heartbeat_at) - %(silent)s < 2 * heartbeat_interval
+ORDER BY name LIMIT 1001
+"""
+
+
+def narrow_leases(now: datetime) -> list[Finding]:
+    """Living nodes that would end their workers after a single late heartbeat."""
+    found = rows(_LEASES, {"now": now, "silent": SILENT_BEFORE})
+    if not found:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{amount(found, CAP, 'node')} would end all running handlers after one late heartbeat.",
+            f"Set TIMERS_LEASE to more than two heartbeat intervals and {SILENT_BEFORE:g} s, better to three and more.",
+            shown(found),
+        )
+    ]
+
+
+# The handlers of groups are few; of timers, those that fire next are asked of the due index, shard by shard.
+_HANDLERS: Final = f"""
+WITH in_use AS (
+    SELECT g.action ->> 'handler' AS handler, g.name AS "group", NULL::varchar AS timer
+    FROM timers_timer_group g WHERE g.state = 'active' AND EXISTS (
+        SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
+        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
+    UNION ALL
+    SELECT t.handler, g.name, t.name
+    FROM timers_timer_group g CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+    CROSS JOIN LATERAL (
+        SELECT t.name, t.action ->> 'handler' AS handler FROM timers_timer t
+        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+        ORDER BY t.next_fire_at LIMIT {NEXT_TIMERS}) t
+    WHERE g.state = 'active'
+)
+SELECT u.handler, min(u."group") AS "group", min(u.timer) AS timer
+FROM in_use u
+WHERE u.handler IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
+      AND n.lease_expires_at > %(now)s AND u.handler = ANY(n.handlers))
+GROUP BY u.handler ORDER BY u.handler LIMIT {CAP + 1}
+"""
+
+
+def unknown_handlers(now: datetime) -> list[Finding]:
+    """Handlers that groups and the next timers name and no living node knows; quiet when there is no node at all."""
+    alive: list[dict[str, Any]] = rows(
+        "SELECT 1 AS one FROM timers_node WHERE state IN ('starting', 'active', 'standby', 'draining')"
+        " AND lease_expires_at > %(now)s LIMIT 1",
+        {"now": now},
+    )
+    found = rows(_HANDLERS, {"now": now}) if alive else []
+    if not found:
+        return []
+    return [
+        Finding(
+            "error",
+            f"{amount(found, CAP, 'handler')} in use that no living node knows: "
+            f"{', '.join(row['handler'] for row in found[:5])}{', ...' if len(found) > 5 else ''}.",
+            "Deploy the code that registers it (an installed app's timer_handlers.py), or correct the name.",
+            shown(found),
+        )
+    ]

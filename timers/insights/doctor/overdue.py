@@ -1,0 +1,162 @@
+"""Timers, waiting executions and claims whose time has come and that nobody takes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from timers.insights.counts import CAP
+from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.words import plural
+
+RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
+RESCUE_BOUND: Final = 15.0
+"""Seconds after a node's death within which others have taken its executions over."""
+LEAST_GRACE: Final = 10.0
+"""Seconds that a group's misfire grace counts as at least: polls and claims take their time."""
+
+# Which living nodes may claim of a group: the engine's own rule (lifecycle/due.py and the supervisor's).
+SERVED: Final = """EXISTS (
+    SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
+      AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution)"""
+
+_UNSERVED: Final = f"""
+SELECT g.name AS "group", g.partition, g.required_roles AS roles,
+       EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
+                 AND n.lease_expires_at > %(now)s AND n.partition = g.partition) AS has_nodes
+FROM timers_timer_group g
+WHERE g.state = 'active' AND NOT {SERVED} AND (
+    EXISTS (SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
+            WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
+    OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'))
+ORDER BY g.name LIMIT {CAP + 1}
+"""
+
+
+def unserved_groups(now: datetime) -> list[Finding]:
+    """Active groups with something to do that no living node may claim of: partition, roles, or no execution."""
+    found = rows(_UNSERVED, {"now": now})
+    by_place: dict[tuple[str, tuple[str, ...], bool], list[dict[str, Any]]] = {}
+    for row in found:
+        by_place.setdefault((row["partition"], tuple(row["roles"]), row["has_nodes"]), []).append(row)
+    findings = []
+    for (partition, roles, has_nodes), groups in by_place.items():
+        which = f"partition {partition}" + (f" with the roles {', '.join(roles)}" if roles else "")
+        why = "its living nodes have not the roles, drain, or take no timers" if has_nodes else "it has no living node"
+        findings.append(
+            Finding(
+                "error",
+                f"Nobody serves {amount(groups, CAP, 'group')} of {which}: {why}.",
+                RUN_A_NODE.format(partition=partition, roles=f" --roles {','.join(roles)}" if roles else ""),
+                shown(groups, "group"),
+            )
+        )
+    return findings
+
+
+_OVERDUE: Final = f"""
+SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
+       extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
+       due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere
+FROM timers_timer_group g
+CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+CROSS JOIN LATERAL (
+    SELECT t.name, t.next_fire_at, t.action ->> 'handler' AS handler FROM timers_timer t
+    WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+      AND t.next_fire_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
+    ORDER BY t.next_fire_at LIMIT {CAP + 1}) due
+CROSS JOIN LATERAL (
+    SELECT COALESCE(bool_or(due.handler = ANY(n.handlers)), false) AS somewhere,
+           COALESCE(bool_or(due.handler = ANY(n.handlers) AND n.partition = g.partition AND n.allow_execution
+                            AND g.required_roles <@ n.roles AND n.state IN ('starting', 'active')), false) AS here
+    FROM timers_node n
+    WHERE n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s) h
+WHERE g.state = 'active'
+ORDER BY due.next_fire_at LIMIT {CAP + 1}
+"""
+
+
+def overdue_timers(now: datetime) -> list[Finding]:
+    """Active timers of active groups that are overdue by more than the grace of their group, and why."""
+    found = rows(_OVERDUE, {"now": now})
+    reasons: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+        "unserved": ([], "no living node serves their group", "See which groups nobody serves, and start such a node."),
+        "elsewhere": (
+            [],
+            "their handler is known only by nodes that do not serve their group",
+            "Deploy the handler to the nodes that serve the group; they leave such timers to those who know it.",
+        ),
+        "behind": (
+            [],
+            "the nodes that serve them are behind",
+            "Look at timercluster: if all slots are busy, add workers or nodes; if not, look into the nodes' logs.",
+        ),
+    }
+    for row in found:
+        reason = "unserved" if not row["served"] else "elsewhere" if row["handler_elsewhere"] else "behind"
+        reasons[reason][0].append(row)
+    columns = ("group", "timer", "next_fire_at", "seconds_overdue")
+    return [
+        Finding(
+            "error", f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.", remedy, shown(late, *columns)
+        )
+        for late, why, remedy in reasons.values()
+        if late
+    ]
+
+
+_READY: Final = f"""
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served
+FROM timers_timer_group g
+CROSS JOIN LATERAL (
+    SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
+      AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
+    ORDER BY w.available_at LIMIT {CAP + 1}) w
+WHERE g.state = 'active'
+ORDER BY w.available_at LIMIT {CAP + 1}
+"""
+
+
+def overdue_ready(now: datetime) -> list[Finding]:
+    """Ready executions of active groups that nobody has claimed within the grace."""
+    found = rows(_READY, {"now": now})
+    findings = []
+    for served, why in ((False, "no living node serves their group"), (True, "the nodes that serve them are behind")):
+        late = [row for row in found if row["served"] == served]
+        if late:
+            findings.append(
+                Finding(
+                    "error",
+                    f"{amount(late, CAP, 'ready execution')} overdue beyond the grace: {why}.",
+                    "Add workers or nodes, or look into the nodes' logs." if served else "Start a node that does.",
+                    shown(late, "execution", "group", "timer", "available_at"),
+                )
+            )
+    return findings
+
+
+_OF_THE_DEAD: Final = f"""
+SELECT c.id AS fence, n.name AS node, n.state, cardinality(c.executions) AS executions, c.claimed_at,
+       extract(epoch FROM %(now)s - least(n.lease_expires_at, n.ended_at))::float8 AS seconds_dead
+FROM timers_claim c LEFT JOIN timers_node n ON n.id = c.node_id
+WHERE n.id IS NULL
+   OR (n.lease_expires_at < %(now)s - {RESCUE_BOUND} * INTERVAL '1 second')
+   OR (n.state IN ('stopped', 'dead') AND n.ended_at < %(now)s - {RESCUE_BOUND} * INTERVAL '1 second')
+ORDER BY c.id LIMIT {CAP + 1}
+"""
+
+
+def claims_of_the_dead(now: datetime) -> list[Finding]:
+    """Claims of nodes that have been dead for longer than a rescue takes."""
+    found = rows(_OF_THE_DEAD, {"now": now})
+    if not found:
+        return []
+    held = sum(row["executions"] for row in found)
+    return [
+        Finding(
+            "error",
+            f"{plural(held, 'execution')} in {amount(found, CAP, 'claim')} of dead nodes, and nobody has rescued them.",
+            "Any living node rescues, within seconds: start one. If one lives, look for 'rescue' in its log.",
+            shown(found),
+        )
+    ]

@@ -1,0 +1,87 @@
+"""Occurrences in two places at once, or in none: what must never be, whatever has failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from timers.insights.counts import CAP
+from timers.insights.doctor.finding import Finding, amount, rows, shown
+
+REPORT_IT: Final = "This is a fault of the service or a change by hand. Keep the log of the nodes named, and report it."
+NEXT_TIMERS: Final = 1_000
+"""Of each shard, so many of the timers that fire next are looked at."""
+WAITING_LOOKED_AT: Final = 10_000
+
+_TWICE: Final = f"""
+WITH held AS (SELECT c.id AS fence, c.node_id, e.id AS execution FROM timers_claim c, unnest(c.executions) AS e(id))
+SELECT h.execution, 'claim and waiting' AS places, h.fence, n.name AS node, w.state AS waiting
+FROM held h JOIN timers_waiting w ON w.id = h.execution LEFT JOIN timers_node n ON n.id = h.node_id
+UNION ALL
+SELECT h.execution, 'two claims', max(h.fence), NULL, NULL FROM held h GROUP BY h.execution HAVING count(*) > 1
+LIMIT {CAP + 1}
+"""
+
+
+def in_two_places(now: datetime) -> list[Finding]:
+    """Executions that are in a claim and in waiting, or in two claims: they may run twice."""
+    found = rows(_TWICE)
+    if not found:
+        return []
+    return [Finding("error", f"{amount(found, CAP, 'execution')} in two places at once.", REPORT_IT, shown(found))]
+
+
+_ENDED: Final = f"""
+SELECT a.id AS execution, x.place, a.name AS timer, a.outcome, a.finished_at
+FROM (
+    SELECT e.id, 'claim' AS place FROM timers_claim c, unnest(c.executions) AS e(id)
+    UNION ALL
+    SELECT w.id, 'waiting, ' || w.state FROM
+        (SELECT id, state FROM timers_waiting ORDER BY id DESC LIMIT {WAITING_LOOKED_AT}) w
+) x JOIN timers_attempt a ON a.id = x.id
+LIMIT {CAP + 1}
+"""
+
+
+def finished_but_held(now: datetime) -> list[Finding]:
+    """Executions that have their final row and are still claimed or waiting: they would run again, to no effect."""
+    found = rows(_ENDED)
+    if not found:
+        return []
+    what = f"{amount(found, CAP, 'execution')} claimed or waiting that the ledger says have ended."
+    return [Finding("error", what, REPORT_IT, shown(found))]
+
+
+# A timer that waits for its open execution has no next instant and stands at the end of the due index; the others come
+# to its head before they fire. Both are asked of the index, shard by shard.
+_OPEN: Final = f"""
+SELECT g.name AS "group", t.name AS timer, t.open_execution AS execution, t.next_fire_at,
+       (SELECT a.outcome FROM timers_attempt a WHERE a.id = t.open_execution) AS ended_as
+FROM timers_timer_group g
+CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+CROSS JOIN LATERAL (
+    (SELECT * FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+       AND t.next_fire_at IS NULL LIMIT {NEXT_TIMERS})
+    UNION ALL
+    (SELECT * FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+       AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT {NEXT_TIMERS})) t
+WHERE t.open_execution IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = t.open_execution)
+  AND NOT t.open_execution IN (SELECT unnest(c.executions) FROM timers_claim c)
+LIMIT {CAP + 1}
+"""
+
+
+def open_in_no_place(now: datetime) -> list[Finding]:
+    """Active timers whose open execution is neither claimed nor waiting: they will be skipped, or never fire again."""
+    found = rows(_OPEN)
+    if not found:
+        return []
+    return [
+        Finding(
+            "error",
+            f"{amount(found, CAP, 'timer')} waiting for the end of an execution that is nowhere.",
+            "Set it going again by scheduling it anew (on_conflict='replace' after cancel_timer). " + REPORT_IT,
+            shown(found),
+        )
+    ]

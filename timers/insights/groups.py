@@ -1,0 +1,75 @@
+"""Groups at a glance: what they hold, what is behind, what has failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+from timers.insights.counts import CAP, OVERDUE_AFTER, Count
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group; each number is counted to the cap at most."""
+
+    id: int
+    name: str
+    state: str
+    partition: str
+    priority: int
+    active: Count
+    """Timers that will fire."""
+    overdue: Count
+    """Active timers behind their instant by more than OVERDUE_AFTER."""
+    ready: Count
+    """Executions that wait to be taken up."""
+    failed: Count
+    """Failed executions that wait for a person."""
+    next_fire_at: datetime | None
+
+
+# Each number is a bounded probe of an index; a big group costs no more than a small one.
+_GROUPS: Final = """
+SELECT g.id, g.name, g.state, g.partition, g.priority, a.active, o.overdue, r.ready, f.failed, n.next_fire_at
+FROM (SELECT * FROM timers_timer_group ORDER BY name LIMIT %(limit)s) g
+CROSS JOIN LATERAL (SELECT count(*) AS active FROM (
+    SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+        SELECT 1 FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+        LIMIT %(more)s) one LIMIT %(more)s) x) a
+CROSS JOIN LATERAL (SELECT count(*) AS overdue FROM (
+    SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+        SELECT 1 FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+          AND t.next_fire_at < %(before)s LIMIT %(more)s) one LIMIT %(more)s) x) o
+CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM generate_series(0, g.shards - 1) AS s(shard),
+    LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard
+               AND t.state = 'active' AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n
+CROSS JOIN LATERAL (SELECT count(*) AS ready FROM (
+    SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' LIMIT %(more)s) x) r
+LEFT JOIN (SELECT w.group_id, count(*) AS failed FROM (
+    SELECT group_id FROM timers_waiting WHERE state = 'failed' LIMIT %(failures)s) w GROUP BY w.group_id) f
+  ON f.group_id = g.id
+ORDER BY g.name
+"""
+_FAILURES_LOOKED_AT: Final = 20 * CAP
+"""No index finds the failures of one group; so many of all groups are counted."""
+
+
+def groups(now: datetime, *, limit: int = 1000) -> list[GroupView]:
+    """The groups by name, at most `limit`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _GROUPS,
+            {"limit": limit, "more": CAP + 1, "before": now - OVERDUE_AFTER, "failures": _FAILURES_LOOKED_AT},
+        )
+        rows = cursor.fetchall()
+    return [
+        GroupView(*row[:5], *(_capped(number or 0) for number in row[5:9]), next_fire_at=row[9])  # type: ignore[misc]
+        for row in rows
+    ]
+
+
+def _capped(found: int) -> Count:
+    return Count(CAP, capped=True) if found > CAP else Count(found)
