@@ -209,6 +209,9 @@ def _move(timer: Timer, spec: TimerSpec, *, anew: bool) -> None:
     is_over = timer.state == Timer.State.FINISHED
     if is_over and not anew:
         return
+    if not is_over and timer.next_fire_at is None and timer.open_execution is not None:
+        # The end of its execution brings the next instant, by the rule as it is then.
+        return
     if timer.next_fire_at is not None and timer.next_fire_at <= now and not anew:
         # Due already: it fires as it was; the edit holds from the next one on.
         return
@@ -216,9 +219,12 @@ def _move(timer: Timer, spec: TimerSpec, *, anew: bool) -> None:
         due_us = to_microseconds(timer.next_fire_at)
         skip = ledger.Skip(execution_id(due_us, timer.id), timer.group_id, timer.id, timer.name, due_us, "edited", 0)
         ledger.write_skips([skip], to_microseconds(now))
-    first = spec.first_fire(now)
-    if timer.last_fire_at is not None:
-        first = max(first, timer.last_fire_at + timedelta(microseconds=1))
+    if timer.last_fire_at is None:
+        first = spec.first_fire(now)
+    else:
+        # It may have been fired ahead of its instant.
+        beyond = timer.last_fire_at + timedelta(microseconds=1)
+        first = max(spec.first_fire(max(now, beyond)), beyond)
     timer.next_fire_at = first
     wake_if_soon([first], now)
     if is_over:

@@ -105,6 +105,10 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
             written = {
                 (group_id, name): (timer, at, version) for timer, group_id, name, at, version in cursor.fetchall()
             }
+        for spec, first in zip(ordered, firsts, strict=True):
+            key = (groups[spec.group].id, spec.name)
+            if key in written and written[key][1] > first:
+                written[key] = _beyond(spec, *written[key])
         created = []
         for spec in specs:
             row = written.get((groups[spec.group].id, spec.name))
@@ -115,6 +119,14 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
                 created.append(Created(row[0], spec.group, spec.name, row[1], result))
         wake_if_soon(firsts, now)
     return created
+
+
+def _beyond(spec: TimerSpec, timer: int, least: datetime, version: int) -> tuple[int, datetime, int]:
+    """A replaced timer had been fired ahead of its instant: its next one is the new rule's first from `least` on."""
+    at = max(spec.first_fire(least), least)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (at, timer))
+    return timer, at, version
 
 
 def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:
