@@ -1,0 +1,140 @@
+"""Planted faults, each found by its check; and a healthy system in which nothing is."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from tests import factories
+from timers import clock
+from timers.insights.doctor import Report, examine
+from timers.insights.doctor.database import judged
+from timers.lifecycle import partitions
+from timers.models import Attempt, Timer
+
+pytestmark = pytest.mark.django_db
+
+
+def found(report: Report) -> set[str]:
+    return {finding.check for finding in report.findings if finding.severity != "info"}
+
+
+def examined() -> set[str]:
+    """What is wrong, but for what a throw-away server without fsync is told anyway."""
+    return found(examine(clock.now())) - {"unsafe_settings"}
+
+
+@pytest.fixture(autouse=True)
+def healthy() -> None:
+    """A node that serves everything, a timer that is not due, the partitions of the coming days."""
+    partitions.create_ahead(clock.now().date(), 7)
+    factories.node("serving", crash_lock=False)
+    factories.timer("at rest")
+
+
+def overdue_and_nobody_fires() -> str:
+    factories.timer(due_in=-7200)
+    return "overdue_timers"
+
+
+def a_group_that_no_node_serves() -> str:
+    factories.timer(in_group=factories.group(required_roles=["gpu"]), due_in=-7200)
+    return "unserved_groups"
+
+
+def a_retry_that_nobody_takes() -> str:
+    factories.waiting(factories.timer(), "ready", ago=7200)
+    return "overdue_ready"
+
+
+def a_handler_that_no_node_knows() -> str:
+    factories.timer(in_group=factories.group(action={"handler": "nobody.knows"}))
+    return "unknown_handlers"
+
+
+def a_dead_node_that_holds_executions() -> str:
+    dead = factories.node(state="dead", beat_ago=3600, ended_at=clock.now() - timedelta(hours=1))
+    factories.claim(dead, factories.timer(), claimed_at=clock.now() - timedelta(hours=1))
+    return "claims_of_the_dead"
+
+
+def an_execution_in_two_places() -> str:
+    timer = factories.timer()
+    claim = factories.claim(factories.node(), timer)
+    factories.waiting(timer, "ready", ago=-60, id=claim.executions[0])
+    return "in_two_places"
+
+
+def a_finished_execution_that_is_held() -> str:
+    timer = factories.timer()
+    claim = factories.claim(factories.node(), timer)
+    factories.attempt(timer, id=claim.executions[0])
+    return "finished_but_held"
+
+
+def a_timer_that_waits_for_nothing() -> str:
+    factories.timer(open_execution=uuid.uuid4())
+    return "open_in_no_place"
+
+
+def a_clock_that_is_wrong() -> str:
+    factories.node(clock_offset=3.5)
+    return "cluster_concerns"
+
+
+def a_day_without_its_partition() -> str:
+    tomorrow = clock.now().date() + timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute(f'DROP TABLE "timers_attempt_{tomorrow:%Y%m%d}"')
+    return "missing_partitions"
+
+
+FAULTS: list[Callable[[], str]] = [
+    overdue_and_nobody_fires,
+    a_group_that_no_node_serves,
+    a_retry_that_nobody_takes,
+    a_handler_that_no_node_knows,
+    a_dead_node_that_holds_executions,
+    an_execution_in_two_places,
+    a_finished_execution_that_is_held,
+    a_timer_that_waits_for_nothing,
+    a_clock_that_is_wrong,
+    a_day_without_its_partition,
+]
+
+
+def test_a_healthy_system_has_no_finding() -> None:
+    assert examined() == set()
+
+
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found(plant: Callable[[], str]) -> None:
+    assert plant() in examined()
+
+
+def test_a_failed_execution_is_told_and_is_nothing_wrong() -> None:
+    factories.waiting(factories.timer(), "failed")
+    report = examine(clock.now())
+    assert "waiting_for_a_person" in {finding.check for finding in report.findings}
+    assert "waiting_for_a_person" not in found(report)
+
+
+def test_what_can_lose_commits_is_an_error() -> None:
+    safe = {
+        "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "autovacuum": "on", "track_counts": "on",
+        "virtual_now": "", "server_version_num": "180006",
+    }  # fmt: skip
+    assert [finding.what for finding in judged(safe)] == []
+    assert any("fsync" in finding.what for finding in judged({**safe, "fsync": "off"}))
+
+
+def test_no_finding_shows_more_than_ten_rows() -> None:
+    for _ in range(12):
+        factories.timer(due_in=-7200)
+    assert all(len(finding.evidence) <= 10 for finding in examine(clock.now()).findings)
+    assert Timer.objects.count() == 13
+    assert Attempt.objects.count() == 0

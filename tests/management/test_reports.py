@@ -1,0 +1,53 @@
+"""timercluster and timerdoctor: what they print and how they exit."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from tests import factories
+from timers import clock
+from timers.lifecycle import partitions
+
+pytestmark = pytest.mark.django_db
+
+
+def printed(command: str, *words: str) -> str:
+    out = StringIO()
+    call_command(command, *words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_cluster_is_told_with_its_nodes_groups_and_next_fires() -> None:
+    factories.node("north")
+    factories.timer("nightly", in_group=factories.group("reports"))
+    text = printed("timercluster")
+    assert "1 node alive" in text
+    assert "north" in text
+    assert "reports" in text
+    assert "nightly" in text
+
+
+def test_the_cluster_is_one_json_object_when_asked() -> None:
+    factories.node("north")
+    told = json.loads(printed("timercluster", "--json"))
+    assert [node["name"] for node in told["nodes"]] == ["north"]
+    assert told["sentence"]
+
+
+def test_an_empty_cluster_says_how_to_start_a_node() -> None:
+    assert "runtimerworker" in printed("timercluster")
+
+
+def test_the_doctor_exits_with_1_when_something_is_wrong() -> None:
+    partitions.create_ahead(clock.now().date(), 7)
+    factories.node("north")
+    factories.timer("late", due_in=-7200)
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("timerdoctor", "--json", stdout=out)
+    assert ended.value.code == 1
+    assert "overdue_timers" in {finding["check"] for finding in json.loads(out.getvalue())["findings"]}
