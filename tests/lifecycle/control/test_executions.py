@@ -71,7 +71,7 @@ def test_only_a_failed_execution_can_be_retried(failed: str) -> None:
     retry_failed(failed)
     with pytest.raises(NotAllowedNow, match="is ready; only a failed one"):
         retry_failed(failed)
-    with pytest.raises(TimerNotFound, match="no execution .* is waiting"):
+    with pytest.raises(TimerNotFound, match=r"no execution .* is waiting"):
         retry_failed(NOWHERE)
 
 

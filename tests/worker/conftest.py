@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.committed import ledger_emptied_afterwards
+from tests.support.handlers import TemporaryHandlers
+from tests.support.stepper import Stepper
+from tests.support.virtual_time import VirtualTime
+
+
+@pytest.fixture
+def handlers() -> Iterator[TemporaryHandlers]:
+    """Handlers for this test; `tests.noop` does nothing."""
+    temporary = TemporaryHandlers()
+    temporary.add("tests.noop")
+    yield temporary
+    temporary.forget()
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> Iterator[None]:
+    """Rows are committed, so that other sessions see them; none are left."""
+    with ledger_emptied_afterwards():
+        yield
+
+
+@pytest.fixture
+def time(db: None) -> VirtualTime:
+    """The database clock of the test's session."""
+    return VirtualTime()
+
+
+@pytest.fixture
+def node(time: VirtualTime) -> Stepper:
+    """A node that is driven step by step."""
+    return Stepper(time, "node-a")

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.executions import execution, started
+from tests.support.handlers import TemporaryHandlers
+from tests.support.virtual_time import START
+from timers import handlers as registry
+from timers.clock import DatabaseClock
+from timers.handlers import Fire, Snooze
+from timers.lifecycle.outcome import Outcome
+from timers.worker.boot_clock import boot_time
+from timers.worker.event_loop import EventLoop
+from timers.worker.pace import Pace
+from timers.worker.thread_pool import Item
+
+
+class Bench:
+    """A loop and what it reported."""
+
+    def __init__(self, concurrency: int, *, sure: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self.started = started(sure=sure)
+        self.loop = EventLoop(
+            "node-a", concurrency, DatabaseClock(START), self.started, Pace(), self.outcomes.extend
+        )
+        self.loop.start()
+
+    def submit(self, handler: str, number: int = 1) -> list[Item]:
+        found = registry.find(handler)
+        assert found is not None
+        items = [(execution(handler), found) for _ in range(number)]
+        self.loop.submit(items)
+        return items
+
+    def ended(self, number: int) -> list[Outcome]:
+        eventually(lambda: len(self.outcomes) >= number)
+        return self.outcomes
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(concurrency: int = 10, *, sure: bool = True) -> Bench:
+        benches.append(Bench(concurrency, sure=sure))
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        each.loop.stop()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What handlers wait for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def wait_for(gate: threading.Event) -> None:
+    while not gate.is_set():
+        await asyncio.sleep(0.001)
+
+
+def test_handlers_run_together_up_to_the_concurrency(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    async def wait(fire: Fire) -> str:
+        await wait_for(gate)
+        return fire.execution_id
+
+    handlers.add_async("tests.waits", wait)
+    b = bench(concurrency=4)
+    items = b.submit("tests.waits", 10)
+    eventually(lambda: len(handlers.calls) == 4)
+    assert b.loop.busy == 4
+    assert len(b.started.running()) == 4
+    taken = b.loop.take({items[7][0].id})
+    assert taken == [items[7][0]]
+    gate.set()
+    assert len(b.ended(9)) == 9
+    eventually(lambda: b.loop.busy == 0)
+    assert {outcome.result for outcome in b.outcomes} == {f'"{item[0].id}"' for item in items if item[0] not in taken}
+
+
+def test_a_handler_is_cancelled_at_its_limit_and_the_others_go_on(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    cleaned_up = threading.Event()
+
+    async def forever(fire: Fire) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.set()
+
+    async def quick(fire: Fire) -> str:
+        return "done"
+
+    handlers.add_async("tests.forever", forever, timeout=0.05)
+    handlers.add_async("tests.quick", quick)
+    b = bench()
+    b.submit("tests.forever")
+    b.submit("tests.quick")
+    by_word = {outcome.word: outcome for outcome in b.ended(2)}
+    assert set(by_word) == {"timeout", "succeeded"}
+    late = by_word["timeout"]
+    assert late.reason == "ran longer than its limit of 0.05 s"
+    assert late.started_us is not None
+    assert late.finished_us - late.started_us >= 50_000
+    assert cleaned_up.is_set()
+
+
+def test_a_timeout_of_the_handlers_own_is_its_error_and_no_overrun(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    async def own(fire: Fire) -> None:
+        async with asyncio.timeout(0.001):
+            await asyncio.Event().wait()
+
+    handlers.add_async("tests.own", own)
+    b = bench()
+    b.submit("tests.own")
+    (outcome,) = b.ended(1)
+    assert (outcome.word, outcome.error_title) == ("error", "TimeoutError")
+
+
+@pytest.mark.parametrize("error", [ValueError("down"), asyncio.CancelledError(), Snooze(5)])
+def test_whatever_a_handler_raises_is_an_outcome_and_the_loop_lives_on(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, error: BaseException
+) -> None:
+    async def fails(fire: Fire) -> None:
+        raise error
+
+    async def quick(fire: Fire) -> None: ...
+
+    handlers.add_async("tests.fails", fails)
+    handlers.add_async("tests.quick", quick)
+    b = bench()
+    b.submit("tests.fails")
+    assert b.ended(1)[0].word == ("snoozed" if isinstance(error, Snooze) else "error")
+    b.submit("tests.quick")
+    assert b.ended(2)[1].word == "succeeded"
+
+
+def test_nothing_begins_while_the_lease_is_not_sure(bench: Callable[..., Bench], handlers: TemporaryHandlers) -> None:
+    async def quick(fire: Fire) -> None: ...
+
+    handlers.add_async("tests.quick", quick)
+    b = bench(sure=False)
+    b.submit("tests.quick", 3)
+    eventually(lambda: b.loop.busy == 3)
+    assert handlers.calls == []
+    b.started.lease_is_sure_until(boot_time() + 3600)
+    b.ended(3)
+
+
+def test_nothing_begins_after_the_supervisor_took_back_what_had_not(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    async def quick(fire: Fire) -> None: ...
+
+    handlers.add_async("tests.quick", quick)
+    b = bench()
+    b.started.take_back()
+    b.submit("tests.quick", 3)
+    eventually(lambda: b.loop.busy == 0 and not b.loop.take())
+    assert handlers.calls == []
+    assert b.outcomes == []
