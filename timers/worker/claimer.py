@@ -138,7 +138,7 @@ class Claimer:
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
-                room = self._room(item) // (len(items) - position)
+                room = self._room(item, sharers=len(items) - position)
                 if room < 1:
                     self._hungry = True
                     continue
@@ -155,13 +155,14 @@ class Claimer:
             logger.exception("group %s cannot be claimed from", item.group.name)
             return 0
 
-    def _room(self, item: DueWork) -> int:
-        """How many more executions of this group the worker can use soon."""
+    def _room(self, item: DueWork, sharers: int) -> int:
+        """How many more executions of this group the worker can use soon; what it may hold at all is shared."""
         seconds = self._pace.seconds(item.group.id)
         slots = self._pace.parallel(item.group.id, self._threads)
         usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
         wanted = min(max(slots, usable), MAX_HELD_BY_GROUP) - self._held_by_group[item.group.id]
-        return min(wanted, MAX_HELD - self.held)
+        # Rounded up, so a group is never left out while there is any room.
+        return min(wanted, -((self.held - MAX_HELD) // sharers))
 
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
         executions: list[Execution] = []
