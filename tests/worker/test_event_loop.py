@@ -26,9 +26,7 @@ class Bench:
     def __init__(self, concurrency: int, *, sure: bool) -> None:
         self.outcomes: list[Outcome] = []
         self.started = started(sure=sure)
-        self.loop = EventLoop(
-            "node-a", concurrency, DatabaseClock(START), self.started, Pace(), self.outcomes.extend
-        )
+        self.loop = EventLoop("node-a", concurrency, DatabaseClock(START), self.started, Pace(), self.outcomes.extend)
         self.loop.start()
 
     def submit(self, handler: str, number: int = 1) -> list[Item]:

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from tests import factories
+from tests.support.executions import started
+from tests.support.handlers import TemporaryHandlers
+from tests.support.stepper import Stepper
+from tests.support.virtual_time import VirtualTime
+from timers import conf
+from timers.clock import DatabaseClock
+from timers.lifecycle.due import ServedGroups
+from timers.lifecycle.execution import Execution, ServedGroup
+from timers.lifecycle.fire import fire_due
+from timers.models import Claim, Timer, TimerGroup, Waiting
+from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
+from timers.worker import claimer as claimer_module
+from timers.worker.claimer import MAX_HELD, MAX_HELD_BY_GROUP, Claimer
+from timers.worker.options import NodeOptions
+from timers.worker.pace import Pace
+
+
+class Bench:
+    """A claimer that is stepped by the test; what it claims is kept."""
+
+    def __init__(self, node: Stepper, *, sure: bool = True, threads: int = 8) -> None:
+        self.held: list[Execution] = []
+        self.pace = Pace()
+        self.started = started(sure=sure)
+        options = NodeOptions("node-a", threads=threads)
+        self.claimer = Claimer(
+            node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, self.pace,
+            self,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def add(self, executions: Sequence[Execution]) -> None:
+        """In the place of the agenda."""
+        self.held += executions
+
+    def step(self) -> Counter[str]:
+        """One pass; what came, by group."""
+        before = len(self.held)
+        self.claimer.step()
+        return Counter(execution.group.name for execution in self.held[before:])
+
+    def record_all(self) -> None:
+        self.claimer.no_longer_held(self.held)
+        self.held = []
+
+
+@pytest.fixture
+def backlog(time: VirtualTime, handlers: TemporaryHandlers) -> Callable[..., TimerGroup]:
+    """Makes a group with so many one-shots that are due."""
+
+    def make(name: str, number: int, **fields: Any) -> TimerGroup:
+        group = factories.group(name, **fields)
+        ago = time.now - timedelta(seconds=10)
+        schedule_many([{"kind": "once", "group": name, "name": f"{n}", "at": ago} for n in range(number)])
+        return group
+
+    return make
+
+
+def test_groups_share_the_room_equally_whatever_their_backlog(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "MAX_HELD", 90)
+    for name, number in (("huge", 1000), ("big", 300), ("small", 20)):
+        backlog(name, number)
+    bench = Bench(node)
+    came = bench.step()
+    assert came["small"] == 20
+    assert came["huge"] >= 30
+    assert came["big"] >= 30
+    assert came.total() <= 90
+
+
+def test_one_group_with_a_huge_backlog_starves_no_other(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "MAX_HELD", 40)
+    backlog("huge", 1000)
+    for name in ("a", "b", "c"):
+        backlog(name, 10)
+    bench = Bench(node)
+    seen: Counter[str] = Counter()
+    for _ in range(4):
+        seen += bench.step()
+        bench.record_all()
+    assert all(seen[name] == 10 for name in ("a", "b", "c"))
+
+
+def test_a_group_of_higher_priority_is_served_first(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "MAX_HELD", 50)
+    backlog("plain", 100)
+    backlog("urgent", 100, priority=5)
+    bench = Bench(node)
+    assert bench.step() == {"urgent": 50}
+
+
+def test_no_more_is_claimed_than_can_be_used_soon(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    slow, quick = backlog("slow", 200), backlog("quick", 200)
+    bench = Bench(node, threads=8)
+    bench.pace.measured(slow.id, 10.0, 8)
+    bench.pace.measured(quick.id, 0.05, 8)
+    came = bench.step()
+    # Slow: one for each slot. Quick: eight slots for half a second at 50 ms each.
+    assert came == {"slow": 8, "quick": 80}
+    assert bench.step() == {}
+    bench.claimer.no_longer_held([execution for execution in bench.held if execution.group.name == "slow"][:3])
+    assert bench.step() == {"slow": 3}
+
+
+def test_a_group_with_free_slots_is_served_at_once_among_many_that_are_full(
+    backlog: Callable[..., TimerGroup], node: Stepper
+) -> None:
+    bench = Bench(node, threads=2)
+    for number in range(12):
+        bench.pace.measured(backlog(f"full-{number:02}", 5).id, 10.0, 2)
+    while bench.step():
+        pass
+    assert Counter(execution.group.name for execution in bench.held) == {f"full-{n:02}": 2 for n in range(12)}
+    bench.pace.measured(backlog("free", 2).id, 10.0, 2)
+    assert bench.step() == {"free": 2}
+
+
+def test_async_handlers_have_room_for_as_many_as_run_at_once(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    group = backlog("async", 300)
+    bench = Bench(node, threads=8)
+    bench.pace.measured(group.id, 10.0, 200)
+    assert bench.step() == {"async": 200}
+
+
+def test_one_group_does_not_fill_the_whole_worker() -> None:
+    assert MAX_HELD_BY_GROUP < MAX_HELD
+
+
+def test_a_claim_takes_at_most_the_groups_batch(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    backlog("work", 50, max_batch=20)
+    bench = Bench(node)
+    assert [bench.step().total() for _ in range(4)] == [20, 20, 10, 0]
+    assert Claim.objects.count() == 3
+
+
+def test_while_there_is_more_it_does_not_wait_and_otherwise_at_most_one_poll(
+    backlog: Callable[..., TimerGroup], node: Stepper
+) -> None:
+    backlog("work", 50, max_batch=40)
+    bench = Bench(node)
+    assert bench.claimer.step() == 0
+    assert 0 < bench.claimer.step() <= 1.0
+
+
+def test_it_looks_again_at_the_next_instant_of_a_timer_that_fires_often(
+    node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    factories.group("work", overlap_policy="allow")
+    schedule_fixed_rate("work", "rate", period=0.2, start_at=node.time.now)
+    bench = Bench(node)
+    assert 0 < bench.claimer.step() < 0.25
+
+
+def test_what_was_committed_late_below_the_low_mark_is_found_by_the_full_scan(
+    backlog: Callable[..., TimerGroup], node: Stepper
+) -> None:
+    backlog("work", 30, max_batch=10)
+    bench = Bench(node)
+    bench.step()
+    schedule_once("work", "late", at=node.time.now - timedelta(seconds=60))
+    bench.step()
+    assert "late" not in {execution.name for execution in bench.held}
+    bench.claimer._full_scan_at = 0
+    bench.step()
+    assert "late" in {execution.name for execution in bench.held}
+
+
+def test_a_drained_group_is_looked_at_from_its_start_again(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    backlog("work", 20, max_batch=10)
+    bench = Bench(node)
+    bench.step()
+    schedule_once("work", "late", at=node.time.now - timedelta(seconds=60))
+    for _ in range(4):
+        bench.step()
+    assert "late" in {execution.name for execution in bench.held}
+
+
+def test_ready_work_comes_before_timers_and_counts_in_the_same_room(
+    backlog: Callable[..., TimerGroup], node: Stepper
+) -> None:
+    backlog("work", 20, max_batch=10)
+    timer = Timer.objects.get(name="0")
+    fire_timer("work", timer.name)
+    bench = Bench(node)
+    assert bench.step() == {"work": 10}
+    assert bench.held[0].origin == "manual"
+
+
+def test_it_claims_nothing_while_the_lease_is_not_sure(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    backlog("work", 5)
+    bench = Bench(node, sure=False)
+    assert 0 < bench.claimer.step() <= 0.5
+    assert bench.held == []
+    assert not Claim.objects.exists()
+
+
+def test_a_group_that_breaks_the_claim_does_not_stop_the_groups_after_it(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "broken", "z"):
+        backlog(name, 5)
+    real = fire_due
+
+    def fire(holder: Any, group: ServedGroup, *args: Any, **options: Any) -> Any:
+        if group.name == "broken":
+            raise ZeroDivisionError
+        return real(holder, group, *args, **options)
+
+    monkeypatch.setattr(claimer_module, "fire_due", fire)
+    bench = Bench(node)
+    assert bench.step() == {"a": 5, "z": 5}
+
+
+def test_what_was_claimed_unheard_before_a_database_fault_is_given_back(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backlog("work", 5)
+    bench = Bench(node)
+    real = fire_due
+
+    def fire_and_lose_the_answer(*args: Any, **options: Any) -> Any:
+        real(*args, **options)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr("timers.worker.claimer.fire_due", fire_and_lose_the_answer)
+    with pytest.raises(OperationalError):
+        bench.claimer.step()
+    assert (Claim.objects.count(), bench.held) == (1, [])
+    monkeypatch.setattr(claimer_module, "fire_due", real)
+    assert bench.step() == {"work": 5}
+    assert [execution.attempt for execution in bench.held] == [1] * 5
+    assert not Waiting.objects.exists()
+    assert Claim.objects.get().id == bench.held[0].fence
+
+
+def test_what_it_does_hold_survives_the_look_for_what_was_unheard(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backlog("work", 5)
+    bench = Bench(node)
+    bench.step()
+
+    def fault(*args: Any) -> Any:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServedGroups, "with_due_work", fault)
+        with pytest.raises(OperationalError):
+            bench.claimer.step()
+    bench.step()
+    assert [len(claim.executions) for claim in Claim.objects.all()] == [5]
+    assert not Waiting.objects.exists()
+
+
+def test_handlers_that_only_other_nodes_know_are_left_for_them(
+    backlog: Callable[..., TimerGroup], node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    backlog("own", 3)
+    factories.node(handlers=["tests.new"])
+    factories.group("new", action={"handler": "tests.new"})
+    schedule_once("new", "once", after=0)
+    bench = Bench(node)
+    assert bench.step() == {"own": 3}
