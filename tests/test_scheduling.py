@@ -66,7 +66,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "no period": (lambda: rate(period=None), "period", "None", "number of seconds"),
     "a delay of 0": (lambda: schedule_fixed_delay("work", "timer", delay=0), "delay", "(given: 0)", "between 1 ms"),
     "a negative wait": (lambda: schedule_once("work", "timer", after=-1), "after", "-1", "or 0"),
-    "an unknown zone": (lambda: rate(time_zone="Europe/Berlim"), "time_zone", "Europe/Berlim", "did you mean Europe/Berlin"),
+    "an unknown zone": (lambda: rate(time_zone="Europe/Berlim"), "time_zone", "Europe/Berlim", "mean Europe/Berlin"),
     "a zone that is none": (lambda: rate(time_zone=3), "time_zone", "3", "name of a time zone"),
     "a cron that never fires": (
         lambda: cron("0 0 30 2 *"), "expression", "'0 0 30 2 *'", "never",
