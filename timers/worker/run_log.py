@@ -53,4 +53,7 @@ def end() -> str | None:
     """The log of the try that ends, or None when it logged nothing."""
     log = _log.get()
     _log.set(None)
-    return storable("\n".join(log.lines)[:MAX_CHARACTERS]) if log is not None and log.lines else None
+    if log is None or not log.lines:
+        return None
+    # Cut before, as a line may be very long, and after, as what cannot be stored is spelt out.
+    return storable("\n".join(log.lines)[:MAX_CHARACTERS])[:MAX_CHARACTERS]
