@@ -166,6 +166,9 @@ def test_a_timer_is_not_claimed_ahead_while_its_execution_is_open(group: TimerGr
     node.advance(1)
     (first,) = node.claim()
     assert node.claim() == []
+    group_now = ServedGroup.of(group)
+    ahead_us = node.time.us + 1_500_000
+    assert fire_due(node.holder, group_now, 0, now_us=node.time.us, horizon_us=ahead_us, limit=10).rows == 0
     node.advance(0.9)
     assert node.claim() == []
     # It ends in time: the next instant is claimed ahead after all, and nothing was skipped.

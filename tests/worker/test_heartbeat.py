@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stepper import registration
+from tests.support.virtual_time import VirtualTime
+from timers import conf
+from timers.lifecycle.nodes import beat, register
+from timers.models import Node
+from timers.worker import heartbeat as heartbeat_module
+from timers.worker.heartbeat import Heartbeat
+
+
+class BootClock:
+    """Seconds since boot, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def boot(monkeypatch: pytest.MonkeyPatch) -> BootClock:
+    clock = BootClock()
+    monkeypatch.setattr(heartbeat_module, "boot_time", clock)
+    return clock
+
+
+@pytest.fixture
+def row(time: VirtualTime) -> Node:
+    return register(registration("node-a"))
+
+
+def made(row: Node, renewed: list[int] | None = None, **settings: object) -> Heartbeat:
+    told = renewed if renewed is not None else []
+    return Heartbeat(
+        row.id, conf.load({"TIMERS_CRASH_LOCK": False} | settings), lambda: (3, 1024, {"1": {}}), lambda: told.append(1)
+    )
+
+
+def test_a_beat_renews_the_lease_on_both_sides(row: Node, boot: BootClock, time: VirtualTime) -> None:
+    renewed: list[int] = []
+    heart = made(row, renewed)
+    boot.now += 4
+    time.advance(4)
+    assert heart.step() == 2.0
+    assert (heart.last_ok, heart.lease_ends, renewed) == (1004, 1014, [1])
+    row.refresh_from_db()
+    assert (row.heartbeat_at, row.state, row.busy, row.rss) == (time.now, "active", 3, 1024)
+
+
+def test_a_node_that_was_declared_dead_learns_it_at_its_next_beat(row: Node, boot: BootClock) -> None:
+    Node.objects.update(state="dead")
+    renewed: list[int] = []
+    heart = made(row, renewed)
+    boot.now += 2
+    heart.step()
+    assert heart.declared_dead
+    assert (heart.last_ok, renewed) == (1000, [])
+
+
+def test_with_a_crash_lock_starts_are_sure_for_two_beats_only(row: Node, boot: BootClock) -> None:
+    assert made(row, TIMERS_CRASH_LOCK=True).sure_until == 1004
+    # Without: up to the margin before the lease's end, at which the node falls silent.
+    assert made(row).sure_until == 1000 + 10 - 2.5
+
+
+def test_a_node_is_steady_while_its_beats_come(row: Node, boot: BootClock) -> None:
+    heart = made(row)
+    assert heart.steady
+    boot.now += 2
+    heart.step()
+    assert heart.steady
+    # The next one is missing: whoever cannot beat may not judge others.
+    boot.now += 3.1
+    assert not heart.steady
+
+
+def test_after_a_fault_a_node_must_beat_for_a_whole_lease_before_it_judges(
+    row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heart = made(row)
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeat_module, "beat", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            heart.step()
+    assert not heart.steady
+    for _ in range(5):
+        heart.step()
+        assert not heart.steady
+        boot.now += 2
+    heart.step()
+    assert heart.steady
+
+
+def test_a_beat_that_took_long_counts_like_a_fault(row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    heart = made(row)
+
+    def slow(*args: object) -> object:
+        boot.now += 2.5
+        return beat(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeat_module, "beat", slow)
+        heart.step()
+    # What it knows of its lease counts from before the statement was sent.
+    assert heart.last_ok == 1000
+    assert not heart.steady
+
+
+def test_the_clock_offset_is_measured_and_told_with_the_next_beat(
+    row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch, time: VirtualTime
+) -> None:
+    heart = made(row)
+    monkeypatch.setattr("timers.worker.heartbeat.time.time", lambda: time.now.timestamp() + 1.5)
+    heart.step()
+    heart.step()
+    row.refresh_from_db()
+    assert row.clock_offset == pytest.approx(1.5)
