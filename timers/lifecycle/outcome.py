@@ -33,6 +33,8 @@ class Outcome:
     """No further try, whatever retries are left."""
     forgiven: bool = False
     """The try does not count against max_retries: it was ended for another one's fault."""
+    lost_before: bool = False
+    """The try before this lost one was lost too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def judge(outcome: Outcome, now_us: int) -> Verdict:
         return Verdict("park" if execution.policies.on_failed == "park" else "drop")
     if outcome.wait is not None:
         return Verdict("again", now_us + round(outcome.wait * 1_000_000))
-    if outcome.word == "lost" and (outcome.forgiven or retry == 1):
-        # The first loss is most likely the node's fault; only a crash loop is slowed down.
+    if outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before):
+        # One loss is most likely the node's fault; only a crash loop is slowed down.
         return Verdict("again", now_us)
     if outcome.word == "discarded" and execution.until_committed:
         # The schedule's next tick: when an until_committed timer shows a discarded execution again (layline.io).

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from timers.actions import parse_text
 from timers.exceptions import SpecError
 from timers.execution_id import parse as parse_id
+from timers.execution_id import try_id
 from timers.lifecycle import waiting_rows
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
@@ -25,7 +26,7 @@ from timers.lifecycle.follow import followed, lock_timers
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import Claim, Timer, TimerGroup
+from timers.models import Attempt, Claim, Timer, TimerGroup
 from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
 
@@ -136,6 +137,7 @@ def _rescue_batch(
     timers = lock_timers(followed(execution for execution, _ in executions))
     held = _lock(claim_ids)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
+    lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []
     leaving: Held = {}
     ready = failed = 0
@@ -158,6 +160,7 @@ def _rescue_batch(
             reason=fate.reason,
             error_title=fate.reason,
             forgiven=fate.forgiven,
+            lost_before=execution.id in lost_before,
         )
         verdict = judge(outcome, now_us)
         by_holder.setdefault(holder, []).append((outcome, verdict))
@@ -179,6 +182,17 @@ def _lock(claim_ids: list[int]) -> Held:
             (plain_array(claim_ids),),
         )
         return {fence: set(executions) for fence, executions in cursor.fetchall()}
+
+
+def _lost_before(executions: Iterable[Execution]) -> set[str]:
+    """Those whose try before the present one was lost as well."""
+    before = {
+        try_id(execution.id, execution.attempt - 1): execution.id for execution in executions if execution.attempt > 1
+    }
+    if not before:
+        return set()
+    lost = Attempt.objects.filter(id__in=list(before), outcome="lost").values_list("id", flat=True)
+    return {before[str(row)] for row in lost}
 
 
 def _read(claim_ids: list[int]) -> list[tuple[Execution, Holder]]:
