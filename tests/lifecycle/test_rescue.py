@@ -74,6 +74,21 @@ def test_a_crash_loop_ends_after_max_retries_and_is_slowed_down_from_the_second_
     assert "died" in waiting.error_title
 
 
+def test_a_later_try_that_is_lost_is_taken_up_at_once_too(
+    group: TimerGroup, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", ValueError("down"), None)
+    timer = schedule_once("work", "once", after=1)
+    node.advance(1)
+    node.until_idle()
+    node.advance(120)
+    node.claim()
+    other = Stepper(time)
+    other.rescue(node)
+    other.until_idle()
+    assert words_of(timer) == ["error", "lost", "succeeded"]
+
+
 def test_a_loss_where_no_try_is_left_fails_the_execution_and_frees_its_timer(
     time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
