@@ -66,7 +66,7 @@ def in_threads(number: int, call: Callable[[int], Value]) -> list[Value | Except
 
     def one(index: int) -> Value | Exception:
         try:
-            connection.ensure_connection()
+            _connect(None)
             return call(index)
         except Exception as error:  # noqa: BLE001 - the test looks at it
             return error
@@ -81,6 +81,7 @@ def _connect(now: datetime | None) -> int:
     with connection.cursor() as cursor:
         if now is not None:
             cursor.execute("SELECT set_config('timers.virtual_now', %s, false)", [now.isoformat()])
+        cursor.execute("SET lock_timeout = '10s'")
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
     return int(pid)
