@@ -301,3 +301,18 @@ def test_an_execution_of_a_replaced_rule_moves_nothing_of_the_new_one(group: Tim
     assert (timer.next_fire_at, timer.open_execution, timer.state) == before
     assert timer.open_execution is None
     assert words_of(timer) == ["succeeded"]
+
+
+def test_the_end_of_a_replaced_rules_execution_leaves_the_new_ones_open(group: TimerGroup, node: Stepper) -> None:
+    timer = schedule_fixed_rate("work", "rate", period=10)
+    node.advance(10)
+    (old,) = node.claim()
+    schedule_fixed_rate("work", "rate", period=5, on_conflict="replace")
+    node.advance(5)
+    (new,) = node.claim()
+    node.held = [old]
+    node.run()
+    node.finish()
+    timer.refresh_from_db()
+    assert str(timer.open_execution) == new.id
+    assert timer.last_outcome == "succeeded"

@@ -137,7 +137,7 @@ def test_a_replaced_timer_never_fires_an_instant_again(group: TimerGroup, node: 
 
 
 def test_a_timer_that_is_replaced_after_it_was_claimed_ahead_goes_on_with_the_next_instant(
-    group: TimerGroup, time: VirtualTime
+    group: TimerGroup, time: VirtualTime, handlers: TemporaryHandlers
 ) -> None:
     node = Stepper(time, look_ahead=2)
     options: dict[str, Any] = {"period": 10, "start_at": START + timedelta(seconds=10)}
@@ -147,6 +147,7 @@ def test_a_timer_that_is_replaced_after_it_was_claimed_ahead_goes_on_with_the_ne
     schedule_fixed_rate("work", "rate", **options, on_conflict="replace")
     node.play(seconds=11, every=1)
     assert [(row.scheduled_for - START).total_seconds() for row in finals_of(timer)] == [10, 20]
+    assert len(handlers.calls) == 2
 
 
 @pytest.mark.parametrize("on_conflict", ["reject", "replace", "keep"])
