@@ -16,13 +16,17 @@ from typing import Any, Final
 
 from timers.exceptions import SpecError
 
-MISFIRE_POLICIES: Final = ("fire_once",)
-OVERLAP_POLICIES: Final = ("skip", "allow")
+MISFIRE_POLICIES: Final = ("fire_once", "fire_all", "skip")
+OVERLAP_POLICIES: Final = ("skip", "queue", "allow", "replace")
+ON_EXCLUDED: Final = ("suppress", "before", "after")
 ON_FAILED: Final = ("park", "drop")
 ON_FINISH: Final = ("keep", "delete")
 
 MAX_RETRIES: Final = 1000
 MAX_SECONDS: Final = 366 * 24 * 3600
+MAX_CATCHUP: Final = 10_000
+MAX_QUEUED: Final = 1000
+MAX_CALENDARS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,18 @@ class Policies:
     misfire_policy: str = "fire_once"
     misfire_grace: float = 60
     """Seconds after its instant from which a fire counts as missed."""
+    max_lateness: float | None = None
+    """Seconds after its instant from which a fire is skipped as expired, whatever the misfire policy; None: never."""
+    max_catchup: int = 1000
+    """The most missed fires that fire_all makes up for."""
     overlap_policy: str = "skip"
+    max_queued: int = 1
+    """The most fires that queue behind a running one."""
+    pause_after_failures: int = 0
+    """A timer pauses itself after so many failed executions in a row; 0: never."""
+    exclusion_calendars: tuple[str, ...] = ()
+    """Names of the calendars at whose instants nothing is fired."""
+    on_excluded: str = "suppress"
     attempt_timeout: float = 60
     """Seconds that one try may run, where its handler names no timeout of its own."""
     on_failed: str = "park"
@@ -105,9 +120,18 @@ class Policies:
         for name, allowed in _CHOICES.items():
             if name in values and values[name] not in allowed:
                 problems.append(SpecError(name, f"must be one of {', '.join(allowed)}", given=values[name]))
-        for name, (low, high) in _BOUNDS.items():
-            if name in values and not _is_number(values[name], low, high):
+        for name, (low, high) in _SECONDS.items():
+            off = name == "max_lateness" and values.get(name) is None
+            if name in values and not off and not _is_number(values[name], low, high):
                 problems.append(SpecError(name, f"must be from {low:g} to {high:g} seconds", given=values[name]))
+        for name, most in _COUNTS.items():
+            if name in values and (not isinstance(values[name], int) or not _is_number(values[name], 0, most)):
+                problems.append(SpecError(name, f"must be a whole number from 0 to {most:,}", given=values[name]))
+        if "exclusion_calendars" in values:
+            try:
+                values["exclusion_calendars"] = _calendar_names(values["exclusion_calendars"])
+            except SpecError as error:
+                problems.append(error)
         if "retry" in values:
             try:
                 values["retry"] = Retry.parse(values["retry"])
@@ -122,10 +146,16 @@ OVERRIDABLE: Final = frozenset(f.name for f in fields(Policies))
 _CHOICES: Final = {
     "misfire_policy": MISFIRE_POLICIES,
     "overlap_policy": OVERLAP_POLICIES,
+    "on_excluded": ON_EXCLUDED,
     "on_failed": ON_FAILED,
     "on_finish": ON_FINISH,
 }
-_BOUNDS: Final = {"misfire_grace": (0.0, float(MAX_SECONDS)), "attempt_timeout": (0.01, float(MAX_SECONDS))}
+_SECONDS: Final = {
+    "misfire_grace": (0.0, float(MAX_SECONDS)),
+    "max_lateness": (0.0, float(MAX_SECONDS)),
+    "attempt_timeout": (0.01, float(MAX_SECONDS)),
+}
+_COUNTS: Final = {"max_catchup": MAX_CATCHUP, "max_queued": MAX_QUEUED, "pause_after_failures": 1_000_000}
 
 
 @lru_cache(maxsize=4096)
@@ -138,6 +168,14 @@ def _is_number(value: Any, low: float, high: float) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return math.isfinite(value) and low <= value <= high
+
+
+def _calendar_names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise SpecError("exclusion_calendars", "must be a list of names of exclusion calendars", given=value)
+    if len(value) > MAX_CALENDARS:
+        raise SpecError("exclusion_calendars", f"must name at most {MAX_CALENDARS} calendars", given=value)
+    return tuple(value)
 
 
 def _refuse_unknown(spec: Any, known: frozenset[str] | set[str], what: str) -> None:

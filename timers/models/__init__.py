@@ -11,21 +11,25 @@ Four tables, four tenses; an occurrence is always in exactly one place:
 from timers.models.attempt import Attempt
 from timers.models.claim import Claim
 from timers.models.cluster_event import ClusterEvent
+from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
 from timers.models.node import Leadership, Node
 from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
 from timers.models.timer import Timer
 from timers.models.waiting import Waiting
+from timers.models.zone_rules import ZoneRules
 
 __all__ = [
     "LATENESS_BUCKETS_MS",
     "Attempt",
     "Claim",
     "ClusterEvent",
+    "ExclusionCalendar",
     "Leadership",
     "Node",
     "StatsMinute",
     "Timer",
     "TimerGroup",
     "Waiting",
+    "ZoneRules",
 ]

@@ -25,6 +25,9 @@ class Claim(models.Model):
     claimed_at = models.DateTimeField()
     executions = ArrayField(models.UUIDField())
     details = ExactJSONField(null=True)
+    revoked = ArrayField(
+        models.UUIDField(), null=True, help_text="Executions that the holder is asked to cancel, begun or not."
+    )
 
     class Meta:
         db_table = "timers_claim"

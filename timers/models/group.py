@@ -16,6 +16,11 @@ def default_retry() -> dict[str, object]:
     return policies.Retry().to_spec()
 
 
+def default_priorities() -> list[int]:
+    """The priorities of the timers of a new group."""
+    return [0]
+
+
 class TimerGroup(models.Model):
     """Timers treated the same way: retry, misfire, overlap, limits, who may serve them, retention."""
 
@@ -32,10 +37,14 @@ class TimerGroup(models.Model):
     state_reason = models.TextField(blank=True)
     state_changed_by = models.CharField(max_length=NAME_LENGTH, blank=True)
     state_changed_at = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Resumed by itself at this instant.")
     priority = models.SmallIntegerField(
         default=0, help_text="Groups with a higher number are served first when workers are short."
     )
     shards = models.PositiveSmallIntegerField(default=1, help_text="Hash slices of the group's timers.")
+    timer_priorities = ArrayField(
+        models.SmallIntegerField(), default=default_priorities, editable=False, help_text="Those that its timers have."
+    )
     required_roles = ArrayField(
         models.CharField(max_length=NAME_LENGTH),
         default=list,
@@ -55,16 +64,44 @@ class TimerGroup(models.Model):
         max_length=20,
         choices=[(name, name) for name in policies.MISFIRE_POLICIES],
         default="fire_once",
-        help_text="What happens to fires that are later than the grace. fire_once: one execution for the latest.",
+        help_text="What happens to fires that are later than the grace. fire_once: one execution for the latest;"
+        " fire_all: each, oldest first; skip: none.",
     )
     misfire_grace = models.FloatField(
         default=60, help_text="Seconds after its instant from which a fire counts as missed."
+    )
+    max_lateness = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds after its instant from which a fire is skipped as expired; empty: never.",
+    )
+    max_catchup = models.PositiveIntegerField(
+        default=1000, help_text="The most missed fires that fire_all makes up for; the rest is recorded as skipped."
     )
     overlap_policy = models.CharField(
         max_length=20,
         choices=[(name, name) for name in policies.OVERLAP_POLICIES],
         default="skip",
-        help_text="What happens to a fire while the timer's execution before it is not ended.",
+        help_text="What happens to a fire while the timer's execution before it is not ended. skip: it is skipped;"
+        " queue: it waits for the end; allow: it runs beside it; replace: the one before is cancelled.",
+    )
+    max_queued = models.PositiveIntegerField(
+        default=1, help_text="The most fires that queue behind a running one; further ones are skipped."
+    )
+    pause_after_failures = models.PositiveIntegerField(
+        default=0, help_text="A timer pauses itself after so many failed executions in a row; 0: never."
+    )
+    exclusion_calendars = ArrayField(
+        models.CharField(max_length=NAME_LENGTH),
+        default=list,
+        blank=True,
+        help_text="Exclusion calendars: at the instants that these exclude, nothing is fired.",
+    )
+    on_excluded = models.CharField(
+        max_length=10,
+        choices=[(name, name) for name in policies.ON_EXCLUDED],
+        default="suppress",
+        help_text="What happens to a fire at an excluded instant. suppress: it is skipped; before, after: it is moved.",
     )
     max_batch = models.PositiveIntegerField(default=500, help_text="The most executions that one claim takes.")
     attempt_timeout = models.FloatField(
@@ -84,6 +121,15 @@ class TimerGroup(models.Model):
     )
     retention = models.PositiveIntegerField(
         null=True, blank=True, help_text="Days that history is kept; empty: the installation's TIMERS_RETENTION."
+    )
+    sandbox = models.BooleanField(
+        default=False, editable=False, help_text="The group has a clock of its own, which can be frozen and advanced."
+    )
+    clock_frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clock_ahead_us = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="Microseconds by which the group's running clock is ahead of the database's.",
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField()

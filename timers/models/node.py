@@ -47,6 +47,7 @@ class Node(models.Model):
     busy = models.PositiveIntegerField(default=0)
     counters = ExactJSONField(default=dict, help_text="What each worker has done since it started.")
     version = models.CharField(max_length=40)
+    zone_rules = models.CharField(max_length=40, blank=True, default="", help_text="Edition of its time zone rules.")
     handlers = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
     rss = models.BigIntegerField(null=True, help_text="Bytes of memory of supervisor and workers.")
 

@@ -8,7 +8,6 @@ from django.db import models
 from timers.execution_id import MAX_TIMER_ID
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
-from timers.schedules import KINDS
 
 
 class TimerQuerySet(models.QuerySet["Timer"]):
@@ -38,12 +37,18 @@ class Timer(models.Model):
     description = models.TextField(blank=True, default="")
     tags = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list, blank=True)
 
-    schedule_kind = models.CharField(max_length=20, choices=[(kind, kind) for kind in KINDS])
+    schedule_kind = models.CharField(max_length=20)
     schedule = ExactJSONField()
     time_zone = models.CharField(max_length=64, default="UTC")
     start_at = models.DateTimeField(null=True, blank=True)
     end_at = models.DateTimeField(null=True, blank=True, help_text="No fire after this instant.")
     max_fires = models.PositiveIntegerField(null=True, blank=True, help_text="Finished after so many fires.")
+    jitter = models.FloatField(
+        default=0, help_text="Seconds over which timers of one instant are spread; each has its own, lasting share."
+    )
+    priority = models.SmallIntegerField(
+        default=0, help_text="Timers of the group with a higher number are fired first when workers are short."
+    )
     until_committed = models.BooleanField(
         default=False, help_text="One execution, shown again at each tick of the schedule until it is committed."
     )
@@ -56,6 +61,7 @@ class Timer(models.Model):
     state_reason = models.TextField(blank=True, default="")
     state_changed_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     state_changed_at = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Resumed by itself at this instant.")
     next_fire_at = models.DateTimeField(null=True, blank=True)
     last_fire_at = models.DateTimeField(null=True, blank=True)
     fire_count = models.PositiveBigIntegerField(default=0)
@@ -65,6 +71,13 @@ class Timer(models.Model):
     last_outcome = models.CharField(max_length=10, blank=True, default="")
     failures_in_a_row = models.PositiveIntegerField(default=0)
 
+    source = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        help_text="Where the timer is declared (code, a file); empty: nowhere.",
+    )
+    declared = ExactJSONField(null=True, blank=True, help_text="What was declared there when it was last reconciled.")
     shard = models.PositiveSmallIntegerField(default=0)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
@@ -94,8 +107,16 @@ class Timer(models.Model):
         indexes = (
             models.Index(fields=("group", "name"), name="timers_timer_group_name"),
             models.Index(
-                fields=("group", "shard", "next_fire_at"), condition=models.Q(state="active"), name="timers_timer_due"
+                fields=("group", "shard", "priority", "next_fire_at"),
+                condition=models.Q(state="active"),
+                name="timers_timer_due",
             ),
+            models.Index(
+                fields=("paused_until",),
+                condition=models.Q(state="paused", paused_until__isnull=False),
+                name="timers_timer_paused_until",
+            ),
+            models.Index(fields=("source",), condition=~models.Q(source=""), name="timers_timer_source"),
         )
 
     def __str__(self) -> str:

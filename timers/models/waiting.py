@@ -15,6 +15,7 @@ class Waiting(models.Model):
 
     class State(models.TextChoices):
         READY = "ready"
+        QUEUED = "queued"
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True)
@@ -41,12 +42,15 @@ class Waiting(models.Model):
         db_table = "timers_waiting"
         verbose_name_plural = "waiting"
         constraints = (
-            models.CheckConstraint(condition=models.Q(state__in=["ready", "failed"]), name="timers_waiting_state"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["ready", "queued", "failed"]), name="timers_waiting_state"
+            ),
         )
         indexes = (
             models.Index(
                 fields=("group", "available_at"), condition=models.Q(state="ready"), name="timers_waiting_ready"
             ),
+            models.Index(fields=("timer", "id"), condition=models.Q(state="queued"), name="timers_waiting_queued"),
             models.Index(
                 fields=("error_fingerprint",), condition=models.Q(state="failed"), name="timers_waiting_failed"
             ),

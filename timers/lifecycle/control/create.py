@@ -35,25 +35,29 @@ class Created(NamedTuple):
 # runs goes on, and moves nothing of the new schedule.
 _INSERT = f"""
 INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind, schedule, time_zone, start_at, end_at,
-    max_fires, until_committed, payload, action, overrides, state, state_reason, state_changed_by, next_fire_at,
-    fire_count, last_outcome, failures_in_a_row, shard, version, created_at, created_by, updated_at, updated_by)
+    max_fires, jitter, priority, until_committed, payload, action, overrides, state, state_reason, state_changed_by,
+    next_fire_at, fire_count, last_outcome, failures_in_a_row, source, declared, shard, version, created_at, created_by,
+    updated_at, updated_by)
 SELECT u.group_id, u.name, u.description,
     ARRAY(SELECT json_array_elements_text(u.tags::json)), u.kind, u.schedule::json, u.time_zone,
-    {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.until_committed, u.payload::json,
-    u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0, u.shard, 1,
-    now.at, %(actor)s, now.at, %(actor)s
+    {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.jitter, u.priority, u.until_committed,
+    u.payload::json, u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0,
+    u.source, u.declared::json, u.shard, 1, now.at, %(actor)s, now.at, %(actor)s
 FROM (SELECT timers_now() AS at) now, unnest(%(group_id)s::bigint[], %(name)s::text[], %(description)s::text[],
     %(tags)s::text[], %(kind)s::text[], %(schedule)s::text[], %(time_zone)s::text[], %(start_us)s::bigint[],
-    %(end_us)s::bigint[], %(max_fires)s::int[], %(until_committed)s::bool[], %(payload)s::text[], %(action)s::text[],
-    %(overrides)s::text[], %(next_us)s::bigint[], %(shard)s::int[])
-    AS u(group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, until_committed,
-         payload, action, overrides, next_us, shard)
+    %(end_us)s::bigint[], %(max_fires)s::int[], %(jitter)s::float8[], %(priority)s::int[], %(until_committed)s::bool[],
+    %(payload)s::text[], %(action)s::text[], %(overrides)s::text[], %(next_us)s::bigint[], %(source)s::text[],
+    %(declared)s::text[], %(shard)s::int[])
+    AS u(group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, jitter, priority,
+         until_committed, payload, action, overrides, next_us, source, declared, shard)
 ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     description = excluded.description, tags = excluded.tags, schedule_kind = excluded.schedule_kind,
     schedule = excluded.schedule, time_zone = excluded.time_zone, start_at = excluded.start_at,
-    end_at = excluded.end_at, max_fires = excluded.max_fires, until_committed = excluded.until_committed,
-    payload = excluded.payload, action = excluded.action, overrides = excluded.overrides, state = 'active',
-    state_reason = '', fire_count = 0, failures_in_a_row = 0, shard = excluded.shard, open_execution = NULL,
+    end_at = excluded.end_at, max_fires = excluded.max_fires, jitter = excluded.jitter, priority = excluded.priority,
+    until_committed = excluded.until_committed, payload = excluded.payload, action = excluded.action,
+    overrides = excluded.overrides, state = 'active', state_reason = '', paused_until = NULL, fire_count = 0,
+    failures_in_a_row = 0, source = excluded.source, declared = excluded.declared, shard = excluded.shard,
+    open_execution = NULL,
     next_fire_at = greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond'),
     version = t.version + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
@@ -94,11 +98,15 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
                     "start_us": plain_array(_microseconds(spec.start_at) for spec in ordered),
                     "end_us": plain_array(_microseconds(spec.end_at) for spec in ordered),
                     "max_fires": plain_array(spec.max_fires for spec in ordered),
+                    "jitter": plain_array(spec.jitter for spec in ordered),
+                    "priority": plain_array(spec.priority for spec in ordered),
                     "until_committed": plain_array(spec.until_committed for spec in ordered),
                     "payload": text_array(spec.payload for spec in ordered),
                     "action": text_array(spec.action for spec in ordered),
                     "overrides": text_array(spec.overrides for spec in ordered),
                     "next_us": plain_array(to_microseconds(first) for first in firsts),
+                    "source": text_array(spec.source for spec in ordered),
+                    "declared": text_array(spec.declared for spec in ordered),
                     "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in ordered),
                 },
             )

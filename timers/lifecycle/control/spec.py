@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -17,9 +17,13 @@ from timers.models import TimerGroup
 from timers.payload import encode
 from timers.policies import Policies
 from timers.schedules import Schedule
+from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
+from timers.schedules.jitter import jitter_offset_us
 
 MAX_TAGS: Final = 50
+MAX_PRIORITY: Final = 9
+MAX_JITTER_US: Final = 366 * 86_400 * 1_000_000
 
 Value = TypeVar("Value")
 
@@ -36,11 +40,17 @@ class TimerSpec:
     start_at: datetime | None = None
     end_at: datetime | None = None
     max_fires: int | None = None
+    jitter: float = 0
+    """Seconds over which timers of one instant are spread."""
+    priority: int = 0
     until_committed: bool = False
     action: str | None = None
     overrides: str | None = None
     tags: tuple[str, ...] = ()
     description: str = ""
+    source: str = ""
+    """Where the timer is declared; empty: nowhere."""
+    declared: str | None = None
 
     @classmethod
     def parse(
@@ -54,6 +64,8 @@ class TimerSpec:
         start_at: Any = None,
         end_at: Any = None,
         max_fires: Any = None,
+        jitter: Any = 0,
+        priority: Any = 0,
         until_committed: Any = False,
         action: Any = None,
         handler: Any = None,
@@ -86,6 +98,8 @@ class TimerSpec:
             start_at=None if start_at is None else checked(lambda: parse_instant(start_at, "start_at")),
             end_at=None if end_at is None else checked(lambda: parse_instant(end_at, "end_at")),
             max_fires=None if max_fires is None else checked(lambda: _check_max_fires(max_fires)),
+            jitter=checked(lambda: _check_jitter(jitter), 0.0),
+            priority=checked(lambda: _check_priority(priority), 0),
             until_committed=checked(lambda: _check_flag("until_committed", until_committed)),
             action=None if action is None else checked(lambda: json.dumps(actions.parse(action).to_spec())),
             overrides=checked(lambda: _check_overrides(overrides)) if overrides else None,
@@ -119,6 +133,11 @@ class TimerSpec:
         """The hash slice of the timer."""
         return crc32(self.name.encode()) % shards
 
+    @property
+    def offset(self) -> timedelta:
+        """How long after its nominal instants the timer is due."""
+        return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))
+
 
 def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
     """Refuse an action whose handler nobody knows: neither this process nor any live node."""
@@ -143,6 +162,16 @@ def check_handler(name: str) -> None:
 def _check_max_fires(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31 - 1:
         raise SpecError("max_fires", "must be a whole number of at least 1", given=value)
+    return value
+
+
+def _check_jitter(value: Any) -> float:
+    return parse_duration(value, "jitter", at_most=MAX_JITTER_US, allow_zero=True) / 1_000_000
+
+
+def _check_priority(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
+        raise SpecError("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
     return value
 
 
