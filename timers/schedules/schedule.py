@@ -44,11 +44,19 @@ class Schedule(ABC):
         """The first instant strictly after `moment`; None when there is no more."""
 
     @abstractmethod
-    def missed(self, first: datetime, until: datetime) -> Missed:
-        """The instants from `first`, itself one of the schedule's, to `until` inclusive.
+    def missed(self, first: datetime, until: datetime) -> Missed | None:
+        """The instants to run from `first`, itself one of the schedule's, to `until` inclusive; None: there are none.
 
-        `first` always counts: with an `until` before it the answer is `first` alone.
+        `first` always counts where it is to run: with an `until` before it the answer is `first` alone.
         """
+
+    def reason(self, instant: datetime) -> str | None:
+        """Why an instant of the schedule is not to run (see excluding.py); None: it is to run."""
+        return None
+
+    def excluded(self, first: datetime, until: datetime) -> Missed | None:
+        """The instants not to run from `first` to `until` inclusive; None: there are none."""
+        return None
 
     @abstractmethod
     def describe(self) -> str:
