@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from timers import clock
 from timers.exceptions import SpecError, TimerNotFound
@@ -35,11 +35,10 @@ from timers.lifecycle.control.change import Cancelled, cancel_timer, fire_timer,
 from timers.lifecycle.control.create import Created
 from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import create_group, ensure_group, pause_group, resume_group, update_group
+from timers.lifecycle.control.request import SCHEDULE_KEYWORDS, kind_of, parse_request, parse_schedule
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
-from timers.schedules import Schedule, parse
-from timers.schedules.duration import parse_duration
-from timers.schedules.instant import parse_instant
+from timers.schedules import Schedule
 
 __all__ = [
     "Cancelled",
@@ -105,7 +104,7 @@ def schedule_many(
     problems: list[SpecError] = []
     for number, request in enumerate(requests):
         try:
-            specs.append(_spec(dict(request), now))
+            specs.append(parse_request(request, now))
         except SpecError as error:
             problems += [SpecError(f"{number}.{problem.field}", problem.message) for problem in error.problems]
     if problems:
@@ -119,14 +118,15 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     `version`: refuse with StaleVersion when someone changed the timer since it was read.
     """
     schedule: Callable[[], Schedule] | None = None
-    if _SCHEDULE_KEYWORDS & set(changes):
+    if SCHEDULE_KEYWORDS & set(changes):
         now = clock.now()
-        request = {keyword: changes.pop(keyword) for keyword in _SCHEDULE_KEYWORDS & set(changes)}
-        kind = request.pop("kind", None) or _kind_of(request)
+        request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
+        kind = request.pop("kind", None) or kind_of(request)
         start_at = changes.get("start_at")
 
         def schedule() -> Schedule:
-            return _schedule(kind, request, start_at, changes.get("time_zone") or get_timer(group, name).time_zone, now)
+            time_zone = changes.get("time_zone") or get_timer(group, name).time_zone
+            return parse_schedule(kind, request, start_at, time_zone, now)
 
     return change.update_timer(group, name, actor=actor, version=version, schedule=schedule, **changes)
 
@@ -149,66 +149,8 @@ def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: i
     return list(timers.order_by("name")[:limit])
 
 
-_SCHEDULE_KEYWORDS: Final = frozenset({"kind", "at", "after", "period", "delay", "expression"})
-_OWN_KEYWORDS: Final = {
-    "once": frozenset({"at", "after"}),
-    "fixed_rate": frozenset({"period"}),
-    "fixed_delay": frozenset({"delay"}),
-    "cron": frozenset({"expression"}),
-}
-_OPTIONS: Final = frozenset(
-    {
-        "payload", "handler", "action", "start_at", "end_at", "max_fires", "until_committed", "time_zone", "overrides",
-        "tags", "description",
-    }
-)  # fmt: skip
-
-
 def _create(request: dict[str, Any]) -> Timer:
     on_conflict, actor = request.pop("on_conflict", "reject"), request.pop("actor", "")
-    spec = _spec(request, clock.now())
+    spec = parse_request(request, clock.now())
     (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
     return Timer.objects.select_related("group").get(id=created.id)
-
-
-def _spec(request: dict[str, Any], now: datetime) -> TimerSpec:
-    kind = request.pop("kind", None)
-    if kind not in _OWN_KEYWORDS:
-        raise SpecError("kind", f"must be one of {', '.join(_OWN_KEYWORDS)}", given=kind)
-    own = {keyword: request.pop(keyword) for keyword in _OWN_KEYWORDS[kind] & set(request)}
-    unknown = sorted(set(request) - _OPTIONS - {"group", "name"})
-    if unknown:
-        raise SpecError(
-            unknown[0], f"is not known for {kind}; known are {', '.join(sorted(_OPTIONS | _OWN_KEYWORDS[kind]))}"
-        )
-    time_zone = request.get("time_zone") or "UTC"
-    return TimerSpec.parse(
-        schedule=lambda: _schedule(kind, own, request.get("start_at"), time_zone, now),
-        **{"group": None, "name": None, **request, "time_zone": time_zone},
-    )
-
-
-def _schedule(kind: str, own: Mapping[str, Any], start_at: Any, time_zone: str, now: datetime) -> Schedule:
-    if kind == "once":
-        return parse("once", {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}, time_zone)
-    if kind == "fixed_rate":
-        anchor = now if start_at is None else parse_instant(start_at, "start_at")
-        return parse("fixed_rate", {"period": own.get("period"), "anchor": anchor.isoformat()}, time_zone)
-    if kind == "fixed_delay":
-        return parse("fixed_delay", {"delay": own.get("delay")}, time_zone)
-    return parse("cron", {"expression": own.get("expression")}, time_zone)
-
-
-def _once_at(at: Any, after: Any, now: datetime) -> datetime:
-    if (at is None) == (after is None):
-        raise SpecError("at", "give either at (an instant) or after (a duration from now)")
-    if at is not None:
-        return parse_instant(at, "at")
-    return now + timedelta(microseconds=parse_duration(after, "after", allow_zero=True))
-
-
-def _kind_of(request: Mapping[str, Any]) -> str:
-    for kind, keywords in _OWN_KEYWORDS.items():
-        if keywords & set(request):
-            return kind
-    raise SpecError("kind", "must come with the schedule's own keyword (at, after, period, delay, expression)")
