@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from tests.support.virtual_time import START, VirtualTime
 from timers import clock
 from timers.clock import DatabaseClock
 from timers.schedules.instant import to_microseconds
+from timers.testing import START, VirtualTime
 
 
 @pytest.mark.django_db

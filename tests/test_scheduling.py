@@ -11,7 +11,6 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.virtual_time import START, VirtualTime
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import Timer, Waiting
 from timers.scheduling import (
@@ -23,6 +22,7 @@ from timers.scheduling import (
     schedule_many,
     schedule_once,
 )
+from timers.testing import START, VirtualTime
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,11 @@ import pytest
 from django.core.management import call_command
 
 from tests.support.ledger_rows import finals_of, rows_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.demo import scenery
 from timers.demo.timer_handlers import vendors
 from timers.models import Attempt, Timer, TimerGroup, Waiting
 from timers.scheduling import get_timer, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +119,7 @@ def test_clearing_spares_what_others_put_into_a_group_of_the_demo() -> None:
 
 def test_clearing_keeps_a_group_whose_executions_are_claimed(node: Stepper) -> None:
     scenery.make()
-    node.advance(5)
+    node.time.advance(5)
     node.claim()
     text = printed("--clear")
     assert "Group vendors was kept" in text

@@ -11,12 +11,11 @@ import pytest
 
 from tests import factories
 from tests.docs import snippets
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers import clock
 from timers.handlers import handler
 from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import ensure_group, schedule_fixed_rate, schedule_many, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +80,7 @@ def test_a_held_message_is_shown_again_at_each_tick_until_it_is_committed(node: 
     tries = []
 
     for _ in range(3):
-        node.advance(60)
+        node.time.advance(60)
         tries += [(outcome.execution.attempt, outcome.word) for outcome in node.until_idle()]
 
     assert tries == [(1, "discarded"), (2, "discarded"), (3, "succeeded")]

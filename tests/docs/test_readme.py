@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs import snippets
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.models import Attempt, Timer
+from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +36,7 @@ def test_the_invoice_is_discarded_once_and_then_sent(node: Stepper) -> None:
     node.until_idle()  # the run that fire_timer asked for
 
     for seconds in (30, 10):  # its instant, and the first wait of the group's policy
-        node.advance(seconds)
+        node.time.advance(seconds)
         node.until_idle()
 
     rows = Attempt.objects.filter(name="invoice-4711").order_by("attempt")

@@ -7,9 +7,8 @@ import pytest
 from tests import factories
 from tests.support.committed import ledger_emptied_afterwards
 from tests.support.handlers import TemporaryHandlers
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.models import TimerGroup
+from timers.testing import Stepper, VirtualTime
 
 
 @pytest.fixture

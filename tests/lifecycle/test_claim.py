@@ -9,12 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.execution import ServedGroup
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import cancel_timer, fire_timer, schedule_fixed_rate, schedule_once
+from timers.testing import START, Stepper, VirtualTime
 
 
 def test_a_ready_execution_is_claimed_at_its_instant_with_the_next_try(
@@ -22,13 +21,13 @@ def test_a_ready_execution_is_claimed_at_its_instant_with_the_next_try(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"), None)
     timer = schedule_once("work", "once", after=1, payload={"n": 2**70})
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     first_fence = handlers.calls[0].fence
     assert Waiting.objects.get().available_at == START + timedelta(seconds=121)
-    node.advance(119.999999)
+    node.time.advance(119.999999)
     assert node.claim() == []
-    node.advance(0.000001)
+    node.time.advance(0.000001)
     (execution,) = node.claim()
     assert execution.attempt == 2
     assert execution.fence > first_fence
@@ -44,17 +43,17 @@ def test_ready_work_is_claimed_ahead_like_a_timer(group: TimerGroup, time: Virtu
     node = Stepper(time, look_ahead=1.5)
     schedule_fixed_rate("work", "rate", period=1000)
     fire_timer("work", "rate", delay=10)
-    node.advance(8.5)
+    node.time.advance(8.5)
     assert len(node.claim()) == 1
     assert node.run() == []
-    node.advance(1.5)
+    node.time.advance(1.5)
     assert len(node.run()) == 1
 
 
 def test_the_twin_obeys_its_limit_and_takes_the_oldest_first(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=1000)
     ids = [fire_timer("work", "rate", delay=delay) for delay in (3, 1, 2)]
-    node.advance(10)
+    node.time.advance(10)
     assert [execution.id for execution in node.claim(limit=2)] == [ids[1], ids[2]]
     assert [execution.id for execution in node.claim(limit=2)] == [ids[0]]
     assert timer.id
@@ -80,14 +79,15 @@ def test_an_execution_whose_timer_was_cancelled_while_it_was_tried_gets_no_other
 ) -> None:
     handlers.script("tests.noop", ValueError("down"))
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     (execution,) = node.claim()
     assert cancel_timer("work", "rate").in_flight == [execution.id]
     node.run()
     node.finish()
-    node.advance(1000)
+    node.time.advance(1000)
     assert node.until_idle() == []
-    assert words_of(timer) == ["error", "cancelled"]
+    (row,) = rows_of(timer)
+    assert (row.outcome, row.reason, row.error_title) == ("cancelled", "asked to end: error", "ValueError: down")
     assert not Waiting.objects.exists()
     assert not Claim.objects.exists()
 
@@ -126,7 +126,7 @@ def test_a_run_with_a_payload_of_its_own_keeps_it_through_a_retry(
     schedule_fixed_rate("work", "rate", period=100_000, payload={"the": "timer's"})
     fire_timer("work", "rate", payload=payload)
     node.until_idle()
-    node.advance(120)
+    node.time.advance(120)
     node.until_idle()
     assert [(fire.number_of_try, fire.payload, fire.origin) for fire in handlers.calls] == [
         (1, payload, "manual"),
@@ -137,7 +137,7 @@ def test_a_run_with_a_payload_of_its_own_keeps_it_through_a_retry(
 def test_the_claim_row_tells_what_a_rescue_must_know(group: TimerGroup, node: Stepper) -> None:
     schedule_fixed_rate("work", "rate", period=1000)
     id_ = fire_timer("work", "rate", payload=[1], delay=5)
-    node.advance(5)
+    node.time.advance(5)
     node.claim()
     details = Claim.objects.get().details[id_]
     assert details == {

@@ -5,13 +5,12 @@ import pytest
 from tests import factories
 from tests.support.eventually import eventually
 from tests.support.sessions import OtherSession
-from tests.support.stepper import Stepper, registration
-from tests.support.virtual_time import VirtualTime
 from timers.lifecycle import nodes
 from timers.lifecycle.death import dead_with_claims, declare_dead, gone_nodes, take_crash_lock, watch_others
 from timers.lifecycle.nodes import Beat, beat, register
 from timers.models import ClusterEvent, Node, TimerGroup
 from timers.scheduling import schedule_once
+from timers.testing import Stepper, VirtualTime, registration
 
 REPORT = Beat(0, 0, 0, {})
 NEVER = 10**9
@@ -79,7 +78,7 @@ def test_a_node_is_declared_dead_once(time: VirtualTime) -> None:
 
 def test_what_an_ended_node_still_holds_is_found_again(group: TimerGroup, node: Stepper) -> None:
     schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     assert dead_with_claims() == []
     nodes.set_stopped(node.node.id, "node-a")

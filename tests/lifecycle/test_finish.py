@@ -10,13 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.execution_id import parse
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import finish
 from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_fixed_rate, schedule_once, update_timer
+from timers.testing import Stepper, VirtualTime
 
 
 def held_claims() -> list[int]:
@@ -25,12 +24,12 @@ def held_claims() -> list[int]:
 
 def test_a_final_row_tells_the_whole_story(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     timer = schedule_once("work", "once", after=10)
-    node.advance(10.5)
+    node.time.advance(10.5)
     (execution,) = node.claim()
-    node.advance(0.25)
+    node.time.advance(0.25)
 
     def work(fire: object) -> dict[str, int]:
-        node.advance(2)
+        node.time.advance(2)
         return {"rows": 7}
 
     handlers.add("tests.noop", work)
@@ -62,7 +61,7 @@ def test_what_a_handler_returns_is_kept(
 ) -> None:
     handlers.script("tests.noop", result)
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     (row,) = rows_of(timer)
     assert row.result == result
@@ -78,7 +77,7 @@ def test_a_result_that_cannot_be_kept_is_told_and_the_execution_succeeds(
 ) -> None:
     handlers.script("tests.noop", result)
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     (row,) = rows_of(timer)
     assert (row.outcome, row.result) == ("succeeded", None)
@@ -90,7 +89,7 @@ def test_an_error_is_recorded_with_title_traceback_and_fingerprint(
 ) -> None:
     handlers.script("tests.noop", ValueError('no vendor "7" \\ {x}, NUL \x00 and half \ud800'))
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     (row,) = rows_of(timer)
     assert row.outcome == "error"
@@ -103,7 +102,7 @@ def test_an_error_is_recorded_with_title_traceback_and_fingerprint(
 
 def test_claims_shrink_by_what_is_finished_and_go_with_the_last(group: TimerGroup, node: Stepper) -> None:
     timers = [schedule_once("work", f"{number}", after=1) for number in range(5)]
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     node.run()
     all_outcomes = node.outcomes
@@ -120,7 +119,7 @@ def test_claims_shrink_by_what_is_finished_and_go_with_the_last(group: TimerGrou
 def test_one_batch_may_end_parts_of_several_claims(group: TimerGroup, node: Stepper) -> None:
     for number in range(9):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     for _ in range(3):
         node.claim(limit=3)
     assert held_claims() == [3, 3, 3]
@@ -134,7 +133,7 @@ def test_a_stale_finish_after_a_rescue_is_refused_and_changes_nothing(
     group: TimerGroup, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
 ) -> None:
     timer = schedule_fixed_rate("work", "rate", period=1000)
-    node.advance(1000)
+    node.time.advance(1000)
     node.claim()
     stale = node.run()
     other = Stepper(time, "node-b")
@@ -156,7 +155,7 @@ def test_a_stale_finish_after_a_rescue_is_refused_and_changes_nothing(
 def test_a_stale_finish_of_one_execution_does_not_refuse_its_neighbours(group: TimerGroup, node: Stepper) -> None:
     for number in range(3):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     lost, *_ = node.claim()
     claim = Claim.objects.get()
     claim.executions.remove(uuid.UUID(lost.id))
@@ -171,7 +170,7 @@ def test_a_stale_finish_of_one_execution_does_not_refuse_its_neighbours(group: T
 
 def test_another_node_cannot_finish_a_claim(group: TimerGroup, node: Stepper) -> None:
     schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     outcomes = node.run()
     stranger = Holder(node.node.id + 1, "node-x", 1, 1)
@@ -185,7 +184,7 @@ def test_a_repeat_after_a_commit_that_was_not_heard_of_is_harmless(
 ) -> None:
     handlers.add("tests.fails", lambda fire: 1 / 0)
     good, bad = schedule_once("work", "good", after=1), schedule_once("work", "bad", after=1, handler="tests.fails")
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     outcomes = node.run()
     node.finish()
@@ -198,7 +197,7 @@ def test_a_repeat_after_a_commit_that_was_not_heard_of_is_harmless(
 
 def test_the_database_itself_allows_one_final_outcome_only(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     (execution,) = node.claim()
     factories.attempt(timer, id=uuid.UUID(execution.id), outcome="skipped", scheduled_for=node.time.now)
     node.run()
@@ -217,7 +216,7 @@ def test_the_number_of_statements_is_the_same_whatever_the_batch(
             schedule_once("work", f"{number}-{index}-a", after=1)
             schedule_once("work", f"{number}-{index}-b", after=1, handler="tests.fails")
             schedule_fixed_rate("work", f"{number}-{index}-c", period=1000, handler="tests.tells")
-        node.advance(1000)
+        node.time.advance(1000)
         node.claim()
         node.run()
         with CaptureQueriesContext(connection) as queries:
@@ -236,7 +235,7 @@ def test_a_failed_execution_is_parked_with_its_payload(
     handlers.script("tests.noop", ValueError("down"))
     once = schedule_once("work", "once", after=1, payload={"order": 7})
     rate = schedule_fixed_rate("work", "rate", period=1, payload={"order": 8})
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     update_timer("work", "rate", payload={"order": "another"})
     for timer, order in ((once, 7), (rate, 8)):
@@ -252,7 +251,7 @@ def test_a_failed_execution_is_dropped_where_the_policy_says_so(
     factories.group("work", retry={"max_retries": 0}, on_failed="drop")
     handlers.script("tests.noop", ValueError("down"))
     timer = schedule_fixed_rate("work", "rate", period=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert words_of(timer) == ["error", "failed"]
     assert finals_of(timer)[0].error_title == "ValueError: down"
@@ -267,10 +266,10 @@ def test_a_finished_timer_is_deleted_where_the_policy_says_so_and_its_history_st
     factories.group("work", on_finish="delete")
     once = schedule_once("work", "once", after=1)
     rate = schedule_fixed_rate("work", "rate", period=1, max_fires=2)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert list(Timer.objects.values_list("name", flat=True)) == ["rate"]
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert not Timer.objects.exists()
     assert (words_of(once), words_of(rate)) == (["succeeded"], ["succeeded", "succeeded"])
@@ -282,7 +281,7 @@ def test_a_timer_whose_execution_failed_is_not_deleted_while_a_person_must_decid
     factories.group("work", on_finish="delete", retry={"max_retries": 0})
     handlers.script("tests.noop", ValueError("down"))
     schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert Timer.objects.get().state == "finished"
     assert Waiting.objects.get().state == "failed"
@@ -290,7 +289,7 @@ def test_a_timer_whose_execution_failed_is_not_deleted_while_a_person_must_decid
 
 def test_an_execution_of_a_replaced_rule_moves_nothing_of_the_new_one(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     schedule_fixed_rate("work", "rate", period=1000, on_conflict="replace")
     timer.refresh_from_db()
@@ -305,10 +304,10 @@ def test_an_execution_of_a_replaced_rule_moves_nothing_of_the_new_one(group: Tim
 
 def test_the_end_of_a_replaced_rules_execution_leaves_the_new_ones_open(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     (old,) = node.claim()
     schedule_fixed_rate("work", "rate", period=5, on_conflict="replace")
-    node.advance(5)
+    node.time.advance(5)
     (new,) = node.claim()
     node.held = [old]
     node.run()

@@ -9,14 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.execution_id import execution_id
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fire import fire_due
 from timers.models import Attempt, Claim, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 from timers.scheduling import schedule_cron, schedule_fixed_delay, schedule_fixed_rate, schedule_once
+from timers.testing import START, Stepper, VirtualTime
 
 
 def seconds_after_start(instants: list[datetime]) -> list[float]:
@@ -25,7 +24,7 @@ def seconds_after_start(instants: list[datetime]) -> list[float]:
 
 def test_a_one_shot_fires_once_and_is_finished(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     timer = schedule_once("work", "once", after=10, payload={"to": "bob"})
-    node.advance(10)
+    node.time.advance(10)
     node.until_idle()
     node.play(seconds=100, every=10)
     timer.refresh_from_db()
@@ -38,9 +37,9 @@ def test_a_one_shot_fires_once_and_is_finished(group: TimerGroup, node: Stepper,
 
 def test_nothing_is_fired_before_its_instant(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     schedule_once("work", "once", after=10)
-    node.advance(9.999999)
+    node.time.advance(9.999999)
     assert node.claim() == []
-    node.advance(0.000001)
+    node.time.advance(0.000001)
     assert len(node.claim()) == 1
 
 
@@ -48,7 +47,7 @@ def test_a_fire_tells_its_handler_which_occurrence_it_is(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     timer = schedule_once("work", "once", after=10, time_zone="Europe/Berlin", payload=[1, None])
-    node.advance(10.25)
+    node.time.advance(10.25)
     node.until_idle()
     (fire,) = handlers.calls
     id_ = execution_id(to_microseconds(START + timedelta(seconds=10)), timer.id)
@@ -88,9 +87,9 @@ def test_a_fixed_delay_counts_from_the_end_of_each_run(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     timer = schedule_fixed_delay("work", "delay", delay=10)
-    handlers.add("tests.noop", lambda fire: node.advance(3))
+    handlers.add("tests.noop", lambda fire: node.time.advance(3))
     for _ in range(3):
-        node.advance(10)
+        node.time.advance(10)
         node.until_idle()
     assert seconds_after_start([row.scheduled_for for row in finals_of(timer)]) == [10, 23, 36]
     timer.refresh_from_db()
@@ -100,12 +99,12 @@ def test_a_fixed_delay_counts_from_the_end_of_each_run(
 
 def test_a_fixed_delay_is_not_due_again_while_it_runs(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_delay("work", "delay", delay=10)
-    node.advance(10)
+    node.time.advance(10)
     (execution,) = node.claim()
     timer.refresh_from_db()
     assert (timer.state, timer.next_fire_at) == ("active", None)
     assert str(timer.open_execution) == execution.id
-    node.advance(1000)
+    node.time.advance(1000)
     assert node.claim() == []
 
 
@@ -150,26 +149,26 @@ def test_start_at_anchors_a_fixed_rate(group: TimerGroup, node: Stepper) -> None
 def test_a_timer_is_claimed_ahead_but_not_run_before_its_instant(group: TimerGroup, time: VirtualTime) -> None:
     node = Stepper(time, look_ahead=1.5)
     schedule_once("work", "once", after=10)
-    node.advance(8.4)
+    node.time.advance(8.4)
     assert node.claim() == []
-    node.advance(0.1)
+    node.time.advance(0.1)
     (execution,) = node.claim()
     assert execution.available_us == to_microseconds(START + timedelta(seconds=10))
     assert node.run() == []
-    node.advance(1.5)
+    node.time.advance(1.5)
     assert len(node.run()) == 1
 
 
 def test_a_timer_is_not_claimed_ahead_while_its_execution_is_open(group: TimerGroup, time: VirtualTime) -> None:
     node = Stepper(time, look_ahead=1.5)
     timer = schedule_fixed_rate("work", "rate", period=1)
-    node.advance(1)
+    node.time.advance(1)
     (first,) = node.claim()
     assert node.claim() == []
     group_now = ServedGroup.of(group)
     ahead_us = node.time.us + 1_500_000
     assert fire_due(node.holder, group_now, 0, now_us=node.time.us, horizon_us=ahead_us, limit=10).rows == 0
-    node.advance(0.9)
+    node.time.advance(0.9)
     assert node.claim() == []
     # It ends in time: the next instant is claimed ahead after all, and nothing was skipped.
     node.run()
@@ -185,7 +184,7 @@ def test_a_timer_with_overlaps_allowed_is_claimed_ahead_beside_its_open_executio
     factories.group("work", overlap_policy="allow")
     node = Stepper(time, look_ahead=1.5)
     timer = schedule_fixed_rate("work", "rate", period=1)
-    node.advance(1)
+    node.time.advance(1)
     assert len(node.claim()) == 1
     assert len(node.claim()) == 1
     timer.refresh_from_db()
@@ -196,7 +195,7 @@ def test_a_timer_with_overlaps_allowed_is_claimed_ahead_beside_its_open_executio
 def test_only_active_timers_fire(group: TimerGroup, node: Stepper, state: str) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10)
     Timer.objects.filter(id=timer.id).update(state=state)
-    node.advance(10)
+    node.time.advance(10)
     assert node.claim() == []
 
 
@@ -253,7 +252,7 @@ def test_the_number_of_statements_is_the_same_whatever_the_batch(group: TimerGro
                 schedule_fixed_rate("work", f"{number}", period=1)
         if kind == "mixed with skips":
             Timer.objects.filter(name__lt="5").update(open_execution=execution_id(1, 1))
-        node.advance(1)
+        node.time.advance(1)
         with CaptureQueriesContext(connection) as queries:
             fired = fire_due(
                 node.holder, ServedGroup.of(group), 0, now_us=node.time.us, horizon_us=node.time.us, limit=1000
@@ -269,7 +268,7 @@ def test_the_number_of_statements_is_the_same_whatever_the_batch(group: TimerGro
 def test_the_limit_is_obeyed_whatever_the_planner_chooses(group: TimerGroup, node: Stepper, off: str) -> None:
     for number in range(30):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL enable_{off} = off")
     assert [len(node.claim(limit=5)) for _ in range(7)] == [5, 5, 5, 5, 5, 5, 0]
@@ -278,14 +277,14 @@ def test_the_limit_is_obeyed_whatever_the_planner_chooses(group: TimerGroup, nod
 def test_the_oldest_are_fired_first(group: TimerGroup, node: Stepper) -> None:
     for number in (3, 1, 2):
         schedule_once("work", f"{number}", after=number)
-    node.advance(10)
+    node.time.advance(10)
     assert [execution.name for execution in node.claim(limit=2)] == ["1", "2"]
 
 
 def test_one_claim_row_holds_a_whole_batch_and_fences_it(group: TimerGroup, node: Stepper) -> None:
     for number in range(20):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     executions = node.claim()
     claim = Claim.objects.get()
     assert {execution.fence for execution in executions} == {claim.id}

@@ -13,8 +13,6 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import parse
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
@@ -31,6 +29,7 @@ from timers.scheduling import (
     schedule_once,
     update_timer,
 )
+from timers.testing import Stepper, VirtualTime
 
 GROUPS: dict[str, dict[str, Any]] = {
     "plain": {},

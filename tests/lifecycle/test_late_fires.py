@@ -9,14 +9,13 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
-from timers.lifecycle.decide import MAX_SKIP_ROWS, Due, decide
+from timers.lifecycle.decide import MAX_WALKED, Due, decide
 from timers.models import TimerGroup
 from timers.policies import Policies
 from timers.schedules import parse
 from timers.schedules.instant import format_instant, to_microseconds
 from timers.scheduling import pause_group, resume_group, schedule_cron, schedule_fixed_rate, schedule_once
+from timers.testing import START, Stepper, VirtualTime
 
 
 def test_ten_minutes_missed_are_one_execution_for_the_latest_instant_that_tells_how_many_more(
@@ -24,7 +23,7 @@ def test_ten_minutes_missed_are_one_execution_for_the_latest_instant_that_tells_
 ) -> None:
     timer = schedule_fixed_rate("work", "rate", period=5)
     pause_group("work")
-    node.advance(602)
+    node.time.advance(602)
     resume_group("work")
     node.until_idle()
     (fire,) = handlers.calls
@@ -40,9 +39,9 @@ def test_ten_minutes_missed_are_one_execution_for_the_latest_instant_that_tells_
 def test_the_missed_count_survives_a_retry(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     schedule_fixed_rate("work", "rate", period=60)
     handlers.script("tests.noop", ValueError("down"), None)
-    node.advance(600)
+    node.time.advance(600)
     node.until_idle()
-    node.advance(120)
+    node.time.advance(120)
     node.until_idle()
     assert [fire.missed_count for fire in handlers.calls if fire.number_of_try == 2] == [9]
 
@@ -52,14 +51,14 @@ def test_a_fire_within_the_grace_is_simply_late(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers, late: float, missed: int
 ) -> None:
     schedule_fixed_rate("work", "rate", period=5)
-    node.advance(5 + late)
+    node.time.advance(5 + late)
     node.step()
     assert [fire.missed_count for fire in handlers.calls] == [missed]
 
 
 def test_a_one_shot_fires_however_late(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     schedule_once("work", "once", after=1)
-    node.advance(days=30)
+    node.time.advance(days=30)
     node.until_idle()
     assert [fire.missed_count for fire in handlers.calls] == [0]
 
@@ -68,7 +67,7 @@ def test_a_missed_cron_counts_its_instants_not_the_time(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     schedule_cron("work", "weekdays", expression="0 9 * * MON-FRI")
-    node.advance(days=14)
+    node.time.advance(days=14)
     node.until_idle()
     (fire,) = handlers.calls
     assert fire.scheduled_fire_time.isoformat() == "2027-03-15T09:00:00+00:00"
@@ -77,7 +76,7 @@ def test_a_missed_cron_counts_its_instants_not_the_time(
 
 def test_what_was_missed_ends_at_end_at(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10, end_at=START + timedelta(seconds=45))
-    node.advance(1000)
+    node.time.advance(1000)
     node.until_idle()
     (fire,) = handlers.calls
     assert fire.scheduled_fire_time == START + timedelta(seconds=40)
@@ -88,14 +87,14 @@ def test_what_was_missed_ends_at_end_at(group: TimerGroup, node: Stepper, handle
 
 def test_fires_while_the_execution_before_is_open_are_skipped_with_a_row_each(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
-    node.advance(25)
+    node.time.advance(25)
     assert node.claim() == []
     assert node.skipped == 2
     node.run()
     node.finish()
-    node.advance(5)
+    node.time.advance(5)
     node.until_idle()
     assert [(row.outcome, row.reason) for row in finals_of(timer)] == [
         ("succeeded", None),
@@ -136,22 +135,22 @@ def test_a_failed_execution_opens_the_way_for_the_next_fire(
 def test_very_many_skips_are_told_in_a_bounded_number_of_rows() -> None:
     schedule = parse("fixed_rate", {"period": 0.001, "anchor": format_instant(START)})
     start_us = to_microseconds(START)
-    due = Due(schedule, start_us, is_open=True, waits_for_end=False, end_us=None, fires_left=None)
-    decision = decide(due, Policies(), start_us + 3_600_000_000)
-    assert len(decision.skipped) == MAX_SKIP_ROWS + 1
+    due = Due(schedule, start_us, is_open=True)
+    decision = decide(due, Policies(misfire_grace=7200), start_us + 3_600_000_000)
+    assert len(decision.skipped) == MAX_WALKED + 1
     assert len(decision.skipped) + sum(count for _, _, count in decision.skipped) == 3_600_001
     assert decision.next_us == start_us + 3_600_001_000
-    assert decision.fire_us is None
+    assert not decision.fires
     assert not decision.finished
 
 
 def test_a_timer_whose_last_instant_is_skipped_is_finished(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10, end_at=START + timedelta(seconds=25))
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
-    node.advance(20)
+    node.time.advance(20)
     node.step()
-    node.advance(100)
+    node.time.advance(100)
     assert node.until_idle() == []
     timer.refresh_from_db()
     assert words_of(timer) == ["succeeded", "skipped"]

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from tests import factories
-from tests.support.stepper import registration
-from tests.support.virtual_time import START, VirtualTime
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
 from timers.lifecycle.nodes import Beat, beat, free_name, handlers_elsewhere, register
 from timers.models import ClusterEvent, Node
+from timers.testing import START, VirtualTime, registration
 
 REPORT = Beat(clock_offset=0.25, busy=3, rss=1024, counters={"1": {"succeeded": 7}})
 NOBODY = 2**22 - 3

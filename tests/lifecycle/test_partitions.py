@@ -8,13 +8,12 @@ from django.db import connection
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers import conf
 from timers.lifecycle import partitions
 from timers.lifecycle.prune import prune
 from timers.models import Attempt, ClusterEvent, Node, StatsMinute, Timer, TimerGroup
 from timers.scheduling import schedule_once
+from timers.testing import START, Stepper, VirtualTime
 
 TODAY: date = START.date()
 DAY = 86_400

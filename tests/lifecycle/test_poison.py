@@ -10,10 +10,9 @@ from django.db import connection
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_fixed_rate, schedule_many, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 
 def write(column: str, text: str, cast: str = "") -> Callable[[Timer], None]:
@@ -44,7 +43,7 @@ def test_a_poison_one_shot_fails_for_good_with_its_reason(group: TimerGroup, nod
     spoil, reason = POISONS[what]
     timer = schedule_once("work", "poison", after=1)
     spoil(timer)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     waiting = Waiting.objects.get(timer_id=timer.id)
     assert waiting.state == "failed"
@@ -125,7 +124,7 @@ def test_ten_poison_rows_among_990_good_timers_of_one_batch_fail_alone(
 def test_a_failed_poison_row_keeps_its_payload_for_a_person(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "poison", period=10)
     write("payload", '{"a":1e131071}', "::json")(timer)
-    node.advance(10)
+    node.time.advance(10)
     node.until_idle()
     with connection.cursor() as cursor:
         cursor.execute("SELECT payload::text FROM timers_waiting WHERE timer_id = %s", (timer.id,))
@@ -139,11 +138,11 @@ def test_a_row_that_was_spoilt_before_its_retry_fails_alone(
     spoil, reason = POISONS[what]
     handlers.script("tests.noop", ValueError("down"))
     timer, good = (schedule_once("work", name, after=1) for name in ("poison", "good"))
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     spoil(timer)
     handlers.add("tests.noop")
-    node.advance(120)
+    node.time.advance(120)
     node.until_idle()
     assert words_of(good) == ["error", "succeeded"]
     waiting = Waiting.objects.get()
@@ -157,6 +156,6 @@ def test_a_group_whose_columns_were_spoilt_still_runs_what_can_be_run(
 ) -> None:
     timer = schedule_once("work", "own", after=1, handler="tests.noop")
     factories.spoil(group, column)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert words_of(timer) == ["succeeded"]

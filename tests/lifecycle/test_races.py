@@ -11,8 +11,6 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from tests.support.sessions import OtherSession, in_threads
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.lifecycle.execution import Holder
@@ -28,6 +26,7 @@ from timers.scheduling import (
     schedule_many,
     schedule_once,
 )
+from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.usefixtures("committed")
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
-from timers.lifecycle.release import cancel_unstarted, release
+from timers.lifecycle.release import release
 from timers.models import Claim, TimerGroup, Waiting
-from timers.scheduling import schedule_fixed_rate, schedule_once
+from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 
 def test_what_was_not_begun_is_given_back_at_its_own_instant_with_its_try(
@@ -14,7 +13,7 @@ def test_what_was_not_begun_is_given_back_at_its_own_instant_with_its_try(
 ) -> None:
     node = Stepper(time, look_ahead=1.5)
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(9)
+    node.time.advance(9)
     (execution,) = node.claim()
     assert node.release() == 1
     row = Waiting.objects.get()
@@ -35,9 +34,9 @@ def test_giving_back_again_and_again_takes_nothing_from_the_retries(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"), None)
     timer = schedule_once("work", "once", after=1, overrides={"retry": {"max_retries": 1}})
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
-    node.advance(120)
+    node.time.advance(120)
     for _ in range(5):
         assert len(node.claim()) == 1
         assert node.release() == 1
@@ -47,7 +46,7 @@ def test_giving_back_again_and_again_takes_nothing_from_the_retries(
 
 def test_a_release_after_a_rescue_is_refused(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     Stepper(time).rescue(node)
     assert node.release() == 0
@@ -58,7 +57,7 @@ def test_a_release_after_a_rescue_is_refused(group: TimerGroup, node: Stepper, t
 def test_a_part_of_a_claim_is_given_back_and_the_rest_stays(group: TimerGroup, node: Stepper) -> None:
     for number in range(3):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     first, *rest = node.claim()
     assert release(node.holder, [first], node.time.us) == 1
     assert sorted(map(str, Claim.objects.get().executions)) == sorted(execution.id for execution in rest)
@@ -69,11 +68,12 @@ def test_a_part_of_a_claim_is_given_back_and_the_rest_stays(group: TimerGroup, n
 
 def test_what_was_not_begun_of_a_cancelled_timer_ends_as_cancelled(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     (execution,) = node.claim()
-    assert cancel_unstarted(node.holder, [execution], node.time.us) == 1
-    assert cancel_unstarted(node.holder, [execution], node.time.us) == 0
+    cancel_timer("work", "once")
+    assert release(node.holder, [execution], node.time.us) == 0
+    assert release(node.holder, [execution], node.time.us) == 0
     (row,) = rows_of(timer)
-    assert (row.outcome, row.started_at, row.reason) == ("cancelled", None, "the timer was cancelled")
+    assert (row.outcome, row.started_at, row.reason) == ("cancelled", None, "asked to end: it had not begun")
     assert str(row.id) == execution.id
     assert not Claim.objects.exists()

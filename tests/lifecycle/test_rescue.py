@@ -8,12 +8,11 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.rescue import Fate, Rescued, rescue_orphans, rescue_worker
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def claimed(group: TimerGroup, node: Stepper) -> Callable[..., Execution]:
 
     def claim(name: str = "once", **options: Any) -> Execution:
         schedule_once("work", name, after=1, **options)
-        node.advance(1)
+        node.time.advance(1)
         (execution,) = node.claim()
         return execution
 
@@ -79,9 +78,9 @@ def test_a_later_try_that_is_lost_is_taken_up_at_once_too(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"), None)
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
-    node.advance(120)
+    node.time.advance(120)
     node.claim()
     other = Stepper(time)
     other.rescue(node)
@@ -94,7 +93,7 @@ def test_a_loss_where_no_try_is_left_fails_the_execution_and_frees_its_timer(
 ) -> None:
     factories.group("work", retry={"max_retries": 0})
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     other = Stepper(time)
     assert other.rescue(node) == Rescued(failed=1)
@@ -106,7 +105,7 @@ def test_a_loss_where_no_try_is_left_fails_the_execution_and_frees_its_timer(
 def test_on_failed_drop_holds_for_losses_too(time: VirtualTime, node: Stepper, handlers: TemporaryHandlers) -> None:
     factories.group("work", retry={"max_retries": 0}, on_failed="drop")
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     Stepper(time).rescue(node)
     assert words_of(timer) == ["lost", "failed"]
@@ -115,7 +114,7 @@ def test_on_failed_drop_holds_for_losses_too(time: VirtualTime, node: Stepper, h
 
 def test_a_recurring_timer_goes_on_after_its_node_died(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     timer = schedule_fixed_rate("work", "rate", period=100)
-    node.advance(100)
+    node.time.advance(100)
     node.claim()
     other = Stepper(time)
     other.rescue(node)
@@ -139,7 +138,7 @@ def test_a_worker_that_surely_had_not_begun_gives_its_try_back(
 
 def test_what_had_begun_is_lost_what_had_not_is_given_back(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     begun, waiting = schedule_once("work", "begun", after=1), schedule_once("work", "waiting", after=1)
-    node.advance(1)
+    node.time.advance(1)
     executions = {execution.name: execution for execution in node.claim()}
     fates = {executions["begun"].id: Fate(time.us, reason="exited with code 3")}
     time.advance(1)
@@ -173,7 +172,7 @@ def test_a_try_ended_for_anothers_fault_is_recorded_but_forgiven(
     node.held = [execution]
     node.run()
     node.finish()
-    node.advance(120)
+    node.time.advance(120)
     node.until_idle()
     assert words_of(execution.timer_id) == ["lost"] * 5 + ["error", "error"]
     assert Waiting.objects.get().state == "failed"
@@ -182,7 +181,7 @@ def test_a_try_ended_for_anothers_fault_is_recorded_but_forgiven(
 def test_a_worker_that_lives_on_keeps_what_it_has_begun(group: TimerGroup, node: Stepper) -> None:
     for name in ("begun", "waiting"):
         schedule_once("work", name, after=1)
-    node.advance(1)
+    node.time.advance(1)
     executions = {execution.name: execution for execution in node.claim()}
     rescued = rescue_worker(
         node.holder, {executions["begun"].id: Fate(node.time.us)}, node.time.us, only_unstarted=True
@@ -198,7 +197,7 @@ def test_a_worker_that_lives_on_keeps_what_it_has_begun(group: TimerGroup, node:
 def test_a_rescue_touches_only_the_dead_worker(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     for number in range(6):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.claim(limit=2)
     sibling, own = Holder(node.node.id, "node-a", 2, 4712), node.holder
     node.holder = sibling
@@ -212,7 +211,7 @@ def test_a_rescue_touches_only_the_dead_worker(group: TimerGroup, node: Stepper,
 def test_claims_that_a_worker_does_not_know_of_are_given_back(group: TimerGroup, node: Stepper) -> None:
     for number in range(4):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     known = node.claim(limit=2)
     node.claim(limit=2)
     assert rescue_orphans(node.holder, {known[0].fence}, node.time.us) == Rescued(given_back=2)
@@ -223,7 +222,7 @@ def test_claims_that_a_worker_does_not_know_of_are_given_back(group: TimerGroup,
 def test_thousands_are_rescued_in_batches(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     for number in range(35):
         schedule_once("work", f"{number}", after=1)
-    node.advance(1)
+    node.time.advance(1)
     for _ in range(35):
         node.claim(limit=1)
     assert Stepper(time).rescue(node) == Rescued(ready=35)
@@ -237,7 +236,7 @@ def test_a_run_with_its_own_payload_keeps_payload_origin_and_instant(
 ) -> None:
     schedule_fixed_rate("work", "rate", period=1000, payload={"the": "timer's"})
     id_ = fire_timer("work", "rate", payload=payload, delay=5)
-    node.advance(5)
+    node.time.advance(5)
     node.claim()
     other = Stepper(time)
     other.rescue(node)

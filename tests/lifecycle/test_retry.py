@@ -8,11 +8,10 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.models import TimerGroup, Waiting
 from timers.scheduling import schedule_once
+from timers.testing import Stepper, VirtualTime
 
 
 def waits(node: Stepper, most: int = 20) -> list[float]:
@@ -22,14 +21,14 @@ def waits(node: Stepper, most: int = 20) -> list[float]:
     while len(seconds) < most and (row := Waiting.objects.filter(state="ready").first()):
         wait = (row.available_at - node.time.now).total_seconds()
         seconds.append(wait)
-        node.advance(wait)
+        node.time.advance(wait)
         node.until_idle()
     return seconds
 
 
 def one_shot(node: Stepper, **options: Any) -> int:
     timer = schedule_once("work", "once", after=1, **options)
-    node.advance(1)
+    node.time.advance(1)
     return timer.id
 
 

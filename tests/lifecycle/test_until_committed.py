@@ -7,11 +7,10 @@ from typing import Any
 
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.handlers import Discard
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_cron, schedule_fixed_rate, schedule_once
+from timers.testing import START, Stepper, VirtualTime
 
 
 def held(**options: Any) -> Timer:
@@ -99,7 +98,7 @@ def test_a_message_survives_the_death_of_its_node(
     handlers.script("tests.noop", Discard(), None)
     timer = held()
     node.step()
-    node.advance(60)
+    node.time.advance(60)
     node.claim()
     other = Stepper(time)
     other.rescue(node)

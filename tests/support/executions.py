@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from tests.support.virtual_time import START
 from timers.actions import Action, parse
 from timers.execution_id import execution_id
 from timers.lifecycle.execution import Execution, ServedGroup
 from timers.lifecycle.outcome import Outcome, OutcomeWord
 from timers.policies import Policies
 from timers.schedules.instant import to_microseconds
+from timers.testing import START
 from timers.worker.boot_clock import boot_time
 from timers.worker.started import SIZE, Started
 

@@ -11,8 +11,6 @@ from django.db import OperationalError
 from tests import factories
 from tests.support.executions import started
 from tests.support.handlers import TemporaryHandlers
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers import conf
 from timers.clock import DatabaseClock
 from timers.lifecycle.due import ServedGroups
@@ -20,6 +18,7 @@ from timers.lifecycle.execution import Execution, ServedGroup
 from timers.lifecycle.fire import fire_due
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
+from timers.testing import Stepper, VirtualTime
 from timers.worker import claimer as claimer_module
 from timers.worker.claimer import MAX_HELD, MAX_HELD_BY_GROUP, Claimer
 from timers.worker.options import NodeOptions
@@ -31,12 +30,14 @@ class Bench:
 
     def __init__(self, node: Stepper, *, sure: bool = True, threads: int = 8) -> None:
         self.held: list[Execution] = []
+        self.revoked: list[set[str]] = []
         self.pace = Pace()
         self.started = started(sure=sure)
         options = NodeOptions("node-a", threads=threads)
         self.claimer = Claimer(
             node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, self.pace,
             self,  # type: ignore[arg-type]
+            self.revoked.append,
         )  # fmt: skip
 
     def add(self, executions: Sequence[Execution]) -> None:

@@ -9,11 +9,11 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.executions import execution, started
 from tests.support.handlers import TemporaryHandlers
-from tests.support.virtual_time import START
 from timers import handlers as registry
 from timers.clock import DatabaseClock
 from timers.handlers import Fire, Snooze
 from timers.lifecycle.outcome import Outcome
+from timers.testing import START
 from timers.worker.boot_clock import boot_time
 from timers.worker.event_loop import EventLoop
 from timers.worker.pace import Pace

@@ -7,10 +7,10 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.executions import execution, started
 from tests.support.handlers import TemporaryHandlers
-from tests.support.virtual_time import START
 from timers.clock import DatabaseClock
 from timers.handlers import Fire
 from timers.lifecycle.outcome import Outcome
+from timers.testing import START
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
 from timers.worker.pace import UNKNOWN, Pace

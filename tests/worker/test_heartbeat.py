@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.stepper import registration
-from tests.support.virtual_time import VirtualTime
 from timers import conf
 from timers.lifecycle.nodes import beat, register
 from timers.models import Node
+from timers.testing import VirtualTime, registration
 from timers.worker import heartbeat as heartbeat_module
 from timers.worker.heartbeat import Heartbeat
 

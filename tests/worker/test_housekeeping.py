@@ -9,12 +9,11 @@ from django.db import OperationalError
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers import conf
 from timers.lifecycle.rescue import Fate, rescue_worker
 from timers.models import Claim, ClusterEvent, Node, Timer
 from timers.scheduling import schedule_once
+from timers.testing import Stepper, VirtualTime
 from timers.worker import housekeeping as housekeeping_module
 from timers.worker.housekeeping import Housekeeping
 

@@ -9,9 +9,9 @@ from django.db import connection, transaction
 from tests import factories
 from tests.support.eventually import eventually
 from tests.support.handlers import TemporaryHandlers
-from tests.support.stepper import Stepper
-from timers.lifecycle.wakeup import revoke
+from timers.lifecycle.wakeup import tell_revoked
 from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
+from timers.testing import Stepper
 from timers.worker import listener as listener_module
 from timers.worker.listener import Listener
 
@@ -69,7 +69,7 @@ def test_many_wakes_at_once_are_served_together(ears: Ears, handlers: TemporaryH
 def test_a_cancel_revokes_what_is_claimed(ears: Ears, node: Stepper, handlers: TemporaryHandlers) -> None:
     factories.group("work")
     schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     (execution,) = node.claim()
     cancel_timer("work", "rate")
     eventually(lambda: ears.revoked == {execution.id})
@@ -77,7 +77,7 @@ def test_a_cancel_revokes_what_is_claimed(ears: Ears, node: Stepper, handlers: T
 
 def test_very_many_revocations_arrive_though_one_notification_is_short(ears: Ears) -> None:
     ids = [f"00000000-0000-8000-8000-{number:012}" for number in range(1000)]
-    revoke(ids)
+    tell_revoked(ids)
     eventually(lambda: ears.revoked == set(ids))
 
 
@@ -90,6 +90,6 @@ def test_it_listens_again_after_its_connection_was_cut(ears: Ears) -> None:
         assert len(cursor.fetchall()) == 1
     # Listening again comes with a wake of its own.
     eventually(lambda: ears.wakes == 2)
-    revoke(["x"])
+    tell_revoked(["x"])
     eventually(lambda: ears.revoked == {"x"})
     assert threading.active_count() > 1

@@ -9,14 +9,13 @@ from tests import factories
 from tests.support.executions import START_US, outcome, started
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished
 from timers.lifecycle.outcome import Outcome, Verdict, judge
 from timers.models import Claim, StatsMinute, Waiting
 from timers.scheduling import schedule_once
+from timers.testing import START, Stepper
 from timers.worker import recorder as recorder_module
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.recorder import MAX_BATCH, Recorder
@@ -186,7 +185,7 @@ def test_the_real_finish_takes_a_batch_with_one_unrecordable_outcome(
 ) -> None:
     factories.group("work")
     timers = [schedule_once("work", f"{number}", after=1) for number in range(5)]
-    node.advance(1)
+    node.time.advance(1)
     node.claim()
     outcomes = node.run()
     # As no code of ours would make it: text that PostgreSQL cannot hold.

@@ -7,8 +7,6 @@ import pytest
 
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import parse
 from timers.handlers import Discard
@@ -25,6 +23,7 @@ from timers.scheduling import (
     schedule_once,
     update_timer,
 )
+from timers.testing import START, Stepper, VirtualTime
 
 
 def test_an_edit_changes_what_was_given_and_keeps_the_rest(group: TimerGroup) -> None:
@@ -52,7 +51,7 @@ def test_an_edit_while_the_clock_stands_before_the_last_fire_moves_on_from_that(
 ) -> None:
     node = Stepper(time, look_ahead=2)
     timer = schedule_fixed_rate("work", "rate", period=10, start_at=START + timedelta(seconds=10))
-    node.advance(9)
+    node.time.advance(9)
     (execution,) = node.claim()
     update_timer("work", "rate", period=10, start_at=START + timedelta(seconds=10))
     timer.refresh_from_db()
@@ -66,7 +65,7 @@ def test_an_edit_while_the_clock_stands_before_the_last_fire_moves_on_from_that(
 
 def test_an_edit_of_a_timer_that_is_due_records_the_fire_that_it_gives_up(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(11)
+    node.time.advance(11)
     update_timer("work", "rate", period=100)
     assert [(row.outcome, row.reason) for row in finals_of(timer)] == [("skipped", "edited")]
     assert node.claim() == []
@@ -117,10 +116,10 @@ def test_an_edit_of_a_running_fixed_delay_counts_from_its_end(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     timer = schedule_fixed_delay("work", "delay", delay=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     update_timer("work", "delay", payload={"n": 2})
-    node.advance(5)
+    node.time.advance(5)
     node.run()
     node.finish()
     timer.refresh_from_db()
@@ -146,10 +145,10 @@ def test_an_edited_message_that_is_being_shown_stays_one_execution(
 
 def test_a_running_fixed_delay_with_a_new_delay_counts_it_from_its_end(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_delay("work", "delay", delay=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     update_timer("work", "delay", delay=30)
-    node.advance(50)
+    node.time.advance(50)
     assert node.claim() == []
     node.run()
     node.finish()
@@ -210,7 +209,7 @@ def test_a_timer_that_has_ended_can_neither_be_paused_nor_resumed(group: TimerGr
 
 def test_what_runs_while_its_timer_is_paused_ends_in_order(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_delay("work", "delay", delay=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     pause_timer("work", "delay")
     node.run()
@@ -229,7 +228,7 @@ def test_a_cancel_tells_what_was_in_flight_and_gives_up_what_waits(
     handlers.script("tests.noop", ValueError("down"))
     timer = schedule_fixed_rate("work", "rate", period=100)
     schedule_fixed_rate("work", "other", period=100)
-    node.advance(100)
+    node.time.advance(100)
     node.until_idle()
     fire_timer("work", "rate", delay=10)
     id_ = fire_timer("work", "rate")
@@ -263,10 +262,10 @@ def test_a_one_shot_that_is_being_tried_can_still_be_cancelled(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"))
     timer = schedule_once("work", "once", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert cancel_timer("work", "once").cancelled == 1
-    node.advance(1000)
+    node.time.advance(1000)
     assert node.until_idle() == []
     assert words_of(timer) == ["error", "cancelled"]
 
@@ -276,7 +275,7 @@ def test_failed_executions_of_a_cancelled_timer_stay_for_a_person(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"))
     schedule_fixed_rate("work", "rate", period=100, overrides={"retry": {"max_retries": 0}})
-    node.advance(100)
+    node.time.advance(100)
     node.until_idle()
     assert cancel_timer("work", "rate").cancelled == 0
     assert Waiting.objects.get().state == "failed"

@@ -12,8 +12,6 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from tests.support.sessions import OtherSession, in_threads
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.wakeup import WAKE_CHANNEL
 from timers.models import Timer, TimerGroup
@@ -25,6 +23,7 @@ from timers.scheduling import (
     schedule_many,
     schedule_once,
 )
+from timers.testing import START, Stepper, VirtualTime
 
 
 def test_everything_that_was_asked_for_is_kept(group: TimerGroup, handlers: TemporaryHandlers) -> None:
@@ -70,7 +69,7 @@ def test_a_payload_comes_back_unchanged(
 ) -> None:
     timer = schedule_once("work", "once", after=1, payload=payload)
     assert Timer.objects.get(id=timer.id).payload == payload
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert [fire.payload for fire in handlers.calls] == [payload]
 
@@ -142,7 +141,7 @@ def test_a_timer_that_is_replaced_after_it_was_claimed_ahead_goes_on_with_the_ne
     node = Stepper(time, look_ahead=2)
     options: dict[str, Any] = {"period": 10, "start_at": START + timedelta(seconds=10)}
     timer = schedule_fixed_rate("work", "rate", **options)
-    node.advance(9)
+    node.time.advance(9)
     node.claim()
     schedule_fixed_rate("work", "rate", **options, on_conflict="replace")
     node.play(seconds=11, every=1)
@@ -153,13 +152,13 @@ def test_a_timer_that_is_replaced_after_it_was_claimed_ahead_goes_on_with_the_ne
 @pytest.mark.parametrize("on_conflict", ["reject", "replace", "keep"])
 def test_the_name_of_an_ended_timer_is_free(group: TimerGroup, node: Stepper, on_conflict: str) -> None:
     first = schedule_once("work", "again", after=1)
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     second = schedule_once("work", "again", after=1, on_conflict=on_conflict)
     cancel_timer("work", "again")
     third = schedule_once("work", "again", after=1, on_conflict=on_conflict)
     assert len({first.id, second.id, third.id}) == 3
-    node.advance(1)
+    node.time.advance(1)
     node.until_idle()
     assert [words_of(timer) for timer in (first, second, third)] == [["succeeded"], [], ["succeeded"]]
 

@@ -7,12 +7,11 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import VirtualTime
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_fixed_rate, schedule_once
+from timers.testing import Stepper, VirtualTime
 
 NOWHERE = "01a400f6-3600-8000-8000-000000040000"
 
@@ -103,13 +102,13 @@ def test_a_cancelled_retry_frees_its_timer_for_the_next_fire(
 ) -> None:
     handlers.script("tests.noop", ValueError("down"), None)
     timer = schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     node.until_idle()
     row = Waiting.objects.get()
     cancel_waiting([str(row.id)])
     timer.refresh_from_db()
     assert (timer.open_execution, timer.last_outcome) == (None, "cancelled")
-    node.advance(10)
+    node.time.advance(10)
     node.until_idle()
     assert words_of(timer) == ["error", "cancelled", "succeeded"]
 
@@ -117,7 +116,7 @@ def test_a_cancelled_retry_frees_its_timer_for_the_next_fire(
 def test_a_cancelled_message_finishes_its_timer(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
     handlers.script("tests.noop", ValueError("down"))
     timer = schedule_fixed_rate("work", "message", period=10, until_committed=True)
-    node.advance(10)
+    node.time.advance(10)
     node.until_idle()
     cancel_waiting([str(Waiting.objects.get().id)])
     timer.refresh_from_db()

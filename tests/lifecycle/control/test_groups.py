@@ -8,8 +8,6 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from tests.support.sessions import in_threads
-from tests.support.stepper import Stepper
-from tests.support.virtual_time import START, VirtualTime
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.models import Attempt, Timer, TimerGroup, Waiting
 from timers.scheduling import (
@@ -23,6 +21,7 @@ from timers.scheduling import (
     schedule_once,
     update_group,
 )
+from timers.testing import START, Stepper, VirtualTime
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +147,7 @@ def test_a_group_with_timers_is_deleted_by_force_only_and_its_history_stays(node
 def test_a_group_whose_executions_are_claimed_is_not_deleted(node: Stepper) -> None:
     factories.group("work")
     schedule_fixed_rate("work", "rate", period=10)
-    node.advance(10)
+    node.time.advance(10)
     node.claim()
     with pytest.raises(NotAllowedNow, match="are claimed"):
         delete_group("work", force=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
-from tests.support.virtual_time import VirtualTime
+from asgiref.sync import async_to_sync
+
 from timers.handlers import Handler
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.due import ServedGroups
@@ -20,6 +21,10 @@ from timers.lifecycle.outcome import Outcome
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Rescued, rescue_node
 from timers.models import Node
+from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.testing.next_instant import next_instant
+from timers.testing.savepoint import surviving_errors
+from timers.testing.virtual_time import VirtualTime
 from timers.worker.attempts import find_handler, fire_of, impossible, raised, returned
 
 _numbers = count(1)
@@ -38,7 +43,8 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
 class Stepper:
     """A node whose loops are the test: claim(), run(), finish(), each one pass at the virtual now.
 
-    The lifecycle functions are the real ones, and so is what becomes of a handler's end.
+    The lifecycle functions are the real ones, and so is what becomes of a handler's end. Handlers are called one after
+    the other in the test's thread and transaction, whatever their time limit; an async one runs to its end.
     """
 
     def __init__(
@@ -61,7 +67,9 @@ class Stepper:
         self.outcomes: list[Outcome] = []
         """Ended and not recorded yet."""
         self.skipped = 0
-        self._groups = ServedGroups(partition, list(roles))
+        """Occurrences that a policy left out, so far."""
+        self._partition, self._roles = partition, list(roles)
+        self._groups = ServedGroups(partition, self._roles)
 
     def claim(self, limit: int = 10_000, leave: Collection[str] = ()) -> list[Execution]:
         """Fire what is due and claim what is ready, in all groups; returns what came."""
@@ -105,21 +113,37 @@ class Stepper:
         return ended
 
     def until_idle(self) -> list[Outcome]:
-        """Step until nothing is due at the present instant."""
+        """Step until nothing is due at the present instant; returns how the tries ended."""
         ended: list[Outcome] = []
-        while outcomes := self.step():
+        while True:
+            skipped = self.skipped
+            outcomes = self.step()
             ended += outcomes
+            if not outcomes and self.skipped == skipped:
+                return ended
+
+    def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> list[Outcome]:
+        """Live through so much time: all that comes due on the way runs at its own instant, in order.
+
+        Returns how the tries ended. (To let time pass while the node is down, move the clock: `node.time.advance`.)
+        """
+        return self.live_until(self.time.now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
+
+    def live_until(self, moment: datetime) -> list[Outcome]:
+        """The same, until an instant."""
+        ended = self.until_idle()
+        while (next_us := self._next_us()) is not None and next_us <= to_microseconds(moment):
+            self.time.set(from_microseconds(next_us))
+            ended += self.until_idle()
+        if moment > self.time.now:  # a handler may have taken longer
+            self.time.set(moment)
         return ended
 
-    def advance(self, seconds: float = 0, *, days: float = 0) -> None:
-        """Let virtual time pass."""
-        self.time.advance(seconds, days=days)
-
     def play(self, seconds: float, every: float) -> None:
-        """Step again and again while so much time passes, `every` seconds once."""
+        """Step again and again while so much time passes, `every` seconds once: a node that looks only so often."""
         end: datetime = self.time.now
         for _ in range(round(seconds / every)):
-            self.advance(every)
+            self.time.advance(every)
             self.until_idle()
         assert (self.time.now - end).total_seconds() == round(seconds / every) * every
 
@@ -132,15 +156,23 @@ class Stepper:
         """Take over what another node holds, as after its death."""
         return rescue_node(dead.node.id, self.time.us, f"node {dead.node.name} died")
 
+    def _next_us(self) -> int | None:
+        """The first instant after now at which there may be something to do."""
+        now_us = self.time.us
+        held = [execution.available_us for execution in self.held if execution.available_us > now_us]
+        coming = next_instant(self._partition, self._roles, now_us)
+        return min([*held, *([] if coming is None else [coming])], default=None)
+
     def _call(self, execution: Execution) -> Outcome:
         handler = find_handler(execution)
         if not isinstance(handler, Handler):
             return impossible(execution, handler, self.time.us)
         started_us = self.time.us
+        fire = fire_of(execution, self.holder.node, started_us)
         try:
-            value = handler.function(fire_of(execution, self.holder.node, started_us))
-            if handler.is_async:
-                value = asyncio.run(value)
+            with surviving_errors():
+                # An async handler's ORM calls stay in this thread, and so in the test's transaction.
+                value: Any = async_to_sync(handler.function)(fire) if handler.is_async else handler.function(fire)
         except Exception as error:  # noqa: BLE001 - as in a worker: whatever it raises is its outcome
             return raised(execution, error, started_us, self.time.us)
         return returned(execution, value, started_us, self.time.us)
