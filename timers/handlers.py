@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -60,6 +61,39 @@ class Fail(Directive):
     """Never again: the execution fails at once, whatever retries are left."""
 
 
+class Cancellation:
+    """Whether an execution has been asked to end early: is_set() and wait(seconds), like a threading.Event.
+
+    The event itself is made when someone waits for it: most executions never look.
+    """
+
+    __slots__ = ("_event", "_set")
+    _making = threading.Lock()
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether the execution shall end."""
+        return self._set
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it shall end, at most so long; returns whether it shall."""
+        with self._making:
+            if self._set:
+                return True
+            event = self._event = self._event or threading.Event()
+        return event.wait(seconds)
+
+    def set(self) -> None:
+        """Ask the execution to end."""
+        with self._making:
+            self._set = True
+            if self._event is not None:
+                self._event.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Fire:
     """What a handler is given: one try of one execution.
@@ -81,6 +115,9 @@ class Fire:
     fire_time_us: int
     scheduled_fire_time_us: int
     time_zone: str
+    cancelled: Cancellation = field(default_factory=Cancellation, compare=False, repr=False)
+    """Set when the timer was cancelled, or its next fire replaces this one: end soon. Raise whatever you like, or
+    return what you have. (An async handler is cancelled with asyncio.CancelledError.)"""
 
     @property
     def fire_time(self) -> datetime:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.ledger_rows import finals_of, words_of
+from tests.support.ledger_rows import finals_of, rows_of, words_of
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.execution import ServedGroup
 from timers.models import Claim, Timer, TimerGroup, Waiting

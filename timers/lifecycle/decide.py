@@ -1,8 +1,14 @@
-"""What a due recurring timer does now: fire, skip, wait. Pure: no database, no clock of its own."""
+"""What a due timer does now: fire, queue, skip, wait. Pure: no database, no clock of its own.
+
+Two questions, one after the other. Which of the instants that have come are to run at all (choose: exclusion calendars,
+max_lateness, misfire policy)? And may they run now (admit: overlap policy)?
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from timers.policies import Policies
 from timers.schedules import Schedule
@@ -10,79 +16,184 @@ from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_MISSED = 2**31 - 1
 """The most that a missed_count can say."""
-MAX_SKIP_ROWS = 1000
-"""Ledger rows of skipped occurrences per decision; what is beyond goes into one more row with its count."""
+MAX_WALKED = 1000
+"""Instants that are looked at one by one in a decision; what is beyond them is counted and gets one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A recurring timer whose next instant has come, or comes within the look-ahead (microseconds UTC)."""
+    """A timer whose next instant has come, or comes within the look-ahead (microseconds UTC, nominal)."""
 
     schedule: Schedule
     next_us: int
-    is_open: bool
+    is_open: bool = False
     """Its execution before is not ended."""
-    waits_for_end: bool
+    queued: int = 0
+    """Fires that queue behind that one."""
+    waits_for_end: bool = False
     """The next instant is known only at the end of the execution (fixed_delay, until_committed)."""
-    end_us: int | None
-    fires_left: int | None
+    end_us: int | None = None
+    fires_left: int | None = None
+
+
+class Chosen(NamedTuple):
+    """An instant that shall run, and how many missed ones it stands for beside itself."""
+
+    instant_us: int
+    missed_count: int = 0
+
+
+class Skipped(NamedTuple):
+    """An instant that shall not run, why, and how many further ones its row stands for."""
+
+    instant_us: int
+    reason: str
+    missed_count: int = 0
 
 
 @dataclass(slots=True)
 class Decision:
     """Fires and skips of one timer, and where it stands afterwards."""
 
-    fire_us: int | None = None
-    missed_count: int = 0
-    skipped: list[tuple[int, str, int]] = field(default_factory=list)
-    """(instant, reason, count of further instants that the row stands for)."""
+    fires: list[Chosen] = field(default_factory=list)
+    queued: list[Chosen] = field(default_factory=list)
+    """To run one after the other, once what runs (or the fire before them) has ended."""
+    skipped: list[Skipped] = field(default_factory=list)
+    replaces: bool = False
+    """The open execution, and what queues behind it, makes way for the one that is queued here."""
     next_us: int | None = None
     finished: bool = False
 
 
 def decide(due: Due, policies: Policies, now_us: int) -> Decision:
-    """Decide by the misfire and overlap policies; a timer fires at most once per decision.
-
-    A late fire within `misfire_grace` is simply late. Beyond it, `fire_once` runs one execution for the latest missed
-    instant and its missed_count tells of the others.
-    """
-    if due.is_open and policies.overlap_policy == "skip":
-        return _skip_overlapped(due, now_us)
-    decision = Decision(fire_us=due.next_us)
-    if now_us - due.next_us > policies.misfire_grace * 1_000_000:
-        until_us = now_us if due.end_us is None else min(now_us, due.end_us)
-        missed = due.schedule.missed(from_microseconds(due.next_us), from_microseconds(until_us))
-        decision.fire_us = to_microseconds(missed.latest)
-        decision.missed_count = min(missed.count - 1, MAX_MISSED)
-    if due.fires_left is not None and due.fires_left <= 1:
-        decision.finished = not due.waits_for_end
-        return decision
-    if not due.waits_for_end:
-        assert decision.fire_us is not None
-        _move_on(decision, due, decision.fire_us)
-    return decision
-
-
-def _skip_overlapped(due: Due, now_us: int) -> Decision:
+    """Decide by the policies what becomes of all instants that have come."""
     decision = Decision()
-    instant_us: int | None = due.next_us
-    while instant_us is not None and instant_us <= now_us and not _is_over(due, instant_us):
-        if len(decision.skipped) == MAX_SKIP_ROWS:
-            rest = due.schedule.missed(from_microseconds(instant_us), from_microseconds(now_us))
-            instant_us = to_microseconds(rest.latest)
-            decision.skipped.append((instant_us, "overlap", min(rest.count - 1, MAX_MISSED)))
-        else:
-            decision.skipped.append((instant_us, "overlap", 0))
-        instant_us = _following(due, instant_us)
-    decision.next_us = None if instant_us is None or _is_over(due, instant_us) else instant_us
-    decision.finished = decision.next_us is None
+    chosen, last_us = _choose(due, policies, now_us, decision.skipped)
+    if due.fires_left is not None:
+        chosen = chosen[: due.fires_left]
+    _admit(chosen, due, policies, decision)
+    _move_on(decision, due, last_us, now_us)
     return decision
 
 
-def _move_on(decision: Decision, due: Due, after_us: int) -> None:
-    following = _following(due, after_us)
-    decision.next_us = None if following is None or _is_over(due, following) else following
+def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -> tuple[list[Chosen], int]:
+    """The instants that shall run, oldest first, and the latest instant that has been dealt with."""
+    start_us = last_us = due.next_us
+    if policies.max_lateness is not None:
+        expired = _missed(due, start_us, now_us - round(policies.max_lateness * 1_000_000) - 1)
+        if expired is not None:
+            last_us = expired.instant_us
+            skipped.append(Skipped(last_us, "expired", expired.missed_count))
+            following = _following(due, last_us)
+            if following is None or following > now_us:
+                return [], last_us
+            start_us = last_us = following
+    if now_us - start_us > policies.misfire_grace * 1_000_000:
+        return _make_up(due, policies, start_us, now_us, skipped)
+    chosen: list[Chosen] = []
+    for count, instant_us in enumerate(_instants(due, start_us, now_us)):
+        last_us = instant_us
+        if (reason := due.schedule.reason(from_microseconds(instant_us))) is not None:
+            skipped.append(Skipped(instant_us, reason))
+        elif count == MAX_WALKED:
+            rest = _missed(due, instant_us, now_us)
+            assert rest is not None  # this instant at least
+            chosen.append(rest)
+            return chosen, rest.instant_us
+        else:
+            chosen.append(Chosen(instant_us))
+            if not due.is_open:
+                # It opens an execution (or runs beside others): what follows is another decision.
+                break
+    return chosen, last_us
+
+
+def _make_up(
+    due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]
+) -> tuple[list[Chosen], int]:
+    """The misfire policy: what becomes of the instants from `start_us` on, which is later than the grace."""
+    until_us = now_us if due.end_us is None else min(now_us, due.end_us)
+    last_us = start_us
+    excluded = due.schedule.excluded(from_microseconds(start_us), from_microseconds(until_us))
+    if excluded is not None:
+        last_us = to_microseconds(excluded.latest)
+        reason = due.schedule.reason(excluded.latest) or "excluded"
+        skipped.append(Skipped(last_us, reason, _beside(excluded.count)))
+    missed = _missed(due, start_us, until_us)
+    if missed is None:
+        return [], last_us
+    last_us = max(last_us, missed.instant_us)
+    if policies.misfire_policy == "skip":
+        skipped.append(Skipped(missed.instant_us, "misfire", missed.missed_count))
+        return [], last_us
+    if policies.misfire_policy == "fire_once" or due.waits_for_end:
+        return [missed], last_us
+    chosen: list[Chosen] = []
+    for instant_us in _instants(due, start_us, until_us):
+        if due.schedule.reason(from_microseconds(instant_us)) is not None:
+            continue
+        if len(chosen) == policies.max_catchup:
+            rest = _missed(due, instant_us, until_us)
+            assert rest is not None  # this instant at least
+            skipped.append(Skipped(rest.instant_us, "beyond max_catchup", rest.missed_count))
+            break
+        chosen.append(Chosen(instant_us))
+    return chosen, last_us
+
+
+def _admit(chosen: list[Chosen], due: Due, policies: Policies, decision: Decision) -> None:
+    """The overlap policy: what becomes of the chosen instants."""
+    if not chosen:
+        return
+    if policies.overlap_policy == "allow" and not due.waits_for_end:
+        decision.fires = chosen
+    elif not due.is_open:
+        # Several are made up for (fire_all): they never ran into each other, so none is skipped for the others' sake.
+        decision.fires, decision.queued = chosen[:1], chosen[1:]
+    elif policies.overlap_policy == "replace":
+        decision.replaces, decision.queued = True, chosen[-1:]
+        decision.skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
+    else:
+        room = max(0, policies.max_queued - due.queued) if policies.overlap_policy == "queue" else 0
+        decision.queued = chosen[:room]
+        decision.skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
+
+
+def _move_on(decision: Decision, due: Due, last_us: int, now_us: int) -> None:
+    taken = len(decision.fires) + len(decision.queued)
+    waits = due.waits_for_end and taken > 0
+    if due.fires_left is not None and taken >= due.fires_left:
+        decision.finished = not waits
+        return
+    if waits:
+        return
+    # What counts from the end of a run that was skipped counts from now.
+    decision.next_us = _following(due, max(last_us, now_us) if due.waits_for_end else last_us)
+    if decision.next_us is not None and _is_over(due, decision.next_us):
+        decision.next_us = None
     decision.finished = decision.next_us is None
+
+
+def _instants(due: Due, start_us: int, until_us: int) -> Iterator[int]:
+    """`start_us`, which may lie ahead, and the instants after it that have come."""
+    instant_us: int | None = start_us
+    while instant_us is not None and (instant_us <= until_us or instant_us == start_us):
+        if _is_over(due, instant_us):
+            return
+        yield instant_us
+        instant_us = _following(due, instant_us)
+
+
+def _missed(due: Due, start_us: int, until_us: int) -> Chosen | None:
+    """The latest instant to run of those from `start_us` to `until_us`, standing for all; None when there is none."""
+    if until_us < start_us:
+        return None
+    missed = due.schedule.missed(from_microseconds(start_us), from_microseconds(until_us))
+    return None if missed is None else Chosen(to_microseconds(missed.latest), _beside(missed.count))
+
+
+def _beside(count: int) -> int:
+    return min(count - 1, MAX_MISSED)
 
 
 def _following(due: Due, after_us: int) -> int | None:

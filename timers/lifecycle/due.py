@@ -1,4 +1,7 @@
-"""Which groups have work for a worker now: one query, also when there is none."""
+"""Which groups have work for a worker now: one query, also when there is none.
+
+Each shard and each priority of a group's timers is asked for by itself: an equality keeps the order of the index.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,31 @@ from datetime import datetime
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.calendars import read_calendars
 from timers.lifecycle.execution import ServedGroup
 from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds
 
 _DUE_WORK = """
-SELECT n.now, w.group_id, w.version, w.shard, w.timers, w.waiting
+SELECT n.now, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
 FROM (SELECT timers_now() AS now) n
 LEFT JOIN LATERAL (
-    SELECT g.id AS group_id, g.version, s.shard,
+    SELECT g.id AS group_id, g.version, s.shard, p.priority,
            EXISTS (SELECT 1 FROM timers_timer t
-                   WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+                   WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority
+                     AND t.state = 'active'
                      AND t.next_fire_at <= %(horizon)s
                      AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
                      AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)) AS timers,
-           s.shard = 0 AND EXISTS (SELECT 1 FROM timers_waiting r
+           s.shard = 0 AND p.priority = g.timer_priorities[1] AND EXISTS (SELECT 1 FROM timers_waiting r
                    WHERE r.group_id = g.id AND r.state = 'ready' AND r.available_at <= %(horizon)s) AS waiting
     FROM timers_timer_group g
     CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
-    LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_lows)s::timestamptz[])
-           AS m(group_id, shard, low) ON m.group_id = g.id AND m.shard = s.shard
+    CROSS JOIN unnest(g.timer_priorities) AS p(priority)
+    LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_priorities)s::int[],
+                     %(mark_lows)s::timestamptz[])
+           AS m(group_id, shard, priority, low)
+           ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
     WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
 ) w ON w.timers OR w.waiting
 """
@@ -36,14 +44,24 @@ LEFT JOIN LATERAL (
 # walk every future timer.
 
 
+Part = tuple[int, int, int]
+"""A group's id, a shard and a priority of its timers."""
+
+
 @dataclass(frozen=True, slots=True)
 class DueWork:
-    """A group (and shard of its timers) with something to claim."""
+    """A group (and shard and priority of its timers) with something to claim."""
 
     group: ServedGroup
     shard: int
+    priority: int
     timers: bool
     waiting: bool
+
+    @property
+    def part(self) -> Part:
+        """Where the timers are found."""
+        return self.group.id, self.shard, self.priority
 
 
 @dataclass(slots=True)
@@ -55,11 +73,12 @@ class ServedGroups:
     _known: dict[int, ServedGroup] = field(default_factory=dict)
 
     def with_due_work(
-        self, now_us: int, horizon_us: int, low_marks: Mapping[tuple[int, int], int]
+        self, now_us: int, horizon_us: int, low_marks: Mapping[Part, int]
     ) -> tuple[datetime, list[DueWork]]:
-        """The database's now, and what is due up to the horizon; groups of higher priority first.
+        """The database's now, and what is due up to the horizon; what has a higher priority first, the group's before
+        the timers'.
 
-        `low_marks`: (group id, shard) -> instant below which nothing is left, as far as the caller has seen.
+        `low_marks`: the instants below which nothing is left, as far as the caller has seen.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -69,8 +88,9 @@ class ServedGroups:
                     "now": from_microseconds(now_us),
                     "partition": self.partition,
                     "roles": list(self.roles),
-                    "mark_groups": plain_array(group for group, _ in low_marks),
-                    "mark_shards": plain_array(shard for _, shard in low_marks),
+                    "mark_groups": plain_array(group for group, _, _ in low_marks),
+                    "mark_shards": plain_array(shard for _, shard, _ in low_marks),
+                    "mark_priorities": plain_array(priority for _, _, priority in low_marks),
                     "mark_lows": plain_array(f'"{from_microseconds(low).isoformat()}"' for low in low_marks.values()),
                 },
             )
@@ -79,11 +99,11 @@ class ServedGroups:
         found = [row[1:] for row in rows if row[1] is not None]
         self._learn({(group_id, version) for group_id, version, *_ in found})
         work = [
-            DueWork(self._known[group_id], shard, timers, waiting)
-            for group_id, _, shard, timers, waiting in found
+            DueWork(self._known[group_id], shard, priority, timers, waiting)
+            for group_id, _, shard, priority, timers, waiting in found
             if group_id in self._known
         ]
-        work.sort(key=lambda item: -item.group.priority)
+        work.sort(key=lambda item: (-item.group.priority, -item.priority))
         return reading, work
 
     def _learn(self, seen: set[tuple[int, int]]) -> None:
@@ -93,5 +113,6 @@ class ServedGroups:
             if group_id not in self._known or self._known[group_id].version != version
         ]
         if unknown:
+            calendars = read_calendars()
             for row in TimerGroup.objects.filter(id__in=unknown):
-                self._known[row.id] = ServedGroup.of(row)
+                self._known[row.id] = ServedGroup.of(row, calendars)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from timers.actions import Action, parse
 from timers.exceptions import SpecError
+from timers.handlers import Cancellation
+from timers.lifecycle.calendars import Calendars, effective
 from timers.models import TimerGroup
 from timers.policies import Policies
-from timers.schedules import parse_text
+from timers.schedules import Schedule, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,11 @@ class ServedGroup:
     max_batch: int
     policies: Policies
     action: Action | None
+    calendars: Calendars = field(default_factory=dict, compare=False, repr=False)
+
+    def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
+        """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
+        return effective(parse_text(kind, spec_text, time_zone), policies, self.calendars, time_zone)
 
     @property
     def handler(self) -> str:
@@ -44,7 +51,7 @@ class ServedGroup:
         return "" if self.action is None else self.action.handler
 
     @classmethod
-    def of(cls, row: TimerGroup) -> ServedGroup:
+    def of(cls, row: TimerGroup, calendars: Calendars | None = None) -> ServedGroup:
         """From the group's row; a policy or action column that was spoilt by hand falls back to the defaults."""
         try:
             policies = row.policies()
@@ -56,7 +63,7 @@ class ServedGroup:
         except Exception:
             logger.exception("the action of group %s cannot be read", row.name)
             action = None
-        return cls(row.id, row.name, row.version, row.priority, row.max_batch, policies, action)
+        return cls(row.id, row.name, row.version, row.priority, row.max_batch, policies, action, calendars or {})
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +98,8 @@ class Execution:
     until_committed: bool = False
     next_us: int | None = None
     """The timer's following instant, to be looked at when this execution ends."""
+    cancelled: Cancellation = field(default_factory=Cancellation)
+    """Set when it is asked to end early; its handler sees it as fire.cancelled."""
     cell: int = -1
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     poison: str = ""

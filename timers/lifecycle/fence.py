@@ -7,12 +7,13 @@ execution still in it; what was taken away meanwhile is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.wakeup import tell_revoked
 
 Held = dict[int, set[str]]
 """Fence -> ids of executions."""
@@ -43,15 +44,20 @@ def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution]
         execution.claimed_us = now_us
 
 
-def lock_claims(fences: Iterable[int], node_id: int) -> Held:
-    """Lock those of the node's claims that still live, and return all that each of them holds."""
+def lock_claims(fences: Iterable[int], node_id: int | None = None) -> tuple[Held, set[str]]:
+    """Lock those of the claims (of the node's, where one is given) that still live.
+
+    Returns all that each of them holds, and which of these executions have been revoked.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, executions::text[] FROM timers_claim"
-            " WHERE id = ANY(%s::bigint[]) AND node_id = %s ORDER BY id FOR UPDATE",
+            "SELECT id, executions::text[], revoked::text[] FROM timers_claim"
+            " WHERE id = ANY(%s::bigint[]) AND node_id = COALESCE(%s, node_id) ORDER BY id FOR UPDATE",
             (plain_array(fences), node_id),
         )
-        return {fence: set(executions) for fence, executions in cursor.fetchall()}
+        rows = cursor.fetchall()
+    held = {fence: set(executions) for fence, executions, _ in rows}
+    return held, {execution for _, _, revoked in rows for execution in revoked or ()}
 
 
 def let_go(held: Held, leaving: Held) -> None:
@@ -71,6 +77,37 @@ def let_go(held: Held, leaving: Held) -> None:
                 " ARRAY(SELECT unnest(executions) EXCEPT SELECT unnest(%s::uuid[])) WHERE id = ANY(%s::bigint[])",
                 (gone, plain_array(shrunk)),
             )
+
+
+_REVOKE = """
+UPDATE timers_claim c
+SET revoked = COALESCE(c.revoked, '{}') || ARRAY(SELECT unnest(c.executions) INTERSECT SELECT unnest(%(ids)s::uuid[]))
+WHERE c.id = ANY(ARRAY(SELECT id FROM timers_claim WHERE group_id = %(group_id)s AND executions && %(ids)s::uuid[]
+                       ORDER BY id FOR UPDATE))
+"""
+
+
+def revoke(executions: Sequence[str], group_id: int) -> None:
+    """Ask the holders of claimed executions of one group to end them, begun or not.
+
+    From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
+    NOTIFY, and find it in their claims with their next poll.
+    """
+    if executions:
+        with connection.cursor() as cursor:
+            cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id})
+        tell_revoked(executions)
+
+
+def revoked_of(holder: Holder) -> set[str]:
+    """What the holder holds and is asked to end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.id::text FROM timers_claim c, unnest(c.revoked) AS e(id)"
+            " WHERE c.node_id = %s AND c.worker_pid = %s AND c.revoked IS NOT NULL",
+            (holder.node_id, holder.worker_pid),
+        )
+        return {execution for (execution,) in cursor.fetchall()}
 
 
 def by_fence(executions: Iterable[Execution]) -> Held:

@@ -41,10 +41,11 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
             finished.deferred = [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
             outcomes = [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held = lock_claims(wanted, holder.node_id)
+        held, revoked = lock_claims(wanted, holder.node_id)
         for outcome in outcomes:
-            if outcome.execution.id in held.get(outcome.execution.fence, ()):
-                finished.verdicts.append((outcome, judge(outcome, now_us)))
+            execution = outcome.execution
+            if execution.id in held.get(execution.fence, ()):
+                finished.verdicts.append((outcome, judge(outcome, now_us, revoked=execution.id in revoked)))
             else:
                 finished.refused.append(outcome)
         settle(holder, finished.verdicts, timers, now_us)
@@ -63,17 +64,20 @@ def settle(
         execution = outcome.execution
         if verdict.next == "end":
             entries.append(ledger.final_entry(outcome, "succeeded"))
+        elif verdict.next == "cancel":
+            outcome.reason = f"asked to end: {outcome.reason or outcome.word}"
+            entries.append(ledger.final_entry(outcome, "cancelled"))
         else:
             entries.append(ledger.try_entry(outcome))
             if verdict.next == "drop":
                 entries.append(ledger.final_entry(outcome, "failed"))
             else:
                 waiting.append(_waiting_row(outcome, verdict))
-        if verdict.next in ("end", "drop") and execution.policies.on_finish == "delete":
+        if verdict.next in ("end", "drop", "cancel") and execution.policies.on_finish == "delete":
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us)
-    follow_timers(verdicts, timers)
+    follow_timers(verdicts, timers, now_us)
     _delete_finished(ended)
 
 

@@ -1,36 +1,34 @@
 """Fire: take due timers, decide, move them on and claim their occurrences, in one transaction.
 
 The number of statements is the same whatever the batch: lock and read, move the one-shots, move the others, insert one
-claim, insert the skipped ones into the ledger.
+claim, insert the skipped ones into the ledger; and a few more where timers queue or replace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from django.db import connection, transaction
-from django.db.models import F, Q, TextField, Value
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce
 
-from timers.actions import Action, parse_text
 from timers.execution_id import execution_id
-from timers.lifecycle import ledger
+from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
-from timers.lifecycle.decide import Due, decide
+from timers.lifecycle.decide import Chosen, Decision, decide
+from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
-from timers.models import Timer
-from timers.payload import decode, storable
-from timers.policies import overridden
-from timers.schedules import parse_text as parse_schedule
+from timers.lifecycle.queued import queued_behind
+from timers.lifecycle.replace import make_way
+from timers.lifecycle.waiting_rows import WaitingRow
+from timers.lifecycle.wakeup import wake_if_soon
+from timers.payload import storable
+from timers.policies import Policies
 from timers.schedules.instant import from_microseconds, to_microseconds
-from timers.schedules.zones import zone
 
-MAX_SKIPS: Final = 5000
-"""Skipped occurrences that one transaction writes."""
+MAX_ROWS: Final = 5000
+"""Executions and skipped occurrences of one transaction, which must not take long; the rest comes with the next."""
 
 
 @dataclass(slots=True)
@@ -38,28 +36,12 @@ class Fired:
     """What one batch brought."""
 
     executions: list[Execution] = field(default_factory=list)
+    queued: int = 0
     skipped: int = 0
     rows: int = 0
     """Timers locked; as many as the limit means that more may be due."""
     last_us: int = 0
     """The instant of the last timer seen: nothing below it is left, but for what others hold or commit late."""
-
-
-class _Row(NamedTuple):
-    id: int
-    name: str
-    kind: str
-    schedule: str
-    time_zone: str
-    next_fire_at: Any
-    end_at: Any
-    max_fires: int | None
-    fire_count: int
-    open_execution: Any
-    until_committed: bool
-    payload: str | None
-    action: str | None
-    overrides: str | None
 
 
 @dataclass(slots=True)
@@ -79,6 +61,7 @@ def fire_due(
     holder: Holder,
     group: ServedGroup,
     shard: int,
+    priority: int = 0,
     *,
     now_us: int,
     horizon_us: int,
@@ -86,171 +69,151 @@ def fire_due(
     low_us: int | None = None,
     leave: Collection[str] = (),
 ) -> Fired:
-    """Fire up to `limit` timers of a group's shard whose instant is at or before the horizon.
+    """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
     Instants are microseconds since 1970 UTC. `low_us`: skip the dead entries at the head of the index below it.
     `leave`: handlers that only other nodes know; their timers are left for those. Timers due after `now_us` are claimed
     ahead; one whose execution before is not ended is left until its instant has come.
     """
     with transaction.atomic():
-        rows = _lock_due(group, shard, now_us, horizon_us, limit, low_us, leave)
+        rows = lock_due(
+            group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
+        )
         fired = Fired(rows=len(rows))
         if not rows:
             return fired
         fired.last_us = to_microseconds(rows[-1].next_fire_at)
-        one_shots: list[int] = []
-        moved: list[_Moved] = []
-        skips: list[ledger.Skip] = []
+        batch = _Batch(group, now_us)
         for row in rows:
-            if len(skips) > MAX_SKIPS:
-                # The rest stays due and comes with the next batch: one transaction must not take long.
+            if batch.is_full:
                 break
-            if row.kind == "once" and not row.until_committed:
-                fired.executions.append(_execution(row, group, to_microseconds(row.next_fire_at)))
-                one_shots.append(row.id)
-            else:
-                _fire_recurring(row, group, now_us, fired.executions, moved, skips)
-        fired.skipped = len(skips)
-        _finish_one_shots(one_shots)
-        _move_on(moved)
-        insert_claim(holder, group, fired.executions, now_us)
-        ledger.write_skips(skips, now_us)
+            batch.take(row, rows)
+        batch.write(holder)
+        fired.executions, fired.queued, fired.skipped = batch.executions, len(batch.queued), len(batch.skips)
     return fired
 
 
-def _lock_due(
-    group: ServedGroup,
-    shard: int,
-    now_us: int,
-    horizon_us: int,
-    limit: int,
-    low_us: int | None,
-    leave: Collection[str],
-) -> list[_Row]:
-    due = Timer.objects.filter(
-        Q(open_execution=None) | Q(next_fire_at__lte=from_microseconds(now_us)),
-        group_id=group.id,
-        shard=shard,
-        state=Timer.State.ACTIVE,
-        next_fire_at__lte=from_microseconds(horizon_us),
-    )
-    if low_us is not None:
-        due = due.filter(next_fire_at__gte=from_microseconds(low_us))
-    if leave:
-        own = Coalesce(KeyTextTransform("handler", "action"), Value(group.handler, output_field=TextField()))
-        due = due.annotate(handler_name=own).exclude(handler_name__in=list(leave))
-    rows = (
-        due.order_by("next_fire_at")
-        .select_for_update(skip_locked=True, no_key=True)
-        .values_list(
-            "id",
-            "name",
-            "schedule_kind",
-            # As text: each row is decoded by itself, so a poison row fails alone.
-            Cast("schedule", TextField()),
-            "time_zone",
-            "next_fire_at",
-            "end_at",
-            "max_fires",
-            "fire_count",
-            "open_execution",
-            "until_committed",
-            Cast(F("payload"), TextField()),
-            Cast(F("action"), TextField()),
-            Cast(F("overrides"), TextField()),
-        )[:limit]
-    )
-    return [_Row(*row) for row in rows]
+class _Batch:
+    """The decisions of one transaction, gathered row by row and written together."""
 
+    def __init__(self, group: ServedGroup, now_us: int) -> None:
+        self._group = group
+        self._now_us = now_us
+        self.executions: list[Execution] = []
+        self.queued: list[Execution] = []
+        self.skips: list[ledger.Skip] = []
+        self._one_shots: list[int] = []
+        self._moved: list[_Moved] = []
+        self._replacing: dict[str, tuple[_Moved, Execution]] = {}
+        """The open execution that shall make way -> its timer, and the execution that comes in its place."""
+        self._behind: dict[int, int] | None = None
 
-def _fire_recurring(
-    row: _Row,
-    group: ServedGroup,
-    now_us: int,
-    executions: list[Execution],
-    moved: list[_Moved],
-    skips: list[ledger.Skip],
-) -> None:
-    next_us = to_microseconds(row.next_fire_at)
-    waits_for_end = row.until_committed or row.kind == "fixed_delay"
-    try:
-        policies = overridden(group.policies, row.overrides) if row.overrides else group.policies
-        decision = decide(_due(row, waits_for_end), policies, now_us)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
-        # Its instants cannot be computed: this one occurrence fails with the reason, and the timer waits for a person.
-        execution = _execution(row, group, next_us)
-        execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
-        executions.append(execution)
-        # A microsecond on: this instant is fired, and an instant is never fired twice.
-        moved.append(_Moved(row.id, next_us + 1, next_us, 1, "paused", None, execution.poison))
-        return
-    skips += [
-        ledger.Skip(execution_id(instant, row.id), group.id, row.id, row.name, instant, reason, count)
-        for instant, reason, count in decision.skipped
-    ]
-    open_execution = None if row.open_execution is None else str(row.open_execution)
-    if decision.fire_us is not None:
-        execution = _execution(row, group, decision.fire_us)
-        execution.missed_count = decision.missed_count
-        execution.follows = True
-        execution.until_committed = row.until_committed
-        execution.next_us = decision.next_us
-        executions.append(execution)
-        if waits_for_end or policies.overlap_policy != "allow":
-            open_execution = execution.id
-    moved.append(
-        _Moved(
+    @property
+    def is_full(self) -> bool:
+        """Whether the rest is better left to the next transaction."""
+        return len(self.executions) + len(self.queued) + len(self.skips) >= MAX_ROWS
+
+    def take(self, row: DueTimer, rows: list[DueTimer]) -> None:
+        """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once."""
+        try:
+            policies = row.policies(self._group)
+            if not row.follows and _fires_anyway(policies, self._now_us - row.nominal_us - row.offset_us):
+                self.executions.append(row.execution(self._group, Chosen(row.nominal_us)))
+                self._one_shots.append(row.id)
+                return
+            queued = self._queued_behind(row, rows) if policies.overlap_policy == "queue" else 0
+            decision = decide(row.due(self._group, policies, queued), policies, self._now_us - row.offset_us)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
+            self._park(row, error)
+            return
+        self._carry_out(row, policies, decision)
+
+    def write(self, holder: Holder) -> None:
+        """Write all decisions."""
+        ready = self._make_way()
+        _finish_one_shots(self._one_shots)
+        _move_on(self._moved)
+        waiting_rows.insert(
+            [
+                WaitingRow(execution, "ready" if execution.id in ready else "queued", execution.available_us, 0, 0)
+                for execution in self.queued
+            ],
+            self._now_us,
+        )
+        insert_claim(holder, self._group, self.executions, self._now_us)
+        ledger.write_skips(self.skips, self._now_us)
+
+    def _carry_out(self, row: DueTimer, policies: Policies, decision: Decision) -> None:
+        self.skips += [
+            ledger.Skip(execution_id(at, row.id), self._group.id, row.id, row.name, at, reason, count)
+            for at, reason, count in decision.skipped
+        ]
+        fires = [row.execution(self._group, chosen) for chosen in decision.fires]
+        queued = [row.execution(self._group, chosen) for chosen in decision.queued]
+        next_us = None if decision.next_us is None else decision.next_us + row.offset_us
+        for execution in fires:
+            execution.next_us = next_us
+        self.executions += fires
+        self.queued += queued
+        open_execution = None if row.open_execution is None else str(row.open_execution)
+        if fires and row.follows and (row.waits_for_end or policies.overlap_policy != "allow"):
+            open_execution = fires[0].id
+        chosen = [*decision.fires, *decision.queued]
+        moved = _Moved(
             id=row.id,
-            next_us=decision.next_us,
-            fired_us=decision.fire_us,
-            fires=0 if decision.fire_us is None else 1,
+            next_us=next_us,
+            fired_us=max(at for at, _ in chosen) if chosen else None,
+            fires=len(chosen),
             state="finished" if decision.finished else "active",
             open_execution=open_execution,
         )
-    )
+        self._moved.append(moved)
+        if decision.replaces:
+            assert open_execution is not None  # only what is open can be replaced
+            self._replacing[open_execution] = moved, queued[0]
+
+    def _park(self, row: DueTimer, error: Exception) -> None:
+        """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
+        execution = row.execution(self._group, Chosen(row.nominal_us))
+        execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
+        self.executions.append(execution)
+        if not row.follows:
+            self._one_shots.append(row.id)
+            return
+        execution.follows = False
+        # A microsecond on: this instant is fired, and an instant is never fired twice.
+        next_us = to_microseconds(row.next_fire_at) + 1
+        self._moved.append(_Moved(row.id, next_us, row.nominal_us, 1, "paused", None, execution.poison))
+
+    def _queued_behind(self, row: DueTimer, rows: list[DueTimer]) -> int:
+        if row.open_execution is None:
+            return 0
+        if self._behind is None:
+            self._behind = queued_behind([other.id for other in rows if other.open_execution is not None])
+        return self._behind.get(row.id, 0)
+
+    def _make_way(self) -> set[str]:
+        """The executions that may start at once, because what they replace only waited for another try."""
+        if not self._replacing:
+            return set()
+        ready: set[str] = set()
+        timers = {open_execution: moved.id for open_execution, (moved, _) in self._replacing.items()}
+        for gone in make_way(timers, self._group.id):
+            moved, execution = self._replacing[gone]
+            moved.open_execution = execution.id
+            ready.add(execution.id)
+        if ready:
+            now = from_microseconds(self._now_us)
+            wake_if_soon([now], now)
+        return ready
 
 
-def _due(row: _Row, waits_for_end: bool) -> Due:
-    return Due(
-        schedule=parse_schedule(row.kind, row.schedule, row.time_zone),
-        next_us=to_microseconds(row.next_fire_at),
-        is_open=row.open_execution is not None,
-        waits_for_end=waits_for_end,
-        end_us=None if row.end_at is None else to_microseconds(row.end_at),
-        fires_left=None if row.max_fires is None else row.max_fires - row.fire_count,
-    )
-
-
-def _execution(row: _Row, group: ServedGroup, instant_us: int) -> Execution:
-    poison = ""
-    payload: Any = None
-    action: Action | None = group.action
-    policies = group.policies
-    try:
-        zone(row.time_zone)
-        if row.payload is not None:
-            payload = decode(row.payload)
-        if row.action is not None:
-            action = parse_text(row.action)
-        if row.overrides is not None:
-            policies = overridden(policies, row.overrides)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
-        poison = storable(str(error))
-    return Execution(
-        id=execution_id(instant_us, row.id),
-        timer_id=row.id,
-        group=group,
-        name=row.name,
-        scheduled_us=instant_us,
-        available_us=instant_us,
-        attempt=1,
-        payload=payload,
-        action=action,
-        policies=policies,
-        time_zone=row.time_zone,
-        schedule_kind=row.kind,
-        schedule_text=row.schedule,
-        poison=poison,
+def _fires_anyway(policies: Policies, late_us: int) -> bool:
+    """Whether a one-shot fires whatever the policies say: by far the most do, and need no decision."""
+    return (
+        late_us <= policies.misfire_grace * 1_000_000
+        and policies.max_lateness is None
+        and not policies.exclusion_calendars
     )
 
 

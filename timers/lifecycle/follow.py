@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db import connection
 
 from timers.exceptions import SpecError
-from timers.lifecycle.arrays import plain_array, timestamp
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome, Verdict
+from timers.lifecycle.queued import promote
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.schedules import parse_text as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.jitter import jitter_offset_us
 
 
 @dataclass(slots=True)
@@ -25,30 +30,38 @@ class LockedTimer:
     """The columns of a locked timer that the end of an execution may change, and those that say how."""
 
     id: int
+    name: str
     kind: str
     schedule: str
     time_zone: str
+    jitter: float
     until_committed: bool
     open_execution: str | None
     has_next: bool
     end_at: datetime | None
     fires_left: int | None
     state: str
+    state_reason: str
     last_outcome: str
     failures_in_a_row: int
     next_us: int | None = None
     """A next instant that this end brings."""
 
-    def end(self, execution: str, word: str, ended_us: int) -> None:
-        """Its execution ended: `word` is succeeded, failed or cancelled.
+    def end(self, execution: str, word: str, ended_us: int, pause_after_failures: int = 0) -> None:
+        """Its execution ended: `word` is succeeded, failed, cancelled or skipped.
 
         An execution that the timer no longer waits for (it was replaced, or overlaps are allowed) moves nothing.
+        `pause_after_failures`: the timer pauses itself after so many failed executions in a row; 0: never.
         """
-        self.last_outcome = word
+        if word != "skipped":
+            self.last_outcome = word
         if word == "succeeded":
             self.failures_in_a_row = 0
         elif word == "failed":
             self.failures_in_a_row += 1
+            if self.state == "active" and 0 < pause_after_failures <= self.failures_in_a_row:
+                self.state = "paused"
+                self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
         if self.open_execution != execution:
             return
         self.open_execution = None
@@ -67,12 +80,12 @@ class LockedTimer:
         following = schedule.next_after(from_microseconds(moment_us))
         if following is None or (self.end_at is not None and following > self.end_at):
             return None
-        return to_microseconds(following)
+        return to_microseconds(following) + jitter_offset_us(self.name, self.jitter)
 
 
 _LOCK = """
-SELECT id, schedule_kind, schedule::text, time_zone, until_committed, open_execution::text, next_fire_at IS NOT NULL,
-       end_at, max_fires - fire_count, state, last_outcome, failures_in_a_row
+SELECT id, name, schedule_kind, schedule::text, time_zone, jitter, until_committed, open_execution::text,
+       next_fire_at IS NOT NULL, end_at, max_fires - fire_count, state, state_reason, last_outcome, failures_in_a_row
 FROM timers_timer WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -88,8 +101,8 @@ def lock_timers(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, L
 
 
 def followed(executions: Iterable[Execution]) -> set[int]:
-    """The timers whose rows move when these executions end."""
-    return {execution.timer_id for execution in executions if execution.follows}
+    """The timers whose rows or queues move when these executions end."""
+    return {execution.timer_id for execution in executions if execution.follows or execution.origin == "backfill"}
 
 
 def busy_timers(wanted: set[int], locked: Iterable[int]) -> set[int]:
@@ -102,41 +115,80 @@ def busy_timers(wanted: set[int], locked: Iterable[int]) -> set[int]:
         return {timer_id for (timer_id,) in cursor.fetchall()}
 
 
-def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer]) -> None:
+_WORDS: Final = {"end": "succeeded", "park": "failed", "drop": "failed", "cancel": "cancelled"}
+
+
+def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int) -> None:
     """Open the way for the next fire of each locked timer whose execution ended."""
     moved: dict[int, LockedTimer] = {}
+    backfilled: set[int] = set()
     for outcome, verdict in verdicts:
         execution = outcome.execution
         timer = timers.get(execution.timer_id)
-        if execution.follows and verdict.next != "again" and timer is not None:
-            timer.end(execution.id, "succeeded" if verdict.next == "end" else "failed", outcome.finished_us)
+        if verdict.next == "again" or timer is None:
+            continue
+        if execution.follows:
+            most = execution.policies.pause_after_failures
+            timer.end(execution.id, _WORDS[verdict.next], outcome.finished_us, most)
             moved[timer.id] = timer
-    write_moved(moved.values())
+        elif execution.origin == "backfill":
+            backfilled.add(timer.id)
+    _write_moved(moved.values(), now_us)
+    _wake_for(promote(backfilled, now_us, backfill=True), now_us)
+
+
+def end_locked(timers: dict[int, LockedTimer], ended: Iterable[tuple[str, int]], word: str, now_us: int) -> None:
+    """The same for executions (id, timer) that ended while they waited: `word` is cancelled, failed or skipped."""
+    moved: dict[int, LockedTimer] = {}
+    backfilled: set[int] = set()
+    for execution, timer_id in ended:
+        timer = timers.get(timer_id)
+        if timer is None:
+            continue
+        if parse_id(execution).origin == "backfill":
+            backfilled.add(timer_id)
+        elif timer.open_execution == execution:
+            timer.end(execution, word, now_us)
+            moved[timer_id] = timer
+    _write_moved(moved.values(), now_us)
+    _wake_for(promote(backfilled, now_us, backfill=True), now_us)
 
 
 _MOVE = f"""
 UPDATE timers_timer t
 SET open_execution = u.open_execution, last_outcome = u.last_outcome, failures_in_a_row = u.failures, state = u.state,
-    next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at)
-FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::text[], %s::bigint[])
-     AS u(id, open_execution, last_outcome, failures, state, next_us)
+    state_reason = u.state_reason, next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at)
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bigint[])
+     AS u(id, open_execution, last_outcome, failures, state, state_reason, next_us)
 WHERE t.id = u.id
 """
 
 
-def write_moved(timers: Iterable[LockedTimer]) -> None:
-    """Write locked timers back, in one update."""
+def _write_moved(timers: Iterable[LockedTimer], now_us: int) -> None:
+    """Write locked timers back, in one update; those that are free now take up the next one of their queue."""
     rows = list(timers)
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _MOVE,
-                (
-                    plain_array(row.id for row in rows),
-                    plain_array(row.open_execution for row in rows),
-                    plain_array(row.last_outcome or '""' for row in rows),
-                    plain_array(row.failures_in_a_row for row in rows),
-                    plain_array(row.state for row in rows),
-                    plain_array(row.next_us for row in rows),
-                ),
-            )
+    if not rows:
+        return
+    promoted = promote((row.id for row in rows if row.open_execution is None), now_us)
+    for row in rows:
+        row.open_execution = promoted.get(row.id, row.open_execution)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVE,
+            (
+                plain_array(row.id for row in rows),
+                plain_array(row.open_execution for row in rows),
+                plain_array(row.last_outcome or '""' for row in rows),
+                plain_array(row.failures_in_a_row for row in rows),
+                plain_array(row.state for row in rows),
+                text_array(row.state_reason for row in rows),
+                plain_array(row.next_us for row in rows),
+            ),
+        )
+    _wake_for(promoted, now_us)
+
+
+def _wake_for(promoted: dict[int, str], now_us: int) -> None:
+    if promoted:
+        now = from_microseconds(now_us)
+        wake_if_soon([now], now)

@@ -9,7 +9,7 @@ from timers.lifecycle.execution import Execution
 from timers.policies import MAX_RETRIES
 
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
-Next = Literal["end", "again", "park", "drop"]
+Next = Literal["end", "again", "park", "drop", "cancel"]
 
 
 @dataclass(slots=True)
@@ -39,17 +39,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows: end (succeeded), again at `available_us`, park as failed, or drop (failed, final at once)."""
+    """What follows: end (succeeded), again at `available_us`, park as failed, drop (failed, final at once), cancel."""
 
     next: Next
     available_us: int = 0
 
 
-def judge(outcome: Outcome, now_us: int) -> Verdict:
-    """Apply the retry policy of the execution's timer to an outcome."""
+def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
+    """Apply the retry policy of the execution's timer to an outcome. `revoked`: it was asked to end."""
     execution = outcome.execution
     if outcome.word == "succeeded":
         return Verdict("end")
+    if revoked:
+        return Verdict("cancel")
     forgiven = execution.forgiven + (outcome.forgiven or outcome.word == "snoozed")
     retry = execution.attempt - forgiven
     """The number of the retry that would follow, counting only tries that count."""

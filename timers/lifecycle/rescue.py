@@ -11,16 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from timers.actions import parse_text
 from timers.exceptions import SpecError
 from timers.execution_id import parse as parse_id
 from timers.execution_id import try_id
 from timers.lifecycle import waiting_rows
-from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
-from timers.lifecycle.fence import Held, let_go
+from timers.lifecycle.fence import Held, let_go, lock_claims
 from timers.lifecycle.finish import settle
 from timers.lifecycle.follow import followed, lock_timers
 from timers.lifecycle.outcome import Outcome, judge
@@ -29,6 +28,7 @@ from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Attempt, Claim, Timer, TimerGroup
 from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.jitter import jitter_offset_us
 
 BATCH = 10
 """Claims per transaction: a rescue of thousands of executions never locks for long."""
@@ -135,7 +135,7 @@ def _rescue_batch(
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
     executions = [execution for execution in _read(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
-    held = _lock(claim_ids)
+    held, revoked = lock_claims(claim_ids)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []
@@ -145,7 +145,8 @@ def _rescue_batch(
     for execution, holder in ours:
         leaving.setdefault(execution.fence, set()).add(execution.id)
         fate = fate_of(execution.id)
-        if fate.started_us is None and not may_have_started:
+        is_revoked = execution.id in revoked
+        if fate.started_us is None and not may_have_started and not is_revoked:
             given_back.append(
                 WaitingRow(
                     execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released"
@@ -162,7 +163,7 @@ def _rescue_batch(
             forgiven=fate.forgiven,
             lost_before=execution.id in lost_before,
         )
-        verdict = judge(outcome, now_us)
+        verdict = judge(outcome, now_us, revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))
         ready += verdict.next == "again"
         failed += verdict.next != "again"
@@ -173,15 +174,6 @@ def _rescue_batch(
     now = from_microseconds(now_us)
     wake_if_soon([now], now)
     return Rescued(ready, failed, len(given_back))
-
-
-def _lock(claim_ids: list[int]) -> Held:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, executions::text[] FROM timers_claim WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE",
-            (plain_array(claim_ids),),
-        )
-        return {fence: set(executions) for fence, executions in cursor.fetchall()}
 
 
 def _lost_before(executions: Iterable[Execution]) -> set[str]:
@@ -219,13 +211,16 @@ def _execution(
     text: str, claim: Claim, group: ServedGroup, timer: Timer | None, details: Mapping[str, Any]
 ) -> Execution:
     occurrence = parse_id(text)
+    due_us = occurrence.scheduled_us
+    if timer is not None and occurrence.origin == "schedule":
+        due_us += jitter_offset_us(timer.name, timer.jitter)
     execution = Execution(
         id=text,
         timer_id=occurrence.timer_id,
         group=group,
         name="(deleted)" if timer is None else timer.name,
         scheduled_us=occurrence.scheduled_us,
-        available_us=details.get("available_us", occurrence.scheduled_us),
+        available_us=details.get("available_us", due_us),
         attempt=details.get("tried", 0) + 1,
         payload=None,
         action=None,

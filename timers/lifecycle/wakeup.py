@@ -5,6 +5,7 @@ Sent inside the transaction that makes the work, so it arrives with the commit a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,8 +24,8 @@ def wake_if_soon(instants: list[datetime], now: datetime) -> None:
         _notify(WAKE_CHANNEL, "")
 
 
-def revoke(executions: list[str]) -> None:
-    """Tell workers to drop claimed executions that they have not started."""
+def tell_revoked(executions: Sequence[str]) -> None:
+    """Tell workers of executions in their claims that they are asked to end."""
     if conf.current().notify:
         # 8,000 bytes is the most that a notification carries: 37 for each id.
         for start in range(0, len(executions), 200):

@@ -48,6 +48,7 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         fire_time_us=started_us,
         scheduled_fire_time_us=execution.scheduled_us,
         time_zone=execution.time_zone,
+        cancelled=execution.cancelled,
     )
 
 
@@ -105,6 +106,11 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
         error_fingerprint=errors.fingerprint("impossible", handler_name(execution), reason),
         permanent=bool(execution.poison),
     )  # fmt: skip
+
+
+def never_begun(execution: Execution, now_us: int) -> Outcome:
+    """The execution was asked to end before it began."""
+    return Outcome(execution, "lost", None, now_us, reason="it had not begun")
 
 
 def unrecordable(outcome: Outcome, error: Exception) -> Outcome:

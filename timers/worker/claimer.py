@@ -8,15 +8,16 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from timers import handlers
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
-from timers.lifecycle.due import DueWork, ServedGroups
+from timers.lifecycle.due import DueWork, Part, ServedGroups
 from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
@@ -54,6 +55,7 @@ class Claimer:
         started: Started,
         pace: Pace,
         agenda: Agenda,
+        revoke: Callable[[set[str]], None],
     ) -> None:
         self._holder = holder
         self._threads = options.threads
@@ -62,9 +64,11 @@ class Claimer:
         self._started = started
         self._pace = pace
         self._agenda = agenda
+        self._revoke = revoke
+        self._revoked_read_at = 0.0
         self._partition = options.partition
         self._groups = ServedGroups(options.partition, options.roles)
-        self._low_marks: dict[tuple[int, int], int] = {}
+        self._low_marks: dict[Part, int] = {}
         self._full_scan_at = 0.0
         self._leave: list[str] = []
         self._leave_read_at = -HANDLERS_SECONDS
@@ -122,6 +126,7 @@ class Claimer:
         reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
         self._clock.set(reading)
         self._forget_marks_of_idle(work)
+        self._look_for_revoked()
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
             return 0
@@ -131,9 +136,9 @@ class Claimer:
         """Each group gets an equal share of the room, in rotating order within its priority."""
         self._hungry = False
         self._turn += 1
-        by_priority: dict[int, list[DueWork]] = {}
+        by_priority: dict[tuple[int, int], list[DueWork]] = {}
         for item in work:
-            by_priority.setdefault(item.group.priority, []).append(item)
+            by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         claimed = 0
         for items in by_priority.values():
             start = self._turn % len(items)
@@ -174,17 +179,16 @@ class Claimer:
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
-            key = (item.group.id, item.shard)
             fired = fire_due(
-                self._holder, item.group, item.shard,
-                now_us=now_us, horizon_us=horizon_us, limit=left, low_us=self._low_marks.get(key), leave=self._leave,
+                self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
+                low_us=self._low_marks.get(item.part), leave=self._leave,
             )  # fmt: skip
-            self._after_fire(key, fired, left, now_us)
+            self._after_fire(item.part, fired, left, now_us)
             self._hold(fired.executions)
             return len(executions) + len(fired.executions) + fired.skipped
         return len(executions)
 
-    def _after_fire(self, key: tuple[int, int], fired: Fired, limit: int, now_us: int) -> None:
+    def _after_fire(self, key: Part, fired: Fired, limit: int, now_us: int) -> None:
         self.skipped += fired.skipped
         if fired.rows == limit:
             self._hungry = True
@@ -218,10 +222,18 @@ class Claimer:
             self._leave = handlers_elsewhere(handlers.names(), self._partition)
             self._leave_read_at = now
 
+    def _look_for_revoked(self) -> None:
+        """What this worker is asked to end, where no notification told it."""
+        now = time.monotonic()
+        if self.held and now - self._revoked_read_at >= self._settings.poll_interval:
+            self._revoked_read_at = now
+            if revoked := revoked_of(self._holder):
+                self._revoke(revoked)
+
     def _forget_marks_of_idle(self, work: Sequence[DueWork]) -> None:
         """Nothing above a mark: the next pass looks below it again."""
         if self._low_marks:
-            busy = {(item.group.id, item.shard) for item in work if item.timers}
+            busy = {item.part for item in work if item.timers}
             for key in self._low_marks.keys() - busy:
                 del self._low_marks[key]
 

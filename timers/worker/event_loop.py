@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 from timers.clock import DatabaseClock
-from timers.handlers import Handler
+from timers.handlers import Cancellation, Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
@@ -33,6 +33,7 @@ class EventLoop:
         self._report = report
         self._pending: deque[Item] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[str, tuple[Cancellation, asyncio.Task[None] | None]] = {}
         self._ended: list[Outcome] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="event-loop", daemon=True)
@@ -64,6 +65,14 @@ class EventLoop:
             else:
                 self._pending.append(item)
         return taken
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """Ask running handlers to end: they are cancelled, once, and see it in fire.cancelled."""
+        for execution in ids:
+            cancellation, task = self._running.get(execution, (None, None))
+            if cancellation is not None and task is not None and not cancellation.is_set():
+                cancellation.set()
+                self._loop.call_soon_threadsafe(task.cancel)
 
     def stop(self) -> None:
         """End the loop, cancelling what still runs."""
@@ -99,6 +108,7 @@ class EventLoop:
             return
         run_log.begin()
         limited = asyncio.timeout(limit)
+        self._running[execution.id] = execution.cancelled, asyncio.current_task()
         try:
             async with limited:
                 value = await handler.function(fire_of(execution, self._node, started_us))
@@ -110,6 +120,7 @@ class EventLoop:
                 outcome = raised(execution, error, started_us, finished_us)
         else:
             outcome = returned(execution, value, started_us, self._since(started_us, began))
+        self._running.pop(execution.id, None)
         outcome.log = run_log.end()
         self._started.end(cell)
         seconds = time.monotonic() - began

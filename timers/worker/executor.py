@@ -53,6 +53,11 @@ class Executor:
         """Take back what has not begun: the executions of the given ids, or all."""
         return self._threads.take(ids) + self._loop.take(ids)
 
+    def cancel(self, ids: Collection[str]) -> None:
+        """Ask running handlers to end."""
+        self._threads.cancel(ids)
+        self._loop.cancel(ids)
+
     def tick(self) -> None:
         """Called a few times a second."""
         self._threads.spread_stalled_chunks()

@@ -10,6 +10,7 @@ from typing import Final
 
 from timers import clock
 from timers.conf import Conf
+from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
@@ -92,9 +93,8 @@ class Housekeeping:
             pruned = prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
-        if watched.seconds_to_next_verdict is None:
-            return self._settings.heartbeat_interval
-        return min(max(watched.seconds_to_next_verdict, SHORTEST_WAIT), self._settings.heartbeat_interval)
+        waits = [watched.seconds_to_next_verdict, resume_elapsed(clock.now()), self._settings.heartbeat_interval]
+        return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def _rescue_node(self, node_id: int, name: str) -> None:
         now = clock.now()

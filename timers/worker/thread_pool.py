@@ -15,7 +15,7 @@ from typing import Final
 from django.db import connections
 
 from timers.clock import DatabaseClock
-from timers.handlers import Handler
+from timers.handlers import Cancellation, Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
@@ -62,6 +62,7 @@ class ThreadPool:
         self._queue: deque[Item] = deque()
         self._work = threading.Condition()
         self._stopped = False
+        self._running: dict[str, Cancellation] = {}
         self._takers = [_Taker() for _ in range(threads)]
 
     def start(self) -> None:
@@ -90,6 +91,13 @@ class ThreadPool:
             self._queue = deque(item for item in self._queue if id(item[0]) not in gone)
             self._work.notify_all()
         return taken
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """Ask running handlers to end: they see it in fire.cancelled."""
+        for execution in ids:
+            running = self._running.get(execution)
+            if running is not None:
+                running.set()
 
     def spread_stalled_chunks(self) -> None:
         """Put back what waits behind an item that takes long; called a few times a second."""
@@ -162,6 +170,7 @@ class ThreadPool:
             taker.item_began = 0.0
             return None
         run_log.begin()
+        self._running[execution.id] = execution.cancelled
         try:
             value = handler.function(fire_of(execution, self._node, started_us))
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
@@ -170,6 +179,7 @@ class ThreadPool:
         else:
             seconds = time.monotonic() - began
             outcome = returned(execution, value, started_us, started_us + round(seconds * 1_000_000))
+        self._running.pop(execution.id, None)
         outcome.log = run_log.end()
         self._started.end(cell)
         taker.item_began = 0.0

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
@@ -17,9 +16,10 @@ from django.db import connection
 from timers import clock, conf
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.finish import Finished
-from timers.lifecycle.release import cancel_unstarted, release
+from timers.lifecycle.release import release
 from timers.worker import run_log
 from timers.worker.agenda import Agenda
+from timers.worker.attempts import never_begun
 from timers.worker.claimer import Claimer
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
@@ -65,7 +65,9 @@ class Worker:
             self._recorder.put,
         )
         self._agenda = Agenda(self._clock, self._executor.submit)
-        self._claimer = Claimer(self._holder, options, self._settings, self._clock, self._started, pace, self._agenda)
+        self._claimer = Claimer(
+            self._holder, options, self._settings, self._clock, self._started, pace, self._agenda, self._revoked.append
+        )
         self._listener = Listener(self._claimer.loop.wake, self._revoked.append) if self._settings.notify else None
         self._commands = threading.Thread(target=self._obey, args=(commands,), name="commands", daemon=True)
 
@@ -145,17 +147,14 @@ class Worker:
             self._claimer.look_at(looks)
 
     def _serve_revocations(self) -> None:
+        """End what this worker is asked to end: at once what has not begun, cooperatively what has."""
         while self._revoked:
-            ids = self._revoked[0]
+            ids = self._revoked.popleft()
             unstarted = self._agenda.take(ids) + self._executor.take(ids)
             if unstarted:
-                cancel = partial(cancel_unstarted, self._holder, unstarted, self._clock.now_us())
-                if self._in_database(cancel) is None:
-                    # Not to be told: they run, as the answer to the cancel said they might.
-                    self._agenda.add(unstarted)
-                else:
-                    self._claimer.no_longer_held(unstarted)
-            self._revoked.popleft()
+                now_us = self._clock.now_us()
+                self._recorder.put([never_begun(execution, now_us) for execution in unstarted])
+            self._executor.cancel(ids)
 
     def _say_vitals(self) -> None:
         running = self._started.running() if self._executor.busy else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import getrandbits
 from typing import Any, Final
 
@@ -15,15 +15,21 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
-from timers.lifecycle.control.executions import cancel_ready
+from timers.lifecycle.calendars import calendars_for, effective
+from timers.lifecycle.control.executions import cancel_unfailed
+from timers.lifecycle.control.groups import note_priorities
+from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
-from timers.lifecycle.wakeup import revoke, wake_if_soon
+from timers.lifecycle.fence import revoke
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable, encode
+from timers.policies import Policies
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
 from timers.schedules.instant import to_microseconds
+from timers.schedules.jitter import jitter_offset_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,12 @@ KEEP: Any = object()
 
 
 _STATE: Final = (
-    "state", "state_reason", "state_changed_by", "state_changed_at", "next_fire_at", "open_execution",
+    "state", "state_reason", "state_changed_by", "state_changed_at", "paused_until", "next_fire_at", "open_execution",
 )  # fmt: skip
 _EDITED: Final = (
-    "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "until_committed", "description",
-    "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count", "open_execution",
+    "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
+    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count",
+    "open_execution",
 )  # fmt: skip
 
 
@@ -76,6 +83,8 @@ def update_timer(
             "start_at": timer.start_at,
             "end_at": timer.end_at,
             "max_fires": timer.max_fires,
+            "jitter": timer.jitter,
+            "priority": timer.priority,
             "until_committed": timer.until_committed,
             "action": timer.action,
             "overrides": timer.overrides,
@@ -94,23 +103,35 @@ def update_timer(
             **{**current, **fields},
         )
         check_action_known(spec.action, timer.group)
-        _write(
-            timer,
-            spec,
-            moves=schedule is not None or time_zone is not None or bool({"start_at", "end_at"} & set(fields)),
-            anew=schedule is not None,
-        )
+        note_priorities(timer.group, {spec.priority})
+        before = _exclusions(timer)
+        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at) - _offset_us(timer)
+        _write(timer, spec)
+        if (
+            schedule is not None
+            or time_zone is not None
+            or {"start_at", "end_at", "jitter"} & set(fields)
+            or _exclusions(timer) != before
+        ):
+            _move(timer, spec, due_us, anew=schedule is not None)
         return _saved(timer, actor, _EDITED)
 
 
-def pause_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Timer:
-    """Fire no more until resumed. An execution that is claimed or waits for a retry goes on."""
+def pause_timer(
+    group: str, name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = ""
+) -> Timer:
+    """Fire no more until resumed, by hand or by itself at `until`.
+
+    An execution that is claimed or waits for a retry goes on. Pausing a paused timer sets its `until` anew.
+    """
     with transaction.atomic():
+        at = check_until(until, clock.now())
         timer = _lock(group, name)
-        if timer.state == Timer.State.PAUSED:
+        if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             return timer
-        if timer.state != Timer.State.ACTIVE:
+        if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only an active one can be paused")
+        timer.paused_until = at
         return _set_state(timer, Timer.State.PAUSED, reason, actor)
 
 
@@ -124,7 +145,33 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
         if timer.next_fire_at is not None:
             wake_if_soon([timer.next_fire_at], clock.now())
+        timer.paused_until = None
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
+
+
+def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") -> tuple[datetime, datetime | None]:
+    """Leave the timer's next fire out; returns its (nominal) instant and the one at which the timer is due after it.
+
+    Raises NotAllowedNow for a timer that has no next instant, or whose next fire is claimed already: cancel that
+    execution instead.
+    """
+    with transaction.atomic():
+        timer = _lock(group, name)
+        if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
+            raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
+        offset = timedelta(microseconds=_offset_us(timer))
+        skipped = timer.next_fire_at - offset
+        schedule = _schedule(timer)
+        following = schedule.next_after(skipped)
+        if following is not None and timer.end_at is not None and following > timer.end_at:
+            following = None
+        why = reason or (f"skipped by {actor}" if actor else "skipped on demand")
+        _record_skip(timer, to_microseconds(skipped), why)
+        timer.next_fire_at = None if following is None else following + offset
+        if following is None and timer.open_execution is None:
+            timer.state = Timer.State.FINISHED
+        _saved(timer, actor, ("state", "next_fire_at"))
+    return skipped, timer.next_fire_at
 
 
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
@@ -137,11 +184,11 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
         timer = _lock(group, name)
         if timer.state in (Timer.State.FINISHED, Timer.State.CANCELLED) and not _is_alive(timer):
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
-        timer.next_fire_at = timer.open_execution = None
+        timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
-        cancelled = cancel_ready(timer.id, reason=reason or "the timer was cancelled")
+        cancelled = cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
         in_flight = claimed_executions(timer)
-        revoke(in_flight)
+        revoke(in_flight, timer.group_id)
     return Cancelled(timer, in_flight, cancelled)
 
 
@@ -192,19 +239,21 @@ def claimed_executions(timer: Timer) -> list[str]:
         return [execution for (execution,) in cursor.fetchall()]
 
 
-def _write(timer: Timer, spec: TimerSpec, *, moves: bool, anew: bool) -> None:
+def _write(timer: Timer, spec: TimerSpec) -> None:
     timer.schedule_kind, timer.schedule, timer.time_zone = spec.schedule.kind, spec.schedule.to_spec(), spec.time_zone
     timer.start_at, timer.end_at, timer.max_fires = spec.start_at, spec.end_at, spec.max_fires
+    timer.jitter, timer.priority = spec.jitter, spec.priority
     timer.until_committed, timer.description, timer.tags = spec.until_committed, spec.description, list(spec.tags)
     timer.payload = None if spec.payload is None else json.loads(spec.payload)
     timer.action = None if spec.action is None else json.loads(spec.action)
     timer.overrides = None if spec.overrides is None else json.loads(spec.overrides)
-    if moves:
-        _move(timer, spec, anew=anew)
 
 
-def _move(timer: Timer, spec: TimerSpec, *, anew: bool) -> None:
-    """Set the next instant after an edit; `anew`: the rule itself was replaced, not only its bounds or zone."""
+def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> None:
+    """Set the next instant after an edit; `anew`: the rule itself was replaced, not only its bounds or zone.
+
+    `due_us`: the nominal instant that was next before the edit.
+    """
     now = clock.now()
     is_over = timer.state == Timer.State.FINISHED
     if is_over and not anew:
@@ -216,21 +265,52 @@ def _move(timer: Timer, spec: TimerSpec, *, anew: bool) -> None:
         # Due already: it fires as it was; the edit holds from the next one on.
         return
     if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
-        due_us = to_microseconds(timer.next_fire_at)
-        skip = ledger.Skip(execution_id(due_us, timer.id), timer.group_id, timer.id, timer.name, due_us, "edited", 0)
-        ledger.write_skips([skip], to_microseconds(now))
+        assert due_us is not None
+        _record_skip(timer, due_us, "edited")
+    schedule = _schedule(timer)
     if timer.last_fire_at is None:
-        first = spec.first_fire(now)
+        first = spec.first_fire(now, schedule)
     else:
         # It may have been fired ahead of its instant.
         beyond = timer.last_fire_at + timedelta(microseconds=1)
-        first = max(spec.first_fire(max(now, beyond)), beyond)
-    timer.next_fire_at = first
-    wake_if_soon([first], now)
+        first = max(spec.first_fire(max(now, beyond), schedule), beyond)
+    timer.next_fire_at = first + spec.offset
+    wake_if_soon([timer.next_fire_at], now)
     if is_over:
         timer.state = Timer.State.ACTIVE
         timer.fire_count = 0
         timer.open_execution = None
+
+
+def _schedule(timer: Timer) -> Schedule:
+    """The timer's schedule with the exclusion calendars that its policies name."""
+    policies = _policies(timer)
+    schedule = parse_schedule(timer.schedule_kind, timer.schedule, timer.time_zone)
+    return effective(schedule, policies, calendars_for([policies]), timer.time_zone)
+
+
+def _policies(timer: Timer) -> Policies:
+    policies = timer.group.policies()
+    return policies.with_overrides(timer.overrides) if timer.overrides else policies
+
+
+def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
+    """Which calendars hold for the timer, and how."""
+    try:
+        policies = _policies(timer)
+    except SpecError:
+        return (), ""
+    return policies.exclusion_calendars, policies.on_excluded
+
+
+def _offset_us(timer: Timer) -> int:
+    return jitter_offset_us(timer.name, timer.jitter)
+
+
+def _record_skip(timer: Timer, at_us: int, reason: str) -> None:
+    """The final row of an occurrence that a person leaves out."""
+    skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, 0)
+    ledger.write_skips([skip], to_microseconds(clock.now()))
 
 
 def _lock(group: str, name: str) -> Timer:

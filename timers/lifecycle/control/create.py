@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.control.groups import find_groups
+from timers.lifecycle.calendars import calendars_for, effective
+from timers.lifecycle.control.groups import find_groups, note_priorities
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.wakeup import wake_if_soon
+from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
 
 OnConflict = Literal["reject", "replace", "keep"]
@@ -58,10 +60,10 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     overrides = excluded.overrides, state = 'active', state_reason = '', paused_until = NULL, fire_count = 0,
     failures_in_a_row = 0, source = excluded.source, declared = excluded.declared, shard = excluded.shard,
     open_execution = NULL,
-    next_fire_at = greatest(excluded.next_fire_at, t.last_fire_at + INTERVAL '1 microsecond'),
-    version = t.version + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by
+    next_fire_at = excluded.next_fire_at, version = t.version + 1,
+    updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
-RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.version
+RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version
 """
 
 
@@ -81,7 +83,9 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
             check_action_known(action, groups[group])
         # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
         ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
-        firsts = [spec.first_fire(now) for spec in ordered]
+        instants = _Instants(groups.values(), ordered)
+        firsts = [instants.first(spec, now) for spec in ordered]
+        _note_priorities(groups.values(), ordered)
         with connection.cursor() as cursor:
             cursor.execute(
                 _INSERT,
@@ -110,13 +114,14 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
                     "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in ordered),
                 },
             )
-            written = {
-                (group_id, name): (timer, at, version) for timer, group_id, name, at, version in cursor.fetchall()
-            }
-        for spec, first in zip(ordered, firsts, strict=True):
-            key = (groups[spec.group].id, spec.name)
-            if key in written and written[key][1] > first:
-                written[key] = _beyond(spec, *written[key])
+            rows = cursor.fetchall()
+        specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in ordered}
+        written: dict[tuple[int, str], tuple[int, datetime, int]] = {}
+        for timer, group_id, name, first, last, version in rows:
+            spec = specs_by_key[group_id, name]
+            repeats = last is not None and first - spec.offset <= last
+            at = _beyond(instants, spec, timer, last + timedelta(microseconds=1)) if repeats else first
+            written[group_id, name] = timer, at, version
         created = []
         for spec in specs:
             row = written.get((groups[spec.group].id, spec.name))
@@ -129,12 +134,32 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
     return created
 
 
-def _beyond(spec: TimerSpec, timer: int, least: datetime, version: int) -> tuple[int, datetime, int]:
+class _Instants:
+    """First instants, with the exclusion calendars that the timers' policies name."""
+
+    def __init__(self, groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
+        self._of_group = {group.name: group.policies() for group in groups}
+        self._calendars = calendars_for(spec.policies(self._of_group[spec.group]) for spec in specs)
+
+    def first(self, spec: TimerSpec, not_before: datetime) -> datetime:
+        """When the timer is due first at or after an instant: its first nominal instant and its share of the jitter."""
+        policies = spec.policies(self._of_group[spec.group])
+        schedule = effective(spec.schedule, policies, self._calendars, spec.time_zone)
+        return spec.first_fire(not_before, schedule) + spec.offset
+
+
+def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
+    """A priority that no timer of a group had before is looked for from now on."""
+    for group in groups:
+        note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
+
+
+def _beyond(instants: _Instants, spec: TimerSpec, timer: int, least: datetime) -> datetime:
     """A replaced timer had been fired ahead of its instant: its next one is the new rule's first from `least` on."""
-    at = max(spec.first_fire(least), least)
+    at = max(instants.first(spec, least), least)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (at, timer))
-    return timer, at, version
+    return at
 
 
 def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:

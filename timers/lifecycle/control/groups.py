@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 from timers import actions, clock
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.pausing import check_until
 from timers.models import TimerGroup
 from timers.policies import OVERRIDABLE, Policies
 
@@ -76,9 +77,21 @@ def update_group(name: str, **fields: Any) -> TimerGroup:
         return _saved(group)
 
 
-def pause_group(name: str, *, reason: str = "", actor: str = "") -> TimerGroup:
-    """Fire nothing of the group until it is resumed; what is claimed already goes on."""
-    return _set_state(name, TimerGroup.State.PAUSED, reason, actor)
+def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
+    """Workers look for the timers of each priority by itself: tell them of one that is new in the group."""
+    if priorities.issubset(group.timer_priorities):
+        return
+    with transaction.atomic():
+        row = TimerGroup.objects.select_for_update().get(id=group.id)
+        row.timer_priorities = sorted({*row.timer_priorities, *priorities}, reverse=True)
+        row.version += 1
+        row.save(update_fields=["timer_priorities", "version"])
+    group.timer_priorities = row.timer_priorities
+
+
+def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:
+    """Fire nothing of the group until it is resumed, by hand or by itself at `until`; what is claimed goes on."""
+    return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, clock.now()))
 
 
 def resume_group(name: str, *, actor: str = "") -> TimerGroup:
@@ -86,11 +99,13 @@ def resume_group(name: str, *, actor: str = "") -> TimerGroup:
     return _set_state(name, TimerGroup.State.ACTIVE, "", actor)
 
 
-def _set_state(name: str, state: TimerGroup.State, reason: str, actor: str) -> TimerGroup:
+def _set_state(
+    name: str, state: TimerGroup.State, reason: str, actor: str, until: datetime | None = None
+) -> TimerGroup:
     with transaction.atomic():
         group = _locked(name)
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
-        group.state_changed_at = clock.now()
+        group.state_changed_at, group.paused_until = clock.now(), until
         return _saved(group)
 
 

@@ -15,7 +15,7 @@ from timers.lifecycle.control.names import check_name
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import TimerGroup
 from timers.payload import encode
-from timers.policies import Policies
+from timers.policies import Policies, overridden
 from timers.schedules import Schedule
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -108,26 +108,37 @@ class TimerSpec:
         )
         if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
             problems.append(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
+        if spec.jitter and spec.schedule is not None and spec.schedule.kind == "fixed_delay":
+            problems.append(
+                SpecError("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
+            )
         if problems:
             raise SpecError.combined(problems)
         return spec
 
-    def first_fire(self, now: datetime) -> datetime:
-        """The first instant at or after now (and start_at); raises SpecError when there is none."""
+    def first_fire(self, now: datetime, schedule: Schedule | None = None) -> datetime:
+        """The first (nominal) instant at or after now (and start_at); raises SpecError when there is none.
+
+        `schedule`: the same with exclusion calendars, where the timer's policies name some.
+        """
+        schedule = schedule or self.schedule
         not_before = now if self.start_at is None else max(now, self.start_at)
-        kind = self.schedule.kind
-        if kind == "once":
+        if self.schedule.kind == "once":
             # A one-shot whose instant has passed fires at once, late; refusing it would lose what was asked for.
-            first = self.schedule.first(not_before) or self.schedule.first(datetime.fromtimestamp(0, now.tzinfo))
-        elif kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
-            first = self.schedule.next_after(now)
+            first = schedule.first(not_before) or schedule.first(datetime.fromtimestamp(0, now.tzinfo))
+        elif self.schedule.kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
+            first = schedule.next_after(now)
         else:
-            first = self.schedule.first(not_before)
+            first = schedule.first(not_before)
         if first is None:
             raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
         if self.end_at is not None and first > self.end_at:
             raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
         return first
+
+    def policies(self, of_group: Policies) -> Policies:
+        """The group's policies after the timer's overrides."""
+        return of_group if self.overrides is None else overridden(of_group, self.overrides)
 
     def shard(self, shards: int) -> int:
         """The hash slice of the timer."""

@@ -1,0 +1,60 @@
+"""Exclusion calendars where instants are computed: a schedule as its policies let it be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from timers import models
+from timers.exceptions import SpecError
+from timers.policies import Policies
+from timers.schedules import Schedule
+
+try:
+    from timers.schedules.excluding import Excluding
+    from timers.schedules.exclusions import ExclusionCalendar
+except ImportError:
+    Excluding = ExclusionCalendar = None
+from timers.schedules.zones import zone
+
+logger = logging.getLogger(__name__)
+
+Calendars = Mapping[str, ExclusionCalendar]
+
+
+def read_calendars() -> dict[str, ExclusionCalendar]:
+    """All exclusion calendars by their names; one that was spoilt by hand is left out, and logged."""
+    found: dict[str, ExclusionCalendar] = {}
+    for row in models.ExclusionCalendar.objects.all():
+        try:
+            found[row.name] = ExclusionCalendar.parse(row.name, row.rules, row.time_zone or None)
+        except Exception:
+            logger.exception("exclusion calendar %s cannot be read", row.name)
+    return found
+
+
+def calendars_for(policies: Iterable[Policies]) -> Calendars:
+    """All exclusion calendars, where any of these policies names one; no query else."""
+    return read_calendars() if any(policy.exclusion_calendars for policy in policies) else {}
+
+
+def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:
+    """The schedule with the exclusion calendars of its policies.
+
+    Raises SpecError for a calendar that does not exist: to fire on days that were to be left out would be worse.
+    """
+    if not policies.exclusion_calendars:
+        return schedule
+    for name in policies.exclusion_calendars:
+        if name not in calendars:
+            raise SpecError("exclusion_calendars", "names a calendar that does not exist or cannot be read", given=name)
+    wanted = tuple(calendars[name] for name in policies.exclusion_calendars)
+    return _excluding(schedule, wanted, policies.on_excluded, time_zone)
+
+
+@lru_cache(maxsize=4096)
+def _excluding(
+    schedule: Schedule, calendars: tuple[ExclusionCalendar, ...], on_excluded: str, time_zone: str
+) -> Excluding:
+    return Excluding(schedule, calendars, on_excluded, zone(time_zone))

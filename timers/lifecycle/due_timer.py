@@ -1,0 +1,162 @@
+"""DueTimer: the row of a timer whose instant has come, locked, and the executions that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import F, Q, TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+
+from timers.actions import Action, parse_text
+from timers.execution_id import execution_id
+from timers.lifecycle.decide import Chosen, Due
+from timers.lifecycle.execution import Execution, ServedGroup
+from timers.models import Timer
+from timers.payload import decode, storable
+from timers.policies import Policies, overridden
+from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.jitter import jitter_offset_us
+from timers.schedules.zones import zone
+
+
+class DueTimer(NamedTuple):
+    """A locked row; what is JSON comes as text, so each row is decoded by itself and a poison row fails alone."""
+
+    id: int
+    name: str
+    kind: str
+    schedule: str
+    time_zone: str
+    next_fire_at: datetime
+    end_at: datetime | None
+    max_fires: int | None
+    fire_count: int
+    jitter: float
+    open_execution: Any
+    until_committed: bool
+    payload: str | None
+    action: str | None
+    overrides: str | None
+
+    @property
+    def offset_us(self) -> int:
+        """How long after its nominal instants the timer is due."""
+        return jitter_offset_us(self.name, self.jitter) if self.jitter else 0
+
+    @property
+    def nominal_us(self) -> int:
+        """The instant that has come, as the schedule names it."""
+        return to_microseconds(self.next_fire_at) - self.offset_us
+
+    @property
+    def waits_for_end(self) -> bool:
+        """The next instant is known only at the end of the execution."""
+        return self.until_committed or self.kind == "fixed_delay"
+
+    @property
+    def follows(self) -> bool:
+        """The timer's row is moved when its execution ends; a plain one-shot is done with its fire."""
+        return self.until_committed or self.kind != "once"
+
+    def policies(self, group: ServedGroup) -> Policies:
+        """The group's policies after the timer's overrides."""
+        return group.policies if self.overrides is None else overridden(group.policies, self.overrides)
+
+    def due(self, group: ServedGroup, policies: Policies, queued: int) -> Due:
+        """What the decision needs to know; raises SpecError when the schedule cannot be read."""
+        return Due(
+            schedule=group.schedule(self.kind, self.schedule, self.time_zone, policies),
+            next_us=self.nominal_us,
+            is_open=self.open_execution is not None,
+            queued=queued,
+            waits_for_end=self.waits_for_end,
+            end_us=None if self.end_at is None else to_microseconds(self.end_at),
+            fires_left=None if self.max_fires is None else self.max_fires - self.fire_count,
+        )
+
+    def execution(self, group: ServedGroup, chosen: Chosen) -> Execution:
+        """The execution of one of its instants; what cannot be read makes it poison, which fails alone."""
+        poison = ""
+        payload: Any = None
+        action: Action | None = group.action
+        policies = group.policies
+        try:
+            zone(self.time_zone)
+            if self.payload is not None:
+                payload = decode(self.payload)
+            if self.action is not None:
+                action = parse_text(self.action)
+            policies = self.policies(group)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
+            poison = storable(str(error))
+        return Execution(
+            id=execution_id(chosen.instant_us, self.id),
+            timer_id=self.id,
+            group=group,
+            name=self.name,
+            scheduled_us=chosen.instant_us,
+            available_us=chosen.instant_us + self.offset_us,
+            attempt=1,
+            payload=payload,
+            action=action,
+            policies=policies,
+            time_zone=self.time_zone,
+            missed_count=chosen.missed_count,
+            schedule_kind=self.kind,
+            schedule_text=self.schedule,
+            follows=self.follows,
+            until_committed=self.until_committed,
+            poison=poison,
+        )
+
+
+def lock_due(
+    group: ServedGroup,
+    shard: int,
+    priority: int,
+    *,
+    now_us: int,
+    horizon_us: int,
+    limit: int,
+    low_us: int | None = None,
+    leave: Collection[str] = (),
+) -> list[DueTimer]:
+    """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due."""
+    due = Timer.objects.filter(
+        Q(open_execution=None) | Q(next_fire_at__lte=from_microseconds(now_us)),
+        group_id=group.id,
+        shard=shard,
+        priority=priority,
+        state=Timer.State.ACTIVE,
+        next_fire_at__lte=from_microseconds(horizon_us),
+    )
+    if low_us is not None:
+        due = due.filter(next_fire_at__gte=from_microseconds(low_us))
+    if leave:
+        own = Coalesce(KeyTextTransform("handler", "action"), Value(group.handler, output_field=TextField()))
+        due = due.annotate(handler_name=own).exclude(handler_name__in=list(leave))
+    rows = (
+        due.order_by("next_fire_at")
+        .select_for_update(skip_locked=True, no_key=True)
+        .values_list(
+            "id",
+            "name",
+            "schedule_kind",
+            Cast("schedule", TextField()),
+            "time_zone",
+            "next_fire_at",
+            "end_at",
+            "max_fires",
+            "fire_count",
+            "jitter",
+            "open_execution",
+            "until_committed",
+            Cast(F("payload"), TextField()),
+            Cast(F("action"), TextField()),
+            Cast(F("overrides"), TextField()),
+        )[:limit]
+    )
+    return [DueTimer(*row) for row in rows]

@@ -1,0 +1,47 @@
+"""End executions while they wait: their final row is written and their row in waiting goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+
+from timers import clock
+from timers.lifecycle.follow import end_locked, lock_timers
+from timers.schedules.instant import to_microseconds
+
+# The final row of an execution that ends while it waits. `attempt`: the tries it had.
+_END = """
+WITH gone AS (
+    DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
+        SELECT id FROM timers_waiting WHERE {where} ORDER BY id FOR UPDATE SKIP LOCKED)) RETURNING *
+)
+INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, finished_at,
+                            missed_count, error_title, error_fingerprint)
+SELECT g.id, g.group_id, g.timer_id, g.name,
+       -- Bits 80 to 127 of an id are milliseconds, bits 66 to 75 the microseconds within.
+       TIMESTAMPTZ 'epoch'
+         + ('x' || left(replace(g.id::text, '-', ''), 12))::bit(48)::bigint * INTERVAL '1 millisecond'
+         + (('x' || substr(replace(g.id::text, '-', ''), 14, 3))::bit(12)::int >> 2) * INTERVAL '1 microsecond',
+       g.attempt, %(outcome)s, %(reason)s, g.origin, timers_now(), g.missed_count,
+       NULLIF(g.error_title, ''), g.error_fingerprint
+FROM gone g
+ON CONFLICT (id) DO NOTHING
+RETURNING id::text, timer_id
+"""
+
+
+def end_waiting(where: str, outcome: str, reason: str, **params: Any) -> list[str]:
+    """End what waits and meets the condition (SQL over timers_waiting); returns the executions' ids.
+
+    What another transaction is just taking up is left to it. A timer whose open execution ends here is free to fire
+    again, and the next one in its queue becomes ready.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Timers first: the order of all locks.
+        cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
+        timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
+        cursor.execute(_END.format(where=where), {"outcome": outcome, "reason": reason, **params})
+        ended: list[tuple[str, int]] = cursor.fetchall()
+        end_locked(timers, ended, outcome, to_microseconds(clock.now()))
+    return [execution for execution, _ in ended]

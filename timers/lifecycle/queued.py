@@ -1,0 +1,48 @@
+"""Queued executions: they wait behind another one of their timer, and become ready when that one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connection
+
+from timers.lifecycle.arrays import plain_array, timestamp
+
+
+def queued_behind(timer_ids: Sequence[int]) -> dict[int, int]:
+    """How many scheduled fires queue for each of these timers; those without any are left out."""
+    if not timer_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT timer_id, count(*) FROM timers_waiting WHERE state = 'queued' AND origin = 'schedule'"
+            " AND timer_id = ANY(%s::bigint[]) GROUP BY timer_id",
+            (plain_array(timer_ids),),
+        )
+        return dict(cursor.fetchall())
+
+
+_PROMOTE = f"""
+UPDATE timers_waiting w
+SET state = 'ready', available_at = greatest(w.available_at, {timestamp("%(now_us)s")}),
+    changed_at = {timestamp("%(now_us)s")}
+FROM (SELECT DISTINCT ON (timer_id) id FROM timers_waiting
+      WHERE timer_id = ANY(%(timers)s::bigint[]) AND state = 'queued'
+        AND (origin = 'backfill') = %(backfill)s
+      ORDER BY timer_id, id) AS oldest
+WHERE w.id = oldest.id
+RETURNING w.timer_id, w.id::text
+"""
+
+
+def promote(timer_ids: Iterable[int], now_us: int, *, backfill: bool = False) -> dict[int, str]:
+    """Make the oldest queued execution of each (locked) timer ready; returns timer -> execution.
+
+    Scheduled fires and backfilled ones queue apart from each other.
+    """
+    wanted = sorted(set(timer_ids))
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_PROMOTE, {"timers": plain_array(wanted), "now_us": now_us, "backfill": backfill})
+        return dict(cursor.fetchall())
