@@ -1,26 +1,36 @@
 """Cron expressions: which walls match one, whatever the time zone.
 
-The fields mean what they mean in Debian's cron, with seconds in front where there are six. cronsim reads them and
-walks the calendar; it is asked about naive walls only, because its answers near clock changes depend on where the
-question starts from (an answer before the question in a fold, whole hours missed where clocks change by half an hour).
+The five fields mean what they mean in Debian's cron (crontab(5)): numbers, names, lists, ranges, steps, and the two day
+fields joined by OR unless one of them begins with a star. Six fields begin with the second, seven end with the year.
+From Quartz come `L`, `L-3`, `LW`, `15W`, `5L`, `5#2` and `?`, from Jenkins `H`.
+
+An expression of Quartz is carried over with one change: Quartz counts the days of the week from 1 (Sunday) to 7
+(Saturday), here as in cron 0 and 7 are Sunday. Take 1 from each number of a weekday, or write names.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from copy import copy
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
 from typing import Any, Self
 
-from cronsim import CronSim, CronSimError
-from cronsim.cronsim import SYMBOLIC_DAYS, SYMBOLIC_MONTHS
-
 from timers.exceptions import SpecError
+from timers.schedules.cron_fields import (
+    ALL_FIELDS,
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    CronField,
+    NotUnderstood,
+    Terms,
+)  # fmt: skip
+from timers.schedules.cron_words import explain
+from timers.schedules.day_rules import DayRule, DayTerm, Numbers, Weekdays
+from timers.schedules.times_of_day import ClockTimes
+from timers.schedules.wall_pattern import WallPattern
 
 LONGEST = 256  # characters
-_ALIASES = {
+LONGEST_SEED = 1_024
+ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *",
@@ -29,52 +39,51 @@ _ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_FIELDS = {
-    "second": "0-59",
-    "minute": "0-59",
-    "hour": "0-23",
-    "day-of-month": "1-31, L (last day), LW (last weekday)",
-    "month": "1-12 or JAN-DEC",
-    "day-of-week": "0-7 or SUN-SAT (0 and 7 are Sunday), 5L (last Friday), 5#2 (second Friday)",
+# What Jenkins makes of the aliases; there the plain ones mean this already.
+HASHED_ALIASES = {
+    "@hourly H": "H * * * *",
+    "@daily H": "H H * * *",
+    "@midnight H": "H H(0-2) * * *",
+    "@weekly H": "H H * * H",
+    "@monthly H": "H H H * *",
+    "@yearly H": "H H H H *",
+    "@annually H": "H H H H *",
 }
+_ALL_ALIASES = {alias.upper(): text for alias, text in {**ALIASES, **HASHED_ALIASES}.items()}
+_FOREIGN = re.compile(r"[^!-~ \t]")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_NUMBERS = {name: n for n, name in enumerate(SYMBOLIC_DAYS)} | {name: n for n, name in enumerate(SYMBOLIC_MONTHS, 1)}
 _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-# One year of each kind there is, leap years first: what matches no day of these matches no day ever.
-_EVERY_KIND_OF_YEAR = (2000, 2004, 2008, 2012, 2016, 2020, 2024, 2001, 2002, 2003, 2005, 2006, 2009, 2010)
-_EPOCH = datetime(1970, 1, 1)
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class CronExpression:
-    """A cron expression of 5 fields, of 6 with seconds first, or an alias such as @daily."""
+    """A cron expression of 5 fields, of 6 with seconds first, of 7 with the year last, or an alias such as @daily."""
 
     text: str
-    _sim: CronSim = field(repr=False, compare=False)
+    seed: str | None
+    """What decides the values of H; None when the expression has none."""
+    pattern: WallPattern = field(repr=False, compare=False)
+    _fields: tuple[str, ...] = field(repr=False, compare=False)
 
     @classmethod
-    def parse(cls, given: Any) -> Self:
+    def parse(cls, given: Any, seed: Any = None) -> Self:
         """Read an expression, or raise SpecError saying which of its fields is wrong and what is allowed there."""
         text = _normalised(given)
-        fields = [_without_vain_steps(field) for field in _expanded(text).split()]
-        if len(fields) not in (5, 6):
-            raise SpecError(
-                "expression",
-                f"has {len(fields)} {'field' if len(fields) == 1 else 'fields'}; allowed are 5 (minute hour "
-                "day-of-month month day-of-week), 6 (seconds first), or an alias such as @daily",
-                given=text,
-            )
-        try:
-            sim = CronSim(" ".join(fields), _EPOCH)
-        except CronSimError:
-            raise _explained(text, fields) from None
-        if not _ever_matches(sim):
-            raise _never(text, f"no {fields[-3]} day-of-month is ever a {fields[-1]} day-of-week in month {fields[-2]}")
-        return cls(text, sim)
+        texts = _expanded(text).split()
+        if len(texts) not in (5, 6, 7):
+            raise _wrong_number(text, texts)
+        seed = _seed(seed) if any("H" in field_text for field_text in texts) else None
+        fields = ALL_FIELDS[1:6] if len(texts) == 5 else ALL_FIELDS[: len(texts)]
+        read = _read(text, texts, fields, seed)
+        if len(texts) == 5:
+            texts, read = ["0", *texts], [Terms(frozenset([0])), *read]
+        pattern = _pattern(texts, read)
+        if not pattern.ever_matches():
+            raise _never(text, texts, read)
+        return cls(text, seed if _is_hashed(texts) else None, pattern, tuple(texts))
 
     @property
     def names_fixed_times(self) -> bool:
@@ -83,58 +92,45 @@ class CronExpression:
         As in Debian's cron: neither the minute nor the hour begins with a star. What names times of the day shall
         run once each day, also on the days on which the clock is set.
         """
-        minute, hour = self._sim.parts[1:3]
-        return not minute.startswith("*") and not hour.startswith("*")
-
-    def after(self, wall: datetime) -> datetime:
-        """The first matching wall strictly after `wall`; OverflowError when the calendar ends before it."""
-        sim = copy(self._sim)
-        sim.dt = wall.replace(microsecond=0)
-        try:
-            return next(sim)
-        except StopIteration:
-            raise OverflowError("no match within fifty years") from None
-
-    def count(self, start: datetime, end: datetime) -> int:
-        """How many walls match from `start` to before `end`; takes about a microsecond for each day between."""
-        if end <= start:
-            return 0
-        sim = self._sim
-        times_a_day = len(sim.hours) * len(sim.minutes) * len(sim.seconds)
-        days = sum(map(self._matches_day, _days(start.date(), end.date())))
-        count = days * times_a_day
-        if self._matches_day(start.date()):
-            count -= self._times_before(start.time())
-        if self._matches_day(end.date()):
-            count += self._times_before(end.time())
-        return count
+        return not self._fields[1].startswith("*") and not self._fields[2].startswith("*")
 
     def explain(self) -> str:
         """The expression in words: "at 02:30 every day"."""
-        words = self._sim.explain()
-        # cronsim writes 21th, 22th and 23th.
-        words = re.sub(r"(?<=[02-9])[123]th\b", lambda found: _ORDINALS[found[0]], words)
-        return words[0].lower() + words[1:]
-
-    def _matches_day(self, day: date) -> bool:
-        return day.month in self._sim.months and self._sim.match_day(day)
-
-    def _times_before(self, end: time) -> int:
-        sim = self._sim
-        hours, minutes, seconds = sorted(sim.hours), sorted(sim.minutes), sorted(sim.seconds)
-        count = bisect_left(hours, end.hour) * len(minutes) * len(seconds)
-        if end.hour in sim.hours:
-            count += bisect_left(minutes, end.minute) * len(seconds)
-            if end.minute in sim.minutes:
-                count += bisect_left(seconds, end.second + (end.microsecond > 0))
-        return count
+        return explain(self._fields)
 
 
-_ORDINALS = {"1th": "1st", "2th": "2nd", "3th": "3rd"}
+def _read(text: str, texts: list[str], fields: tuple[CronField, ...], seed: str | None) -> list[Terms]:
+    if texts.count("?") > 1:
+        raise SpecError("expression", "has ? in both day fields, so that no day is said; write * in one", given=text)
+    read = []
+    for field_, field_text in zip(fields, texts, strict=True):
+        try:
+            is_open = field_text == "?" and field_ in (DAY_OF_MONTH, DAY_OF_WEEK)
+            read.append(field_.read("*" if is_open else field_text, seed))
+        except NotUnderstood as reason:
+            raise _refused(text, field_, reason) from None
+    return read
 
 
-def _days(start: date, end: date) -> list[date]:
-    return [date.fromordinal(n) for n in range(start.toordinal(), end.toordinal())]
+def _pattern(texts: list[str], read: list[Terms]) -> WallPattern:
+    seconds, minutes, hours, days, months, weekdays = (tuple(sorted(terms.values)) for terms in read[:6])
+    every_day = texts[3] in ("*", "?")
+    every_weekday = texts[5] in ("*", "?")
+    rule = DayRule(
+        None if every_day else _terms(Numbers(frozenset(days)) if days else None, read[3]),
+        None if every_weekday else _terms(Weekdays(frozenset(weekdays)) if weekdays else None, read[5]),
+        either=not any(texts[at].startswith(("*", "?")) for at in (3, 5)),
+    )
+    years = tuple(sorted(read[6].values)) if len(read) == 7 and texts[6] != "*" else None
+    return WallPattern(ClockTimes(hours, minutes, seconds), rule, months, years)
+
+
+def _terms(plain: DayTerm | None, terms: Terms) -> tuple[DayTerm, ...]:
+    return (plain, *terms.days) if plain is not None else terms.days
+
+
+def _is_hashed(texts: list[str]) -> bool:
+    return any(term.startswith("H") for text in texts for term in text.split(","))
 
 
 def _normalised(given: Any) -> str:
@@ -142,68 +138,67 @@ def _normalised(given: Any) -> str:
         raise SpecError("expression", "must be a cron expression, such as 30 2 * * *", given=given)
     if len(given) > LONGEST:
         raise SpecError("expression", f"has more than {LONGEST} characters", given=given)
-    foreign = re.search(r"[^!-~ \t]", given)
+    foreign = _FOREIGN.search(given)
     if foreign:
         raise SpecError("expression", f"holds {foreign[0]!r}, which no cron expression has", given=given)
     return " ".join(given.split())
 
 
 def _expanded(text: str) -> str:
+    upper = text.upper()
     if not text.startswith("@"):
-        return text
-    if text.lower() == "@reboot":
+        return upper
+    if upper == "@REBOOT":
         raise SpecError("expression", "@reboot names no instant: a timer here outlives every start", given=text)
-    if text.lower() not in _ALIASES:
-        raise SpecError("expression", f"is no known alias; allowed are {', '.join(_ALIASES)}", given=text)
-    return _ALIASES[text.lower()]
+    if upper not in _ALL_ALIASES:
+        allowed = f"{', '.join(ALIASES)}, each also with H after it"
+        raise SpecError("expression", f"is no known alias; allowed are {allowed}", given=text)
+    return _ALL_ALIASES[upper]
 
 
-def _without_vain_steps(field: str) -> str:
-    """The same field with `5-5/2` written as `5`, which cronsim would take for `5/2`, up to the field's end."""
-    return re.sub(r"(\w+)-(\w+)/0*[1-9][0-9]*", lambda t: t[1] if _value(t[1]) == _value(t[2]) else t[0], field)
+def _seed(seed: Any) -> str | None:
+    if seed is None:
+        return None
+    if not isinstance(seed, str) or not seed or len(seed) > LONGEST_SEED:
+        raise SpecError("seed", f"must be a text of 1 to {LONGEST_SEED:,} characters", given=seed)
+    try:
+        seed.encode()
+    except UnicodeEncodeError:
+        raise SpecError("seed", "holds half a character (a lone surrogate)", given=seed) from None
+    return seed
 
 
-def _value(name: str) -> int | str:
-    return int(name) if name.isdigit() else _NUMBERS.get(name.upper(), name)
-
-
-def _ever_matches(sim: CronSim) -> bool:
-    return any(
-        sim.match_day(date(year, month, day))
-        for year in _EVERY_KIND_OF_YEAR
-        for month in sim.months
-        for day in range(1, _LONGEST_MONTH[month - 1] + (0 if month != 2 or year % 4 == 0 else -1) + 1)
+def _wrong_number(text: str, texts: list[str]) -> SpecError:
+    meant = ""
+    if len(texts) == 4:
+        meant = f"; with every day of the week it would be {' '.join([*text.split(), '*'])}"
+    return SpecError(
+        "expression",
+        f"has {len(texts)} {'field' if len(texts) == 1 else 'fields'}; allowed are 5 (minute hour day-of-month month "
+        f"day-of-week), 6 (seconds first), 7 (seconds first, year last), or an alias such as @daily{meant}",
+        given=text,
     )
 
 
-def _explained(text: str, fields: list[str]) -> SpecError:
-    """Why cronsim refuses it: the first term that is refused when it stands alone; else no month has that day."""
-    names = list(_FIELDS)[-len(fields) :]
-    for position, name in enumerate(names):
-        for term in fields[position].split(","):
-            alone = ["*"] * len(fields)
-            alone[position] = term
-            try:
-                CronSim(" ".join(alone), _EPOCH)
-            except CronSimError:
-                allowed = f"allowed are {_FIELDS[name]}, *, rising ranges a-b, steps /n, lists"
-                return SpecError("expression", f"has {term!r} as {name}{_hint(term)}; {allowed}", given=text)
-    day = min(CronSim(f"0 0 {fields[-3]} * *", _EPOCH).days)
-    months = " or ".join(_MONTHS[month - 1] for month in sorted(CronSim(f"0 0 * {fields[-2]} *", _EPOCH).months))
-    return _never(text, f"{months} has no {day}{'st' if day == 31 else 'th'} day")
+def _refused(text: str, field_: CronField, reason: NotUnderstood) -> SpecError:
+    written = re.search(re.escape(reason.term), text, re.IGNORECASE)
+    term = written[0] if written else reason.term
+    why = f" ({reason.why})" if reason.why else ""
+    instead = f"; did you mean {reason.instead}?" if reason.instead else ""
+    allowed = f"allowed are {field_.allowed}, *, rising ranges a-b, steps /n, lists, H"
+    return SpecError("expression", f"has {term!r} as {field_.name}{why}; {allowed}{instead}", given=text)
 
 
-def _hint(term: str) -> str:
-    if term == "?":
-        return " (write * for any)"
-    if re.fullmatch(r"[0-9]+W", term, re.IGNORECASE):
-        return " (the weekday nearest to a day is not supported)"
-    if re.match(r"H\b", term, re.IGNORECASE):
-        return " (H, a hashed value, is not supported)"
-    if re.fullmatch(r"\w+-\w+(/\w+)?", term):
-        return " (a range must rise within the allowed values)"
-    return ""
-
-
-def _never(text: str, why: str) -> SpecError:
+def _never(text: str, texts: list[str], read: list[Terms]) -> SpecError:
+    days, months, weekdays = texts[3:6]
+    in_years = f" in {texts[6]}" if len(texts) == 7 else ""
+    numbers = read[3].values
+    if numbers and not read[3].days and min(numbers) > max(_LONGEST_MONTH[month - 1] for month in read[4].values):
+        names = " or ".join(_MONTHS[month - 1] for month in sorted(read[4].values))
+        number = min(numbers)
+        why = f"{names} has no {number}{'st' if number == 31 else 'th'} day; the last day of a month is L"
+    elif weekdays in ("*", "?") and read[4].values == {2}:
+        why = f"February has no {min(numbers, default=days)}th day{in_years}; its last day is L"
+    else:
+        why = f"no {days} day-of-month is ever a {weekdays} day-of-week in month {months}{in_years}"
     return SpecError("expression", f"never fires: {why}", given=text)

@@ -1,0 +1,51 @@
+"""The clock policy: what a schedule on the wall does when the clock is set forward or back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from timers.exceptions import SpecError
+
+FIELDS = ("gap", "fold")
+_CHOICES = {
+    "gap": {"run_after": "a skipped time fires at the end of the gap", "skip": "a skipped time does not fire"},
+    "fold": {"once": "a time shown twice fires the first time", "twice": "a time shown twice fires both times"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPolicy:
+    """What is done about walls that are skipped (gap) and about those that are shown twice (fold).
+
+    None: what suits the schedule. As in Debian's cron, one that names times of the day has run_after and once, so that
+    it runs once a day on every day; one that goes on through the hours or minutes has skip and twice, so that it
+    follows what the clock shows.
+    """
+
+    gap: Literal["run_after", "skip"] | None = None
+    fold: Literal["once", "twice"] | None = None
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any]) -> Self:
+        """The policy of a spec's optional fields `gap` and `fold`; SpecError for any other value."""
+        for name in FIELDS:
+            given = spec.get(name)
+            if given is not None and (not isinstance(given, str) or given not in _CHOICES[name]):
+                choices = " or ".join(f"{choice} ({means})" for choice, means in _CHOICES[name].items())
+                raise SpecError(name, f"must be {choices}", given=given)
+        return cls(spec.get("gap"), spec.get("fold"))
+
+    def to_spec(self) -> dict[str, str]:
+        """Only what was given, so that the default of a kind stays its own."""
+        return {name: choice for name, choice in (("gap", self.gap), ("fold", self.fold)) if choice is not None}
+
+    def completed(self, *, once_a_day: bool) -> ClockPolicy:
+        """The policy with nothing left open, for a schedule whose every time shall run once a day, or for another."""
+        if once_a_day:
+            return ClockPolicy(self.gap or "run_after", self.fold or "once")
+        return ClockPolicy(self.gap or "skip", self.fold or "twice")
+
+
+BY_DEFAULT = ClockPolicy()

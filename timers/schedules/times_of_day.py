@@ -1,0 +1,76 @@
+"""Times of day: which seconds of a day match, the same on each day that does."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class TimesOfDay(Protocol):
+    """Some seconds of the day (at least one), counted from 0 at midnight to 86,399."""
+
+    @property
+    def total(self) -> int:
+        """How many they are."""
+
+    def after(self, second: int) -> int | None:
+        """The first of them strictly after a second of the day (-1: the first of all); None when there is no more."""
+
+    def count_before(self, second: int) -> int:
+        """How many of them lie strictly before a second of the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTimes:
+    """Every combination of these hours, minutes and seconds, each sorted and none empty."""
+
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+    seconds: tuple[int, ...] = (0,)
+
+    @property
+    def total(self) -> int:
+        return len(self.hours) * len(self.minutes) * len(self.seconds)
+
+    def after(self, second: int) -> int | None:
+        hour, minute, second = second // 3_600, second // 60 % 60, second % 60
+        if hour in self.hours:
+            if minute in self.minutes:
+                later = bisect_right(self.seconds, second)
+                if later < len(self.seconds):
+                    return hour * 3_600 + minute * 60 + self.seconds[later]
+            later = bisect_right(self.minutes, minute)
+            if later < len(self.minutes):
+                return hour * 3_600 + self.minutes[later] * 60 + self.seconds[0]
+        later = bisect_right(self.hours, hour)
+        if later < len(self.hours):
+            return self.hours[later] * 3_600 + self.minutes[0] * 60 + self.seconds[0]
+        return None
+
+    def count_before(self, second: int) -> int:
+        hour, minute, second = second // 3_600, second // 60 % 60, second % 60
+        count = bisect_left(self.hours, hour) * len(self.minutes) * len(self.seconds)
+        if hour in self.hours:
+            count += bisect_left(self.minutes, minute) * len(self.seconds)
+            if minute in self.minutes:
+                count += bisect_left(self.seconds, second)
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTimes:
+    """These seconds of the day, sorted."""
+
+    listed: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return len(self.listed)
+
+    def after(self, second: int) -> int | None:
+        later = bisect_right(self.listed, second)
+        return self.listed[later] if later < len(self.listed) else None
+
+    def count_before(self, second: int) -> int:
+        return bisect_left(self.listed, second)

@@ -1,0 +1,98 @@
+"""Wall patterns: which walls match a rule of times of day, days, months and years, whatever the time zone.
+
+A *wall* is what a clock on the wall shows: a naive datetime, here of whole seconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import MAXYEAR, datetime
+
+from timers.schedules.day_rules import EVERY_DAY, DayRule
+from timers.schedules.times_of_day import TimesOfDay
+
+EVERY_MONTH = tuple(range(1, 13))
+# One year of each kind there is, leap years first: what matches no day of these matches no day ever.
+_EVERY_KIND_OF_YEAR = (2000, 2004, 2008, 2012, 2016, 2020, 2024, 2001, 2002, 2003, 2005, 2006, 2009, 2010)
+
+
+@dataclass(frozen=True, slots=True)
+class WallPattern:
+    """These times of day, on the days of these months and years that match the day rule."""
+
+    times: TimesOfDay
+    days: DayRule = EVERY_DAY
+    months: tuple[int, ...] = EVERY_MONTH
+    """Sorted, not empty."""
+    years: tuple[int, ...] | None = None
+    """Sorted, not empty; None: every year."""
+
+    def after(self, wall: datetime) -> datetime | None:
+        """The first matching wall strictly after `wall`; None when years or calendar end before it."""
+        year, month, day = wall.year, wall.month, wall.day
+        days = self._days(year, month)
+        second = None
+        if day in days:
+            second = self.times.after(wall.hour * 3_600 + wall.minute * 60 + wall.second)
+        if second is not None:
+            return _wall(year, month, day, second)
+        found = bisect_right(days, day)
+        while found == len(days):
+            year, month = self._month_after(year, month)
+            if year > MAXYEAR:
+                return None
+            days, found = self.days.days(year, month), 0
+        return _wall(year, month, days[found], self.times.after(-1) or 0)
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """How many walls match from `start` to before `end`; takes about a microsecond for each month between."""
+        if end <= start:
+            return 0
+        days = sum(len(self.days.days(year, month)) for year, month in self._months_between(start, end))
+        count = 0
+        for bound, sign in ((start, -1), (end, 1)):
+            days_there = self._days(bound.year, bound.month)
+            if bound.day in days_there:
+                count += sign * self.times.count_before(_second_of_day(bound))
+            before = bisect_left(days_there, bound.day)
+            days -= before if sign < 0 else len(days_there) - before
+        return count + days * self.times.total
+
+    def ever_matches(self) -> bool:
+        """Whether any wall matches at all, be it past or future."""
+        years = _EVERY_KIND_OF_YEAR if self.years is None else self.years
+        return any(self.days.days(year, month) for year in years for month in self.months)
+
+    def _days(self, year: int, month: int) -> tuple[int, ...]:
+        if month in self.months and (self.years is None or year in self.years):
+            return self.days.days(year, month)
+        return ()
+
+    def _month_after(self, year: int, month: int) -> tuple[int, int]:
+        """The next month that has its place in the pattern; a year beyond the calendar when there is none."""
+        later = bisect_right(self.months, month)
+        if later < len(self.months) and (self.years is None or year in self.years):
+            return year, self.months[later]
+        if self.years is None:
+            return year + 1, self.months[0]
+        later = bisect_right(self.years, year)
+        return self.years[later] if later < len(self.years) else MAXYEAR + 1, self.months[0]
+
+    def _months_between(self, start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
+        """The months of the pattern from that of `start` to that of `end`, both included."""
+        for year in range(start.year, end.year + 1):
+            if self.years is None or year in self.years:
+                for month in self.months:
+                    if (start.year, start.month) <= (year, month) <= (end.year, end.month):
+                        yield year, month
+
+
+def _second_of_day(wall: datetime) -> int:
+    """The first whole second of the day that is not before the wall."""
+    return wall.hour * 3_600 + wall.minute * 60 + wall.second + (wall.microsecond > 0)
+
+
+def _wall(year: int, month: int, day: int, second: int) -> datetime:
+    return datetime(year, month, day, second // 3_600, second // 60 % 60, second % 60)
