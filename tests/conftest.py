@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.server import serve_tests
 
+pytest_plugins = ["timers.testing.pytest_plugin"]
+
 _until_the_end = pytest.StashKey[ExitStack]()
 
 

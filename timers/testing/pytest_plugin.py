@@ -11,7 +11,7 @@ from timers.testing.virtual_time import VirtualTime
 
 
 @pytest.fixture
-def timers_time(db: None) -> Iterator[VirtualTime]:
+def timers_time(db: None) -> Iterator[VirtualTime]:  # noqa: ARG001 - asked for what it does
     """The database clock of the test's session, standing still at a Monday noon until it is moved."""
     with VirtualTime() as time:
         yield time

@@ -21,7 +21,7 @@ from timers.lifecycle.outcome import Outcome
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Rescued, rescue_node
 from timers.models import Node
-from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.instant import from_microseconds, parse_instant, to_microseconds
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
@@ -129,14 +129,15 @@ class Stepper:
         """
         return self.live_until(self.time.now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
 
-    def live_until(self, moment: datetime) -> list[Outcome]:
-        """The same, until an instant."""
+    def live_until(self, moment: datetime | str) -> list[Outcome]:
+        """The same, until an instant: an aware datetime, or ISO 8601 text with an offset."""
+        end = parse_instant(moment, "moment")
         ended = self.until_idle()
-        while (next_us := self._next_us()) is not None and next_us <= to_microseconds(moment):
+        while (next_us := self._next_us()) is not None and next_us <= to_microseconds(end):
             self.time.set(from_microseconds(next_us))
             ended += self.until_idle()
-        if moment > self.time.now:  # a handler may have taken longer
-            self.time.set(moment)
+        if end > self.time.now:  # a handler may have taken longer
+            self.time.set(end)
         return ended
 
     def play(self, seconds: float, every: float) -> None:
