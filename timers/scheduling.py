@@ -14,6 +14,8 @@ Keywords that all schedule_* functions share:
     handler          the name of a registered handler; without it the group's action is taken
     start_at end_at  no fire before / after these instants
     max_fires        finished after so many fires
+    jitter           seconds over which timers of one instant are spread; each keeps its own share of it
+    priority         from -9 to 9: which timers of the group come first when workers are short (default 0)
     until_committed  one execution, shown again at each tick of the schedule until it is committed
     time_zone        of cron expressions, and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
@@ -31,18 +33,36 @@ from typing import Any
 from timers import clock
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control import change, create
-from timers.lifecycle.control.change import Cancelled, cancel_timer, fire_timer, pause_timer, resume_timer
+from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
+from timers.lifecycle.control.change import (
+    Cancelled,
+    cancel_timer,
+    fire_timer,
+    pause_timer,
+    resume_timer,
+    skip_next_fire,
+)
 from timers.lifecycle.control.create import Created
 from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import create_group, ensure_group, pause_group, resume_group, update_group
-from timers.lifecycle.control.request import SCHEDULE_KEYWORDS, kind_of, parse_request, parse_schedule
+from timers.lifecycle.control.request import (
+    OWN_KEYWORDS,
+    SCHEDULE_KEYWORDS,
+    Whose,
+    kind_of,
+    parse_request,
+    parse_schedule,
+)
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.schedules import Schedule
 
 __all__ = [
+    "Backfilled",
     "Cancelled",
     "Created",
+    "backfill_timer",
+    "cancel_backfill",
     "cancel_timer",
     "create_group",
     "delete_group",
@@ -54,11 +74,15 @@ __all__ = [
     "pause_timer",
     "resume_group",
     "resume_timer",
+    "schedule_calendar",
     "schedule_cron",
     "schedule_fixed_delay",
     "schedule_fixed_rate",
     "schedule_many",
     "schedule_once",
+    "schedule_rrule",
+    "schedule_window",
+    "skip_next_fire",
     "update_group",
     "update_timer",
 ]
@@ -85,10 +109,41 @@ def schedule_fixed_delay(group: str, name: str, *, delay: Duration, **options: A
 
 
 def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "UTC", **options: Any) -> Timer:
-    """Fire by a cron expression of 5 fields, or 6 with seconds first, in a time zone."""
+    """Fire by a cron expression of 5 fields, 6 with seconds first, 7 with the year last, or an alias such as @daily.
+
+    `gap` and `fold`: what is done about times that a clock change skips or repeats (see timers/schedules/cron.py).
+    """
     return _create(
         {"kind": "cron", "group": group, "name": name, "expression": expression, "time_zone": time_zone, **options}
     )
+
+
+def schedule_calendar(group: str, name: str, *, time_zone: str = "UTC", **options: Any) -> Timer:
+    """Fire by a calendar expression, as Jakarta Enterprise Beans has it.
+
+    Its attributes are keywords: second, minute, hour (default "0"), day_of_month, month, day_of_week, year (default
+    "*"); `gap` and `fold` as for cron.
+    """
+    return _create({"kind": "calendar", "group": group, "name": name, "time_zone": time_zone, **options})
+
+
+def schedule_window(
+    group: str, name: str, *, begin: str, end: str, every: Duration, time_zone: str = "UTC", **options: Any
+) -> Timer:
+    """Fire every so often within a daily window of the wall clock: 13:00 to before 15:00, every 30 minutes.
+
+    `weekdays`: the days on which the window begins, such as ["mon", "fri"] (default all); gap and fold as for cron.
+    """
+    own = {"begin": begin, "end": end, "every": every}
+    return _create({"kind": "window", "group": group, "name": name, **own, "time_zone": time_zone, **options})
+
+
+def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", **options: Any) -> Timer:
+    """Fire by a recurrence rule of iCalendar (RFC 5545), such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0.
+
+    It counts from start_at, or from now; `gap` and `fold` as for cron.
+    """
+    return _create({"kind": "rrule", "group": group, "name": name, "rule": rule, "time_zone": time_zone, **options})
 
 
 def schedule_many(
@@ -96,7 +151,8 @@ def schedule_many(
 ) -> list[Created]:
     """Create many timers in one statement, all or none.
 
-    Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay or cron.
+    Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay, cron,
+    calendar, window or rrule.
     Raises one SpecError for all mistakes of all requests, their fields prefixed with the request's number (from 0).
     """
     now = clock.now()
@@ -121,12 +177,18 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     if SCHEDULE_KEYWORDS & set(changes):
         now = clock.now()
         request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
-        kind = request.pop("kind", None) or kind_of(request)
+        given_kind = request.pop("kind", None) or kind_of(request)
         start_at = changes.get("start_at")
 
         def schedule() -> Schedule:
-            time_zone = changes.get("time_zone") or get_timer(group, name).time_zone
-            return parse_schedule(kind, request, start_at, time_zone, now)
+            timer = get_timer(group, name)
+            kind = given_kind or timer.schedule_kind
+            kept = {}
+            # What was not named stays, but for `once`, whose two keywords exclude each other.
+            if kind == timer.schedule_kind != "once" and isinstance(timer.schedule, dict):
+                kept = {word: value for word, value in timer.schedule.items() if word in OWN_KEYWORDS[kind]}
+            whose = Whose(group, name, changes.get("time_zone") or timer.time_zone, start_at)
+            return parse_schedule(kind, {**kept, **request}, whose, now)
 
     return change.update_timer(group, name, actor=actor, version=version, schedule=schedule, **changes)
 

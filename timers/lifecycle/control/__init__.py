@@ -1,9 +1,11 @@
 """Control: what people and programs ask for. Every face writes through these functions and no other way.
 
     spec        a request for a timer, checked whole before anything is written
-    request     from the keywords of the Python API to such a request
     create      create, replace or keep timers, one or ten thousand
+    request     from the keywords of the Python API to such a request
     change      edit, pause, resume, cancel a timer; run it now
+    backfill    run the occurrences of a past stretch of time
+    pausing     pauses that end by themselves
     groups      create, edit, pause, resume a group
     delete      delete a group with its timers
     executions  retry, dismiss or cancel what waits

@@ -73,7 +73,7 @@ def update_timer(
     no sense, NotAllowedNow for a cancelled timer. A finished timer with a new schedule becomes active again.
     """
     with transaction.atomic():
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
@@ -126,7 +126,7 @@ def pause_timer(
     """
     with transaction.atomic():
         at = check_until(until, clock.now())
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             return timer
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
@@ -138,7 +138,7 @@ def pause_timer(
 def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
     """Fire again; what was missed meanwhile follows the misfire policy."""
     with transaction.atomic():
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if timer.state == Timer.State.ACTIVE:
             return timer
         if timer.state != Timer.State.PAUSED:
@@ -156,12 +156,12 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
     execution instead.
     """
     with transaction.atomic():
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
             raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
         offset = timedelta(microseconds=_offset_us(timer))
         skipped = timer.next_fire_at - offset
-        schedule = _schedule(timer)
+        schedule = schedule_of(timer)
         following = schedule.next_after(skipped)
         if following is not None and timer.end_at is not None and following > timer.end_at:
             following = None
@@ -181,7 +181,7 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
     the answer's `in_flight`.
     """
     with transaction.atomic():
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if timer.state in (Timer.State.FINISHED, Timer.State.CANCELLED) and not _is_alive(timer):
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
@@ -201,7 +201,7 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, 
         raise SpecError("delay", "must be from 0 seconds to 366 days", given=delay)
     text = None if payload is KEEP else encode(payload)
     with transaction.atomic():
-        timer = _lock(group, name)
+        timer = lock_timer(group, name)
         if timer.state == Timer.State.CANCELLED:
             raise NotAllowedNow(f"timer {name!r} is cancelled")
         check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
@@ -267,7 +267,7 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
     if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
         assert due_us is not None
         _record_skip(timer, due_us, "edited")
-    schedule = _schedule(timer)
+    schedule = schedule_of(timer)
     if timer.last_fire_at is None:
         first = spec.first_fire(now, schedule)
     else:
@@ -282,7 +282,7 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
         timer.open_execution = None
 
 
-def _schedule(timer: Timer) -> Schedule:
+def schedule_of(timer: Timer) -> Schedule:
     """The timer's schedule with the exclusion calendars that its policies name."""
     policies = _policies(timer)
     schedule = parse_schedule(timer.schedule_kind, timer.schedule, timer.time_zone)
@@ -313,7 +313,8 @@ def _record_skip(timer: Timer, at_us: int, reason: str) -> None:
     ledger.write_skips([skip], to_microseconds(clock.now()))
 
 
-def _lock(group: str, name: str) -> Timer:
+def lock_timer(group: str, name: str) -> Timer:
+    """The timer, its row locked; raises TimerNotFound."""
     timer = Timer.objects.named(group, name).select_related("group").select_for_update(of=("self",)).first()
     if timer is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")

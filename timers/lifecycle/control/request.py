@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from timers.exceptions import SpecError
 from timers.lifecycle.control.spec import TimerSpec
 from timers.schedules import Schedule, parse
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
+from timers.schedules.zones import zone
+
+_CLOCK_POLICY: Final = frozenset({"gap", "fold"})
 
 OWN_KEYWORDS: Final = {
     "once": frozenset({"at", "after"}),
     "fixed_rate": frozenset({"period"}),
     "fixed_delay": frozenset({"delay"}),
-    "cron": frozenset({"expression"}),
+    "cron": frozenset({"expression"}) | _CLOCK_POLICY,
+    "calendar": frozenset({"second", "minute", "hour", "day_of_month", "month", "day_of_week", "year"}) | _CLOCK_POLICY,
+    "window": frozenset({"begin", "end", "every", "weekdays"}) | _CLOCK_POLICY,
+    "rrule": frozenset({"rule"}) | _CLOCK_POLICY,
 }
 """The keywords of each kind's own."""
 
@@ -24,8 +30,8 @@ SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
 
 OPTIONS: Final = frozenset(
     {
-        "payload", "handler", "action", "start_at", "end_at", "max_fires", "until_committed", "time_zone", "overrides",
-        "tags", "description",
+        "payload", "handler", "action", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed",
+        "time_zone", "overrides", "tags", "description",
     }
 )  # fmt: skip
 """The keywords that all kinds share, beside group and name."""
@@ -44,30 +50,49 @@ def parse_request(request: Mapping[str, Any], now: datetime) -> TimerSpec:
             unknown[0], f"is not known for {kind}; known are {', '.join(sorted(OPTIONS | OWN_KEYWORDS[kind]))}"
         )
     time_zone = fields.get("time_zone") or "UTC"
+    whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
     return TimerSpec.parse(
-        schedule=lambda: parse_schedule(kind, own, fields.get("start_at"), time_zone, now),
+        schedule=lambda: parse_schedule(kind, own, whose, now),
         **{"group": None, "name": None, **fields, "time_zone": time_zone},
     )
 
 
-def parse_schedule(kind: str, own: Mapping[str, Any], start_at: Any, time_zone: str, now: datetime) -> Schedule:
+class Whose(NamedTuple):
+    """What a schedule needs to know of its timer: H in cron hashes the name, rates and rules count from start_at."""
+
+    group: str
+    name: str
+    time_zone: str
+    start_at: Any
+
+
+def parse_schedule(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
     """The schedule of a kind from its own keywords; raises SpecError."""
+    return parse(kind, _spec_of(kind, own, whose, now), whose.time_zone)
+
+
+def kind_of(request: Mapping[str, Any]) -> str | None:
+    """The kind whose own keyword is among these; None when they are shared by several, or none is."""
+    kinds = [kind for kind, keywords in OWN_KEYWORDS.items() if (keywords - _CLOCK_POLICY) & set(request)]
+    return kinds[0] if kinds else None
+
+
+def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime) -> dict[str, Any]:
     if kind == "once":
-        return parse("once", {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}, time_zone)
+        return {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}
     if kind == "fixed_rate":
-        anchor = now if start_at is None else parse_instant(start_at, "start_at")
-        return parse("fixed_rate", {"period": own.get("period"), "anchor": anchor.isoformat()}, time_zone)
-    if kind == "fixed_delay":
-        return parse("fixed_delay", {"delay": own.get("delay")}, time_zone)
-    return parse("cron", {"expression": own.get("expression")}, time_zone)
+        return {"period": own.get("period"), "anchor": _start(whose, now).isoformat()}
+    given = {keyword: value for keyword, value in own.items() if value is not None}
+    if kind == "cron":
+        return {**given, "seed": f"{whose.group}/{whose.name}"}
+    if kind == "rrule":
+        wall = _start(whose, now).astimezone(zone(whose.time_zone)).replace(tzinfo=None, microsecond=0)
+        return {**given, "start": wall.isoformat()}
+    return given
 
 
-def kind_of(request: Mapping[str, Any]) -> str:
-    """The kind whose own keyword is among these; raises SpecError when there is none."""
-    for kind, keywords in OWN_KEYWORDS.items():
-        if keywords & set(request):
-            return kind
-    raise SpecError("kind", "must come with the schedule's own keyword (at, after, period, delay, expression)")
+def _start(whose: Whose, now: datetime) -> datetime:
+    return now if whose.start_at is None else parse_instant(whose.start_at, "start_at")
 
 
 def _once_at(at: Any, after: Any, now: datetime) -> datetime:

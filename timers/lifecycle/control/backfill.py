@@ -1,0 +1,188 @@
+"""Backfill: run the occurrences of a past stretch of time, on demand and at a pace.
+
+Each becomes an execution of its own, beside those of the schedule: its id says the instant and that it is a backfill,
+so the same stretch may be run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from timers import clock
+from timers.exceptions import NotAllowedNow, SpecError
+from timers.execution_id import execution_id, lower_bound
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.arrays import plain_array, timestamp
+from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer, schedule_of
+from timers.lifecycle.end_waiting import end_waiting
+from timers.lifecycle.wakeup import wake_if_soon
+from timers.models import Timer, Waiting
+from timers.payload import encode
+from timers.schedules import Schedule
+from timers.schedules.instant import parse_instant, to_microseconds
+
+MAX_BACKFILL: Final = 10_000
+"""Occurrences that one call may ask for."""
+OVERLAP: Final = ("queue", "allow")
+_ORDINALS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What a backfill will run."""
+
+    executions: int
+    first: datetime
+    last: datetime
+
+
+def backfill_timer(
+    group: str,
+    name: str,
+    *,
+    start: datetime | str,
+    end: datetime | str,
+    overlap: str = "queue",
+    per_second: float | None = None,
+    payload: Any = KEEP,
+    actor: str = "",
+) -> Backfilled:
+    """Run every occurrence that the timer's schedule has from `start` to before `end`, both in the past.
+
+    `overlap`: "queue" runs one after the other, oldest first; "allow" as many at once as there are slots. `per_second`:
+    no more than so many become ready in a second. What exclusion calendars leave out is left out here too. Raises
+    SpecError where there is nothing to run, or more than 10,000; NotAllowedNow for a cancelled timer.
+    """
+    text = None if payload is KEEP else encode(payload)
+    with transaction.atomic():
+        timer = lock_timer(group, name)
+        if timer.state == Timer.State.CANCELLED:
+            raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+        now = clock.now()
+        since, until = _check_range(start, end, now)
+        pause = _check_pace(overlap, per_second)
+        if timer.schedule_kind == "fixed_delay":
+            raise SpecError("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
+        instants = _instants(schedule_of(timer), since, until)
+        rows = [(at, now + pause * number) for number, at in enumerate(instants)]
+        is_free = overlap == "allow" or not _under_way(timer)
+        _insert(timer, rows, overlap, is_free, text, f"backfill by {actor}" if actor else "backfill")
+        wake_if_soon([now], now)
+    return Backfilled(len(instants), instants[0], instants[-1])
+
+
+def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
+    """Cancel what still waits of a timer's backfills; returns how many executions there were."""
+    with transaction.atomic():
+        timer = lock_timer(group, name)
+        why = reason or (f"backfill cancelled by {actor}" if actor else "the backfill was cancelled")
+        where = "timer_id = %(timer)s AND origin = 'backfill' AND state IN ('ready', 'queued')"
+        return len(end_waiting(where, "cancelled", why, timer=timer.id))
+
+
+def _check_range(start: datetime | str, end: datetime | str, now: datetime) -> tuple[datetime, datetime]:
+    since, until = parse_instant(start, "start"), parse_instant(end, "end")
+    if until > now:
+        raise SpecError("end", "must not lie in the future: what is to come fires by itself", given=until.isoformat())
+    if since >= until:
+        raise SpecError("start", "must be before end", given=since.isoformat())
+    return since, until
+
+
+def _check_pace(overlap: str, per_second: float | None) -> timedelta:
+    """The time between two executions becoming ready."""
+    if overlap not in OVERLAP:
+        raise SpecError("overlap", f"must be one of {', '.join(OVERLAP)}", given=overlap)
+    if per_second is None:
+        return timedelta(0)
+    if isinstance(per_second, bool) or not isinstance(per_second, (int, float)) or not 0.001 <= per_second <= 10_000:
+        raise SpecError("per_second", "must be from 0.001 to 10,000", given=per_second)
+    return timedelta(seconds=1 / per_second)
+
+
+def _instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
+    instants: list[datetime] = []
+    for instant in _walk(schedule, since, until):
+        if len(instants) == MAX_BACKFILL:
+            raise SpecError("end", f"gives more than {MAX_BACKFILL:,} occurrences; ask for them in shorter stretches")
+        instants.append(instant)
+    if not instants:
+        raise SpecError("start", "the schedule has no occurrence from there to the end", given=since.isoformat())
+    return instants
+
+
+def _walk(schedule: Schedule, since: datetime, until: datetime) -> Iterator[datetime]:
+    instant = schedule.first(since)
+    while instant is not None and instant < until:
+        if schedule.reason(instant) is None:
+            yield instant
+        instant = schedule.next_after(instant)
+
+
+def _under_way(timer: Timer) -> bool:
+    """Whether an earlier backfill of the timer is not done: the new one queues behind it."""
+    waits = Waiting.objects.filter(timer_id=timer.id, origin="backfill", state__in=["ready", "queued"]).exists()
+    return waits or any(parse_id(execution).origin == "backfill" for execution in claimed_executions(timer))
+
+
+_INSERT = f"""
+INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
+                            origin, reason, error_title, created_at, changed_at)
+SELECT u.id, %(group)s, %(timer)s, %(name)s, u.state, {timestamp("u.available_us")}, 0, 0, 0, %(payload)s::json,
+       'backfill', %(reason)s, '', timers_now(), timers_now()
+FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(available)s::bigint[]) AS u(id, state, available_us)
+"""
+
+
+def _insert(
+    timer: Timer, rows: list[tuple[datetime, datetime]], overlap: str, is_free: bool, payload: str | None, reason: str
+) -> None:
+    ordinal = _free_ordinal(timer, rows[0][0], rows[-1][0])
+    ready = len(rows) if overlap == "allow" else int(is_free)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            {
+                "group": timer.group_id,
+                "timer": timer.id,
+                "name": timer.name,
+                "payload": payload,
+                "reason": reason,
+                "ids": plain_array(execution_id(to_microseconds(at), timer.id, "backfill", ordinal) for at, _ in rows),
+                "states": plain_array("ready" if number < ready else "queued" for number in range(len(rows))),
+                "available": plain_array(to_microseconds(available) for _, available in rows),
+            },
+        )
+
+
+_ORDINALS_USED = """
+SELECT DISTINCT (('x' || right(replace(id::text, '-', ''), 16))::bit(64)::bigint >> 10) & 255
+FROM (SELECT id FROM timers_attempt WHERE timer_id = %(timer)s AND id >= %(first)s AND id < %(beyond)s
+                                      AND origin = 'backfill'
+      UNION ALL
+      SELECT id FROM timers_waiting WHERE timer_id = %(timer)s AND id >= %(first)s AND id < %(beyond)s
+                                      AND origin = 'backfill') AS earlier
+"""
+
+
+def _free_ordinal(timer: Timer, first: datetime, last: datetime) -> int:
+    """What tells this backfill's ids from those of earlier ones of the same instants."""
+    bounds = {
+        "timer": timer.id,
+        "first": lower_bound(to_microseconds(first)),
+        "beyond": lower_bound(to_microseconds(last) + 1000),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ORDINALS_USED, bounds)
+        used = {ordinal for (ordinal,) in cursor.fetchall()}
+    claimed = [parse_id(execution) for execution in claimed_executions(timer)]
+    used |= {occurrence.ordinal for occurrence in claimed if occurrence.origin == "backfill"}
+    free = next((ordinal for ordinal in range(_ORDINALS) if ordinal not in used), None)
+    if free is None:
+        raise NotAllowedNow(f"these occurrences of timer {timer.name!r} have been backfilled {_ORDINALS} times already")
+    return free
