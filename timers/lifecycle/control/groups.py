@@ -40,15 +40,21 @@ def find_groups(names: Collection[str]) -> tuple[datetime, dict[str, TimerGroup]
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Create a group; raises SpecError for a name that is taken and for every field that makes no sense."""
-    check_name("name", name)
-    now = clock.now()
-    group = TimerGroup(name=name, created_at=now, updated_at=now, state_changed_by=actor)
-    _assign(group, fields)
+    group = new_group(name, actor=actor, **fields)
     try:
         with transaction.atomic():
             group.save()
     except IntegrityError:
         raise SpecError("name", "is taken by another group", given=name) from None
+    return group
+
+
+def new_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+    """A group of these fields that is not saved; raises SpecError for every field that makes no sense."""
+    check_name("name", name)
+    now = clock.now()
+    group = TimerGroup(name=name, created_at=now, updated_at=now, state_changed_by=actor)
+    _assign(group, fields)
     return group
 
 
