@@ -14,6 +14,7 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("fixed_rate", {"period": 0.1, "anchor": "2026-11-20T15:00:27Z"}),
     ("fixed_delay", {"delay": 5}),
     ("cron", {"expression": "30 2 * * *"}),
+    ("calendar", {"hour": "14", "day_of_month": "Last Thu"}),
 ]
 
 

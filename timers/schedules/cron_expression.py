@@ -25,6 +25,7 @@ from timers.schedules.cron_fields import (
 )  # fmt: skip
 from timers.schedules.cron_words import explain
 from timers.schedules.day_rules import DayRule, DayTerm, Numbers, Weekdays
+from timers.schedules.never import why_never
 from timers.schedules.times_of_day import ClockTimes
 from timers.schedules.wall_pattern import WallPattern
 
@@ -51,11 +52,6 @@ HASHED_ALIASES = {
 }
 _ALL_ALIASES = {alias.upper(): text for alias, text in {**ALIASES, **HASHED_ALIASES}.items()}
 _FOREIGN = re.compile(r"[^!-~ \t]")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class CronExpression:
             texts, read = ["0", *texts], [Terms(frozenset([0])), *read]
         pattern = _pattern(texts, read)
         if not pattern.ever_matches():
-            raise _never(text, texts, read)
+            raise _never(text, texts, pattern)
         return cls(text, seed if _is_hashed(texts) else None, pattern, tuple(texts))
 
     @property
@@ -96,7 +92,7 @@ class CronExpression:
 
     def explain(self) -> str:
         """The expression in words: "at 02:30 every day"."""
-        return explain(self._fields)
+        return explain(self._fields, self.pattern)
 
 
 def _read(text: str, texts: list[str], fields: tuple[CronField, ...], seed: str | None) -> list[Terms]:
@@ -189,16 +185,10 @@ def _refused(text: str, field_: CronField, reason: NotUnderstood) -> SpecError:
     return SpecError("expression", f"has {term!r} as {field_.name}{why}; {allowed}{instead}", given=text)
 
 
-def _never(text: str, texts: list[str], read: list[Terms]) -> SpecError:
+def _never(text: str, texts: list[str], pattern: WallPattern) -> SpecError:
     days, months, weekdays = texts[3:6]
     in_years = f" in {texts[6]}" if len(texts) == 7 else ""
-    numbers = read[3].values
-    if numbers and not read[3].days and min(numbers) > max(_LONGEST_MONTH[month - 1] for month in read[4].values):
-        names = " or ".join(_MONTHS[month - 1] for month in sorted(read[4].values))
-        number = min(numbers)
-        why = f"{names} has no {number}{'st' if number == 31 else 'th'} day; the last day of a month is L"
-    elif weekdays in ("*", "?") and read[4].values == {2}:
-        why = f"February has no {min(numbers, default=days)}th day{in_years}; its last day is L"
-    else:
-        why = f"no {days} day-of-month is ever a {weekdays} day-of-week in month {months}{in_years}"
+    why = f"no {days} day-of-month is ever a {weekdays} day-of-week in month {months}{in_years}"
+    if (missing := why_never(pattern)) is not None:
+        why = f"{missing}; L is the last day of every month"
     return SpecError("expression", f"never fires: {why}", given=text)

@@ -17,7 +17,7 @@ _VALUE = r"[0-9]+|[A-Z]{3,}"
 _TERM = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/([0-9]+))?")
 _HASHED = re.compile(r"H(?:\(([0-9]+)-([0-9]+)\))?(?:/([0-9]+))?")
 _DAY_OF_MONTH = re.compile(r"(?:L(?:-([0-9]+))?|([0-9]+))(W?)")
-_DAY_OF_WEEK = re.compile(rf"({_VALUE}?)(?:(L)|#([0-9]+))")
+_DAY_OF_WEEK = re.compile(rf"((?:{_VALUE})?)(?:(L)|#([0-9]+))")
 
 
 class NotUnderstood(Exception):
@@ -130,10 +130,12 @@ class CronField:
 
     def _out_of_bounds(self, text: str, term: str) -> tuple[str, str]:
         """People who count from 1 write 60 for the full minute, those who count from 0 begin a month with it."""
-        is_low = int(text[:6]) < self.low
-        if self.names or not (is_low or (len(text) <= 6 and int(text) == self.high + 1)):
+        number = int(text[:6])
+        counted_from_1 = self.low == 0 and number == self.high + 1
+        if self.names or not (counted_from_1 or number < self.low):
             return "", ""
-        return f"{self.low} is the first, {self.high} the last", str(self.low) if text == term else ""
+        instead = str(self.low) if text == term and self.low < 2 else ""
+        return f"{self.low} is the first, {self.high} the last", instead
 
     def hint(self, term: str) -> tuple[str, str]:
         if term == "?":
@@ -142,7 +144,9 @@ class CronField:
             return "a comma stands between two values", ""
         if term.endswith("/"):
             return "a step is missing after /", term[:-1]
-        if re.fullmatch(r"[*/]?[0-9]+/[0-9]+/[0-9]+", term):
+        if re.fullmatch(r"/[0-9]+", term):
+            return "a start is missing before /", f"*{term}"
+        if term.count("/") > 1:
             return "one step is allowed", ""
         if term.startswith("H"):
             return "H is written as H, H/15, H(0-29) or H(0-29)/10", ""
@@ -168,6 +172,8 @@ class DayOfMonthField(CronField):
         return NearestWeekday(from_end) if weekday else from_end
 
     def hint(self, term: str) -> tuple[str, str]:
+        if re.fullmatch(r"L?W?(-[0-9]+)?/[0-9]+", term):
+            return "L and W take no step", term.partition("/")[0]
         if re.fullmatch(r"\w+L", term):
             return "a last weekday, such as 5L, stands in the day-of-week field", ""
         if "#" in term:
@@ -196,7 +202,7 @@ class DayOfWeekField(CronField):
         if last:
             return LastWeekday(weekday)
         if not (len(nth) == 1 and 1 <= int(nth) <= 5):
-            raise NotUnderstood(term, "a month has at most 5 weeks' days of a name", f"{weekday_text}L")
+            raise NotUnderstood(term, "a month has at most 5 of each day of the week", f"{weekday_text}L")
         return NthWeekday(int(nth), weekday)
 
     @property

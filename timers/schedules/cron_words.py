@@ -1,4 +1,4 @@
-"""Cron expressions in words."""
+"""Cron expressions in words: those of cronsim where it can read the expression, our own where it cannot."""
 
 from __future__ import annotations
 
@@ -6,15 +6,35 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
-_ORDINALS = {"1th": "1st", "2th": "2nd", "3th": "3rd"}
+from timers.schedules.cron_fields import MONTH_NAMES, WEEKDAY_NAMES
+from timers.schedules.names_in_words import ordinal
+from timers.schedules.pattern_words import pattern_in_words
+from timers.schedules.wall_pattern import WallPattern
+
 _EPOCH = datetime(1970, 1, 1)
+_NUMBERS = {name: n for n, name in enumerate(WEEKDAY_NAMES)} | {name: n for n, name in enumerate(MONTH_NAMES, 1)}
 
 
-def explain(fields: Sequence[str]) -> str:
+def explain(fields: Sequence[str], pattern: WallPattern) -> str:
     """A cron expression of six or seven fields in words: "at 02:30 every day"."""
-    words = CronSim(" ".join(fields[:6]), _EPOCH).explain()
+    if pattern.years is not None or any(term.startswith("H") for field in fields for term in field.split(",")):
+        return pattern_in_words(pattern)
+    readable = [_without_vain_steps(field).replace("?", "*") for field in fields[:6]]
+    try:
+        words = CronSim(" ".join(readable), _EPOCH).explain()
+    except CronSimError:  # W, L-3 and FRIL
+        return pattern_in_words(pattern)
     # cronsim writes 21th, 22th and 23th.
-    words = re.sub(r"(?<=[02-9])[123]th\b", lambda found: _ORDINALS[found[0]], words)
+    words = re.sub(r"\b([0-9]*[02-9])?([123])th\b", lambda found: ordinal(int(found[0][:-2])), words)
     return words[0].lower() + words[1:]
+
+
+def _without_vain_steps(field: str) -> str:
+    """The same field with `5-5/2` written as `5`, which cronsim would take for `5/2`, up to the field's end."""
+    return re.sub(r"(\w+)-(\w+)/[0-9]+", lambda t: t[1] if _value(t[1]) == _value(t[2]) else t[0], field)
+
+
+def _value(name: str) -> int | str:
+    return int(name) if name.isdigit() else _NUMBERS.get(name, name)

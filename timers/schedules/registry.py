@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from timers.exceptions import SpecError
+from timers.schedules.calendar import Calendar
 from timers.schedules.cron import Cron
 from timers.schedules.interval import FixedDelay, FixedRate
 from timers.schedules.once import Once
@@ -19,6 +20,7 @@ KINDS: dict[str, type[Schedule]] = {
     FixedRate.kind: FixedRate,
     FixedDelay.kind: FixedDelay,
     Cron.kind: Cron,
+    Calendar.kind: Calendar,
 }
 
 

@@ -1,0 +1,109 @@
+"""Calendar: the schedule expressions of Jakarta Enterprise Beans, read on the wall clock of a time zone.
+
+The seven attributes are fields of the spec, all optional: `second`, `minute` and `hour` are "0" unless given, the
+others are "*". Where both day attributes are given, a day that matches either of them is one (core features, Timer
+Service, "Expression Rules"). The expression's start, end and time zone are the timer's own start_at, end_at and
+time_zone.
+
+The specification says nothing of clock changes. As with cron, an expression whose minute and hour name times of the
+day fires once for each of them on every day; one that begins with a star there follows what the clock shows; `gap` and
+`fold` say it otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+from timers.schedules.calendar_fields import (
+    ALL_FIELDS,
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    HOUR,
+    MINUTE,
+    MONTH,
+    SECOND,
+    YEAR,
+)  # fmt: skip
+from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
+from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.day_rules import DayRule, DayTerm, Weekdays
+from timers.schedules.never import why_never
+from timers.schedules.pattern_words import pattern_in_words
+from timers.schedules.spec_fields import require_fields
+from timers.schedules.times_of_day import ClockTimes
+from timers.schedules.wall_pattern import WallPattern
+from timers.schedules.wall_schedule import WallSchedule
+from timers.schedules.zones import zone
+
+_NAMES = tuple(field_.name for field_ in ALL_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar(WallSchedule):
+    """Due whenever the wall clock of the zone matches all attributes."""
+
+    kind: ClassVar[str] = "calendar"
+
+    texts: tuple[str, ...]
+    """The seven attributes, from second to year, as they were given."""
+    zone: ZoneInfo
+    pattern: WallPattern = field(repr=False, compare=False)
+    given_policy: ClockPolicy = BY_DEFAULT
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        require_fields(spec, cls.kind, optional=(*_NAMES, *POLICY_FIELDS))
+        texts, pattern = _read(spec)
+        if not pattern.ever_matches():
+            missing = why_never(pattern)
+            why = f"{missing}; Last is the last day of every month" if missing else "no month asked for has such a day"
+            raise SpecError("day_of_month", f"never fires: {why}", given=spec.get("day_of_month", "*"))
+        return cls(texts, zone(time_zone), pattern, ClockPolicy.parse(spec))
+
+    @property
+    def walls(self) -> WallPattern:
+        return self.pattern
+
+    @property
+    def policy(self) -> ClockPolicy:
+        goes_on = any(self.texts[ALL_FIELDS.index(attribute)].startswith("*") for attribute in (MINUTE, HOUR))
+        return self.given_policy.completed(once_a_day=not goes_on)
+
+    def describe(self) -> str:
+        return f"{pattern_in_words(self.pattern)}, {self.zone.key}"
+
+    def to_spec(self) -> dict[str, Any]:
+        given = {a.name: text for a, text in zip(ALL_FIELDS, self.texts, strict=True) if text != a.default}
+        return {**given, **self.given_policy.to_spec()}
+
+
+def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
+    """The attributes' texts and what they stand for; SpecError naming every attribute that is wrong."""
+    problems: list[SpecError] = []
+    texts: dict[str, str] = {}
+    values: dict[str, tuple[int, ...]] = {}
+    days: tuple[DayTerm, ...] | None = None
+    for attribute in ALL_FIELDS:
+        try:
+            text = texts[attribute.name] = attribute.text(spec.get(attribute.name, attribute.default))
+            if attribute is not DAY_OF_MONTH:
+                values[attribute.name] = attribute.read(text)
+            elif text != "*":
+                days = DAY_OF_MONTH.read_days(text)
+        except SpecError as problem:
+            problems.append(problem)
+    if problems:
+        raise SpecError.combined(problems)
+    # The range 0-7 "is equivalent to *" ("Range"); 0-6 is seven days that were named.
+    any_weekday = texts[DAY_OF_WEEK.name] in ("*", "0-7")
+    weekdays = None if any_weekday else (Weekdays(frozenset(day % 7 for day in values[DAY_OF_WEEK.name])),)
+    return tuple(texts.values()), WallPattern(
+        ClockTimes(values[HOUR.name], values[MINUTE.name], values[SECOND.name]),
+        DayRule(days, weekdays, either=days is not None and weekdays is not None),
+        values[MONTH.name],
+        None if texts[YEAR.name] == "*" else values[YEAR.name],
+    )
