@@ -23,12 +23,18 @@ class GroupForm(ControlForm):
 
     also_called = {"handler": "action"}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in {"max_catchup", "max_queued", "pause_after_failures"} & set(self.fields):
+            self.fields[name].required = False
+
     class Meta:
         model = TimerGroup
         fields = (
-            "name", "description", "action", "retry", "attempt_timeout", "on_failed", "misfire_policy", "misfire_grace",
-            "overlap_policy", "on_finish", "priority", "max_batch", "partition", "required_roles", "shards",
-            "retention",
+            "name", "description", "action", "retry", "attempt_timeout", "on_failed", "pause_after_failures",
+            "misfire_policy", "misfire_grace", "max_lateness", "max_catchup", "overlap_policy", "max_queued",
+            "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition", "required_roles",
+            "shards", "retention",
         )  # fmt: skip
 
 
@@ -46,8 +52,13 @@ class GroupAdmin(ControlAdmin):
     actions = ("pause", "resume")
     fieldsets = (
         (None, {"fields": ("name", "description", "action", "state_cell", "state_told")}),
-        ("When a try does not succeed", {"fields": ("retry", "attempt_timeout", "on_failed")}),
-        ("When a fire is late or comes too soon", {"fields": ("misfire_policy", "misfire_grace", "overlap_policy")}),
+        (
+            "When a try does not succeed",
+            {"fields": ("retry", "attempt_timeout", "on_failed", "pause_after_failures")},
+        ),
+        ("When a fire is late", {"fields": ("misfire_policy", "misfire_grace", "max_lateness", "max_catchup")}),
+        ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued")}),
+        ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
         ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "shards")}),
         ("What is kept", {"fields": ("on_finish", "retention")}),
     )

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from django import forms
 
 from timers.admin.refusals import ControlForm
+from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.models import Timer
 from timers.policies import OVERRIDABLE
 from timers.schedules import KINDS
 
-OWN_FIELDS: Final = {"once": "at", "fixed_rate": "period", "fixed_delay": "delay", "cron": "expression"}
-"""The field that carries the schedule of each kind."""
+# In the order in which they are read; `after` is for programs: whoever fills in a form names the instant.
+_ORDER: Final = (
+    "at", "period", "delay", "expression", "second", "minute", "hour", "day_of_month", "month", "day_of_week", "year",
+    "begin", "end", "every", "weekdays", "rule", "gap", "fold",
+)  # fmt: skip
+OWN_FIELDS: Final = {kind: tuple(name for name in _ORDER if name in OWN_KEYWORDS[kind]) for kind in KINDS}
+"""The fields that carry the schedule of each kind."""
+_OPTIONS: Final = (
+    "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
+    "until_committed", "payload", "action", "overrides",
+)  # fmt: skip
+_DURATIONS: Final = frozenset({"period", "delay", "every"})
+
+
+def _text(help_text: str) -> forms.CharField:
+    return forms.CharField(required=False, help_text=help_text)
 
 
 class TimerForm(ControlForm):
@@ -26,32 +42,59 @@ class TimerForm(ControlForm):
         "after": "at",
     }
 
-    schedule_kind = forms.ChoiceField(label="Schedule", choices=[(kind, kind.replace("_", " ")) for kind in KINDS])
-    at = forms.CharField(
-        required=False, help_text="once: the instant, with its offset, such as 2026-11-20T15:00:27+01:00 or ...Z."
+    schedule_kind = forms.ChoiceField(
+        label="Schedule",
+        choices=[(kind, kind.replace("_", " ")) for kind in KINDS],
+        widget=forms.Select(attrs={"data-fields": json.dumps(OWN_FIELDS)}),
     )
-    period = forms.CharField(
-        required=False, help_text="fixed rate: seconds between two fires, or ISO 8601 such as PT1M30S."
+    at = _text("once: the instant, with its offset, such as 2026-11-20T15:00:27+01:00 or ...Z.")
+    period = _text("fixed rate: seconds between two fires, or ISO 8601 such as PT1M30S.")
+    delay = _text("fixed delay: seconds from the end of a run to the next fire, or ISO 8601.")
+    expression = _text(
+        "cron: minute hour day month weekday, such as 30 2 * * mon-fri; six fields begin with seconds, seven end with"
+        " the year; or an alias such as @daily."
     )
-    delay = forms.CharField(
-        required=False, help_text="fixed delay: seconds from the end of a run to the next fire, or ISO 8601."
+    second = _text("calendar: 0-59; a list, a range, */5; empty: 0.")
+    minute = _text("calendar: 0-59; empty: 0.")
+    hour = _text("calendar: 0-23; empty: 0.")
+    day_of_month = _text(
+        "calendar: 1-31, Last, -7 to -1 (days before the last), 1st Sun to 5th Sat, Last Fri; empty: *."
     )
-    expression = forms.CharField(
+    month = _text("calendar: 1-12 or Jan-Dec; empty: *.")
+    day_of_week = _text("calendar: 0-7 or Sun-Sat (0 and 7 are Sunday); empty: *.")
+    year = _text("calendar: such as 2027-2030; empty: *.")
+    begin = _text("window: when it begins on the wall clock, such as 13:00.")
+    end = _text("window: when it ends, such as 15:00; nothing fires at that instant itself.")
+    every = _text("window: seconds between two fires from its begin on, or ISO 8601 such as PT30M.")
+    weekdays = _text("window: the days on which it begins, such as mon, tue; empty: every day.")
+    rule = _text("rrule: a recurrence rule of iCalendar, such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0.")
+    gap = forms.ChoiceField(
         required=False,
-        help_text="cron: minute hour day month weekday, such as 30 2 * * mon-fri; six fields begin with seconds.",
+        label="When clocks go forward",
+        choices=[("", "as suits the schedule"), ("run_after", "run after the gap"), ("skip", "skip")],
+        help_text="What becomes of times that are skipped.",
+    )
+    fold = forms.ChoiceField(
+        required=False,
+        label="When clocks go back",
+        choices=[("", "as suits the schedule"), ("once", "fire once"), ("twice", "fire twice")],
+        help_text="What becomes of times that are shown twice.",
+    )
+    jitter = forms.FloatField(
+        required=False, help_text="Seconds over which timers of one instant are spread; each keeps its share of it."
+    )
+    priority = forms.IntegerField(
+        required=False, help_text="From -9 to 9: which timers of the group come first when workers are short; empty: 0."
     )
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Timer
-        fields = (
-            "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "until_committed",
-            "payload", "action", "overrides",
-        )  # fmt: skip
+        fields = _OPTIONS
         help_texts = {
             "name": "Unique in its group.",
             "tags": "Separated by commas.",
-            "time_zone": "Of cron expressions, and of the times a handler sees: an IANA name such as Europe/Berlin.",
+            "time_zone": "Whose wall clock the schedule means, and the times a handler sees: such as Europe/Berlin.",
             "start_at": "No fire before this instant; a fixed rate counts from it.",
             "payload": "Any JSON value, at most 64 KB; it reaches the handler unchanged.",
             "action": 'What a fire does, such as {"handler": "vendors.process"}; empty: what the group says.',
@@ -62,43 +105,48 @@ class TimerForm(ControlForm):
         timer: Timer | None = kwargs.get("instance")
         if timer is not None and timer.pk is not None:
             spec = timer.schedule if isinstance(timer.schedule, dict) else {}
-            own = OWN_FIELDS.get(timer.schedule_kind, "")
-            stored = {"schedule_kind": timer.schedule_kind, "version": timer.version, own: str(spec.get(own, ""))}
+            own = {name: _shown(spec[name]) for name in OWN_FIELDS.get(timer.schedule_kind, ()) if name in spec}
+            stored = {"schedule_kind": timer.schedule_kind, "version": timer.version, **own}
             kwargs["initial"] = {**stored, **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
-
-    def clean_period(self) -> Any:
-        return _number_if_it_is(self.cleaned_data["period"])
-
-    def clean_delay(self) -> Any:
-        return _number_if_it_is(self.cleaned_data["delay"])
 
     def keywords(self) -> tuple[str, dict[str, Any]]:
         """The kind of a new timer's schedule, and the keywords of that kind's function in timers.scheduling."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
-        given.pop("version", None)
-        kind = given.pop("schedule_kind")
-        given["group"] = given["group"].name
-        own = {name: given.pop(name, None) for name in OWN_FIELDS.values()}
-        return kind, {**given, OWN_FIELDS[kind]: own[OWN_FIELDS[kind]]}
+        kind = given["schedule_kind"]
+        options = {name: given[name] for name in _OPTIONS if name in given}
+        return kind, {**options, "group": given["group"].name, **self._own(kind)}
 
     def changes(self) -> dict[str, Any]:
         """The keywords that were changed; the schedule as a whole when anything of it was."""
         changed = super().changes()
-        changed.pop("version", None)
-        own = {name: changed.pop(name) for name in OWN_FIELDS.values() if name in changed}
         kind = self.cleaned_data["schedule_kind"]
-        if changed.pop("schedule_kind", None) or own:
-            field = OWN_FIELDS[kind]
-            changed |= {"kind": kind, field: self.cleaned_data[field] or None}
-        return changed
+        options = {name: value for name, value in changed.items() if name in _OPTIONS}
+        options |= {name: options[name] or 0 for name in ("jitter", "priority") if name in options}
+        if "schedule_kind" in changed or set(changed) & set(OWN_FIELDS[kind]):
+            options |= {"kind": kind, **dict.fromkeys(OWN_FIELDS[kind]), **self._own(kind)}
+        return options
+
+    def _own(self, kind: str) -> dict[str, Any]:
+        """What was filled in of the kind's own fields; the first of them in any case, for the refusal's sake."""
+        names = OWN_FIELDS[kind]
+        values = {name: _meant(name, self.cleaned_data[name]) for name in names if self.cleaned_data[name]}
+        needed = names[:3] if kind == "window" else names[:1] if kind != "calendar" else ()
+        return {**dict.fromkeys(needed), **values}
 
 
-def _number_if_it_is(text: str) -> Any:
-    """Seconds as a number; anything else stays text, for ISO 8601 or for the refusal."""
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _meant(name: str, text: str) -> Any:
+    """Seconds as a number and days as a list; anything else stays text, for control to read or to refuse."""
+    if name == "weekdays":
+        return [day.strip() for day in text.split(",") if day.strip()]
+    if name in _DURATIONS:
+        for number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                continue
     return text

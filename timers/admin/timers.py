@@ -18,23 +18,34 @@ from timers.admin.filters import GroupFilter
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.search import timers_meant
-from timers.admin.timer_form import TimerForm
+from timers.admin.timer_form import OWN_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
 from timers.insights.schedule_words import next_instants, schedule_words
 from timers.insights.words import milliseconds, plural
-from timers.lifecycle.control.change import cancel_timer, claimed_executions, fire_timer, pause_timer, resume_timer
+from timers.lifecycle.control.change import (
+    cancel_timer,
+    claimed_executions,
+    fire_timer,
+    pause_timer,
+    resume_timer,
+    skip_next_fire,
+)
 from timers.models import Timer
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable
 
 _NEXT = 5
 _HISTORY = 10
+_OWN = tuple(dict.fromkeys(name for names in OWN_FIELDS.values() for name in names))
 _SCHEDULE: dict[str, Callable[..., Timer]] = {
     "once": scheduling.schedule_once,
     "fixed_rate": scheduling.schedule_fixed_rate,
     "fixed_delay": scheduling.schedule_fixed_delay,
     "cron": scheduling.schedule_cron,
+    "calendar": scheduling.schedule_calendar,
+    "window": scheduling.schedule_window,
+    "rrule": scheduling.schedule_rrule,
 }
 
 
@@ -51,7 +62,7 @@ class TimerAdmin(ControlAdmin):
     list_filter = ("state", "schedule_kind", GroupFilter)
     search_fields = ("=id",)
     search_help_text = "A timer's exact name, group/name, or id; or the beginning of a name."
-    actions = ("pause", "resume", "fire_now", "cancel")
+    actions = ("pause", "resume", "fire_now", "skip_next", "cancel")
 
     class Media:
         js = ("timers/admin_schedule.js",)
@@ -72,8 +83,8 @@ class TimerAdmin(ControlAdmin):
                 "Schedule",
                 {
                     "fields": (
-                        "schedule_kind", "at", "period", "delay", "expression", "time_zone", "start_at", "end_at",
-                        "max_fires", "until_committed", "version",
+                        "schedule_kind", *_OWN, "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
+                        "until_committed", "version",
                     )
                 },
             ),
@@ -131,7 +142,8 @@ class TimerAdmin(ControlAdmin):
             return cells.when(timer.created_at)
         by = f" by {timer.state_changed_by}" if timer.state_changed_by else ""
         why = f": {timer.state_reason}" if timer.state_reason else ""
-        return format_html("{}{}{}", cells.when(timer.state_changed_at), by, why)
+        until = format_html(", until {}", cells.when(timer.paused_until)) if timer.paused_until else ""
+        return format_html("{}{}{}{}", cells.when(timer.state_changed_at), by, why, until)
 
     @admin.display(description="schedule")
     def schedule_cell(self, timer: Timer) -> str:
@@ -163,7 +175,9 @@ class TimerAdmin(ControlAdmin):
     @admin.display(description="waiting")
     def waiting_cell(self, timer: Timer) -> SafeString | str:
         rows = [
-            row for state in ("failed", "ready") for row in executions.waiting(state, timer_id=timer.pk, limit=_HISTORY)
+            row
+            for state in ("failed", "ready", "queued")
+            for row in executions.waiting(state, timer_id=timer.pk, limit=_HISTORY)
         ]
         lines = (
             (
@@ -212,6 +226,12 @@ class TimerAdmin(ControlAdmin):
     @admin.action(description="Fire now: once, beside the schedule", permissions=["change"])
     def fire_now(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
         self._each(request, rows, "fired", lambda timer, actor: fire_timer(timer.group.name, timer.name, actor=actor))
+
+    @admin.action(description="Skip the next fire", permissions=["change"])
+    def skip_next(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        self._each(
+            request, rows, "skipped", lambda timer, actor: skip_next_fire(timer.group.name, timer.name, actor=actor)
+        )
 
     @admin.action(description="Cancel: never fire again", permissions=["change"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
