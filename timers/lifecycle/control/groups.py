@@ -40,7 +40,9 @@ def find_groups(names: Collection[str]) -> tuple[datetime, dict[str, TimerGroup]
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Create a group; raises SpecError for a name that is taken and for every field that makes no sense."""
-    group = new_group(name, actor=actor, **fields)
+    group = new_group(name, **fields)
+    group.created_at = group.updated_at = clock.now()
+    group.state_changed_by = actor
     try:
         with transaction.atomic():
             group.save()
@@ -49,11 +51,10 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     return group
 
 
-def new_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
+def new_group(name: str, **fields: Any) -> TimerGroup:
     """A group of these fields that is not saved; raises SpecError for every field that makes no sense."""
     check_name("name", name)
-    now = clock.now()
-    group = TimerGroup(name=name, created_at=now, updated_at=now, state_changed_by=actor)
+    group = TimerGroup(name=name)
     _assign(group, fields)
     return group
 

@@ -1,0 +1,129 @@
+"""Public: declare timers beside the handlers that they call.
+
+    from timers.declaring import cron, every
+    from timers.handlers import handler
+
+    @every("PT5M", group="reports")
+    @handler("reports.refresh")
+    def refresh(fire): ...
+
+    @cron("30 2 * * *", group="reports", name="nightly", time_zone="Europe/Berlin", payload={"full": True})
+    @cron("0 12 * * MON", group="reports", name="weekly")
+    @handler("reports.build")
+    def build(fire): ...
+
+A decorator only notes the declaration; its function stays as it is. Timers are made of it when a node starts, or by
+`manage.py synctimers` (see lifecycle/control/reconcile.py). The keywords are those of timers.scheduling; `name` is the
+handler's when it is not given. What makes no sense raises SpecError, naming the function, when the module is imported.
+
+The group must exist, or be declared too:
+
+    declare_group("reports", retry={"max_retries": 3})
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from timers import handlers
+from timers.exceptions import SpecError
+from timers.lifecycle.control.declaration import CODE, Declaration, Declared
+from timers.lifecycle.control.groups import new_group
+
+__all__ = ["cron", "declarations", "declare_group", "every", "timer"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_timers: list[tuple[Declaration, Callable[..., Any]]] = []
+_groups: dict[str, Declaration] = {}
+
+
+def every(
+    period: float | str | timedelta, *, group: str, name: str | None = None, **options: Any
+) -> Callable[[Decorated], Decorated]:
+    """Fire the function's handler every `period` (seconds or ISO 8601 text), on the multiples of it since 1970 UTC.
+
+    With `start_at` it counts from there. "P1D" is due at midnight UTC; for times of a wall clock take cron.
+    """
+    return timer(kind="fixed_rate", period=period, group=group, name=name, **options)
+
+
+def cron(expression: str, *, group: str, name: str | None = None, **options: Any) -> Callable[[Decorated], Decorated]:
+    """Fire the function's handler by a cron expression, in `time_zone` (default UTC)."""
+    return timer(kind="cron", expression=expression, group=group, name=name, **options)
+
+
+def timer(*, kind: str, group: str, name: str | None = None, **options: Any) -> Callable[[Decorated], Decorated]:
+    """Fire the function's handler by a schedule of any kind, given by the keywords of its schedule_* function."""
+    keywords = {"kind": kind, "group": group, **({} if name is None else {"name": name}), **options}
+
+    def declare(function: Decorated) -> Decorated:
+        declaration = Declaration(keywords, _place(function))
+        # The name and the handler may follow only from a decorator above this one; all else is checked now.
+        Declaration({"name": "-", **_handler_or("-", keywords), **keywords}, declaration.where).spec()
+        # A module that is imported anew declares the same again.
+        _timers[:] = [known for known in _timers if known[0] != declaration]
+        _timers.append((declaration, function))
+        return function
+
+    return declare
+
+
+def declare_group(name: str, **fields: Any) -> None:
+    """A group that is created when there is none of that name; one that exists is left as it is.
+
+    Takes the fields of create_group. Raises SpecError, naming the module, for fields that make no sense and for a
+    name that is declared otherwise already.
+    """
+    frame = inspect.currentframe()
+    caller = frame.f_back if frame is not None else None
+    declaration = Declaration({**fields, "name": name}, caller.f_globals["__name__"] if caller else "code")
+    try:
+        new_group(name, **fields)
+        if _groups.get(name, declaration) != declaration:
+            raise SpecError("name", f"is declared in {_groups[name].where} too, with other fields", given=name)
+    except SpecError as error:
+        raise declaration.located(error) from None
+    _groups[name] = declaration
+
+
+def declarations() -> Declared:
+    """All that the code of this process declares; raises SpecError for a function that has no handler."""
+    found: list[Declaration] = []
+    problems: list[SpecError] = []
+    for declaration, function in _timers:
+        try:
+            keywords = {**declaration.keywords, **_handler_or(_handler_of(function, declaration), declaration.keywords)}
+            found.append(Declaration({"name": keywords.get("handler"), **keywords}, declaration.where))
+        except SpecError as error:
+            problems.append(declaration.located(error))
+    if problems:
+        raise SpecError.combined(problems)
+    return Declared(CODE, found, list(_groups.values()))
+
+
+def _handler_or(name: str, keywords: Mapping[str, Any]) -> dict[str, str]:
+    return {} if {"handler", "action"} & set(keywords) else {"handler": name}
+
+
+def _handler_of(function: Callable[..., Any], declaration: Declaration) -> str:
+    if {"handler", "action"} & set(declaration.keywords):
+        return ""
+    names = [name for name in handlers.names() if _calls(name, function)]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise SpecError("handler", 'is missing: put @handler("...") on the function, or give handler=...')
+    raise SpecError("handler", f"must be given: the function is registered as {', '.join(names)}")
+
+
+def _calls(handler: str, function: Callable[..., Any]) -> bool:
+    found = handlers.find(handler)
+    return found is not None and _place(found.function) == _place(function)
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

@@ -1,0 +1,101 @@
+"""How two states of one timer differ, field by field: what was declared, what is declared now, what the row holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from timers.exceptions import SpecError
+from timers.lifecycle.control.spec import TimerSpec
+from timers.models import Timer
+from timers.payload import Unreadable, encode
+from timers.schedules import parse
+
+_NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared"})
+FIELDS: Final = tuple(field.name for field in fields(TimerSpec) if field.name not in _NOT_COMPARED)
+"""What may differ, in the order of a request."""
+RULE: Final = frozenset({"schedule", "time_zone", "start_at", "end_at", "max_fires"})
+"""The fields that say when the timer fires: a finished timer goes on when one of them is declared anew."""
+_SHOWN: Final = 100
+"""Characters of a value that are shown."""
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field: what it is and what it becomes, or, where an edit is kept, what is declared."""
+
+    field: str
+    before: str
+    after: str
+    edited: bool = False
+    """Somebody had changed it by hand since it was declared last."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.before} -> {self.after}{' (was edited by hand)' if self.edited else ''}"
+
+
+def values_of_spec(spec: TimerSpec) -> Values:
+    """The values of a declaration, comparable."""
+    values = {name: getattr(spec, name) for name in FIELDS}
+    values["schedule"] = (spec.schedule.kind, spec.schedule.to_spec())
+    values["action"] = None if spec.action is None else json.loads(spec.action)
+    values["overrides"] = None if spec.overrides is None else json.loads(spec.overrides)
+    return {**values, "tags": list(spec.tags)}
+
+
+def values_of_row(row: Timer) -> Values:
+    """The values that a row holds, comparable with those of a declaration."""
+    values = {name: getattr(row, name) for name in FIELDS if name != "schedule"}
+    values["schedule"] = (row.schedule_kind, row.schedule)
+    with suppress(SpecError):  # else as it is stored: whatever it says, it is not what is declared
+        values["schedule"] = (row.schedule_kind, parse(row.schedule_kind, row.schedule, row.time_zone).to_spec())
+    # As text: 1, 1.0 and true are three payloads, and the order of keys counts.
+    if row.payload is not None and not isinstance(row.payload, Unreadable):
+        values["payload"] = encode(row.payload)
+    return {**values, "tags": list(row.tags)}
+
+
+def changed(before: Values, after: Values) -> list[str]:
+    """The names of the fields that differ."""
+    return [name for name in FIELDS if before[name] != after[name]]
+
+
+def in_words(name: str, values: Values) -> str:
+    """A value for people, shortened."""
+    value = values[name]
+    if name == "schedule":
+        kind, spec = value
+        return _shortened(_schedule_words(kind, spec, values["time_zone"]))
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return _shortened(value) if name == "payload" else repr(_shortened(value))
+    return "none" if value is None else _shortened(json.dumps(value, default=str))
+
+
+def edits(spec: TimerSpec, names: list[str]) -> dict[str, Any]:
+    """The arguments by which change.update_timer sets these fields as the spec says."""
+    given: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    for name in ("payload", "action", "overrides"):
+        if given.get(name) is not None:
+            given[name] = json.loads(given[name])
+    if "schedule" in given:
+        given |= {"schedule": lambda: spec.schedule, "time_zone": spec.time_zone}
+    return given
+
+
+def _schedule_words(kind: str, spec: Any, time_zone: str) -> str:
+    try:
+        return parse(kind, spec, time_zone).describe()
+    except SpecError:
+        return f"{kind} {json.dumps(spec, default=str)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"

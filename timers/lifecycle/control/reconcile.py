@@ -1,0 +1,232 @@
+"""Reconcile: make the timers of a source what is declared there, and leave alone what people did.
+
+Three states are compared field by field: what was declared last (Timer.declared), what is declared now, and the row. A
+field that is declared anew is written; one that was edited by hand stays, as long as its declaration does. What is no
+longer declared is paused, never deleted. The same declarations once more find nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from timers import clock, handlers
+from timers.exceptions import SpecError
+from timers.lifecycle.control.change import pause_timer, resume_timer, update_timer
+from timers.lifecycle.control.create import create_timers
+from timers.lifecycle.control.declaration import CODE, Declaration, Declared
+from timers.lifecycle.control.difference import FieldChange, edits
+from timers.lifecycle.control.groups import create_group, find_groups, new_group
+from timers.lifecycle.control.plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
+from timers.lifecycle.control.reconciled import Entry, Reconciled, Verb
+from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.events import record
+from timers.lifecycle.nodes import handlers_elsewhere
+from timers.models import ClusterEvent, Timer, TimerGroup
+
+EVENT: Final = "declared timers reconciled"
+
+Key = tuple[str, str]
+"""Group and name."""
+
+
+def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False) -> Reconciled:
+    """Create, update, pause and resume timers until they are as the source declares them; all or nothing.
+
+    One at a time for each source: whoever comes second finds nothing to do. `node`: who does it, for the cluster's
+    events. `dry_run`: do it all, report it, and roll it back. Raises SpecError for all that makes no sense.
+    """
+    specs = declared.specs()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))", (declared.source,)
+            )
+        report = _Pass(declared, specs, clock.now()).run()
+        if dry_run:
+            transaction.set_rollback(True)
+        elif not report.empty:
+            _record(report, node)
+    return report
+
+
+class _Pass:
+    """One pass over the timers of a source, within its transaction."""
+
+    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]], now: datetime) -> None:
+        self._source = declared.source
+        self._groups = declared.groups
+        self._specs = specs
+        self._now = now
+        self._told: dict[Verb, list[Entry]] = {}
+
+    def run(self) -> Reconciled:
+        self._ensure_groups()
+        taken = self._taken_names()
+        rows = self._rows()
+        todo = {key: row for key, row in rows.items() if key not in taken and self._plan(key, row)}
+        # Only these are locked, and looked at again: a person may have been quicker.
+        for row in _locked([row.id for row in todo.values()]):
+            self._carry_out(self._plan(_key(row), row), row)
+        self._create([key for key in self._specs if key not in rows and key not in taken])
+        told = {verb: tuple(sorted(entries, key=str)) for verb, entries in self._told.items()}
+        unchanged = sum(key in self._specs and key not in todo and key not in taken for key in rows)
+        return replace(Reconciled(self._source, unchanged=unchanged), **told)  # type: ignore[arg-type]
+
+    def _ensure_groups(self) -> None:
+        """Create the groups that are missing. One that exists is left as it is, and told where it differs."""
+        problems: list[SpecError] = []
+        for declaration in self._groups:
+            try:
+                wanted = new_group(**declaration.keywords)
+                existing = TimerGroup.objects.filter(name=wanted.name).first()
+                if existing is None:
+                    create_group(**declaration.keywords, actor=self._source)
+                    self._tell("created", Entry(wanted.name, ""))
+                elif changes := _group_changes(existing, wanted, sorted(set(declaration.keywords) - {"name"})):
+                    self._tell("kept", Entry(wanted.name, "", "an existing group is left as it is", changes))
+            except SpecError as error:
+                problems.append(declaration.located(error))
+        if problems:
+            raise SpecError.combined(problems)
+
+    def _rows(self) -> dict[Key, Timer]:
+        """The timers of the source: of each name the living one, else the one that ended last."""
+        rows: dict[Key, Timer] = {}
+        for row in Timer.objects.filter(source=self._source).select_related("group").order_by("id"):
+            if _key(row) not in rows or rows[_key(row)].state not in LIVING:
+                rows[_key(row)] = row
+        return rows
+
+    def _taken_names(self) -> set[Key]:
+        """Declared names that belong to living timers which are not declared here."""
+        theirs = Timer.objects.filter(
+            state__in=LIVING,
+            group__name__in={group for group, _ in self._specs},
+            name__in={name for _, name in self._specs},
+        ).exclude(source=self._source)
+        taken: set[Key] = set()
+        for group, name, source in theirs.values_list("group__name", "name", "source"):
+            if (group, name) in self._specs:
+                taken.add((group, name))
+                owner = f"is declared in {source}" if source else "was not made from a declaration"
+                self._tell("conflicts", Entry(group, name, f"a timer of that name exists, which {owner}"))
+        return taken
+
+    def _plan(self, key: Key, row: Timer) -> Plan:
+        if key not in self._specs:
+            return plan_undeclared(row, self._lives_elsewhere)
+        return plan_declared(row, *self._specs[key], self._now)
+
+    def _carry_out(self, plan: Plan, row: Timer) -> None:
+        key = _key(row)
+        for verb, entry in plan.entries:
+            self._tell(verb, entry)
+        if plan.move == "pause":
+            pause_timer(*key, reason=paused_because(self._source), actor=self._source)
+            # Nothing is declared any more; should a person resume it, it is not paused again.
+            Timer.objects.filter(id=row.id).update(declared=None)
+        elif plan.move == "forget":
+            # It has ended: declared again, it is a new timer.
+            Timer.objects.filter(id=row.id).update(source="", declared=None)
+        elif key in self._specs:
+            self._write(plan, row, *self._specs[key])
+
+    def _write(self, plan: Plan, row: Timer, declaration: Declaration, spec: TimerSpec) -> None:
+        changes = edits(spec, [*plan.write, *(["schedule"] if plan.move else [])])
+        try:
+            if changes:
+                # With its schedule given anew, a timer goes on from now: what it would have fired meanwhile is no miss.
+                update_timer(spec.group, spec.name, actor=self._source, **changes)
+        except SpecError as error:
+            raise declaration.located(error) from None
+        if plan.move == "resume":
+            resume_timer(spec.group, spec.name, actor=self._source)
+        elif plan.move == "revive" and "schedule" not in plan.write:
+            Timer.objects.filter(id=row.id).update(fire_count=row.fire_count)
+        if plan.note:
+            row.declared = declaration.as_kept()
+            row.save(update_fields=["declared"])
+
+    def _create(self, keys: Sequence[Key]) -> None:
+        specs: list[TimerSpec] = []
+        problems: list[SpecError] = []
+        groups = self._groups_by_name({group for group, _ in keys})
+        for key in keys:
+            declaration, spec = self._specs[key]
+            if is_over(spec, self._now):
+                self._tell("over", Entry(*key, "no instant is left at which it could fire"))
+                continue
+            try:
+                self._check(spec, groups)
+            except SpecError as error:
+                problems.append(declaration.located(error))
+            specs.append(replace(spec, source=self._source, declared=declaration.as_json()))
+        if problems:
+            raise SpecError.combined(problems)
+        if specs:
+            for created in create_timers(specs, actor=self._source):
+                self._tell("created", Entry(created.group, created.name))
+
+    def _check(self, spec: TimerSpec, groups: dict[str, TimerGroup]) -> None:
+        """What create_timers would refuse too, but not name the place of."""
+        if spec.group not in groups:
+            find_groups([spec.group])
+        group = groups[spec.group]
+        check_action_known(spec.action, group)
+        limited = spec.schedule.kind == "once" or spec.max_fires is not None or spec.until_committed
+        if limited and spec.policies(group.policies()).on_finish == "delete":
+            raise SpecError(
+                "on_finish", 'of a declared timer that ends must be "keep": once deleted, it would be made again'
+            )
+
+    def _groups_by_name(self, names: set[str]) -> dict[str, TimerGroup]:
+        return {group.name: group for group in TimerGroup.objects.filter(name__in=names)}
+
+    def _lives_elsewhere(self, row: Timer) -> bool:
+        action = row.action or row.group.action
+        handler = action.get("handler") if isinstance(action, dict) else None
+        return self._source == CODE and handler in self._handlers_elsewhere
+
+    @cached_property
+    def _handlers_elsewhere(self) -> frozenset[str]:
+        return frozenset(handlers_elsewhere(handlers.names()))
+
+    def _tell(self, verb: Verb, entry: Entry) -> None:
+        self._told.setdefault(verb, []).append(entry)
+
+
+def _key(row: Timer) -> Key:
+    return row.group.name, row.name
+
+
+def _locked(ids: Sequence[int]) -> list[Timer]:
+    # In the order in which create_timers locks, so that the two never wait for each other in a circle.
+    rows = Timer.objects.filter(id__in=ids).select_related("group").order_by("group_id", "name")
+    return list(rows.select_for_update(of=("self",)))
+
+
+def _group_changes(existing: TimerGroup, wanted: TimerGroup, names: Sequence[str]) -> tuple[FieldChange, ...]:
+    def plain(group: TimerGroup, name: str) -> Any:
+        value = getattr(group, name)
+        return list(value) if isinstance(value, tuple) else value
+
+    return tuple(
+        FieldChange(name, str(plain(wanted, name)), str(plain(existing, name)))
+        for name in names
+        if plain(wanted, name) != plain(existing, name)
+    )
+
+
+def _record(report: Reconciled, node: str) -> None:
+    """Tell it as a cluster event; what was left alone is told once, not at each start."""
+    if not report.wrote:
+        last = ClusterEvent.objects.filter(kind=EVENT, detail__startswith=f"{report.source}: ").order_by("-id").first()
+        if last is not None and last.detail == report.words:
+            return
+    record(EVENT, node, report.words, clock.now())
