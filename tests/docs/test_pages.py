@@ -122,3 +122,13 @@ def test_the_envelope_has_the_keys_that_the_page_shows(node: Stepper) -> None:
 
     (shown,) = re.findall(r"^```json\n(.*?)^```$", snippets.page("docs/concepts.md"), re.MULTILINE | re.DOTALL)
     assert json.loads(outcome.result or "") == list(json.loads(shown))
+
+
+def test_every_example_of_policies_does_what_it_says() -> None:
+    snippets.run("docs/handlers.md")
+
+    names = snippets.run("docs/policies.md")
+
+    assert names["filled"].executions == 10
+    assert Waiting.objects.count() == 0
+    assert names["skipped"] < names["following"]

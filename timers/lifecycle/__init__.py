@@ -3,15 +3,17 @@
     TIMER      active <-> paused ; active -> finished (no further fire) ; active|paused -> cancelled
     EXECUTION
       due timer ---------fire----------> claimed --ok / commit-----------> succeeded   final row, claim shrinks or goes
-      due timer --misfire, overlap---------------------------------------> skipped     final row (reason, missed_count)
-      run now -------------------------> ready
+      due timer --misfire, overlap, calendar-----------------------------> skipped     final row (reason, missed_count)
+      due timer --overlap policy queue, replace; fire_all----------------> queued ; queued --the one before ended--> ready
+      run now, backfill ---------------> ready
       ready -----------claim----------> claimed
       claimed --error, discard, timeout, tries left--> ready   (available_at by policy; a row for the try)
       claimed --no tries left, permanent error-------> failed  (parked with payload; on_failed = drop: final at once)
       claimed --node or worker dead: rescue----------> ready | failed   (the try is counted and recorded as lost)
       claimed --drain, not started-------------------> ready   (the try is given back)
       failed  --a person: retry----------------------> ready ;  --dismiss--> failed (final)
-      ready|failed --cancel--------------------------> cancelled (final)
+      ready|queued|failed --cancel-------------------> cancelled (final)
+      claimed --revoked, and not succeeded-----------> cancelled (final)
 
 An execution's state is the place it is in: a due timer, a claim, waiting, or the ledger. Each function here is one
 transaction (or joins the caller's) that moves executions from one place to the next. Locks are taken in the order
