@@ -171,7 +171,8 @@ class _Pass:
             raise SpecError.combined(problems)
         if specs:
             for created in create_timers(specs, actor=self._source):
-                self._tell("created", Entry(created.group, created.name))
+                spec = self._specs[created.group, created.name][1]
+                self._tell("created", Entry(created.group, created.name, spec.schedule.describe()))
 
     def _check(self, spec: TimerSpec, groups: dict[str, TimerGroup]) -> None:
         """What create_timers would refuse too, but not name the place of."""

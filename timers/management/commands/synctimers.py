@@ -1,0 +1,71 @@
+"""manage.py synctimers: make timers what is declared in code, or in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from timers import declaring
+from timers.declared_file import read_declarations
+from timers.exceptions import SpecError, TimersError
+from timers.insights.words import plural
+from timers.lifecycle.control.declaration import Declared
+from timers.lifecycle.control.reconcile import reconcile
+from timers.lifecycle.control.reconciled import VERBS, Reconciled, Verb
+
+_MARKS: Final[dict[Verb, str]] = {
+    "created": "+", "updated": "~", "paused": "-", "resumed": "+", "kept": "=", "conflicts": "!", "over": " ",
+}  # fmt: skip
+
+
+class Command(BaseCommand):
+    """Exit code 1 for conflicts and errors; nothing is written on an error, and what is in conflict is left alone."""
+
+    help = "Create, update, pause and resume timers as they are declared in code, or in a YAML file. Deletes none."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--file", metavar="timers.yaml", help="A file of declarations, instead of the code's.")
+        parser.add_argument("--dry-run", action="store_true", help="Show what would be done, and do nothing.")
+        parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            report = reconcile(self._declared(options["file"]), dry_run=options["dry_run"])
+        except SpecError as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"errors": [asdict(problem) for problem in error.problems]}))
+                sys.exit(1)
+            raise CommandError("\n".join(f"{problem.field}: {problem.message}" for problem in error.problems)) from None
+        except TimersError as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            content = {**asdict(report), "dry_run": options["dry_run"], "words": report.words}
+            self.stdout.write(json.dumps(content))
+        else:
+            self._print(report, options["dry_run"])
+        if report.conflicts:
+            sys.exit(1)
+
+    def _declared(self, file: str | None) -> Declared:
+        return declaring.declarations() if file is None else read_declarations(file)
+
+    def _print(self, report: Reconciled, dry_run: bool) -> None:
+        styles = {"+": self.style.SUCCESS, "~": self.style.WARNING, "-": self.style.WARNING, "!": self.style.ERROR}
+        for verb, words in (*VERBS, ("over", "not made")):
+            for entry in report.entries(verb):
+                style = styles.get(_MARKS[verb], str)
+                self.stdout.write(style(f"{_MARKS[verb]} {words} {entry}{f': {entry.why}' if entry.why else ''}"))
+                for change in entry.changes:
+                    self.stdout.write(f"    {change}")
+        if dry_run:
+            self.stdout.write(f"Dry run, nothing was written. {report.words}")
+        else:
+            self.stdout.write(report.words)
+        if report.conflicts:
+            number = plural(len(report.conflicts), "timer")
+            self.stderr.write(f"{number} in conflict, left alone: declare other names, or cancel what has them.")
