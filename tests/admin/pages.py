@@ -19,9 +19,9 @@ def page_of(model: str, key: object) -> str:
     return reverse(f"admin:timers_{model}_change", args=[key])
 
 
-def run(client: Client, model: str, action: str, *keys: object) -> Any:
-    """Run an action on rows; the answer is the list with its messages."""
-    data = {"action": action, "_selected_action": [str(key) for key in keys]}
+def run(client: Client, model: str, action: str, *keys: object, **answers: str) -> Any:
+    """Run an action on rows, with the answers to what it asks; the answer is the list with its messages."""
+    data = {"action": action, "_selected_action": [str(key) for key in keys], **answers}
     return client.post(list_of(model), data, follow=True)
 
 

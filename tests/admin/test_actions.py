@@ -125,3 +125,50 @@ def test_who_may_only_look_is_offered_no_action_and_can_run_none(bob: Client, mo
     timer.refresh_from_db()
     row.refresh_from_db()
     assert (timer.state, timer.group.state, row.state) == ("active", "active", "failed")
+
+
+def test_a_pause_that_ends_by_itself_is_asked_for_and_set(alice: Client) -> None:
+    timer = factories.timer()
+
+    asked = run(alice, "timer", "pause_until", timer.pk)
+    assert "Resumed by itself" in asked.text
+    timer.refresh_from_db()
+    assert timer.state == "active"
+
+    answers = {"answered": "1", "until_0": "2199-01-01", "until_1": "08:00:00", "reason": "stock-taking"}
+    assert told(run(alice, "timer", "pause_until", timer.pk, **answers)) == "Paused: 1 timer."
+    timer.refresh_from_db()
+    assert (timer.state, timer.state_reason) == ("paused", "stock-taking")
+    assert timer.paused_until is not None
+    assert f"{timer.paused_until:%Y-%m-%d %H:%M}" == "2199-01-01 08:00"
+
+
+def test_a_question_that_is_not_answered_is_asked_again(alice: Client) -> None:
+    timer = factories.timer()
+
+    asked = run(alice, "timer", "pause_until", timer.pk, answered="1", until_0="", until_1="")
+
+    assert "This field is required." in asked.text
+    timer.refresh_from_db()
+    assert timer.state == "active"
+
+
+def test_a_past_stretch_is_backfilled(alice: Client) -> None:
+    timer = factories.timer(schedule={"period": 3600, "anchor": "2026-01-01T00:00:00Z"})
+    answers = {
+        "answered": "1", "overlap": "queue", "per_second": "",
+        "start_0": "2026-01-02", "start_1": "00:00:00", "end_0": "2026-01-03", "end_1": "00:00:00",
+    }  # fmt: skip
+
+    assert "24 executions" in told(run(alice, "timer", "backfill", timer.pk, **answers))
+
+    assert Waiting.objects.filter(timer=timer, origin="backfill").count() == 24
+
+
+def test_the_next_fire_is_skipped(alice: Client) -> None:
+    timer = factories.timer()
+
+    run(alice, "timer", "skip_next", timer.pk)
+
+    row = Attempt.objects.get(timer_id=timer.pk)
+    assert (row.outcome, row.reason, row.scheduled_for) == ("skipped", "skipped by alice", timer.next_fire_at)

@@ -8,12 +8,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from timers import scheduling
 from timers.admin import cells
 from timers.admin.actions import for_each
+from timers.admin.asking import BackfillQuestion, PauseQuestion, ask
 from timers.admin.filters import GroupFilter
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
@@ -23,6 +25,7 @@ from timers.exceptions import SpecError
 from timers.insights import executions
 from timers.insights.schedule_words import next_instants, schedule_words
 from timers.insights.words import milliseconds, plural
+from timers.lifecycle.control.backfill import backfill_timer
 from timers.lifecycle.control.change import (
     cancel_timer,
     claimed_executions,
@@ -62,7 +65,7 @@ class TimerAdmin(ControlAdmin):
     list_filter = ("state", "schedule_kind", GroupFilter)
     search_fields = ("=id",)
     search_help_text = "A timer's exact name, group/name, or id; or the beginning of a name."
-    actions = ("pause", "resume", "fire_now", "skip_next", "cancel")
+    actions = ("pause", "pause_until", "resume", "fire_now", "skip_next", "backfill", "cancel")
 
     class Media:
         js = ("timers/admin_schedule.js",)
@@ -226,6 +229,25 @@ class TimerAdmin(ControlAdmin):
     @admin.action(description="Fire now: once, beside the schedule", permissions=["change"])
     def fire_now(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
         self._each(request, rows, "fired", lambda timer, actor: fire_timer(timer.group.name, timer.name, actor=actor))
+
+    @admin.action(description="Pause until ...", permissions=["change"])
+    def pause_until(self, request: HttpRequest, rows: QuerySet[Timer]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def call(timer: Timer, **answers: Any) -> None:
+            pause_timer(timer.group.name, timer.name, actor=actor, **answers)
+
+        return ask(self, request, rows, PauseQuestion, call, title="Pause until", done="paused")
+
+    @admin.action(description="Backfill a past stretch ...", permissions=["change"])
+    def backfill(self, request: HttpRequest, rows: QuerySet[Timer]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def call(timer: Timer, **answers: Any) -> str:
+            filled = backfill_timer(timer.group.name, timer.name, actor=actor, **answers)
+            return plural(filled.executions, "execution")
+
+        return ask(self, request, rows, BackfillQuestion, call, title="Backfill", done="backfilled")
 
     @admin.action(description="Skip the next fire", permissions=["change"])
     def skip_next(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:

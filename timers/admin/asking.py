@@ -1,0 +1,72 @@
+"""Actions that need to know something first: a page that asks, between choosing the rows and doing it to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from timers.admin.actions import for_each
+from timers.lifecycle.control.backfill import OVERLAP
+
+_SHOWN = 20
+
+
+class PauseQuestion(forms.Form):
+    """Until when, and why."""
+
+    until = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="Resumed by itself at this instant.")
+    reason = forms.CharField(required=False)
+
+
+class BackfillQuestion(forms.Form):
+    """Which stretch, and how."""
+
+    start = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="The first occurrence at or after it runs.")
+    end = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="The last occurrence before it runs.")
+    overlap = forms.ChoiceField(
+        choices=zip(OVERLAP, ("queue: one after the other, oldest first", "allow: as many at once as there are slots"),
+                    strict=True)
+    )  # fmt: skip
+    per_second = forms.FloatField(
+        required=False, help_text="No more than so many become ready in a second; empty: all."
+    )
+
+
+def ask(
+    model_admin: ModelAdmin[Any],
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    question: type[forms.Form],
+    call: Callable[..., str | None],
+    *,
+    title: str,
+    done: str,
+) -> TemplateResponse | None:
+    """Show the form until it makes sense, then call control for each row with the row and the form's values."""
+    form = question(request.POST) if "answered" in request.POST else question()
+    if form.is_bound and form.is_valid():
+        for_each(model_admin, request, rows, lambda row: call(row, **form.cleaned_data), done)
+        return None
+    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "form": form,
+        "media": model_admin.media + form.media,
+        "opts": model_admin.opts,
+        "rows": list(rows.order_by("pk")[:_SHOWN]),
+        "more": max(0, len(chosen) - _SHOWN),
+        "chosen": chosen,
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "action": request.POST["action"],
+        "select_across": request.POST.get("select_across", "0"),
+    }
+    return TemplateResponse(request, "admin/timers/ask.html", context)
