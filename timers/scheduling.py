@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from timers import clock
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control import change, create
 from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
@@ -53,27 +52,34 @@ from timers.lifecycle.control.request import (
     parse_request,
     parse_schedule,
 )
+from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.group_clock import now_in, nows_in
 from timers.models import Timer
 from timers.schedules import Schedule
 
 __all__ = [
+    "Advance",
     "Backfilled",
     "Cancelled",
     "Created",
+    "advance_clock",
     "backfill_timer",
     "cancel_backfill",
     "cancel_timer",
     "create_group",
+    "create_sandbox",
     "delete_group",
     "ensure_group",
     "fire_timer",
+    "freeze_clock",
     "get_timer",
     "get_timers",
     "pause_group",
     "pause_timer",
     "resume_group",
     "resume_timer",
+    "run_clock",
     "schedule_calendar",
     "schedule_cron",
     "schedule_fixed_delay",
@@ -155,12 +161,13 @@ def schedule_many(
     calendar, window or rrule.
     Raises one SpecError for all mistakes of all requests, their fields prefixed with the request's number (from 0).
     """
-    now = clock.now()
+    requests = list(requests)
+    nows = nows_in({_group_of(request) for request in requests})
     specs: list[TimerSpec] = []
     problems: list[SpecError] = []
     for number, request in enumerate(requests):
         try:
-            specs.append(parse_request(request, now))
+            specs.append(parse_request(request, nows[_group_of(request)]))
         except SpecError as error:
             problems += [SpecError(f"{number}.{problem.field}", problem.message) for problem in error.problems]
     if problems:
@@ -175,7 +182,7 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     """
     schedule: Callable[[], Schedule] | None = None
     if SCHEDULE_KEYWORDS & set(changes):
-        now = clock.now()
+        now = now_in(group)
         request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
         given_kind = request.pop("kind", None) or kind_of(request)
         start_at = changes.get("start_at")
@@ -211,8 +218,14 @@ def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: i
     return list(timers.order_by("name")[:limit])
 
 
+def _group_of(request: Any) -> str:
+    """The group that a request names; empty where it names none, of which its parsing tells."""
+    group = request.get("group") if isinstance(request, Mapping) else None
+    return group if isinstance(group, str) else ""
+
+
 def _create(request: dict[str, Any]) -> Timer:
     on_conflict, actor = request.pop("on_conflict", "reject"), request.pop("actor", "")
-    spec = parse_request(request, clock.now())
+    spec = parse_request(request, now_in(_group_of(request)))
     (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
     return Timer.objects.select_related("group").get(id=created.id)

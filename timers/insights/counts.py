@@ -50,7 +50,7 @@ SELECT count(*) FROM (
         SELECT 1 FROM timers_timer t
         WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active' AND t.next_fire_at < %(before)s
         LIMIT %(more)s) due
-    WHERE g.state = 'active' LIMIT %(more)s) x
+    WHERE g.state = 'active' AND NOT g.sandbox LIMIT %(more)s) x
 """
 
 # Autovacuum never analyses a partitioned parent itself, so its leaves are summed.

@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (SELECT count(*) AS active FROM (
 CROSS JOIN LATERAL (SELECT count(*) AS overdue FROM (
     SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), LATERAL (
         SELECT 1 FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
-          AND t.next_fire_at < %(before)s LIMIT %(more)s) one LIMIT %(more)s) x) o
+          AND t.next_fire_at < %(before)s AND NOT g.sandbox LIMIT %(more)s) one LIMIT %(more)s) x) o
 CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM generate_series(0, g.shards - 1) AS s(shard),
     LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard
                AND t.state = 'active' AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n

@@ -51,6 +51,7 @@ FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), LATERAL
 WHERE g.state = 'active' {{group}}
 ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 """
+_NO_SANDBOX: Final = "AND NOT g.sandbox"
 _ONE: Final = f"""
 SELECT {_COLUMNS} FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
 WHERE g.name = %(group)s AND t.name = %(name)s
@@ -58,19 +59,19 @@ WHERE g.name = %(group)s AND t.name = %(name)s
 
 
 def soonest(limit: int = 10) -> list[TimerView]:
-    """The timers that fire next, those of paused groups left out.
+    """The timers that fire next, those of paused groups left out, and those of sandboxes, whose time is another.
 
     Of very many at one instant any may be given: putting them in order would mean reading them all.
     """
-    return _asked(_SOONEST.format(after="", tie="", group=""), {"limit": limit})
+    return _asked(_SOONEST.format(after="", tie="", group=_NO_SANDBOX), {"limit": limit})
 
 
 def next_fires(*, group: str | None = None, after: Position | None = None, limit: int = 50) -> list[TimerView]:
-    """One page of the timers in the order in which they fire, of all active groups or of one."""
+    """One page of the timers in the order in which they fire, of all active groups but sandboxes, or of one group."""
     statement = _SOONEST.format(
         after="" if after is None else "AND (t.next_fire_at, t.id) > (%(instant)s, %(timer_id)s)",
         tie=", t.id",
-        group="" if group is None else "AND g.name = %(group)s",
+        group=_NO_SANDBOX if group is None else "AND g.name = %(group)s",
     )
     params: dict[str, Any] = {"limit": limit, "group": group}
     if after is not None:

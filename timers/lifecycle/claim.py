@@ -36,7 +36,7 @@ def claim_ready(
     `leave`: handlers that only other nodes know; what needs them is left for those.
     """
     with transaction.atomic():
-        rows = _lock_ready(group, horizon_us, limit, leave)
+        rows = _lock_ready(group, group.clock.horizon(now_us, horizon_us), limit, leave)
         if not rows:
             return []
         # A try was in flight when its timer was cancelled (or deleted), and came back for another.

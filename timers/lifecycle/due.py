@@ -14,10 +14,11 @@ from django.db import connection
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.calendars import read_calendars
 from timers.lifecycle.execution import ServedGroup
+from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds
 
-_DUE_WORK = """
+_DUE_WORK = f"""
 SELECT n.now, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
 FROM (SELECT timers_now() AS now) n
 LEFT JOIN LATERAL (
@@ -25,12 +26,15 @@ LEFT JOIN LATERAL (
            EXISTS (SELECT 1 FROM timers_timer t
                    WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority
                      AND t.state = 'active'
-                     AND t.next_fire_at <= %(horizon)s
+                     AND t.next_fire_at <= c.horizon
                      AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
-                     AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)) AS timers,
+                     AND (t.open_execution IS NULL OR t.next_fire_at <= c.now)) AS timers,
            s.shard = 0 AND p.priority = g.timer_priorities[1] AND EXISTS (SELECT 1 FROM timers_waiting r
-                   WHERE r.group_id = g.id AND r.state = 'ready' AND r.available_at <= %(horizon)s) AS waiting
+                   WHERE r.group_id = g.id AND r.state = 'ready' AND r.available_at <= c.horizon) AS waiting
     FROM timers_timer_group g
+    CROSS JOIN LATERAL (SELECT CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(now)s END AS now,
+                               CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(horizon)s END
+                                   AS horizon) c
     CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
     CROSS JOIN unnest(g.timer_priorities) AS p(priority)
     LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_priorities)s::int[],
@@ -40,8 +44,8 @@ LEFT JOIN LATERAL (
     WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
 ) w ON w.timers OR w.waiting
 """
-# The horizon is a parameter: a volatile function there would be no index condition, and the last, empty probe would
-# walk every future timer.
+# The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the
+# last, empty probe would walk every future timer.
 
 
 Part = tuple[int, int, int]

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from timers import clock
 from timers.lifecycle.follow import end_locked, lock_timers
+from timers.lifecycle.group_clock import group_now
 from timers.schedules.instant import to_microseconds
 
 # The final row of an execution that ends while it waits. `attempt`: the tries it had.
-_END = """
+_END = f"""
 WITH gone AS (
     DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
-        SELECT id FROM timers_waiting WHERE {where} ORDER BY id FOR UPDATE SKIP LOCKED)) RETURNING *
+        SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE SKIP LOCKED)) RETURNING *
 )
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, finished_at,
                             missed_count, error_title, error_fingerprint)
-SELECT g.id, g.group_id, g.timer_id, g.name,
+SELECT w.id, w.group_id, w.timer_id, w.name,
        -- Bits 80 to 127 of an id are milliseconds, bits 66 to 75 the microseconds within.
        TIMESTAMPTZ 'epoch'
-         + ('x' || left(replace(g.id::text, '-', ''), 12))::bit(48)::bigint * INTERVAL '1 millisecond'
-         + (('x' || substr(replace(g.id::text, '-', ''), 14, 3))::bit(12)::int >> 2) * INTERVAL '1 microsecond',
-       g.attempt, %(outcome)s, %(reason)s, g.origin, timers_now(), g.missed_count,
-       NULLIF(g.error_title, ''), g.error_fingerprint
-FROM gone g
+         + ('x' || left(replace(w.id::text, '-', ''), 12))::bit(48)::bigint * INTERVAL '1 millisecond'
+         + (('x' || substr(replace(w.id::text, '-', ''), 14, 3))::bit(12)::int >> 2) * INTERVAL '1 microsecond',
+       w.attempt, %(outcome)s, %(reason)s, w.origin,
+       COALESCE({group_now("timers_now()")}, timers_now()), w.missed_count,
+       NULLIF(w.error_title, ''), w.error_fingerprint
+FROM gone w LEFT JOIN timers_timer_group g ON g.id = w.group_id
 ON CONFLICT (id) DO NOTHING
-RETURNING id::text, timer_id
+RETURNING id::text, timer_id, finished_at
 """
 
 
@@ -42,6 +45,6 @@ def end_waiting(where: str, outcome: str, reason: str, **params: Any) -> list[st
         cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
         timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
         cursor.execute(_END.format(where=where), {"outcome": outcome, "reason": reason, **params})
-        ended: list[tuple[str, int]] = cursor.fetchall()
+        ended: list[tuple[str, int, datetime]] = cursor.fetchall()
         end_locked(timers, ended, outcome, to_microseconds(clock.now()))
-    return [execution for execution, _ in ended]
+    return [execution for execution, _, _ in ended]

@@ -10,6 +10,7 @@ from timers.actions import Action, parse
 from timers.exceptions import SpecError
 from timers.handlers import Cancellation
 from timers.lifecycle.calendars import Calendars, effective
+from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
 from timers.models import TimerGroup
 from timers.policies import Policies
 from timers.schedules import Schedule, parse_text
@@ -39,6 +40,7 @@ class ServedGroup:
     max_batch: int
     policies: Policies
     action: Action | None
+    clock: GroupClock = DATABASE_CLOCK
     calendars: Calendars = field(default_factory=dict, compare=False, repr=False)
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
@@ -63,7 +65,10 @@ class ServedGroup:
         except Exception:
             logger.exception("the action of group %s cannot be read", row.name)
             action = None
-        return cls(row.id, row.name, row.version, row.priority, row.max_batch, policies, action, calendars or {})
+        own_clock = GroupClock.of(row)
+        return cls(
+            row.id, row.name, row.version, row.priority, row.max_batch, policies, action, own_clock, calendars or {}
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +81,7 @@ class Execution:
     name: str
     scheduled_us: int
     available_us: int
-    """No start before this instant."""
+    """No start before this instant of the group."""
     attempt: int
     """The number of the try that is held, from 1."""
     payload: Any
@@ -85,6 +90,8 @@ class Execution:
     time_zone: str
     fence: int = 0
     claimed_us: int = 0
+    shift_us: int = 0
+    """How far the group's clock was ahead of the database's when this was claimed."""
     origin: str = "schedule"
     missed_count: int = 0
     forgiven: int = 0
@@ -104,6 +111,11 @@ class Execution:
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
+
+    @property
+    def start_us(self) -> int:
+        """The instant of the database's clock before which it must not start."""
+        return self.available_us - self.shift_us
 
     def instant_after(self, moment_us: int) -> int | None:
         """The first instant of the timer's schedule after `moment_us`; None when there is none."""

@@ -20,7 +20,7 @@ Held = dict[int, set[str]]
 
 
 def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
-    """Claim a batch of one group's executions for the holder, and set their fence."""
+    """Claim a batch of one group's executions for the holder, and set their fence; `now_us`: the database's."""
     if not executions:
         return
     details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
@@ -39,9 +39,11 @@ def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution]
             ),
         )
         (fence,) = cursor.fetchone()
+    shift_us = group.clock.at(now_us) - now_us
     for execution in executions:
         execution.fence = fence
         execution.claimed_us = now_us
+        execution.shift_us = shift_us
 
 
 def lock_claims(fences: Iterable[int], node_id: int | None = None) -> tuple[Held, set[str]]:

@@ -45,7 +45,9 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
         for outcome in outcomes:
             execution = outcome.execution
             if execution.id in held.get(execution.fence, ()):
-                finished.verdicts.append((outcome, judge(outcome, now_us, revoked=execution.id in revoked)))
+                is_revoked = execution.id in revoked
+                verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+                finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
         settle(holder, finished.verdicts, timers, now_us)
@@ -86,7 +88,7 @@ def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
     return WaitingRow(
         execution=execution,
         state="failed" if verdict.next == "park" else "ready",
-        available_us=verdict.available_us or outcome.finished_us,
+        available_us=verdict.available_us or execution.group.clock.at(outcome.finished_us),
         tried=execution.attempt,
         forgiven=execution.forgiven + (outcome.forgiven or outcome.word == "snoozed"),
         reason=outcome.reason or outcome.word,

@@ -75,6 +75,7 @@ def fire_due(
     `leave`: handlers that only other nodes know; their timers are left for those. Timers due after `now_us` are claimed
     ahead; one whose execution before is not ended is left until its instant has come.
     """
+    real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
         rows = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
@@ -88,7 +89,7 @@ def fire_due(
             if batch.is_full:
                 break
             batch.take(row, rows)
-        batch.write(holder)
+        batch.write(holder, real_us)
         fired.executions, fired.queued, fired.skipped = batch.executions, len(batch.queued), len(batch.skips)
     return fired
 
@@ -128,8 +129,8 @@ class _Batch:
             return
         self._carry_out(row, policies, decision)
 
-    def write(self, holder: Holder) -> None:
-        """Write all decisions."""
+    def write(self, holder: Holder, real_us: int) -> None:
+        """Write all decisions. `real_us`: the database's present instant."""
         ready = self._make_way()
         _finish_one_shots(self._one_shots)
         _move_on(self._moved)
@@ -140,7 +141,7 @@ class _Batch:
             ],
             self._now_us,
         )
-        insert_claim(holder, self._group, self.executions, self._now_us)
+        insert_claim(holder, self._group, self.executions, real_us)
         ledger.write_skips(self.skips, self._now_us)
 
     def _carry_out(self, row: DueTimer, policies: Policies, decision: Decision) -> None:

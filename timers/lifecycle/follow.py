@@ -129,7 +129,8 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
             continue
         if execution.follows:
             most = execution.policies.pause_after_failures
-            timer.end(execution.id, _WORDS[verdict.next], outcome.finished_us, most)
+            ended_us = execution.group.clock.at(outcome.finished_us)
+            timer.end(execution.id, _WORDS[verdict.next], ended_us, most)
             moved[timer.id] = timer
         elif execution.origin == "backfill":
             backfilled.add(timer.id)
@@ -137,18 +138,23 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
     _wake_for(promote(backfilled, now_us, backfill=True), now_us)
 
 
-def end_locked(timers: dict[int, LockedTimer], ended: Iterable[tuple[str, int]], word: str, now_us: int) -> None:
-    """The same for executions (id, timer) that ended while they waited: `word` is cancelled, failed or skipped."""
+def end_locked(
+    timers: dict[int, LockedTimer], ended: Iterable[tuple[str, int, datetime]], word: str, now_us: int
+) -> None:
+    """The same for executions (id, timer, the group's instant of the end) that ended while they waited.
+
+    `word`: cancelled, failed or skipped.
+    """
     moved: dict[int, LockedTimer] = {}
     backfilled: set[int] = set()
-    for execution, timer_id in ended:
+    for execution, timer_id, ended_at in ended:
         timer = timers.get(timer_id)
         if timer is None:
             continue
         if parse_id(execution).origin == "backfill":
             backfilled.add(timer_id)
         elif timer.open_execution == execution:
-            timer.end(execution, word, now_us)
+            timer.end(execution, word, to_microseconds(ended_at))
             moved[timer_id] = timer
     _write_moved(moved.values(), now_us)
     _wake_for(promote(backfilled, now_us, backfill=True), now_us)

@@ -123,6 +123,7 @@ def write_skips(skips: Sequence[Skip], now_us: int) -> None:
 def _plain_columns(entries: Sequence[Entry]) -> tuple[str, ...]:
     outcomes = [entry.outcome for entry in entries]
     executions = [outcome.execution for outcome in outcomes]
+    clocks = [execution.group.clock for execution in executions]
     return (
         plain_array([entry.id for entry in entries]),
         plain_array([execution.group.id for execution in executions]),
@@ -132,9 +133,14 @@ def _plain_columns(entries: Sequence[Entry]) -> tuple[str, ...]:
         plain_array([execution.attempt for execution in executions]),
         plain_array([execution.origin for execution in executions]),
         plain_array([execution.fence for execution in executions]),
-        plain_array([execution.claimed_us for execution in executions]),
-        plain_array([outcome.started_us for outcome in outcomes]),
-        plain_array([outcome.finished_us for outcome in outcomes]),
+        plain_array([clock.at(execution.claimed_us) for execution, clock in zip(executions, clocks, strict=True)]),
+        plain_array(
+            [
+                None if outcome.started_us is None else clock.at(outcome.started_us)
+                for outcome, clock in zip(outcomes, clocks, strict=True)
+            ]
+        ),
+        plain_array([clock.at(outcome.finished_us) for outcome, clock in zip(outcomes, clocks, strict=True)]),
         plain_array([execution.missed_count for execution in executions]),
     )
 

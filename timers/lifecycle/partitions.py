@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 
 from timers.execution_id import lower_bound
+from timers.lifecycle.group_clock import GroupClock
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
 
@@ -48,19 +49,24 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 
 def delete_stragglers(today: date, retention: int) -> int:
-    """Delete what is past retention where its partition stays: DEFAULT, and days that some group keeps longer."""
-    own = _retentions()
+    """Delete what is past retention where its partition stays: DEFAULT, and days that some group keeps longer.
+
+    The history of a sandbox ages by its own clock.
+    """
+    apart = {group_id: (today, days) for group_id, days in _retentions()}
+    for group_id, day, days in _sandboxes(today):
+        apart[group_id] = day, retention if days is None else days
     deleted: int = 0
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM timers_attempt WHERE id < %s AND NOT group_id = ANY(%s)",
-            (lower_bound(_start_us(today - timedelta(days=retention))), [group_id for group_id, _ in own]),
+            (lower_bound(_start_us(today - timedelta(days=retention))), list(apart)),
         )
         deleted += int(cursor.rowcount)
-        for group_id, days in own:
+        for group_id, (day, days) in apart.items():
             cursor.execute(
                 "DELETE FROM timers_attempt WHERE group_id = %s AND id < %s",
-                (group_id, lower_bound(_start_us(today - timedelta(days=days)))),
+                (group_id, lower_bound(_start_us(day - timedelta(days=days)))),
             )
             deleted += int(cursor.rowcount)
     return deleted
@@ -80,6 +86,15 @@ def _retentions() -> list[tuple[int, int]]:
     """The groups that have a retention of their own, in days."""
     rows = TimerGroup.objects.exclude(retention=None).values_list("id", "retention")
     return [(group_id, days) for group_id, days in rows if days is not None]
+
+
+def _sandboxes(today: date) -> list[tuple[int, date, int | None]]:
+    """The sandboxes with the day that it is for them, and their retention in days: their past is another."""
+    noon = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+    return [
+        (row.id, GroupClock.of(row).moment(noon).date(), row.retention)
+        for row in TimerGroup.objects.filter(sandbox=True)
+    ]
 
 
 def _days() -> Iterator[tuple[str, date]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array, timestamp
+from timers.lifecycle.group_clock import group_now
 
 
 def queued_behind(timer_ids: Sequence[int]) -> dict[int, int]:
@@ -24,13 +25,13 @@ def queued_behind(timer_ids: Sequence[int]) -> dict[int, int]:
 
 _PROMOTE = f"""
 UPDATE timers_waiting w
-SET state = 'ready', available_at = greatest(w.available_at, {timestamp("%(now_us)s")}),
+SET state = 'ready', available_at = greatest(w.available_at, {group_now(timestamp("%(now_us)s"))}),
     changed_at = {timestamp("%(now_us)s")}
 FROM (SELECT DISTINCT ON (timer_id) id FROM timers_waiting
       WHERE timer_id = ANY(%(timers)s::bigint[]) AND state = 'queued'
         AND (origin = 'backfill') = %(backfill)s
-      ORDER BY timer_id, id) AS oldest
-WHERE w.id = oldest.id
+      ORDER BY timer_id, id) AS oldest, timers_timer_group g
+WHERE w.id = oldest.id AND g.id = w.group_id
 RETURNING w.timer_id, w.id::text
 """
 

@@ -163,7 +163,7 @@ def _rescue_batch(
             forgiven=fate.forgiven,
             lost_before=execution.id in lost_before,
         )
-        verdict = judge(outcome, now_us, revoked=is_revoked)
+        verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))
         ready += verdict.next == "again"
         failed += verdict.next != "again"

@@ -12,7 +12,8 @@ and pytest-django, `pytest_plugins = ["timers.testing.pytest_plugin"]` in the ro
 `timers_time` and `timers_node`. Only test suites import this package.
 """
 
+from timers.testing.sandboxes import live_through
 from timers.testing.stepper import Stepper, registration
 from timers.testing.virtual_time import START, VirtualTime
 
-__all__ = ["START", "Stepper", "VirtualTime", "registration"]
+__all__ = ["START", "Stepper", "VirtualTime", "live_through", "registration"]

@@ -83,7 +83,7 @@ class Stepper:
                 )
             if item.timers:
                 fired = fire_due(
-                    self.holder, item.group, item.shard,
+                    self.holder, item.group, item.shard, item.priority,
                     now_us=now_us, horizon_us=horizon_us, limit=limit, leave=leave,
                 )  # fmt: skip
                 came += fired.executions
@@ -93,8 +93,8 @@ class Stepper:
 
     def run(self) -> list[Outcome]:
         """Call the handlers of all that is held and due; time passes as far as they move it."""
-        due = [execution for execution in self.held if execution.available_us <= self.time.us]
-        self.held = [execution for execution in self.held if execution.available_us > self.time.us]
+        due = [execution for execution in self.held if execution.start_us <= self.time.us]
+        self.held = [execution for execution in self.held if execution.start_us > self.time.us]
         ended = [self._call(execution) for execution in due]
         self.outcomes += ended
         return ended
@@ -160,7 +160,7 @@ class Stepper:
     def _next_us(self) -> int | None:
         """The first instant after now at which there may be something to do."""
         now_us = self.time.us
-        held = [execution.available_us for execution in self.held if execution.available_us > now_us]
+        held = [execution.start_us for execution in self.held if execution.start_us > now_us]
         coming = next_instant(self._partition, self._roles, now_us)
         return min([*held, *([] if coming is None else [coming])], default=None)
 

@@ -37,12 +37,12 @@ class Agenda:
     def add(self, executions: Sequence[Execution]) -> None:
         """Take executions; those whose instant has come are handed over at once."""
         now_us = self._clock.now_us()
-        due = [execution for execution in executions if execution.available_us <= now_us]
+        due = [execution for execution in executions if execution.start_us <= now_us]
         if len(due) < len(executions):
             with self._changed:
                 for execution in executions:
-                    if execution.available_us > now_us:
-                        heapq.heappush(self._heap, (execution.available_us, next(self._order), execution))
+                    if execution.start_us > now_us:
+                        heapq.heappush(self._heap, (execution.start_us, next(self._order), execution))
                 self._changed.notify()
         if due:
             self._hand_over(due)

@@ -45,7 +45,7 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         missed_count=execution.missed_count,
         origin=execution.origin,
         node=node,
-        fire_time_us=started_us,
+        fire_time_us=execution.group.clock.at(started_us),
         scheduled_fire_time_us=execution.scheduled_us,
         time_zone=execution.time_zone,
         cancelled=execution.cancelled,

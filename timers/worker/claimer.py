@@ -196,8 +196,11 @@ class Claimer:
         else:
             self._low_marks.pop(key, None)
         for execution in fired.executions:
-            if execution.next_us is not None and execution.next_us <= now_us + self._look_ahead_us:
-                heapq.heappush(self._looks, execution.next_us)
+            if execution.next_us is None:
+                continue
+            look_us = execution.next_us - execution.shift_us
+            if look_us <= now_us + self._look_ahead_us:
+                heapq.heappush(self._looks, look_us)
 
     def _hold(self, executions: Sequence[Execution]) -> None:
         if executions:

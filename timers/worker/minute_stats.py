@@ -40,7 +40,7 @@ class MinuteStats:
             count.failed += 1
         if outcome.started_us is not None:
             count.run_us += outcome.finished_us - outcome.started_us
-            if execution.attempt == 1:
+            if execution.attempt == 1 and not execution.group.clock.sandbox:
                 late_ms = (outcome.started_us - execution.available_us) / 1000
                 count.lateness[bisect_left(LATENESS_BUCKETS_MS, late_ms)] += 1
 

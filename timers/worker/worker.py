@@ -139,7 +139,7 @@ class Worker:
         ended = [outcome.execution for outcome, _ in finished.verdicts]
         self._claimer.no_longer_held(ended + [outcome.execution for outcome in finished.refused])
         looks = [
-            outcome.execution.next_us
+            outcome.execution.next_us - outcome.execution.shift_us
             for outcome, verdict in finished.verdicts
             if verdict.next != "again" and outcome.execution.next_us is not None
         ]

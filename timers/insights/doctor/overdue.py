@@ -71,7 +71,7 @@ CROSS JOIN LATERAL (
                             AND g.required_roles <@ n.roles AND n.state IN ('starting', 'active')), false) AS here
     FROM timers_node n
     WHERE n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s) h
-WHERE g.state = 'active'
+WHERE g.state = 'active' AND NOT g.sandbox
 ORDER BY due.next_fire_at LIMIT {CAP + 1}
 """
 
@@ -112,7 +112,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
-WHERE g.state = 'active'
+WHERE g.state = 'active' AND NOT g.sandbox
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
 

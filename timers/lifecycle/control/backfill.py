@@ -20,6 +20,7 @@ from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer, schedule_of
 from timers.lifecycle.end_waiting import end_waiting
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.payload import encode
@@ -63,7 +64,7 @@ def backfill_timer(
         timer = lock_timer(group, name)
         if timer.state == Timer.State.CANCELLED:
             raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
-        now = clock.now()
+        now = GroupClock.of(timer.group).moment(clock.now())
         since, until = _check_range(start, end, now)
         pause = _check_pace(overlap, per_second)
         if timer.schedule_kind == "fixed_delay":

@@ -21,6 +21,7 @@ from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.fence import revoke
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.models.fields import ExactJSONField
@@ -125,8 +126,8 @@ def pause_timer(
     An execution that is claimed or waits for a retry goes on. Pausing a paused timer sets its `until` anew.
     """
     with transaction.atomic():
-        at = check_until(until, clock.now())
         timer = lock_timer(group, name)
+        at = check_until(until, _now_of(timer))
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             return timer
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
@@ -144,7 +145,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
         if timer.state != Timer.State.PAUSED:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
         if timer.next_fire_at is not None:
-            wake_if_soon([timer.next_fire_at], clock.now())
+            wake_if_soon([timer.next_fire_at], _now_of(timer))
         timer.paused_until = None
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
 
@@ -205,7 +206,7 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, 
         if timer.state == Timer.State.CANCELLED:
             raise NotAllowedNow(f"timer {name!r} is cancelled")
         check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
-        now = clock.now()
+        now = _now_of(timer)
         at = now + timedelta(seconds=delay)
         row = Waiting(
             id=execution_id(to_microseconds(at), timer.id, "manual", getrandbits(8)),
@@ -254,7 +255,7 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
 
     `due_us`: the nominal instant that was next before the edit.
     """
-    now = clock.now()
+    now = _now_of(timer)
     is_over = timer.state == Timer.State.FINISHED
     if is_over and not anew:
         return
@@ -303,6 +304,11 @@ def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
     return policies.exclusion_calendars, policies.on_excluded
 
 
+def _now_of(timer: Timer) -> datetime:
+    """The present instant of the timer's group."""
+    return GroupClock.of(timer.group).moment(clock.now())
+
+
 def _offset_us(timer: Timer) -> int:
     return jitter_offset_us(timer.name, timer.jitter)
 
@@ -310,7 +316,7 @@ def _offset_us(timer: Timer) -> int:
 def _record_skip(timer: Timer, at_us: int, reason: str) -> None:
     """The final row of an occurrence that a person leaves out."""
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, 0)
-    ledger.write_skips([skip], to_microseconds(clock.now()))
+    ledger.write_skips([skip], to_microseconds(_now_of(timer)))
 
 
 def lock_timer(group: str, name: str) -> Timer:

@@ -14,6 +14,7 @@ from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.calendars import calendars_for, effective
 from timers.lifecycle.control.groups import find_groups, note_priorities
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
@@ -84,7 +85,8 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
         # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
         ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
         instants = _Instants(groups.values(), ordered)
-        firsts = [instants.first(spec, now) for spec in ordered]
+        nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
+        firsts = [instants.first(spec, nows[spec.group]) for spec in ordered]
         _note_priorities(groups.values(), ordered)
         with connection.cursor() as cursor:
             cursor.execute(

@@ -11,6 +11,7 @@ from django.db import models, transaction
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.end_waiting import end_waiting
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Waiting
 from timers.models.fields import ExactJSONField
@@ -35,7 +36,7 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
             raise NotAllowedNow(
                 f"execution {execution} had {row.attempt} tries, and no more than {MAX_RETRIES} are kept"
             )
-        now = clock.now()
+        now = GroupClock.of(row.group).moment(clock.now())
         if text is not None:
             # A JSON null is a payload too; an empty column would mean the timer's.
             row.payload = models.Value(json.loads(text), ExactJSONField())

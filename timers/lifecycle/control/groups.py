@@ -14,6 +14,7 @@ from timers import actions, clock
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.group_clock import now_in
 from timers.models import TimerGroup
 from timers.policies import OVERRIDABLE, Policies
 
@@ -98,7 +99,7 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
 
 def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:
     """Fire nothing of the group until it is resumed, by hand or by itself at `until`; what is claimed goes on."""
-    return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, clock.now()))
+    return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, now_in(name)))
 
 
 def resume_group(name: str, *, actor: str = "") -> TimerGroup:

@@ -8,6 +8,7 @@ from django.db import connection
 
 from timers.exceptions import SpecError
 from timers.lifecycle.events import record
+from timers.lifecycle.group_clock import group_now
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.schedules.instant import parse_instant
 
@@ -22,32 +23,39 @@ def check_until(until: datetime | str | None, now: datetime) -> datetime | None:
     return at
 
 
-_RESUME_TIMERS = """
+_RESUME_TIMERS = f"""
 UPDATE timers_timer SET state = 'active', state_reason = '', state_changed_by = '', state_changed_at = %(now)s,
        paused_until = NULL, version = version + 1
-WHERE id = ANY(ARRAY(SELECT id FROM timers_timer WHERE state = 'paused' AND paused_until <= %(now)s
-                     ORDER BY id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED))
+WHERE id = ANY(ARRAY(SELECT t.id FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
+                     WHERE t.state = 'paused' AND t.paused_until <= {group_now("%(now)s::timestamptz")}
+                     ORDER BY t.id LIMIT 1000 FOR NO KEY UPDATE OF t SKIP LOCKED))
 RETURNING name
 """
 
-_RESUME_GROUPS = """
+_RESUME_GROUPS = f"""
 UPDATE timers_timer_group SET state = 'active', state_reason = '', state_changed_by = '', state_changed_at = %(now)s,
        paused_until = NULL, version = version + 1
-WHERE id = ANY(ARRAY(SELECT id FROM timers_timer_group WHERE state = 'paused' AND paused_until <= %(now)s
-                     ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED))
+WHERE id = ANY(ARRAY(SELECT g.id FROM timers_timer_group g
+                     WHERE g.state = 'paused' AND g.paused_until <= {group_now("%(now)s::timestamptz")}
+                     ORDER BY g.id LIMIT 1000 FOR UPDATE SKIP LOCKED))
 RETURNING name
 """
 
-_NEXT = """
+# A frozen clock is moved by a person, who wakes nobody here: the next regular pass finds what is over then.
+_NEXT = f"""
 SELECT extract(epoch FROM least(
-    (SELECT min(paused_until) FROM timers_timer WHERE state = 'paused' AND paused_until IS NOT NULL),
-    (SELECT min(paused_until) FROM timers_timer_group WHERE state = 'paused')) - %(now)s)::float
+    (SELECT min(t.paused_until - {group_now("%(now)s::timestamptz")})
+     FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
+     WHERE t.state = 'paused' AND t.paused_until IS NOT NULL AND g.clock_frozen_at IS NULL),
+    (SELECT min(g.paused_until - {group_now("%(now)s::timestamptz")}) FROM timers_timer_group g
+     WHERE g.state = 'paused' AND g.clock_frozen_at IS NULL)))::float
 """
 
 
 def resume_elapsed(now: datetime) -> float | None:
     """Resume timers and groups whose pause is over; returns the seconds until the next one's is, None: there is none.
 
+    A pause ends by the clock of its group; `now` is the database's.
     What was missed meanwhile follows the misfire policy, as after a resume by hand. Every node does this; a row that
     another one is at is left to it.
     """

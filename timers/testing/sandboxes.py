@@ -1,0 +1,48 @@
+"""Sandboxes in tests: live through a stretch of a group's own time, with a stepper or with real workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from timers.lifecycle.control.sandbox import Advance, advance_clock
+
+LOOK_EVERY: Final = 0.02
+"""Seconds."""
+
+
+def live_through(
+    name: str,
+    by: float | str | timedelta | None = None,
+    *,
+    to: datetime | str | None = None,
+    work: Callable[[], object] | None = None,
+    patience: float = 30,
+) -> datetime:
+    """Advance a sandbox's clock through all fires on the way, and return where it stands: each has ended by then.
+
+    `work`: called between two moves, and again until all that is due has been done: a stepper's until_idle. Without it
+    real workers do it, and are waited for. Raises TimeoutError when nothing moves for `patience` seconds.
+    """
+    at = advance_clock(name, by, to=to)
+    since = time.monotonic()
+    while not at.arrived:
+        if work is None:
+            time.sleep(LOOK_EVERY)
+        else:
+            work()
+        before, at = at, advance_clock(name, to=at.target)
+        if at != before:
+            since = time.monotonic()
+        elif time.monotonic() - since > patience:
+            raise TimeoutError(_stuck(name, at, patience))
+    return at.now
+
+
+def _stuck(name: str, at: Advance, patience: float) -> str:
+    return (
+        f"the clock of group {name!r} has stood at {at.now.isoformat()} for {patience:g} s: {at.busy} timers or"
+        " executions are due or running there, and nobody ends them. Does a node serve the group?"
+    )
