@@ -144,6 +144,12 @@ TABLE: Final = (
         highest=366,
     ),
     Setting(
+        "TIMERS_SYNC_DECLARED",
+        True,
+        "A node that starts makes the timers that are declared in code what is declared there. Turn off to do it by "
+        "`manage.py synctimers` alone.",
+    ),
+    Setting(
         "TIMERS_DRAIN_TIMEOUT",
         30.0,
         "How long running handlers may go on after SIGTERM before their worker is ended.",
@@ -194,6 +200,7 @@ class Conf:
     retention: int
     node_retention: int
     partitions_ahead: int
+    sync_declared: bool
     drain_timeout: float
     overrun_grace: float
     log_format: str

@@ -54,6 +54,8 @@ class NodeView:
     claims: int
     counters: dict[str, Any]
     version: str
+    zone_rules: str
+    """Edition of its time zone rules, such as 2026b; unknown, or empty where the node did not say."""
     rss: int | None
     """Bytes."""
 
@@ -127,7 +129,7 @@ _NODES: Final = """
 SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
 FROM (SELECT DISTINCT ON (name) id, name, host, pid, partition, state, state_reason, allow_execution, started_at,
              ended_at, heartbeat_at, heartbeat_interval, lease_expires_at, clock_offset, workers, slots, busy,
-             counters::text AS counters, version, rss
+             counters::text AS counters, version, zone_rules, rss
       FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
 LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
            FROM timers_claim GROUP BY node_id) c ON c.node_id = n.id

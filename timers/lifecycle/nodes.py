@@ -17,6 +17,7 @@ from timers.exceptions import NotAllowedNow
 from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
 from timers.models import Node
+from timers.schedules.zones import edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def register(node: Registration) -> Node:
             workers=node.workers,
             slots=node.slots,
             version=node.version,
+            zone_rules=edition(),
             handlers=list(node.handlers),
         )
     except IntegrityError:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-
-from django.db import connection
 
 from timers import clock
 from timers.conf import Conf
 from timers.lifecycle import partitions
+from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import ClusterEvent, Node, StatsMinute
 
 
@@ -28,7 +25,7 @@ def prune(settings: Conf) -> Pruned | None:
     """Create the ledger's partitions ahead and drop what is past retention; None when another node is at it."""
     now = clock.now()
     created = partitions.create_ahead(now.date(), settings.partitions_ahead)
-    with _one_at_a_time() as mine:
+    with one_at_a_time("timers prune") as mine:
         if not mine:
             return None
         # Each step by itself: a drop locks the whole ledger, so nothing slow may share its transaction.
@@ -40,16 +37,3 @@ def prune(settings: Conf) -> Pruned | None:
         ended = now - timedelta(days=settings.node_retention)
         rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]
     return Pruned(tuple(created), tuple(dropped), rows)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[bool]:
-    """Hold the session lock of housekeeping; gives False when another node has it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('timers prune'))")
-        (mine,) = cursor.fetchone()
-        try:
-            yield mine
-        finally:
-            if mine:
-                cursor.execute("SELECT pg_advisory_unlock(hashtext('timers prune'))")

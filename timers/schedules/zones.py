@@ -15,6 +15,7 @@ from timers.exceptions import SpecError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_NAME = 64
+_EDITION = re.compile(r"([0-9]{4})([a-z]+)")
 # Files that lie beside the zones: copies with leap seconds, the machine's own zone, a placeholder.
 _NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
 
@@ -38,6 +39,16 @@ def tzdata_version() -> str:
         if (Path(folder) / "UTC").is_file():
             return f"{_system_edition(Path(folder))} (system)"
     return f"{import_module('tzdata').IANA_VERSION} (package)"
+
+
+def edition() -> str:
+    """The edition of the time zone rules in use, such as "2026b"; "unknown" where the system's copy does not say."""
+    return tzdata_version().partition(" ")[0]
+
+
+def is_newer_edition(edition: str, than: str) -> bool:
+    """Whether an edition came out after another; any that is known counts as newer than one that is not."""
+    return _edition_order(edition) > _edition_order(than)
 
 
 @lru_cache(maxsize=1024)
@@ -64,6 +75,12 @@ def _names_by_lower_case() -> dict[str, str]:
     # The package's list is one small file; zoneinfo.available_timezones() opens every file there is.
     names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return {name.lower(): name for name in names}
+
+
+def _edition_order(edition: str) -> tuple[int, int, str]:
+    """The year and its letter; a year with more than 26 editions would go on with two letters."""
+    found = _EDITION.match(edition)
+    return (0, 0, "") if found is None else (int(found[1]), len(found[2]), found[2])
 
 
 @cache

@@ -23,6 +23,7 @@ from timers.worker.housekeeping import Housekeeping
 from timers.worker.loop import is_database_fault
 from timers.worker.memory import resident_bytes
 from timers.worker.options import NodeOptions
+from timers.worker.rollout import Rollout
 
 TICK_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.02
@@ -42,6 +43,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._retired: list[Child] = []
         self._signals = 0
+        self._has_lived = False
         self._restart_at: dict[int, float] = {}
         self._rss_at, self._rss = 0.0, 0
         self._totals = {"succeeded": 0, "retried": 0, "failed": 0, "skipped": 0}
@@ -66,6 +68,9 @@ class Supervisor:
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
         self._housekeeping.loop.start()
+        rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
+        rollout.loop.start()
+        self._has_lived = True
         logger.info(
             "node %s is up: pid %d, %d workers with %d threads and %d async slots each, %d handlers",
             node.name, os.getpid(), self._options.workers, self._options.threads, self._options.concurrency,
@@ -88,8 +93,10 @@ class Supervisor:
             self._kill_all()
             self._heartbeat.loop.stop()
             self._housekeeping.loop.stop()
+            rollout.loop.stop()
             self._heartbeat.loop.join(2.0)
             self._housekeeping.loop.join(2.0)
+            rollout.loop.join(2.0)
 
     def _register(self) -> Any:
         registration = nodes.Registration(

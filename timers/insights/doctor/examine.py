@@ -18,6 +18,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     nodes.cluster_concerns,
     nodes.narrow_leases,
     nodes.unknown_handlers,
+    nodes.differing_zone_rules,
     overdue.unserved_groups,
     overdue.overdue_timers,
     overdue.overdue_ready,

@@ -9,6 +9,7 @@ from timers.insights.cluster import cluster, concerns
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS
+from timers.schedules.zones import is_newer_edition
 
 SILENT_BEFORE: Final = 3.0
 """Seconds before the end of its lease at which a node that cannot beat ends its workers (worker/supervisor.py)."""
@@ -44,6 +45,35 @@ def narrow_leases(now: datetime) -> list[Finding]:
             f"{amount(found, CAP, 'node')} would end all running handlers after one late heartbeat.",
             f"Set TIMERS_LEASE to more than two heartbeat intervals and {SILENT_BEFORE:g} s, better to three and more.",
             shown(found),
+        )
+    ]
+
+
+_ZONE_RULES: Final = """
+SELECT name AS node, zone_rules, (SELECT edition FROM timers_zone_rules) AS applied
+FROM timers_node
+WHERE state IN ('starting', 'active', 'standby', 'draining') AND lease_expires_at > %(now)s AND zone_rules <> ''
+ORDER BY name LIMIT 1001
+"""
+
+
+def differing_zone_rules(now: datetime) -> list[Finding]:
+    """Living nodes whose time zone rules are older than another's, or than those by which all was computed."""
+    alive = rows(_ZONE_RULES, {"now": now})
+    editions = {edition for row in alive for edition in (row["zone_rules"], row["applied"]) if edition}
+    newest = next((one for one in editions if not any(is_newer_edition(other, one) for other in editions)), "")
+    behind = [row for row in alive if is_newer_edition(newest, row["zone_rules"])]
+    if not behind:
+        return []
+    names = ", ".join(f"{row['node']} ({row['zone_rules']})" for row in behind[:5])
+    return [
+        Finding(
+            "warning",
+            f"{amount(behind, CAP, 'node')} with time zone rules older than {newest}: "
+            f"{names}{', ...' if len(behind) > 5 else ''}. What they compute follows the old rules.",
+            "Update the time zone rules of these machines (the system's tzdata, else the tzdata package) and restart"
+            " the nodes.",
+            shown(behind, "node", "zone_rules"),
         )
     ]
 

@@ -49,12 +49,13 @@ def values_of_spec(spec: TimerSpec) -> Values:
     return {**values, "tags": list(spec.tags)}
 
 
-def values_of_row(row: Timer) -> Values:
-    """The values that a row holds, comparable with those of a declaration."""
+def values_of_row(row: Timer, wanted: Values) -> Values:
+    """The values that a row holds, comparable with those that are wanted."""
     values = {name: getattr(row, name) for name in FIELDS if name != "schedule"}
     values["schedule"] = (row.schedule_kind, row.schedule)
-    with suppress(SpecError):  # else as it is stored: whatever it says, it is not what is declared
-        values["schedule"] = (row.schedule_kind, parse(row.schedule_kind, row.schedule, row.time_zone).to_spec())
+    if values["schedule"] != wanted["schedule"]:
+        with suppress(SpecError):  # else as it is stored: whatever it says, it is not what is declared
+            values["schedule"] = (row.schedule_kind, parse(row.schedule_kind, row.schedule, row.time_zone).to_spec())
     # As text: 1, 1.0 and true are three payloads, and the order of keys counts.
     if row.payload is not None and not isinstance(row.payload, Unreadable):
         values["payload"] = encode(row.payload)

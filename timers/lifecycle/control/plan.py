@@ -57,7 +57,8 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
     if row.state == Timer.State.CANCELLED:
         by = f" by {row.state_changed_by}" if row.state_changed_by else ""
         return Plan((("kept", Entry(spec.group, spec.name, f"cancelled{by}; it is declared, but stays cancelled")),))
-    held, wanted, base = values_of_row(row), values_of_spec(spec), _declared_last(row)
+    wanted, is_as_kept = values_of_spec(spec), row.declared == declaration.as_kept()
+    held, base = values_of_row(row, wanted), wanted if is_as_kept else _declared_last(row)
     fresh = changed(held if base is None else base, wanted)
     by_hand = set() if base is None else set(changed(base, held))
     write = [name for name in fresh if held[name] != wanted[name]]
@@ -65,7 +66,6 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
         write.append("time_zone")  # the rule is read on the clock of its zone
     write = list(dict.fromkeys(write))
     kept = sorted(by_hand - set(fresh) - set(write)) if row.state in LIVING else []
-    note = base is None or bool(fresh) or row.declared != declaration.as_kept()
     entries: list[tuple[Verb, Entry]] = []
     move: Literal["", "resume", "revive"] = ""
     if row.state == Timer.State.PAUSED and row.state_reason == paused_because(row.source):
@@ -87,7 +87,7 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
     if kept:
         changes = tuple(FieldChange(name, in_words(name, wanted), in_words(name, held), edited=True) for name in kept)
         entries.append(("kept", Entry(spec.group, spec.name, "edited by hand", changes)))
-    return Plan(tuple(entries), tuple(write), move, note)
+    return Plan(tuple(entries), tuple(write), move, note=not is_as_kept)
 
 
 def plan_undeclared(row: Timer, lives_elsewhere: Callable[[Timer], bool]) -> Plan:

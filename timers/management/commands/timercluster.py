@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
 
 _NODE_COLUMNS: Final = ("node", "state", "beat", "busy/slots", "held", "succeeded", "retried", "failed", "clock",
-                        "memory", "version", "up for")  # fmt: skip
+                        "memory", "version", "zone rules", "up for")  # fmt: skip
 _GROUP_COLUMNS: Final = ("group", "state", "active", "overdue", "ready", "failed", "next fire")
 _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
 
@@ -87,7 +87,8 @@ def _node_rows(seen: Cluster) -> list[list[str]]:
             [
                 node.name, node.state, f"{span(node.heartbeat_age)} ago", f"{node.busy}/{node.slots}", str(node.held),
                 *_counted(node.counters), f"{node.clock_offset * 1000:+.1f} ms",
-                "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version, _up_for(node),
+                "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version,
+                node.zone_rules, _up_for(node),
             ]
         )  # fmt: skip
         if node.alive:
@@ -99,7 +100,7 @@ def _worker_rows(node: NodeView) -> list[list[str]]:
     workers = node.counters.get("workers")
     return [
         [f"  worker {number}", f"pid {worker.get('pid')}", "", str(worker.get("busy", "")), str(worker.get("held", "")),
-         *_counted(worker), "", "", "", ""]
+         *_counted(worker), "", "", "", "", ""]
         for number, worker in sorted(workers.items())
         if isinstance(worker, dict)
     ] if isinstance(workers, dict) else []  # fmt: skip
