@@ -112,3 +112,15 @@ def test_it_stops_at_once_and_leaves_the_rest_for_taking(clock: DatabaseClock, t
     stopper.join(timeout=5)
     assert not stopper.is_alive()
     assert len(agenda.take()) == 1
+
+
+@pytest.mark.parametrize("years", [-7, 7])
+def test_what_is_due_by_the_clock_of_its_group_is_handed_over_at_once(
+    agenda: Agenda, taker: Taker, clock: DatabaseClock, years: int
+) -> None:
+    shift_us = years * 365 * 86_400 * 1_000_000
+
+    agenda.add([execution(at_us=clock.now_us() + shift_us, shift_us=shift_us)])
+
+    assert len(taker.got) == 1
+    assert len(agenda) == 0

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from django.db import connection
 
+from timers.lifecycle.group_clock import group_now
 from timers.schedules.instant import from_microseconds, to_microseconds
 
-_NEXT = """
+# A sandbox's instants are turned into the database's; those of a frozen one come by no waiting.
+_NEXT: Final = f"""
+WITH served AS (
+    SELECT g.id, g.state, g.paused_until, {group_now("%(now)s::timestamptz")} AS now,
+           {group_now("%(now)s::timestamptz")} - %(now)s AS ahead
+    FROM timers_timer_group g
+    WHERE g.partition = %(partition)s AND g.required_roles <@ %(roles)s::varchar[] AND g.clock_frozen_at IS NULL
+)
 SELECT min(at) FROM (
-    SELECT t.next_fire_at AS at FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
-    WHERE t.state = 'active' AND g.state = 'active' AND g.partition = %(partition)s
-      AND g.required_roles <@ %(roles)s::varchar[] AND t.next_fire_at > %(now)s
+    SELECT t.next_fire_at - s.ahead AS at FROM timers_timer t JOIN served s ON s.id = t.group_id
+    WHERE s.state = 'active' AND t.state = 'active' AND t.next_fire_at > s.now
     UNION ALL
-    SELECT w.available_at FROM timers_waiting w JOIN timers_timer_group g ON g.id = w.group_id
-    WHERE w.state = 'ready' AND g.state = 'active' AND g.partition = %(partition)s
-      AND g.required_roles <@ %(roles)s::varchar[] AND w.available_at > %(now)s
+    SELECT t.paused_until - s.ahead FROM timers_timer t JOIN served s ON s.id = t.group_id
+    WHERE t.state = 'paused' AND t.paused_until > s.now
+    UNION ALL
+    SELECT w.available_at - s.ahead FROM timers_waiting w JOIN served s ON s.id = w.group_id
+    WHERE s.state = 'active' AND w.state = 'ready' AND w.available_at > s.now
+    UNION ALL
+    SELECT s.paused_until - s.ahead FROM served s WHERE s.state = 'paused' AND s.paused_until > s.now
 ) coming
 """
 
 
 def next_instant(partition: str, roles: Sequence[str], now_us: int) -> int | None:
-    """The first instant after now at which a timer or an execution of the served groups is due (microseconds UTC)."""
+    """The first instant after now (microseconds UTC, the database's) at which the served groups have something due.
+
+    That is the instant of a timer or an execution, or the end of a pause; None when there is none.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, {"partition": partition, "roles": list(roles), "now": from_microseconds(now_us)})
         (at,) = cursor.fetchone()

@@ -12,8 +12,10 @@ from asgiref.sync import async_to_sync
 
 from timers.handlers import Handler
 from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.nodes import Registration, register
@@ -25,7 +27,7 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_handler, fire_of, impossible, raised, returned
+from timers.worker.attempts import find_handler, fire_of, impossible, never_begun, raised, returned
 
 _numbers = count(1)
 
@@ -92,10 +94,17 @@ class Stepper:
         return came
 
     def run(self) -> list[Outcome]:
-        """Call the handlers of all that is held and due; time passes as far as they move it."""
+        """Call the handlers of all that is held and due; time passes as far as they move it.
+
+        What was asked to end before it began is not called.
+        """
         due = [execution for execution in self.held if execution.start_us <= self.time.us]
         self.held = [execution for execution in self.held if execution.start_us > self.time.us]
-        ended = [self._call(execution) for execution in due]
+        unwanted = revoked_of(self.holder) if due else set()
+        ended = [
+            never_begun(execution, self.time.us) if execution.id in unwanted else self._call(execution)
+            for execution in due
+        ]
         self.outcomes += ended
         return ended
 
@@ -113,7 +122,11 @@ class Stepper:
         return ended
 
     def until_idle(self) -> list[Outcome]:
-        """Step until nothing is due at the present instant; returns how the tries ended."""
+        """End the pauses that are over and step until nothing is due at the present instant.
+
+        Returns how the tries ended.
+        """
+        resume_elapsed(self.time.now)
         ended: list[Outcome] = []
         while True:
             skipped = self.skipped
