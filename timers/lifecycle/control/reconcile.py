@@ -26,6 +26,7 @@ from timers.lifecycle.control.plan import LIVING, Plan, is_over, paused_because,
 from timers.lifecycle.control.reconciled import Entry, Reconciled, Verb
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.events import record
+from timers.lifecycle.group_clock import nows_in
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import ClusterEvent, Timer, TimerGroup
 
@@ -47,7 +48,7 @@ def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False) -> R
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))", (declared.source,)
             )
-        report = _Pass(declared, specs, clock.now()).run()
+        report = _Pass(declared, specs).run()
         if dry_run:
             transaction.set_rollback(True)
         elif not report.empty:
@@ -58,11 +59,10 @@ def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False) -> R
 class _Pass:
     """One pass over the timers of a source, within its transaction."""
 
-    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]], now: datetime) -> None:
+    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]]) -> None:
         self._source = declared.source
         self._groups = declared.groups
         self._specs = specs
-        self._now = now
         self._told: dict[Verb, list[Entry]] = {}
 
     def run(self) -> Reconciled:
@@ -75,7 +75,8 @@ class _Pass:
             self._carry_out(self._plan(_key(row), row), row)
         self._create([key for key in self._specs if key not in rows and key not in taken])
         told = {verb: tuple(sorted(entries, key=str)) for verb, entries in self._told.items()}
-        unchanged = sum(key in self._specs and key not in todo and key not in taken for key in rows)
+        named = {(entry.group, entry.name) for entries in told.values() for entry in entries}
+        unchanged = sum(key in rows and key not in named for key in self._specs)
         return replace(Reconciled(self._source, unchanged=unchanged), **told)  # type: ignore[arg-type]
 
     def _ensure_groups(self) -> None:
@@ -121,7 +122,7 @@ class _Pass:
     def _plan(self, key: Key, row: Timer) -> Plan:
         if key not in self._specs:
             return plan_undeclared(row, self._lives_elsewhere)
-        return plan_declared(row, *self._specs[key], self._now)
+        return plan_declared(row, *self._specs[key], self._nows[row.group.name])
 
     def _carry_out(self, plan: Plan, row: Timer) -> None:
         key = _key(row)
@@ -159,7 +160,7 @@ class _Pass:
         groups = self._groups_by_name({group for group, _ in keys})
         for key in keys:
             declaration, spec = self._specs[key]
-            if is_over(spec, self._now):
+            if is_over(spec, self._nows[spec.group]):
                 self._tell("over", Entry(*key, "no instant is left at which it could fire"))
                 continue
             try:
@@ -185,6 +186,11 @@ class _Pass:
             raise SpecError(
                 "on_finish", 'of a declared timer that ends must be "keep": once deleted, it would be made again'
             )
+
+    @cached_property
+    def _nows(self) -> dict[str, datetime]:
+        """The present instants of the declared groups: a sandbox has a clock of its own."""
+        return nows_in({group for group, _ in self._specs})
 
     def _groups_by_name(self, names: set[str]) -> dict[str, TimerGroup]:
         return {group.name: group for group in TimerGroup.objects.filter(name__in=names)}
