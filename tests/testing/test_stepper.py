@@ -13,7 +13,15 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.handlers import Fire, Retry
 from timers.models import Attempt, Waiting
-from timers.scheduling import schedule_cron, schedule_fixed_delay, schedule_fixed_rate, schedule_once
+from timers.scheduling import (
+    cancel_timer,
+    pause_group,
+    pause_timer,
+    schedule_cron,
+    schedule_fixed_delay,
+    schedule_fixed_rate,
+    schedule_once,
+)
 from timers.testing import START, Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
@@ -182,3 +190,24 @@ def test_an_async_handler_works_in_the_transaction_of_the_test(
     (outcome,) = timers_node.until_idle()
 
     assert (outcome.word, outcome.result) == ("succeeded", "2")
+
+
+def test_what_was_asked_to_end_before_it_began_is_not_run(timers_node: Stepper, handlers: TemporaryHandlers) -> None:
+    schedule_once("work", "t", after=0)
+    timers_node.claim()
+
+    cancel_timer("work", "t")
+    timers_node.until_idle()
+
+    assert handlers.calls == []
+    assert [row.outcome for row in Attempt.objects.all()] == ["cancelled"]
+
+
+def test_a_pause_ends_by_itself_on_the_way(timers_node: Stepper, handlers: TemporaryHandlers) -> None:
+    schedule_fixed_rate("work", "minutely", period=60, overrides={"misfire_policy": "skip", "misfire_grace": 1})
+    pause_timer("work", "minutely", until=START + timedelta(minutes=2, seconds=30))
+    pause_group("work", until=START + timedelta(minutes=3, seconds=30))
+
+    timers_node.advance(minutes=5)
+
+    assert fire_times(handlers, "minutely") == [START + timedelta(minutes=at) for at in (4, 5)]

@@ -94,17 +94,10 @@ class Stepper:
         return came
 
     def run(self) -> list[Outcome]:
-        """Call the handlers of all that is held and due; time passes as far as they move it.
-
-        What was asked to end before it began is not called.
-        """
+        """Call the handlers of all that is held and due; time passes as far as they move it."""
         due = [execution for execution in self.held if execution.start_us <= self.time.us]
         self.held = [execution for execution in self.held if execution.start_us > self.time.us]
-        unwanted = revoked_of(self.holder) if due else set()
-        ended = [
-            never_begun(execution, self.time.us) if execution.id in unwanted else self._call(execution)
-            for execution in due
-        ]
+        ended = [self._call(execution) for execution in due]
         self.outcomes += ended
         return ended
 
@@ -115,7 +108,11 @@ class Stepper:
         return finished
 
     def step(self) -> list[Outcome]:
-        """Claim, run and finish once; returns how the tries ended."""
+        """Claim, run and finish once; returns how the tries ended.
+
+        What was held and asked to end is not run: its timer was cancelled, or its next fire replaces it.
+        """
+        self._drop_revoked()
         self.claim()
         ended = self.run()
         self.finish()
@@ -169,6 +166,11 @@ class Stepper:
     def rescue(self, dead: Stepper) -> Rescued:
         """Take over what another node holds, as after its death."""
         return rescue_node(dead.node.id, self.time.us, f"node {dead.node.name} died")
+
+    def _drop_revoked(self) -> None:
+        unwanted = revoked_of(self.holder) if self.held else set()
+        self.outcomes += [never_begun(execution, self.time.us) for execution in self.held if execution.id in unwanted]
+        self.held = [execution for execution in self.held if execution.id not in unwanted]
 
     def _next_us(self) -> int | None:
         """The first instant after now at which there may be something to do."""

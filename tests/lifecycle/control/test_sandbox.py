@@ -178,8 +178,8 @@ def test_a_jump_goes_to_the_target_at_once() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda name: freeze_clock(name),
-        lambda name: run_clock(name),
+        freeze_clock,
+        run_clock,
         lambda name: advance_clock(name, by=60),
     ],
 )
