@@ -43,6 +43,6 @@ def live_through(
 
 def _stuck(name: str, at: Advance, patience: float) -> str:
     return (
-        f"the clock of group {name!r} has stood at {at.now.isoformat()} for {patience:g} s: {at.busy} timers or"
-        " executions are due or running there, and nobody ends them. Does a node serve the group?"
+        f"the clock of group {name!r} has stood at {at.now.isoformat()} for {patience:g} s: nobody ends what is due or"
+        f" running there ({at.busy}). Does a node serve the group?"
     )
