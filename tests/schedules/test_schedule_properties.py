@@ -66,6 +66,9 @@ minutes, hours, days, months, weekdays = fields(0, 59), fields(0, 23), fields(1,
 any_day = st.just([("*", frozenset(range(1, 32))), ("*", frozenset(range(1, 13))), ("*", frozenset(range(7)))])
 expressions = st.tuples(minutes, hours, any_day | st.tuples(days, months, weekdays)).map(lambda e: [e[0], e[1], *e[2]])
 zone_names = st.sampled_from(ZONES)
+policies = st.fixed_dictionaries(
+    {}, optional={"gap": st.sampled_from(["run_after", "skip"]), "fold": st.sampled_from(["once", "twice"])}
+)
 
 
 @st.composite
@@ -76,7 +79,9 @@ def moments_near_changes(draw: st.DrawFn, zone_name: str) -> datetime:
     )
 
 
-def walked(fields: list[tuple[str, frozenset[int]]], zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
+def walked(
+    fields: list[tuple[str, frozenset[int]]], policy: dict[str, str], zone: ZoneInfo, start: datetime, end: datetime
+) -> list[datetime]:
     """Every fire from `start` to before `end` (whole minutes, UTC), by looking at every single minute."""
     (
         (minute_text, minute_set),
@@ -86,6 +91,8 @@ def walked(fields: list[tuple[str, frozenset[int]]], zone: ZoneInfo, start: date
         (weekday_text, weekday_set),
     ) = fields
     names_times = not minute_text.startswith("*") and not hour_text.startswith("*")
+    after_gap = policy.get("gap", "run_after" if names_times else "skip") == "run_after"
+    once = policy.get("fold", "once" if names_times else "twice") == "once"
     both_days = day_text.startswith("*") or weekday_text.startswith("*")
 
     def matches(wall: datetime) -> bool:
@@ -97,8 +104,8 @@ def walked(fields: list[tuple[str, frozenset[int]]], zone: ZoneInfo, start: date
     while moment < end:
         clock = moment.astimezone(zone)
         wall = clock.replace(tzinfo=None, fold=0)
-        fires = matches(wall) and not (names_times and clock.fold)
-        if names_times and not fires:
+        fires = matches(wall) and not (once and clock.fold)
+        if after_gap and not fires:
             skipped = (moment - MINUTE).astimezone(zone).replace(tzinfo=None, fold=0) + MINUTE
             while skipped < wall and not fires:
                 fires = matches(skipped)
@@ -117,32 +124,32 @@ def enumerated(schedule: Schedule, start: datetime, end: datetime) -> list[datet
     return found
 
 
-def cron_or_none(fields: list[tuple[str, Any]], zone_name: str) -> Schedule | None:
+def cron_or_none(fields: list[tuple[str, Any]], policy: dict[str, str], zone_name: str) -> Schedule | None:
     try:
-        return parse("cron", {"expression": " ".join(text for text, _ in fields)}, zone_name)
+        return parse("cron", {"expression": " ".join(text for text, _ in fields), **policy}, zone_name)
     except SpecError as error:
         assert "never fires" in str(error)
         return None
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), expressions, zone_names)
+@given(st.data(), expressions, policies, zone_names)
 def test_cron_fires_exactly_where_a_walk_through_every_minute_does(
-    data: st.DataObject, expression: Any, name: str
+    data: st.DataObject, expression: Any, policy: dict[str, str], name: str
 ) -> None:
-    schedule = cron_or_none(expression, name)
+    schedule = cron_or_none(expression, policy, name)
     start = data.draw(moments_near_changes(name)).replace(microsecond=0)
     end = start + timedelta(minutes=2_200)
-    expected = walked(expression, ZoneInfo(name), start, end)
+    expected = walked(expression, policy, ZoneInfo(name), start, end)
     assert (enumerated(schedule, start, end) if schedule else []) == expected
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), expressions, zone_names)
+@given(st.data(), expressions, policies, zone_names)
 def test_the_next_fire_does_not_depend_on_where_between_two_fires_one_asks(
-    data: st.DataObject, expression: Any, name: str
+    data: st.DataObject, expression: Any, policy: dict[str, str], name: str
 ) -> None:
-    schedule = cron_or_none(expression, name)
+    schedule = cron_or_none(expression, policy, name)
     moment = data.draw(moments_near_changes(name))
     following = schedule.next_after(moment) if schedule else None
     if schedule is None or following is None:
@@ -154,9 +161,11 @@ def test_the_next_fire_does_not_depend_on_where_between_two_fires_one_asks(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.data(), expressions, zone_names)
-def test_missed_fires_are_told_as_if_they_were_walked_through(data: st.DataObject, expression: Any, name: str) -> None:
-    schedule = cron_or_none(expression, name)
+@given(st.data(), expressions, policies, zone_names)
+def test_missed_fires_are_told_as_if_they_were_walked_through(
+    data: st.DataObject, expression: Any, policy: dict[str, str], name: str
+) -> None:
+    schedule = cron_or_none(expression, policy, name)
     first = schedule.first(data.draw(moments_near_changes(name))) if schedule else None
     if schedule is None or first is None:
         return
@@ -166,12 +175,12 @@ def test_missed_fires_are_told_as_if_they_were_walked_through(data: st.DataObjec
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.data(), expressions, zone_names)
+@given(st.data(), expressions, policies, zone_names)
 def test_fires_missed_over_months_are_counted_over_every_clock_change(
-    data: st.DataObject, expression: Any, name: str
+    data: st.DataObject, expression: Any, policy: dict[str, str], name: str
 ) -> None:
     expression[0] = ("7", frozenset([7]))
-    schedule = cron_or_none(expression, name)
+    schedule = cron_or_none(expression, policy, name)
     first = schedule.first(data.draw(moments_near_changes(name))) if schedule else None
     if schedule is None or first is None:
         return

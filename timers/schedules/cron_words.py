@@ -27,7 +27,7 @@ def explain(fields: Sequence[str], pattern: WallPattern) -> str:
     except CronSimError:  # W, L-3 and FRIL
         return pattern_in_words(pattern)
     # cronsim writes 21th, 22th and 23th.
-    words = re.sub(r"\b([0-9]*[02-9])?([123])th\b", lambda found: ordinal(int(found[0][:-2])), words)
+    words = re.sub(r"\b[0-9]*[123]th\b", lambda found: ordinal(int(found[0][:-2])), words)
     return words[0].lower() + words[1:]
 
 
