@@ -14,7 +14,7 @@ from timers import clock
 from timers.insights.doctor import Report, examine
 from timers.insights.doctor.database import judged
 from timers.lifecycle import partitions
-from timers.models import Attempt, Timer
+from timers.models import Attempt, Timer, ZoneRules
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +93,18 @@ def a_day_without_its_partition() -> str:
     return "missing_partitions"
 
 
+def nodes_of_two_editions() -> str:
+    factories.node(zone_rules="2025b")
+    factories.node(zone_rules="2026a")
+    return "differing_zone_rules"
+
+
+def a_node_that_is_older_than_what_was_applied() -> str:
+    ZoneRules.objects.create(edition="2026a", applied_at=clock.now())
+    factories.node(zone_rules="2025b")
+    return "differing_zone_rules"
+
+
 FAULTS: list[Callable[[], str]] = [
     overdue_and_nobody_fires,
     a_group_that_no_node_serves,
@@ -104,6 +116,8 @@ FAULTS: list[Callable[[], str]] = [
     a_timer_that_waits_for_nothing,
     a_clock_that_is_wrong,
     a_day_without_its_partition,
+    nodes_of_two_editions,
+    a_node_that_is_older_than_what_was_applied,
 ]
 
 
@@ -121,6 +135,22 @@ def test_a_failed_execution_is_told_and_is_nothing_wrong() -> None:
     report = examine(clock.now())
     assert "waiting_for_a_person" in {finding.check for finding in report.findings}
     assert "waiting_for_a_person" not in found(report)
+
+
+def test_nodes_with_older_time_zone_rules_are_named_and_what_to_do() -> None:
+    ZoneRules.objects.create(edition="2026b", applied_at=clock.now())
+    for name, edition in (("behind", "2026a"), ("far behind", "2025b"), ("newest", "2026b")):
+        factories.node(name, zone_rules=edition)
+    factories.node("gone", zone_rules="2024a", beat_ago=3600)
+    (finding,) = [one for one in examine(clock.now()).findings if one.check == "differing_zone_rules"]
+    assert "older than 2026b: behind (2026a), far behind (2025b)." in finding.what
+    assert "tzdata" in finding.remedy
+
+
+def test_nodes_of_one_edition_are_well() -> None:
+    ZoneRules.objects.create(edition="2026b", applied_at=clock.now())
+    factories.node(zone_rules="2026b")
+    assert "differing_zone_rules" not in examined()
 
 
 def test_what_can_lose_commits_is_an_error() -> None:

@@ -38,6 +38,12 @@ def test_the_cluster_is_one_json_object_when_asked() -> None:
     assert told["sentence"]
 
 
+def test_the_edition_of_each_nodes_time_zone_rules_is_told() -> None:
+    factories.node("north", zone_rules="2026b")
+    assert "2026b" in printed("timercluster")
+    assert json.loads(printed("timercluster", "--json"))["nodes"][0]["zone_rules"] == "2026b"
+
+
 def test_an_empty_cluster_says_how_to_start_a_node() -> None:
     assert "runtimerworker" in printed("timercluster")
 
