@@ -39,7 +39,7 @@ STARTS = {"in the past": datetime(2020, 2, 28, 12, tzinfo=UTC), "in the future":
 RETRY = {"min_backoff": 120, "max_backoff": 600, "max_retries": 5}
 
 
-@pytest.fixture(params=STARTS.values(), ids=STARTS)
+@pytest.fixture(params=list(STARTS.values()), ids=list(STARTS))
 def start(request: pytest.FixtureRequest, time: VirtualTime, handlers: TemporaryHandlers) -> datetime:
     """A sandbox `trial` stands at this instant."""
     at: datetime = request.param

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def virtual(time: VirtualTime, handlers: object) -> VirtualTime:
     return time
 
 
-def sandbox(at: datetime | None = LEAP, **fields: object) -> TimerGroup:
+def sandbox(at: datetime | None = LEAP, **fields: Any) -> TimerGroup:
     return create_sandbox("trial", at, action={"handler": "tests.noop"}, **fields)
 
 

@@ -173,7 +173,7 @@ FROM (SELECT id FROM timers_attempt WHERE timer_id = %(timer)s AND id >= %(first
 
 def _free_ordinal(timer: Timer, first: datetime, last: datetime) -> int:
     """What tells this backfill's ids from those of earlier ones of the same instants."""
-    bounds = {
+    bounds: dict[str, Any] = {
         "timer": timer.id,
         "first": lower_bound(to_microseconds(first)),
         "beyond": lower_bound(to_microseconds(last) + 1000),
