@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 
 from timers import models
@@ -32,6 +33,17 @@ def read_calendars() -> dict[str, ExclusionCalendar]:
         except Exception:
             logger.exception("exclusion calendar %s cannot be read", row.name)
     return found
+
+
+def check_calendars(policies: Policies) -> None:
+    """Raise SpecError, with the nearest name, for a calendar that does not exist."""
+    if policies.exclusion_calendars:
+        known = list(models.ExclusionCalendar.objects.values_list("name", flat=True))
+        for name in policies.exclusion_calendars:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else "create it first"
+                raise SpecError("exclusion_calendars", f"there is no such calendar; {hint}", given=name)
 
 
 def calendars_for(policies: Iterable[Policies]) -> Calendars:

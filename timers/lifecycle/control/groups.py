@@ -12,10 +12,12 @@ from django.db.models.expressions import RawSQL
 
 from timers import actions, clock
 from timers.exceptions import SpecError, TimerNotFound
+from timers.lifecycle.calendars import check_calendars
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import now_in
-from timers.models import TimerGroup
+from timers.lifecycle.recompute import recompute
+from timers.models import Timer, TimerGroup
 from timers.policies import OVERRIDABLE, Policies
 
 _OTHER_FIELDS: Final = {
@@ -81,8 +83,12 @@ def update_group(name: str, **fields: Any) -> TimerGroup:
         group = _locked(name)
         if fields.get("shards", group.shards) != group.shards and group.timers.exists():
             raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
+        exclusions = list(group.exclusion_calendars), group.on_excluded
         _assign(group, fields)
-        return _saved(group)
+        _saved(group)
+        if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
+            recompute(Timer.objects.filter(group=group))
+        return group
 
 
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
@@ -150,6 +156,7 @@ def _assign(group: TimerGroup, fields: dict[str, Any]) -> None:
             problems.append(error)
     if problems:
         raise SpecError.combined(problems)
+    check_calendars(wanted)
     for name in policies:
         value = getattr(wanted, name)
         setattr(group, name, value.to_spec() if name == "retry" else value)
