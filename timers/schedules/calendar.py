@@ -90,10 +90,10 @@ def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
     for attribute in ALL_FIELDS:
         try:
             text = texts[attribute.name] = attribute.text(spec.get(attribute.name, attribute.default))
-            if attribute is not DAY_OF_MONTH:
+            if attribute is DAY_OF_MONTH:
+                days = None if text == "*" else DAY_OF_MONTH.read_days(text)
+            elif text != "*" or attribute is not YEAR:
                 values[attribute.name] = attribute.read(text)
-            elif text != "*":
-                days = DAY_OF_MONTH.read_days(text)
         except SpecError as problem:
             problems.append(problem)
     if problems:

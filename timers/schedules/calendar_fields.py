@@ -40,6 +40,8 @@ class CalendarField:
 
     def text(self, given: Any) -> str:
         """What was given, as text with no more spaces than it needs; SpecError when it is neither text nor number."""
+        if given == self.default and isinstance(given, str):
+            return given
         if isinstance(given, int) and not isinstance(given, bool):
             if abs(given) >= 10_000:
                 raise SpecError(self.name, f"has too many digits; {self._rules}")
