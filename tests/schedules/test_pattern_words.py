@@ -24,6 +24,7 @@ from timers.schedules.times_of_day import ListedTimes
          "at 00:00 on the 1st and the weekday nearest to the 15th of every month and on Friday in 2027"),
         ("0 0 LW 1 ?", "at 00:00 on the last weekday of January"),
         ("30 2 ? * *", "at 02:30 every day"),
+        ("0 0 9 ? * 6-7 2027", "at 09:00 on Sunday and Saturday in 2027"),
         ("0 0 0 1W */2 */2 2027", "at 00:00 on the weekday nearest to the 1st of January, March, May, July, September "
          "and November if it is on Sunday, Tuesday, Thursday and Saturday in 2027"),
         ("*/15 9-17 * * MON-FRI", "every 15th minute from 09:00 through 17:59 on Monday through Friday"),

@@ -85,6 +85,13 @@ def test_walls_are_counted_as_if_they_were_walked_through(pattern: WallPattern, 
     assert pattern.count(end, start) == pattern.count(start, start) == 0
 
 
+def test_a_bound_between_two_seconds_leaves_out_the_wall_before_it() -> None:
+    noon, tick = datetime(2026, 11, 20, 12), timedelta(microseconds=1)
+    assert WallPattern(NOON).count(noon - tick, noon + tick) == 1
+    assert WallPattern(NOON).count(noon + tick, noon + SECOND) == 0
+    assert WallPattern(NOON).count(noon - SECOND, noon) == WallPattern(NOON).count(noon - SECOND, noon - tick) == 0
+
+
 @given(patterns, walls)
 def test_the_answer_is_the_same_from_wherever_it_is_asked(pattern: WallPattern, start: datetime) -> None:
     wall = pattern.after(start)
