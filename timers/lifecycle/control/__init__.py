@@ -8,6 +8,7 @@
     pausing     pauses that end by themselves
     groups      create, edit, pause, resume a group
     delete      delete a group with its timers
+    reconcile   make timers what is declared in code or in a file (declaration, plan, difference, reconciled)
     executions  retry, dismiss or cancel what waits
 
 Each joins the caller's transaction: rolled back, it never was.
