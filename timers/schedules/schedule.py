@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Schedule(ABC):
 
         `first` always counts where it is to run: with an `until` before it the answer is `first` alone.
         """
+
+    def count(self, begin: datetime, end: datetime) -> int:
+        """How many instants lie from `begin` to before `end`, whether they are to run or not."""
+        first = self.first(begin) if begin < end else None
+        missed = None if first is None or first >= end else self.missed(first, end - _MICROSECOND)
+        return 0 if missed is None else missed.count
 
     def reason(self, instant: datetime) -> str | None:
         """Why an instant of the schedule is not to run (see excluding.py); None: it is to run."""

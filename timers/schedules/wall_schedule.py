@@ -73,6 +73,12 @@ class WallSchedule(Schedule):
             latest, count = following, count + 1
         return Missed(latest, count)
 
+    def count(self, begin: datetime, end: datetime) -> int:
+        first = self.first(begin) if begin < end else None
+        if first is None or first >= end:
+            return 0
+        return 1 + self._count_after(first, in_utc(end) - _MICROSECOND)
+
     def _next(self, wall: datetime, *, second_pass: bool) -> datetime | None:
         here = place(self.zone, wall)
         if isinstance(here, Change):  # the clock shows it, so it is a fold

@@ -1,0 +1,106 @@
+"""All that some exclusion calendars exclude for the timers of one time zone, remembered as it is asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from timers.schedules.exclusions import ExclusionCalendar
+from timers.schedules.instant import EPOCH
+from timers.schedules.stretches import Stretch, merged, within
+
+_BLOCK = timedelta(days=32)
+_MOST_BLOCKS = 1_000
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Block(NamedTuple):
+    days: list[Stretch]
+    all: list[Stretch]
+    begins: list[datetime]
+
+
+class ExcludedTime:
+    """The union of the calendars. A value but for its memory, which threads may share."""
+
+    def __init__(self, calendars: tuple[ExclusionCalendar, ...], zone: ZoneInfo) -> None:
+        self._calendars = calendars
+        self._zone = zone
+        self._blocks: dict[int, _Block] = {}
+
+    def reason(self, instant: datetime) -> str | None:
+        """Why a UTC instant is excluded: "bank-holidays: Christmas Day (holidays DE)"; None: it is free."""
+        if not self.excludes(instant):
+            return None
+        for calendar in self._calendars:
+            if (reason := calendar.reason(instant, self._zone)) is not None:
+                return f"{calendar.name}: {reason}"
+        return None
+
+    def excludes(self, instant: datetime) -> bool:
+        return self._stretch_at(instant) is not None
+
+    def excludes_day_of(self, instant: datetime) -> bool:
+        """Whether a rule of whole days excludes a UTC instant."""
+        return any(begin <= instant < end for begin, end in self._block((instant - EPOCH) // _BLOCK).days)
+
+    def days(self, begin: datetime, end: datetime) -> list[Stretch]:
+        """What rules of whole days exclude from `begin` to before `end`."""
+        return self._gathered([block.days for block in self._blocks_between(begin, end)], begin, end)
+
+    def stretches(self, begin: datetime, end: datetime) -> list[Stretch]:
+        """What is excluded from `begin` to before `end`."""
+        return self._gathered([block.all for block in self._blocks_between(begin, end)], begin, end)
+
+    def free_from(self, instant: datetime, at_most: timedelta) -> datetime | None:
+        """The first free instant at or after this one; None when it is farther away than that."""
+        free, limit = instant, instant + at_most
+        while (stretch := self._stretch_at(free)) is not None:
+            free = stretch.end
+            if free > limit:
+                return None
+        return free
+
+    def _stretch_at(self, instant: datetime) -> Stretch | None:
+        block = self._block((instant - EPOCH) // _BLOCK)
+        found = bisect_right(block.begins, instant) - 1
+        return block.all[found] if found >= 0 and instant < block.all[found].end else None
+
+    def _gathered(self, lists: list[list[Stretch]], begin: datetime, end: datetime) -> list[Stretch]:
+        return within(merged(stretch for stretches in lists for stretch in stretches), begin, end)
+
+    def _blocks_between(self, begin: datetime, end: datetime) -> list[_Block]:
+        last = (end - _MICROSECOND - EPOCH) // _BLOCK
+        return [self._block(number) for number in range((begin - EPOCH) // _BLOCK, last + 1)]
+
+    def _block(self, number: int) -> _Block:
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read(number)
+            if len(self._blocks) >= _MOST_BLOCKS:
+                self._blocks.clear()
+            self._blocks[number] = block
+        return block
+
+    def _read(self, number: int) -> _Block:
+        days: list[Stretch] = []
+        windows: list[Stretch] = []
+        try:
+            begin, end = EPOCH + _BLOCK * number, EPOCH + _BLOCK * (number + 1)
+        except OverflowError:  # where year 9999 ends, nothing is excluded
+            return _Block([], [], [])
+        for calendar in self._calendars:
+            days += calendar.excluded_days(begin, end, self._zone)
+            windows += calendar.excluded_windows(begin, end, self._zone)
+        days = merged(days)
+        both = merged([*days, *windows])
+        return _Block(days, both, [stretch.begin for stretch in both])
+
+
+@lru_cache(maxsize=256)
+def excluded_time(calendars: tuple[ExclusionCalendar, ...], zone: ZoneInfo) -> ExcludedTime:
+    """The same object for the same calendars and zone, so that all timers share what it remembers."""
+    return ExcludedTime(calendars, zone)

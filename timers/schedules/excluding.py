@@ -1,0 +1,126 @@
+"""Excluding: a schedule as exclusion calendars let it be.
+
+It has all instants of the schedule that it wraps, also the excluded ones, for which `reason` says why they are not to
+run; and those to which excluded ones move (see moving.py), when `on_excluded` is before or after. An instant that moves
+onto another is one with it.
+
+A fixed delay has no instants of its own that could be excluded: it is due `delay` after the end of a run, or as soon
+after that as nothing excludes it, whatever `on_excluded` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+from timers.schedules.excluded_time import ExcludedTime, excluded_time
+from timers.schedules.exclusions import ExclusionCalendar
+from timers.schedules.instant import in_utc
+from timers.schedules.instants_between import instants_in, together
+from timers.schedules.interval import FixedDelay
+from timers.schedules.moved_instants import gained
+from timers.schedules.moving import FARTHEST_DAYS, Moves
+from timers.schedules.schedule import Missed, Schedule
+from timers.schedules.stretches import between
+
+ON_EXCLUDED = ("suppress", "before", "after")
+_LONGEST_WAIT = timedelta(days=400)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Excluding(Schedule):
+    """A schedule, and the calendars whose time it leaves out: all instants in either sense."""
+
+    kind: ClassVar[str] = "excluding"
+
+    schedule: Schedule
+    calendars: tuple[ExclusionCalendar, ...]
+    on_excluded: str
+    zone: ZoneInfo
+    """The timer's: whose days the calendars without a zone of their own mean, and whose time of day a move keeps."""
+    _time: ExcludedTime = field(init=False, repr=False, compare=False)
+    _moves: Moves | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.on_excluded not in ON_EXCLUDED:
+            raise SpecError("on_excluded", f"must be one of {', '.join(ON_EXCLUDED)}", given=self.on_excluded)
+        time = excluded_time(self.calendars, self.zone)
+        moves = None
+        if self.on_excluded != "suppress" and not isinstance(self.schedule, FixedDelay):
+            moves = Moves(self.schedule, time, self.zone, after=self.on_excluded == "after")
+        object.__setattr__(self, "_time", time)
+        object.__setattr__(self, "_moves", moves)
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:  # noqa: ARG003
+        raise SpecError("schedule_kind", "is made of a schedule and its calendars, it has no spec of its own")
+
+    def first(self, not_before: datetime) -> datetime | None:
+        not_before = in_utc(not_before)
+        if isinstance(self.schedule, FixedDelay):
+            return self._free_from(not_before)
+        return self.next_after(not_before - _MICROSECOND)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first instant after `moment`, be it to run or not."""
+        moment = in_utc(moment)
+        nominal = self.schedule.next_after(moment)
+        if isinstance(self.schedule, FixedDelay):
+            return None if nominal is None else self._free_from(nominal)
+        if self._moves is None:
+            return nominal
+        try:
+            moved = self._moves.next_after(moment, nominal)
+        except OverflowError:  # at either end of time nothing moves
+            return nominal
+        return min((at for at in (nominal, moved) if at is not None), default=None)
+
+    def reason(self, instant: datetime) -> str | None:
+        """Why an instant is not to run, and where it moved to; None: it is to run."""
+        instant = in_utc(instant)
+        reason = self._time.reason(instant)
+        if reason is None:
+            return None
+        if self._moves is None:
+            return f"excluded by {reason}"
+        to = self._moves.target(instant)
+        if to is None:
+            return f"excluded by {reason}; there is no free day within {FARTHEST_DAYS} days {self.on_excluded} it"
+        return f"excluded by {reason}; moved to {to.astimezone(self.zone).isoformat()}"
+
+    def missed(self, first: datetime, until: datetime) -> Missed | None:
+        """The instants to run from `first` to `until` inclusive, exact; None: there are none."""
+        first, until = in_utc(first), in_utc(until)
+        if until <= first or isinstance(self.schedule, FixedDelay):
+            return Missed(first, 1) if self.reason(first) is None else None
+        begin, end = first, until + _MICROSECOND
+        excluded = self._time.stretches(begin, end)
+        own = instants_in(self.schedule, list(between(excluded, begin, end)))
+        if self._moves is None:
+            return own
+        return together([own, gained(self.schedule, self._moves, self.zone, begin, end)])
+
+    def excluded(self, first: datetime, until: datetime) -> Missed | None:
+        """The instants not to run from `first` to `until` inclusive, exact; None: there are none."""
+        first, until = in_utc(first), in_utc(until)
+        if until <= first or isinstance(self.schedule, FixedDelay):
+            return None if self.reason(first) is None else Missed(first, 1)
+        return instants_in(self.schedule, self._time.stretches(first, until + _MICROSECOND))
+
+    def describe(self) -> str:
+        names = " or ".join(calendar.name for calendar in self.calendars)
+        moved = "" if self.on_excluded == "suppress" else f", but {self.on_excluded} it"
+        return f"{self.schedule.describe()}; not when {names} excludes it{moved}"
+
+    def to_spec(self) -> dict[str, Any]:
+        """That of the schedule alone: which calendars hold is a policy."""
+        return self.schedule.to_spec()
+
+    def _free_from(self, instant: datetime) -> datetime:
+        """The first free instant; where nothing is free for more than a year, one that is not, so that it is said."""
+        return self._time.free_from(instant, _LONGEST_WAIT) or instant + _LONGEST_WAIT

@@ -1,0 +1,179 @@
+"""Exclusion calendars: days and windows at which nothing shall fire.
+
+A calendar is a list of rules, each an object of one of these forms, with a `label` to be told as the reason if wanted:
+
+    {"weekdays": ["sat", "sun"]}
+    {"dates": ["2026-12-31", "2027-01-04"]}
+    {"yearly": ["12-24", "12-31"]}                          month and day, of every year
+    {"from": "2026-07-20", "to": "2026-08-02"}              both days included
+    {"holidays": "DE", "subdivision": "BY"}                 public holidays; "categories" for others than these
+    {"cron": "0 22 * * 6", "duration": "PT4H"}              from each instant of a cron expression on
+
+Days, and the expressions of windows, are read on the wall clock of the calendar's own time zone, or of the timer's when
+it has none. A window lasts elapsed time: 4 hours are 4 hours also in a night in which the clock is set.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+from timers.schedules.excluded_days import DayRule, ExcludedDates, ExcludedRange, ExcludedWeekdays, ExcludedYearly
+from timers.schedules.excluded_window import ExcludedWindow
+from timers.schedules.instant import in_utc
+from timers.schedules.public_holidays import PublicHolidays
+from timers.schedules.stretches import Stretch, merged, within
+from timers.schedules.wall_instants import steady_times
+from timers.schedules.zones import zone as zone_of
+
+MOST_RULES: Final = 100
+LONGEST_LABEL: Final = 200
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a calendar, and what people call it."""
+
+    excludes: DayRule | ExcludedWindow
+    label: str = ""
+
+    def to_spec(self) -> dict[str, Any]:
+        return {**self.excludes.to_spec(), "label": self.label} if self.label else self.excludes.to_spec()
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionCalendar:
+    """A named list of rules, all of which hold."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    zone: ZoneInfo | None = None
+    """Whose wall clock says what day it is; None: the timer's."""
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.zone))  # calendars are keys where instants are computed: not all rules each time
+
+    @classmethod
+    def parse(cls, name: str, rules: Any, time_zone: str | None = None) -> Self:
+        """Read JSON rules; raises one SpecError that names every wrong field, as `rules.0.weekdays`."""
+        if not isinstance(rules, (list, tuple)):
+            raise SpecError("rules", 'must be a list of rules, such as [{"weekdays": ["sat", "sun"]}]', given=rules)
+        if len(rules) > MOST_RULES:
+            raise SpecError("rules", f"has {len(rules):,} rules: at most {MOST_RULES} are allowed")
+        problems: list[SpecError] = []
+        read: list[Rule] = []
+        for number, rule in enumerate(rules):
+            try:
+                read.append(_read(rule, f"rules.{number}"))
+            except SpecError as error:
+                problems.append(error)
+        if not problems and _weekdays(read) == frozenset(range(7)):
+            problems.append(SpecError("rules", "exclude all seven days of the week: nothing would ever fire"))
+        own_zone: ZoneInfo | None = None
+        try:
+            own_zone = zone_of(time_zone) if time_zone else None
+        except SpecError as error:
+            problems.append(error)
+        if problems:
+            raise SpecError.combined(problems)
+        return cls(name, tuple(read), own_zone)
+
+    def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
+        """Why an instant is excluded, for a timer of this zone: "Christmas Day (holidays DE)"; None: it is not."""
+        zone = self.zone or zone
+        instant = in_utc(instant)
+        day = instant.astimezone(zone).date()
+        for rule in self.rules:
+            if isinstance(rule.excludes, ExcludedWindow):
+                reason = rule.excludes.reason(instant, zone)
+            else:
+                reason = rule.excludes.reason(day)
+            if reason is not None:
+                return rule.label or reason
+        return None
+
+    def excluded_days(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
+        """What the rules of whole days exclude from `begin` to before `end` (UTC)."""
+        rules = [rule.excludes for rule in self.rules if not isinstance(rule.excludes, ExcludedWindow)]
+        if not rules:
+            return []
+        found: list[Stretch] = []
+        for steady in steady_times(self.zone or zone, begin, end):
+            wall, last = (
+                steady.begin.replace(tzinfo=None) + steady.offset,
+                steady.end.replace(tzinfo=None) + steady.offset,
+            )
+            day = datetime(wall.year, wall.month, wall.day)
+            while day < last:
+                if _is_excluded(day.date(), rules):
+                    starts = steady.begin + (day - wall)
+                    found.append(Stretch(max(starts, steady.begin), min(starts + _DAY, steady.end)))
+                day += _DAY
+        return merged(found)
+
+    def excluded_windows(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
+        """What the windows exclude from `begin` to before `end` (UTC)."""
+        zone = self.zone or zone
+        windows = [rule.excludes for rule in self.rules if isinstance(rule.excludes, ExcludedWindow)]
+        found = [stretch for window in windows for stretch in window.stretches(begin, end, zone)]
+        return within(merged(found), begin, end)
+
+    def to_spec(self) -> list[dict[str, Any]]:
+        """The JSON rules; parsed again they give an equal calendar."""
+        return [rule.to_spec() for rule in self.rules]
+
+
+_FORMS: Final[Mapping[str, tuple[Any, frozenset[str], frozenset[str]]]] = {
+    "weekdays": (ExcludedWeekdays, frozenset({"weekdays"}), frozenset()),
+    "dates": (ExcludedDates, frozenset({"dates"}), frozenset()),
+    "yearly": (ExcludedYearly, frozenset({"yearly"}), frozenset()),
+    "from": (ExcludedRange, frozenset({"from", "to"}), frozenset()),
+    "holidays": (PublicHolidays, frozenset({"holidays"}), frozenset({"subdivision", "categories"})),
+    "cron": (ExcludedWindow, frozenset({"cron", "duration"}), frozenset()),
+}
+"""By the field that tells a form: its class, the fields that it needs, and those that it may have."""
+
+
+def _read(rule: Any, field: str) -> Rule:
+    if not isinstance(rule, Mapping):
+        raise SpecError(field, 'must be an object, such as {"weekdays": ["sat", "sun"]}', given=rule)
+    forms = [name for name, (_, needed, _) in _FORMS.items() if needed & rule.keys()]
+    if len(forms) != 1:
+        raise SpecError(field, _which_form(rule, forms), given=dict(rule))
+    form, needed, optional = _FORMS[forms[0]]
+    problems = [SpecError(f"{field}.{name}", "is missing") for name in sorted(needed - rule.keys())]
+    for name in list(rule.keys() - needed - optional - {"label"})[:20]:
+        allowed = ", ".join(sorted(needed | optional | {"label"}))
+        problems.append(SpecError(f"{field}.{str(name)[:64]}", f"has no place in this rule; allowed: {allowed}"))
+    label = rule.get("label", "")
+    if not isinstance(label, str) or len(label) > LONGEST_LABEL:
+        problems.append(SpecError(f"{field}.label", f"must be text of at most {LONGEST_LABEL} characters", given=label))
+    if problems:
+        raise SpecError.combined(problems)
+    return Rule(form.parse(rule, field), label.strip())
+
+
+def _which_form(rule: Mapping[Any, Any], forms: list[str]) -> str:
+    if forms:
+        return f"says both {' and '.join(forms)}: write a rule of its own for each"
+    for name in list(rule)[:20]:
+        near = difflib.get_close_matches(str(name)[:64].lower(), _FORMS, n=1, cutoff=0.6)
+        if near:
+            return f"is no rule that is known, did you mean {near[0]}?"
+    return "is no rule that is known; it needs weekdays, dates, yearly, from and to, holidays, or cron and duration"
+
+
+def _weekdays(rules: list[Rule]) -> frozenset[int]:
+    return frozenset[int]().union(
+        *(rule.excludes.weekdays for rule in rules if isinstance(rule.excludes, ExcludedWeekdays))
+    )
+
+
+def _is_excluded(day: date, rules: list[DayRule]) -> bool:
+    return any(rule.reason(day) is not None for rule in rules)

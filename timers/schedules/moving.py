@@ -1,0 +1,191 @@
+"""Where excluded instants move to: before what excludes them, or after it.
+
+- An instant on an excluded day keeps its time of day: it moves to the nearest day, before or after, on which that time
+  is free. (JobScheduler's when_holiday: previous_non_holiday, next_non_holiday.)
+- An instant in an excluded window moves *after* to the end of what excludes it; several of them so become one. *Before*
+  it keeps its time of day as well, on the nearest day on which that time is free: just before a window begins would be
+  in the midst of what the window was made for.
+- What finds no free place within 31 days is not moved.
+
+Times of day are those of the timer's time zone. A time that is skipped on the day it moves to means the end of the gap;
+one that is shown twice means the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from timers.schedules.excluded_time import ExcludedTime
+from timers.schedules.schedule import Schedule
+from timers.schedules.stretches import Stretch, between, within, without
+from timers.schedules.wall_clock import Change, place
+from timers.schedules.wall_instants import SteadyTime, first_wall_from, instant_of, steady_times
+from timers.schedules.wall_schedule import WallSchedule
+
+FARTHEST_DAYS = 31
+FARTHEST = timedelta(days=FARTHEST_DAYS)
+_DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_MOST_DAYS = 2_000
+
+
+class Move(NamedTuple):
+    """Instants from `begin` to before `end` (UTC) move to the wall that is `shift` ahead of what UTC shows at them."""
+
+    begin: datetime
+    end: datetime
+    shift: timedelta
+
+    def wall(self, instant: datetime) -> datetime:
+        return instant.replace(tzinfo=None) + self.shift
+
+
+class Moves:
+    """The moves of one schedule's excluded instants. A value but for its memory, which threads may share."""
+
+    def __init__(self, schedule: Schedule, time: ExcludedTime, zone: ZoneInfo, *, after: bool) -> None:
+        self._schedule = schedule
+        self._time = time
+        self._zone = zone
+        self._after = after
+        self._moves: dict[date, tuple[Move, ...]] = {}
+
+    def target(self, instant: datetime) -> datetime | None:
+        """The instant that an excluded one moves to; None: there is no free place for it."""
+        if self._after and not self._time.excludes_day_of(instant):
+            return self._time.free_from(instant, FARTHEST)
+        wall = self._wall_of(instant)
+        for distance in self._distances():
+            there = instant_of(self._zone, wall + distance)
+            if not self._time.excludes(there):
+                return there
+        return None
+
+    def next_after(self, moment: datetime, nominal: datetime | None) -> datetime | None:
+        """The first instant after `moment` to which some instant of the schedule moves.
+
+        `nominal`: the schedule's own first instant after `moment`; what moves to behind it may be left out.
+        """
+        from_wall = first_wall_from(self._zone, moment + _MICROSECOND)
+        until_wall = None if nominal is None else first_wall_from(self._zone, nominal)
+        found = self._window_end_after(moment) if self._after else None
+        for day in self._days_that_move_behind(moment, nominal):
+            for move in self.moves_of(day):
+                begin = max(move.begin, as_utc(from_wall - move.shift))
+                if until_wall is not None and move.wall(begin) >= until_wall:
+                    continue
+                if (origin := self._first(begin, move.end)) is not None:
+                    there = instant_of(self._zone, move.wall(origin))
+                    found = there if found is None else min(found, there)
+        return found
+
+    def moves_of(self, day: date) -> tuple[Move, ...]:
+        """The moves from one day of the timer's zone to other days."""
+        moves = self._moves.get(day)
+        if moves is None:
+            moves = tuple(self._read(day))
+            if len(self._moves) >= _MOST_DAYS:
+                self._moves.clear()
+            self._moves[day] = moves
+        return moves
+
+    def window_ends(self, begin: datetime, end: datetime) -> Iterator[datetime]:
+        """The ends of excluded stretches, from `begin` to before `end`, to which instants of windows move, in order."""
+        if not self._after:
+            return
+        for stretch in self._time.stretches(begin - FARTHEST - _MICROSECOND, end + FARTHEST):
+            if begin <= stretch.end < end and self._moves_to_end(stretch, stretch.end):
+                yield stretch.end
+
+    def _window_end_after(self, moment: datetime) -> datetime | None:
+        """The end of what excludes `moment`, when an instant up to `moment` moves there."""
+        end = self._time.free_from(moment, FARTHEST)
+        if end is None or end == moment:
+            return None
+        stretch = self._time.stretches(end - FARTHEST, end)[-1]
+        return end if self._moves_to_end(stretch, moment + _MICROSECOND) else None
+
+    def _moves_to_end(self, stretch: Stretch, until: datetime) -> bool:
+        """Whether an instant of the stretch before `until` moves to its end, and not to another day."""
+        begin = max(stretch.begin, stretch.end - FARTHEST)
+        parts = without([Stretch(begin, until)], self._time.days(begin, until))
+        return any(self._first(*part) is not None for part in parts)
+
+    def _days_that_move_behind(self, moment: datetime, nominal: datetime | None) -> Iterator[date]:
+        """The days whose instants may move to between `moment` and the schedule's next own instant."""
+        if self._after:
+            today = moment.astimezone(self._zone).date()
+            yield from (today - _DAY * distance for distance in range(FARTHEST_DAYS, -1, -1))
+        elif nominal is not None:  # what moves to before it comes from it, or from behind it
+            day = nominal.astimezone(self._zone).date()
+            yield from (day + _DAY * distance for distance in range(FARTHEST_DAYS + 1))
+
+    def _first(self, begin: datetime, end: datetime) -> datetime | None:
+        """The schedule's first instant from `begin` to before `end`."""
+        if begin >= end:
+            return None
+        first = self._schedule.first(begin)
+        return None if first is None or first >= end else first
+
+    def _distances(self) -> Iterator[timedelta]:
+        step = _DAY if self._after else -_DAY
+        return (step * number for number in range(1, FARTHEST_DAYS + 1))
+
+    def _read(self, day: date) -> Iterator[Move]:
+        for steady in self._steady_times(day):
+            rest = self._time.days(*steady[:2]) if self._after else self._time.stretches(*steady[:2])
+            for distance in self._distances():
+                if not rest:
+                    break
+                shift = steady.offset + distance
+                free = [free for part in rest for free in self._free(part, shift)]
+                yield from (Move(begin, end, shift) for begin, end in free)
+                rest = without(rest, free)
+
+    def _free(self, part: Stretch, shift: timedelta) -> list[Stretch]:
+        """What of a stretch finds a free place so far away."""
+        first, end = part.begin.replace(tzinfo=None) + shift, part.end.replace(tzinfo=None) + shift
+        there = Stretch(instant_of(self._zone, first), instant_of(self._zone, end - _MICROSECOND) + _MICROSECOND)
+        taken = [
+            Stretch(
+                as_utc(first_wall_from(self._zone, begin) - shift) if begin > there.begin else part.begin,
+                as_utc(first_wall_from(self._zone, until) - shift) if until < there.end else part.end,
+            )
+            for begin, until in self._time.stretches(*there)
+        ]
+        return list(between(within(taken, *part), *part))
+
+    def _steady_times(self, day: date) -> Iterator[SteadyTime]:
+        """The stretches of a day in which the clock is not set, each with the offset that makes its walls."""
+        midnight = datetime.combine(day, time())
+        # No zone is farther from UTC than a day.
+        for begin, end, offset in steady_times(self._zone, as_utc(midnight - _DAY), as_utc(midnight + 2 * _DAY)):
+            first, last = max(begin, as_utc(midnight - offset)), min(end, as_utc(midnight + _DAY - offset))
+            if first >= last:
+                continue
+            if first == begin and (wall := self._wall_of(first)) != first.replace(tzinfo=None) + offset:
+                yield SteadyTime(first, first + _MICROSECOND, wall - first.replace(tzinfo=None))
+                first += _MICROSECOND
+            yield SteadyTime(first, last, offset)
+
+    def _wall_of(self, instant: datetime) -> datetime:
+        """The wall that an instant stands for: at the end of a gap it may be a skipped one."""
+        wall = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        if isinstance(self._schedule, WallSchedule) and self._schedule.zone == self._zone:
+            before = place(self._zone, wall - _MICROSECOND)
+            if isinstance(before, Change) and before.at == instant:
+                walls = self._schedule.walls
+                if walls.count(wall, wall + _SECOND) == 0:
+                    skipped = walls.after(before.wall_before - _SECOND)
+                    if skipped is not None and skipped < wall:
+                        return skipped
+        return wall
+
+
+def as_utc(wall: datetime) -> datetime:
+    """A naive datetime, which is not a wall of UTC but reckoned as if it were."""
+    return wall.replace(tzinfo=UTC)
