@@ -5,13 +5,17 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
+from timers.schedules.zones import use_newest_rules
+
 
 class TimersConfig(AppConfig):
-    """Registers handlers at start: each installed app's `timer_handlers.py` is imported once."""
+    """Chooses the time zone rules at start, and registers handlers: each app's `timer_handlers.py` is imported once."""
 
     name = "timers"
     verbose_name = "Timers"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # First of all: zones that are loaded stay as they are.
+        use_newest_rules()
         autodiscover_modules("timer_handlers")

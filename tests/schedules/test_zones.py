@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
-from importlib import import_module
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +95,28 @@ def test_a_system_copy_without_its_edition_is_called_unknown(monkeypatch: pytest
     (tmp_path / "UTC").write_bytes(b"TZif")
     monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))
     assert tzdata_version() == "unknown (system)"
+
+
+ASK = "from timers.schedules.zones import *; use_newest_rules(); print(tzdata_version(), zone('Europe/Berlin').key)"
+
+
+@pytest.mark.parametrize(("system", "chosen"), [("1999a", "package"), ("9999z", "system"), (None, "package")])
+def test_the_newer_of_the_two_copies_is_taken(tmp_path: Path, system: str | None, chosen: str) -> None:
+    fake = tmp_path / "zoneinfo"
+    (fake / "Europe").mkdir(parents=True)
+    packaged = resources.files("tzdata").joinpath("zoneinfo")
+    for name in ("UTC", "Europe/Berlin"):
+        (fake / name).write_bytes(packaged.joinpath(name).read_bytes())
+    if system is not None:
+        (fake / "tzdata.zi").write_text(f"# version {system}\n")
+    asked = f"import zoneinfo; zoneinfo.reset_tzpath(to=[{str(fake)!r}]); {ASK}"
+    told = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+    assert told[1:] == [f"({chosen})", "Europe/Berlin"]
+
+
+def test_a_path_that_somebody_chose_stays(tmp_path: Path) -> None:
+    (tmp_path / "UTC").write_bytes(resources.files("tzdata").joinpath("zoneinfo", "UTC").read_bytes())
+    environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+    asked = "from timers.schedules.zones import *; use_newest_rules(); print(tzdata_version())"
+    told = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True, env=environment)
+    assert told.stdout.strip() == "unknown (system)"

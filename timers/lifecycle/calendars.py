@@ -12,11 +12,8 @@ from timers.exceptions import SpecError
 from timers.policies import Policies
 from timers.schedules import Schedule
 
-try:
-    from timers.schedules.excluding import Excluding
-    from timers.schedules.exclusions import ExclusionCalendar
-except ImportError:
-    Excluding = ExclusionCalendar = None
+from timers.schedules.excluding import Excluding
+from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.zones import zone
 
 logger = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import zoneinfo
 from functools import cache, lru_cache
@@ -30,15 +31,23 @@ def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
     return found
 
 
-def tzdata_version() -> str:
-    """The edition of the time zone rules in use and where it comes from: "2026b (system)" or "2026b (package)".
+def use_newest_rules() -> None:
+    """Take the zones of the tzdata package for this process where they are newer than the system's.
 
-    The system's copy goes before the package's, as it does for zoneinfo.
+    By itself zoneinfo takes the system's, however old. A PYTHONTZPATH in the environment is somebody's will, and stays.
     """
+    if "PYTHONTZPATH" not in os.environ and is_newer_edition(_package_edition(), edition()):
+        zoneinfo.reset_tzpath(to=())
+        ZoneInfo.clear_cache()
+        _load.cache_clear()
+
+
+def tzdata_version() -> str:
+    """The edition of the time zone rules in use and where it comes from: "2026b (system)" or "2026b (package)"."""
     for folder in zoneinfo.TZPATH:
         if (Path(folder) / "UTC").is_file():
             return f"{_system_edition(Path(folder))} (system)"
-    return f"{import_module('tzdata').IANA_VERSION} (package)"
+    return f"{_package_edition()} (package)"
 
 
 def edition() -> str:
@@ -81,6 +90,10 @@ def _edition_order(edition: str) -> tuple[int, int, str]:
     """The year and its letter; a year with more than 26 editions would go on with two letters."""
     found = _EDITION.match(edition)
     return (0, 0, "") if found is None else (int(found[1]), len(found[2]), found[2])
+
+
+def _package_edition() -> str:
+    return str(import_module("tzdata").IANA_VERSION)
 
 
 @cache
