@@ -14,6 +14,7 @@ from timers.admin.actions import for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
 from timers.lifecycle.control.groups import create_group, pause_group, resume_group, update_group
+from timers.lifecycle.group_clock import now_in
 from timers.models import TimerGroup
 from timers.models.fields import ExactJSONField
 
@@ -51,7 +52,7 @@ class GroupAdmin(ControlAdmin):
     search_help_text = "The beginning of a group's name."
     actions = ("pause", "resume")
     fieldsets = (
-        (None, {"fields": ("name", "description", "action", "state_cell", "state_told")}),
+        (None, {"fields": ("name", "description", "action", "state_cell", "state_told", "clock_cell")}),
         (
             "When a try does not succeed",
             {"fields": ("retry", "attempt_timeout", "on_failed", "pause_after_failures")},
@@ -64,7 +65,7 @@ class GroupAdmin(ControlAdmin):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        facts = ("state_cell", "state_told")
+        facts = ("state_cell", "state_told", "clock_cell")
         return facts if obj is None else ("name", *facts)
 
     def save_model(self, request: HttpRequest, obj: TimerGroup, form: Any, change: bool) -> None:
@@ -87,7 +88,16 @@ class GroupAdmin(ControlAdmin):
             parts.append(f"by {group.state_changed_by}")
         if group.state_reason:
             parts.append(f"because: {group.state_reason}")
+        if group.paused_until is not None:
+            parts.append(f"until {group.paused_until:%Y-%m-%d %H:%M:%S %Z}")
         return " ".join(parts)
+
+    @admin.display(description="clock")
+    def clock_cell(self, group: TimerGroup) -> str:
+        if not group.sandbox:
+            return "the database's"
+        how = "running" if group.clock_frozen_at is None else "frozen"
+        return f"its own, {how} at {now_in(group.name):%Y-%m-%d %H:%M:%S %Z} (a sandbox)"
 
     @admin.display(description="action")
     def action_cell(self, group: TimerGroup) -> str:

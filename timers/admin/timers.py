@@ -73,12 +73,12 @@ class TimerAdmin(ControlAdmin):
     _facts = (
         "schedule_cell", "state_cell", "state_told", "next_cell", "following_cell", "last_cell", "outcome_cell",
         "fire_count", "failures_in_a_row", "open_execution", "in_flight_cell", "waiting_cell", "history_cell", "shard",
-        "created_told", "updated_told",
+        "source_cell", "created_told", "updated_told",
     )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         facts = (
-            () if obj is None else (("Now", {"fields": self._facts[:-5]}), ("History", {"fields": self._facts[-5:]}))
+            () if obj is None else (("Now", {"fields": self._facts[:-6]}), ("History", {"fields": self._facts[-6:]}))
         )
         return (
             (None, {"fields": ("group", "name", "description", "tags")}),
@@ -207,6 +207,10 @@ class TimerAdmin(ControlAdmin):
         )
         rows = format_html_join("", "<tr>" + "<td>{}</td>" * 6 + "</tr>", lines)
         return format_html('<table class="timers-plain">{}</table>', rows) if rows else "–"
+
+    @admin.display(description="declared in")
+    def source_cell(self, timer: Timer) -> str:
+        return timer.source or "–"
 
     @admin.display(description="created")
     def created_told(self, timer: Timer) -> SafeString:
