@@ -13,6 +13,7 @@ from timers.schedules.cron import Cron
 from timers.schedules.interval import FixedDelay, FixedRate
 from timers.schedules.once import Once
 from timers.schedules.schedule import Schedule
+from timers.schedules.window import Window
 
 # A further kind is one file and one line here.
 KINDS: dict[str, type[Schedule]] = {
@@ -21,6 +22,7 @@ KINDS: dict[str, type[Schedule]] = {
     FixedDelay.kind: FixedDelay,
     Cron.kind: Cron,
     Calendar.kind: Calendar,
+    Window.kind: Window,
 }
 
 

@@ -74,3 +74,21 @@ class ListedTimes:
 
     def count_before(self, second: int) -> int:
         return bisect_left(self.listed, second)
+
+
+@dataclass(frozen=True, slots=True)
+class RegularTimes:
+    """Seconds of the day at equal distances, from a first one on."""
+
+    seconds: range
+
+    @property
+    def total(self) -> int:
+        return len(self.seconds)
+
+    def after(self, second: int) -> int | None:
+        found = self.count_before(second + 1)
+        return self.seconds[found] if found < len(self.seconds) else None
+
+    def count_before(self, second: int) -> int:
+        return min(len(self.seconds), max(0, -((self.seconds.start - second) // self.seconds.step)))

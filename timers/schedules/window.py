@@ -1,0 +1,170 @@
+"""Window: every so often within a window of the day, as in "13:00 to 15:00, every 30 minutes, on weekdays".
+
+The end is exclusive, as in JobScheduler's absolute_repeat: that window gives 13:00, 13:30, 14:00 and 14:30. A window
+that ends before it begins goes on over midnight and belongs to the day on which it begins.
+
+When the clock is set, a window follows what it shows (gap skip, fold twice), as a cron expression does that goes on
+through the hours; one that fires once a day does so on every day (run_after, once). `gap` and `fold` say otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
+from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.day_rules import EVERY_DAY, DayRule, Weekdays
+from timers.schedules.duration import MICROSECONDS_PER_SECOND, describe_duration, parse_duration
+from timers.schedules.names_in_words import WEEKDAYS, listed
+from timers.schedules.spec_fields import require_fields
+from timers.schedules.times_of_day import RegularTimes
+from timers.schedules.wall_pattern import WallPattern
+from timers.schedules.wall_schedule import Walls, WallSchedule
+from timers.schedules.weekday_names import monday_first, parse_weekdays, weekday_names
+from timers.schedules.zones import zone
+
+_DAY = 86_400
+_ALL_WEEKDAYS = frozenset(range(7))
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Window(WallSchedule):
+    """Due at `begin` and every `every` seconds after it while `end` is not reached, on these days of the week."""
+
+    kind: ClassVar[str] = "window"
+
+    begin: int
+    """Seconds of the day; so is `end`, which lies on the next day when it is not after `begin`."""
+    end: int
+    every: int
+    weekdays: frozenset[int]
+    """On which the window begins, from 0 (Sunday) to 6."""
+    zone: ZoneInfo
+    given_policy: ClockPolicy = BY_DEFAULT
+    _walls: Walls = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_walls", _walls(self._times, self.weekdays))
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        require_fields(spec, cls.kind, "begin", "end", "every", optional=("weekdays", *POLICY_FIELDS))
+        problems: list[SpecError] = []
+        values: dict[str, int] = {}
+        for name, read in (("begin", _begin), ("end", _end), ("every", _every)):
+            try:
+                values[name] = read(spec[name], name)
+            except SpecError as error:
+                problems.append(error)
+        weekdays = _ALL_WEEKDAYS
+        if spec.get("weekdays") is not None:
+            try:
+                weekdays = parse_weekdays(spec["weekdays"], "weekdays")
+            except SpecError as error:
+                problems.append(error)
+        if not problems and values["begin"] == values["end"]:
+            message = "is also the begin, so that the window is empty; a whole day is 00:00 to 24:00"
+            problems.append(SpecError("end", message, given=spec["end"]))
+        if problems:
+            raise SpecError.combined(problems)
+        return cls(**values, weekdays=weekdays, zone=zone(time_zone), given_policy=ClockPolicy.parse(spec))
+
+    @property
+    def walls(self) -> Walls:
+        return self._walls
+
+    @property
+    def policy(self) -> ClockPolicy:
+        return self.given_policy.completed(once_a_day=len(self._times) == 1)
+
+    def describe(self) -> str:
+        often = describe_duration(self.every * MICROSECONDS_PER_SECOND)
+        return f"every {often} from {_text(self.begin)} to before {_text(self.end)} {self._days}, {self.zone.key}"
+
+    def to_spec(self) -> dict[str, Any]:
+        weekdays = {} if self.weekdays == _ALL_WEEKDAYS else {"weekdays": weekday_names(self.weekdays)}
+        times = {"begin": _text(self.begin), "end": _text(self.end), "every": self.every}
+        return {**times, **weekdays, **self.given_policy.to_spec()}
+
+    @property
+    def _times(self) -> range:
+        """The seconds of the day; from 86,400 on they lie on the day after."""
+        return range(self.begin, self.end if self.end > self.begin else self.end + _DAY, self.every)
+
+    @property
+    def _days(self) -> str:
+        if self.weekdays == _ALL_WEEKDAYS:
+            return "every day"
+        if self.weekdays == frozenset(range(1, 6)):
+            return "Monday to Friday"
+        return f"on {listed([WEEKDAYS[number] for number in monday_first(self.weekdays)])}"
+
+
+@dataclass(frozen=True, slots=True)
+class _OverMidnight:
+    """The walls of a window on the days on which it begins, and those on the days after."""
+
+    evening: WallPattern
+    morning: WallPattern
+
+    def after(self, wall: datetime) -> datetime | None:
+        found = [at for at in (self.evening.after(wall), self.morning.after(wall)) if at is not None]
+        return min(found, default=None)
+
+    def count(self, start: datetime, end: datetime) -> int:
+        return self.evening.count(start, end) + self.morning.count(start, end)
+
+
+def _walls(times: range, weekdays: frozenset[int]) -> Walls:
+    evening = range(times.start, min(times.stop, _DAY), times.step)
+    pattern = WallPattern(RegularTimes(evening), _on(weekdays))
+    if times[-1] < _DAY:
+        return pattern
+    morning = range(times[len(evening)] - _DAY, times.stop - _DAY, times.step)
+    return _OverMidnight(pattern, WallPattern(RegularTimes(morning), _on({(day + 1) % 7 for day in weekdays})))
+
+
+def _on(weekdays: frozenset[int] | set[int]) -> DayRule:
+    return EVERY_DAY if len(weekdays) == len(_ALL_WEEKDAYS) else DayRule(of_week=(Weekdays(frozenset(weekdays)),))
+
+
+def _begin(value: Any, field_name: str) -> int:
+    second = _time_of_day(value, field_name)
+    if second == _DAY:
+        raise SpecError(field_name, "is the end of the day: write 00:00", given=value)
+    return second
+
+
+def _end(value: Any, field_name: str) -> int:
+    return _time_of_day(value, field_name)
+
+
+def _every(value: Any, field_name: str) -> int:
+    longest = _DAY * MICROSECONDS_PER_SECOND
+    length = parse_duration(value, field_name, at_least=MICROSECONDS_PER_SECOND, at_most=longest)
+    if length % MICROSECONDS_PER_SECOND:
+        raise SpecError(field_name, "must be whole seconds", given=value)
+    return length // MICROSECONDS_PER_SECOND
+
+
+def _time_of_day(value: Any, field_name: str) -> int:
+    found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        hint = "; in YAML write it in quotes" if isinstance(value, int) else ""
+        raise SpecError(field_name, f"must be a time of day such as 13:00 or 13:00:30{hint}", given=value)
+    hour, minute, second = (int(part or 0) for part in found.groups())
+    if (hour, minute, second) != (24, 0, 0) and (hour > 23 or minute > 59 or second > 59):
+        raise SpecError(field_name, "must be a time of day from 00:00 to 24:00", given=value)
+    return hour * 3_600 + minute * 60 + second
+
+
+def _text(second: int) -> str:
+    hour, minute, second = second // 3_600, second // 60 % 60, second % 60
+    return f"{hour:02}:{minute:02}:{second:02}" if second else f"{hour:02}:{minute:02}"
