@@ -10,11 +10,13 @@ import pytest
 from tests.support.executions import execution, served_group
 from tests.support.handlers import TemporaryHandlers
 from timers import handlers as registry
+from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.policies import Policies
+from timers.schedules.instant import from_microseconds
 from timers.worker import errors, run_log
-from timers.worker.attempts import find_handler, impossible, overran, raised, returned, time_limit
+from timers.worker.attempts import find_handler, impossible, overran, raised, returned, started_at, time_limit
 
 
 def test_the_handler_of_the_action_is_found(handlers: TemporaryHandlers) -> None:
@@ -187,3 +189,10 @@ def test_a_log_call_with_wrong_arguments_does_not_fail_its_handler(
     caught.info("%d", "no number")
     caught.info("fine")
     assert run_log.end() == "INFO fine"
+
+
+def test_no_try_begins_before_its_instant_though_the_clock_was_put_back(handlers: TemporaryHandlers) -> None:
+    held = execution(available_us=5_000_000)
+    ahead, behind = (DatabaseClock(from_microseconds(us)) for us in (6_000_000, 4_000_000))
+    assert started_at(held, behind) == 5_000_000
+    assert started_at(held, ahead) >= 6_000_000

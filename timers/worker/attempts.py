@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from timers import handlers
+from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
 from timers.lifecycle.execution import Execution
@@ -31,6 +32,15 @@ def find_handler(execution: Execution) -> Handler | str:
 def time_limit(execution: Execution, handler: Handler) -> float:
     """Seconds that one try may run."""
     return handler.timeout if handler.timeout is not None else execution.policies.attempt_timeout
+
+
+def started_at(execution: Execution, clock: DatabaseClock) -> int:
+    """The present instant, for a try that begins now.
+
+    It was handed over because its instant had come. A slow reading of the database's clock may have put the estimate
+    back since; the instant has come all the same.
+    """
+    return max(clock.now_us(), execution.start_us)
 
 
 def fire_of(execution: Execution, node: str, started_us: int) -> Fire:

@@ -13,7 +13,7 @@ from timers.handlers import Cancellation, Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
-from timers.worker.attempts import Report, fire_of, overran, raised, returned, time_limit
+from timers.worker.attempts import Report, fire_of, overran, raised, returned, started_at, time_limit
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS, Item
@@ -99,7 +99,7 @@ class EventLoop:
     async def _call(self, execution: Execution, handler: Handler) -> None:
         while not self._started.lease_is_sure and not self._started.taken_back:
             await asyncio.sleep(WAIT_FOR_LEASE_SECONDS)
-        started_us, began = self._clock.now_us(), time.monotonic()
+        started_us, began = started_at(execution, self._clock), time.monotonic()
         limit = time_limit(execution, handler)
         cell = self._started.begin(execution.id, started_us, began + limit)
         execution.cell = cell

@@ -19,7 +19,7 @@ from timers.handlers import Cancellation, Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
-from timers.worker.attempts import Report, fire_of, raised, returned, time_limit
+from timers.worker.attempts import Report, fire_of, raised, returned, started_at, time_limit
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 
@@ -160,7 +160,7 @@ class ThreadPool:
         while not self._started.lease_is_sure and not self._started.taken_back:
             # Frozen or cut off for a while: a heartbeat makes it sure again, or the supervisor ends this process.
             time.sleep(WAIT_FOR_LEASE_SECONDS)
-        started_us = self._clock.now_us()
+        started_us = started_at(execution, self._clock)
         taker.item_began = began = time.monotonic()
         cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
         execution.cell = cell
