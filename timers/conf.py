@@ -7,14 +7,16 @@ gives them as `TIMERS = {"TIMERS_LEASE": 30}` in its settings. docs/settings.md 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from timers import setting_forms
 
 Value = bool | int | float | str
 
@@ -27,7 +29,10 @@ _NO: Final = frozenset({"false", "0", "no", "n", "off"})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only words allowed."""
+    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only words allowed.
+
+    A text that has a form of its own is checked by `reads`, which raises ValueError; `form` puts that form in words.
+    """
 
     name: str
     default: Value
@@ -36,6 +41,10 @@ class Setting:
     lowest: float = -math.inf
     highest: float = math.inf
     choices: tuple[str, ...] = ()
+    form: str = "text"
+    reads: Callable[[str], object] = str
+    is_secret: bool = False
+    """Never repeated in a message."""
 
     @property
     def field(self) -> str:
@@ -50,7 +59,7 @@ class Setting:
         if self.choices:
             return " or ".join(self.choices)
         if isinstance(self.default, str):
-            return "text"
+            return self.form
         kind = "a whole number" if isinstance(self.default, int) else "a number"
         unit = f" of {self.unit}" if self.unit else ""
         return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
@@ -63,6 +72,7 @@ class Setting:
             text = str(given).strip()
             if self.choices and text not in self.choices:
                 raise ValueError(given)
+            self.reads(text)
             return text
         if isinstance(given, bool):
             raise ValueError(given)
@@ -166,6 +176,58 @@ TABLE: Final = (
         highest=3600,
     ),
     Setting(
+        "TIMERS_HTTP_ALLOW_PRIVATE",
+        "",
+        "Networks that are not public and that timers may call all the same, such as an in-house `10.20.0.0/16`. "
+        "The metadata server of a cloud is opened only by its very address.",
+        form="networks (CIDRs) or addresses, separated by commas",
+        reads=setting_forms.networks,
+    ),
+    Setting(
+        "TIMERS_HTTP_DENY",
+        "",
+        "Networks that timers may never call, such as public addresses of your own.",
+        form="networks (CIDRs) or addresses, separated by commas",
+        reads=setting_forms.networks,
+    ),
+    Setting(
+        "TIMERS_HTTP_PORTS",
+        "80,443,8080,8443",
+        "The ports that timers may call.",
+        form="ports and spans of ports such as `443,8000-8999`, or `any`",
+        reads=setting_forms.ports,
+    ),
+    Setting(
+        "TIMERS_HTTP_ALLOW_PLAIN",
+        False,
+        "Let timers call http:// too, where anybody on the way can read and change what is sent.",
+    ),
+    Setting(
+        "TIMERS_HTTP_PROXY",
+        "",
+        "Send all calls of timers through this proxy, which then resolves names and has the last word on where they "
+        "go. Proxies of the process's environment are never used.",
+        form="the URL of a proxy such as `http://proxy.example.org:3128`",
+        reads=setting_forms.proxy,
+    ),
+    Setting(
+        "TIMERS_HTTP_PER_TARGET",
+        100,
+        "How many calls to one target (host and port) a worker makes at once; what is beyond them waits without taking "
+        "a slot from others. Less than a node's `--concurrency`, or one slow target can take all of it.",
+        lowest=1,
+        highest=10000,
+    ),
+    Setting(
+        "TIMERS_ENCRYPTION_KEYS",
+        "",
+        "Keys that secrets are encrypted with, the one in use first; older ones stay until `manage.py rotatesecrets` "
+        "has run. The same on all nodes and web processes. `manage.py rotatesecrets --new-key` prints a fresh one.",
+        form="keys as `name:32 bytes in base64`, separated by commas",
+        reads=setting_forms.encryption_keys,
+        is_secret=True,
+    ),
+    Setting(
         "TIMERS_LOG_FORMAT",
         "text",
         "Log lines for people, or one JSON object per line.",
@@ -203,6 +265,13 @@ class Conf:
     sync_declared: bool
     drain_timeout: float
     overrun_grace: float
+    http_allow_private: str
+    http_deny: str
+    http_ports: str
+    http_allow_plain: bool
+    http_proxy: str
+    http_per_target: int
+    encryption_keys: str = field(repr=False)
     log_format: str
     var: str
     pg_bin: str
@@ -234,7 +303,8 @@ def load(given: Mapping[str, Any]) -> Conf:
             try:
                 values[setting.field] = setting.parse(given[setting.name])
             except (ValueError, TypeError):
-                problems.append(f"{setting.name} must be {setting.allowed} (given: {given[setting.name]!r}).")
+                shown = "not shown here" if setting.is_secret else f"given: {given[setting.name]!r}"
+                problems.append(f"{setting.name} must be {setting.allowed} ({shown}).")
     conf = Conf(**values)
     problems += _clashes(conf)
     if problems:

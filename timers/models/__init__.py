@@ -14,6 +14,7 @@ from timers.models.cluster_event import ClusterEvent
 from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
 from timers.models.node import Leadership, Node
+from timers.models.secret import Secret
 from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
 from timers.models.timer import Timer
 from timers.models.waiting import Waiting
@@ -27,6 +28,7 @@ __all__ = [
     "ExclusionCalendar",
     "Leadership",
     "Node",
+    "Secret",
     "StatsMinute",
     "Timer",
     "TimerGroup",

@@ -40,6 +40,8 @@ class Attempt(models.Model):
     error_detail = models.TextField(null=True)
     error_fingerprint = models.CharField(max_length=32, null=True)
     log = models.TextField(null=True)
+    exchange = ExactJSONField(null=True)
+    """What an HTTP call sent and got: request, response, timing; see timers/worker/http_exchange.py."""
 
     class Meta:
         db_table = "timers_attempt"

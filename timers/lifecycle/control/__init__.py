@@ -10,6 +10,7 @@
     delete      delete a group with its timers
     reconcile   make timers what is declared in code or in a file (declaration, plan, difference, reconciled)
     executions  retry, dismiss or cancel what waits
+    secrets     create, replace, delete what timers prove themselves with
 
 Each joins the caller's transaction: rolled back, it never was.
 """

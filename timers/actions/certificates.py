@@ -1,0 +1,25 @@
+"""Certificates of authorities that a call trusts instead of those that the system trusts: PEM text."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from timers.exceptions import SpecError
+
+BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+MAX_BYTES: Final = 64 * 1024
+
+
+def check_certificates(pem: str, field: str) -> None:
+    """Raise SpecError where the text is not one or more certificates in PEM."""
+    if "PRIVATE KEY" in pem:
+        raise SpecError(field, "holds a private key; only certificates belong here")
+    if BEGIN not in pem:
+        raise SpecError(field, f"must be certificates in PEM, which begin with {BEGIN}")
+    if len(pem) > MAX_BYTES or not pem.isascii():
+        raise SpecError(field, f"must be at most {MAX_BYTES:,} bytes of ASCII")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise SpecError(field, f"holds no certificate that can be read: {error}") from None

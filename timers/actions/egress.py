@@ -1,0 +1,88 @@
+"""The egress guard: where timers may send calls to, whoever made them.
+
+A timer's URL comes from a user; the node that calls it stands inside the installation's network. So a call goes out
+only by an allowed scheme, to an allowed port, and to an address that is public or that the installation has opened
+(TIMERS_HTTP_ALLOW_PRIVATE). The address is what decides, not the name: a name is resolved, every address of it is
+checked, and the connection is made to a checked address. That is asked when a timer is saved, as far as it can be
+told then, and again at every connection, for names change their addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+
+from timers import conf, setting_forms
+from timers.actions.addresses import why_refused
+from timers.actions.target import Target
+from timers.setting_forms import Network
+
+
+class EgressRefused(PermissionError):
+    """No connection was made: the guard does not let it out. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The rules of one installation."""
+
+    allowed: tuple[Network, ...] = ()
+    denied: tuple[Network, ...] = ()
+    ports: tuple[range, ...] = (range(443, 444),)
+    plain_http: bool = False
+    proxy: Target | None = None
+    """Through which all calls go; then it is the proxy that resolves names."""
+
+    @classmethod
+    def in_force(cls) -> Egress:
+        """By the settings of this process."""
+        settings = conf.current()
+        return _read(
+            settings.http_allow_private,
+            settings.http_deny,
+            settings.http_ports,
+            settings.http_allow_plain,
+            settings.http_proxy,
+        )
+
+    def why_refused_address(self, text: str) -> str | None:
+        """Why no connection may be made to this address, in words; None: it may."""
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return f"{text} is no address"
+        return why_refused(address, allowed=self.allowed, denied=self.denied)
+
+    def why_refused_target(self, target: Target) -> str | None:
+        """What can be told from the URL alone: scheme, port, and an address that stands in it."""
+        if target.scheme != "https" and not self.plain_http:
+            return "http is not encrypted and not allowed here (TIMERS_HTTP_ALLOW_PLAIN); use https"
+        if not any(target.port in ports for ports in self.ports):
+            return f"port {target.port} is not allowed here (TIMERS_HTTP_PORTS)"
+        return None if target.address is None else self.why_refused_address(target.host)
+
+    def why_refused_proxy(self, proxy: Target) -> str | None:
+        """The same for a proxy that an action names: it may listen anywhere, but not at an address that is closed."""
+        if self.proxy is not None:
+            return "cannot be chosen here: all calls go through the installation's proxy (TIMERS_HTTP_PROXY)"
+        return None if proxy.address is None else self.why_refused_address(proxy.host)
+
+    def check_addresses(self, host: str, addresses: Iterable[str]) -> None:
+        """Raise EgressRefused when a single one of a name's addresses may not be connected to."""
+        for address in addresses:
+            reason = self.why_refused_address(address)
+            if reason is not None:
+                raise EgressRefused(f"{host} is refused: {reason}")
+
+
+@lru_cache(maxsize=8)
+def _read(allow: str, deny: str, ports: str, plain_http: bool, proxy: str) -> Egress:
+    return Egress(
+        setting_forms.networks(allow),
+        setting_forms.networks(deny),
+        setting_forms.ports(ports),
+        plain_http,
+        setting_forms.proxy(proxy),
+    )

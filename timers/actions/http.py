@@ -1,0 +1,269 @@
+"""The http action: call a URL with the envelope, or with a content made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar, Final, TypeVar
+
+from timers.actions.certificates import BEGIN, check_certificates
+from timers.actions.egress import Egress
+from timers.actions.http_auth import Auth, check_secret_name
+from timers.actions.http_content import Template
+from timers.actions.http_headers import Headers, parse_headers
+from timers.actions.target import SCHEMES, Target, parse_host
+from timers.exceptions import SpecError
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+WITH_ENVELOPE: Final = frozenset({"POST", "PUT", "PATCH"})
+"""The methods that send the envelope when no content is given."""
+TIMEOUT: Final = 15.0
+"""Seconds, when none are given."""
+MAX_TIMEOUT: Final = 3600.0
+SUCCESS: Final = ((200, 299),)
+
+_CODES: Final = re.compile(r"([1-5][0-9]{2})(?:\s*-\s*([1-5][0-9]{2}))?")
+_FIELDS: Final = (
+    "kind", "method", "url", "headers", "content", "timeout", "proxy", "ignore_tls_errors", "ca_bundle", "auth",
+    "success_codes", "sign", "keep_response",
+)  # fmt: skip
+_ALSO_CALLED: Final = {
+    "body": "content", "payload": "content", "json": "content", "verify": "ignore_tls_errors",
+    "ignoreSSLErrors": "ignore_tls_errors", "proxyHost": "proxy", "proxyPort": "proxy", "proxyScheme": "proxy",
+    "useProxy": "proxy", "username": "auth", "password": "auth", "secret": "sign",
+}  # fmt: skip
+_NEVER: Final = {
+    "withCookies": "cookies are always off",
+    "useNTLM": "NTLM is not spoken",
+    "domain": "NTLM is not spoken",
+    "workstation": "NTLM is not spoken",
+    "follow_redirects": "redirects are never followed",
+}
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAction:
+    """Call a URL; what the answer's code is among, the try succeeds with."""
+
+    kind: ClassVar[str] = "http"
+    handler: ClassVar[None] = None
+
+    target: Target
+    method: str = "POST"
+    headers: Headers = ()
+    content: Template | None = None
+    """None: the envelope, with the methods that send one."""
+    no_content: bool = False
+    timeout: float = TIMEOUT
+    """Seconds from start to end of a try, whatever it is waiting for."""
+    proxy: Target | None = None
+    ignore_tls_errors: bool = False
+    ca_bundle: str | None = None
+    """Certificates to trust instead of the system's: PEM text, or the name of a secret that holds it."""
+    auth: Auth | None = None
+    success_codes: tuple[tuple[int, int], ...] = SUCCESS
+    sign: str | None = None
+    """The name of the signing secret."""
+    keep_response: bool = True
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any]) -> HttpAction:
+        """Read the JSON form, such as `{"kind": "http", "url": ...}`; raises SpecError naming every mistake."""
+        problems = [_unknown(str(name)[:64]) for name in spec if name not in _FIELDS]
+
+        def checked(name: str, read: Callable[[Any, str], Value], absent: Value) -> Value:
+            if name not in spec:
+                return absent
+            try:
+                return read(spec[name], f"action.{name}")
+            except SpecError as error:
+                problems.append(error)
+                return absent
+
+        no_content = "content" in spec and spec["content"] is None
+        url: Any = checked("url", Target.parse, None)
+        if "url" not in spec:
+            problems.append(SpecError("action.url", "is missing: an http action needs it"))
+        action = cls(
+            target=url,
+            method=checked("method", _method, "POST"),
+            headers=checked("headers", parse_headers, ()),
+            content=None if no_content else checked("content", Template.parse, None),
+            no_content=no_content,
+            timeout=checked("timeout", _timeout, TIMEOUT),
+            proxy=checked("proxy", _or_none(_proxy), None),
+            ignore_tls_errors=checked("ignore_tls_errors", _flag, False),
+            ca_bundle=checked("ca_bundle", _or_none(_ca_bundle), None),
+            auth=checked("auth", _or_none(Auth.parse), None),
+            success_codes=checked("success_codes", _success_codes, SUCCESS),
+            sign=checked("sign", _or_none(check_secret_name), None),
+            keep_response=checked("keep_response", _flag, True),
+        )
+        problems += action._clashes()
+        if problems:
+            raise SpecError.combined(problems)
+        return action
+
+    def to_spec(self) -> dict[str, Any]:
+        """The JSON form that parse reads, with what differs from the defaults."""
+        spec: dict[str, Any] = {"kind": self.kind, "method": self.method, "url": self.target.url}
+        if self.headers:
+            spec["headers"] = dict(self.headers)
+        if self.content is not None or self.no_content:
+            spec["content"] = None if self.content is None else self.content.value
+        if self.timeout != TIMEOUT:
+            spec["timeout"] = self.timeout
+        if self.proxy is not None:
+            spec["proxy"] = {
+                "scheme": self.proxy.scheme, "host": self.proxy.bracketed_host, "port": self.proxy.port,
+            }  # fmt: skip
+        if self.auth is not None:
+            spec["auth"] = self.auth.to_spec()
+        if self.success_codes != SUCCESS:
+            spec["success_codes"] = _codes_in_words(self.success_codes)
+        spec |= {"ignore_tls_errors": True} if self.ignore_tls_errors else {}
+        spec |= {"ca_bundle": self.ca_bundle} if self.ca_bundle is not None else {}
+        spec |= {"sign": self.sign} if self.sign is not None else {}
+        spec |= {"keep_response": False} if not self.keep_response else {}
+        return spec
+
+    @property
+    def words(self) -> str:
+        """The action in a few words, without the query, which may hold more than a list should show."""
+        return f"{self.method} {self.target.url.partition('?')[0]}"
+
+    @property
+    def sends_envelope(self) -> bool:
+        """Whether the content is the envelope as it is."""
+        return self.content is None and not self.no_content and self.method in WITH_ENVELOPE
+
+    @property
+    def ca_secret(self) -> str | None:
+        """The name of the secret that holds the certificates, where they are not given themselves."""
+        return None if self.ca_bundle is None or BEGIN in self.ca_bundle else self.ca_bundle
+
+    def is_success(self, status: int) -> bool:
+        """Whether an answer with this code means that the try succeeded."""
+        return any(low <= status <= high for low, high in self.success_codes)
+
+    def secrets(self) -> list[tuple[str, str, str]]:
+        """The secrets it refers to: field, name, and the kind it must be of."""
+        return [
+            (field, name, kind)
+            for field, name, kind in (
+                ("action.auth.secret", None if self.auth is None else self.auth.secret, "text"),
+                ("action.sign", self.sign, "signing"),
+                ("action.ca_bundle", self.ca_secret, "certificates"),
+            )
+            if name is not None
+        ]
+
+    def check_egress(self, rules: Egress) -> None:
+        """Raise SpecError for what the egress guard would refuse at every try."""
+        problems = []
+        for field, reason in (
+            ("action.url", rules.why_refused_target(self.target)),
+            ("action.proxy", None if self.proxy is None else rules.why_refused_proxy(self.proxy)),
+        ):
+            if reason is not None:
+                problems.append(SpecError(field, reason))
+        if problems:
+            raise SpecError.combined(problems)
+
+    def _clashes(self) -> list[SpecError]:
+        problems = []
+        if self.ignore_tls_errors and self.ca_bundle is not None:
+            problems.append(SpecError("action.ca_bundle", "is of no use with ignore_tls_errors; give one of them"))
+        if self.content is not None and self.method == "HEAD":
+            problems.append(SpecError("action.content", "cannot be sent with HEAD"))
+        if self.auth is not None and self.auth.header_name:
+            name = self.auth.header_name.lower()
+            if any(name == given.lower() for given, _ in self.headers):
+                problems.append(SpecError("action.auth.header", "is among headers too; leave it out there"))
+        return problems
+
+
+def _unknown(name: str) -> SpecError:
+    if name in _NEVER:
+        return SpecError(f"action.{name}", f"is not known: {_NEVER[name]}")
+    near = _ALSO_CALLED.get(name) or next(iter(get_close_matches(name, _FIELDS, n=1)), None)
+    hint = f"did you mean {near}?" if near else f"an http action has {', '.join(_FIELDS[1:])}"
+    return SpecError(f"action.{name}", f"is not known; {hint}")
+
+
+def _or_none(read: Callable[[Any, str], Value]) -> Callable[[Any, str], Value | None]:
+    return lambda given, field: None if given is None else read(given, field)
+
+
+def _method(given: Any, field: str) -> str:
+    if not isinstance(given, str) or given.upper() not in METHODS:
+        raise SpecError(field, f"must be one of {', '.join(METHODS)}", given=given)
+    return given.upper()
+
+
+def _flag(given: Any, field: str) -> bool:
+    if not isinstance(given, bool):
+        raise SpecError(field, "must be true or false", given=given)
+    return given
+
+
+def _timeout(given: Any, field: str) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0.1 <= given <= MAX_TIMEOUT:
+        raise SpecError(field, f"must be from 0.1 to {MAX_TIMEOUT:g} seconds", given=given)
+    return given
+
+
+def _proxy(given: Any, field: str) -> Target:
+    if not isinstance(given, Mapping):
+        raise SpecError(
+            field, 'must be an object such as {"scheme": "http", "host": "proxy.example.org", "port": 3128}'
+        )
+    problems = [
+        SpecError(f"{field}.{key}", "is not known; a proxy has scheme, host and port")
+        for key in given
+        if key not in ("scheme", "host", "port")
+    ]
+    scheme, host, port = given.get("scheme", "http"), given.get("host"), given.get("port")
+    if scheme not in SCHEMES:
+        problems.append(SpecError(f"{field}.scheme", "must be http or https", given=scheme))
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+        problems.append(SpecError(f"{field}.port", "must be a number from 1 to 65535", given=port))
+    name, address = "", None
+    if not isinstance(host, str):
+        problems.append(SpecError(f"{field}.host", "must be a host such as proxy.example.org", given=host))
+    else:
+        try:
+            name, address = parse_host(host, f"{field}.host")
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    return Target(scheme, name, given["port"], "/", address)
+
+
+def _ca_bundle(given: Any, field: str) -> str:
+    if isinstance(given, str) and "-----" in given:
+        check_certificates(given, field)
+        return given
+    return check_secret_name(given, field)
+
+
+def _success_codes(given: Any, field: str) -> tuple[tuple[int, int], ...]:
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, (list, tuple)) or not 1 <= len(parts) <= 50:
+        raise SpecError(field, 'must be a list such as [200, "202-204"]', given=given)
+    spans = []
+    for part in parts:
+        found = None if isinstance(part, bool) else _CODES.fullmatch(str(part).strip())
+        if found is None or int(found[2] or found[1]) < int(found[1]):
+            raise SpecError(field, 'holds what is no code from 100 to 599 and no span such as "200-299"', given=part)
+        spans.append((int(found[1]), int(found[2] or found[1])))
+    return tuple(spans)
+
+
+def _codes_in_words(spans: tuple[tuple[int, int], ...]) -> list[int | str]:
+    return [low if low == high else f"{low}-{high}" for low, high in spans]

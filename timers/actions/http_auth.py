@@ -1,0 +1,89 @@
+"""How a call proves who it is: by a secret that is kept under a name. No password or token stands in an action."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from timers.actions.http_headers import check_header_name
+from timers.exceptions import SpecError
+
+KINDS: Final = {
+    "basic": ("username", "secret"),
+    "bearer": ("secret",),
+    "header": ("header", "secret"),
+}
+"""The kinds and their fields: user and password, a bearer token, or a header of any name."""
+
+_BY_VALUE: Final = frozenset({"password", "token", "key", "value", "appkey", "api_key"})
+_EXAMPLE: Final = '{"kind": "bearer", "secret": "name of a secret"}'
+SECRET_NAME_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Credentials of a call: a header made with the value of a secret."""
+
+    kind: str
+    secret: str
+    username: str = ""
+    header_name: str = ""
+
+    @classmethod
+    def parse(cls, spec: Any, field: str) -> Auth:
+        """Read `{"kind": "basic", "username": ..., "secret": name}` and the like; raises SpecError."""
+        if not isinstance(spec, Mapping):
+            raise SpecError(field, f"must be an object such as {_EXAMPLE}")
+        by_value = sorted(key for key in spec if str(key).lower() in _BY_VALUE)
+        if by_value:
+            raise SpecError(
+                f"{field}.{by_value[0]}", "must not stand in an action: keep it as a secret and give its name as secret"
+            )
+        kind = spec.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise SpecError(f"{field}.kind", f"must be one of {', '.join(KINDS)}", given=kind)
+        fields = KINDS[kind]
+        problems = [
+            SpecError(f"{field}.{key}", f"is no field of {kind}; it has {' and '.join(fields)}")
+            for key in spec
+            if key not in (*fields, "kind")
+        ]
+        for check in (
+            lambda: check_secret_name(spec.get("secret"), f"{field}.secret"),
+            lambda: _check_username(spec.get("username"), f"{field}.username") if kind == "basic" else None,
+            lambda: check_header_name(spec.get("header"), f"{field}.header") if kind == "header" else None,
+        ):
+            try:
+                check()
+            except SpecError as error:
+                problems.append(error)
+        if problems:
+            raise SpecError.combined(problems)
+        return cls(kind, spec["secret"], spec.get("username", ""), spec.get("header", ""))
+
+    def to_spec(self) -> dict[str, str]:
+        """The JSON form that parse reads."""
+        values = {"kind": self.kind, "username": self.username, "header": self.header_name, "secret": self.secret}
+        return {key: value for key, value in values.items() if value}
+
+    def header(self, value: str) -> tuple[str, str]:
+        """The header that carries the secret's value; ValueError where that cannot go into one."""
+        if self.kind == "basic":
+            return "Authorization", f"Basic {base64.b64encode(f'{self.username}:{value}'.encode()).decode()}"
+        if not value.isascii() or not value.isprintable():
+            raise ValueError("it holds characters that cannot go into a header")
+        return ("Authorization", f"Bearer {value}") if self.kind == "bearer" else (self.header_name, value)
+
+
+def check_secret_name(name: Any, field: str) -> str:
+    """The name of a secret; raises SpecError."""
+    if not isinstance(name, str) or not 1 <= len(name) <= SECRET_NAME_LENGTH or not name.isprintable():
+        raise SpecError(field, "must be the name of a secret", given=name)
+    return name
+
+
+def _check_username(name: Any, field: str) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= 255 or not name.isprintable() or ":" in name:
+        raise SpecError(field, "must be text of 1 to 255 characters without colons or control characters", given=name)

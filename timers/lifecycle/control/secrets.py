@@ -1,0 +1,235 @@
+"""Secrets: create, replace, delete, encrypt anew. A value goes in and is never shown again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import IntegrityError, connection, transaction
+
+from timers import clock
+from timers.actions.certificates import check_certificates
+from timers.actions.http import HttpAction
+from timers.actions.signing import new_signing_secret, signing_key
+from timers.actions.target import parse_host
+from timers.encryption import Keyring, Sealed, Unopenable
+from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.lifecycle.control.names import check_name
+from timers.lifecycle.secret_values import context, refusal
+from timers.models import Secret
+
+MAX_BYTES: Final = 64 * 1024
+OVERLAP: Final = timedelta(days=1)
+"""How long a signing key that was replaced goes on signing too, when nothing else is said."""
+_BATCH: Final = 500
+
+
+def create_secret(
+    name: str,
+    value: str | None = None,
+    *,
+    kind: str = Secret.Kind.TEXT,
+    groups: Collection[str] = (),
+    hosts: Collection[str] = (),
+    description: str = "",
+    actor: str = "",
+) -> str | None:
+    """Keep a secret; a signing key that is not given is made, and returned this once.
+
+    `groups`, `hosts`: whose timers may use it, and where it may be sent; empty: no bound. Raises SpecError for a name
+    that is taken and for whatever makes no sense, NotAllowedNow where there is no key to encrypt with.
+    """
+    problems: list[SpecError] = []
+    for check in (
+        lambda: check_name("name", name),
+        lambda: _check_kind(kind),
+        lambda: _check_scope(groups, hosts),
+    ):
+        try:
+            check()
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    plain, made = _plain(kind, value)
+    sealed = Keyring.in_force().seal(plain, context(name))
+    now = clock.now()
+    try:
+        with transaction.atomic():
+            Secret.objects.create(
+                name=name, kind=kind, description=description, groups=list(groups), hosts=list(hosts),
+                key=sealed.key, value=sealed.content, created_at=now, updated_at=now,
+                created_by=actor, updated_by=actor,
+            )  # fmt: skip
+    except IntegrityError:
+        raise SpecError("name", "is taken by another secret; replace it, or choose another name", given=name) from None
+    return plain if made else None
+
+
+def replace_secret(name: str, value: str | None = None, *, overlap: timedelta = OVERLAP, actor: str = "") -> str | None:
+    """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
+
+    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over.
+    """
+    if overlap < timedelta():
+        raise SpecError("overlap", "must not be negative", given=str(overlap))
+    with transaction.atomic():
+        row = _locked(name)
+        plain, made = _plain(row.kind, value)
+        now = clock.now()
+        if row.kind == Secret.Kind.SIGNING and overlap:
+            row.previous_key, row.previous_value, row.previous_until = row.key, row.value, now + overlap
+        else:
+            row.previous_key, row.previous_value, row.previous_until = "", None, None
+        sealed = Keyring.in_force().seal(plain, context(name))
+        row.key, row.value = sealed.key, sealed.content
+        _save(row, now, actor)
+    return plain if made else None
+
+
+def limit_secret(
+    name: str, *, groups: Collection[str] | None = None, hosts: Collection[str] | None = None, actor: str = ""
+) -> None:
+    """Say anew whose timers may use a secret and where it may be sent; None: as it was, empty: without bound."""
+    _check_scope(groups or (), hosts or ())
+    with transaction.atomic():
+        row = _locked(name)
+        row.groups = row.groups if groups is None else list(groups)
+        row.hosts = row.hosts if hosts is None else list(hosts)
+        _save(row, clock.now(), actor)
+
+
+_USERS: Final = """
+SELECT 'group ' || g.name FROM timers_timer_group g WHERE {uses}
+UNION ALL
+SELECT 'timer ' || h.name || '/' || g.name FROM timers_timer g JOIN timers_timer_group h ON h.id = g.group_id
+WHERE g.action IS NOT NULL AND g.state IN ('active', 'paused') AND {uses}
+LIMIT 4
+""".format(
+    uses="g.action ->> 'kind' = 'http' AND %(name)s IN"
+    " (g.action -> 'auth' ->> 'secret', g.action ->> 'sign', g.action ->> 'ca_bundle')"
+)
+
+
+def users_of(name: str) -> list[str]:
+    """Groups and timers whose action refers to a secret, in words; the first few."""
+    with connection.cursor() as cursor:
+        cursor.execute(_USERS, {"name": name})
+        return [words for (words,) in cursor.fetchall()]
+
+
+def delete_secret(name: str) -> None:
+    """Delete a secret; raises NotAllowedNow while a group or a living timer refers to it."""
+    with transaction.atomic():
+        row = _locked(name, for_deletion=True)
+        users = users_of(name)
+        if users:
+            raise NotAllowedNow(f"the secret {name!r} is in use: {', '.join(users[:3])}{', ...' * (len(users) > 3)}")
+        row.delete()
+
+
+_USED: Final = "SELECT * FROM timers_secret WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
+
+
+def check_secrets(action: HttpAction, group: str) -> None:
+    """Refuse an action that refers to secrets that do not exist, or that are not for this group or host.
+
+    They are kept from being deleted until the caller's transaction ends, in which the action is saved.
+    """
+    wanted = action.secrets()
+    if not wanted:
+        return
+    rows = {row.name: row for row in Secret.objects.raw(_USED, [sorted({name for _, name, _ in wanted})])}
+    problems = []
+    for field, name, kind in wanted:
+        row = rows.get(name)
+        if row is None:
+            problems.append(SpecError(field, "there is no such secret; create it first", given=name))
+        elif reason := refusal(name, row.kind, row.groups, row.hosts, kind, group, action.target.host):
+            problems.append(SpecError(field, reason))
+    if problems:
+        raise SpecError.combined(problems)
+
+
+def encrypt_anew(*, batch: int = _BATCH) -> int:
+    """Encrypt all that is not under the first key with that one; returns how many secrets were.
+
+    Workers go on meanwhile: a row is read before or after, whole. Raises Unopenable for the first whose key is gone.
+    """
+    keyring = Keyring.in_force()
+    first, done = keyring.first, 0
+    while True:
+        with transaction.atomic():
+            rows = list(
+                Secret.objects.exclude(key=first, previous_key__in=["", first])
+                .select_for_update(no_key=True)
+                .order_by("name")[:batch]
+            )
+            for row in rows:
+                sealed = keyring.seal(_open(keyring, row.name, row.key, row.value), context(row.name))
+                row.key, row.value = sealed.key, sealed.content
+                if row.previous_value is not None:
+                    plain = _open(keyring, row.name, row.previous_key, row.previous_value)
+                    sealed = keyring.seal(plain, context(row.name))
+                    row.previous_key, row.previous_value = sealed.key, sealed.content
+            Secret.objects.bulk_update(rows, ["key", "value", "previous_key", "previous_value"])
+        done += len(rows)
+        if len(rows) < batch:
+            return done
+
+
+def _open(keyring: Keyring, name: str, key: str, content: Any) -> str:
+    try:
+        return keyring.open(Sealed(key, bytes(content)), context(name))
+    except Unopenable as error:
+        raise Unopenable(f"the secret {name!r}: {error}") from None
+
+
+def _locked(name: str, *, for_deletion: bool = False) -> Secret:
+    row: Secret | None = Secret.objects.select_for_update(no_key=not for_deletion).filter(name=name).first()
+    if row is None:
+        raise TimerNotFound(f"there is no secret {name!r}")
+    return row
+
+
+def _save(row: Secret, now: datetime, actor: str) -> None:
+    row.version += 1
+    row.updated_at, row.updated_by = now, actor
+    row.save()
+
+
+def _plain(kind: str, value: str | None) -> tuple[str, bool]:
+    """The value to keep, and whether it was made here."""
+    if value is None:
+        if kind != Secret.Kind.SIGNING:
+            raise SpecError("value", "is missing")
+        return new_signing_secret(), True
+    if not isinstance(value, str) or not value or len(value.encode(errors="replace")) > MAX_BYTES:
+        raise SpecError("value", f"must be text of 1 to {MAX_BYTES:,} bytes")
+    if kind == Secret.Kind.SIGNING:
+        signing_key(value)
+    elif kind == Secret.Kind.CERTIFICATES:
+        check_certificates(value, "value")
+    elif not value.isprintable() or value != value.strip():
+        raise SpecError("value", "must not hold line breaks or other control characters, or begin or end with a space")
+    return value, False
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in Secret.Kind.values:
+        raise SpecError("kind", f"must be one of {', '.join(Secret.Kind.values)}", given=kind)
+
+
+def _check_scope(groups: Collection[str], hosts: Collection[str]) -> None:
+    for field, names in (("groups", groups), ("hosts", hosts)):
+        if isinstance(names, str):
+            raise SpecError(field, "must be a list of names", given=names)
+    for group in groups:
+        check_name("groups", group)
+    for host in hosts:
+        bare = host.removeprefix("*.") if isinstance(host, str) else ""
+        if parse_host(bare, "hosts")[0] != bare:
+            raise SpecError(
+                "hosts", "must be a name in lower case such as api.example.org or *.example.org", given=host
+            )

@@ -1,0 +1,35 @@
+"""manage.py rotatesecrets: encrypt all secrets with the first key, so that older keys can go."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from timers.encryption import Keyring, new_key
+from timers.exceptions import TimersError
+from timers.insights.words import plural
+from timers.lifecycle.control.secrets import encrypt_anew
+
+
+class Command(BaseCommand):
+    """Nodes and timers go on meanwhile. Exit code 1 when a secret's key is gone."""
+
+    help = "Encrypt all secrets with the first of TIMERS_ENCRYPTION_KEYS; the others can be taken out afterwards."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--new-key", action="store_true", help="Print a fresh key to put first in TIMERS_ENCRYPTION_KEYS, and end."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["new_key"]:
+            self.stdout.write(new_key(datetime.now(UTC).date()))
+            return
+        try:
+            done = encrypt_anew()
+            first = Keyring.in_force().first
+        except TimersError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{plural(done, 'secret')} encrypted anew; all are under the key {first}.")

@@ -1,0 +1,64 @@
+"""Settings that are more than a number or a word: networks, ports, a proxy, keys. Each reader raises ValueError."""
+
+from __future__ import annotations
+
+import base64
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from timers.actions.target import Target
+
+Network = IPv4Network | IPv6Network
+
+KEY_BYTES: Final = 32
+_KEY: Final = re.compile(r"([A-Za-z0-9_.-]{1,32}):([A-Za-z0-9+/_-]{43}=?)")
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Networks as CIDRs, or single addresses, separated by commas."""
+    return tuple(ip_network(part) for part in _parts(text))
+
+
+def ports(text: str) -> tuple[range, ...]:
+    """Ports and spans of ports such as `443,8000-8999`, or `any`."""
+    if text.strip().lower() == "any":
+        return (range(1, 65536),)
+    spans = []
+    for part in _parts(text):
+        low, _, high = part.partition("-")
+        span = range(int(low), int(high or low) + 1)
+        if not span or span[0] < 1 or span[-1] > 65535:
+            raise ValueError(part)
+        spans.append(span)
+    if not spans:
+        raise ValueError(text)
+    return tuple(spans)
+
+
+def proxy(text: str) -> Target | None:
+    """The URL of a proxy, such as `http://proxy.example.org:3128`. Empty: no proxy."""
+    from timers.actions.target import Target  # here, as actions read the settings
+
+    if not text.strip():
+        return None
+    target = Target.parse(text.strip(), "proxy")
+    if target.path != "/":
+        raise ValueError(text)
+    return target
+
+
+def encryption_keys(text: str) -> dict[str, bytes]:
+    """Keys by their ids, the one in use first: `2026b:<32 bytes in base64>,2026a:...`."""
+    keys: dict[str, bytes] = {}
+    for part in _parts(text):
+        found = _KEY.fullmatch(part)
+        if found is None or found[1] in keys:
+            raise ValueError("a key")
+        keys[found[1]] = base64.urlsafe_b64decode(found[2].replace("+", "-").replace("/", "_").rstrip("=") + "=")
+    return keys
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
