@@ -33,6 +33,7 @@ from typing import Any
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control import change, create
 from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
+from timers.lifecycle.control.calendars import create_calendar, delete_calendar, update_calendar
 from timers.lifecycle.control.change import (
     Cancelled,
     cancel_timer,
@@ -67,8 +68,10 @@ __all__ = [
     "backfill_timer",
     "cancel_backfill",
     "cancel_timer",
+    "create_calendar",
     "create_group",
     "create_sandbox",
+    "delete_calendar",
     "delete_group",
     "ensure_group",
     "fire_timer",
@@ -89,6 +92,7 @@ __all__ = [
     "schedule_rrule",
     "schedule_window",
     "skip_next_fire",
+    "update_calendar",
     "update_group",
     "update_timer",
 ]

@@ -124,6 +124,10 @@ class ExclusionCalendar:
         found = [stretch for window in windows for stretch in window.stretches(begin, end, zone)]
         return within(merged(found), begin, end)
 
+    def stretches(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
+        """What is excluded from `begin` to before `end` (UTC)."""
+        return merged([*self.excluded_days(begin, end, zone), *self.excluded_windows(begin, end, zone)])
+
     def to_spec(self) -> list[dict[str, Any]]:
         """The JSON rules; parsed again they give an equal calendar."""
         return [rule.to_spec() for rule in self.rules]

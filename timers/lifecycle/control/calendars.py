@@ -1,0 +1,134 @@
+"""Exclusion calendars: create, edit, delete.
+
+Workers read calendars together with their groups, so every change here gives all groups a new version; and it computes
+the next instants of the timers that the calendar holds for anew, as far as their excluded fires move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from timers import clock
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.lifecycle.control.names import check_name
+from timers.lifecycle.recompute import recompute
+from timers.models import ExclusionCalendar, Timer, TimerGroup
+from timers.schedules.exclusions import ExclusionCalendar as Rules
+
+EDITABLE: Final = ("rules", "description", "time_zone")
+"""What create_calendar and update_calendar take."""
+_NAMED: Final = 5
+
+
+def create_calendar(
+    name: str, *, rules: Any, description: str = "", time_zone: str = "", actor: str = ""
+) -> ExclusionCalendar:
+    """Create a calendar of these rules (see timers/schedules/exclusions.py).
+
+    `time_zone`: whose wall clock says what day it is; empty: the timer's. Raises SpecError for a name that is taken and
+    for every rule that makes no sense.
+    """
+    calendar = ExclusionCalendar(name=check_name("name", name), created_at=clock.now())
+    _assign(calendar, {"rules": rules, "description": description, "time_zone": time_zone}, actor)
+    try:
+        with transaction.atomic():
+            calendar.save()
+            _take_effect(calendar)
+    except IntegrityError:
+        raise SpecError("name", "is taken by another calendar", given=name) from None
+    return calendar
+
+
+def update_calendar(name: str, *, version: int | None = None, actor: str = "", **fields: Any) -> ExclusionCalendar:
+    """Change rules, description or time_zone; workers take the change over with their next poll.
+
+    `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises SpecError,
+    TimerNotFound.
+    """
+    with transaction.atomic():
+        calendar = _locked(name)
+        if version is not None and version != calendar.version:
+            raise StaleVersion(f"calendar {name!r} was changed meanwhile (version {calendar.version}, not {version})")
+        held = calendar.rules, calendar.time_zone
+        _assign(calendar, fields, actor)
+        calendar.version += 1
+        calendar.save()
+        if (calendar.rules, calendar.time_zone) != held:
+            _take_effect(calendar)
+        return calendar
+
+
+def delete_calendar(name: str) -> None:
+    """Delete a calendar; raises NotAllowedNow, naming them, while groups or timers refer to it, and TimerNotFound."""
+    with transaction.atomic():
+        calendar = _locked(name)
+        referring = [f"group {group.name}" for group in _groups(name)]
+        referring += [f"timer {timer.group.name}/{timer.name}" for timer in _overriding(name)]
+        if referring:
+            more = f" and {len(referring) - _NAMED:,} more" if len(referring) > _NAMED else ""
+            raise NotAllowedNow(
+                f"calendar {name!r} is referred to by {', '.join(referring[:_NAMED])}{more}; take it off them first"
+            )
+        calendar.delete()
+        _renew_groups()
+
+
+def _locked(name: str) -> ExclusionCalendar:
+    calendar = ExclusionCalendar.objects.select_for_update().filter(name=name).first()
+    if calendar is None:
+        raise TimerNotFound(f"there is no exclusion calendar {name!r}")
+    return calendar
+
+
+def _assign(calendar: ExclusionCalendar, fields: dict[str, Any], actor: str) -> None:
+    problems: list[SpecError] = []
+    for name in sorted(fields.keys() - set(EDITABLE)):
+        near = get_close_matches(name, EDITABLE, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
+        problems.append(SpecError(name, f"is not known; {hint}"))
+    texts = [name for name in ("description", "time_zone") if not isinstance(fields.get(name, ""), str)]
+    problems += [SpecError(name, "must be text", given=fields[name]) for name in texts]
+    wanted = {name: fields.get(name, getattr(calendar, name)) for name in EDITABLE}
+    if not problems:
+        try:
+            rules = Rules.parse(calendar.name, wanted["rules"], wanted["time_zone"])
+            wanted["rules"] = rules.to_spec()
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    for name, value in wanted.items():
+        setattr(calendar, name, value)
+    calendar.updated_at, calendar.updated_by = clock.now(), actor
+
+
+def _take_effect(calendar: ExclusionCalendar) -> None:
+    _renew_groups()
+    own = [timer.id for timer in _overriding(calendar.name)]
+    recompute(Timer.objects.filter(Q(group__in=list(_groups(calendar.name))) | Q(id__in=own)))
+
+
+def _renew_groups() -> None:
+    """Let workers read all groups, and with them all calendars, again."""
+    ids = list(TimerGroup.objects.order_by("id").select_for_update().values_list("id", flat=True))
+    TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
+
+
+def _groups(calendar: str) -> QuerySet[TimerGroup]:
+    return TimerGroup.objects.filter(exclusion_calendars__contains=[calendar]).order_by("name")
+
+
+def _overriding(calendar: str) -> Iterator[Timer]:
+    """The living timers that name the calendar themselves."""
+    living = Timer.objects.filter(state__in=(Timer.State.ACTIVE, Timer.State.PAUSED), overrides__isnull=False)
+    naming = living.annotate(text=Cast("overrides", TextField())).filter(text__contains='"exclusion_calendars"')
+    for timer in naming.select_related("group").only("name", "overrides", "group__name").iterator():
+        names = timer.overrides.get("exclusion_calendars") if isinstance(timer.overrides, dict) else None
+        if isinstance(names, list) and calendar in names:
+            yield timer
