@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from django.test import override_settings
+
+from tests.actions.hostile import ADDRESSES
+from timers.actions.egress import Egress, EgressRefused
+from timers.actions.target import Target
+
+
+def rules(**settings: object) -> Egress:
+    with override_settings(TIMERS={f"TIMERS_HTTP_{name.upper()}": value for name, value in settings.items()}):
+        return Egress.in_force()
+
+
+def why(url: str, by: Egress) -> str:
+    return by.why_refused_target(Target.parse(url)) or ""
+
+
+def test_https_to_a_usual_port_is_let_out_and_nothing_else() -> None:
+    plain = rules()
+
+    assert why("https://api.example.org/", plain) == ""
+    assert why("https://api.example.org:8443/", plain) == ""
+    assert "use https" in why("http://api.example.org/", plain)
+    assert "port 22" in why("https://api.example.org:22/", plain)
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_a_closed_address_in_the_url_is_refused_before_any_try(url: str) -> None:
+    assert why(url.replace("{port}", "8080"), rules(allow_plain=True))
+
+
+def test_settings_open_what_an_installation_needs() -> None:
+    mine = rules(
+        allow_plain="true", ports="80,8000-8999", allow_private="10.20.0.0/16, fd12::/16", deny="10.20.99.0/24"
+    )
+
+    assert why("http://10.20.1.1:8123/", mine) == ""
+    assert why("http://[fd12::1]/", mine) == ""
+    assert "denies" in why("http://10.20.99.1/", mine)
+    assert "port 443" in why("https://10.20.1.1/", mine)
+    assert why("http://intranet:65535/", rules(allow_plain=True, ports="any")) == ""
+
+
+def test_one_closed_address_of_a_name_refuses_it_whole() -> None:
+    with pytest.raises(EgressRefused, match=r"both\.example is refused: 10\.0\.0\.1 is a private address"):
+        rules().check_addresses("both.example", ["93.184.215.14", "10.0.0.1"])
+    rules().check_addresses("good.example", ["93.184.215.14", "2606:4700::1111"])
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(EgressRefused):
+        rules().check_addresses("odd.example", ["not-an-address"])
+
+
+def test_a_proxy_of_a_timers_own_is_not_for_installations_with_one() -> None:
+    own = Target.parse("http://93.184.215.14:3128/")
+
+    assert rules().why_refused_proxy(own) is None
+    assert "loopback" in str(rules().why_refused_proxy(Target.parse("http://127.0.0.1:3128/")))
+    assert "TIMERS_HTTP_PROXY" in str(rules(proxy="http://proxy.inside:3128").why_refused_proxy(own))
