@@ -70,6 +70,8 @@ class Stepper:
         """Ended and not recorded yet."""
         self.skipped = 0
         """Occurrences that a policy left out, so far."""
+        self.queued = 0
+        """Occurrences that were put behind another one of their timer, so far."""
         self._partition, self._roles = partition, list(roles)
         self._groups = ServedGroups(partition, self._roles)
 
@@ -90,6 +92,7 @@ class Stepper:
                 )  # fmt: skip
                 came += fired.executions
                 self.skipped += fired.skipped
+                self.queued += fired.queued
         self.held += came
         return came
 
@@ -126,10 +129,10 @@ class Stepper:
         resume_elapsed(self.time.now)
         ended: list[Outcome] = []
         while True:
-            skipped = self.skipped
+            before = self.skipped, self.queued
             outcomes = self.step()
             ended += outcomes
-            if not outcomes and self.skipped == skipped:
+            if not outcomes and (self.skipped, self.queued) == before:
                 return ended
 
     def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> list[Outcome]:
@@ -171,6 +174,9 @@ class Stepper:
         unwanted = revoked_of(self.holder) if self.held else set()
         self.outcomes += [never_begun(execution, self.time.us) for execution in self.held if execution.id in unwanted]
         self.held = [execution for execution in self.held if execution.id not in unwanted]
+        if unwanted:
+            # Their end lets others begin.
+            self.finish()
 
     def _next_us(self) -> int | None:
         """The first instant after now at which there may be something to do."""
