@@ -15,6 +15,8 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("fixed_delay", {"delay": 5}),
     ("cron", {"expression": "30 2 * * *"}),
     ("calendar", {"hour": "14", "day_of_month": "Last Thu"}),
+    ("window", {"begin": "22:00", "end": "02:00", "every": 1800, "weekdays": ["mon", "sun"]}),
+    ("rrule", {"rule": "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", "start": "2026-11-20T09:00:00", "fold": "twice"}),
 ]
 
 

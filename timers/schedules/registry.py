@@ -12,6 +12,7 @@ from timers.schedules.calendar import Calendar
 from timers.schedules.cron import Cron
 from timers.schedules.interval import FixedDelay, FixedRate
 from timers.schedules.once import Once
+from timers.schedules.rrule import RRule
 from timers.schedules.schedule import Schedule
 from timers.schedules.window import Window
 
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Schedule]] = {
     Cron.kind: Cron,
     Calendar.kind: Calendar,
     Window.kind: Window,
+    RRule.kind: RRule,
 }
 
 

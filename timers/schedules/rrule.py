@@ -1,0 +1,108 @@
+"""RRULE: a recurrence rule of iCalendar (RFC 5545), read on the wall clock of a time zone.
+
+The rule counts from `start`, a wall, and takes from it what it does not say. `UNTIL` in UTC is the wall that the zone
+shows then; a date alone means the whole of that day. COUNT counts walls from the start, and INTERVAL periods.
+
+When the clock is set, a rule of days or more fires once for each of its times on every day (gap run_after, fold once);
+an hourly, minutely or secondly one follows what the clock shows (skip, twice); `gap` and `fold` say otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, ClassVar, Final, Self
+from zoneinfo import ZoneInfo
+
+from timers.exceptions import SpecError
+from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
+from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.day_rules import DayRule, Numbers
+from timers.schedules.never import why_never
+from timers.schedules.recurrence import YEARS_SEARCHED, Recurrence
+from timers.schedules.recurrence_month import completed
+from timers.schedules.rrule_text import WITHIN_A_DAY, RuleParts, normalised
+from timers.schedules.rrule_words import rule_in_words
+from timers.schedules.spec_fields import require_fields
+from timers.schedules.times_of_day import ClockTimes
+from timers.schedules.wall_pattern import WallPattern
+from timers.schedules.wall_schedule import WallSchedule
+from timers.schedules.zones import zone
+
+COUNTED_YEARS: Final = 100
+_WALL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))?")
+
+
+@dataclass(frozen=True, slots=True)
+class RRule(WallSchedule):
+    """Due at the walls of the rule."""
+
+    kind: ClassVar[str] = "rrule"
+
+    text: str
+    start: datetime
+    """A wall of whole seconds."""
+    zone: ZoneInfo
+    parts: RuleParts = field(repr=False, compare=False)
+    recurrence: Recurrence = field(repr=False, compare=False)
+    given_policy: ClockPolicy = BY_DEFAULT
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
+        require_fields(spec, cls.kind, "rule", "start", optional=POLICY_FIELDS)
+        start, where = _start(spec["start"]), zone(time_zone)
+        parts = completed(RuleParts.parse(spec["rule"]), start)
+        recurrence = Recurrence(parts, start, parts.last_wall(where))
+        if recurrence.first() is None:
+            raise SpecError("rule", f"never fires: {_why_never(parts)}", given=spec["rule"])
+        if parts.count is not None:
+            last = recurrence.nth(parts.count, COUNTED_YEARS)
+            if last is None:
+                raise SpecError(
+                    "rule", f"goes on for more than {COUNTED_YEARS} years: leave COUNT out", given=parts.count
+                )
+            recurrence = replace(recurrence, last=last)
+        return cls(normalised(spec["rule"]), start, where, parts, recurrence, ClockPolicy.parse(spec))
+
+    @property
+    def walls(self) -> Recurrence:
+        return self.recurrence
+
+    @property
+    def policy(self) -> ClockPolicy:
+        return self.given_policy.completed(once_a_day=self.parts.frequency not in WITHIN_A_DAY)
+
+    def describe(self) -> str:
+        return f"{rule_in_words(self.parts, self.recurrence.last)}, from {self.start:%Y-%m-%d}, {self.zone.key}"
+
+    def to_spec(self) -> dict[str, Any]:
+        return {"rule": self.text, "start": self.start.isoformat(), **self.given_policy.to_spec()}
+
+
+def _start(value: Any) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.isoformat()
+    found = _WALL.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        aware = isinstance(value, datetime) or (isinstance(value, str) and re.search(r"(Z|[+-]\d\d:?\d\d)$", value))
+        hint = ": it is read on the wall clock of the time zone, leave the offset out" if aware else ""
+        raise SpecError("start", f"must be a date and time such as 2026-11-20T17:00:00{hint}", given=value)
+    try:
+        start = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}")
+    except ValueError as error:
+        raise SpecError("start", f"is no date and time: {error}", given=value) from None
+    if start.year < 1970:
+        raise SpecError("start", "must lie in the years 1970 to 9999", given=value)
+    return start
+
+
+def _why_never(parts: RuleParts) -> str:
+    if parts.month_days and min(parts.month_days) > 0 and parts.months:
+        rule = DayRule(of_month=(Numbers(frozenset(parts.month_days)),))
+        if why := why_never(WallPattern(ClockTimes((0,), (0,)), rule, parts.months)):
+            return why
+    if parts.until:
+        return "nothing matches between its start and UNTIL"
+    return f"nothing matches within {YEARS_SEARCHED} years of its start"
