@@ -261,3 +261,16 @@ def test_the_handler_sees_that_it_shall_end(handlers: TemporaryHandlers) -> None
     fire.cancelled.set()
     assert fire.cancelled.is_set()
     assert fire.cancelled.wait()
+
+
+def test_the_last_fire_of_a_timer_is_reached_though_others_before_it_are_skipped(
+    slow: SlowNode, handlers: TemporaryHandlers
+) -> None:
+    factories.group("work", overlap_policy="queue")
+    timer = schedule_fixed_rate("work", "tenth", period=0.1, max_fires=4)
+    slow.live(15)
+    rows = finals_of(timer)
+    assert [row.outcome for row in rows].count("succeeded") == 4
+    instants = [row.scheduled_for for row in rows]
+    assert len(rows) == round((instants[-1] - instants[0]).total_seconds() / 0.1) + 1, "one row for each up to the last"
+    assert rows[-1].outcome == "succeeded"

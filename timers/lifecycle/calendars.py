@@ -11,7 +11,6 @@ from timers import models
 from timers.exceptions import SpecError
 from timers.policies import Policies
 from timers.schedules import Schedule
-
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.zones import zone

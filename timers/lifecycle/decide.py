@@ -32,6 +32,8 @@ class Due:
     """Fires that queue behind that one."""
     waits_for_end: bool = False
     """The next instant is known only at the end of the execution (fixed_delay, until_committed)."""
+    follows_runs: bool = False
+    """Its instants follow from its runs (fixed_delay): beside the one that is due there is none."""
     end_us: int | None = None
     fires_left: int | None = None
 
@@ -65,104 +67,124 @@ class Decision:
     finished: bool = False
 
 
+class _Come(NamedTuple):
+    """What has come of a timer's instants."""
+
+    chosen: list[Chosen]
+    """Those that shall run, oldest first."""
+    last_us: int
+    """The latest that has been dealt with."""
+    beyond: Skipped | None = None
+    """Those that are too many to be made up for."""
+
+
 def decide(due: Due, policies: Policies, now_us: int) -> Decision:
     """Decide by the policies what becomes of all instants that have come."""
     decision = Decision()
-    chosen, last_us = _choose(due, policies, now_us, decision.skipped)
-    if due.fires_left is not None:
-        chosen = chosen[: due.fires_left]
-    _admit(chosen, due, policies, decision)
-    _move_on(decision, due, last_us, now_us)
+    come = _choose(due, policies, now_us, decision.skipped)
+    _admit(come.chosen, due, policies, decision)
+    exhausted = due.fires_left is not None and _taken(decision) >= due.fires_left
+    if come.beyond is not None and not exhausted:
+        decision.skipped.append(come.beyond)
+    _move_on(decision, due, come.last_us, now_us, exhausted=exhausted)
     return decision
 
 
-def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -> tuple[list[Chosen], int]:
-    """The instants that shall run, oldest first, and the latest instant that has been dealt with."""
-    start_us = last_us = due.next_us
+def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -> _Come:
+    """The misfire policy where the timer is late, and its instants one by one where it is not."""
+    start_us = due.next_us
     if policies.max_lateness is not None:
-        expired = _missed(due, start_us, now_us - round(policies.max_lateness * 1_000_000) - 1)
-        if expired is not None:
-            last_us = expired.instant_us
-            skipped.append(Skipped(last_us, "expired", expired.missed_count))
-            following = _following(due, last_us)
+        too_late_us = now_us - round(policies.max_lateness * 1_000_000) - 1
+        if start_us <= too_late_us:
+            expired, last_us = _summed_up(due, start_us, too_late_us, skipped)
+            if expired is not None:
+                skipped.append(Skipped(expired.instant_us, "expired", expired.missed_count))
+            following = None if due.follows_runs else _following(due, last_us)
             if following is None or following > now_us:
-                return [], last_us
-            start_us = last_us = following
+                return _Come([], last_us)
+            start_us = following
     if now_us - start_us > policies.misfire_grace * 1_000_000:
         return _make_up(due, policies, start_us, now_us, skipped)
     chosen: list[Chosen] = []
+    last_us = start_us
     for count, instant_us in enumerate(_instants(due, start_us, now_us)):
+        if count == MAX_WALKED:
+            rest, last_us = _summed_up(due, instant_us, now_us, skipped)
+            return _Come(chosen if rest is None else [*chosen, rest], last_us)
         last_us = instant_us
         if (reason := due.schedule.reason(from_microseconds(instant_us))) is not None:
             skipped.append(Skipped(instant_us, reason))
-        elif count == MAX_WALKED:
+            continue
+        chosen.append(Chosen(instant_us))
+        if not due.is_open:
+            # It opens an execution (or runs beside others): what follows is another decision.
+            break
+    return _Come(chosen, last_us)
+
+
+def _make_up(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
+    """The misfire policy: what becomes of the instants from `start_us` on, which is later than the grace."""
+    missed, last_us = _summed_up(due, start_us, now_us, skipped)
+    if missed is None:
+        return _Come([], last_us)
+    if policies.misfire_policy == "skip":
+        skipped.append(Skipped(missed.instant_us, "misfire", missed.missed_count))
+        return _Come([], last_us)
+    if policies.misfire_policy == "fire_once" or due.waits_for_end:
+        return _Come([missed], last_us)
+    chosen: list[Chosen] = []
+    for instant_us in _instants(due, start_us, now_us):
+        if due.schedule.reason(from_microseconds(instant_us)) is not None:
+            continue
+        if len(chosen) == policies.max_catchup:
             rest = _missed(due, instant_us, now_us)
             assert rest is not None  # this instant at least
-            chosen.append(rest)
-            return chosen, rest.instant_us
-        else:
-            chosen.append(Chosen(instant_us))
-            if not due.is_open:
-                # It opens an execution (or runs beside others): what follows is another decision.
-                break
-    return chosen, last_us
+            return _Come(chosen, last_us, Skipped(rest.instant_us, "beyond max_catchup", rest.missed_count))
+        chosen.append(Chosen(instant_us))
+    return _Come(chosen, last_us)
 
 
-def _make_up(
-    due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]
-) -> tuple[list[Chosen], int]:
-    """The misfire policy: what becomes of the instants from `start_us` on, which is later than the grace."""
-    until_us = now_us if due.end_us is None else min(now_us, due.end_us)
+def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -> tuple[Chosen | None, int]:
+    """The latest instant to run of a stretch, standing for all (None: there is none), and the latest of any.
+
+    The excluded ones get their row here, one for all.
+    """
+    until_us = until_us if due.end_us is None else min(until_us, due.end_us)
     last_us = start_us
+    if until_us < start_us:
+        return None, last_us
     excluded = due.schedule.excluded(from_microseconds(start_us), from_microseconds(until_us))
     if excluded is not None:
         last_us = to_microseconds(excluded.latest)
         reason = due.schedule.reason(excluded.latest) or "excluded"
         skipped.append(Skipped(last_us, reason, _beside(excluded.count)))
     missed = _missed(due, start_us, until_us)
-    if missed is None:
-        return [], last_us
-    last_us = max(last_us, missed.instant_us)
-    if policies.misfire_policy == "skip":
-        skipped.append(Skipped(missed.instant_us, "misfire", missed.missed_count))
-        return [], last_us
-    if policies.misfire_policy == "fire_once" or due.waits_for_end:
-        return [missed], last_us
-    chosen: list[Chosen] = []
-    for instant_us in _instants(due, start_us, until_us):
-        if due.schedule.reason(from_microseconds(instant_us)) is not None:
-            continue
-        if len(chosen) == policies.max_catchup:
-            rest = _missed(due, instant_us, until_us)
-            assert rest is not None  # this instant at least
-            skipped.append(Skipped(rest.instant_us, "beyond max_catchup", rest.missed_count))
-            break
-        chosen.append(Chosen(instant_us))
-    return chosen, last_us
+    return missed, last_us if missed is None else max(last_us, missed.instant_us)
 
 
 def _admit(chosen: list[Chosen], due: Due, policies: Policies, decision: Decision) -> None:
-    """The overlap policy: what becomes of the chosen instants."""
-    if not chosen:
+    """The overlap policy: what becomes of the chosen instants. Those after the last fire of max_fires are none."""
+    left = len(chosen) if due.fires_left is None else due.fires_left
+    if not chosen or left <= 0:
         return
     if policies.overlap_policy == "allow" and not due.waits_for_end:
-        decision.fires = chosen
+        decision.fires = chosen[:left]
     elif not due.is_open:
         # Several are made up for (fire_all): they never ran into each other, so none is skipped for the others' sake.
-        decision.fires, decision.queued = chosen[:1], chosen[1:]
+        decision.fires, decision.queued = chosen[:1], chosen[1:left]
     elif policies.overlap_policy == "replace":
         decision.replaces, decision.queued = True, chosen[-1:]
         decision.skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
     else:
         room = max(0, policies.max_queued - due.queued) if policies.overlap_policy == "queue" else 0
-        decision.queued = chosen[:room]
-        decision.skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
+        decision.queued = chosen[: min(room, left)]
+        if room < left:
+            decision.skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
 
 
-def _move_on(decision: Decision, due: Due, last_us: int, now_us: int) -> None:
-    taken = len(decision.fires) + len(decision.queued)
-    waits = due.waits_for_end and taken > 0
-    if due.fires_left is not None and taken >= due.fires_left:
+def _move_on(decision: Decision, due: Due, last_us: int, now_us: int, *, exhausted: bool) -> None:
+    waits = due.waits_for_end and _taken(decision) > 0
+    if exhausted:
         decision.finished = not waits
         return
     if waits:
@@ -186,10 +208,13 @@ def _instants(due: Due, start_us: int, until_us: int) -> Iterator[int]:
 
 def _missed(due: Due, start_us: int, until_us: int) -> Chosen | None:
     """The latest instant to run of those from `start_us` to `until_us`, standing for all; None when there is none."""
-    if until_us < start_us:
-        return None
+    until_us = until_us if due.end_us is None else min(until_us, due.end_us)
     missed = due.schedule.missed(from_microseconds(start_us), from_microseconds(until_us))
     return None if missed is None else Chosen(to_microseconds(missed.latest), _beside(missed.count))
+
+
+def _taken(decision: Decision) -> int:
+    return len(decision.fires) + len(decision.queued)
 
 
 def _beside(count: int) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from timers.handlers import Fire, handler
+from timers.handlers import Fail, Fire, handler
 
 _calls = os.open(os.environ["CALLS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600) if "CALLS" in os.environ else -1
 
@@ -46,3 +50,31 @@ def hog(fire: Fire) -> None:
     """Keeps the interpreter for minutes: a regular expression that backtracks."""
     _note(fire)
     re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@contextmanager
+def _alone(fire: Fire) -> Iterator[None]:
+    """Fails where another execution of the timer runs anywhere; the kernel lets the lock go when the process dies."""
+    with Path(f"{os.environ['CALLS']}.{fire.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Fail("two at once") from None
+        yield
+
+
+@handler("cluster.alone")
+def alone(fire: Fire) -> None:
+    """Three tenths of a second in which nothing else of the timer may run."""
+    with _alone(fire):
+        _note(fire)
+        time.sleep(0.3)
+
+
+@handler("cluster.patient")
+def patient(fire: Fire) -> None:
+    """Runs until it is asked to end."""
+    with _alone(fire):
+        _note(fire)
+        if fire.cancelled.wait(20):
+            raise InterruptedError("as I was asked")
