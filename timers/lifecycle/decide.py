@@ -149,8 +149,7 @@ def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -
 
     The excluded ones get their row here, one for all.
     """
-    until_us = until_us if due.end_us is None else min(until_us, due.end_us)
-    last_us = start_us
+    until_us, last_us = _bounded(due, until_us), start_us
     if until_us < start_us:
         return None, last_us
     excluded = due.schedule.excluded(from_microseconds(start_us), from_microseconds(until_us))
@@ -208,8 +207,7 @@ def _instants(due: Due, start_us: int, until_us: int) -> Iterator[int]:
 
 def _missed(due: Due, start_us: int, until_us: int) -> Chosen | None:
     """The latest instant to run of those from `start_us` to `until_us`, standing for all; None when there is none."""
-    until_us = until_us if due.end_us is None else min(until_us, due.end_us)
-    missed = due.schedule.missed(from_microseconds(start_us), from_microseconds(until_us))
+    missed = due.schedule.missed(from_microseconds(start_us), from_microseconds(_bounded(due, until_us)))
     return None if missed is None else Chosen(to_microseconds(missed.latest), _beside(missed.count))
 
 
@@ -224,6 +222,10 @@ def _beside(count: int) -> int:
 def _following(due: Due, after_us: int) -> int | None:
     following = due.schedule.next_after(from_microseconds(after_us))
     return None if following is None else to_microseconds(following)
+
+
+def _bounded(due: Due, until_us: int) -> int:
+    return until_us if due.end_us is None else min(until_us, due.end_us)
 
 
 def _is_over(due: Due, instant_us: int) -> bool:
