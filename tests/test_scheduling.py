@@ -252,6 +252,6 @@ def test_a_handler_that_only_another_living_node_knows_is_accepted() -> None:
 
 def test_a_timer_without_a_handler_needs_a_group_that_has_one() -> None:
     factories.group("bare", action=None)
-    with pytest.raises(SpecError, match="action: names no handler, and group bare has none"):
+    with pytest.raises(SpecError, match="action: is missing, and group bare has none"):
         rate(group="bare")
     assert rate(group="bare", handler="tests.noop").id

@@ -25,7 +25,7 @@ def problems(**fields: Any) -> dict[str, str]:
 def test_a_url_is_enough() -> None:
     action = http()
 
-    assert (action.method, action.timeout, action.keep_response, action.sends_envelope) == ("POST", 15, True, True)
+    assert (action.method, action.timeout, action.keep_response, action.sends_envelope) == ("POST", None, True, True)
     assert action.is_success(200)
     assert action.is_success(299)
     assert not action.is_success(302)

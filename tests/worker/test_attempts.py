@@ -16,11 +16,11 @@ from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.policies import Policies
 from timers.schedules.instant import from_microseconds
 from timers.worker import errors, run_log
-from timers.worker.attempts import find_handler, impossible, overran, raised, returned, started_at, time_limit
+from timers.worker.attempts import find_work, impossible, overran, raised, returned, started_at, time_limit
 
 
 def test_the_handler_of_the_action_is_found(handlers: TemporaryHandlers) -> None:
-    assert find_handler(execution("tests.noop")) is registry.find("tests.noop")
+    assert find_work(execution("tests.noop")) is registry.find("tests.noop")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_handler_of_the_action_is_found(handlers: TemporaryHandlers) -> None
     ],
 )
 def test_why_there_is_none_is_told(fields: dict[str, Any], reason: str) -> None:
-    found = find_handler(execution("tests.nobody", **fields))
+    found = find_work(execution("tests.nobody", **fields))
     assert isinstance(found, str)
     assert reason in found
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from timers.actions.http import HttpAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 
-Action = PythonAction
+Action = PythonAction | HttpAction
 """The union of all actions."""
 
-KINDS: Final[dict[str, type[Action]]] = {PythonAction.kind: PythonAction}
+KINDS: Final[dict[str, type[Action]]] = {PythonAction.kind: PythonAction, HttpAction.kind: HttpAction}
 
 
 def parse(spec: Mapping[str, Any]) -> Action:

@@ -20,7 +20,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 WITH_ENVELOPE: Final = frozenset({"POST", "PUT", "PATCH"})
 """The methods that send the envelope when no content is given."""
 TIMEOUT: Final = 15.0
-"""Seconds, when none are given."""
+"""Seconds at most, when an action says nothing."""
 MAX_TIMEOUT: Final = 3600.0
 SUCCESS: Final = ((200, 299),)
 
@@ -58,8 +58,8 @@ class HttpAction:
     content: Template | None = None
     """None: the envelope, with the methods that send one."""
     no_content: bool = False
-    timeout: float = TIMEOUT
-    """Seconds from start to end of a try, whatever it is waiting for."""
+    timeout: float | None = None
+    """Seconds from start to end of a try, whatever it is waiting for; None: TIMEOUT, or the group's attempt_timeout."""
     proxy: Target | None = None
     ignore_tls_errors: bool = False
     ca_bundle: str | None = None
@@ -94,7 +94,7 @@ class HttpAction:
             headers=checked("headers", parse_headers, ()),
             content=None if no_content else checked("content", Template.parse, None),
             no_content=no_content,
-            timeout=checked("timeout", _timeout, TIMEOUT),
+            timeout=checked("timeout", _or_none(_timeout), None),
             proxy=checked("proxy", _or_none(_proxy), None),
             ignore_tls_errors=checked("ignore_tls_errors", _flag, False),
             ca_bundle=checked("ca_bundle", _or_none(_ca_bundle), None),
@@ -115,7 +115,7 @@ class HttpAction:
             spec["headers"] = dict(self.headers)
         if self.content is not None or self.no_content:
             spec["content"] = None if self.content is None else self.content.value
-        if self.timeout != TIMEOUT:
+        if self.timeout is not None:
             spec["timeout"] = self.timeout
         if self.proxy is not None:
             spec["proxy"] = {
@@ -130,6 +130,16 @@ class HttpAction:
         spec |= {"sign": self.sign} if self.sign is not None else {}
         spec |= {"keep_response": False} if not self.keep_response else {}
         return spec
+
+    @property
+    def name(self) -> str:
+        """What is measured and grouped together: calls of one target."""
+        return f"http {self.target.place}"
+
+    @property
+    def lane(self) -> str:
+        """The target, of which only so many calls are made at once; through a user's proxy, that is the proxy."""
+        return (self.proxy or self.target).place
 
     @property
     def words(self) -> str:

@@ -17,6 +17,16 @@ class PythonAction:
 
     handler: str
 
+    @property
+    def name(self) -> str:
+        """What is measured and grouped together: calls of one handler."""
+        return self.handler
+
+    @property
+    def words(self) -> str:
+        """The action in a few words."""
+        return self.handler
+
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> PythonAction:
         """Read the JSON form `{"kind": "python", "handler": name}`; raises SpecError."""

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, TextField, Value
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import F, TextField
+from django.db.models.functions import Cast
 
 from timers.actions import parse_text
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.executions import cancel_waiting
+from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.models import Timer, Waiting
@@ -55,8 +55,7 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
         group_id=group.id, state=Waiting.State.READY, available_at__lte=from_microseconds(horizon_us)
     )
     if leave:
-        own = Coalesce(KeyTextTransform("handler", "timer__action"), Value(group.handler, output_field=TextField()))
-        ready = ready.annotate(handler_name=own).exclude(handler_name__in=list(leave))
+        ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
         ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q, TextField, Value
+from django.db.models import Case, F, Q, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
@@ -73,6 +73,7 @@ class DueTimer(NamedTuple):
             is_open=self.open_execution is not None,
             queued=queued,
             waits_for_end=self.waits_for_end,
+            follows_runs=self.kind == "fixed_delay",
             end_us=None if self.end_at is None else to_microseconds(self.end_at),
             fires_left=None if self.max_fires is None else self.max_fires - self.fire_count,
         )
@@ -113,6 +114,12 @@ class DueTimer(NamedTuple):
         )
 
 
+def handler_of(group: ServedGroup, column: str) -> Case:
+    """In a query: the handler that a timer's own action names, else the group's; empty where none is called."""
+    own = Coalesce(KeyTextTransform("handler", column), Value(""), output_field=TextField())
+    return Case(When(**{f"{column}__isnull": True}, then=Value(group.handler)), default=own, output_field=TextField())
+
+
 def lock_due(
     group: ServedGroup,
     shard: int,
@@ -136,8 +143,7 @@ def lock_due(
     if low_us is not None:
         due = due.filter(next_fire_at__gte=from_microseconds(low_us))
     if leave:
-        own = Coalesce(KeyTextTransform("handler", "action"), Value(group.handler, output_field=TextField()))
-        due = due.annotate(handler_name=own).exclude(handler_name__in=list(leave))
+        due = due.annotate(handler_name=handler_of(group, "action")).exclude(handler_name__in=list(leave))
     rows = (
         due.order_by("next_fire_at")
         .select_for_update(skip_locked=True, no_key=True)

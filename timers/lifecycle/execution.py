@@ -49,8 +49,8 @@ class ServedGroup:
 
     @property
     def handler(self) -> str:
-        """The handler of the group's own action; empty when it has none."""
-        return "" if self.action is None else self.action.handler
+        """The handler of the group's own action; empty when that calls none."""
+        return "" if self.action is None else self.action.handler or ""
 
     @classmethod
     def of(cls, row: TimerGroup, calendars: Calendars | None = None) -> ServedGroup:

@@ -47,11 +47,12 @@ class LockedTimer:
     next_us: int | None = None
     """A next instant that this end brings."""
 
-    def end(self, execution: str, word: str, ended_us: int, pause_after_failures: int = 0) -> None:
+    def end(self, execution: str, word: str, ended_us: int, pause_after_failures: int = 0, pauses: str = "") -> None:
         """Its execution ended: `word` is succeeded, failed, cancelled or skipped.
 
         An execution that the timer no longer waits for (it was replaced, or overlaps are allowed) moves nothing.
         `pause_after_failures`: the timer pauses itself after so many failed executions in a row; 0: never.
+        `pauses`: why this end alone pauses it.
         """
         if word != "skipped":
             self.last_outcome = word
@@ -62,6 +63,8 @@ class LockedTimer:
             if self.state == "active" and 0 < pause_after_failures <= self.failures_in_a_row:
                 self.state = "paused"
                 self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
+            if self.state == "active" and pauses:
+                self.state, self.state_reason = "paused", pauses
         if self.open_execution != execution:
             return
         self.open_execution = None
@@ -130,7 +133,7 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
         if execution.follows:
             most = execution.policies.pause_after_failures
             ended_us = execution.group.clock.at(outcome.finished_us)
-            timer.end(execution.id, _WORDS[verdict.next], ended_us, most)
+            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, outcome.pauses)
             moved[timer.id] = timer
         elif execution.origin == "backfill":
             backfilled.add(timer.id)

@@ -55,15 +55,16 @@ ON CONFLICT (id) DO NOTHING
 _WRITE_FULL = f"""
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, node, worker,
                             fence, claimed_at, started_at, finished_at, missed_count, result, error_title, error_detail,
-                            error_fingerprint, log)
+                            error_fingerprint, log, exchange)
 SELECT u.id, u.group_id, u.timer_id, u.name, {timestamp("u.scheduled_us")}, u.attempt, u.outcome, u.reason, u.origin,
        %s, %s, u.fence, {timestamp("u.claimed_us")}, {timestamp("u.started_us")}, {timestamp("u.finished_us")},
-       u.missed_count, u.result::json, u.error_title, u.error_detail, u.error_fingerprint, u.log
+       u.missed_count, u.result::json, u.error_title, u.error_detail, u.error_fingerprint, u.log,
+       u.exchange::json
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::int[], %s::text[], %s::text[],
             %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::text[])
      AS u(id, group_id, timer_id, name, scheduled_us, attempt, outcome, reason, origin, fence, claimed_us, started_us,
-          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log)
+          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log, exchange)
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -92,8 +93,8 @@ def write(holder: Holder, entries: Sequence[Entry]) -> None:
     full: list[Entry] = []
     for entry in entries:
         outcome = entry.outcome
-        is_plain = entry.word == "succeeded" and outcome.result is None and outcome.log is None
-        (plain if is_plain and outcome.reason is None else full).append(entry)
+        bare = outcome.result is None and outcome.log is None and outcome.exchange is None and outcome.reason is None
+        (plain if bare and entry.word == "succeeded" else full).append(entry)
     with connection.cursor() as cursor:
         if plain:
             cursor.execute(_WRITE_PLAIN, (holder.node, holder.worker, *_plain_columns(plain)))
@@ -170,4 +171,5 @@ def _full_columns(entries: Sequence[Entry]) -> tuple[str, ...]:
         text_array([outcome.error_detail for outcome in outcomes]),
         text_array([outcome.error_fingerprint for outcome in outcomes]),
         text_array([outcome.log for outcome in outcomes]),
+        text_array([outcome.exchange for outcome in outcomes]),
     )

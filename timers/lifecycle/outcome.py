@@ -33,6 +33,10 @@ class Outcome:
     """No further try, whatever retries are left."""
     forgiven: bool = False
     """The try does not count against max_retries: it was ended for another one's fault."""
+    pauses: str = ""
+    """Why the timer shall pause itself; empty: it shall not."""
+    exchange: str | None = None
+    """JSON text of what an HTTP call sent and got."""
     lost_before: bool = False
     """The try before this lost one was lost too."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from timers.handlers import Handler
+from timers.actions.http import HttpAction
+from timers.handlers import Fail, Fire
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.due import ServedGroups
@@ -27,7 +28,8 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_handler, fire_of, impossible, never_begun, raised, returned
+from timers.worker.attempts import find_work, fire_of, impossible, never_begun, raised, returned
+from timers.worker.http_faults import of_status
 
 _numbers = count(1)
 
@@ -68,6 +70,8 @@ class Stepper:
         """Claimed and not run yet."""
         self.outcomes: list[Outcome] = []
         """Ended and not recorded yet."""
+        self.answer: Callable[[HttpAction, Fire], int] | None = None
+        """Answers http actions with a status code, in place of their targets."""
         self.skipped = 0
         """Occurrences that a policy left out, so far."""
         self.queued = 0
@@ -186,15 +190,26 @@ class Stepper:
         return min([*held, *([] if coming is None else [coming])], default=None)
 
     def _call(self, execution: Execution) -> Outcome:
-        handler = find_handler(execution)
-        if not isinstance(handler, Handler):
-            return impossible(execution, handler, self.time.us)
+        work = find_work(execution)
+        if isinstance(work, str):
+            return impossible(execution, work, self.time.us)
         started_us = self.time.us
         fire = fire_of(execution, self.holder.node, started_us)
         try:
             with surviving_errors():
-                # An async handler's ORM calls stay in this thread, and so in the test's transaction.
-                value: Any = async_to_sync(handler.function)(fire) if handler.is_async else handler.function(fire)
+                value: Any = None
+                if isinstance(work, HttpAction):
+                    self._call_target(work, fire)
+                else:
+                    # An async handler's ORM calls stay in this thread, and so in the test's transaction.
+                    value = async_to_sync(work.function)(fire) if work.is_async else work.function(fire)
         except Exception as error:  # noqa: BLE001 - as in a worker: whatever it raises is its outcome
             return raised(execution, error, started_us, self.time.us)
         return returned(execution, value, started_us, self.time.us)
+
+    def _call_target(self, action: HttpAction, fire: Fire) -> None:
+        if self.answer is None:
+            raise Fail("a stepper makes no calls: say in its `answer` what the target answers")
+        status = self.answer(action, fire)
+        if not action.is_success(status):
+            raise of_status(action, status, "", {}, self.time.us / 1_000_000)

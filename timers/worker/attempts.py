@@ -1,4 +1,4 @@
-"""One try: from a held execution to a call of its handler, and from what that did to an Outcome. Never raises."""
+"""One try: from a held execution to the work it is, and from what that did to an Outcome. Never raises."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from timers import handlers
+from timers.actions.http import TIMEOUT, HttpAction
 from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
@@ -17,21 +18,45 @@ from timers.worker import errors
 MAX_RESULT_BYTES: Final = 8 * 1024
 
 
-def find_handler(execution: Execution) -> Handler | str:
-    """The handler that this execution calls, or why there is none."""
+Work = Handler | HttpAction
+"""What a try does: call a handler, or make an HTTP call."""
+
+
+class CallFailed(Exception):
+    """A call did not succeed: what is recorded of it, and what follows.
+
+    `place`, `code`: what makes two failures the same fault. `wait`: seconds that the target asks to be left alone.
+    `pauses`: why the timer shall pause itself, where it shall.
+    """
+
+    def __init__(
+        self, title: str, place: str, code: str, *, wait: float | None = None, permanent: bool = False, pauses: str = ""
+    ) -> None:
+        super().__init__(title)
+        self.title, self.place, self.code = title, place, code
+        self.wait, self.permanent, self.pauses = wait, permanent, pauses
+
+
+def find_work(execution: Execution) -> Work | str:
+    """What this execution does, or why it cannot be done here."""
     if execution.poison:
         return execution.poison
     if execution.action is None:
         return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
+    if isinstance(execution.action, HttpAction):
+        return execution.action
     handler = handlers.find(execution.action.handler)
     if handler is None:
         return f"no handler named {execution.action.handler!r} is registered on this node"
     return handler
 
 
-def time_limit(execution: Execution, handler: Handler) -> float:
-    """Seconds that one try may run."""
-    return handler.timeout if handler.timeout is not None else execution.policies.attempt_timeout
+def time_limit(execution: Execution, work: Work) -> float:
+    """Seconds that one try may run; a call that names no limit ends sooner than a handler may."""
+    if work.timeout is not None:
+        return work.timeout
+    most = execution.policies.attempt_timeout
+    return min(most, TIMEOUT) if isinstance(work, HttpAction) else most
 
 
 def started_at(execution: Execution, clock: DatabaseClock) -> int:
@@ -81,7 +106,7 @@ def returned(execution: Execution, value: Any, started_us: int, finished_us: int
 
 
 def raised(execution: Execution, error: BaseException, started_us: int, finished_us: int) -> Outcome:
-    """The handler raised: one of our directives, or any other exception, which is an error retried by policy."""
+    """It raised: one of our directives, a failed call, or any other exception, which is an error retried by policy."""
     outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.message_of(error) or None)
     if isinstance(error, Discard):
         outcome.word = "discarded"
@@ -90,6 +115,10 @@ def raised(execution: Execution, error: BaseException, started_us: int, finished
     elif isinstance(error, Retry):
         outcome.wait = error.after
         outcome.error_title = f"Retry: {outcome.reason}" if outcome.reason else "Retry"
+    elif isinstance(error, CallFailed):
+        outcome.error_title, outcome.reason = error.title, error.pauses or None
+        outcome.error_fingerprint = errors.fingerprint("http", error.place, error.code)
+        outcome.wait, outcome.permanent, outcome.pauses = error.wait, error.permanent, error.pauses
     else:
         described = errors.describe(error)
         outcome.error_title, outcome.error_detail = described.title, described.detail
@@ -104,7 +133,7 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
     title = f"ran longer than its limit of {limit:g} s"
     return Outcome(
         execution, "timeout", started_us, finished_us,
-        reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", handler_name(execution), ""),
+        reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", action_name(execution), ""),
     )  # fmt: skip
 
 
@@ -113,7 +142,7 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
     return Outcome(
         execution, "error", None, now_us,
         reason=reason, error_title=reason,
-        error_fingerprint=errors.fingerprint("impossible", handler_name(execution), reason),
+        error_fingerprint=errors.fingerprint("impossible", action_name(execution), reason),
         permanent=bool(execution.poison),
     )  # fmt: skip
 
@@ -132,9 +161,9 @@ def unrecordable(outcome: Outcome, error: Exception) -> Outcome:
     )  # fmt: skip
 
 
-def handler_name(execution: Execution) -> str:
-    """The name of the handler that the execution's action calls."""
-    return "" if execution.action is None else execution.action.handler
+def action_name(execution: Execution) -> str:
+    """The handler that the execution's action calls, or the target."""
+    return "" if execution.action is None else execution.action.name
 
 
 Report = Callable[[list[Outcome]], None]

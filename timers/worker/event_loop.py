@@ -1,29 +1,47 @@
-"""Async handlers: one event loop in a thread of its own, hundreds of handlers at once."""
+"""Async handlers and HTTP calls: one event loop in a thread of its own, hundreds of them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
+from functools import partial
+from typing import Any
 
+from timers import conf
+from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
-from timers.handlers import Cancellation, Handler
+from timers.handlers import Cancellation, Fire
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
-from timers.worker.attempts import Report, fire_of, overran, raised, returned, started_at, time_limit
+from timers.worker.attempts import Report, Work, fire_of, overran, raised, returned, started_at, time_limit
+from timers.worker.http_call import HttpCalls
+from timers.worker.http_exchange import Exchange
+from timers.worker.lanes import Lanes
 from timers.worker.pace import Pace
 from timers.worker.started import Started
-from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS, Item
+from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
+
+Awaited = tuple[Execution, Work]
 
 
 class EventLoop:
-    """Runs async handlers, at most `concurrency` at once; one that reaches its limit is cancelled."""
+    """Runs async handlers and calls, at most `concurrency` at once; what reaches its limit is cancelled.
+
+    Calls of one target run in a lane, so that one that answers slowly takes no more than its share.
+    """
 
     def __init__(
-        self, node: str, concurrency: int, clock: DatabaseClock, started: Started, pace: Pace, report: Report
+        self,
+        node: str,
+        concurrency: int,
+        clock: DatabaseClock,
+        started: Started,
+        pace: Pace,
+        report: Report,
+        calls: HttpCalls | None = None,
     ) -> None:
         self._node = node
         self._concurrency = concurrency
@@ -31,7 +49,8 @@ class EventLoop:
         self._started = started
         self._pace = pace
         self._report = report
-        self._pending: deque[Item] = deque()
+        self._calls = calls or HttpCalls(clock)
+        self._pending: Lanes[Awaited] = Lanes(conf.current().http_per_target)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, tuple[Cancellation, asyncio.Task[None] | None]] = {}
         self._ended: list[Outcome] = []
@@ -44,27 +63,17 @@ class EventLoop:
 
     @property
     def busy(self) -> int:
-        """Handlers that run or whose outcome is not reported yet."""
+        """Handlers and calls that run or whose outcome is not reported yet."""
         return len(self._tasks) + len(self._ended)
 
-    def submit(self, items: Sequence[Item]) -> None:
+    def submit(self, items: Sequence[Awaited]) -> None:
         """Queue executions whose instant has come."""
-        self._pending.extend(items)
+        self._pending.put([(item, item[1].lane if isinstance(item[1], HttpAction) else None) for item in items])
         self._loop.call_soon_threadsafe(self._begin_pending)
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
         """Take back what has not begun: the executions of the given ids, or all."""
-        taken: list[Execution] = []
-        for _ in range(len(self._pending)):
-            try:
-                item = self._pending.popleft()
-            except IndexError:
-                break
-            if ids is None or item[0].id in ids:
-                taken.append(item[0])
-            else:
-                self._pending.append(item)
-        return taken
+        return [execution for execution, _ in self._pending.take(lambda item: ids is None or item[0].id in ids)]
 
     def cancel(self, ids: Collection[str]) -> None:
         """Ask running handlers to end: they are cancelled, once, and see it in fire.cancelled."""
@@ -75,43 +84,46 @@ class EventLoop:
                 self._loop.call_soon_threadsafe(task.cancel)
 
     def stop(self) -> None:
-        """End the loop, cancelling what still runs."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """End the loop and its connections; what still runs is left where it is."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+
+    async def _close(self) -> None:
+        await self._calls.close()
+        self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
     def _begin_pending(self) -> None:
-        while self._pending and len(self._tasks) < self._concurrency:
-            try:
-                execution, handler = self._pending.popleft()
-            except IndexError:
-                return
-            task = self._loop.create_task(self._call(execution, handler))
+        while len(self._tasks) < self._concurrency and (begun := self._pending.begin()) is not None:
+            (execution, work), lane = begun
+            task = self._loop.create_task(self._try(execution, work))
             self._tasks.add(task)
-            task.add_done_callback(self._ended_task)
+            task.add_done_callback(partial(self._ended_task, lane))
 
-    def _ended_task(self, task: asyncio.Task[None]) -> None:
+    def _ended_task(self, lane: str | None, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._pending.end(lane)
         self._begin_pending()
 
-    async def _call(self, execution: Execution, handler: Handler) -> None:
+    async def _try(self, execution: Execution, work: Work) -> None:
         while not self._started.lease_is_sure and not self._started.taken_back:
             await asyncio.sleep(WAIT_FOR_LEASE_SECONDS)
         started_us, began = started_at(execution, self._clock), time.monotonic()
-        limit = time_limit(execution, handler)
+        limit = time_limit(execution, work)
         cell = self._started.begin(execution.id, started_us, began + limit)
         execution.cell = cell
         if self._started.taken_back:
             self._started.forget(cell)
             return
         run_log.begin()
+        exchange = Exchange() if isinstance(work, HttpAction) else None
         limited = asyncio.timeout(limit)
         self._running[execution.id] = execution.cancelled, asyncio.current_task()
         try:
             async with limited:
-                value = await handler.function(fire_of(execution, self._node, started_us))
+                value = await self._begun(work, fire_of(execution, self._node, started_us), exchange)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             finished_us = self._since(started_us, began)
             if limited.expired():
@@ -122,13 +134,20 @@ class EventLoop:
             outcome = returned(execution, value, started_us, self._since(started_us, began))
         self._running.pop(execution.id, None)
         outcome.log = run_log.end()
+        outcome.exchange = None if exchange is None else exchange.text()
         self._started.end(cell)
         seconds = time.monotonic() - began
-        self._pace.measured(handler.name, seconds, self._concurrency)
+        self._pace.measured(work.name, seconds, self._concurrency)
         self._pace.measured(execution.group.id, seconds, self._concurrency)
         if not self._ended:
             self._loop.call_soon(self._report_ended)
         self._ended.append(outcome)
+
+    def _begun(self, work: Work, fire: Fire, exchange: Exchange | None) -> Awaitable[Any]:
+        if isinstance(work, HttpAction):
+            return self._calls.call(work, fire, exchange or Exchange())
+        made: Awaitable[Any] = work.function(fire)
+        return made
 
     def _report_ended(self) -> None:
         """Everything that ended in one turn of the loop goes to the recorder together."""

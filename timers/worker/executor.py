@@ -1,14 +1,15 @@
-"""The executor: gives what is due to the threads or to the event loop, and reports what cannot be run at all."""
+"""The executor: plain handlers go to the threads, async ones and calls to the event loop, the unfit is reported."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from timers.clock import DatabaseClock
+from timers.handlers import Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
-from timers.worker.attempts import Report, find_handler, impossible
-from timers.worker.event_loop import EventLoop
+from timers.worker.attempts import Report, find_work, impossible
+from timers.worker.event_loop import Awaited, EventLoop
 from timers.worker.thread_pool import Item, ThreadPool
 
 
@@ -34,14 +35,16 @@ class Executor:
     def submit(self, executions: Sequence[Execution]) -> None:
         """Run these as soon as a slot is free."""
         plain: list[Item] = []
-        awaited: list[Item] = []
+        awaited: list[Awaited] = []
         unfit: list[Outcome] = []
         for execution in executions:
-            handler = find_handler(execution)
-            if isinstance(handler, str):
-                unfit.append(impossible(execution, handler, self._clock.now_us()))
+            work = find_work(execution)
+            if isinstance(work, str):
+                unfit.append(impossible(execution, work, self._clock.now_us()))
+            elif isinstance(work, Handler) and not work.is_async:
+                plain.append((execution, work))
             else:
-                (awaited if handler.is_async else plain).append((execution, handler))
+                awaited.append((execution, work))
         if plain:
             self._threads.submit(plain)
         if awaited:

@@ -11,8 +11,10 @@ from django.db import IntegrityError, transaction
 from django.db.models.expressions import RawSQL
 
 from timers import actions, clock
+from timers.actions.http import HttpAction
 from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.calendars import check_calendars
+from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import now_in
@@ -151,7 +153,7 @@ def _assign(group: TimerGroup, fields: dict[str, Any]) -> None:
     others = {name: value for name, value in fields.items() if name in _OTHER_FIELDS}
     for name, value in others.items():
         try:
-            others[name] = _checked(name, value)
+            others[name] = _checked_action(value, group.name) if name == "action" else _checked(name, value)
         except SpecError as error:
             problems.append(error)
     if problems:
@@ -164,10 +166,17 @@ def _assign(group: TimerGroup, fields: dict[str, Any]) -> None:
         setattr(group, name, value)
 
 
+def _checked_action(spec: Any, group: str) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    action = actions.parse(spec)
+    if isinstance(action, HttpAction):
+        check_http(action, group)
+    return action.to_spec()
+
+
 def _checked(name: str, value: Any) -> Any:
     bounds = {"priority": (-1000, 1000), "shards": (1, 1024), "max_batch": (1, 10_000), "retention": (1, 36_500)}
-    if name == "action":
-        return None if value is None else actions.parse(value).to_spec()
     if name == "partition":
         return check_name("partition", value)
     if name == "required_roles":

@@ -10,7 +10,9 @@ from typing import Any, Final, TypeVar
 from zlib import crc32
 
 from timers import actions, handlers
+from timers.actions.http import HttpAction
 from timers.exceptions import SpecError
+from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import TimerGroup
@@ -151,14 +153,18 @@ class TimerSpec:
 
 
 def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
-    """Refuse an action whose handler nobody knows: neither this process nor any live node."""
+    """Refuse an action that cannot be carried out: a handler that nobody knows, a call that would be refused."""
     action_spec = group.action if spec_action is None else json.loads(spec_action)
     if action_spec is None:
         raise SpecError(
             "action",
-            f"names no handler, and group {group.name} has none to fall back to; give handler=... or set it there",
+            f"is missing, and group {group.name} has none to fall back to; give one here or there",
         )
-    check_handler(actions.parse(action_spec).handler)
+    action = actions.parse(action_spec)
+    if isinstance(action, HttpAction):
+        check_http(action, group.name)
+    else:
+        check_handler(action.handler)
 
 
 def check_handler(name: str) -> None:

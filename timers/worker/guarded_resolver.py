@@ -1,0 +1,76 @@
+"""The way out of a worker: names are resolved here, and only to addresses that the egress guard lets through."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from timers.actions.egress import Egress, EgressRefused
+from timers.worker.http_exchange import timing_now
+
+LOOKUPS: Final = 32
+"""Names looked up at once: the system's resolver blocks a thread for each, for as long as a name server is silent."""
+
+AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves a name whole or not at all: one closed address among its addresses refuses it.
+
+    The installation's own proxy is exempt, being the operator's choice and no user's.
+    """
+
+    def __init__(self, rules: Egress) -> None:
+        self._rules = rules
+        self._proxy = None if rules.proxy is None else rules.proxy.host
+        self._proxy_addresses: set[str] = set()
+        self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """All addresses of a host; raises EgressRefused, or OSError when it does not resolve."""
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        addresses = [str(result["host"]) for result in found]
+        if host == self._proxy:
+            self._proxy_addresses.update(addresses)
+        else:
+            self._rules.check_addresses(host, addresses)
+        return found
+
+    def open_socket(self, info: AddressInfo) -> socket.socket:
+        """The socket for one connection, whoever resolved what: the last gate, right before the connect."""
+        family, kind, protocol, _, (address, *_) = info
+        if address not in self._proxy_addresses:
+            self._rules.check_addresses(str(address), [str(address)])
+        timing = timing_now.get()
+        if timing is not None and not timing.connecting:
+            timing.connecting = time.monotonic()
+        return socket.socket(family, kind, protocol)
+
+    async def close(self) -> None:
+        """Let go of the threads; look-ups under way are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: int) -> list[ResolveResult]:
+    infos: Iterable[tuple[int, int, int, str, tuple[object, ...]]] = socket.getaddrinfo(
+        host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    found = []
+    for found_family, _, protocol, _, address in infos:
+        if len(address) == 4 and address[3]:
+            raise EgressRefused(f"{host} is refused: {address[0]} is an address of one network interface")
+        found.append(
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=found_family, proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+        )  # fmt: skip
+    return found

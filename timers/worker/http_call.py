@@ -1,0 +1,219 @@
+"""One try of an http action: what is sent, what comes back, and whether that is a success.
+
+It takes no longer than its limit, which the event loop keeps, and no more than a few kilobytes, whatever the target
+does. Redirects are not followed; cookies are neither kept nor sent.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from timers.actions.egress import Egress
+from timers.actions.http import HttpAction
+from timers.actions.http_content import Unfillable, encode_content
+from timers.actions.signing import signature
+from timers.clock import DatabaseClock
+from timers.handlers import Fire
+from timers.lifecycle.secret_values import SecretValue
+from timers.schedules.instant import from_microseconds
+from timers.version import VERSION
+from timers.worker.attempts import CallFailed
+from timers.worker.http_exchange import KEPT_BYTES, Exchange, timing_now
+from timers.worker.http_faults import of_error, of_status
+from timers.worker.http_session import Outlet, TlsContexts, open_outlet
+from timers.worker.secret_cache import SecretCache
+
+READ_BYTES: Final = 64 * 1024
+"""Of an answer's body; when there is more, the connection is closed."""
+USER_AGENT: Final = f"distributed-timers/{VERSION}"
+STALE_CONNECTIONS: Final = 3
+"""How many kept connections may turn out to be closed by the other side before the try fails."""
+
+
+class HttpCalls:
+    """Makes calls on one event loop; the session is opened by the first."""
+
+    def __init__(
+        self, clock: DatabaseClock, *, rules: Egress | None = None, secrets: SecretCache | None = None
+    ) -> None:
+        self._clock = clock
+        self._rules = rules or Egress.in_force()
+        self._secrets = secrets or SecretCache()
+        self._contexts = TlsContexts()
+        self._outlet: Outlet | None = None
+
+    async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> None:
+        """Make the call and fill in the exchange; returns on success, raises CallFailed for anything else."""
+        timing_now.set(exchange.timing)
+        try:
+            self._check(action)
+            secrets = await self._secrets_for(action, fire.group)
+            body = _body(action, fire)
+            headers, hidden = self._headers(action, fire, body, secrets)
+            proxy = action.proxy or self._rules.proxy
+            exchange.sent(
+                action.method, action.target.url, headers, body, hidden=hidden,
+                proxy=None if proxy is None else proxy.url,
+            )  # fmt: skip
+            options: dict[str, Any] = {
+                "method": action.method,
+                "url": URL(action.target.url, encoded=True),
+                "headers": headers,
+                "data": body,
+                "allow_redirects": False,
+                "proxy": None if proxy is None else URL(proxy.url, encoded=True),
+                "ssl": self._contexts.trusting(_certificates(action, secrets), anyone=action.ignore_tls_errors),
+            }
+            await self._check_name_behind_proxy(action)
+            await self._send(action, options, exchange)
+        except CallFailed:
+            raise
+        except Exception as error:
+            failed = of_error(action, error)
+            if failed is None:
+                raise
+            raise failed from error
+        finally:
+            exchange.timing.ended = time.monotonic()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._secrets.close()
+        if self._outlet is not None:
+            await self._outlet.session.close()
+
+    def _check(self, action: HttpAction) -> None:
+        """What the guard can tell without a look-up; it may have been saved under other settings."""
+        reason = self._rules.why_refused_target(action.target)
+        if reason is None and action.proxy is not None:
+            reason = self._rules.why_refused_proxy(action.proxy)
+        if reason is not None:
+            raise CallFailed(f"not called: {reason}", action.target.place, "egress", permanent=True)
+
+    async def _check_name_behind_proxy(self, action: HttpAction) -> None:
+        """A user's proxy must not lead to what is closed here; what this host cannot resolve is left to the proxy."""
+        if action.proxy is not None and action.target.address is None:
+            with suppress(socket.gaierror):
+                await self._opened().resolver.resolve(action.target.host)
+
+    async def _send(self, action: HttpAction, options: dict[str, Any], exchange: Exchange) -> None:
+        session = self._opened().session
+        for attempt in range(STALE_CONNECTIONS + 1):
+            noted = SimpleNamespace(timing=exchange.timing, is_reused=False)
+            try:
+                async with session.request(**options, trace_request_ctx=noted) as answer:
+                    await self._take(action, answer, exchange)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # A kept connection that the other side has closed while it lay idle says nothing of the target.
+                if exchange.response is not None or not noted.is_reused or attempt == STALE_CONNECTIONS:
+                    raise
+            else:
+                return
+
+    async def _take(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        exchange.timing.headers = time.monotonic()
+        exchange.address = _peer(answer) or exchange.address
+        phrase = answer.reason or ""
+        exchange.answered(answer.status, phrase, answer.headers.items(), keep=action.keep_response)
+        kept, whole = await _read(answer)
+        if action.keep_response:
+            exchange.answer_body(kept, whole=whole, encoding=answer.headers.get("Content-Encoding", "").strip().lower())
+        if not action.is_success(answer.status):
+            raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000)
+
+    def _opened(self) -> Outlet:
+        if self._outlet is None:
+            self._outlet = open_outlet(self._rules)
+        return self._outlet
+
+    async def _secrets_for(self, action: HttpAction, group: str) -> dict[str, SecretValue]:
+        wanted = action.secrets()
+        if not wanted:
+            return {}
+        try:
+            found = await self._secrets.get([name for _, name, _ in wanted])
+        except Exception as error:
+            raise CallFailed("not called: its secrets cannot be read now", action.target.place, "secret") from error
+        usable: dict[str, SecretValue] = {}
+        for _, name, kind in wanted:
+            secret = found[name]
+            if not isinstance(secret, SecretValue):
+                raise _unusable(action, secret or f"there is no secret {name!r}")
+            reason = secret.why_not_for(kind, group, action.target.host)
+            if reason is not None:
+                raise _unusable(action, reason)
+            usable[name] = secret
+        return usable
+
+    def _headers(
+        self, action: HttpAction, fire: Fire, body: bytes | None, secrets: dict[str, SecretValue]
+    ) -> tuple[list[tuple[str, str]], set[str]]:
+        """All headers that are ours to say, and the names of those that carry a secret."""
+        now_us = self._clock.now_us()
+        headers = list(action.headers)
+        given = {name.lower() for name, _ in headers}
+        usual = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
+        headers += [(name, value) for name, value in usual if name.lower() not in given]
+        if body is not None and "content-type" not in given:
+            headers.append(("Content-Type", "application/json"))
+        headers += [
+            ("webhook-id", fire.execution_id),
+            ("webhook-timestamp", str(now_us // 1_000_000)),
+            ("timer-fence", str(fire.fence)),
+            ("timer-attempt", str(fire.number_of_try)),
+        ]
+        if action.sign is not None:
+            keys = secrets[action.sign].signing_keys(from_microseconds(now_us))
+            headers.append(("webhook-signature", signature(keys, fire.execution_id, now_us // 1_000_000, body or b"")))
+        if action.auth is None:
+            return headers, set()
+        try:
+            name, value = action.auth.header(secrets[action.auth.secret].value)
+        except ValueError as error:
+            raise _unusable(action, f"the secret {action.auth.secret!r} cannot be sent: {error}") from None
+        return [*headers, (name, value)], {name.lower()}
+
+
+def _unusable(action: HttpAction, reason: str) -> CallFailed:
+    return CallFailed(f"not called: {reason}", action.target.place, "secret")
+
+
+def _body(action: HttpAction, fire: Fire) -> bytes | None:
+    try:
+        if action.content is not None:
+            return encode_content(action.content.fill(fire.envelope()))
+        return encode_content(fire.envelope()) if action.sends_envelope else None
+    except Unfillable as error:
+        raise CallFailed(f"not called: {error}", action.target.place, "content", permanent=True) from None
+
+
+def _certificates(action: HttpAction, secrets: dict[str, SecretValue]) -> str | None:
+    return action.ca_bundle if action.ca_secret is None else secrets[action.ca_secret].value
+
+
+async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """The beginning of the body, and whether it ended within what is read at most; else the connection is closed."""
+    kept, size = b"", 0
+    while size < READ_BYTES:
+        chunk = await answer.content.read(READ_BYTES - size)
+        if not chunk:
+            return kept, True
+        size += len(chunk)
+        if len(kept) < KEPT_BYTES:
+            kept += chunk[: KEPT_BYTES - len(kept)]
+    answer.close()
+    return kept, False
+
+
+def _peer(answer: aiohttp.ClientResponse) -> str:
+    """The address that answered; a short answer has let go of its connection already."""
+    transport = None if answer.connection is None else answer.connection.transport
+    peer = None if transport is None else transport.get_extra_info("peername")
+    return "" if peer is None else str(peer[0])

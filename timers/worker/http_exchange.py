@@ -1,0 +1,122 @@
+"""Exchange: what one HTTP call sent and got and how long each step took, as the ledger keeps it.
+
+Credentials are left out; bodies are kept up to a limit, as text that can be stored.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Collection, Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from timers.payload import storable
+
+KEPT_BYTES: Final = 8 * 1024
+"""Of each body."""
+KEPT_HEADERS: Final = 50
+KEPT_HEADER_CHARACTERS: Final = 500
+HIDDEN: Final = "(not kept)"
+_DECODERS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class Timing:
+    """When each step of a call began, by time.monotonic(); a step that did not take place has no mark."""
+
+    __slots__ = ("began", "connected", "connecting", "ended", "handshaking", "headers", "looking_up")
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.looking_up = self.connecting = self.handshaking = self.connected = self.headers = self.ended = 0.0
+
+    def in_milliseconds(self) -> dict[str, float]:
+        """How long each step took; `first_byte` is from the start until the answer's headers were there."""
+        end = self.ended or time.monotonic()
+        steps = {
+            "dns": _between(self.looking_up, self.connecting or self.connected),
+            "connect": _between(self.connecting, self.handshaking or self.connected),
+            "tls": _between(self.handshaking, self.connected),
+            "first_byte": _between(self.began, self.headers),
+            "total": end - self.began,
+        }
+        return {name: round(seconds * 1000, 3) for name, seconds in steps.items() if seconds is not None}
+
+
+timing_now: ContextVar[Timing | None] = ContextVar("timers_http_timing", default=None)
+"""The timing of the call that runs in this context; the connector's own tasks have it too."""
+
+
+class Exchange:
+    """Filled in while a call goes on, so that a call cut off at its limit tells how far it came."""
+
+    __slots__ = ("address", "request", "response", "timing")
+
+    def __init__(self) -> None:
+        self.request: dict[str, Any] = {}
+        self.response: dict[str, Any] | None = None
+        self.timing = Timing()
+        self.address = ""
+
+    def sent(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *,
+        hidden: Collection[str], proxy: str | None,
+    ) -> None:  # fmt: skip
+        """Take over what is going to be sent; `hidden`: names of headers, in lower case, that carry a secret."""
+        self.request = {
+            "method": method,
+            "url": url,
+            "headers": {name: HIDDEN if name.lower() in hidden else value for name, value in headers},
+        }
+        if proxy is not None:
+            self.request["proxy"] = proxy
+        if body is not None:
+            self.request |= _body(body, whole=len(body) <= KEPT_BYTES)
+
+    def answered(self, status: int, phrase: str | None, headers: Iterable[tuple[str, str]], *, keep: bool) -> None:
+        """Take over the head of the answer."""
+        self.response = {"status": status, "phrase": storable(phrase or "")[:KEPT_HEADER_CHARACTERS]}
+        if keep:
+            self.response["headers"] = {
+                storable(name)[:KEPT_HEADER_CHARACTERS]: storable(value)[:KEPT_HEADER_CHARACTERS]
+                for name, value in list(headers)[:KEPT_HEADERS]
+                if name.lower() not in ("set-cookie", "set-cookie2")
+            }
+
+    def answer_body(self, body: bytes, *, whole: bool, encoding: str) -> None:
+        """Take over the beginning of the answer's body; `whole`: there was no more."""
+        if self.response is not None:
+            if encoding in _DECODERS:
+                body, whole = _inflated(body, encoding, whole)
+            self.response |= _body(body, whole=whole)
+
+    def text(self) -> str:
+        """As JSON, for the ledger."""
+        value: dict[str, Any] = {
+            "request": self.request,
+            "response": self.response,
+            "timing_ms": self.timing.in_milliseconds(),
+        }
+        if self.address:
+            value["address"] = self.address
+        return json.dumps(value, ensure_ascii=False)
+
+
+def _between(start: float, end: float) -> float | None:
+    return end - start if start and end else None
+
+
+def _body(content: bytes, *, whole: bool) -> dict[str, Any]:
+    kept = storable(content[:KEPT_BYTES].decode("utf-8", "replace"))
+    return {"body": kept} if whole and len(content) <= KEPT_BYTES else {"body": kept, "cut": True}
+
+
+def _inflated(content: bytes, encoding: str, whole: bool) -> tuple[bytes, bool]:
+    """At most as much as is kept: a few bytes may be made to swell to gigabytes."""
+    decoder = zlib.decompressobj(_DECODERS[encoding])
+    try:
+        plain = decoder.decompress(content, KEPT_BYTES)
+    except zlib.error:
+        return content, whole
+    return plain, whole and decoder.eof

@@ -1,0 +1,108 @@
+"""What went wrong with a call, in words, and what follows from it for the next try."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from random import random
+from typing import Final
+
+import aiohttp
+from aiohttp import http_exceptions
+
+from timers.actions.egress import EgressRefused
+from timers.actions.http import HttpAction
+from timers.payload import storable
+from timers.worker.attempts import CallFailed
+
+SHORTEST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 3600.0
+SPREAD: Final = 0.1
+"""Waits that a target asks for are lengthened by up to so much, or all it has turned away would come back at once."""
+
+GONE: Final = 410
+
+
+def of_status(action: HttpAction, status: int, phrase: str, headers: Mapping[str, str], now: float) -> CallFailed:
+    """The target answered with a code that is no success. `now`: seconds since 1970 UTC."""
+    place = action.target.place
+    title = storable(f"{status} {phrase}".strip()[:100]) + f" from {place}"
+    if status == GONE:
+        reason = f"paused itself: {place} says that it is gone (410)"
+        return CallFailed(title, place, str(status), permanent=True, pauses=reason)
+    if 300 <= status < 400:
+        title += "; redirects are not followed"
+    return CallFailed(title, place, str(status), wait=retry_after(headers, now))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds to wait that a target asks for, from 1 s to 1 h; None when it asks for nothing that makes sense.
+
+    A date is taken against the target's own Date, where it says one.
+    """
+    given = headers.get("Retry-After", "").strip()[:100]
+    try:
+        seconds = float(given)
+    except ValueError:
+        until = _instant(given)
+        if until is None:
+            return None
+        its_now = _instant(headers.get("Date", "").strip()[:100])
+        seconds = until - (now if its_now is None else its_now)
+    if math.isnan(seconds):
+        return None
+    clamped = min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
+    return min(clamped * (1 + SPREAD * random()), LONGEST_WAIT)
+
+
+def of_error(action: HttpAction, error: BaseException) -> CallFailed | None:
+    """The call broke off; None for what is no fault of the call, such as a cancellation."""
+    place = action.target.place if action.proxy is None else f"{action.target.place} by {action.proxy.place}"
+    code, words = _code_and_words(error, place)
+    return None if not code else CallFailed(words, place, code)
+
+
+def _code_and_words(error: BaseException, place: str) -> tuple[str, str]:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match cause:
+        case EgressRefused():
+            return "egress", f"not called: {cause}"
+        case socket.gaierror():
+            return "dns", f"the name of {place} does not resolve: {cause.strerror}"
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return "certificate", f"the certificate of {place} is not accepted: {_verdict(error.certificate_error)}"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "tls", f"no TLS with {place}: {_verdict(error)}"
+        case aiohttp.ClientHttpProxyError():
+            return "proxy", f"the proxy did not connect to {place}: {error.status} {error.message}"[:300]
+        case aiohttp.ClientConnectorError():
+            return "connect", f"no connection to {place}: {error.os_error.strerror or error.os_error}"
+        case aiohttp.ServerDisconnectedError():
+            return "closed", f"{place} closed the connection without an answer"
+        case aiohttp.ClientPayloadError():
+            return "broken", f"the answer of {place} broke off"
+        case aiohttp.ClientOSError() | ConnectionError():
+            return "reset", f"the connection to {place} broke: {error.strerror or error}"
+        case aiohttp.ClientResponseError() | http_exceptions.HttpProcessingError():
+            return "not http", storable(f"what {place} answers is not HTTP: {error.message}".partition("\n")[0][:300])
+        case aiohttp.ClientError() | OSError():
+            return "call", storable(f"the call to {place} failed: {type(error).__name__}: {error}"[:300])
+    return "", ""
+
+
+def _verdict(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    reason = getattr(getattr(error, "os_error", error), "reason", None)
+    return str(reason or error)[:200]
+
+
+def _instant(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
