@@ -77,9 +77,16 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
             schedule=Cast(F("timer__schedule"), TextField()),
             time_zone=F("timer__time_zone"),
             until_committed=F("timer__until_committed"),
+            open_execution=F("timer__open_execution"),
         )[:limit]
     )
     return rows
+
+
+def _follows(row: dict[str, Any]) -> bool:
+    """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
+    recurs = row["until_committed"] or row["kind"] not in (None, "once")
+    return row["origin"] == "schedule" and (recurs or row["open_execution"] == row["id"])
 
 
 def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
@@ -101,7 +108,7 @@ def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
         own_payload=row["own_payload"],
         schedule_kind=row["kind"] or "once",
         schedule_text=row["schedule"] or "",
-        follows=row["origin"] == "schedule" and (row["until_committed"] or row["kind"] not in (None, "once")),
+        follows=_follows(row),
         until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
     )
     try:

@@ -184,7 +184,8 @@ class _Batch:
         execution.follows = False
         # A microsecond on: this instant is fired, and an instant is never fired twice.
         next_us = to_microseconds(row.next_fire_at) + 1
-        self._moved.append(_Moved(row.id, next_us, row.nominal_us, 1, "paused", None, execution.poison))
+        open_execution = None if row.open_execution is None else str(row.open_execution)
+        self._moved.append(_Moved(row.id, next_us, row.nominal_us, 1, "paused", open_execution, execution.poison))
 
     def _queued_behind(self, row: DueTimer, rows: list[DueTimer]) -> int:
         if row.open_execution is None:

@@ -238,7 +238,7 @@ def _execution(
         execution.schedule_text = json.dumps(timer.schedule)
         execution.until_committed = timer.until_committed and execution.origin == "schedule"
         execution.follows = execution.origin == "schedule" and (
-            execution.until_committed or timer.schedule_kind != "once"
+            execution.until_committed or timer.schedule_kind != "once" or str(timer.open_execution) == text
         )
         try:
             if timer.overrides:

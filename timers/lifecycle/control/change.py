@@ -280,7 +280,8 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
     if is_over:
         timer.state = Timer.State.ACTIVE
         timer.fire_count = 0
-        timer.open_execution = None
+        if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
+            timer.open_execution = None
 
 
 def schedule_of(timer: Timer) -> Schedule:
@@ -329,8 +330,8 @@ def lock_timer(group: str, name: str) -> Timer:
 
 def _is_alive(timer: Timer) -> bool:
     """A finished timer whose executions are not: one-shots are finished from the moment they fire."""
-    ready = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.READY).exists()
-    return timer.state == Timer.State.FINISHED and (ready or bool(claimed_executions(timer)))
+    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED)
+    return timer.state == Timer.State.FINISHED and (unfailed.exists() or bool(claimed_executions(timer)))
 
 
 def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:

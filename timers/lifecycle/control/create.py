@@ -35,7 +35,7 @@ class Created(NamedTuple):
 
 
 # An instant that was fired is never fired again for the same row, so the next one is beyond the last. An execution that
-# runs goes on, and moves nothing of the new schedule.
+# runs goes on, and moves nothing of the new schedule; only where others queue behind it, they still wait for its end.
 _INSERT = f"""
 INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind, schedule, time_zone, start_at, end_at,
     max_fires, jitter, priority, until_committed, payload, action, overrides, state, state_reason, state_changed_by,
@@ -60,7 +60,8 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     until_committed = excluded.until_committed, payload = excluded.payload, action = excluded.action,
     overrides = excluded.overrides, state = 'active', state_reason = '', paused_until = NULL, fire_count = 0,
     failures_in_a_row = 0, source = excluded.source, declared = excluded.declared, shard = excluded.shard,
-    open_execution = NULL,
+    open_execution = CASE WHEN NOT excluded.until_committed AND EXISTS (
+        SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id AND w.state = 'queued') THEN t.open_execution END,
     next_fire_at = excluded.next_fire_at, version = t.version + 1,
     updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
