@@ -9,7 +9,6 @@ from django.db import connection
 from tests import factories
 from timers import clock
 from timers.insights import timers
-from timers.insights.schedule_words import next_instants
 
 pytestmark = pytest.mark.django_db
 
@@ -101,13 +100,3 @@ def test_the_soonest_are_read_from_the_due_index_alone() -> None:
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
     assert "timers_timer_due" in plan
-
-
-def test_a_preview_ends_where_the_schedule_does() -> None:
-    now = clock.now()
-    once = {"at": (now + timedelta(seconds=5)).isoformat()}
-
-    assert len(next_instants("once", once, "UTC", now, 5)) == 1
-    assert len(next_instants("fixed_delay", {"delay": 5}, "UTC", now, 5)) == 1
-    assert len(next_instants("cron", {"expression": "* * * * *"}, "UTC", now, 5)) == 5
-    assert next_instants("cron", {"expression": "nonsense"}, "UTC", now, 5) == []

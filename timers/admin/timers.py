@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -23,7 +24,8 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import OWN_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
-from timers.insights.schedule_words import next_instants, schedule_words
+from timers.insights.preview import preview_of
+from timers.insights.schedule_words import schedule_words
 from timers.insights.words import milliseconds, plural
 from timers.lifecycle.control.backfill import backfill_timer
 from timers.lifecycle.control.change import (
@@ -38,8 +40,9 @@ from timers.models import Timer
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable
 
-_NEXT = 5
+_NEXT = 6
 _HISTORY = 10
+_MICROSECOND = timedelta(microseconds=1)
 _OWN = tuple(dict.fromkeys(name for names in OWN_FIELDS.values() for name in names))
 _SCHEDULE: dict[str, Callable[..., Timer]] = {
     "once": scheduling.schedule_once,
@@ -164,12 +167,19 @@ class TimerAdmin(ControlAdmin):
     def outcome_cell(self, timer: Timer) -> SafeString | str:
         return cells.state(timer.last_outcome)
 
-    @admin.display(description="fires after that")
+    @admin.display(description="next fires")
     def following_cell(self, timer: Timer) -> SafeString | str:
         if timer.next_fire_at is None:
             return "–"
-        moments = next_instants(timer.schedule_kind, timer.schedule, timer.time_zone, timer.next_fire_at, _NEXT)
-        return format_html_join("", "<div>{}</div>", ((cells.when(moment),) for moment in moments)) or "–"
+        try:
+            preview = preview_of(timer, _NEXT, after=timer.next_fire_at - _MICROSECOND)
+        except SpecError as error:
+            return format_html('<p class="timers-why">{}</p>', str(error))
+        lines = ((instant.wall, f" – {instant.note}" if instant.note else "") for instant in preview.instants)
+        listed = format_html_join("", "<div>{}{}</div>", lines) or "–"
+        return listed + format_html_join(
+            "", '<p class="timers-why">{}</p>', ((warning.text,) for warning in preview.warnings)
+        )
 
     @admin.display(description="held by a worker")
     def in_flight_cell(self, timer: Timer) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from timers.exceptions import SpecError
@@ -17,21 +16,6 @@ def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
         return readable_schedule(kind, spec, time_zone).describe()
     except SpecError as error:
         return f"unreadable: {error}"
-
-
-def next_instants(kind: str, spec: Any, time_zone: str, after: datetime, count: int) -> list[datetime]:
-    """The schedule's next instants after `after`, at most `count`; none when it cannot be read."""
-    instants: list[datetime] = []
-    try:
-        schedule = readable_schedule(kind, spec, time_zone)
-    except SpecError:
-        return instants
-    moment: datetime | None = schedule.next_after(after)
-    while moment is not None and len(instants) < count:
-        instants.append(moment)
-        # A delay counts from the end of a run, which is not known: only its first instant is.
-        moment = None if kind == "fixed_delay" else schedule.next_after(moment)
-    return instants
 
 
 def readable_schedule(kind: str, spec: Any, time_zone: str) -> Schedule:

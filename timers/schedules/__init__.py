@@ -6,7 +6,9 @@ the database or the present time.
 
 from __future__ import annotations
 
+from timers.schedules.preview import Preview, Previewed, preview
+from timers.schedules.preview_warnings import Warned
 from timers.schedules.registry import KINDS, parse, parse_text
 from timers.schedules.schedule import Missed, Schedule
 
-__all__ = ["KINDS", "Missed", "Schedule", "parse", "parse_text"]
+__all__ = ["KINDS", "Missed", "Preview", "Previewed", "Schedule", "Warned", "parse", "parse_text", "preview"]

@@ -29,6 +29,7 @@ from timers.schedules.stretches import between
 
 ON_EXCLUDED = ("suppress", "before", "after")
 _LONGEST_WAIT = timedelta(days=400)
+_LOOKED_AHEAD = timedelta(days=5 * 366)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -79,6 +80,26 @@ class Excluding(Schedule):
         except OverflowError:  # at either end of time nothing moves
             return nominal
         return min((at for at in (nominal, moved) if at is not None), default=None)
+
+    def next_to_run(self, moment: datetime) -> datetime | None:
+        """The first instant after `moment` that is to run, None when there is none within five years.
+
+        What is excluded for long is passed over at once.
+        """
+        moment = in_utc(moment)
+        following = self.next_after(moment)
+        while following is not None and (free := self._time.free_from(following, _LONGEST_WAIT)) != following:
+            if free is None or free - moment > _LOOKED_AHEAD:
+                return None
+            # Nothing runs within what is excluded, also nothing that moves.
+            following = self.next_after(free - _MICROSECOND)
+        return following
+
+    def moved_from(self, instant: datetime) -> datetime | None:
+        """Where an instant that is not the schedule's own moved from; None for one that is, or that is none at all."""
+        if self._moves is None or self.schedule.first(instant) == instant:
+            return None
+        return self._moves.origin_of(in_utc(instant))
 
     def reason(self, instant: datetime) -> str | None:
         """Why an instant is not to run, and where it moved to; None: it is to run."""

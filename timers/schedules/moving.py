@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.schedule import Schedule
 from timers.schedules.stretches import Stretch, between, within, without
-from timers.schedules.wall_clock import Change, place
 from timers.schedules.wall_instants import SteadyTime, first_wall_from, instant_of, steady_times
 from timers.schedules.wall_schedule import WallSchedule
 
@@ -101,6 +100,22 @@ class Moves:
             if begin <= stretch.end < end and self._moves_to_end(stretch, stretch.end):
                 yield stretch.end
 
+    def origin_of(self, instant: datetime) -> datetime | None:
+        """The first of the instants that move to this one; None when none does."""
+        wall = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        found = [
+            origin
+            for distance in range(-FARTHEST_DAYS - 1, FARTHEST_DAYS + 2)
+            for move in self.moves_of(wall.date() + _DAY * distance)
+            if (origin := self._first(max(move.begin, at := as_utc(wall - move.shift)), move.end)) == at
+        ]
+        if self._after:
+            stretches = self._time.stretches(instant - FARTHEST, instant)
+            if stretches and stretches[-1].end == instant and self._moves_to_end(stretches[-1], instant):
+                parts = without([stretches[-1]], self._time.days(*stretches[-1]))
+                found += [origin for part in parts if (origin := self._first(*part)) is not None]
+        return min(found, default=None)
+
     def _window_end_after(self, moment: datetime) -> datetime | None:
         """The end of what excludes `moment`, when an instant up to `moment` moves there."""
         end = self._time.free_from(moment, FARTHEST)
@@ -173,17 +188,10 @@ class Moves:
             yield SteadyTime(first, last, offset)
 
     def _wall_of(self, instant: datetime) -> datetime:
-        """The wall that an instant stands for: at the end of a gap it may be a skipped one."""
-        wall = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        """The wall that an instant stands for."""
         if isinstance(self._schedule, WallSchedule) and self._schedule.zone == self._zone:
-            before = place(self._zone, wall - _MICROSECOND)
-            if isinstance(before, Change) and before.at == instant:
-                walls = self._schedule.walls
-                if walls.count(wall, wall + _SECOND) == 0:
-                    skipped = walls.after(before.wall_before - _SECOND)
-                    if skipped is not None and skipped < wall:
-                        return skipped
-        return wall
+            return self._schedule.wall_of(instant)
+        return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
 
 
 def as_utc(wall: datetime) -> datetime:

@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Self
 
 from timers.exceptions import SpecError
-
-try:
-    import holidays as package
-except ImportError:
-    package = None  # type: ignore[assignment]
 
 # The same names on every node, whatever its environment; a country that has no English ones has its own.
 _LANGUAGE = "en_US"
@@ -67,9 +63,11 @@ def _names(country: str, subdivision: str | None, categories: tuple[str, ...], y
 
 
 def _package(field: str = "holidays") -> ModuleType:
-    if package is None:
-        raise SpecError(field, "needs the package holidays: install it on every node (pip install holidays)")
-    return package
+    """The package, loaded when it is needed first: it takes as long as all the rest of the schedules."""
+    try:
+        return import_module("holidays")
+    except ImportError:
+        raise SpecError(field, "needs the package holidays: install it on every node (pip install holidays)") from None
 
 
 def _country(given: Any, field: str) -> str:

@@ -79,6 +79,16 @@ class WallSchedule(Schedule):
             return 0
         return 1 + self._count_after(first, in_utc(end) - _MICROSECOND)
 
+    def wall_of(self, instant: datetime) -> datetime:
+        """The wall for which an instant of the schedule fires: at the end of a gap it may be one that was skipped."""
+        wall = instant.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        before = place(self.zone, wall - _MICROSECOND)
+        if isinstance(before, Change) and before.at == instant and not self.walls.count(wall, wall + _SECOND):
+            skipped = self.walls.after(before.wall_before - _SECOND)
+            if skipped is not None and skipped < wall:
+                return skipped
+        return wall
+
     def _next(self, wall: datetime, *, second_pass: bool) -> datetime | None:
         here = place(self.zone, wall)
         if isinstance(here, Change):  # the clock shows it, so it is a fold

@@ -1,0 +1,92 @@
+"""The preview of a timer: what it will fire, by its policies and calendars, and what the database knows of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection
+
+from timers.exceptions import SpecError
+from timers.insights.schedule_words import readable_schedule
+from timers.models import ExclusionCalendar, Timer
+from timers.policies import Policies
+from timers.schedules import Preview, preview
+from timers.schedules.exclusions import ExclusionCalendar as Rules
+from timers.schedules.jitter import jitter_offset_us
+from timers.schedules.zones import zone
+
+_RUNS: Final = 200
+_MOST_OTHERS: Final = 10_000
+_P95: Final = """
+SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY r.lasted))::float
+FROM (SELECT finished_at - started_at AS lasted FROM timers_attempt
+      WHERE timer_id = %s AND started_at IS NOT NULL ORDER BY id DESC LIMIT %s) r
+"""
+# The due index begins with group, shard and priority, so each of them is asked for its own.
+_OTHERS: Final = """
+SELECT count(*) FROM (
+    SELECT 1
+    FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), unnest(g.timer_priorities) AS p(priority),
+         LATERAL (SELECT t.id FROM timers_timer t
+                  WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority AND t.state = 'active'
+                    AND t.next_fire_at >= %(second)s AND t.next_fire_at < %(second)s + interval '1 second') d
+    WHERE g.state = 'active' AND NOT g.sandbox AND d.id IS DISTINCT FROM %(timer)s
+    LIMIT %(most)s) found
+"""
+
+
+def preview_of(timer: Timer, n: int = 10, *, after: datetime) -> Preview:
+    """The next `n` fires of a timer after a moment, in its words, with warnings.
+
+    The timer need not be stored: one with its group and schedule will do, so that a form can show what it would be.
+    Raises SpecError when its schedule, its overrides or one of its calendars cannot be read.
+    """
+    policies = timer.group.policies()
+    if timer.overrides:
+        policies = policies.with_overrides(timer.overrides)
+    offset = timedelta(microseconds=jitter_offset_us(timer.name, timer.jitter))
+    left = None if timer.max_fires is None else max(0, timer.max_fires - timer.fire_count)
+    return preview(
+        readable_schedule(timer.schedule_kind, timer.schedule, timer.time_zone),
+        n,
+        after=after - offset,
+        zone=zone(timer.time_zone),
+        start_at=timer.start_at,
+        end_at=timer.end_at,
+        max_fires=left,
+        jitter_offset=offset,
+        exclusions=list(_calendars(policies)),
+        on_excluded=policies.on_excluded,
+        p95_seconds=_p95_seconds(timer),
+        crowd=lambda instant: _others_due(timer, instant),
+    )
+
+
+def _calendars(policies: Policies) -> Iterator[Rules]:
+    if not policies.exclusion_calendars:
+        return
+    rows = {row.name: row for row in ExclusionCalendar.objects.filter(name__in=policies.exclusion_calendars)}
+    for name in policies.exclusion_calendars:
+        if name not in rows:
+            raise SpecError("exclusion_calendars", "names a calendar that does not exist", given=name)
+        yield Rules.parse(name, rows[name].rules, rows[name].time_zone or None)
+
+
+def _p95_seconds(timer: Timer) -> float | None:
+    """How long 95 of 100 of the timer's latest tries took at most; None when there was none."""
+    if timer.pk is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(_P95, (timer.pk, _RUNS))
+        (seconds,) = cursor.fetchone()
+        return None if seconds is None else float(seconds)
+
+
+def _others_due(timer: Timer, instant: datetime) -> int:
+    """How many other timers are due in the second of an instant, counted up to 10,000."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS, {"second": instant.replace(microsecond=0), "timer": timer.pk, "most": _MOST_OTHERS})
+        (others,) = cursor.fetchone()
+        return int(others)
