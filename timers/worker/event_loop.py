@@ -42,6 +42,8 @@ class EventLoop:
         pace: Pace,
         report: Report,
         calls: HttpCalls | None = None,
+        *,
+        per_target: int | None = None,
     ) -> None:
         self._node = node
         self._concurrency = concurrency
@@ -50,7 +52,7 @@ class EventLoop:
         self._pace = pace
         self._report = report
         self._calls = calls or HttpCalls(clock)
-        self._pending: Lanes[Awaited] = Lanes(conf.current().http_per_target)
+        self._pending: Lanes[Awaited] = Lanes(per_target or conf.current().http_per_target)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, tuple[Cancellation, asyncio.Task[None] | None]] = {}
         self._ended: list[Outcome] = []

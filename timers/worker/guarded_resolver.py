@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from timers.actions.egress import Egress, EgressRefused
-from timers.worker.http_exchange import timing_now
+from timers.worker.http_exchange import exchange_now
 
 LOOKUPS: Final = 32
 """Names looked up at once: the system's resolver blocks a thread for each, for as long as a name server is silent."""
@@ -29,7 +28,7 @@ class GuardedResolver(AbstractResolver):
     def __init__(self, rules: Egress) -> None:
         self._rules = rules
         self._proxy = None if rules.proxy is None else rules.proxy.host
-        self._proxy_addresses: set[str] = set()
+        self._proxy_addresses = {rules.proxy.host} if rules.proxy is not None and rules.proxy.address else set()
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="dns")
 
     async def resolve(
@@ -49,9 +48,9 @@ class GuardedResolver(AbstractResolver):
         family, kind, protocol, _, (address, *_) = info
         if address not in self._proxy_addresses:
             self._rules.check_addresses(str(address), [str(address)])
-        timing = timing_now.get()
-        if timing is not None and not timing.connecting:
-            timing.connecting = time.monotonic()
+        exchange = exchange_now.get()
+        if exchange is not None:
+            exchange.connecting_to(str(address))
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ from timers.lifecycle.secret_values import SecretValue
 from timers.schedules.instant import from_microseconds
 from timers.version import VERSION
 from timers.worker.attempts import CallFailed
-from timers.worker.http_exchange import KEPT_BYTES, Exchange, timing_now
+from timers.worker.http_exchange import KEPT_BYTES, Exchange, exchange_now
 from timers.worker.http_faults import of_error, of_status
 from timers.worker.http_session import Outlet, TlsContexts, open_outlet
 from timers.worker.secret_cache import SecretCache
@@ -51,7 +51,7 @@ class HttpCalls:
 
     async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> None:
         """Make the call and fill in the exchange; returns on success, raises CallFailed for anything else."""
-        timing_now.set(exchange.timing)
+        exchange_now.set(exchange)
         try:
             self._check(action)
             secrets = await self._secrets_for(action, fire.group)
@@ -106,7 +106,7 @@ class HttpCalls:
     async def _send(self, action: HttpAction, options: dict[str, Any], exchange: Exchange) -> None:
         session = self._opened().session
         for attempt in range(STALE_CONNECTIONS + 1):
-            noted = SimpleNamespace(timing=exchange.timing, is_reused=False)
+            noted = SimpleNamespace(exchange=exchange, is_reused=False)
             try:
                 async with session.request(**options, trace_request_ctx=noted) as answer:
                     await self._take(action, answer, exchange)
@@ -199,12 +199,12 @@ def _certificates(action: HttpAction, secrets: dict[str, SecretValue]) -> str | 
 
 
 async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The beginning of the body, and whether it ended within what is read at most; else the connection is closed."""
+    """The beginning of the body, and whether that is all; what is longer than is read at most costs the connection."""
     kept, size = b"", 0
     while size < READ_BYTES:
         chunk = await answer.content.read(READ_BYTES - size)
         if not chunk:
-            return kept, True
+            return kept, size <= KEPT_BYTES
         size += len(chunk)
         if len(kept) < KEPT_BYTES:
             kept += chunk[: KEPT_BYTES - len(kept)]
@@ -213,7 +213,7 @@ async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 def _peer(answer: aiohttp.ClientResponse) -> str:
-    """The address that answered; a short answer has let go of its connection already."""
+    """The address that answers; a short answer has let go of its connection already."""
     transport = None if answer.connection is None else answer.connection.transport
     peer = None if transport is None else transport.get_extra_info("peername")
     return "" if peer is None else str(peer[0])

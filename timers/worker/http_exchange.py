@@ -44,10 +44,6 @@ class Timing:
         return {name: round(seconds * 1000, 3) for name, seconds in steps.items() if seconds is not None}
 
 
-timing_now: ContextVar[Timing | None] = ContextVar("timers_http_timing", default=None)
-"""The timing of the call that runs in this context; the connector's own tasks have it too."""
-
-
 class Exchange:
     """Filled in while a call goes on, so that a call cut off at its limit tells how far it came."""
 
@@ -58,6 +54,15 @@ class Exchange:
         self.response: dict[str, Any] | None = None
         self.timing = Timing()
         self.address = ""
+
+    def connecting_to(self, address: str) -> None:
+        """A connection to this address is tried; where a name has several, the last one tried is told."""
+        self.address = address
+        self.timing.connecting = self.timing.connecting or time.monotonic()
+
+    def handshaking(self) -> None:
+        """The connection stands, and TLS begins."""
+        self.timing.handshaking = time.monotonic()
 
     def sent(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *,
@@ -101,6 +106,10 @@ class Exchange:
         if self.address:
             value["address"] = self.address
         return json.dumps(value, ensure_ascii=False)
+
+
+exchange_now: ContextVar[Exchange | None] = ContextVar("timers_http_exchange", default=None)
+"""The exchange of the call that runs in this context; the connector's own tasks have it too."""
 
 
 def _between(start: float, end: float) -> float | None:

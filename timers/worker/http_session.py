@@ -13,7 +13,7 @@ import aiohttp
 
 from timers.actions.egress import Egress
 from timers.worker.guarded_resolver import GuardedResolver
-from timers.worker.http_exchange import timing_now
+from timers.worker.http_exchange import exchange_now
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 DNS_SECONDS: Final = 10
@@ -29,9 +29,9 @@ class TimedContext(ssl.SSLContext):
     """Notes when the handshake of the call at hand begins."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        timing = timing_now.get()
-        if timing is not None:
-            timing.handshaking = time.monotonic()
+        exchange = exchange_now.get()
+        if exchange is not None:
+            exchange.handshaking()
         return super().wrap_bio(*args, **kwargs)
 
 
@@ -97,10 +97,10 @@ def _marks() -> aiohttp.TraceConfig:
     """Notes in the timing of the call at hand when a connection was asked for and when it was there."""
 
     async def begins(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-        context.trace_request_ctx.timing.looking_up = time.monotonic()
+        context.trace_request_ctx.exchange.timing.looking_up = time.monotonic()
 
     async def is_there(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-        context.trace_request_ctx.timing.connected = time.monotonic()
+        context.trace_request_ctx.exchange.timing.connected = time.monotonic()
 
     async def is_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
         context.trace_request_ctx.is_reused = True

@@ -1,0 +1,72 @@
+"""Calls as a worker makes them, on its own event loop, with secrets that need no database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.eventually import eventually
+from tests.support.executions import execution, started
+from timers.actions.egress import Egress
+from timers.actions.http import HttpAction
+from timers.clock import DatabaseClock
+from timers.lifecycle.outcome import Outcome
+from timers.lifecycle.secret_values import SecretValue
+from timers.setting_forms import networks
+from timers.worker.event_loop import EventLoop
+from timers.worker.http_call import HttpCalls
+from timers.worker.pace import Pace
+from timers.worker.secret_cache import Found, SecretCache
+
+THIS_HOST = Egress(allowed=networks("127.0.0.0/8,::1"), ports=(range(1, 65536),), plain_http=True)
+"""Rules that open the targets of tests."""
+
+
+class Caller:
+    """An event loop and what it reported."""
+
+    def __init__(self, rules: Egress = THIS_HOST, *, concurrency: int = 50, per_target: int = 20) -> None:
+        self.outcomes: list[Outcome] = []
+        self.secrets: dict[str, SecretValue | str] = {}
+        self.asked_for_secrets = 0
+        self.started = started()
+        clock = DatabaseClock(datetime.now(UTC))
+        calls = HttpCalls(clock, rules=rules, secrets=SecretCache(self._read))
+        self.loop = EventLoop(
+            "node-a", concurrency, clock, self.started, Pace(), self.outcomes.extend, calls, per_target=per_target
+        )
+        self.loop.start()
+
+    def keep(self, name: str, value: str, kind: str = "text", **fields: Any) -> None:
+        """Keep a secret."""
+        self.secrets[name] = SecretValue(name, kind, **{"groups": (), "hosts": (), **fields}, value=value)
+
+    def submit(self, url: str, *, number: int = 1, payload: Any = None, attempt: int = 1, **spec: Any) -> None:
+        """Begin calls."""
+        action = HttpAction.parse({"kind": "http", "url": url, **spec})
+        fields = {"action": action, "payload": payload, "attempt": attempt}
+        self.loop.submit([(execution(**fields), action) for _ in range(number)])
+
+    def ended(self, number: int = 1, *, within: float = 10) -> list[Outcome]:
+        """The first outcomes."""
+        eventually(lambda: len(self.outcomes) >= number, within=within)
+        return self.outcomes
+
+    def call(self, url: str, **spec: Any) -> Outcome:
+        """Make one call and wait for its end."""
+        before = len(self.outcomes)
+        self.submit(url, **spec)
+        return self.ended(before + 1)[before]
+
+    def _read(self, names: Collection[str]) -> Found:
+        self.asked_for_secrets += 1
+        return {name: self.secrets[name] for name in names if name in self.secrets}
+
+
+def exchange(outcome: Outcome) -> dict[str, Any]:
+    """What the ledger would keep of the call."""
+    assert outcome.exchange is not None
+    kept: dict[str, Any] = json.loads(outcome.exchange)
+    return kept
