@@ -12,17 +12,18 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import SpecError, TimerNotFound
-from timers.models import Timer, Waiting
+from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import (
     get_timer,
     get_timers,
+    preview_timer,
     schedule_cron,
     schedule_fixed_delay,
     schedule_fixed_rate,
     schedule_many,
     schedule_once,
 )
-from timers.testing import START, VirtualTime
+from timers.testing import START, Stepper, VirtualTime
 
 
 @pytest.fixture(autouse=True)
@@ -255,3 +256,23 @@ def test_a_timer_without_a_handler_needs_a_group_that_has_one() -> None:
     with pytest.raises(SpecError, match="action: is missing, and group bare has none"):
         rate(group="bare")
     assert rate(group="bare", handler="tests.noop").id
+
+
+def test_a_preview_is_what_will_fire() -> None:
+    keywords: dict[str, Any] = {"expression": "*/20 * * * *", "time_zone": "Asia/Kathmandu", "jitter": 300}
+    planned = preview_timer("work", "planned", 5, kind="cron", **keywords)
+    assert not Timer.objects.exists()
+    timer = schedule_cron("work", "planned", **keywords)
+    assert preview_timer("work", "planned", 5).fires == planned.fires
+    node = Stepper(VirtualTime())
+    node.advance(hours=2)
+    fired = Attempt.objects.filter(timer_id=timer.id).order_by("id").values_list("scheduled_for", flat=True)
+    assert list(fired[:5]) == planned.fires
+
+
+def test_a_preview_of_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(SpecError) as caught:
+        preview_timer("work", "planned", kind="cron", expression="61 * * * *")
+    assert caught.value.field == "expression"
+    with pytest.raises(TimerNotFound):
+        preview_timer("work", "nothing")

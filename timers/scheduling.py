@@ -26,11 +26,13 @@ Keywords that all schedule_* functions share:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from timers.exceptions import SpecError, TimerNotFound
+from timers.insights.preview import preview_of
 from timers.lifecycle.control import change, create
 from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
 from timers.lifecycle.control.calendars import create_calendar, delete_calendar, update_calendar
@@ -44,7 +46,14 @@ from timers.lifecycle.control.change import (
 )
 from timers.lifecycle.control.create import Created
 from timers.lifecycle.control.delete import delete_group
-from timers.lifecycle.control.groups import create_group, ensure_group, pause_group, resume_group, update_group
+from timers.lifecycle.control.groups import (
+    create_group,
+    ensure_group,
+    find_groups,
+    pause_group,
+    resume_group,
+    update_group,
+)
 from timers.lifecycle.control.request import (
     OWN_KEYWORDS,
     SCHEDULE_KEYWORDS,
@@ -57,7 +66,7 @@ from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sand
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_clock import now_in, nows_in
 from timers.models import Timer
-from timers.schedules import Schedule
+from timers.schedules import Preview, Schedule
 
 __all__ = [
     "Advance",
@@ -80,6 +89,7 @@ __all__ = [
     "get_timers",
     "pause_group",
     "pause_timer",
+    "preview_timer",
     "resume_group",
     "resume_timer",
     "run_clock",
@@ -210,6 +220,31 @@ def get_timer(group: str, name: str) -> Timer:
     if timer is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
     return timer
+
+
+def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Preview:
+    """The next `n` fires (at most 1,000), the schedule in words, and warnings: by the code that fires.
+
+    Of the stored timer; or, with the keywords of a schedule_* function and its `kind`, of one that is not (yet) stored.
+    """
+    now = now_in(group)
+    if not keywords:
+        return preview_of(get_timer(group, name), n, after=now)
+    spec = parse_request({"group": group, "name": name, **keywords}, now)
+    _, groups = find_groups([spec.group])
+    planned = Timer(
+        group=groups[spec.group],
+        name=spec.name,
+        schedule_kind=spec.schedule.kind,
+        schedule=spec.schedule.to_spec(),
+        time_zone=spec.time_zone,
+        start_at=spec.start_at,
+        end_at=spec.end_at,
+        max_fires=spec.max_fires,
+        jitter=spec.jitter,
+        overrides=None if spec.overrides is None else json.loads(spec.overrides),
+    )
+    return preview_of(planned, n, after=now)
 
 
 def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: int = 1000) -> list[Timer]:

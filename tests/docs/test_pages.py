@@ -33,6 +33,8 @@ def test_every_example_of_scheduling_does_what_it_says() -> None:
     names = snippets.run("docs/scheduling.md")
 
     assert names["timer"].name == "nightly"
+    assert names["planned"].words == "at 02:30 every day, Europe/Berlin"
+    assert len(names["planned"].fires) == 3
     assert names["cancelled"].in_flight == []
     assert Timer.objects.get(name="year-end").next_fire_at - clock.now() == timedelta(days=1)
     assert Timer.objects.get(name="nightly").schedule == {"expression": "0 3 * * *"}
