@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,9 +34,9 @@ class Caller:
         self.asked_for_secrets = 0
         self.started = started()
         clock = DatabaseClock(datetime.now(UTC))
-        calls = HttpCalls(clock, rules=rules, secrets=SecretCache(self._read))
+        self.calls = HttpCalls(clock, rules=rules, secrets=SecretCache(self._read))
         self.loop = EventLoop(
-            "node-a", concurrency, clock, self.started, Pace(), self.outcomes.extend, calls, per_target=per_target
+            "node-a", concurrency, clock, self.started, Pace(), self.outcomes.extend, self.calls, per_target=per_target
         )
         self.loop.start()
 
@@ -59,6 +60,12 @@ class Caller:
         before = len(self.outcomes)
         self.submit(url, **spec)
         return self.ended(before + 1)[before]
+
+    def in_loop(self, does: Callable[[], object]) -> None:
+        """Do something in the loop's thread, and wait until it is done."""
+        done = threading.Event()
+        self.loop._loop.call_soon_threadsafe(lambda: (does(), done.set()))
+        assert done.wait(10)
 
     def _read(self, names: Collection[str]) -> Found:
         self.asked_for_secrets += 1
