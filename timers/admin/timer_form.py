@@ -14,11 +14,11 @@ from timers.policies import OVERRIDABLE
 from timers.schedules import KINDS
 
 # In the order in which they are read; `after` is for programs: whoever fills in a form names the instant.
-_ORDER: Final[tuple[str, ...]] = (
+SCHEDULE_FIELDS: Final[tuple[str, ...]] = (
     "at", "period", "delay", "expression", "second", "minute", "hour", "day_of_month", "month", "day_of_week", "year",
     "begin", "end", "every", "weekdays", "rule", "gap", "fold",
 )  # fmt: skip
-OWN_FIELDS: Final = {kind: tuple(name for name in _ORDER if name in OWN_KEYWORDS[kind]) for kind in KINDS}
+OWN_FIELDS: Final = {kind: tuple(name for name in SCHEDULE_FIELDS if name in OWN_KEYWORDS[kind]) for kind in KINDS}
 """The fields that carry the schedule of each kind."""
 _OPTIONS: Final[tuple[str, ...]] = (
     "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",

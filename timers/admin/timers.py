@@ -21,7 +21,7 @@ from timers.admin.filters import GroupFilter
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.search import timers_meant
-from timers.admin.timer_form import OWN_FIELDS, TimerForm
+from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
 from timers.insights.preview import preview_of
@@ -43,7 +43,6 @@ from timers.payload import Unreadable
 _NEXT = 6
 _HISTORY = 10
 _MICROSECOND = timedelta(microseconds=1)
-_OWN = tuple(dict.fromkeys(name for names in OWN_FIELDS.values() for name in names))
 _SCHEDULE: dict[str, Callable[..., Timer]] = {
     "once": scheduling.schedule_once,
     "fixed_rate": scheduling.schedule_fixed_rate,
@@ -89,7 +88,7 @@ class TimerAdmin(ControlAdmin):
                 "Schedule",
                 {
                     "fields": (
-                        "schedule_kind", *_OWN, "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
+                        "schedule_kind", *SCHEDULE_FIELDS, "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
                         "until_committed", "version",
                     )
                 },
