@@ -18,6 +18,7 @@ SCHEDULE_FIELDS: Final[tuple[str, ...]] = (
     "at", "period", "delay", "expression", "second", "minute", "hour", "day_of_month", "month", "day_of_week", "year",
     "begin", "end", "every", "weekdays", "rule", "gap", "fold",
 )  # fmt: skip
+"""All fields that carry a schedule."""
 OWN_FIELDS: Final = {kind: tuple(name for name in SCHEDULE_FIELDS if name in OWN_KEYWORDS[kind]) for kind in KINDS}
 """The fields that carry the schedule of each kind."""
 _OPTIONS: Final[tuple[str, ...]] = (

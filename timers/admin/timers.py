@@ -88,8 +88,8 @@ class TimerAdmin(ControlAdmin):
                 "Schedule",
                 {
                     "fields": (
-                        "schedule_kind", *SCHEDULE_FIELDS, "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
-                        "until_committed", "version",
+                        "schedule_kind", *SCHEDULE_FIELDS, "time_zone", "start_at", "end_at", "max_fires", "jitter",
+                        "priority", "until_committed", "version",
                     )
                 },
             ),
