@@ -16,7 +16,7 @@ from timers.schedules.instant import to_microseconds
 _END = f"""
 WITH gone AS (
     DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
-        SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE SKIP LOCKED)) RETURNING *
+        SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE {{skip}})) RETURNING *
 )
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, finished_at,
                             missed_count, error_title, error_fingerprint)
@@ -34,17 +34,19 @@ RETURNING id::text, timer_id, finished_at
 """
 
 
-def end_waiting(where: str, outcome: str, reason: str, **params: Any) -> list[str]:
+def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **params: Any) -> list[str]:
     """End what waits and meets the condition (SQL over timers_waiting); returns the executions' ids.
 
-    What another transaction is just taking up is left to it. A timer whose open execution ends here is free to fire
-    again, and the next one in its queue becomes ready.
+    What another transaction is just taking up is left to it. `wait`: not before that has committed, so that what is not
+    ended here is seen in its claim. A timer whose open execution ends here is free to fire again, and the next one in
+    its queue becomes ready.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         # Timers first: the order of all locks.
         cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
         timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
-        cursor.execute(_END.format(where=where), {"outcome": outcome, "reason": reason, **params})
+        end = _END.format(where=where, skip="" if wait else "SKIP LOCKED")
+        cursor.execute(end, {"outcome": outcome, "reason": reason, **params})
         ended: list[tuple[str, int, datetime]] = cursor.fetchall()
         end_locked(timers, ended, outcome, to_microseconds(clock.now()))
     return [execution for execution, _, _ in ended]

@@ -7,7 +7,7 @@ execution still in it; what was taken away meanwhile is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from django.db import connection
 
@@ -75,30 +75,36 @@ def let_go(held: Held, leaving: Held) -> None:
         if shrunk:
             gone = plain_array(execution for fence in shrunk for execution in leaving[fence])
             cursor.execute(
-                "UPDATE timers_claim SET executions ="
-                " ARRAY(SELECT unnest(executions) EXCEPT SELECT unnest(%s::uuid[])) WHERE id = ANY(%s::bigint[])",
+                "UPDATE timers_claim SET executions = ARRAY(SELECT unnest(executions) EXCEPT SELECT unnest(u.gone)),"
+                " revoked = NULLIF(ARRAY(SELECT unnest(revoked) EXCEPT SELECT unnest(u.gone)), '{}')"
+                " FROM (SELECT %s::uuid[] AS gone) u WHERE id = ANY(%s::bigint[])",
                 (gone, plain_array(shrunk)),
             )
 
 
 _REVOKE = """
 UPDATE timers_claim c
-SET revoked = COALESCE(c.revoked, '{}') || ARRAY(SELECT unnest(c.executions) INTERSECT SELECT unnest(%(ids)s::uuid[]))
+SET revoked = ARRAY(SELECT unnest(c.revoked)
+                    UNION (SELECT unnest(c.executions) INTERSECT SELECT unnest(%(ids)s::uuid[])))
 WHERE c.id = ANY(ARRAY(SELECT id FROM timers_claim WHERE group_id = %(group_id)s AND executions && %(ids)s::uuid[]
                        ORDER BY id FOR UPDATE))
+RETURNING c.revoked::text[]
 """
 
 
-def revoke(executions: Sequence[str], group_id: int) -> None:
+def revoke(executions: Collection[str], group_id: int) -> set[str]:
     """Ask the holders of claimed executions of one group to end them, begun or not.
 
     From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
-    NOTIFY, and find it in their claims with their next poll.
+    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed.
     """
-    if executions:
-        with connection.cursor() as cursor:
-            cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id})
-        tell_revoked(executions)
+    if not executions:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id})
+        claimed = {execution for (revoked,) in cursor.fetchall() for execution in revoked}.intersection(executions)
+    tell_revoked(sorted(claimed))
+    return claimed
 
 
 def revoked_of(holder: Holder) -> set[str]:

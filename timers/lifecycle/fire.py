@@ -39,9 +39,11 @@ class Fired:
     queued: int = 0
     skipped: int = 0
     rows: int = 0
-    """Timers locked; as many as the limit means that more may be due."""
+    """Timers that were decided about."""
+    more: bool = False
+    """More may be due: there were as many as the limit, or they were left to the next transaction."""
     last_us: int = 0
-    """The instant of the last timer seen: nothing below it is left, but for what others hold or commit late."""
+    """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
 
 
 @dataclass(slots=True)
@@ -80,15 +82,16 @@ def fire_due(
         rows = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
         )
-        fired = Fired(rows=len(rows))
+        fired = Fired()
         if not rows:
             return fired
-        fired.last_us = to_microseconds(rows[-1].next_fire_at)
         batch = _Batch(group, now_us)
         for row in rows:
             if batch.is_full:
                 break
             batch.take(row, rows)
+            fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
+        fired.more = fired.rows < len(rows) or len(rows) == limit
         batch.write(holder, real_us)
         fired.executions, fired.queued, fired.skipped = batch.executions, len(batch.queued), len(batch.skips)
     return fired

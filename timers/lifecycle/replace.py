@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.fence import revoke
 
-REPLACED = "replaced by the next fire"
+REPLACED: Final = "replaced by the next fire"
+LOOKS: Final = 3
+"""A worker may give an execution back, and another take it up, while it is looked for."""
 
 
 def make_way(open_executions: Mapping[str, int], group_id: int) -> list[str]:
@@ -20,8 +23,12 @@ def make_way(open_executions: Mapping[str, int], group_id: int) -> list[str]:
         "state = 'queued' AND origin = 'schedule' AND timer_id = ANY(%(timers)s::bigint[])",
         "skipped", "replaced", timers=list(open_executions.values()),
     )  # fmt: skip
-    ended = end_waiting(
-        "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, ids=list(open_executions)
-    )
-    revoke([execution for execution in open_executions if execution not in set(ended)], group_id)
+    left, ended = set(open_executions), list[str]()
+    for _ in range(LOOKS):
+        ended += end_waiting(
+            "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, wait=True, ids=list(left)
+        )
+        left -= {*ended, *revoke(left.difference(ended), group_id)}
+        if not left:
+            break
     return ended

@@ -183,14 +183,14 @@ class Claimer:
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._low_marks.get(item.part), leave=self._leave,
             )  # fmt: skip
-            self._after_fire(item.part, fired, left, now_us)
+            self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)
-            return len(executions) + len(fired.executions) + fired.skipped
+            return len(executions) + len(fired.executions) + fired.queued + fired.skipped
         return len(executions)
 
-    def _after_fire(self, key: Part, fired: Fired, limit: int, now_us: int) -> None:
+    def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:
         self.skipped += fired.skipped
-        if fired.rows == limit:
+        if fired.more:
             self._hungry = True
             self._low_marks[key] = fired.last_us
         else:

@@ -63,9 +63,12 @@ def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = 
 
 
 def cancel_unfailed(timer_id: int, *, reason: str) -> int:
-    """Cancel all ready and queued executions of a timer; returns how many there were."""
+    """Cancel all ready and queued executions of a timer; returns how many there were.
+
+    What a worker is just taking up is in its claim when this returns.
+    """
     where = "state IN ('ready', 'queued') AND timer_id = %(timer_id)s"
-    return len(end_waiting(where, "cancelled", reason, timer_id=timer_id))
+    return len(end_waiting(where, "cancelled", reason, wait=True, timer_id=timer_id))
 
 
 def _lock(execution: str) -> Waiting:
