@@ -57,10 +57,10 @@ class ExcludedTime:
 
     def free_from(self, instant: datetime, at_most: timedelta) -> datetime | None:
         """The first free instant at or after this one; None when it is farther away than that."""
-        free, limit = instant, instant + at_most
+        free = instant
         while (stretch := self._stretch_at(free)) is not None:
             free = stretch.end
-            if free > limit:
+            if free - instant > at_most:
                 return None
         return free
 

@@ -164,11 +164,11 @@ def _listed(bounds: _Bounds, zone: ZoneInfo, most: int) -> Iterator[Previewed]:
         last = running - _MICROSECOND if running is not None else bounds.clipped(instant + SEARCHED)
         skipped = schedule.excluded(instant, last)
         more = 0 if skipped is None else skipped.count - 1
-        if skipped is None or more < _SKIPPED_ONE_BY_ONE:
+        if running is not None and more < _SKIPPED_ONE_BY_ONE:
             yield Previewed(instant, _wall(instant, zone), f"skipped: {reason}", runs=False)
             instant = bounds.following(instant)
             continue
-        until = f"; so are {more:,} more until {_wall(skipped.latest, zone)}"
+        until = f"; so are {more:,} more until {_wall(skipped.latest, zone)}" if skipped is not None and more else ""
         yield Previewed(instant, _wall(instant, zone), f"skipped: {reason}{until}", runs=False)
         instant = running
 
