@@ -13,6 +13,7 @@ from timers.scheduling import (
     create_group,
     delete_calendar,
     schedule_cron,
+    schedule_fixed_delay,
     update_calendar,
     update_group,
     update_timer,
@@ -126,3 +127,29 @@ def test_an_excluded_fire_runs_where_it_was_moved_to_and_says_so_where_it_was(
         (7, "skipped", "excluded by free: Sunday; moved to 2027-03-08T12:30:00+01:00"),
         (8, "succeeded", None),
     ]
+
+
+def test_a_fixed_delay_that_comes_due_in_excluded_time_goes_on_when_it_ends(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    create_calendar("break", rules=[{"cron": "0 15 * * *", "duration": "PT2H"}])
+    update_group("work", exclusion_calendars=["break"])
+    timer = schedule_fixed_delay("work", "poll", delay=3000)  # START is noon: 12:50, 13:40, 14:30, 15:20 ...
+    node.advance(hours=6)
+    assert [(f"{row.scheduled_for:%H:%M}", row.outcome) for row in rows_of(timer)] == [
+        ("12:50", "succeeded"), ("13:40", "succeeded"), ("14:30", "succeeded"), ("15:20", "skipped"),
+        ("17:00", "succeeded"), ("17:50", "succeeded"),
+    ]  # fmt: skip
+
+
+def test_a_standstill_over_excluded_days_has_one_row_for_them_and_one_for_what_was_missed(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    create_calendar("weekend", rules=WEEKEND)
+    update_group("work", exclusion_calendars=["weekend"])
+    timer = schedule_cron("work", "hourly", expression="0 * * * *")
+    node.time.advance(days=7, seconds=1)  # both Monday noons are instants
+    node.until_idle()
+    assert [(row.outcome, f"{row.scheduled_for:%a %H:%M}", row.missed_count) for row in rows_of(timer)] == [
+        ("skipped", "Sun 23:00", 47), ("succeeded", "Mon 12:00", 120),
+    ]  # fmt: skip
