@@ -16,8 +16,9 @@ from tests.support.sessions import OtherSession, in_threads
 from timers.exceptions import NotAllowedNow
 from timers.handlers import Fire
 from timers.lifecycle.control.executions import cancel_waiting
+from timers.lifecycle.control.groups import update_group
 from timers.lifecycle.rescue import rescue_node
-from timers.models import Attempt, Claim, Timer, Waiting
+from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import cancel_timer, pause_timer, resume_timer, schedule_fixed_rate, update_timer
 from timers.testing import Stepper, VirtualTime
 
@@ -222,6 +223,31 @@ def test_a_fire_leaves_a_timer_alone_whose_execution_is_just_being_rescued(node:
     assert len(other.claim()) == 1, "the rescued one; and the fire that comes with it asks it to end"
     other.until_idle()
     assert words_of(timer) == ["lost", "cancelled", "succeeded"]
+
+
+def test_a_new_priority_waits_for_its_group_before_it_takes_the_timer(time: VirtualTime) -> None:
+    timer_of("skip")
+    with OtherSession(time.now) as editing:
+        editing.begin()
+        editing.run(lambda: update_group("work", description="another"))
+        with OtherSession(time.now) as person:
+            edited = person.start(lambda: update_timer("work", "second", priority=7))
+            person.waits_for_a_lock()
+            # Whoever holds the group may want its timers.
+            assert editing.run(lambda: Timer.objects.select_for_update(nowait=True).get()).name == "second"
+            editing.commit()
+            assert edited.result(timeout=10).priority == 7
+    assert TimerGroup.objects.get().timer_priorities == [7, 0]
+
+
+def test_timers_are_created_in_a_group_that_is_just_being_edited(time: VirtualTime) -> None:
+    timer_of("skip")
+    with OtherSession(time.now) as editing:
+        editing.begin()
+        editing.run(lambda: update_group("work", description="another"))
+        schedule_fixed_rate("work", "meanwhile", period=1)
+        editing.commit()
+    assert Timer.objects.count() == 2
 
 
 class Alone:

@@ -121,7 +121,7 @@ class _Batch:
         """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once."""
         try:
             policies = row.policies(self._group)
-            if not row.follows and _fires_anyway(policies, self._now_us - row.nominal_us - row.offset_us):
+            if not row.follows and not row.jitter and _fires_anyway(policies, self._now_us - row.nominal_us):
                 self.executions.append(row.execution(self._group, Chosen(row.nominal_us)))
                 self._one_shots.append(row.id)
                 return

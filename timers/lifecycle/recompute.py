@@ -7,6 +7,7 @@ that was fired, or left out on demand, is not brought back: the row's last fire 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -127,7 +128,7 @@ class _Recomputing:
         nominal = schedule.first(not_before if row.start_at is None else max(not_before, row.start_at))
         if nominal is not None and row.last_fire_at is not None and nominal <= row.last_fire_at:
             nominal = schedule.next_after(row.last_fire_at)
-        while nominal is not None and nominal + offset != row.next_fire_at and _is_done(row, nominal):
+        while nominal is not None and nominal + offset != row.next_fire_at and is_done(row.id, nominal):
             nominal = schedule.next_after(nominal)
         if nominal is None or (row.end_at is not None and nominal > row.end_at):
             return None
@@ -140,16 +141,23 @@ class _Recomputing:
         return effective(schedule, policies, calendars, row.time_zone)
 
 
-def _is_done(row: Timer, nominal: datetime) -> bool:
+def is_done(timer_id: int, nominal: datetime) -> bool:
     """Whether the ledger has the final row of that occurrence: it ran, or was left out on demand."""
-    return Attempt.objects.filter(id=execution_id(to_microseconds(nominal), row.id)).exists()
+    return bool(done_among([(timer_id, nominal)]))
+
+
+def done_among(occurrences: Sequence[tuple[int, datetime]]) -> set[int]:
+    """The timers of those occurrences (timer, nominal instant) that the ledger has the final row of."""
+    ids = {execution_id(to_microseconds(nominal), timer_id): timer_id for timer_id, nominal in occurrences}
+    found = Attempt.objects.filter(id__in=list(ids)).values_list("id", flat=True) if ids else ()
+    return {ids[str(row)] for row in found}
 
 
 def _write(moved: list[tuple[int, datetime | None]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE timers_timer t SET next_fire_at = {timestamp('u.at_us')},"
-            " state = CASE WHEN u.at_us IS NULL AND t.open_execution IS NULL THEN 'finished' ELSE t.state END"
+            " state = CASE WHEN u.at_us IS NULL THEN 'finished' ELSE t.state END"
             " FROM unnest(%s::bigint[], %s::bigint[]) AS u(id, at_us) WHERE t.id = u.id",
             (
                 plain_array(timer for timer, _ in moved),

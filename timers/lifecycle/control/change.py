@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import getrandbits
@@ -19,17 +20,18 @@ from timers.lifecycle.calendars import calendars_for, effective
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
-from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import Timer, Waiting
+from timers.models import Timer, TimerGroup, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable, encode
 from timers.policies import Policies
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
-from timers.schedules.instant import to_microseconds
+from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.jitter import jitter_offset_us
 
 
@@ -43,6 +45,8 @@ class Cancelled:
     cancelled: int
     """Executions that waited for another try and will not get it."""
 
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 KEEP: Any = object()
 """Marks an argument that was not given: the timer keeps what it has."""
@@ -74,6 +78,9 @@ def update_timer(
     no sense, NotAllowedNow for a cancelled timer. A finished timer with a new schedule becomes active again.
     """
     with transaction.atomic():
+        if "priority" in fields:
+            # Before the timer is locked: whoever holds a group may want its timers.
+            _announce(group, fields["priority"])
         timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
@@ -104,7 +111,6 @@ def update_timer(
             **{**current, **fields},
         )
         check_action_known(spec.action, timer.group)
-        note_priorities(timer.group, {spec.priority})
         before = _exclusions(timer)
         due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at) - _offset_us(timer)
         _write(timer, spec)
@@ -116,6 +122,14 @@ def update_timer(
         ):
             _move(timer, spec, due_us, anew=schedule is not None)
         return _saved(timer, actor, _EDITED)
+
+
+def _announce(group: str, priority: Any) -> None:
+    row = TimerGroup.objects.filter(name=group).first()
+    # One that makes no sense is told of with all other mistakes.
+    with suppress(SpecError):
+        if row is not None:
+            note_priorities(row, {check_priority(priority)})
 
 
 def pause_timer(
@@ -169,7 +183,7 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
         why = reason or (f"skipped by {actor}" if actor else "skipped on demand")
         _record_skip(timer, to_microseconds(skipped), why)
         timer.next_fire_at = None if following is None else following + offset
-        if following is None and timer.open_execution is None:
+        if following is None:
             timer.state = Timer.State.FINISHED
         _saved(timer, actor, ("state", "next_fire_at"))
     return skipped, timer.next_fire_at
@@ -268,20 +282,31 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
     if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
         assert due_us is not None
         _record_skip(timer, due_us, "edited")
-    schedule = schedule_of(timer)
-    if timer.last_fire_at is None:
-        first = spec.first_fire(now, schedule)
-    else:
-        # It may have been fired ahead of its instant.
-        beyond = timer.last_fire_at + timedelta(microseconds=1)
-        first = max(spec.first_fire(max(now, beyond), schedule), beyond)
-    timer.next_fire_at = first + spec.offset
+    timer.next_fire_at = _first_of_the_edited(timer, spec, now if anew else _floor(now, due_us)) + spec.offset
     wake_if_soon([timer.next_fire_at], now)
     if is_over:
         timer.state = Timer.State.ACTIVE
         timer.fire_count = 0
         if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
             timer.open_execution = None
+
+
+def _floor(now: datetime, due_us: int | None) -> datetime:
+    """Where the next instant is looked for: one that has passed may still be to come by its share of the jitter."""
+    return now if due_us is None else min(now, from_microseconds(due_us) - _MICROSECOND)
+
+
+def _first_of_the_edited(timer: Timer, spec: TimerSpec, not_before: datetime) -> datetime:
+    """The timer's next nominal instant; what was fired (it may have been ahead) or left out does not come again."""
+    schedule = schedule_of(timer)
+    if timer.last_fire_at is None:
+        first = spec.first_fire(not_before, schedule)
+    else:
+        beyond = timer.last_fire_at + _MICROSECOND
+        first = max(spec.first_fire(max(not_before, beyond), schedule), beyond)
+    while is_done(timer.id, first):
+        first = max(spec.first_fire(first + _MICROSECOND, schedule), first + _MICROSECOND)
+    return first
 
 
 def schedule_of(timer: Timer) -> Schedule:

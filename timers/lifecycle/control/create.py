@@ -15,6 +15,7 @@ from timers.lifecycle.calendars import calendars_for, effective
 from timers.lifecycle.control.groups import find_groups, note_priorities
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
@@ -119,11 +120,14 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
             )
             rows = cursor.fetchall()
         specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in ordered}
+        nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
+        done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])
         written: dict[tuple[int, str], tuple[int, datetime, int]] = {}
         for timer, group_id, name, first, last, version in rows:
-            spec = specs_by_key[group_id, name]
-            repeats = last is not None and first - spec.offset <= last
-            at = _beyond(instants, spec, timer, last + timedelta(microseconds=1)) if repeats else first
+            at, nominal = first, nominals[timer]
+            if timer in done or (last is not None and nominal <= last):
+                past = nominal if last is None else max(nominal, last)
+                at = _unrepeated(instants, specs_by_key[group_id, name], timer, past)
             written[group_id, name] = timer, at, version
         created = []
         for spec in specs:
@@ -157,12 +161,16 @@ def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -
         note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
 
 
-def _beyond(instants: _Instants, spec: TimerSpec, timer: int, least: datetime) -> datetime:
-    """A replaced timer had been fired ahead of its instant: its next one is the new rule's first from `least` on."""
-    at = max(instants.first(spec, least), least)
+def _unrepeated(instants: _Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:
+    """When a replaced timer is due first beyond the (nominal) instant that was fired, maybe ahead, or was left out."""
+    while True:
+        least = past + timedelta(microseconds=1)
+        past = max(instants.first(spec, least) - spec.offset, least)
+        if not is_done(timer, past):
+            break
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (at, timer))
-    return at
+        cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (past + spec.offset, timer))
+    return past + spec.offset
 
 
 def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:

@@ -98,7 +98,7 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
     if priorities.issubset(group.timer_priorities):
         return
     with transaction.atomic():
-        row = TimerGroup.objects.select_for_update().get(id=group.id)
+        row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
         row.timer_priorities = sorted({*row.timer_priorities, *priorities}, reverse=True)
         row.version += 1
         row.save(update_fields=["timer_priorities", "version"])
@@ -126,7 +126,8 @@ def _set_state(
 
 
 def _locked(name: str) -> TimerGroup:
-    group = TimerGroup.objects.select_for_update().filter(name=name).first()
+    # Not against those who only refer to it: timers are created meanwhile.
+    group = TimerGroup.objects.select_for_update(no_key=True).filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
     return group

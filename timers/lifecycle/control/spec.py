@@ -101,7 +101,7 @@ class TimerSpec:
             end_at=None if end_at is None else checked(lambda: parse_instant(end_at, "end_at")),
             max_fires=None if max_fires is None else checked(lambda: _check_max_fires(max_fires)),
             jitter=checked(lambda: _check_jitter(jitter), 0.0),
-            priority=checked(lambda: _check_priority(priority), 0),
+            priority=checked(lambda: check_priority(priority), 0),
             until_committed=checked(lambda: _check_flag("until_committed", until_committed)),
             action=None if action is None else checked(lambda: json.dumps(actions.parse(action).to_spec())),
             overrides=checked(lambda: _check_overrides(overrides)) if overrides else None,
@@ -186,7 +186,8 @@ def _check_jitter(value: Any) -> float:
     return parse_duration(value, "jitter", at_most=MAX_JITTER_US, allow_zero=True) / 1_000_000
 
 
-def _check_priority(value: Any) -> int:
+def check_priority(value: Any) -> int:
+    """Raise SpecError for what is no priority of a timer."""
     if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
         raise SpecError("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
     return value
