@@ -207,7 +207,7 @@ def test_a_rescue_waits_for_a_replacing_fire_and_tries_nothing_again(node: Stepp
             rescued = judge.start(lambda: rescue_node(node.node.id, node.time.us, "node-a died"))
             judge.waits_for_a_lock()
             firing.commit()
-            assert rescued.result(timeout=10).failed == 1
+            assert rescued.result(timeout=10).cancelled == 1
     assert words_of(timer) == ["cancelled"]
     assert len(other.claim()) == 1
 

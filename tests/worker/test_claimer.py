@@ -13,8 +13,10 @@ from tests.support.executions import started
 from tests.support.handlers import TemporaryHandlers
 from timers import conf
 from timers.clock import DatabaseClock
+from timers.lifecycle import fire as fire_module
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import Execution, ServedGroup
+from timers.lifecycle.fence import revoke, revoked_of
 from timers.lifecycle.fire import fire_due
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
@@ -279,3 +281,107 @@ def test_handlers_that_only_other_nodes_know_are_left_for_them(
     schedule_once("new", "once", after=0)
     bench = Bench(node)
     assert bench.step() == {"own": 3}
+
+
+def test_what_it_is_asked_to_end_is_found_by_the_next_poll_where_no_notification_told_it(
+    node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    group = factories.group("work")
+    for name in ("a", "b"):
+        schedule_fixed_rate("work", name, period=1)
+    node.time.advance(1)
+    bench = Bench(node)
+    bench.step()
+    ids = {execution.name: execution.id for execution in bench.held}
+    assert bench.revoked == []
+    bench.claimer._revoked_read_at = -1000.0
+    assert revoke([ids["a"]], group.id) == {ids["a"]}
+    bench.step()
+    assert bench.revoked == [{ids["a"]}]
+    # No oftener than it polls, but again and again: a request may cross a handler that is just beginning.
+    bench.step()
+    assert bench.revoked == [{ids["a"]}]
+    bench.claimer._revoked_read_at = -1000.0
+    bench.step()
+    assert bench.revoked == [{ids["a"]}] * 2
+
+
+def test_another_workers_requests_are_none_of_its_own(node: Stepper, handlers: TemporaryHandlers) -> None:
+    group = factories.group("work")
+    schedule_fixed_rate("work", "a", period=1)
+    schedule_fixed_rate("work", "b", period=1)
+    node.time.advance(1)
+    other = Stepper(node.time)
+    (theirs,) = other.claim(limit=1)
+    bench = Bench(node)
+    bench.step()
+    revoke([theirs.id], group.id)
+    bench.claimer._revoked_read_at = -1000.0
+    bench.step()
+    assert bench.revoked == []
+
+
+def test_what_left_its_claim_is_asked_for_no_more(node: Stepper, handlers: TemporaryHandlers) -> None:
+    group = factories.group("work")
+    for name in ("a", "b"):
+        schedule_fixed_rate("work", name, period=1)
+    node.time.advance(1)
+    first, second = node.claim()
+    for _ in range(3):
+        revoke([first.id], group.id)
+    assert list(map(str, Claim.objects.get().revoked or [])) == [first.id], "once, however often it is asked"
+    node.held = [first]
+    node.run()
+    node.finish()
+    claim = Claim.objects.get()
+    assert (list(map(str, claim.executions)), claim.revoked) == ([second.id], None)
+    assert revoked_of(node.holder) == set()
+
+
+def test_a_batch_that_was_cut_short_is_gone_on_with_at_once_where_it_stopped(
+    node: Stepper, handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fire_module, "MAX_ROWS", 10)
+    factories.group("work", misfire_policy="fire_all", overlap_policy="allow")
+    for number in range(5):
+        schedule_fixed_rate("work", f"{number}", period=100 + number)
+    node.time.advance(450)
+    bench = Bench(node)
+    # Three of them fill the transaction with four late fires each.
+    assert bench.step() == {"work": 12}
+    assert bench.claimer._hungry
+    assert bench.step() == {"work": 8}
+    assert Counter(execution.name for execution in bench.held) == {f"{number}": 4 for number in range(5)}
+
+
+def test_what_is_only_put_behind_others_is_work_done_too(node: Stepper, handlers: TemporaryHandlers) -> None:
+    factories.group("work", overlap_policy="queue", max_queued=5, max_batch=2)
+    for number in range(6):
+        schedule_fixed_rate("work", f"{number}", period=1)
+    node.time.advance(1)
+    bench = Bench(node)
+    while bench.step():
+        pass
+    node.time.advance(1)
+    bench.step()  # reads the clock
+    # Nothing to run comes of it, but there is more to decide: no wait.
+    assert bench.claimer.step() == 0
+
+
+def test_timers_of_a_higher_priority_get_the_room_first(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "MAX_HELD", 10)
+    backlog("work", 100)
+    bench = Bench(node)
+    assert bench.step() == {"work": 10}
+    schedule_many([
+        {"kind": "once", "group": "work", "name": f"urgent {n}", "at": node.time.now, "priority": 5} for n in range(15)
+    ])  # fmt: skip
+    bench.record_all()
+    bench.step()
+    assert [execution.name.split()[0] for execution in bench.held] == ["urgent"] * 10
+    bench.record_all()
+    bench.step()
+    assert [execution.name.split()[0] for execution in bench.held[:5]] == ["urgent"] * 5
+    assert len(bench.held) == 10

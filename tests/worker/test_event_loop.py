@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -128,6 +129,67 @@ def test_a_timeout_of_the_handlers_own_is_its_error_and_no_overrun(
     b.submit("tests.own")
     (outcome,) = b.ended(1)
     assert (outcome.word, outcome.error_title) == ("error", "TimeoutError")
+
+
+def test_a_handler_that_is_asked_to_end_is_cancelled_and_sees_why(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    seen: list[bool] = []
+
+    async def forever(fire: Fire) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append(fire.cancelled.is_set())
+
+    handlers.add_async("tests.forever", forever)
+    b = bench()
+    (asked, other) = b.submit("tests.forever", 2)
+    eventually(lambda: len(b.started.running()) == 2)
+    b.loop.cancel({asked[0].id, "somebody else's"})
+    (outcome,) = b.ended(1)
+    assert (outcome.execution, outcome.word, outcome.error_title) == (asked[0], "error", "CancelledError")
+    assert seen == [True]
+    b.loop.cancel({other[0].id})
+    b.ended(2)
+
+
+def test_a_handler_may_tidy_up_and_return_though_it_is_asked_twice(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    async def tidies_up(fire: Fire) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await wait_for(gate)
+        return "tidy"
+
+    handlers.add_async("tests.tidies", tidies_up)
+    b = bench()
+    ((held, _),) = b.submit("tests.tidies")
+    eventually(b.started.running)
+    # The request comes by NOTIFY and again with every poll: a second one must not break what the first began.
+    for _ in range(5):
+        b.loop.cancel({held.id})
+    gate.set()
+    (outcome,) = b.ended(1)
+    assert (outcome.word, outcome.result) == ("succeeded", '"tidy"')
+
+
+def test_one_that_goes_on_though_it_was_asked_to_end_is_stopped_at_its_limit(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    async def stubborn(fire: Fire) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    handlers.add_async("tests.stubborn", stubborn, timeout=0.2)
+    b = bench()
+    ((held, _),) = b.submit("tests.stubborn")
+    eventually(b.started.running)
+    b.loop.cancel({held.id})
+    assert b.ended(1)[0].word == "timeout"
 
 
 @pytest.mark.parametrize("error", [ValueError("down"), asyncio.CancelledError(), Snooze(5)])

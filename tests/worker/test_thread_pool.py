@@ -148,6 +148,68 @@ def test_what_has_not_begun_can_be_taken_back_and_is_not_run(
     assert len(handlers.calls) == 1
 
 
+def test_a_running_handler_is_asked_to_end_and_its_end_is_its_own(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    def patient(fire: Fire) -> str:
+        if fire.cancelled.wait(20):
+            raise InterruptedError("as I was asked")
+        return "was not asked"
+
+    handlers.add("tests.patient", patient)
+    b = bench(threads=2)
+    items = b.items("tests.patient", 2)
+    b.pool.submit(items)
+    eventually(lambda: len(b.started.running()) == 2)
+    b.pool.cancel({items[0][0].id, "somebody else's"})
+    (first,) = b.ended(1)
+    assert (first.execution, first.error_title) == (items[0][0], "InterruptedError: as I was asked")
+    assert not items[1][0].cancelled.is_set()
+    b.pool.cancel([items[1][0].id])
+    b.ended(2)
+    b.pool.cancel([item[0].id for item in items])
+
+
+def test_a_handler_that_looks_now_and_then_sees_that_it_shall_end(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers
+) -> None:
+    def looks(fire: Fire) -> str:
+        eventually(fire.cancelled.is_set)
+        return "what I have"
+
+    handlers.add("tests.looks", looks)
+    b = bench(threads=1)
+    items = b.items("tests.looks", 1)
+    b.pool.submit(items)
+    eventually(b.started.running)
+    b.pool.cancel([items[0][0].id])
+    (outcome,) = b.ended(1)
+    assert (outcome.word, outcome.result) == ("succeeded", '"what I have"')
+
+
+def test_asking_one_to_end_asks_no_other_of_its_chunk(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    asked: list[bool] = []
+
+    def notes(fire: Fire) -> None:
+        gate.wait(20)
+        asked.append(fire.cancelled.is_set())
+
+    handlers.add("tests.notes", notes)
+    b = bench(threads=1)
+    b.pace.measured("tests.notes", 0.00001, 1)
+    items = b.items("tests.notes", 5)
+    b.pool.submit(items)
+    eventually(lambda: handlers.calls)
+    # Its own request comes while it waits in the chunk: it is taken out there, as the worker does first.
+    assert b.pool.take([items[3][0].id]) == [items[3][0]]
+    b.pool.cancel([items[0][0].id, items[3][0].id])
+    gate.set()
+    b.ended(4)
+    assert asked == [True, False, False, False]
+
+
 def test_nothing_begins_while_the_lease_is_not_sure(bench: Callable[..., Bench], handlers: TemporaryHandlers) -> None:
     b = bench(threads=1, sure=False)
     b.pool.submit(b.items("tests.noop", 3))

@@ -54,14 +54,21 @@ class Rescued:
     ready: int = 0
     failed: int = 0
     given_back: int = 0
+    cancelled: int = 0
+    """They had been asked to end."""
 
     def __add__(self, other: Rescued) -> Rescued:
-        return Rescued(self.ready + other.ready, self.failed + other.failed, self.given_back + other.given_back)
+        return Rescued(
+            self.ready + other.ready,
+            self.failed + other.failed,
+            self.given_back + other.given_back,
+            self.cancelled + other.cancelled,
+        )
 
     @property
     def total(self) -> int:
         """All executions taken over."""
-        return self.ready + self.failed + self.given_back
+        return self.ready + self.failed + self.given_back + self.cancelled
 
 
 def rescue_node(node_id: int, now_us: int, reason: str) -> Rescued:
@@ -140,7 +147,7 @@ def _rescue_batch(
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []
     leaving: Held = {}
-    ready = failed = 0
+    ready = failed = cancelled = 0
     by_holder: dict[Holder, list[Any]] = {}
     for execution, holder in ours:
         leaving.setdefault(execution.fence, set()).add(execution.id)
@@ -166,14 +173,15 @@ def _rescue_batch(
         verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))
         ready += verdict.next == "again"
-        failed += verdict.next != "again"
+        cancelled += verdict.next == "cancel"
+        failed += verdict.next in ("park", "drop")
     for holder, verdicts in by_holder.items():
         settle(holder, verdicts, timers, now_us)
     waiting_rows.insert(given_back, now_us)
     let_go(held, leaving)
     now = from_microseconds(now_us)
     wake_if_soon([now], now)
-    return Rescued(ready, failed, len(given_back))
+    return Rescued(ready, failed, len(given_back), cancelled)
 
 
 def _lost_before(executions: Iterable[Execution]) -> set[str]:

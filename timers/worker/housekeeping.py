@@ -109,5 +109,5 @@ def _in_words(rescued: Rescued) -> str:
         return "it held nothing"
     return (
         f"{rescued.given_back} executions given back unstarted, {rescued.ready} to be tried again, "
-        f"{rescued.failed} failed"
+        f"{rescued.failed} failed" + (f", {rescued.cancelled} cancelled" if rescued.cancelled else "")
     )

@@ -36,7 +36,7 @@ class MinuteStats:
             count.succeeded += 1
         elif verdict.next == "again":
             count.retried += 1
-        else:
+        elif verdict.next != "cancel":
             count.failed += 1
         if outcome.started_us is not None:
             count.run_us += outcome.finished_us - outcome.started_us

@@ -125,7 +125,7 @@ class Recorder:
                 counters.succeeded += 1
             elif verdict.next == "again":
                 counters.retried += 1
-            else:
+            elif verdict.next != "cancel":
                 counters.failed += 1
             self._stats.count(outcome, verdict)
         if finished.refused:
