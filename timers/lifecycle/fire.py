@@ -44,6 +44,8 @@ class Fired:
     """More may be due: there were as many as the limit, or they were left to the next transaction."""
     last_us: int = 0
     """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
+    looks_us: list[int] = field(default_factory=list)
+    """When the timers that were fired or queued are due next, by the database's clock."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ def fire_due(
             fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
         fired.more = fired.rows < len(rows) or len(rows) == limit
         batch.write(holder, real_us)
+        fired.looks_us = batch.looks(now_us - real_us)
         fired.executions, fired.queued, fired.skipped = batch.executions, len(batch.queued), len(batch.skips)
     return fired
 
@@ -146,6 +149,10 @@ class _Batch:
         )
         insert_claim(holder, self._group, self.executions, real_us)
         ledger.write_skips(self.skips, self._now_us)
+
+    def looks(self, shift_us: int) -> list[int]:
+        """When its timers are due next by the database's clock, which the group's is `shift_us` ahead of."""
+        return [moved.next_us - shift_us for moved in self._moved if moved.next_us is not None and moved.fires]
 
     def _carry_out(self, row: DueTimer, policies: Policies, decision: Decision) -> None:
         self.skips += [

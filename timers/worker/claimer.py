@@ -195,10 +195,7 @@ class Claimer:
             self._low_marks[key] = fired.last_us
         else:
             self._low_marks.pop(key, None)
-        for execution in fired.executions:
-            if execution.next_us is None:
-                continue
-            look_us = execution.next_us - execution.shift_us
+        for look_us in fired.looks_us:
             if look_us <= now_us + self._look_ahead_us:
                 heapq.heappush(self._looks, look_us)
 
