@@ -11,10 +11,12 @@ from django.db import connection
 
 from tests import factories
 from timers import clock
+from timers.execution_id import execution_id
 from timers.insights.doctor import Report, examine
 from timers.insights.doctor.database import judged
 from timers.lifecycle import partitions
-from timers.models import Attempt, Timer, ZoneRules
+from timers.models import Attempt, Claim, Timer, ZoneRules
+from timers.schedules.instant import to_microseconds
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +83,40 @@ def a_timer_that_waits_for_nothing() -> str:
     return "open_in_no_place"
 
 
+def hold(timer: Timer, origin: str) -> str:
+    """Have an execution of that origin claimed; returns its id."""
+    execution = execution_id(to_microseconds(clock.now()), timer.id, origin)
+    claim = factories.claim(factories.node(), timer)
+    Claim.objects.filter(id=claim.id).update(executions=[execution])
+    return execution
+
+
+def a_queue_behind_nothing() -> str:
+    factories.waiting(factories.timer(), "queued", origin="schedule")
+    return "queued_behind_nothing"
+
+
+def a_queue_behind_what_has_failed() -> str:
+    timer = factories.timer()
+    factories.waiting(timer, "failed", ago=90)
+    factories.waiting(timer, "queued")
+    return "queued_behind_nothing"
+
+
+def a_backfill_behind_a_scheduled_fire() -> str:
+    timer = factories.timer()
+    factories.waiting(timer, "ready", ago=-60)
+    factories.waiting(timer, "queued", origin="backfill")
+    return "queued_behind_nothing"
+
+
+def a_queue_behind_a_manual_run() -> str:
+    timer = factories.timer()
+    hold(timer, "manual")
+    factories.waiting(timer, "queued")
+    return "queued_behind_nothing"
+
+
 def a_clock_that_is_wrong() -> str:
     factories.node(clock_offset=3.5)
     return "cluster_concerns"
@@ -114,6 +150,10 @@ FAULTS: list[Callable[[], str]] = [
     an_execution_in_two_places,
     a_finished_execution_that_is_held,
     a_timer_that_waits_for_nothing,
+    a_queue_behind_nothing,
+    a_queue_behind_what_has_failed,
+    a_backfill_behind_a_scheduled_fire,
+    a_queue_behind_a_manual_run,
     a_clock_that_is_wrong,
     a_day_without_its_partition,
     nodes_of_two_editions,
@@ -128,6 +168,16 @@ def test_a_healthy_system_has_no_finding() -> None:
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
 def test_a_planted_fault_is_found(plant: Callable[[], str]) -> None:
     assert plant() in examined()
+
+
+def test_a_queue_that_moves_is_well() -> None:
+    claimed, retried, filled = (factories.timer() for _ in range(3))
+    Timer.objects.filter(id=claimed.id).update(open_execution=hold(claimed, "schedule"))
+    Timer.objects.filter(id=retried.id).update(open_execution=factories.waiting(retried, "ready", ago=-60).id)
+    hold(filled, "backfill")
+    for timer, origin in ((claimed, "schedule"), (retried, "schedule"), (filled, "backfill")):
+        factories.waiting(timer, "queued", origin=origin)
+    assert examined() == set()
 
 
 def test_a_failed_execution_is_told_and_is_nothing_wrong() -> None:

@@ -25,6 +25,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     overdue.claims_of_the_dead,
     places.in_two_places,
     places.open_in_no_place,
+    places.queued_behind_nothing,
     places.finished_but_held,
     ledger.missing_partitions,
     ledger.strays,

@@ -85,3 +85,41 @@ def open_in_no_place(now: datetime) -> list[Finding]:
             shown(found),
         )
     ]
+
+
+# Scheduled fires and backfilled ones queue apart; each queue moves when one of its own that is ready or claimed ends.
+# In an id, bits 18 to 61 are the timer's and bits 64 and 65 the origin (2: backfill).
+_QUEUED: Final = f"""
+WITH queues AS (
+    SELECT w.timer_id, w.origin = 'backfill' AS backfill, min(w.name) AS timer, min(w.group_id) AS group_id,
+           count(*) AS queued, min(w.created_at) AS since
+    FROM (SELECT * FROM timers_waiting WHERE state = 'queued' ORDER BY timer_id, id LIMIT {WAITING_LOOKED_AT}) w
+    GROUP BY 1, 2
+), moving AS (
+    SELECT timer_id, origin = 'backfill' AS backfill FROM timers_waiting WHERE state = 'ready' AND origin <> 'manual'
+    UNION
+    SELECT (('x' || right(x.hex, 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1},
+           ('x' || substr(x.hex, 16, 1))::bit(4)::int & 3 = 2
+    FROM timers_claim c, unnest(c.executions) AS e(id), replace(e.id::text, '-', '') AS x(hex)
+    WHERE ('x' || substr(x.hex, 16, 1))::bit(4)::int & 3 IN (0, 2)
+)
+SELECT g.name AS "group", q.timer, CASE WHEN q.backfill THEN 'backfill' ELSE 'schedule' END AS origin, q.queued, q.since
+FROM queues q LEFT JOIN timers_timer_group g ON g.id = q.group_id
+WHERE NOT EXISTS (SELECT 1 FROM moving m WHERE m.timer_id = q.timer_id AND m.backfill = q.backfill)
+LIMIT {CAP + 1}
+"""
+
+
+def queued_behind_nothing(now: datetime) -> list[Finding]:
+    """Timers with executions that queue, and none before them whose end would let them begin."""
+    found = rows(_QUEUED)
+    if not found:
+        return []
+    return [
+        Finding(
+            "error",
+            f"{amount(found, CAP, 'timer')} with executions that queue behind nothing: they would wait for ever.",
+            "Cancel them, and run again by hand or by a backfill what is still wanted. " + REPORT_IT,
+            shown(found),
+        )
+    ]
