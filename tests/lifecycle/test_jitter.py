@@ -154,6 +154,17 @@ def test_an_edit_while_it_waits_for_its_share_neither_loses_nor_repeats_the_fire
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_an_edit_of_what_is_due_already_leaves_its_nominal_instant(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers, edit: dict[str, Any]
+) -> None:
+    timer = hourly()
+    node.time.set(at(13) + SHARE + SECOND)
+    update_timer("work", NAME, **edit)
+    node.advance(hours=2)
+    assert [row.scheduled_for for row in finals_of(timer)][:2] == [at(13), at(14)]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
 @pytest.mark.parametrize("early", [timedelta(0), SECOND], ids=["just after", "claimed ahead"])
 def test_an_edit_after_a_fire_does_not_repeat_it(
     group: TimerGroup, time: VirtualTime, handlers: TemporaryHandlers, edit: dict[str, Any], early: timedelta

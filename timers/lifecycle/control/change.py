@@ -277,7 +277,9 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
         # The end of its execution brings the next instant, by the rule as it is then.
         return
     if timer.next_fire_at is not None and timer.next_fire_at <= now and not anew:
-        # Due already: it fires as it was; the edit holds from the next one on.
+        # Due already: it fires as it was, at its new share of the jitter; the edit holds from the next one on.
+        if due_us is not None:
+            timer.next_fire_at = from_microseconds(due_us) + spec.offset
         return
     if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
         assert due_us is not None
