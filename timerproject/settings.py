@@ -12,7 +12,7 @@ from timerproject import environment
 from timerproject.database import database
 from timerproject.embedded.folder import Folder
 from timerproject.log_lines import configuration
-from timerproject.secret_key import kept_in
+from timerproject.secret_key import kept_in, new_encryption_key, new_secret_key
 from timers import conf
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -36,12 +36,14 @@ DEBUG = environment.switch("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=THIS_MACHINE)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY and EMBEDDED_DATABASE:
-    SECRET_KEY = kept_in(VAR / "secret_key")
+    SECRET_KEY = kept_in(VAR / "secret_key", new_secret_key)
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "SECRET_KEY is needed when DATABASE_URL is set: all web processes of an installation must share one. "
         "Make it once, with `python3 -c 'import secrets; print(secrets.token_urlsafe(50))'`, and keep it private."
     )
+if EMBEDDED_DATABASE and not _conf.encryption_keys:
+    TIMERS["TIMERS_ENCRYPTION_KEYS"] = kept_in(VAR / "encryption_key", new_encryption_key)
 
 # Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
 HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= set(THIS_MACHINE))

@@ -222,7 +222,8 @@ TABLE: Final = (
         "TIMERS_ENCRYPTION_KEYS",
         "",
         "Keys that secrets are encrypted with, the one in use first; older ones stay until `manage.py rotatesecrets` "
-        "has run. The same on all nodes and web processes. `manage.py rotatesecrets --new-key` prints a fresh one.",
+        "has run. The same on all nodes and web processes. `manage.py rotatesecrets --new-key` prints a fresh one. "
+        "With the embedded database and none given, one is made and kept in `var/encryption_key`.",
         form="keys as `name:32 bytes in base64`, separated by commas",
         reads=setting_forms.encryption_keys,
         is_secret=True,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from timers.setting_forms import encryption_keys
+
 OURS = ("TIMER", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "DEBUG", "HTTPS", "PYTEST")
 PRODUCTION = {"SECRET_KEY": "k", "DATABASE_URL": "postgresql://h/d"}
 
@@ -27,7 +29,7 @@ def read(expression: str, **environment: str) -> str:
 def test_without_an_address_the_embedded_database_is_used_and_nothing_is_started(tmp_path: Path) -> None:
     host = read("s.DATABASES['default']['HOST']", TIMERS_VAR=str(tmp_path / "v"))
     assert host == str(tmp_path / "v/run")
-    assert [path.name for path in (tmp_path / "v").iterdir()] == ["secret_key"]
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == ["encryption_key", "secret_key"]
 
 
 def test_the_secret_key_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
@@ -35,6 +37,15 @@ def test_the_secret_key_is_made_once_and_for_this_user_alone(tmp_path: Path) -> 
     assert first == second
     assert len(first) >= 50
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_the_encryption_key_of_the_embedded_database_is_made_once_too(tmp_path: Path) -> None:
+    name = "s.TIMERS.get('TIMERS_ENCRYPTION_KEYS')"
+    first, second = (read(name, TIMERS_VAR=str(tmp_path)) for _ in range(2))
+    assert first == second
+    assert list(encryption_keys(first)) == ["first"]
+    assert stat.S_IMODE((tmp_path / "encryption_key").stat().st_mode) == 0o600
+    assert read(name, **PRODUCTION) == "None"
 
 
 def test_a_database_of_ones_own_needs_a_secret_key_of_ones_own() -> None:

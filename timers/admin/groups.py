@@ -9,10 +9,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from timers.actions import parse
 from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.exceptions import SpecError
 from timers.lifecycle.control.groups import create_group, pause_group, resume_group, update_group
 from timers.lifecycle.group_clock import now_in
 from timers.models import TimerGroup
@@ -104,7 +106,10 @@ class GroupAdmin(ControlAdmin):
         action = group.action
         if action is None:
             return "–"
-        return str(action.get("handler", action)) if isinstance(action, dict) else f"unreadable: {action}"[:100]
+        try:
+            return parse(action).words[:200]
+        except SpecError:
+            return f"unreadable: {action}"[:100]
 
     @admin.action(description="Pause: fire nothing until resumed", permissions=["change"])
     def pause(self, request: HttpRequest, rows: QuerySet[TimerGroup]) -> None:

@@ -25,7 +25,7 @@ from timers.insights.words import milliseconds
 from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 
-_BODIES = ("result", "error_detail", "log")
+_BODIES = ("result", "error_detail", "log", "exchange")
 
 
 class ScheduledFilter(admin.SimpleListFilter):
@@ -61,7 +61,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         "outcome_cell", "reason", "name", "group_cell", "timer_cell", "execution_cell", "tries_cell", "attempt",
         "origin", "scheduled_for_cell", "claimed_cell", "started_cell", "finished_cell", "late_cell", "took_cell",
         "missed_count", "ran_on", "fence", "error_title", "error_detail_cell", "error_fingerprint", "result_cell",
-        "log_cell",
+        "log_cell", "exchange_cell",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -168,6 +168,11 @@ class AttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="log")
     def log_cell(self, row: Attempt) -> SafeString | str:
         return body(row.log)
+
+    @admin.display(description="call")
+    def exchange_cell(self, row: Attempt) -> SafeString | str:
+        """What an HTTP call sent and got."""
+        return body(row.exchange)
 
 
 def _tries(execution: UUID) -> tuple[UUID, UUID]:

@@ -1,0 +1,97 @@
+"""Real nodes that call real targets: signed, each execution once, and a slow target slows no other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.cluster.field import Field, eventually
+from tests.support.targets import Town, hang, plain, town
+from timers.encryption import new_key
+
+pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
+
+MANY = 120
+
+
+@pytest.fixture
+def here() -> Iterator[Town]:
+    with town() as made:
+        yield made
+
+
+@pytest.fixture
+def calling(field: Field) -> Field:
+    """Nodes that may call this host."""
+    field.settings |= {
+        "TIMERS_HTTP_ALLOW_PRIVATE": "127.0.0.1",
+        "TIMERS_HTTP_ALLOW_PLAIN": "true",
+        "TIMERS_HTTP_PORTS": "any",
+        "TIMERS_HTTP_PER_TARGET": "20",
+        "TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1)),
+    }
+    return field
+
+
+def test_signed_calls_of_two_nodes_come_once_each_and_a_slow_target_slows_no_other(calling: Field, here: Town) -> None:
+    good, slow = here.target(plain("200 OK", b'{"ok":true}')), here.target(hang)
+    secret = calling.manage("timersecret", "create", "key", "--kind", "signing", "--generate").strip()
+    for name in ("a", "b"):
+        calling.start(name, "--workers", "1", "--concurrency", "40")
+
+    calling.manage("shell", "-v", "0", "-c", _SCHEDULE.format(good=good.url, slow=slow.url, count=MANY))
+    calling.wait_until_succeeded(MANY)
+
+    assert Counter(request.header("webhook-id") for request in good.requests).most_common(1)[0][1] == 1
+    assert len(good.requests) == MANY
+    for request in good.requests:
+        sent = Webhook(secret).verify(request.body, dict(request.headers))
+        assert sent["ExecutionId"] == request.header("webhook-id")
+        assert sent["Payload"] == {"number": int(sent["Name"].removeprefix("good-"))}
+    kept, late = calling.rows(
+        "SELECT exchange, extract(epoch FROM finished_at - scheduled_for)::float8 FROM timers_attempt"
+        " WHERE outcome = 'succeeded' ORDER BY 2 DESC OFFSET %s LIMIT 1", MANY // 100,
+    )[0]  # fmt: skip
+    kept = kept if isinstance(kept, dict) else json.loads(kept)
+    assert kept["response"] == {
+        "status": 200,
+        "phrase": "OK",
+        "headers": {"Content-Length": "11"},
+        "body": '{"ok":true}',
+    }
+    assert late <= 2, "the 99th percentile of the good target beside the slow one"
+    eventually(lambda: calling.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'timeout'") == MANY, 40)
+    assert slow.connections >= MANY
+
+
+def test_a_target_that_is_gone_pauses_its_timer(calling: Field, here: Town) -> None:
+    target = here.target(plain("410 Gone"))
+    calling.start("a", "--workers", "1")
+
+    calling.manage("shell", "-v", "0", "-c", _RECURRING.format(url=target.url))
+
+    eventually(lambda: calling.value("SELECT state FROM timers_timer") == "paused")
+    assert calling.value("SELECT state_reason FROM timers_timer") == (
+        f"paused itself: 127.0.0.1:{target.port} says that it is gone (410)"
+    )
+    assert calling.value("SELECT state FROM timers_waiting") == "failed"
+
+
+_SCHEDULE = """
+from timers.scheduling import ensure_group, schedule_many
+ensure_group("good", action=dict(kind="http", url={good!r}, sign="key"))
+ensure_group("slow", action=dict(kind="http", url={slow!r}, timeout=1), retry=dict(max_retries=0))
+schedule_many([dict(kind="once", group="slow", name=f"slow-{{n}}", after=0) for n in range({count})])
+schedule_many([dict(kind="once", group="good", name=f"good-{{n}}", after=0, payload=dict(number=n))
+               for n in range({count})])
+"""
+_RECURRING = """
+from timers.scheduling import ensure_group, schedule_fixed_rate
+ensure_group("work", action=dict(kind="http", url={url!r}))
+schedule_fixed_rate("work", "gone", period=1)
+"""
