@@ -67,6 +67,7 @@ def test_signed_calls_of_two_nodes_come_once_each_and_a_slow_target_slows_no_oth
     assert late <= 2, "the 99th percentile of the good target beside the slow one"
     eventually(lambda: calling.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'timeout'") == MANY, 40)
     assert slow.connections >= MANY
+    assert "overran" not in calling.log("a") + calling.log("b"), "limits are kept without a worker being ended"
 
 
 def test_a_target_that_is_gone_pauses_its_timer(calling: Field, here: Town) -> None:

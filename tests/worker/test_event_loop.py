@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -16,7 +17,7 @@ from timers.handlers import Fire, Snooze
 from timers.lifecycle.outcome import Outcome
 from timers.testing import START
 from timers.worker.boot_clock import boot_time
-from timers.worker.event_loop import EventLoop
+from timers.worker.event_loop import CANCEL_SECONDS, EventLoop
 from timers.worker.pace import Pace
 from timers.worker.thread_pool import Item
 
@@ -115,6 +116,22 @@ def test_a_handler_is_cancelled_at_its_limit_and_the_others_go_on(
     assert late.started_us is not None
     assert late.finished_us - late.started_us >= 50_000
     assert cleaned_up.is_set()
+
+
+def test_the_loop_has_time_to_end_what_reached_its_limit_before_it_counts_as_overrunning(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    async def wait(fire: Fire) -> None:
+        await wait_for(gate)
+
+    handlers.add_async("tests.waits", wait, timeout=30)
+    b = bench()
+    before = time.monotonic()
+    b.submit("tests.waits")
+    eventually(lambda: b.started.running())
+
+    (cell,) = b.started.running()
+    assert cell.deadline >= before + 30 + CANCEL_SECONDS
 
 
 def test_a_timeout_of_the_handlers_own_is_its_error_and_no_overrun(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Collection, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from timers import conf
 from timers.actions.http import HttpAction
@@ -23,6 +23,9 @@ from timers.worker.lanes import Lanes
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
+
+CANCEL_SECONDS: Final = 1.0
+"""What the loop has to end by itself what reached its limit; only then does the supervisor count it as overrunning."""
 
 Awaited = tuple[Execution, Work]
 
@@ -114,7 +117,7 @@ class EventLoop:
             await asyncio.sleep(WAIT_FOR_LEASE_SECONDS)
         started_us, began = started_at(execution, self._clock), time.monotonic()
         limit = time_limit(execution, work)
-        cell = self._started.begin(execution.id, started_us, began + limit)
+        cell = self._started.begin(execution.id, started_us, began + limit + CANCEL_SECONDS)
         execution.cell = cell
         if self._started.taken_back:
             self._started.forget(cell)
