@@ -128,7 +128,7 @@ def test_the_loop_has_time_to_end_what_reached_its_limit_before_it_counts_as_ove
     b = bench()
     before = time.monotonic()
     b.submit("tests.waits")
-    eventually(lambda: b.started.running())
+    eventually(b.started.running)
 
     (cell,) = b.started.running()
     assert cell.deadline >= before + 30 + CANCEL_SECONDS
