@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from timers import clock
-from timers.bench import backlog, create, drain, idle, installation, lateness, recurring, schedules
+from timers.bench import backlog, catchup, create, drain, idle, installation, lateness, recurring, schedules
 from timers.bench.figures import NotDrained
 from timers.bench.ground import BenchRuns
 from timers.bench.node_process import NodeFailed
@@ -23,6 +23,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "backlog": (backlog.measure, "overdue timers, half of them recurring, and what others feel of them"),
     "recurring": (recurring.measure, "many timers of one short period"),
     "idle": (idle.measure, "what a node costs that has nothing to do"),
+    "catchup": (catchup.measure, "the first decision about a timer that nobody looked at for a year"),
     "schedules": (schedules.measure, "what a schedule costs: made, asked, counted, refused"),
 }
 
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         made["lateness"].add_argument(
             "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
         )
+        made["catchup"].add_argument("--days", type=int, default=365, help="For how long nobody looked (default 365).")
         made["schedules"].add_argument("--rounds", type=int, default=2_000, help="Schedules a kind (default 2,000).")
         made["recurring"].add_argument("--period", type=float, default=1.0, help="Seconds (default 1).")
 
