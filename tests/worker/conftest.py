@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.committed import ledger_emptied_afterwards
 from tests.support.handlers import TemporaryHandlers
+from tests.support.targets import Town, town
+from tests.worker.calling import Caller
 from timers.testing import Stepper, VirtualTime
 
 
@@ -35,3 +37,18 @@ def time(db: None) -> VirtualTime:
 def node(time: VirtualTime) -> Stepper:
     """A node that is driven step by step."""
     return Stepper(time, "node-a")
+
+
+@pytest.fixture
+def here() -> Iterator[Town]:
+    """Targets on this host."""
+    with town() as made:
+        yield made
+
+
+@pytest.fixture
+def caller() -> Iterator[Caller]:
+    """Calls that may go to this host."""
+    made = Caller()
+    yield made
+    made.loop.stop()

@@ -6,6 +6,7 @@ does. Redirects are not followed; cookies are neither kept nor sent.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from contextlib import suppress
@@ -32,6 +33,8 @@ from timers.worker.secret_cache import SecretCache
 
 READ_BYTES: Final = 64 * 1024
 """Of an answer's body; when there is more, the connection is closed."""
+REFUSAL_SECONDS: Final = 2.0
+"""How long the body of an answer that is no success is waited for."""
 USER_AGENT: Final = f"distributed-timers/{VERSION}"
 STALE_CONNECTIONS: Final = 3
 """How many kept connections may turn out to be closed by the other side before the try fails."""
@@ -122,11 +125,19 @@ class HttpCalls:
         exchange.address = _peer(answer) or exchange.address
         phrase = answer.reason or ""
         exchange.answered(answer.status, phrase, answer.headers.items(), keep=action.keep_response)
+        if action.is_success(answer.status):
+            await self._take_body(action, answer, exchange)
+            return
+        # What a refusal says is in its head; a body that does not come must not hide that.
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                await self._take_body(action, answer, exchange)
+        raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000)
+
+    async def _take_body(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         kept, whole = await _read(answer)
         if action.keep_response:
             exchange.answer_body(kept, whole=whole, encoding=answer.headers.get("Content-Encoding", "").strip().lower())
-        if not action.is_success(answer.status):
-            raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000)
 
     def _opened(self) -> Outlet:
         if self._outlet is None:
@@ -154,8 +165,8 @@ class HttpCalls:
 
     def _headers(
         self, action: HttpAction, fire: Fire, body: bytes | None, secrets: dict[str, SecretValue]
-    ) -> tuple[list[tuple[str, str]], set[str]]:
-        """All headers that are ours to say, and the names of those that carry a secret."""
+    ) -> tuple[list[tuple[str, str]], frozenset[str]]:
+        """All headers that are ours to say, and the texts in them that are secret."""
         now_us = self._clock.now_us()
         headers = list(action.headers)
         given = {name.lower() for name, _ in headers}
@@ -173,12 +184,13 @@ class HttpCalls:
             keys = secrets[action.sign].signing_keys(from_microseconds(now_us))
             headers.append(("webhook-signature", signature(keys, fire.execution_id, now_us // 1_000_000, body or b"")))
         if action.auth is None:
-            return headers, set()
+            return headers, frozenset()
+        secret = secrets[action.auth.secret].value
         try:
-            name, value = action.auth.header(secrets[action.auth.secret].value)
+            name, value = action.auth.header(secret)
         except ValueError as error:
             raise _unusable(action, f"the secret {action.auth.secret!r} cannot be sent: {error}") from None
-        return [*headers, (name, value)], {name.lower()}
+        return [*headers, (name, value)], frozenset({secret, value, value.rpartition(" ")[2]})
 
 
 def _unusable(action: HttpAction, reason: str) -> CallFailed:

@@ -47,13 +47,14 @@ class Timing:
 class Exchange:
     """Filled in while a call goes on, so that a call cut off at its limit tells how far it came."""
 
-    __slots__ = ("address", "request", "response", "timing")
+    __slots__ = ("_hidden", "address", "request", "response", "timing")
 
     def __init__(self) -> None:
         self.request: dict[str, Any] = {}
         self.response: dict[str, Any] | None = None
         self.timing = Timing()
         self.address = ""
+        self._hidden: list[str] = []
 
     def connecting_to(self, address: str) -> None:
         """A connection to this address is tried; where a name has several, the last one tried is told."""
@@ -68,11 +69,12 @@ class Exchange:
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *,
         hidden: Collection[str], proxy: str | None,
     ) -> None:  # fmt: skip
-        """Take over what is going to be sent; `hidden`: names of headers, in lower case, that carry a secret."""
+        """Take over what is going to be sent; `hidden`: texts that are kept nowhere, though the target repeats them."""
+        self._hidden = sorted(hidden, key=len, reverse=True)
         self.request = {
             "method": method,
             "url": url,
-            "headers": {name: HIDDEN if name.lower() in hidden else value for name, value in headers},
+            "headers": {name: HIDDEN if value in hidden else value for name, value in headers},
         }
         if proxy is not None:
             self.request["proxy"] = proxy
@@ -84,7 +86,7 @@ class Exchange:
         self.response = {"status": status, "phrase": storable(phrase or "")[:KEPT_HEADER_CHARACTERS]}
         if keep:
             self.response["headers"] = {
-                storable(name)[:KEPT_HEADER_CHARACTERS]: storable(value)[:KEPT_HEADER_CHARACTERS]
+                storable(name)[:KEPT_HEADER_CHARACTERS]: self._shown(storable(value))[:KEPT_HEADER_CHARACTERS]
                 for name, value in list(headers)[:KEPT_HEADERS]
                 if name.lower() not in ("set-cookie", "set-cookie2")
             }
@@ -95,6 +97,12 @@ class Exchange:
             if encoding in _DECODERS:
                 body, whole = _inflated(body, encoding, whole)
             self.response |= _body(body, whole=whole)
+            self.response["body"] = self._shown(self.response["body"])
+
+    def _shown(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, HIDDEN)
+        return text
 
     def text(self) -> str:
         """As JSON, for the ledger."""
