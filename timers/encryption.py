@@ -46,6 +46,11 @@ class Keyring:
         return _read(conf.current().encryption_keys)
 
     @property
+    def names(self) -> list[str]:
+        """The names of all keys."""
+        return list(self._keys)
+
+    @property
     def first(self) -> str:
         """The name of the key that seals; raises NotAllowedNow when there is none."""
         for name in self._keys:

@@ -13,6 +13,7 @@ from timers.actions.http import HttpAction
 from timers.actions.signing import new_signing_secret, signature
 from timers.encryption import Unopenable, new_key
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.insights.doctor.secrets import unopenable_secrets
 from timers.insights.secrets import secrets
 from timers.lifecycle.control.secrets import (
     check_secrets,
@@ -211,5 +212,9 @@ def test_all_are_encrypted_anew_in_batches_and_older_keys_can_go() -> None:
 def test_a_key_that_is_gone_is_told_by_the_secret_that_needs_it() -> None:
     create_secret("token", "v")
 
-    with keys(NEW), pytest.raises(Unopenable, match="'token'"):
-        encrypt_anew()
+    with keys(NEW):
+        with pytest.raises(Unopenable, match="'token'"):
+            encrypt_anew()
+        (finding,) = unopenable_secrets(clock.now())
+    assert finding.evidence == ({"secret": "token", "key": OLD.partition(":")[0]},)
+    assert unopenable_secrets(clock.now()) == []

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, ledger, nodes, overdue, places
+from timers.insights.doctor import database, failures, ledger, nodes, overdue, places, secrets
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -32,6 +32,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,
+    secrets.unopenable_secrets,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000
