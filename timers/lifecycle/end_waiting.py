@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from timers import clock
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.follow import end_locked, lock_timers
 from timers.lifecycle.group_clock import group_now
 from timers.schedules.instant import to_microseconds
@@ -49,4 +50,5 @@ def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **
         cursor.execute(end, {"outcome": outcome, "reason": reason, **params})
         ended: list[tuple[str, int, datetime]] = cursor.fetchall()
         end_locked(timers, ended, outcome, to_microseconds(clock.now()))
+        delete_finished([timer.id for timer in timers.values() if timer.state == "finished"])
     return [execution for execution, _, _ in ended]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from timers.lifecycle import ledger, waiting_rows
-from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
@@ -50,15 +50,19 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
-        settle(holder, finished.verdicts, timers, now_us)
+        over = settle(holder, finished.verdicts, timers, now_us)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
+        delete_finished(over, ended=True)
     return finished
 
 
 def settle(
     holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int
-) -> None:
-    """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go."""
+) -> list[int]:
+    """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
+
+    Returns the timers that are then to be deleted where they have finished.
+    """
     entries: list[ledger.Entry] = []
     waiting: list[WaitingRow] = []
     ended: list[int] = []
@@ -80,7 +84,7 @@ def settle(
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us)
     follow_timers(verdicts, timers, now_us)
-    _delete_finished(ended)
+    return ended
 
 
 def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
@@ -95,15 +99,3 @@ def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
         error_title=outcome.error_title or "",
         error_fingerprint=outcome.error_fingerprint,
     )
-
-
-def _delete_finished(timer_ids: Sequence[int]) -> None:
-    if timer_ids:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                # One that someone holds locked right now (to run it again, say) is left.
-                "DELETE FROM timers_timer t WHERE t.id = ANY(ARRAY(SELECT id FROM timers_timer"
-                " WHERE id = ANY(%s::bigint[]) AND state = 'finished' FOR UPDATE SKIP LOCKED))"
-                " AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id)",
-                (plain_array(timer_ids),),
-            )

@@ -16,6 +16,7 @@ from timers.execution_id import execution_id
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.decide import Chosen, Decision, decide
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import insert_claim
@@ -111,6 +112,8 @@ class _Batch:
         self.skips: list[ledger.Skip] = []
         self._one_shots: list[int] = []
         self._moved: list[_Moved] = []
+        self._over: list[int] = []
+        """Timers whose last instants were skipped, and that are not to be kept."""
         self._replacing: dict[str, tuple[_Moved, Execution]] = {}
         """The open execution that shall make way -> its timer, and the execution that comes in its place."""
         self._behind: dict[int, int] | None = None
@@ -149,6 +152,7 @@ class _Batch:
         )
         insert_claim(holder, self._group, self.executions, real_us)
         ledger.write_skips(self.skips, self._now_us)
+        delete_finished(self._over)
 
     def looks(self, shift_us: int) -> list[int]:
         """When its timers are due next by the database's clock, which the group's is `shift_us` ahead of."""
@@ -179,6 +183,8 @@ class _Batch:
             open_execution=open_execution,
         )
         self._moved.append(moved)
+        if decision.finished and not chosen and policies.on_finish == "delete":
+            self._over.append(row.id)
         if decision.replaces:
             assert open_execution is not None  # only what is open can be replaced
             self._replacing[open_execution] = moved, queued[0]

@@ -18,6 +18,7 @@ from timers.exceptions import SpecError
 from timers.execution_id import parse as parse_id
 from timers.execution_id import try_id
 from timers.lifecycle import waiting_rows
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import Held, let_go, lock_claims
 from timers.lifecycle.finish import settle
@@ -175,10 +176,10 @@ def _rescue_batch(
         ready += verdict.next == "again"
         cancelled += verdict.next == "cancel"
         failed += verdict.next in ("park", "drop")
-    for holder, verdicts in by_holder.items():
-        settle(holder, verdicts, timers, now_us)
+    over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us)]
     waiting_rows.insert(given_back, now_us)
     let_go(held, leaving)
+    delete_finished(over, ended=True)
     now = from_microseconds(now_us)
     wake_if_soon([now], now)
     return Rescued(ready, failed, len(given_back), cancelled)

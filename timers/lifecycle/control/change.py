@@ -21,6 +21,7 @@ from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
@@ -186,6 +187,7 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
         if following is None:
             timer.state = Timer.State.FINISHED
         _saved(timer, actor, ("state", "next_fire_at"))
+        delete_finished([timer.id])
     return skipped, timer.next_fire_at
 
 
