@@ -14,7 +14,7 @@ from timers import conf
 
 ROOT: Path = settings.BASE_DIR
 DOCUMENTS = ["README.md", "CHANGELOG.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
-MEASUREMENT = re.compile(r"timerbench ([a-z]+)")
+VERB = re.compile(r"(?:timerbench|timersecret) ([a-z]+)")
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -65,7 +65,7 @@ def test_every_command_exists(document: str) -> None:
 def test_every_option_of_a_command_exists(document: str) -> None:
     unknown = []
     for command, rest in re.findall(r"manage\.py ([a-z]+)((?: +[\w.=-]+)*)", text(document)):
-        known = _help(command, MEASUREMENT.search(f"{command}{rest}"))
+        known = _help(command, VERB.search(f"{command}{rest}"))
         unknown += [f"{command} {option}" for option in re.findall(r"--[a-z-]+", rest) if option not in known]
     assert not unknown
 
@@ -93,12 +93,12 @@ def test_every_setting_exists(document: str) -> None:
     assert not named - set(conf.BY_NAME)
 
 
-def _help(command: str, measurement: re.Match[str] | None) -> str:
+def _help(command: str, verb: re.Match[str] | None) -> str:
     app = get_commands()[command]
     parser = load_command_class(app if isinstance(app, str) else app.label, command).create_parser("manage.py", command)
-    if measurement is None:
+    if verb is None:
         return parser.format_help()
     for action in parser._actions:
         if isinstance(action.choices, dict):
-            return str(action.choices[measurement[1]].format_help())
-    raise AssertionError(f"{command} has no measurements")
+            return str(action.choices[verb[1]].format_help())
+    raise AssertionError(f"{command} has no verbs")
