@@ -13,6 +13,7 @@ from tests.support.executions import execution, started
 from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
+from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.lifecycle.secret_values import SecretValue
 from timers.setting_forms import networks
@@ -44,11 +45,15 @@ class Caller:
         """Keep a secret."""
         self.secrets[name] = SecretValue(name, kind, **{"groups": (), "hosts": (), **fields}, value=value)
 
-    def submit(self, url: str, *, number: int = 1, payload: Any = None, attempt: int = 1, **spec: Any) -> None:
-        """Begin calls."""
+    def submit(
+        self, url: str, *, number: int = 1, payload: Any = None, attempt: int = 1, **spec: Any
+    ) -> list[Execution]:
+        """Begin calls; returns their executions."""
         action = HttpAction.parse({"kind": "http", "url": url, **spec})
         fields = {"action": action, "payload": payload, "attempt": attempt}
-        self.loop.submit([(execution(**fields), action) for _ in range(number)])
+        made = [execution(**fields) for _ in range(number)]
+        self.loop.submit([(one, action) for one in made])
+        return made
 
     def ended(self, number: int = 1, *, within: float = 10) -> list[Outcome]:
         """The first outcomes."""
@@ -57,9 +62,8 @@ class Caller:
 
     def call(self, url: str, **spec: Any) -> Outcome:
         """Make one call and wait for its end."""
-        before = len(self.outcomes)
-        self.submit(url, **spec)
-        return self.ended(before + 1)[before]
+        made = self.submit(url, **spec)
+        return eventually(lambda: next((one for one in self.outcomes if one.execution is made[0]), None))
 
     def in_loop(self, does: Callable[[], object]) -> None:
         """Do something in the loop's thread, and wait until it is done."""

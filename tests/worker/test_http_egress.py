@@ -125,6 +125,27 @@ def test_a_name_that_turns_to_this_host_after_the_check_is_not_followed(
     assert listener.connections == []
 
 
+def test_name_servers_that_are_silent_for_some_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = threading.Event()
+    names = Names({"good.example": [["127.0.0.1"]]})
+
+    def answer(host: str, port: int, **options: Any) -> Any:
+        if host.startswith("silent"):
+            silence.wait(20)
+        return names(host, port, **options)
+
+    monkeypatch.setattr(guarded_resolver.socket, "getaddrinfo", answer)
+    with town() as here:
+        target = here.target(plain())
+        caller = Caller()
+        for number in range(20):
+            caller.submit(f"http://silent-{number}.example/", timeout=0.3)
+        assert caller.call(f"http://good.example:{target.port}/", timeout=5).word == "succeeded"
+        assert {outcome.word for outcome in caller.ended(21)} == {"succeeded", "timeout"}
+        silence.set()
+        caller.loop.stop()
+
+
 def test_every_try_is_checked_not_only_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     with town() as here:
         target = here.target(plain())

@@ -48,13 +48,14 @@ class Target:
             raise SpecError(field, f"may be at most {MAX_LENGTH:,} characters; this is {len(text):,}")
         _check_characters(text, field)
         found = _FORM.fullmatch(text)
+        shown = text if "@" not in text else "a URL with an @"  # before it may stand a password
         if found is None:
-            raise SpecError(field, f"must begin with https:// and a host, such as {_EXAMPLE}", given=text)
+            raise SpecError(field, f"must begin with https:// and a host, such as {_EXAMPLE}", given=shown)
         scheme, authority, path, query, fragment = found.groups()
         if scheme.lower() not in SCHEMES:
-            raise SpecError(field, "must begin with https:// (or http://)", given=text)
+            raise SpecError(field, "must begin with https:// (or http://)", given=shown)
         if fragment is not None:
-            raise SpecError(field, "has a fragment (#...), which is never sent; leave it out", given=text)
+            raise SpecError(field, "has a fragment (#...), which is never sent; leave it out", given=shown)
         host, port, address = _host_and_port(authority, SCHEMES[scheme.lower()], field)
         return cls(scheme.lower(), host, port, (path or "/") + (query or ""), address)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import date
 
@@ -8,9 +9,11 @@ from django.test import override_settings
 
 from tests import factories
 from tests.support.sessions import OtherSession
+from timers import conf
 from timers.encryption import new_key
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.lifecycle.control.secrets import create_secret, delete_secret, replace_secret
+from timers.lifecycle.control.secrets import create_secret, delete_secret, encrypt_anew, replace_secret
+from timers.lifecycle.secret_values import SecretValue, read_secrets
 from timers.models import Secret
 from timers.scheduling import schedule_once
 
@@ -48,6 +51,29 @@ def test_a_timer_is_not_made_with_a_secret_that_is_just_being_deleted() -> None:
             other.commit()
             with pytest.raises(SpecError, match="there is no such secret"):
                 made.result(timeout=20)
+
+
+def test_secrets_are_read_without_a_gap_while_all_are_encrypted_anew() -> None:
+    names = [f"s-{number}" for number in range(200)]
+    for name in names:
+        create_secret(name, name)
+    keys = conf.current().encryption_keys
+    ended = threading.Event()
+
+    def read() -> int:
+        rounds = 0
+        while not ended.is_set() or not rounds:
+            found = read_secrets(names)
+            assert [value.value for value in found.values() if isinstance(value, SecretValue)] == list(found)
+            rounds += 1
+        return rounds
+
+    both = f"{new_key(date(2026, 1, 2))},{keys}"
+    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": both}), OtherSession() as other:
+        reading = other.start(read)
+        assert encrypt_anew(batch=7) == 201
+        ended.set()
+        assert reading.result(timeout=20) >= 1
 
 
 def test_timers_are_made_while_their_secret_is_being_replaced() -> None:
