@@ -42,7 +42,6 @@ from timers.lifecycle.control.change import (
     fire_timer,
     pause_timer,
     resume_timer,
-    skip_next_fire,
 )
 from timers.lifecycle.control.create import Created
 from timers.lifecycle.control.delete import delete_group
@@ -63,6 +62,7 @@ from timers.lifecycle.control.request import (
     parse_schedule,
 )
 from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
+from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_clock import now_in, nows_in
 from timers.models import Timer

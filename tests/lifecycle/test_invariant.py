@@ -16,7 +16,6 @@ from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import parse
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
-from timers.lifecycle.control.change import skip_next_fire
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.models import Attempt, Claim, Timer, Waiting
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES
@@ -30,6 +29,7 @@ from timers.scheduling import (
     schedule_fixed_delay,
     schedule_fixed_rate,
     schedule_once,
+    skip_next_fire,
     update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime

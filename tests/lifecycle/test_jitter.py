@@ -10,7 +10,6 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of
-from timers.lifecycle.control.change import skip_next_fire
 from timers.models import Timer, TimerGroup, Waiting
 from timers.schedules.jitter import jitter_offset_us
 from timers.scheduling import (
@@ -20,6 +19,7 @@ from timers.scheduling import (
     schedule_fixed_rate,
     schedule_many,
     schedule_once,
+    skip_next_fire,
     update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime

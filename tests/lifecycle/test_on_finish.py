@@ -9,10 +9,9 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from timers.lifecycle.control.change import skip_next_fire
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed
 from timers.models import Timer, Waiting
-from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_once
+from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_once, skip_next_fire
 from timers.testing import START, Stepper
 
 pytestmark = pytest.mark.usefixtures("handlers")

@@ -12,12 +12,12 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.lifecycle.control.change import skip_next_fire
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.fence import revoke
 from timers.models import ClusterEvent, Timer, TimerGroup
 from timers.scheduling import (
     cancel_timer,
+    create_calendar,
     pause_group,
     pause_timer,
     resume_group,
@@ -26,11 +26,13 @@ from timers.scheduling import (
     schedule_fixed_delay,
     schedule_fixed_rate,
     schedule_once,
+    skip_next_fire,
     update_timer,
 )
 from timers.testing import START, Stepper
 
 SECOND = timedelta(seconds=1)
+MIDNIGHT = START.replace(hour=0) + timedelta(days=1)
 
 
 def ran(handlers: TemporaryHandlers) -> list[int]:
@@ -289,3 +291,41 @@ class TestSkipNextFire:
         node.claim()
         with pytest.raises(NotAllowedNow, match="no next fire"):
             skip_next_fire("work", "once")
+
+    def test_what_a_calendar_leaves_out_anyway_is_not_the_next_fire(
+        self, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+    ) -> None:
+        create_calendar("night", rules=[{"cron": "0 0 * * *", "duration": "PT9H"}])
+        timer = schedule_cron(
+            "work", "hourly", expression="0 * * * *", overrides={"exclusion_calendars": ["night"]}, start_at=MIDNIGHT
+        )
+        assert skip_next_fire("work", "hourly") == (MIDNIGHT + timedelta(hours=9), MIDNIGHT + timedelta(hours=10))
+        node.live_until(MIDNIGHT + timedelta(hours=11))
+        rows = finals_of(timer)
+        assert [(row.outcome, row.scheduled_for.hour, row.missed_count) for row in rows] == [
+            ("skipped", 8, 8),
+            ("skipped", 9, 0),
+            ("succeeded", 10, 0),
+            ("succeeded", 11, 0),
+        ]
+        assert rows[0].reason is not None and "night" in rows[0].reason
+
+    def test_where_only_excluded_instants_are_left_there_is_nothing_to_leave_out(self, group: TimerGroup) -> None:
+        create_calendar("night", rules=[{"cron": "0 0 * * *", "duration": "PT9H"}])
+        timer = schedule_cron(
+            "work", "hourly", expression="0 * * * *", overrides={"exclusion_calendars": ["night"]},
+            start_at=MIDNIGHT, end_at=MIDNIGHT + timedelta(hours=5),
+        )  # fmt: skip
+        with pytest.raises(NotAllowedNow, match="no next fire to skip: what follows is excluded by night"):
+            skip_next_fire("work", "hourly")
+        assert finals_of(timer) == []
+
+
+def test_what_had_come_of_a_rule_that_is_replaced_is_one_row_with_its_count(
+    rate: Timer, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    node.time.advance(45)
+    update_timer("work", "rate", period=100)
+    (row,) = finals_of(rate)
+    assert (row.outcome, row.reason, row.missed_count) == ("skipped", "edited", 3)
+    assert row.scheduled_for == START + 40 * SECOND

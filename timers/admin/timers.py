@@ -34,8 +34,8 @@ from timers.lifecycle.control.change import (
     fire_timer,
     pause_timer,
     resume_timer,
-    skip_next_fire,
 )
+from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.models import Timer
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable

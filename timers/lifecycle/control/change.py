@@ -21,7 +21,6 @@ from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
-from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
@@ -30,7 +29,7 @@ from timers.models import Timer, TimerGroup, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable, encode
 from timers.policies import Policies
-from timers.schedules import Schedule
+from timers.schedules import Missed, Schedule
 from timers.schedules import parse as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.jitter import jitter_offset_us
@@ -113,7 +112,8 @@ def update_timer(
         )
         check_action_known(spec.action, timer.group)
         before = _exclusions(timer)
-        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at) - _offset_us(timer)
+        missed = None if schedule is None else _missed(timer)
+        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at) - offset_us(timer)
         _write(timer, spec)
         if (
             schedule is not None
@@ -121,8 +121,10 @@ def update_timer(
             or {"start_at", "end_at", "jitter"} & set(fields)
             or _exclusions(timer) != before
         ):
+            if missed is not None:
+                record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
             _move(timer, spec, due_us, anew=schedule is not None)
-        return _saved(timer, actor, _EDITED)
+        return saved(timer, actor, _EDITED)
 
 
 def _announce(group: str, priority: Any) -> None:
@@ -163,32 +165,6 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
             wake_if_soon([timer.next_fire_at], _now_of(timer))
         timer.paused_until = None
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
-
-
-def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") -> tuple[datetime, datetime | None]:
-    """Leave the timer's next fire out; returns its (nominal) instant and the one at which the timer is due after it.
-
-    Raises NotAllowedNow for a timer that has no next instant, or whose next fire is claimed already: cancel that
-    execution instead.
-    """
-    with transaction.atomic():
-        timer = lock_timer(group, name)
-        if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
-            raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
-        offset = timedelta(microseconds=_offset_us(timer))
-        skipped = timer.next_fire_at - offset
-        schedule = schedule_of(timer)
-        following = schedule.next_after(skipped)
-        if following is not None and timer.end_at is not None and following > timer.end_at:
-            following = None
-        why = reason or (f"skipped by {actor}" if actor else "skipped on demand")
-        _record_skip(timer, to_microseconds(skipped), why)
-        timer.next_fire_at = None if following is None else following + offset
-        if following is None:
-            timer.state = Timer.State.FINISHED
-        _saved(timer, actor, ("state", "next_fire_at"))
-        delete_finished([timer.id])
-    return skipped, timer.next_fire_at
 
 
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
@@ -283,9 +259,6 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
         if due_us is not None:
             timer.next_fire_at = from_microseconds(due_us) + spec.offset
         return
-    if timer.state == Timer.State.ACTIVE and timer.next_fire_at is not None and timer.next_fire_at <= now:
-        assert due_us is not None
-        _record_skip(timer, due_us, "edited")
     timer.next_fire_at = _first_of_the_edited(timer, spec, now if anew else _floor(now, due_us)) + spec.offset
     wake_if_soon([timer.next_fire_at], now)
     if is_over:
@@ -293,6 +266,19 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
         timer.fire_count = 0
         if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
             timer.open_execution = None
+
+
+def _missed(timer: Timer) -> Missed | None:
+    """The instants that have come and are not fired: with another rule for the timer they never will be."""
+    now = _now_of(timer)
+    if timer.state != Timer.State.ACTIVE or timer.next_fire_at is None or timer.next_fire_at > now:
+        return None
+    offset = timedelta(microseconds=offset_us(timer))
+    due, until = timer.next_fire_at - offset, now - offset
+    try:
+        return schedule_of(timer).missed(due, until if timer.end_at is None else min(until, timer.end_at))
+    except SpecError:
+        return Missed(due, 1)
 
 
 def _floor(now: datetime, due_us: int | None) -> datetime:
@@ -339,13 +325,15 @@ def _now_of(timer: Timer) -> datetime:
     return GroupClock.of(timer.group).moment(clock.now())
 
 
-def _offset_us(timer: Timer) -> int:
+def offset_us(timer: Timer) -> int:
+    """The timer's share of its jitter."""
     return jitter_offset_us(timer.name, timer.jitter)
 
 
-def _record_skip(timer: Timer, at_us: int, reason: str) -> None:
-    """The final row of an occurrence that a person leaves out."""
-    skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, 0)
+def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> None:
+    """The final row of an occurrence that a person leaves out, and of so many before it."""
+    at_us = to_microseconds(at)
+    skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
     ledger.write_skips([skip], to_microseconds(_now_of(timer)))
 
 
@@ -366,10 +354,10 @@ def _is_alive(timer: Timer) -> bool:
 def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:
     timer.state, timer.state_reason, timer.state_changed_by = state, reason, actor
     timer.state_changed_at = clock.now()
-    return _saved(timer, actor, _STATE)
+    return saved(timer, actor, _STATE)
 
 
-def _saved(timer: Timer, actor: str, columns: tuple[str, ...]) -> Timer:
+def saved(timer: Timer, actor: str, columns: tuple[str, ...]) -> Timer:
     """Write some columns: what was not asked for stays untouched, above all a payload that Python cannot read."""
     timer.version += 1
     timer.updated_at, timer.updated_by = clock.now(), actor
