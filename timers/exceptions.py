@@ -64,6 +64,10 @@ class StaleVersion(TimersError):
     """Someone changed the timer since it was read; read it again and repeat the change."""
 
 
+class StaleToken(TimersError):
+    """The claim behind this token holds the execution no more: its lease ended, or it said something else of it."""
+
+
 class NotAllowedNow(TimersError):
     """The thing exists, but in its present state this cannot be done to it."""
 

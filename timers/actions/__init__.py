@@ -8,13 +8,18 @@ from functools import lru_cache
 from typing import Any, Final
 
 from timers.actions.http import HttpAction
+from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 
-Action = PythonAction | HttpAction
+Action = PythonAction | HttpAction | PullAction
 """The union of all actions."""
 
-KINDS: Final[dict[str, type[Action]]] = {PythonAction.kind: PythonAction, HttpAction.kind: HttpAction}
+KINDS: Final[dict[str, type[Action]]] = {
+    PythonAction.kind: PythonAction,
+    HttpAction.kind: HttpAction,
+    PullAction.kind: PullAction,
+}
 
 
 def parse(spec: Mapping[str, Any]) -> Action:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, Func, IntegerField, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from timers.admin import cells
@@ -40,7 +40,7 @@ class ClaimAdmin(ReadOnlyAdmin):
         rows: QuerySet[Any] = (
             super().get_queryset(request).select_related("group", "node").annotate(held=held, read_at=cells.read_at())
         )
-        columns = ("id", "group__name", "node__name", "worker", "claimed_at")
+        columns = ("id", "group__name", "node__name", "consumer", "worker", "claimed_at", "expires_at")
         return rows.only(*columns) if self.is_list(request) else rows
 
     @admin.display(description="group")
@@ -49,7 +49,9 @@ class ClaimAdmin(ReadOnlyAdmin):
 
     @admin.display(description="node")
     def node_cell(self, claim: Claim) -> SafeString:
-        return cells.link("node", claim.node_id, claim.node.name)
+        if claim.node is None:
+            return format_html("consumer {}, until {}", claim.consumer, cells.when(claim.expires_at))
+        return cells.link("node", claim.node.id, claim.node.name)
 
     @admin.display(description="claimed at")
     def claimed_cell(self, claim: Any) -> SafeString | str:

@@ -55,12 +55,13 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class HeldBatch:
-    """A living claim: executions that one worker holds."""
+    """A living claim: executions that one worker holds, or one consumer."""
 
     fence: int
     group: str
     node: str
-    worker: int
+    """Or "consumer" and its name."""
+    worker: int | None
     claimed_at: datetime
     executions: int
 
@@ -93,7 +94,8 @@ ORDER BY a.id DESC
 """
 
 _HELD: Final = """
-SELECT c.id, COALESCE(g.name, ''), COALESCE(n.name, ''), c.worker, c.claimed_at, cardinality(c.executions)
+SELECT c.id, COALESCE(g.name, ''), COALESCE(n.name, 'consumer ' || c.consumer, ''), c.worker, c.claimed_at,
+       cardinality(c.executions)
 FROM (SELECT * FROM timers_claim ORDER BY id LIMIT %s) c
 LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n.id = c.node_id ORDER BY c.id
 """

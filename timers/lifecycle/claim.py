@@ -13,7 +13,7 @@ from timers.actions import parse_text
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.due_timer import handler_of
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.models import Timer, Waiting
 from timers.payload import decode, storable
@@ -23,7 +23,7 @@ from timers.schedules.zones import zone
 
 
 def claim_ready(
-    holder: Holder,
+    holder: AnyHolder,
     group: ServedGroup,
     *,
     now_us: int,

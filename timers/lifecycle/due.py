@@ -42,6 +42,7 @@ LEFT JOIN LATERAL (
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
     WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
+      AND COALESCE(g.action->>'kind', '') <> 'pull'
 ) w ON w.timers OR w.waiting
 """
 # The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the

@@ -8,7 +8,7 @@ from typing import Any
 
 from timers.actions import Action, parse
 from timers.exceptions import SpecError
-from timers.handlers import Cancellation
+from timers.handlers import Cancellation, Fire
 from timers.lifecycle.calendars import Calendars, effective
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
 from timers.models import TimerGroup
@@ -27,6 +27,28 @@ class Holder:
     node: str
     worker: int
     worker_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A program that pulls: it holds claims under a lease, and is known by the name that it gives."""
+
+    name: str
+    lease: float = 30.0
+    """Seconds until what it has not ended is shown again."""
+
+    @property
+    def node(self) -> str:
+        """What the ledger says in the place of a node."""
+        return f"consumer {self.name}"
+
+    node_id = None
+    worker = None
+    worker_pid = None
+
+
+AnyHolder = Holder | Consumer
+"""Who holds a claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +160,22 @@ class Execution:
             "available_us": self.available_us,
             "payload": self.own_payload,
         }
+
+
+def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
+    """What the handler is given."""
+    return Fire(
+        group=execution.group.name,
+        name=execution.name,
+        number_of_try=execution.attempt,
+        payload=execution.payload,
+        execution_id=execution.id,
+        fence=execution.fence,
+        missed_count=execution.missed_count,
+        origin=execution.origin,
+        node=node,
+        fire_time_us=execution.group.clock.at(started_us),
+        scheduled_fire_time_us=execution.scheduled_us,
+        time_zone=execution.time_zone,
+        cancelled=execution.cancelled,
+    )

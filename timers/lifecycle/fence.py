@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array, timestamp
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup
 from timers.lifecycle.wakeup import tell_revoked
 
 Held = dict[int, set[str]]
 """Fence -> ids of executions."""
 
 
-def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
+def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
     """Claim a batch of one group's executions for the holder, and set their fence; `now_us`: the database's."""
     if not executions:
         return
     details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, claimed_at, executions, details)"
-            f" VALUES (%s, %s, %s, %s, {timestamp('%s')}, %s::uuid[], %s) RETURNING id",
+            "INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at,"
+            f" executions, details) VALUES (%s, %s, %s, %s, %s, {timestamp('%s::bigint')}, {timestamp('%s')},"
+            " %s::uuid[], %s) RETURNING id",
             (
                 group.id,
                 holder.node_id,
                 holder.worker,
                 holder.worker_pid,
+                holder.name if isinstance(holder, Consumer) else None,
+                now_us + round(holder.lease * 1_000_000) if isinstance(holder, Consumer) else None,
                 now_us,
                 plain_array(execution.id for execution in executions),
                 json.dumps(details) if details else None,
@@ -46,16 +50,27 @@ def insert_claim(holder: Holder, group: ServedGroup, executions: list[Execution]
         execution.shift_us = shift_us
 
 
-def lock_claims(fences: Iterable[int], node_id: int | None = None) -> tuple[Held, set[str]]:
-    """Lock those of the claims (of the node's, where one is given) that still live.
+def lock_claims(
+    fences: Iterable[int], holder: AnyHolder | None = None, *, expired_us: int | None = None
+) -> tuple[Held, set[str]]:
+    """Lock those of the claims that still live: the holder's, where one is given; those of consumers whose lease has
+    ended by an instant (microseconds), where that is.
 
     Returns all that each of them holds, and which of these executions have been revoked.
     """
+    conditions = ["id = ANY(%s::bigint[])"]
+    wanted: list[Any] = [plain_array(fences)]
+    if isinstance(holder, Holder):
+        conditions, wanted = [*conditions, "node_id = %s"], [*wanted, holder.node_id]
+    elif isinstance(holder, Consumer):
+        conditions, wanted = [*conditions, "consumer = %s"], [*wanted, holder.name]
+    if expired_us is not None:
+        conditions, wanted = [*conditions, f"expires_at <= {timestamp('%s')}"], [*wanted, expired_us]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, executions::text[], revoked::text[] FROM timers_claim"
-            " WHERE id = ANY(%s::bigint[]) AND node_id = COALESCE(%s, node_id) ORDER BY id FOR UPDATE",
-            (plain_array(fences), node_id),
+            f" WHERE {' AND '.join(conditions)} ORDER BY id FOR UPDATE",
+            wanted,
         )
         rows = cursor.fetchall()
     held = {fence: set(executions) for fence, executions, _ in rows}

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.delete_finished import delete_finished
-from timers.lifecycle.execution import Holder
+from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.outcome import Outcome, Verdict, judge
@@ -27,7 +27,7 @@ class Finished:
     """Outcomes whose timer someone else has locked right now: to be finished again a little later."""
 
 
-def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
+def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
     """Write a batch of outcomes of executions that the holder claimed; `now_us`: microseconds since 1970 UTC.
 
     Safe to repeat after a fault: what a first, unacknowledged commit has finished is no longer in its claim.
@@ -41,7 +41,7 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
             finished.deferred = [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
             outcomes = [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held, revoked = lock_claims(wanted, holder.node_id)
+        held, revoked = lock_claims(wanted, holder)
         for outcome in outcomes:
             execution = outcome.execution
             if execution.id in held.get(execution.fence, ()):
@@ -57,7 +57,7 @@ def finish(holder: Holder, outcomes: Sequence[Outcome], now_us: int) -> Finished
 
 
 def settle(
-    holder: Holder, verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int
+    holder: AnyHolder, verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 

@@ -18,7 +18,7 @@ from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.decide import Chosen, Decision, decide
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.queued import queued_behind
 from timers.lifecycle.replace import make_way
@@ -63,7 +63,7 @@ class _Moved:
 
 
 def fire_due(
-    holder: Holder,
+    holder: AnyHolder,
     group: ServedGroup,
     shard: int,
     priority: int = 0,
@@ -138,7 +138,7 @@ class _Batch:
             return
         self._carry_out(row, policies, decision)
 
-    def write(self, holder: Holder, real_us: int) -> None:
+    def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""
         ready = self._make_way()
         _finish_one_shots(self._one_shots)

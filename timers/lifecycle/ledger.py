@@ -12,7 +12,7 @@ from django.db import connection
 
 from timers.execution_id import try_id
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.execution import Holder
+from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.outcome import Outcome
 
 
@@ -87,7 +87,7 @@ def final_entry(outcome: Outcome, word: str) -> Entry:
     return Entry(outcome.execution.id, outcome, word)
 
 
-def write(holder: Holder, entries: Sequence[Entry]) -> None:
+def write(holder: AnyHolder, entries: Sequence[Entry]) -> None:
     """Insert the rows of a batch of outcomes of one worker."""
     plain: list[Entry] = []
     full: list[Entry] = []

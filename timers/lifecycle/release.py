@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from timers.lifecycle import waiting_rows
-from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.finish import finish
 from timers.lifecycle.outcome import Outcome
 from timers.lifecycle.waiting_rows import WaitingRow
 
 
-def release(holder: Holder, executions: Sequence[Execution], now_us: int) -> int:
+def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> int:
     """Turn claimed executions that never started into ready ones at their own instants; returns how many were ours.
 
     The try is not counted: a node that drains or a worker that is short of slots takes nothing from the retries.
@@ -24,7 +24,7 @@ def release(holder: Holder, executions: Sequence[Execution], now_us: int) -> int
         return 0
     with transaction.atomic():
         wanted = by_fence(executions)
-        held, revoked = lock_claims(wanted, holder.node_id)
+        held, revoked = lock_claims(wanted, holder)
         ours = [execution for execution in executions if execution.id in held.get(execution.fence, ())]
         unwanted = [execution for execution in ours if execution.id in revoked]
         ours = [execution for execution in ours if execution.id not in revoked]

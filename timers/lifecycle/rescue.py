@@ -6,30 +6,26 @@ max_retries. What surely had not started is given back with its try.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Min
 
-from timers.actions import parse_text
-from timers.exceptions import SpecError
-from timers.execution_id import parse as parse_id
 from timers.execution_id import try_id
 from timers.lifecycle import waiting_rows
 from timers.lifecycle.delete_finished import delete_finished
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Execution, Holder
 from timers.lifecycle.fence import Held, let_go, lock_claims
 from timers.lifecycle.finish import settle
 from timers.lifecycle.follow import followed, lock_timers
+from timers.lifecycle.held import read_held
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import Attempt, Claim, Timer, TimerGroup
-from timers.policies import overridden
-from timers.schedules.instant import from_microseconds, to_microseconds
-from timers.schedules.jitter import jitter_offset_us
+from timers.models import Attempt, Claim
+from timers.schedules.instant import from_microseconds
 
 BATCH = 10
 """Claims per transaction: a rescue of thousands of executions never locks for long."""
@@ -108,6 +104,15 @@ def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescu
     )
 
 
+def rescue_expired(now_us: int) -> tuple[Rescued, float | None]:
+    """Rescue what consumers hold whose lease has ended; also returns the seconds until the next lease ends, if any."""
+    now = from_microseconds(now_us)
+    fate = Fate(started_us=None, reason="the consumer's lease ended")
+    rescued = _rescue({"expires_at__lte": now}, lambda _: fate, now_us, may_have_started=True, expired_us=now_us)
+    first = Claim.objects.filter(expires_at__gt=now).aggregate(first=Min("expires_at"))["first"]
+    return rescued, None if first is None else (first - now).total_seconds()
+
+
 def _rescue(
     whose: Mapping[str, Any],
     fate_of: Callable[[str], Fate],
@@ -116,6 +121,7 @@ def _rescue(
     may_have_started: bool,
     leave: Iterable[str] = (),
     known: Collection[int] = (),
+    expired_us: int | None = None,
 ) -> Rescued:
     left = frozenset(leave)
     after, total = 0, Rescued()
@@ -129,7 +135,8 @@ def _rescue(
             )
             if not claims:
                 return total
-            total += _rescue_batch([claim.id for claim in claims], fate_of, now_us, may_have_started, left)
+            ids = [claim.id for claim in claims]
+            total += _rescue_batch(ids, fate_of, now_us, may_have_started, left, expired_us)
         after = claims[-1].id
 
 
@@ -139,17 +146,18 @@ def _rescue_batch(
     now_us: int,
     may_have_started: bool,
     leave: frozenset[str],
+    expired_us: int | None,
 ) -> Rescued:
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
-    executions = [execution for execution in _read(claim_ids) if execution[0].id not in leave]
+    executions = [execution for execution in read_held(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
-    held, revoked = lock_claims(claim_ids)
+    held, revoked = lock_claims(claim_ids, expired_us=expired_us)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []
     leaving: Held = {}
     ready = failed = cancelled = 0
-    by_holder: dict[Holder, list[Any]] = {}
+    by_holder: dict[AnyHolder, list[Any]] = {}
     for execution, holder in ours:
         leaving.setdefault(execution.fence, set()).add(execution.id)
         fate = fate_of(execution.id)
@@ -194,66 +202,3 @@ def _lost_before(executions: Iterable[Execution]) -> set[str]:
         return set()
     lost = Attempt.objects.filter(id__in=list(before), outcome="lost").values_list("id", flat=True)
     return {before[str(row)] for row in lost}
-
-
-def _read(claim_ids: list[int]) -> list[tuple[Execution, Holder]]:
-    """The executions of claims, put together again from their ids, the claims' details and the timers."""
-    claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
-    groups = {row.id: ServedGroup.of(row) for row in TimerGroup.objects.filter(id__in={c.group_id for c in claims})}
-    timer_ids = {parse_id(str(execution)).timer_id for claim in claims for execution in claim.executions}
-    timers = Timer.objects.defer("payload").in_bulk(timer_ids)
-    found: list[tuple[Execution, Holder]] = []
-    for claim in claims:
-        group = groups.get(claim.group_id)
-        if group is None:
-            continue
-        holder = Holder(claim.node_id, claim.node.name, claim.worker, claim.worker_pid)
-        details = claim.details if isinstance(claim.details, dict) else {}
-        for execution_uuid in claim.executions:
-            text = str(execution_uuid)
-            timer = timers.get(parse_id(text).timer_id)
-            found.append((_execution(text, claim, group, timer, details.get(text) or {}), holder))
-    return found
-
-
-def _execution(
-    text: str, claim: Claim, group: ServedGroup, timer: Timer | None, details: Mapping[str, Any]
-) -> Execution:
-    occurrence = parse_id(text)
-    due_us = occurrence.scheduled_us
-    if timer is not None and occurrence.origin == "schedule":
-        due_us += jitter_offset_us(timer.name, timer.jitter)
-    execution = Execution(
-        id=text,
-        timer_id=occurrence.timer_id,
-        group=group,
-        name="(deleted)" if timer is None else timer.name,
-        scheduled_us=occurrence.scheduled_us,
-        available_us=details.get("available_us", due_us),
-        attempt=details.get("tried", 0) + 1,
-        payload=None,
-        action=None,
-        policies=group.policies,
-        time_zone="UTC" if timer is None else timer.time_zone,
-        fence=claim.id,
-        claimed_us=to_microseconds(claim.claimed_at),
-        origin=details.get("origin", "schedule"),
-        missed_count=details.get("missed_count", 0),
-        forgiven=details.get("forgiven", 0),
-        own_payload=details.get("payload"),
-    )
-    if timer is not None:
-        execution.schedule_kind = timer.schedule_kind
-        execution.schedule_text = json.dumps(timer.schedule)
-        execution.until_committed = timer.until_committed and execution.origin == "schedule"
-        execution.follows = execution.origin == "schedule" and (
-            execution.until_committed or timer.schedule_kind != "once" or str(timer.open_execution) == text
-        )
-        try:
-            if timer.overrides:
-                execution.policies = overridden(group.policies, json.dumps(timer.overrides))
-            if timer.action:
-                execution.action = parse_text(json.dumps(timer.action))
-        except SpecError as error:
-            execution.poison = str(error)
-    return execution

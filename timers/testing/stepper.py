@@ -15,7 +15,7 @@ from timers.handlers import Fail, Fire
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.due import ServedGroups
-from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.execution import Execution, Holder, fire_of
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
@@ -28,7 +28,7 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_work, fire_of, impossible, never_begun, raised, returned
+from timers.worker.attempts import find_work, impossible, never_begun, raised, returned
 from timers.worker.http_faults import of_status
 
 _numbers = count(1)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from timers import handlers
 from timers.actions.http import TIMEOUT, HttpAction
+from timers.actions.pull import PullAction
 from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
-from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
+from timers.handlers import Discard, Fail, Handler, Retry, Snooze
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome
 from timers.payload import encode
@@ -45,6 +46,8 @@ def find_work(execution: Execution) -> Work | str:
         return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
     if isinstance(execution.action, HttpAction):
         return execution.action
+    if isinstance(execution.action, PullAction):
+        return "its action is pull: it waits for a consumer of its group"
     handler = handlers.find(execution.action.handler)
     if handler is None:
         return f"no handler named {execution.action.handler!r} is registered on this node"
@@ -66,25 +69,6 @@ def started_at(execution: Execution, clock: DatabaseClock) -> int:
     back since; the instant has come all the same.
     """
     return max(clock.now_us(), execution.start_us)
-
-
-def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
-    """What the handler is given."""
-    return Fire(
-        group=execution.group.name,
-        name=execution.name,
-        number_of_try=execution.attempt,
-        payload=execution.payload,
-        execution_id=execution.id,
-        fence=execution.fence,
-        missed_count=execution.missed_count,
-        origin=execution.origin,
-        node=node,
-        fire_time_us=execution.group.clock.at(started_us),
-        scheduled_fire_time_us=execution.scheduled_us,
-        time_zone=execution.time_zone,
-        cancelled=execution.cancelled,
-    )
 
 
 def returned(execution: Execution, value: Any, started_us: int, finished_us: int) -> Outcome:

@@ -13,10 +13,10 @@ from timers import conf
 from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
 from timers.handlers import Cancellation, Fire
-from timers.lifecycle.execution import Execution
+from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
-from timers.worker.attempts import Report, Work, fire_of, overran, raised, returned, started_at, time_limit
+from timers.worker.attempts import Report, Work, overran, raised, returned, started_at, time_limit
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
 from timers.worker.lanes import Lanes

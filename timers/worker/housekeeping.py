@@ -15,7 +15,7 @@ from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.prune import prune
-from timers.lifecycle.rescue import Fate, Rescued, rescue_node, rescue_worker
+from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.loop import Loop
@@ -93,8 +93,18 @@ class Housekeeping:
             pruned = prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
-        waits = [watched.seconds_to_next_verdict, resume_elapsed(clock.now()), self._settings.heartbeat_interval]
+        lease_ends = self._rescue_from_consumers()
+        pause_ends = resume_elapsed(clock.now())
+        waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
+
+    def _rescue_from_consumers(self) -> float | None:
+        """What consumers did not end in time is shown again; returns the seconds until the next lease ends, if any."""
+        now = clock.now()
+        rescued, seconds = rescue_expired(to_microseconds(now))
+        if rescued.total:
+            record("leases ended", self._node, f"of consumers: {_in_words(rescued)}", now)
+        return seconds
 
     def _rescue_node(self, node_id: int, name: str) -> None:
         now = clock.now()

@@ -16,10 +16,10 @@ from django.db import connections
 
 from timers.clock import DatabaseClock
 from timers.handlers import Cancellation, Handler
-from timers.lifecycle.execution import Execution
+from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
-from timers.worker.attempts import Report, fire_of, raised, returned, started_at, time_limit
+from timers.worker.attempts import Report, raised, returned, started_at, time_limit
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 

@@ -10,6 +10,8 @@ from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.words import plural
 
 RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
+NOT_PULLED: Final = "COALESCE(g.action ->> 'kind', '') <> 'pull'"
+"""What consumers pull waits for them as long as they like."""
 RESCUE_BOUND: Final = 15.0
 """Seconds after a node's death within which others have taken its executions over."""
 LEAST_GRACE: Final = 10.0
@@ -25,7 +27,7 @@ SELECT g.name AS "group", g.partition, g.required_roles AS roles,
        EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
                  AND n.lease_expires_at > %(now)s AND n.partition = g.partition) AS has_nodes
 FROM timers_timer_group g
-WHERE g.state = 'active' AND NOT {SERVED} AND (
+WHERE g.state = 'active' AND {NOT_PULLED} AND NOT {SERVED} AND (
     EXISTS (SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
             WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
     OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'))
@@ -71,7 +73,7 @@ CROSS JOIN LATERAL (
                             AND g.required_roles <@ n.roles AND n.state IN ('starting', 'active')), false) AS here
     FROM timers_node n
     WHERE n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s) h
-WHERE g.state = 'active' AND NOT g.sandbox
+WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY due.next_fire_at LIMIT {CAP + 1}
 """
 
@@ -112,7 +114,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
-WHERE g.state = 'active' AND NOT g.sandbox
+WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
 
@@ -139,7 +141,8 @@ _OF_THE_DEAD: Final = f"""
 SELECT c.id AS fence, n.name AS node, n.state, cardinality(c.executions) AS executions, c.claimed_at,
        extract(epoch FROM %(now)s - least(n.lease_expires_at, n.ended_at))::float8 AS seconds_dead
 FROM timers_claim c LEFT JOIN timers_node n ON n.id = c.node_id
-WHERE n.id IS NULL
+WHERE (n.id IS NULL AND c.consumer IS NULL)
+   OR (c.expires_at < %(now)s - {RESCUE_BOUND} * INTERVAL '1 second')
    OR (n.lease_expires_at < %(now)s - {RESCUE_BOUND} * INTERVAL '1 second')
    OR (n.state IN ('stopped', 'dead') AND n.ended_at < %(now)s - {RESCUE_BOUND} * INTERVAL '1 second')
 ORDER BY c.id LIMIT {CAP + 1}

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from timers import actions, handlers
 from timers.actions.http import HttpAction
+from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name
@@ -163,8 +164,10 @@ def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
     action = actions.parse(action_spec)
     if isinstance(action, HttpAction):
         check_http(action, group.name)
-    else:
+    elif isinstance(action, PythonAction):
         check_handler(action.handler)
+    elif spec_action is not None:
+        raise SpecError("action", "pull is an action of groups: consumers pull from a group, not from a timer")
 
 
 def check_handler(name: str) -> None:

@@ -1,0 +1,31 @@
+"""The pull action: the group's executions are fetched by consumers, over HTTP, and by no worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from timers.exceptions import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class PullAction:
+    """Wait until a consumer of the group claims the execution."""
+
+    kind: ClassVar[str] = "pull"
+    handler: ClassVar[None] = None
+    name: ClassVar[str] = "pull"
+    words: ClassVar[str] = "pulled by consumers"
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any]) -> PullAction:
+        """Read the JSON form `{"kind": "pull"}`; raises SpecError."""
+        unknown = set(spec) - {"kind"}
+        if unknown:
+            raise SpecError(f"action.{min(unknown)}", "is not known; a pull action has nothing to set")
+        return cls()
+
+    def to_spec(self) -> dict[str, Any]:
+        """The JSON form that parse reads."""
+        return {"kind": self.kind}

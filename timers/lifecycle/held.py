@@ -1,0 +1,88 @@
+"""What claims hold: executions put together again from their ids, the claims' details and the timers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from timers.actions import parse_text
+from timers.exceptions import SpecError
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup
+from timers.models import Claim, Timer, TimerGroup
+from timers.policies import overridden
+from timers.schedules.instant import to_microseconds
+from timers.schedules.jitter import jitter_offset_us
+
+
+def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
+    """The executions of claims with their holders; `only`: those of these ids. Payloads are left where they are."""
+    claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
+    groups = {row.id: ServedGroup.of(row) for row in TimerGroup.objects.filter(id__in={c.group_id for c in claims})}
+    wanted = {
+        claim.id: [text for text in map(str, claim.executions) if only is None or text in only] for claim in claims
+    }
+    timer_ids = {parse_id(text).timer_id for texts in wanted.values() for text in texts}
+    timers = Timer.objects.defer("payload").in_bulk(timer_ids)
+    found: list[tuple[Execution, AnyHolder]] = []
+    for claim in claims:
+        group = groups.get(claim.group_id)
+        if group is None:
+            continue
+        holder = _holder(claim)
+        details = claim.details if isinstance(claim.details, dict) else {}
+        for text in wanted[claim.id]:
+            timer = timers.get(parse_id(text).timer_id)
+            found.append((_execution(text, claim, group, timer, details.get(text) or {}), holder))
+    return found
+
+
+def _holder(claim: Claim) -> AnyHolder:
+    if claim.consumer is not None:
+        return Consumer(claim.consumer)
+    assert claim.node is not None and claim.worker is not None and claim.worker_pid is not None
+    return Holder(claim.node.id, claim.node.name, claim.worker, claim.worker_pid)
+
+
+def _execution(
+    text: str, claim: Claim, group: ServedGroup, timer: Timer | None, details: Mapping[str, Any]
+) -> Execution:
+    occurrence = parse_id(text)
+    due_us = occurrence.scheduled_us
+    if timer is not None and occurrence.origin == "schedule":
+        due_us += jitter_offset_us(timer.name, timer.jitter)
+    execution = Execution(
+        id=text,
+        timer_id=occurrence.timer_id,
+        group=group,
+        name="(deleted)" if timer is None else timer.name,
+        scheduled_us=occurrence.scheduled_us,
+        available_us=details.get("available_us", due_us),
+        attempt=details.get("tried", 0) + 1,
+        payload=None,
+        action=None,
+        policies=group.policies,
+        time_zone="UTC" if timer is None else timer.time_zone,
+        fence=claim.id,
+        claimed_us=to_microseconds(claim.claimed_at),
+        origin=details.get("origin", "schedule"),
+        missed_count=details.get("missed_count", 0),
+        forgiven=details.get("forgiven", 0),
+        own_payload=details.get("payload"),
+    )
+    if timer is not None:
+        execution.schedule_kind = timer.schedule_kind
+        execution.schedule_text = json.dumps(timer.schedule)
+        execution.until_committed = timer.until_committed and execution.origin == "schedule"
+        execution.follows = execution.origin == "schedule" and (
+            execution.until_committed or timer.schedule_kind != "once" or str(timer.open_execution) == text
+        )
+        try:
+            if timer.overrides:
+                execution.policies = overridden(group.policies, json.dumps(timer.overrides))
+            if timer.action:
+                execution.action = parse_text(json.dumps(timer.action))
+        except SpecError as error:
+            execution.poison = str(error)
+    return execution
