@@ -134,3 +134,9 @@ def test_every_example_of_policies_does_what_it_says() -> None:
     assert names["filled"].executions == 10
     assert Waiting.objects.count() == 0
     assert names["skipped"] < names["following"]
+
+
+def test_consumers_pull_extend_discard_and_commit_as_shown() -> None:
+    snippets.run("docs/consumers.md")
+
+    assert [row.outcome for row in Attempt.objects.order_by("-id")] == ["discarded", "succeeded"]

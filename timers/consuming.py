@@ -1,0 +1,16 @@
+"""Public: pull executions of a group, commit and discard them, from Python.
+
+    from timers.consuming import claim, commit, discard
+
+    for message in claim("MyTimerGroup", "sender-1", limit=10, lease=30):
+        deliver(message.envelope)
+        commit(message.execution, message.token)
+
+The group's action must be `{"kind": "pull"}`. Each call is a transaction of its own, or joins the caller's.
+"""
+
+from __future__ import annotations
+
+from timers.lifecycle.consume import Message, Settled, claim, commit, discard, extend
+
+__all__ = ["Message", "Settled", "claim", "commit", "discard", "extend"]
