@@ -88,6 +88,8 @@ def answered_by(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[list[st
 
 def test_sixty_hostile_urls_make_no_connection(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     answered_by(monkeypatch, LIES)
+    connected: list[str] = []
+    monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", _noting(connected))
     caller = Caller(EVERY_PORT)
     refused = 0
     for form in [*FORMS, *ADDRESSES, *NAMES]:
@@ -100,6 +102,7 @@ def test_sixty_hostile_urls_make_no_connection(listener: Listener, monkeypatch: 
     caller.loop.stop()
 
     assert refused == len(FORMS)
+    assert connected == [], "nowhere else was one tried, be it private or a metadata server"
     assert listener.connections == []
 
 
