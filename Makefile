@@ -30,8 +30,8 @@ test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM
 torture: setup-dev ## run the short profile of the torture harness: faults under load
 	@exec $(PYTEST) -m torture $(ARGS)
 
-bench: setup ## measure this installation side by side with the raw limit
-	@exec $(IN_VENV) -m benchmarks $(ARGS)
+bench: setup ## measure this installation beside the raw limit: make bench ARGS=drain (docs/measuring.md)
+	@exec $(IN_VENV) manage.py timerbench $(or $(ARGS),drain)
 
 check: setup-dev ## check format, lint, types, layers, migrations and the deploy settings
 	$(IN_VENV) -m ruff format --check .
