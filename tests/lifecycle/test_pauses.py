@@ -329,3 +329,16 @@ def test_what_had_come_of_a_rule_that_is_replaced_is_one_row_with_its_count(
     (row,) = finals_of(rate)
     assert (row.outcome, row.reason, row.missed_count) == ("skipped", "edited", 3)
     assert row.scheduled_for == START + 40 * SECOND
+
+
+def test_a_timer_that_was_resumed_may_fail_as_often_again(node: Stepper, handlers: TemporaryHandlers) -> None:
+    factories.group("work", retry={"max_retries": 0}, pause_after_failures=2)
+    handlers.script("tests.noop", ValueError("down"))
+    timer = schedule_fixed_rate("work", "rate", period=10)
+    node.advance(20)
+    timer.refresh_from_db()
+    assert (timer.state, timer.failures_in_a_row) == ("paused", 2)
+    resume_timer("work", "rate")
+    node.advance(10)
+    timer.refresh_from_db()
+    assert (timer.state, timer.failures_in_a_row) == ("active", 1)

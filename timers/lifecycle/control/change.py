@@ -54,6 +54,7 @@ KEEP: Any = object()
 
 _STATE: Final = (
     "state", "state_reason", "state_changed_by", "state_changed_at", "paused_until", "next_fire_at", "open_execution",
+    "failures_in_a_row",
 )  # fmt: skip
 _EDITED: Final = (
     "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
@@ -154,7 +155,7 @@ def pause_timer(
 
 
 def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
-    """Fire again; what was missed meanwhile follows the misfire policy."""
+    """Fire again; what was missed meanwhile follows the misfire policy, and failures are counted from none."""
     with transaction.atomic():
         timer = lock_timer(group, name)
         if timer.state == Timer.State.ACTIVE:
@@ -163,7 +164,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
         if timer.next_fire_at is not None:
             wake_if_soon([timer.next_fire_at], _now_of(timer))
-        timer.paused_until = None
+        timer.paused_until, timer.failures_in_a_row = None, 0
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
 
 
