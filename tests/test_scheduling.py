@@ -124,7 +124,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "a policy out of bounds": (
         lambda: rate(overrides={"retry": {"max_retries": 1001}}), "retry.max_retries", "1001", "from 0 to 1000",
     ),
-    "an unknown keyword": (lambda: rate(peroid=5), "peroid", "", "is not known for fixed_rate; known are"),
+    "an unknown keyword": (lambda: rate(peroid=5), "peroid", "", "is not known for fixed_rate; did you mean period?"),
     "another kind's keyword": (lambda: rate(expression="* * * * *"), "expression", "", "is not known for fixed_rate"),
     "no instant": (lambda: schedule_once("work", "timer"), "at", "", "either at (an instant) or after"),
     "two instants": (lambda: schedule_once("work", "timer", at=START, after=1), "at", "", "either at"),
@@ -276,3 +276,9 @@ def test_a_preview_of_what_makes_no_sense_is_refused() -> None:
     assert caught.value.field == "expression"
     with pytest.raises(TimerNotFound):
         preview_timer("work", "nothing")
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("dayOfMonth", "day_of_month"), ("timezone", "time_zone")])
+def test_a_keyword_that_is_nearly_one_is_told_which_was_meant(wrong: str, meant: str) -> None:
+    with pytest.raises(SpecError, match=f"did you mean {meant}"):
+        schedule_many([{"kind": "calendar", "group": "work", "name": "it", wrong: "1"}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from timers.exceptions import SpecError
@@ -46,9 +47,10 @@ def parse_request(request: Mapping[str, Any], now: datetime) -> TimerSpec:
     own = {keyword: fields.pop(keyword) for keyword in OWN_KEYWORDS[kind] & set(fields)}
     unknown = sorted(set(fields) - OPTIONS - {"group", "name"})
     if unknown:
-        raise SpecError(
-            unknown[0], f"is not known for {kind}; known are {', '.join(sorted(OPTIONS | OWN_KEYWORDS[kind]))}"
-        )
+        known = OPTIONS | OWN_KEYWORDS[kind]
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise SpecError(unknown[0], f"is not known for {kind}; {hint}")
     time_zone = fields.get("time_zone") or "UTC"
     whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
     return TimerSpec.parse(
