@@ -14,6 +14,7 @@ from timers.models.cluster_event import ClusterEvent
 from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
 from timers.models.node import Leadership, Node
+from timers.models.operation import BulkOperation
 from timers.models.secret import Secret
 from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
 from timers.models.timer import Timer
@@ -23,6 +24,7 @@ from timers.models.zone_rules import ZoneRules
 __all__ = [
     "LATENESS_BUCKETS_MS",
     "Attempt",
+    "BulkOperation",
     "Claim",
     "ClusterEvent",
     "ExclusionCalendar",

@@ -35,8 +35,14 @@ class Waiting(models.Model):
     reason = models.TextField(blank=True, default="")
     error_title = models.TextField(blank=True, default="")
     error_fingerprint = models.CharField(max_length=32, null=True)
+    entry = models.BigIntegerField(
+        db_default=models.Func(models.Value("timers_waiting_entry"), function="nextval"),
+        editable=False,
+        help_text="Rises with each row that comes to wait: tells what was there before from what came after, whatever"
+        " the clocks say.",
+    )
     created_at = models.DateTimeField()
-    changed_at = models.DateTimeField()
+    changed_at = models.DateTimeField(help_text="By the database's clock, of sandboxes too.")
 
     class Meta:
         db_table = "timers_waiting"
@@ -52,7 +58,11 @@ class Waiting(models.Model):
             ),
             models.Index(fields=("timer", "id"), condition=models.Q(state="queued"), name="timers_waiting_queued"),
             models.Index(
-                fields=("error_fingerprint",), condition=models.Q(state="failed"), name="timers_waiting_failed"
+                fields=("error_fingerprint", "entry"), condition=models.Q(state="failed"), name="timers_waiting_failed"
+            ),
+            models.Index(fields=("entry",), condition=models.Q(state="failed"), name="timers_waiting_failed_entry"),
+            models.Index(
+                fields=("group", "id"), condition=models.Q(state="failed"), name="timers_waiting_failed_group"
             ),
         )
 
