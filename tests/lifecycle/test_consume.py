@@ -11,11 +11,12 @@ from tests import factories
 from tests.support.ledger_rows import finals_of, rows_of, words_of
 from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimerNotFound
 from timers.lifecycle.consume import Message, claim, commit, discard, extend
+from timers.lifecycle.control.calendars import create_calendar
 from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import pause_group
 from timers.lifecycle.rescue import rescue_expired
 from timers.models import Claim, Timer, TimerGroup, Waiting
-from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
+from timers.scheduling import cancel_timer, schedule_cron, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
 
 
@@ -244,3 +245,14 @@ def test_who_and_what_must_exist(pulled: TimerGroup, group: TimerGroup) -> None:
     for execution in ("", "x", "01a1fbf2"):
         with pytest.raises(SpecError):
             commit(execution, message.token)
+
+
+def test_a_timer_may_name_calendars_of_its_own(pulled: TimerGroup, time: VirtualTime) -> None:
+    create_calendar("night", rules=[{"cron": "0 0 * * *", "duration": "PT9H"}])
+    midnight = time.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    timer = schedule_cron(
+        "mail", "hourly", expression="0 * * * *", overrides={"exclusion_calendars": ["night"]}, start_at=midnight
+    )
+    time.set(midnight + timedelta(hours=9))
+    assert one().envelope["ScheduledFireTime"].startswith(f"{midnight:%Y-%m-%d}T09:00:00")
+    assert [(row.outcome, row.missed_count) for row in finals_of(timer)] == [("skipped", 8)]

@@ -19,10 +19,9 @@ from timers import clock
 from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimerNotFound
 from timers.execution_id import MAX_TRIES, parse, try_id
-from timers.lifecycle.calendars import read_calendars
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.control.names import check_name
-from timers.lifecycle.execution import Consumer, Execution, ServedGroup, fire_of
+from timers.lifecycle.execution import Consumer, Execution, ServedGroup, fire_of, served
 from timers.lifecycle.finish import finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.held import read_held
@@ -76,15 +75,15 @@ def claim(group: str, consumer: str, *, limit: int = 1, lease: float = 30.0) -> 
     row = TimerGroup.objects.filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
-    served = ServedGroup.of(row, read_calendars() if row.exclusion_calendars else None)
-    if not isinstance(served.action, PullAction):
+    pulled = _served(row)
+    if not isinstance(pulled.action, PullAction):
         raise NotAllowedNow(f"group {group!r} is served by workers; its action must be pull to be consumed")
     if row.state != TimerGroup.State.ACTIVE:
         return []
     now = clock.now()
     now_us = to_microseconds(now)
     rescue_expired(now_us)
-    executions = _take(holder, served, row, now_us, limit)
+    executions = _take(holder, pulled, row, now_us, limit)
     return _messages(holder, executions, now_us)
 
 
@@ -130,13 +129,25 @@ def extend(execution: str, token: str, *, lease: float = 30.0) -> datetime:
     return expires_at
 
 
-def _take(holder: Consumer, served: ServedGroup, row: TimerGroup, now_us: int, limit: int) -> list[Execution]:
-    taken = claim_ready(holder, served, now_us=now_us, horizon_us=now_us, limit=limit)
+_known: Final[dict[int, ServedGroup]] = {}
+"""Groups by their ids, as they were last read."""
+
+
+def _served(row: TimerGroup) -> ServedGroup:
+    known = _known.get(row.id)
+    if known is None or known.version != row.version:
+        (known,) = served([row])
+        _known[row.id] = known
+    return known
+
+
+def _take(holder: Consumer, group: ServedGroup, row: TimerGroup, now_us: int, limit: int) -> list[Execution]:
+    taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit)
     for priority in sorted(row.timer_priorities, reverse=True):
         for shard in range(row.shards):
             if len(taken) < limit:
                 fired = fire_due(
-                    holder, served, shard, priority, now_us=now_us, horizon_us=now_us, limit=limit - len(taken)
+                    holder, group, shard, priority, now_us=now_us, horizon_us=now_us, limit=limit - len(taken)
                 )
                 taken += fired.executions
     # A timer that makes up for what it missed fires more than once.

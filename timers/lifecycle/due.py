@@ -12,8 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array
-from timers.lifecycle.calendars import read_calendars
-from timers.lifecycle.execution import ServedGroup
+from timers.lifecycle.execution import ServedGroup, served
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds
@@ -118,6 +117,5 @@ class ServedGroups:
             if group_id not in self._known or self._known[group_id].version != version
         ]
         if unknown:
-            calendars = read_calendars()
-            for row in TimerGroup.objects.filter(id__in=unknown):
-                self._known[row.id] = ServedGroup.of(row, calendars)
+            for group in served(TimerGroup.objects.filter(id__in=unknown)):
+                self._known[group.id] = group

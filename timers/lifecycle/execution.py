@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from timers.actions import Action, parse
 from timers.exceptions import SpecError
 from timers.handlers import Cancellation, Fire
-from timers.lifecycle.calendars import Calendars, effective
+from timers.lifecycle.calendars import Calendars, effective, read_calendars
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
 from timers.models import TimerGroup
 from timers.policies import Policies
@@ -91,6 +92,15 @@ class ServedGroup:
         return cls(
             row.id, row.name, row.version, row.priority, row.max_batch, policies, action, own_clock, calendars or {}
         )
+
+
+def served(rows: Iterable[TimerGroup]) -> list[ServedGroup]:
+    """Groups with the calendars that they, or overrides of their timers, may name."""
+    # The rows first: an edit of a calendar gives all groups a new version, so older calendars under a new version would
+    # stay, and newer ones under an old version are read once more.
+    found = list(rows)
+    calendars = read_calendars()
+    return [ServedGroup.of(row, calendars) for row in found]
 
 
 @dataclass(slots=True, eq=False)
