@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from django.db import connection
+
 from timers import clock
 from timers.conf import Conf
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
+from timers.lifecycle.operations import carry_out, operations_running
 from timers.lifecycle.prune import prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
 from timers.schedules.instant import to_microseconds
@@ -23,12 +26,16 @@ from timers.worker.loop import Loop
 PRUNE_SECONDS: Final = 600.0
 SHORTEST_WAIT: Final = 0.1
 LEFTOVER_SECONDS: Final = 10.0
+UNTIL_WOKEN: Final = 3600.0
 
 logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """A thread of the supervisor: what must be done in the database for dead workers, dead nodes and old rows."""
+    """A thread of the supervisor: what must be done in the database for dead workers, dead nodes and old rows.
+
+    Bulk operations have a thread of their own beside it, for a rescue must not wait behind them.
+    """
 
     def __init__(self, node_id: int, node: str, settings: Conf, heartbeat: Heartbeat) -> None:
         self._node_id = node_id
@@ -39,6 +46,22 @@ class Housekeeping:
         self._prune_at = 0.0
         self._leftovers_at = 0.0
         self.loop = Loop("housekeeping", self.step)
+        self.operations = Loop("operations", self.carry_out)
+
+    def start(self) -> None:
+        """Begin."""
+        self.loop.start()
+        self.operations.start()
+
+    def stop(self) -> None:
+        """Ask both threads to end after their present step; does not wait."""
+        self.loop.stop()
+        self.operations.stop()
+
+    def join(self, timeout: float) -> None:
+        """Wait for their end, `timeout` seconds at most for each."""
+        self.loop.join(timeout)
+        self.operations.join(timeout)
 
     def rescue_child(
         self,
@@ -93,10 +116,20 @@ class Housekeeping:
             pruned = prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
+        if operations_running():
+            self.operations.wake()
         lease_ends = self._rescue_from_consumers()
         pause_ends = resume_elapsed(clock.now())
         waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
+
+    def carry_out(self) -> float:
+        """One chunk of a bulk operation; returns seconds to the next. Without one, no session is kept open for them."""
+        seconds = carry_out()
+        if seconds is None:
+            connection.close()
+            return UNTIL_WOKEN
+        return seconds
 
     def _rescue_from_consumers(self) -> float | None:
         """What consumers did not end in time is shown again; returns the seconds until the next lease ends, if any."""

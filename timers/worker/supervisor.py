@@ -67,7 +67,7 @@ class Supervisor:
         self._heartbeat = Heartbeat(node.id, self._settings, self._report, self._renew_leases)
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
-        self._housekeeping.loop.start()
+        self._housekeeping.start()
         rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
         rollout.loop.start()
         self._has_lived = True
@@ -92,10 +92,10 @@ class Supervisor:
         finally:
             self._kill_all()
             self._heartbeat.loop.stop()
-            self._housekeeping.loop.stop()
+            self._housekeeping.stop()
             rollout.loop.stop()
             self._heartbeat.loop.join(2.0)
-            self._housekeeping.loop.join(2.0)
+            self._housekeeping.join(2.0)
             rollout.loop.join(2.0)
 
     def _register(self) -> Any:

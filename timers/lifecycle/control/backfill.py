@@ -18,11 +18,13 @@ from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import execution_id, lower_bound
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
-from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer, schedule_of
+from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer
+from timers.lifecycle.control.pace import check_pace, pause_between
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
+from timers.models.calendars import schedule_of
 from timers.payload import encode
 from timers.schedules import Schedule
 from timers.schedules.instant import parse_instant, to_microseconds
@@ -99,11 +101,7 @@ def _check_pace(overlap: str, per_second: float | None) -> timedelta:
     """The time between two executions becoming ready."""
     if overlap not in OVERLAP:
         raise SpecError("overlap", f"must be one of {', '.join(OVERLAP)}", given=overlap)
-    if per_second is None:
-        return timedelta(0)
-    if isinstance(per_second, bool) or not isinstance(per_second, (int, float)) or not 0.001 <= per_second <= 10_000:
-        raise SpecError("per_second", "must be from 0.001 to 10,000", given=per_second)
-    return timedelta(seconds=1 / per_second)
+    return pause_between(check_pace(per_second, "per_second"))
 
 
 def _instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:

@@ -8,15 +8,12 @@ from typing import Any
 
 from django.db import models, transaction
 
-from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.end_waiting import end_waiting
-from timers.lifecycle.group_clock import GroupClock
-from timers.lifecycle.wakeup import wake_if_soon
+from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import encode
-from timers.policies import MAX_RETRIES
 
 KEEP: Any = object()
 """Marks a payload that was not given: the execution keeps its own."""
@@ -25,29 +22,21 @@ KEEP: Any = object()
 def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> None:
     """Make a failed execution ready again, now, with all the retries of its policy; optionally with another payload.
 
-    Raises TimerNotFound when there is no such execution waiting, NotAllowedNow when it has not failed.
+    Raises TimerNotFound when there is no such execution waiting, NotAllowedNow when it has not failed, when its timer
+    is cancelled or gone, and when it had a thousand tries.
     """
     text = None if payload is KEEP else encode(payload)
     with transaction.atomic():
         row = _lock(execution)
         if row.state != Waiting.State.FAILED:
             raise NotAllowedNow(f"execution {execution} is {row.state}; only a failed one can be retried")
-        if row.attempt >= MAX_RETRIES:
-            raise NotAllowedNow(
-                f"execution {execution} had {row.attempt} tries, and no more than {MAX_RETRIES} are kept"
-            )
-        now = GroupClock.of(row.group).moment(clock.now())
+        retried = retry_waiting({str(row.id): 0}, f"retried by {actor}" if actor else "retried")
+        for why in retried.refused.values():
+            raise NotAllowedNow(f"execution {execution} cannot be retried: {why}")
         if text is not None:
             # A JSON null is a payload too; an empty column would mean the timer's.
             row.payload = models.Value(json.loads(text), ExactJSONField())
-        row.state, row.available_at, row.changed_at = Waiting.State.READY, now, now
-        row.forgiven = row.attempt
-        row.reason = f"retried by {actor}" if actor else "retried"
-        fields = ["state", "available_at", "changed_at", "forgiven", "reason"]
-        if text is not None:
-            fields.append("payload")
-        row.save(update_fields=fields)
-        wake_if_soon([now], now)
+            row.save(update_fields=["payload"])
 
 
 def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:

@@ -1,0 +1,25 @@
+"""Pace: how many executions a second something may make ready, or end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from timers.exceptions import SpecError
+
+SLOWEST: Final = 0.001
+FASTEST: Final = 10_000
+
+
+def check_pace(value: Any, field: str) -> float | None:
+    """Executions per second, None: as fast as it goes; raises SpecError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not SLOWEST <= value <= FASTEST:
+        raise SpecError(field, f"must be from {SLOWEST} to {FASTEST:,}", given=value)
+    return float(value)
+
+
+def pause_between(pace: float | None) -> timedelta:
+    """The time from one execution to the next."""
+    return timedelta(0) if pace is None else timedelta(seconds=1 / pace)

@@ -1,0 +1,148 @@
+"""FailedFilter: which failed executions are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from timers.exceptions import SpecError
+from timers.models import TimerGroup
+from timers.models.group import NAME_LENGTH
+from timers.schedules.instant import parse_instant
+
+CONDITIONS: Final = ("group", "timer", "fingerprint", "error_contains", "failed_before", "failed_after")
+ALL: Final = "all"
+LONGEST_TEXT: Final = 500
+"""Characters of `error_contains`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFilter:
+    """Conditions that all hold; what is None is none.
+
+    `fingerprint`: "" means those that have none (lost or discarded tries). `failed_before`, `failed_after`: by the
+    database's clock, the latter inclusive.
+    """
+
+    group: str | None = None
+    timer: str | None = None
+    fingerprint: str | None = None
+    error_contains: str | None = None
+    failed_before: datetime | None = None
+    failed_after: datetime | None = None
+
+    @classmethod
+    def parse(cls, given: Any, groups: Collection[str] | None = None) -> FailedFilter:
+        """From what a person or program asked; raises SpecError with all mistakes, each field as `filter.<name>`.
+
+        `groups`: those the asker may see; None: all. That every failed execution is meant must be said: {"all": true}.
+        """
+        if not isinstance(given, Mapping):
+            raise SpecError("filter", "must be an object of conditions", given=given)
+        conditions = {key: value for key, value in given.items() if value is not None}
+        errors = [_unknown(key) for key in conditions if key not in (*CONDITIONS, ALL)]
+        if conditions.pop(ALL, False) is not False:
+            if given[ALL] is not True:
+                errors.append(SpecError("filter.all", "must be true", given=given[ALL]))
+            elif set(CONDITIONS) & set(conditions):
+                errors.append(SpecError("filter.all", "means every failed execution; leave it out, or the conditions"))
+        elif not conditions:
+            errors.append(
+                SpecError("filter", f'has no condition: give {", ".join(CONDITIONS)}, or {{"all": true}} for every one')
+            )
+        read: dict[str, Callable[[Any], Any]] = {
+            "group": lambda value: _group(value, groups),
+            "timer": lambda value: _text("timer", value, NAME_LENGTH),
+            "fingerprint": _fingerprint,
+            "error_contains": lambda value: _text("error_contains", value, LONGEST_TEXT),
+            "failed_before": lambda value: parse_instant(value, "filter.failed_before"),
+            "failed_after": lambda value: parse_instant(value, "filter.failed_after"),
+        }
+        values: dict[str, Any] = {}
+        for name in CONDITIONS:
+            if name in conditions:
+                try:
+                    values[name] = read[name](conditions[name])
+                except SpecError as error:
+                    errors.append(error)
+        before, after = values.get("failed_before"), values.get("failed_after")
+        if before is not None and after is not None and before <= after:
+            errors.append(SpecError("filter.failed_before", "must be after failed_after", given=before.isoformat()))
+        if errors:
+            raise SpecError.combined(errors)
+        return cls(**values)
+
+    @classmethod
+    def stored(cls, spec: Mapping[str, Any]) -> FailedFilter:
+        """From `to_spec`: it was checked when it was asked, and its group may be gone since."""
+        values = {name: spec[name] for name in CONDITIONS if name in spec}
+        for name in ("failed_before", "failed_after"):
+            if name in values:
+                values[name] = datetime.fromisoformat(values[name])
+        return cls(**values)
+
+    def to_spec(self) -> dict[str, Any]:
+        """As JSON."""
+        values = {name: getattr(self, name) for name in CONDITIONS}
+        spec = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in values.items()
+            if value is not None
+        }
+        return spec or {ALL: True}
+
+    @property
+    def by_index(self) -> str:
+        """SQL over timers_waiting w: the conditions that the index over the entries of failed ones serves."""
+        where = "w.state = 'failed' AND w.entry > %(cursor)s AND w.entry <= %(frozen)s"
+        if self.fingerprint is None:
+            return where
+        return where + (" AND w.error_fingerprint = %(fingerprint)s" if self.fingerprint else _NO_FINGERPRINT)
+
+    def by_row(self, *, in_groups: bool) -> str:
+        """SQL over timers_waiting w: the conditions for which each row must be looked at; empty: there are none."""
+        conditions = {
+            "w.group_id = ANY(%(group_ids)s::bigint[])": in_groups,
+            "w.name = %(timer)s": self.timer,
+            "strpos(lower(w.error_title || ' ' || w.reason), lower(%(error_contains)s)) > 0": self.error_contains,
+            "w.changed_at < %(failed_before)s": self.failed_before,
+            "w.changed_at >= %(failed_after)s": self.failed_after,
+        }
+        return " AND ".join(condition for condition, given in conditions.items() if given)
+
+    def params(self) -> dict[str, Any]:
+        """The parameters of both."""
+        return {name: getattr(self, name) for name in CONDITIONS}
+
+
+_NO_FINGERPRINT: Final = " AND w.error_fingerprint IS NULL"
+
+
+def _unknown(key: Any) -> SpecError:
+    close = get_close_matches(str(key), (*CONDITIONS, ALL), 1)
+    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(CONDITIONS)}, all"
+    return SpecError(f"filter.{key}", f"is no condition; {meant}")
+
+
+def _group(value: Any, groups: Collection[str] | None) -> str:
+    name = _text("group", value, NAME_LENGTH)
+    known = set(TimerGroup.objects.values_list("name", flat=True)) if groups is None else set(groups)
+    if name in known and (groups is None or TimerGroup.objects.filter(name=name).exists()):
+        return name
+    close = get_close_matches(name, known, 1)
+    raise SpecError("filter.group", f"there is no group {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+
+
+def _text(name: str, value: Any, longest: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest or not value.replace("\n", " ").isprintable():
+        raise SpecError(f"filter.{name}", f"must be printable text of 1 to {longest} characters", given=value)
+    return value
+
+
+def _fingerprint(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 32 or not ((value.isalnum() and value.isascii()) or not value):
+        raise SpecError("filter.fingerprint", "must be a fingerprint as the list of failures shows it", given=value)
+    return value
