@@ -229,6 +229,31 @@ TABLE: Final = (
         is_secret=True,
     ),
     Setting(
+        "TIMERS_API_RATE",
+        1000.0,
+        "How many requests a caller of the API may make, in each web process; beyond it the answer is 429 with "
+        "Retry-After. A key may have a rate of its own. 0: no bound.",
+        unit="requests per second",
+        lowest=0,
+        highest=1_000_000,
+    ),
+    Setting(
+        "TIMERS_API_BURST",
+        2.0,
+        "How many seconds' worth of that rate may come at once.",
+        unit="seconds",
+        lowest=0.001,
+        highest=3600,
+    ),
+    Setting(
+        "TIMERS_TRUSTED_PROXIES",
+        "",
+        "The proxies in front whose `X-Forwarded-For` is believed about where a request came from: what keys are "
+        "allowed from, and what failed attempts are counted by. All others are taken for the client themselves.",
+        form="networks (CIDRs) or addresses, or the word `unix` for a Unix socket, separated by commas",
+        reads=setting_forms.trusted_proxies,
+    ),
+    Setting(
         "TIMERS_LOG_FORMAT",
         "text",
         "Log lines for people, or one JSON object per line.",
@@ -273,6 +298,9 @@ class Conf:
     http_proxy: str
     http_per_target: int
     encryption_keys: str = field(repr=False)
+    api_rate: float
+    api_burst: float
+    trusted_proxies: str
     log_format: str
     var: str
     pg_bin: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +21,30 @@ _KEY: Final = re.compile(r"([A-Za-z0-9_.-]{1,32}):([A-Za-z0-9+/_-]{43}=?)")
 def networks(text: str) -> tuple[Network, ...]:
     """Networks as CIDRs, or single addresses, separated by commas."""
     return tuple(ip_network(part) for part in _parts(text))
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The proxies whose word is believed about where a request came from."""
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+    """Whatever is connected through a Unix socket, and so has no address."""
+
+    def include(self, address: str) -> bool:
+        """Whether the address (in plain form; empty: none) is one of theirs."""
+        if not address:
+            return self.unix
+        found = ip_address(address)
+        return any(found in network for network in self.networks)
+
+
+@lru_cache(maxsize=4)
+def trusted_proxies(text: str) -> TrustedProxies:
+    """Networks as CIDRs, or single addresses, or the word `unix`, separated by commas."""
+    parts = _parts(text)
+    others = ",".join(part for part in parts if part != "unix")
+    return TrustedProxies(networks(others), "unix" in parts)
 
 
 def ports(text: str) -> tuple[range, ...]:

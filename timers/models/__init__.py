@@ -8,11 +8,13 @@ Four tables, four tenses; an occurrence is always in exactly one place:
     Attempt  past     the ledger: a row per try and one final row per execution, never updated
 """
 
+from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
 from timers.models.claim import Claim
 from timers.models.cluster_event import ClusterEvent
 from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
+from timers.models.kept_answer import KeptAnswer
 from timers.models.node import Leadership, Node
 from timers.models.operation import BulkOperation
 from timers.models.secret import Secret
@@ -23,11 +25,13 @@ from timers.models.zone_rules import ZoneRules
 
 __all__ = [
     "LATENESS_BUCKETS_MS",
+    "ApplicationKey",
     "Attempt",
     "BulkOperation",
     "Claim",
     "ClusterEvent",
     "ExclusionCalendar",
+    "KeptAnswer",
     "Leadership",
     "Node",
     "Secret",

@@ -1,0 +1,69 @@
+"""What callers are held to in each web process: requests per key, and failed authentications per address."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+from timers import conf
+from timers.access.caller import Caller
+from timers.access.throttle import Throttle
+from timers.exceptions import TimersError
+
+FAILURES_PER_MINUTE: Final = 100
+"""Keys that may be refused from one address before it has to wait."""
+_NEIGHBOURS: Final = 64  # bits of an IPv6 address that one site has in common
+
+_requests = Throttle()
+_failures = Throttle()
+
+
+class TooManyRequests(TimersError):
+    """More was asked than is allowed; `retry_after` says in how many seconds it is allowed again."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle = _requests) -> None:
+    """Count a request of the caller; raises TooManyRequests when it is one too many.
+
+    The rate is the key's own, else TIMERS_API_RATE (0: no bound); TIMERS_API_BURST seconds of it may come at once.
+    """
+    settings = conf.current()
+    rate = settings.api_rate if caller.rate is None else caller.rate
+    if not rate:
+        return
+    now = time.monotonic() if now is None else now
+    wait = throttle.take(caller.identity, rate, max(1.0, rate * settings.api_burst), now)
+    if wait:
+        raise TooManyRequests(f"This is more than {rate:g} requests per second.", wait)
+
+
+def check_failures(
+    address: str, *, failed: bool = False, now: float | None = None, throttle: Throttle = _failures
+) -> None:
+    """Refuse an address from which too many bad keys came, with TooManyRequests; `failed`: one more came just now."""
+    rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
+    now = time.monotonic() if now is None else now
+    ask = throttle.take if failed else throttle.seconds_to_wait
+    wait = ask(_site(address), rate, burst, now)
+    if wait:
+        raise TooManyRequests("Too many keys that are not valid came from this address.", wait)
+
+
+def forget_callers() -> None:
+    """Begin anew with everyone; for tests."""
+    _requests.forget()
+    _failures.forget()
+
+
+def _site(address: str) -> str:
+    """The address; of an IPv6 one the network, as whoever has one address has the others of it too."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((int(found), _NEIGHBOURS), strict=False)) if isinstance(found, IPv6Address) else address

@@ -1,0 +1,58 @@
+"""Throttle: so many a second for each, and no more; a token bucket per identity, in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+MOST_IDENTITIES: Final = 10_000
+_ROUNDING: Final = 1e-9
+
+
+class Throttle:
+    """Buckets of tokens that fill with time; a request takes one. Safe to use from many threads.
+
+    At most `most` identities are remembered: whoever asked longest ago is forgotten first; its bucket is full again.
+    """
+
+    def __init__(self, most: int = MOST_IDENTITIES) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
+
+    def take(self, identity: str, rate: float, burst: float, now: float) -> float:
+        """Take a token; returns the seconds to wait until there is one, 0 when it was taken.
+
+        `rate`: tokens that come in a second; `burst`: the most that a bucket holds, at least 1; `now`: a reading of the
+        monotonic clock.
+        """
+        with self._lock:
+            tokens = self._filled(identity, rate, burst, now)
+            wait = _seconds_to_one(tokens, rate)
+            self._buckets[identity] = (tokens if wait else tokens - 1, now)
+            self._buckets.move_to_end(identity)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+            return wait
+
+    def seconds_to_wait(self, identity: str, rate: float, burst: float, now: float) -> float:
+        """What `take` would return, without taking."""
+        with self._lock:
+            return _seconds_to_one(self._filled(identity, rate, burst, now), rate)
+
+    def forget(self) -> None:
+        """Begin anew with everyone."""
+        with self._lock:
+            self._buckets.clear()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def _filled(self, identity: str, rate: float, burst: float, now: float) -> float:
+        tokens, counted_at = self._buckets.get(identity, (burst, now))
+        return min(burst, tokens + max(0.0, now - counted_at) * rate)
+
+
+def _seconds_to_one(tokens: float, rate: float) -> float:
+    return 0.0 if tokens >= 1 - _ROUNDING else (1 - tokens) / rate

@@ -1,0 +1,101 @@
+"""ApplicationKey: what a program proves itself with, and what it may do."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from timers.key_text import PREFIX, PUBLIC_ID_LENGTH
+from timers.models.group import NAME_LENGTH, TimerGroup
+
+KEY_NAME_LENGTH = 100
+
+
+class ApplicationKey(models.Model):
+    """A key that acts for a user, within its scopes and groups; of its secret only a digest is kept."""
+
+    class Scope(models.TextChoices):
+        READ = "read"
+        SCHEDULE = "schedule"
+        CONSUME = "consume"
+        OPERATE = "operate"
+        ADMIN = "admin"
+
+    name = models.CharField(
+        max_length=KEY_NAME_LENGTH, help_text="The program that holds it, as records shall call it."
+    )
+    public_id = models.CharField(max_length=PUBLIC_ID_LENGTH, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    previous_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
+    previous_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Until then the secret before the last rotation holds too."
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="timers_application_keys",
+        help_text="The key acts for this user, and never may more than this user may.",
+    )
+    scopes = ArrayField(
+        models.CharField(max_length=10, choices=Scope),
+        help_text="read, schedule, consume, operate, or admin, which includes the others.",
+    )
+    # Said in so many words: a key whose last group was deleted has none, and not all of them.
+    all_groups = models.BooleanField(default=False, help_text="For every group, also those that are created later.")
+    # By id: a group that is created under a deleted one's name is another one.
+    groups = models.ManyToManyField(
+        TimerGroup,
+        blank=True,
+        related_name="+",
+        db_table="timers_application_key_group",
+        help_text="The groups it is for, unless it is for all.",
+    )
+    allowed_addresses = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        help_text="Networks such as 10.20.0.0/16 from which it may be used; empty: from everywhere.",
+    )
+    rate = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Requests per second in each web process; empty: TIMERS_API_RATE.",
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="It does not hold from then on; empty: no end.")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute.")
+    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    created_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
+    updated_at = models.DateTimeField(editable=False)
+    updated_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
+
+    class Meta:
+        db_table = "timers_application_key"
+        ordering = ("name", "id")
+        constraints = (
+            models.UniqueConstraint(fields=["name"], condition=Q(revoked_at=None), name="timers_application_key_name"),
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=["read", "schedule", "consume", "operate", "admin"])
+                & Q(scopes__len__gte=1),
+                name="timers_application_key_scopes",
+            ),
+            models.CheckConstraint(
+                condition=Q(previous_digest="", previous_until=None)
+                | (~Q(previous_digest="") & Q(previous_until__isnull=False)),
+                name="timers_application_key_previous",
+            ),
+            models.CheckConstraint(condition=Q(rate=None) | Q(rate__gt=0), name="timers_application_key_rate"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def beginning(self) -> str:
+        """How the key's text begins: what tells it from others, and is no secret."""
+        return f"{PREFIX}{self.public_id}_"
