@@ -7,5 +7,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("timers.api.urls")),
     path("", include("timers.console.urls")),
 ]

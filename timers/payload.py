@@ -35,12 +35,17 @@ class Unreadable(str):
 
 def encode(value: Any, field: str = "payload") -> str:
     """The JSON text of `value`; raises SpecError naming the place of whatever cannot be kept unchanged."""
-    _check(value, field, field, MAX_DEPTH)
+    check(value, field)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     size = len(text.encode())
     if size > MAX_BYTES:
         raise SpecError(field, f"may be at most {MAX_BYTES:,} bytes of JSON; this is {size:,}")
     return text
+
+
+def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> None:
+    """Raises SpecError, naming the place, for a value that JSON or PostgreSQL could not hold unchanged."""
+    _check(value, field, field, max_depth)
 
 
 def decode(text: str) -> Any:
@@ -71,7 +76,7 @@ def _check(value: Any, field: str, place: str, depth_left: int) -> None:
             raise SpecError(field, f"{place} is {value}, which JSON cannot hold; use null or text")
     elif isinstance(value, (dict, list, tuple)):
         if depth_left == 0:
-            raise SpecError(field, f"{place} is nested more than {MAX_DEPTH} levels deep")
+            raise SpecError(field, f"{place} is nested too deeply: at most {MAX_DEPTH} levels are kept")
         if isinstance(value, dict):
             for key, item in value.items():
                 if not isinstance(key, str):

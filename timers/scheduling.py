@@ -100,6 +100,7 @@ __all__ = [
     "schedule_many",
     "schedule_once",
     "schedule_rrule",
+    "schedule_timer",
     "schedule_window",
     "skip_next_fire",
     "update_calendar",
@@ -164,6 +165,13 @@ def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", 
     It counts from start_at, or from now; `gap` and `fold` as for cron.
     """
     return _create({"kind": "rrule", "group": group, "name": name, "rule": rule, "time_zone": time_zone, **options})
+
+
+def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", actor: str = "") -> Created:
+    """Create one timer from the keywords of a schedule_* function and its `kind`, as `schedule_many` takes them."""
+    spec = parse_request(request, now_in(_group_of(request)))
+    (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
+    return created
 
 
 def schedule_many(
@@ -265,6 +273,5 @@ def _group_of(request: Any) -> str:
 
 def _create(request: dict[str, Any]) -> Timer:
     on_conflict, actor = request.pop("on_conflict", "reject"), request.pop("actor", "")
-    spec = parse_request(request, now_in(_group_of(request)))
-    (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
+    created = schedule_timer(request, on_conflict=on_conflict, actor=actor)
     return Timer.objects.select_related("group").get(id=created.id)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
-from timers.insights.schedule_words import schedule_words
+from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, UnreadablePayload, decode
 
 
@@ -57,6 +57,10 @@ SELECT {_COLUMNS} FROM timers_timer t JOIN timers_timer_group g ON g.id = t.grou
 WHERE g.name = %(group)s AND t.name = %(name)s
 """
 
+_LAST_RESULT: Final = """
+SELECT result::text FROM timers_attempt WHERE timer_id = %s AND outcome = 'succeeded' ORDER BY id DESC LIMIT 1
+"""
+
 
 def soonest(limit: int = 10) -> list[TimerView]:
     """The timers that fire next, those of paused groups left out, and those of sandboxes, whose time is another.
@@ -83,6 +87,14 @@ def timer(group: str, name: str) -> TimerView | None:
     """The timer of that name, or None."""
     found = _asked(_ONE, {"group": group, "name": name})
     return found[0] if found else None
+
+
+def last_result(timer_id: int) -> Any:
+    """What the timer's latest execution that succeeded has returned; None also when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_RESULT, (timer_id,))
+        row = cursor.fetchone()
+    return None if row is None or row[0] is None else _spec(row[0])
 
 
 def _asked(statement: str, params: dict[str, Any]) -> list[TimerView]:

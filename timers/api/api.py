@@ -1,0 +1,41 @@
+"""The API as a whole: its routers, its parser, and what it makes of whatever is raised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+
+from timers.api import bulk, description_pages, groups, timer_verbs, timers
+from timers.api.description import DESCRIPTION, complete
+from timers.api.frame import request_id_of
+from timers.api.refusals import problem_of
+from timers.api.strict_body import StrictParser
+from timers.version import VERSION
+
+
+class TimersAPI(NinjaAPI):
+    """Whatever goes wrong is a problem (RFC 9457), and the description tells of it."""
+
+    def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
+        """The answer to a request that raised."""
+        return problem_of(exc).response(request_id_of(request))
+
+    def get_openapi_schema(self, **kwargs: Any) -> Any:
+        """The description (OpenAPI 3.1), every status of every operation in it."""
+        return complete(super().get_openapi_schema(**kwargs))
+
+
+api = TimersAPI(
+    title="Distributed timers",
+    version=VERSION,
+    description=DESCRIPTION,
+    urls_namespace="timers-api",
+    parser=StrictParser(),
+    docs_url=None,
+    openapi_url=None,
+)
+# Those of the longer paths first: what follows a name must not be taken for one.
+for router in (bulk.router, timers.router, timer_verbs.router, groups.router, description_pages.router):
+    api.add_router("", router)

@@ -1,0 +1,105 @@
+"""Who asks: an application key, or a person who has signed in; and whether they may.
+
+Both are asked before a body is looked at: what somebody may not do is no occasion to tell them how to do it right.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from timers.access.address import client_address
+from timers.access.authenticate import KeyRefused, caller_of_key, caller_of_user
+from timers.access.caller import Caller
+from timers.access.limits import check_failures, check_rate
+from timers.api.problems import Problem, not_found
+from timers.api.slashes import path_names
+
+_UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Scoped(AuthBase):
+    """Lets those in who have the scope, and may see the group that the path names."""
+
+    def __init__(self, scope: str | None, *, all_groups: bool = False) -> None:
+        self.scope = scope
+        self.all_groups = all_groups
+        super().__init__()
+
+    def __call__(self, request: HttpRequest) -> Caller | None:
+        """The caller; None when this way of signing in was not taken. Raises Problem."""
+        caller = self.caller(request)
+        if caller is None:
+            return None
+        check_rate(caller)
+        self._check_allowed(caller, request)
+        return caller
+
+    def caller(self, request: HttpRequest) -> Caller | None:
+        """Who it is."""
+        raise NotImplementedError
+
+    def _check_allowed(self, caller: Caller, request: HttpRequest) -> None:
+        if self.scope is not None and not caller.may(self.scope):
+            raise Problem("forbidden", f"This needs the scope {self.scope}, which this key does not have.")
+        if self.all_groups and not caller.has_all_groups:
+            raise Problem("forbidden", "This concerns the whole cluster, and this key is for certain groups only.")
+        group = path_names(request).get("group")
+        if group is not None and not caller.sees(group):
+            raise not_found()
+
+
+class ApplicationKey(Scoped):
+    """`Authorization: Bearer tk_...`; cookies are not looked at beside it."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def caller(self, request: HttpRequest) -> Caller | None:
+        """The key's caller; raises Problem for one that does not hold."""
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        address = client_address(request)
+        kind, _, text = header.partition(" ")
+        check_failures(address)
+        try:
+            if kind.lower() != "bearer":
+                raise KeyRefused
+            return caller_of_key(text.strip(), address)
+        except KeyRefused:
+            check_failures(address, failed=True)
+            raise Problem(
+                "unauthorized", "This is no valid application key; give one as `Authorization: Bearer tk_...`."
+            ) from None
+
+
+class Session(Scoped):
+    """The cookie of somebody who has signed in; what they change needs the CSRF token in X-CSRFToken."""
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = settings.SESSION_COOKIE_NAME
+
+    def caller(self, request: HttpRequest) -> Caller | None:
+        """The person; None when nobody has signed in."""
+        user: Any = request.user
+        if not user.is_authenticated:
+            return None
+        if request.method in _UNSAFE and check_csrf(request) is not None:
+            raise Problem("forbidden", "The CSRF token is missing or wrong; send it as X-CSRFToken.")
+        return caller_of_user(user)
+
+
+def needs(scope: str | None, *, all_groups: bool = False) -> list[Scoped]:
+    """The ways in, for those who have the scope; `all_groups`: not for keys that are limited to some groups."""
+    return [ApplicationKey(scope, all_groups=all_groups), Session(scope, all_groups=all_groups)]
+
+
+def caller(request: HttpRequest) -> Caller:
+    """Who asks, once they were let in."""
+    return cast("Caller", request.auth)  # type: ignore[attr-defined]

@@ -1,0 +1,202 @@
+"""Schedule up to 10,000 timers in one call: one answer for each, and what is wrong with one is that one's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+from pydantic import BaseModel, Field
+
+from timers import strict_json
+from timers.api.authentication import caller
+from timers.api.problems import FieldProblemAnswer, Problem, not_found
+from timers.api.route import route
+from timers.api.strict_body import JSON_TYPES
+from timers.api.timer_body import BULK_REQUEST
+from timers.api.timers import TIMERS
+from timers.exceptions import FieldProblem, SpecError
+from timers.lifecycle.control.create import Created, create_timers
+from timers.lifecycle.control.request import parse_request
+from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.group_clock import now_in
+from timers.models import TimerGroup
+
+router = Router(tags=["timers"])
+MOST: Final = 10_000
+LINES: Final = "application/x-ndjson"
+_TOLD: Final = 100
+"""Mistakes that one refusal of the whole tells of."""
+
+
+class BulkResult(BaseModel):
+    """What became of one request."""
+
+    index: int = Field(description="Its place in the call, from 0.")
+    name: str | None
+    result: Literal["created", "replaced", "kept", "refused"]
+    next_fire_at: datetime | None = None
+    errors: list[FieldProblemAnswer] = []
+
+
+class BulkAnswer(BaseModel):
+    """What became of all of them."""
+
+    created: int
+    replaced: int
+    kept: int
+    refused: int
+    results: list[BulkResult]
+
+
+@dataclass(slots=True)
+class _Call:
+    """One bulk call: the specs that can be written, by their places, and the mistakes of the others."""
+
+    group: str
+    on_conflict: str
+    actor: str
+    names: dict[int, str | None] = field(default_factory=dict)
+    specs: dict[int, TimerSpec] = field(default_factory=dict)
+    mistakes: dict[int, SpecError] = field(default_factory=dict)
+    created: dict[int, Created] = field(default_factory=dict)
+
+    def read(self, requests: Iterator[Any], now: datetime) -> None:
+        for index, request in enumerate(requests):
+            if index >= MOST:
+                raise Problem("too_large", f"A call may schedule at most {MOST:,} timers; send the rest in another.")
+            try:
+                if isinstance(request, SpecError):
+                    raise request
+                if not isinstance(request, Mapping):
+                    raise SpecError("body", "must be an object", given=request)
+                name = request.get("name")
+                self.names[index] = name if isinstance(name, str) else None
+                if request.get("group", self.group) != self.group:
+                    raise SpecError("group", "is said by the address, and it is another there", given=request["group"])
+                self.specs[index] = parse_request({**request, "group": self.group}, now)
+            except SpecError as error:
+                self.mistakes[index] = error
+
+    def write(self, indexes: Sequence[int]) -> None:
+        """Create these; where something is wrong, halve until it is found whose it is."""
+        if not indexes:
+            return
+        # What is taken is not touched, as "keep" has it; it is told of as a refusal all the same.
+        on_conflict = "keep" if self.on_conflict == "reject" else self.on_conflict
+        try:
+            with transaction.atomic():
+                done = create_timers(
+                    [self.specs[index] for index in indexes], on_conflict=on_conflict, actor=self.actor
+                )
+        except SpecError as error:
+            if len(indexes) == 1:
+                self.mistakes[indexes[0]] = error
+                return
+            half = len(indexes) // 2
+            self.write(indexes[:half])
+            self.write(indexes[half:])
+            return
+        for index, created in zip(indexes, done, strict=True):
+            if created.result == "kept" and self.on_conflict == "reject":
+                self.mistakes[index] = SpecError("name", "is taken; use on_conflict=replace or keep")
+            else:
+                self.created[index] = created
+
+    def results(self) -> list[BulkResult]:
+        return [self._result(index) for index in sorted({**self.created, **self.mistakes})]
+
+    def refusal(self) -> Problem:
+        """All mistakes as one problem, each field with the place of its request before it."""
+        problems = [
+            FieldProblem(f"{index}.{problem.field}", problem.message)
+            for index, error in sorted(self.mistakes.items())
+            for problem in error.problems
+        ]
+        words = f"{len(self.mistakes):,} of the requests make no sense; nothing was written."
+        return Problem("invalid", words, problems[:_TOLD])
+
+    def _result(self, index: int) -> BulkResult:
+        created = self.created.get(index)
+        if created is not None:
+            return BulkResult.model_construct(
+                index=index, name=created.name, result=created.result, next_fire_at=created.next_fire_at
+            )
+        errors = [
+            FieldProblemAnswer(field=problem.field, message=problem.message)
+            for problem in self.mistakes[index].problems
+        ]
+        return BulkResult.model_construct(index=index, name=self.names.get(index), result="refused", errors=errors)
+
+
+_REQUEST_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "array", "maxItems": MOST, "items": BULK_REQUEST}},
+            LINES: {"schema": {"type": "string", "description": "One request a line."}},
+        },
+    }
+}
+
+
+@route(router, "POST", f"{TIMERS}/bulk", scope="schedule", answer=BulkAnswer, openapi=_REQUEST_BODY)
+def create_in_bulk(
+    request: HttpRequest,
+    group: str,
+    atomic: bool = False,
+    on_conflict: Literal["reject", "replace", "keep"] = "reject",
+) -> BulkAnswer | HttpResponse:
+    """Schedule up to 10,000 timers.
+
+    A JSON array is answered by one object; lines (application/x-ndjson) are answered by lines, one each. With `atomic`
+    a single mistake refuses them all and nothing is written; without, each is written or refused by itself.
+    """
+    media_type = (request.content_type or "").lower()
+    if media_type not in {*JSON_TYPES, LINES}:
+        raise Problem("media_type", f"Send a JSON array, or lines as {LINES} (this is {media_type or 'none'}).")
+    if not TimerGroup.objects.filter(name=group).exists():
+        raise not_found()
+    call = _Call(group, on_conflict, caller(request).actor)
+    call.read(_lines(request) if media_type == LINES else _array(request), now_in(group))
+    if call.mistakes and atomic:
+        raise call.refusal()
+    with transaction.atomic():
+        call.write(sorted(call.specs))
+        if call.mistakes and atomic:
+            raise call.refusal()
+    results = call.results()
+    if media_type == LINES:
+        text = b"".join(result.model_dump_json(exclude_unset=True).encode() + b"\n" for result in results)
+        return HttpResponse(text, content_type=LINES)
+    said = [result.result for result in results]
+    return BulkAnswer.model_construct(
+        created=said.count("created"),
+        replaced=said.count("replaced"),
+        kept=said.count("kept"),
+        refused=said.count("refused"),
+        results=results,
+    )
+
+
+def _array(request: HttpRequest) -> Iterator[Any]:
+    requests = strict_json.loads(request.body)
+    if not isinstance(requests, list):
+        raise SpecError("body", "must be an array of requests")
+    return iter(requests)
+
+
+def _lines(request: HttpRequest) -> Iterator[Any]:
+    """The requests, line by line; one that cannot be read comes as the SpecError that says why."""
+    for line in request.body.split(b"\n"):
+        if line.strip():
+            try:
+                yield strict_json.loads(line)
+            except strict_json.MalformedJson as error:
+                yield SpecError("body", str(error))
+            except SpecError as error:
+                yield error

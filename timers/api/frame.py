@@ -1,0 +1,70 @@
+"""What holds for every request of the API whatever its route: an id, bounds, plain http refused, problems as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+from uuid import uuid4
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
+from timers.api.slashes import keep_slashes
+from timers.api.strict_body import check_announced_size
+
+PREFIX: Final = "/api/"
+REQUEST_ID: Final = "X-Request-Id"
+_GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# What Django or the server's middleware answers by itself, in its own words or as a page.
+_IN_OUR_WORDS: Final[dict[int, tuple[Code, str]]] = {
+    400: ("malformed", "The request makes no sense."),
+    403: ("forbidden", "This is not allowed."),
+    405: ("method_not_allowed", "This address does not know this method; see the Allow header."),
+    413: ("too_large", "The request is too large."),
+    500: ("failed", "Something went wrong here; the log tells what, under this request id."),
+}
+
+
+class ApiFrame:
+    """Middleware, the outermost; it leaves alone what is not under /api/."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(PREFIX):
+            return self.get_response(request)
+        given = request.headers.get(REQUEST_ID, "")
+        request_id = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
+        request.META["timers.request_id"] = request_id
+        try:
+            # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
+            if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+                raise Problem("forbidden", "Use https: what is sent over plain http can be read on the way.")
+            check_announced_size(request)
+            keep_slashes(request)
+            response = self._as_problem(self.get_response(request), request_id)
+        except Problem as problem:
+            response = problem.response(request_id)
+        response.headers[REQUEST_ID] = request_id
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def _as_problem(self, response: HttpResponseBase, request_id: str) -> HttpResponseBase:
+        media_type = response.headers.get("Content-Type", "")
+        if response.status_code < 400 or media_type == MEDIA_TYPE:
+            return response
+        code, words = _IN_OUR_WORDS.get(response.status_code, ("not_found", not_found().detail))
+        said = Problem(code, words).response(request_id)
+        if "Allow" in response.headers:
+            said.headers["Allow"] = response.headers["Allow"]
+        return said
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The id under which the log tells of this request."""
+    return str(request.META.get("timers.request_id", ""))

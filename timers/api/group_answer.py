@@ -1,0 +1,51 @@
+"""What the API takes and tells of a group."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from timers.models import TimerGroup
+
+
+class GroupAnswer(BaseModel):
+    """A group: timers that are treated the same way. Durations are seconds."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    description: str
+    partition: str
+    state: Literal["active", "paused"]
+    state_reason: str
+    paused_until: datetime | None
+    priority: int
+    shards: int
+    required_roles: list[str]
+    action: Any = Field(description="What a fire does when the timer does not say.")
+    retry: Any
+    misfire_policy: str
+    misfire_grace: float
+    max_lateness: float | None
+    max_catchup: int
+    overlap_policy: str
+    max_queued: int
+    pause_after_failures: int
+    exclusion_calendars: list[str]
+    on_excluded: str
+    max_batch: int
+    attempt_timeout: float
+    on_failed: str
+    on_finish: str
+    retention: int | None
+    sandbox: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, group: TimerGroup) -> GroupAnswer:
+        """The answer about a group's row."""
+        return cls.model_validate(group)

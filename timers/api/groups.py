@@ -1,0 +1,118 @@
+"""Groups: create, list, read, change, delete, pause, resume."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Body as InBody
+from ninja import Query, Router
+from pydantic import WithJsonSchema
+
+from timers.api.authentication import caller
+from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
+from timers.api.fields import EmptyBody
+from timers.api.group_answer import GroupAnswer
+from timers.api.paging import Page, PageQuery, cursor_after, position
+from timers.api.route import Answer, route
+from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, keywords, maybe, number
+from timers.api.timer_verbs import PauseBody
+from timers.exceptions import SpecError, TimerNotFound
+from timers.models import TimerGroup
+from timers.scheduling import create_group, delete_group, pause_group, resume_group, update_group
+
+router = Router(tags=["groups"])
+GROUP = "/groups/{group}"
+
+FIELDS: Final[dict[str, Schema]] = {
+    "description": TEXT,
+    "partition": NAME,
+    "priority": number(-1000, 1000, whole=True),
+    "shards": number(1, 1024, whole=True),
+    "required_roles": NAMES,
+    "action": maybe(ACTION),
+    "max_batch": number(1, 10_000, whole=True),
+    "retention": maybe(number(1, 36_500, "Days.", whole=True)),
+    **POLICIES,
+}
+NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]
+GroupChanges = Annotated[dict[str, Any], WithJsonSchema(keywords(FIELDS, []))]
+
+
+@route(router, "GET", "/groups", scope="read", answer=Page[GroupAnswer])
+def list_groups(request: HttpRequest, query: Query[PageQuery]) -> Page[GroupAnswer]:
+    """List the groups that you see, by name."""
+    rows = TimerGroup.objects.order_by("name")
+    begin, seen = position(request, query), caller(request).groups
+    if seen is not None:
+        rows = rows.filter(name__in=seen)
+    if begin is not None:
+        rows = rows.filter(name__gt=begin[0])
+    found = list(rows[: query.limit + 1])
+    page = found[: query.limit]
+    return Page(
+        items=[GroupAnswer.of(row) for row in page],
+        next=cursor_after(request, [page[-1].name]) if len(found) > len(page) else None,
+    )
+
+
+@route(router, "POST", "/groups", scope="admin", answer=GroupAnswer, status=201)
+def post_group(request: HttpRequest, body: InBody[NewGroup]) -> Answer:
+    """Create a group."""
+    name = body.pop("name", None)
+    if isinstance(name, str) and not caller(request).sees(name):
+        raise SpecError("name", "must be one of the groups that this key is for", given=name)
+    if "actor" in body:
+        raise SpecError("actor", "is not known here")
+    group = create_group(name, actor=caller(request).actor, **body)
+    return Answer(GroupAnswer.of(group), headers=etag(group.version))
+
+
+@route(router, "GET", GROUP, scope="read", answer=GroupAnswer)
+def read_group(request: HttpRequest, group: str) -> Answer:
+    """Read one group."""
+    return _told(_row(group))
+
+
+@route(router, "PATCH", GROUP, scope="admin", answer=GroupAnswer, openapi={"parameters": [IF_MATCH]})
+def patch_group(request: HttpRequest, group: str, body: InBody[GroupChanges]) -> Answer:
+    """Change what is named, and leave the rest; workers take it over with their next look."""
+    for word in ("name", "actor"):
+        if word in body:
+            raise SpecError(word, "cannot be changed")
+    with transaction.atomic():
+        check_version(_row(group, lock=True).version, wanted_version(request))
+        return _told(update_group(group, **body))
+
+
+@route(router, "DELETE", GROUP, scope="admin", answer=None, openapi={"parameters": [IF_MATCH]})
+def remove_group(request: HttpRequest, group: str, force: bool = False) -> None:
+    """Delete a group; one that has timers only by `force`, with them."""
+    with transaction.atomic():
+        check_version(_row(group, lock=True).version, wanted_version(request))
+        delete_group(group, force=force, actor=caller(request).actor)
+
+
+@route(router, "POST", f"{GROUP}/pause", scope="operate", answer=GroupAnswer)
+def pause(request: HttpRequest, group: str, body: PauseBody = PauseBody()) -> Answer:
+    """Fire nothing of the group until it is resumed, by hand or by itself."""
+    return _told(pause_group(group, until=body.until, reason=body.reason, actor=caller(request).actor))
+
+
+@route(router, "POST", f"{GROUP}/resume", scope="operate", answer=GroupAnswer)
+def resume(request: HttpRequest, group: str, body: EmptyBody = EmptyBody()) -> Answer:
+    """Fire again; what was missed meanwhile follows the misfire policy."""
+    return _told(resume_group(group, actor=caller(request).actor))
+
+
+def _row(name: str, *, lock: bool = False) -> TimerGroup:
+    rows = TimerGroup.objects.select_for_update(no_key=True) if lock else TimerGroup.objects
+    group = rows.filter(name=name).first()
+    if group is None:
+        raise TimerNotFound(f"there is no group {name!r}")
+    return group
+
+
+def _told(group: TimerGroup) -> Answer:
+    return Answer(GroupAnswer.of(group), headers=etag(group.version))

@@ -1,0 +1,61 @@
+"""Health, for load balancers and orchestrators: bare words, no key."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from timers.models import Node
+
+logger = logging.getLogger(__name__)
+_WORDS: Final = "text/plain; charset=utf-8"
+
+
+@login_not_required
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """Whether this process answers at all; nothing else is looked at, so no fault elsewhere has it restarted."""
+    return HttpResponse("ok\n", content_type=_WORDS)
+
+
+@login_not_required
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether it can serve: the database answers, its migrations are applied, and a node lives. Else 503 and why."""
+    why = _why_not()
+    if why:
+        return HttpResponse(f"{why}\n", status=503, content_type=_WORDS, headers={"Retry-After": "2"})
+    return HttpResponse("ok\n", content_type=_WORDS)
+
+
+def _why_not() -> str:
+    try:
+        if _migrations_missing():
+            return "migrations are not applied"
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT timers_now()")
+            (now,) = cursor.fetchone()
+        if not Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=now).exists():
+            return "no node lives"
+    except DatabaseError:
+        logger.warning("not ready: the database is away", exc_info=True)
+        return "the database is away"
+    return ""
+
+
+_applied = False
+
+
+def _migrations_missing() -> bool:
+    """Looked at until they are there: what was applied stays applied."""
+    global _applied  # noqa: PLW0603 - known once per process
+    if not _applied:
+        executor = MigrationExecutor(connection)
+        _applied = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return not _applied

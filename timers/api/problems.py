@@ -1,0 +1,123 @@
+"""Problems: the one form of every answer that is no success (RFC 9457, application/problem+json)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Final, Literal
+
+from django.http import HttpResponse
+from ninja import Schema
+
+from timers.exceptions import FieldProblem, SpecError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+Code = Literal[
+    "malformed", "bad_cursor", "unauthorized", "forbidden", "not_found", "method_not_allowed", "name_taken",
+    "stale_version", "stale_token", "not_allowed_now", "length_required", "too_large", "media_type", "invalid",
+    "key_reused", "rate_limited", "failed", "unavailable",
+]  # fmt: skip
+
+STATUS: Final[dict[Code, int]] = {
+    "malformed": 400,
+    "bad_cursor": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "name_taken": 409,
+    "stale_version": 409,
+    "stale_token": 409,
+    "not_allowed_now": 409,
+    "length_required": 411,
+    "too_large": 413,
+    "media_type": 415,
+    "invalid": 422,
+    "key_reused": 422,
+    "rate_limited": 429,
+    "failed": 500,
+    "unavailable": 503,
+}
+"""The status of each code. Codes are stable; programs tell problems apart by them."""
+
+
+class FieldProblemAnswer(Schema):
+    """What is wrong with one field, and what would be right."""
+
+    field: str
+    message: str
+
+
+class ProblemAnswer(Schema):
+    """RFC 9457. All mistakes of a request are told at once, in `errors`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldProblemAnswer]
+
+
+class Problem(Exception):
+    """Ends a request with a problem. `retry_after`: seconds after which the same request may succeed."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        errors: Iterable[FieldProblem] = (),
+        *,
+        retry_after: float | None = None,
+    ) -> None:
+        self.code: Code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+        super().__init__(detail)
+
+    @classmethod
+    def of_spec(cls, error: SpecError, code: Code = "invalid") -> Problem:
+        """The problem of a refused request."""
+        return cls.of_fields(code, error.problems)
+
+    @classmethod
+    def of_fields(cls, code: Code, problems: Sequence[FieldProblem]) -> Problem:
+        """The problem of some fields, its detail put together from theirs."""
+        return cls(code, "; ".join(f"{problem.field}: {problem.message}" for problem in problems), problems)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of its code."""
+        return STATUS[self.code]
+
+    def response(self, request_id: str) -> HttpResponse:
+        """The answer."""
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+            "errors": [{"field": problem.field, "message": problem.message} for problem in self.errors],
+        }
+        response = HttpResponse(json.dumps(body), status=self.status, content_type=MEDIA_TYPE)
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        if self.code == "unauthorized":
+            response.headers["WWW-Authenticate"] = 'Bearer realm="timers"'
+        return response
+
+
+NO_SUCH: Final = "There is no such thing, or this key may not see it."
+"""One text for what does not exist and for what the caller may not see."""
+
+
+def not_found() -> Problem:
+    """404: the same whether the thing is not there or not to be seen."""
+    return Problem("not_found", NO_SUCH)

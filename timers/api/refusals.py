@@ -1,0 +1,110 @@
+"""From what the service raises to the problem that the caller is told."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, InterfaceError, InternalError, OperationalError
+from django.http import Http404
+from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
+
+from timers.access.limits import TooManyRequests
+from timers.api.problems import Problem, not_found
+from timers.exceptions import (
+    FieldProblem,
+    NotAllowedNow,
+    SpecError,
+    StaleToken,
+    StaleVersion,
+    TimerExists,
+    TimerNotFound,
+    TimersError,
+)
+from timers.strict_json import MalformedJson
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER: Final = 2.0
+"""Seconds after which a database that was away is worth another try."""
+
+# What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
+_PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The problem that an exception means; for one that nobody foresaw the log has the traceback, the caller an id."""
+    match error:
+        case Problem():
+            return error
+        case TimerExists():
+            return Problem.of_spec(error, "name_taken")
+        case SpecError():
+            return Problem.of_spec(error)
+        case TimerNotFound() | Http404():
+            return not_found()
+        case TooManyRequests():
+            return Problem("rate_limited", str(error), retry_after=error.retry_after)
+        case StaleVersion():
+            return Problem("stale_version", str(error))
+        case StaleToken():
+            return Problem("stale_token", str(error))
+        case NotAllowedNow():
+            return Problem("not_allowed_now", str(error))
+        case TimersError():
+            return Problem("not_allowed_now", str(error))
+        case MalformedJson():
+            return Problem("malformed", f"The body {error}.", [FieldProblem("body", str(error))])
+        case ValidationError():
+            return _of_fields(error)
+        case AuthenticationError():
+            return Problem("unauthorized", "Give a valid application key: `Authorization: Bearer tk_...`, or sign in.")
+        case AuthorizationError():
+            return Problem("forbidden", "This is not allowed.")
+        case HttpError() if error.__cause__ is not None:
+            return problem_of(error.__cause__)
+        case HttpError(status_code=403):
+            return Problem("forbidden", "The CSRF token is missing or wrong; send it as X-CSRFToken.")
+        case RequestDataTooBig():
+            return Problem("too_large", "The body is too large.")
+        case SuspiciousOperation():
+            return Problem("malformed", "The request makes no sense.")
+        case DataError():
+            logger.warning("the database refused a value", exc_info=error)
+            return Problem("malformed", "A value is out of the range that can be kept.")
+        case _ if isinstance(error, DATABASE_AWAY):
+            logger.warning("the database is away: %s", type(error).__name__, exc_info=error)
+            return Problem(
+                "unavailable",
+                "The database cannot be reached, or did not answer in time. Whether a change was made is unknown: "
+                "repeat the request with its Idempotency-Key.",
+                retry_after=RETRY_AFTER,
+            )
+        case _:
+            logger.error("a request failed", exc_info=error)
+            return Problem("failed", "Something went wrong here; the log tells what, under this request id.")
+
+
+def _of_fields(error: ValidationError) -> Problem:
+    """The mistakes that pydantic found, in our words."""
+    problems = [FieldProblem(_place(each["loc"]), _words(each)) for each in error.errors]
+    return Problem.of_fields("invalid", problems)
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    words = [str(part) for part in location]
+    if words and words[0] in _PARTS:
+        # The name of the argument that holds a whole body says nothing to a caller.
+        words = words[2:] if words[0] == "body" and len(words) > 2 else words[1:]
+    return ".".join(words) or "body"
+
+
+def _words(each: dict[str, Any]) -> str:
+    message = str(each["msg"])
+    if each["type"] == "extra_forbidden":
+        return "is not known here"
+    if each["type"] == "missing":
+        return "is needed"
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,60 @@
+"""Idempotency-Key: a POST that may be repeated without being done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+
+from timers.access.caller import Caller
+from timers.api.problems import Problem
+from timers.exceptions import FieldProblem
+from timers.lifecycle.kept_answers import Kept, KeyReused, answer_once
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotency-Replayed"
+_FORM: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_KEPT_HEADERS: Final = ("Content-Type", "Location", "ETag")
+
+IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
+    "in": "header",
+    "name": HEADER,
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[\x21-\x7e]{1,200}$"},
+    "description": "Repeated within 24 hours, the same request is answered as it was the first time, and done once.",
+}
+
+
+def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse]) -> HttpResponse:
+    """Do the work; or, where the request's key was used before, answer as then."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return work()
+    if not _FORM.fullmatch(key):
+        problem = FieldProblem(HEADER, "must be 1 to 200 printable ASCII characters without spaces")
+        raise Problem.of_fields("invalid", [problem])
+
+    def kept() -> Kept:
+        response = work()
+        headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+        return Kept(response.status_code, response.content.decode(), headers)
+
+    try:
+        answer = answer_once(caller.identity, key, _fingerprint(request), kept)
+    except KeyReused as error:
+        raise Problem("key_reused", str(error), [FieldProblem(HEADER, str(error))]) from None
+    response = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+    if not answer.body:
+        del response.headers["Content-Type"]
+    if answer.replayed:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+def _fingerprint(request: HttpRequest) -> str:
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    digest.update(request.body)
+    return digest.hexdigest()

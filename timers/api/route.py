@@ -1,0 +1,145 @@
+"""How a route is declared: its scope, its answers, whether it may be repeated; each such word is kept by the wrapper.
+
+    @route(router, "POST", "/groups/{group}/pause", scope="operate", answer=GroupAnswer)
+    def pause(request, group: str, body: PauseBody) -> GroupAnswer: ...
+
+A view returns the body of its answer, or an Answer with another status or headers; everything else it raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+from ninja.params import models as params
+from pydantic import BaseModel
+
+from timers.api.authentication import caller, needs
+from timers.api.problems import Problem
+from timers.api.repeatable import IDEMPOTENCY_KEY, once
+from timers.api.slashes import read_name
+from timers.exceptions import FieldProblem
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a view answers, where it is not just a body with the route's own status."""
+
+    body: BaseModel | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One declared route: what the access matrix of the tests is made from."""
+
+    method: Method
+    path: str
+    scope: str | None
+    all_groups: bool
+
+
+ROUTES: Final[list[Route]] = []
+
+View = Callable[..., BaseModel | Answer | HttpResponse | None]
+
+
+def route(
+    router: Router,
+    method: Method,
+    path: str,
+    *,
+    scope: str | None,
+    answer: type[BaseModel] | None,
+    status: int | None = None,
+    also: Mapping[int, type[BaseModel] | None] | None = None,
+    all_groups: bool = False,
+    repeatable: bool | None = None,
+    openapi: Mapping[str, Any] | None = None,
+) -> Callable[[View], View]:
+    """Declare a view as a route.
+
+    scope       which the caller must have; None: any caller
+    answer      the body of success, sent with `status` (200, or 204 without a body); `also`: further successes
+    all_groups  not for keys that are limited to some groups
+    repeatable  whether it takes an Idempotency-Key (every POST does unless it says no)
+    openapi     more of its description
+    """
+    first = status or (204 if answer is None else 200)
+    takes_key = repeatable if repeatable is not None else method == "POST"
+    extra: dict[str, Any] = {**(openapi or {})}
+    if takes_key:
+        extra["parameters"] = [*extra.get("parameters", []), IDEMPOTENCY_KEY]
+
+    def declared(view: View) -> View:
+        query = _query_names(view, path)
+
+        @functools.wraps(view)
+        def answered(request: HttpRequest, **values: Any) -> HttpResponse:
+            _refuse_unknown_query(request, query)
+            for word in ("group", "name"):
+                if isinstance(values.get(word), str):
+                    values[word] = read_name(values[word])
+
+            def work() -> HttpResponse:
+                return _rendered(view(request, **values), first)
+
+            return once(request, caller(request), work) if takes_key else work()
+
+        ROUTES.append(Route(method, path, scope, all_groups))
+        return router.api_operation(
+            [method],
+            path,
+            auth=needs(scope, all_groups=all_groups),
+            response={first: answer, **(also or {})},
+            summary=(view.__doc__ or "").strip().splitlines()[0].rstrip("."),
+            description=inspect.cleandoc(view.__doc__ or ""),
+            openapi_extra=extra,
+            url_name=view.__name__,
+        )(answered)
+
+    return declared
+
+
+def _rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> HttpResponse:
+    if isinstance(given, HttpResponse):
+        return given
+    said = given if isinstance(given, Answer) else Answer(given)
+    # What was not set does not belong to this answer: the keywords of other kinds of timers, for one.
+    text = b"" if said.body is None else said.body.model_dump_json(exclude_unset=True).encode()
+    response = HttpResponse(text, status=said.status or status, headers=dict(said.headers))
+    if text:
+        response.headers["Content-Type"] = "application/json"
+    else:
+        del response.headers["Content-Type"]
+    return response
+
+
+def _query_names(view: View, path: str) -> frozenset[str]:
+    """The names that the query of a view may have: its arguments that come neither from the path nor from the body."""
+    names: set[str] = set()
+    for name, parameter in list(inspect.signature(view, eval_str=True).parameters.items())[1:]:
+        annotation = parameter.annotation
+        sources = [type(each) for each in getattr(annotation, "__metadata__", ()) if isinstance(each, params.Param)]
+        held = getattr(annotation, "__origin__", annotation)
+        is_model = isinstance(held, type) and issubclass(held, BaseModel)
+        if params.Query in sources and is_model:
+            names.update(held.model_fields)
+        elif not sources and not is_model and f"{{{name}}}" not in path:
+            names.add(name)
+    return frozenset(names)
+
+
+def _refuse_unknown_query(request: HttpRequest, known: frozenset[str]) -> None:
+    unknown = sorted(set(request.GET) - known)
+    if unknown:
+        words = f"is not known here; known are {', '.join(sorted(known))}" if known else "is not known here"
+        raise Problem.of_fields("invalid", [FieldProblem(f"query.{name}", words) for name in unknown])

@@ -1,0 +1,101 @@
+"""JSON Schemas of what the service itself checks, field by field: durations, instants, policies, actions.
+
+The checks are those of the Python API, so that every way in answers alike; here is only what the description says.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from timers import policies
+
+Schema = dict[str, Any]
+
+ANY: Final[Schema] = {"description": "Any JSON value."}
+NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
+TEXT: Final[Schema] = {"type": "string"}
+FLAG: Final[Schema] = {"type": "boolean"}
+OBJECT: Final[Schema] = {"type": "object"}
+NAMES: Final[Schema] = {"type": "array", "items": NAME}
+INSTANT: Final[Schema] = {
+    "type": "string",
+    "description": "An instant with its offset from UTC, as ISO 8601 has it.",
+    "examples": ["2027-02-26T15:00:27+01:00"],
+}
+DURATION: Final[Schema] = {
+    "type": ["number", "string"],
+    "description": "Seconds, or ISO 8601 such as PT1M30S.",
+    "examples": [60, "PT1M30S"],
+}
+ZONE: Final[Schema] = {
+    "type": "string",
+    "description": "An IANA time zone.",
+    "default": "UTC",
+    "examples": ["Europe/Berlin"],
+}
+
+
+def number(low: float, high: float, words: str = "", *, whole: bool = False) -> Schema:
+    """A number within bounds."""
+    schema: Schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
+    return {**schema, "description": words} if words else schema
+
+
+def choice(*words: str) -> Schema:
+    """One of some words."""
+    return {"type": "string", "enum": list(words)}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Or null: not given."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
+    """An object of these keywords and no others."""
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+RETRY: Final[Schema] = {
+    **keywords(
+        {
+            "max_retries": number(0, policies.MAX_RETRIES, whole=True),
+            "min_backoff": number(0, policies.MAX_SECONDS, "Seconds."),
+            "max_backoff": number(0, policies.MAX_SECONDS, "Seconds."),
+            "jitter": number(0, 1),
+            "delays": {"type": "array", "items": number(0, policies.MAX_SECONDS)},
+        },
+        [],
+    ),
+    "description": "The wait before retry n is min_backoff * 2^(n-1), at most max_backoff; or the n-th of delays.",
+}
+
+_SECONDS: Final[Schema] = {"type": "number", "description": "Seconds."}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+POLICIES: Final[dict[str, Schema]] = {
+    "retry": RETRY,
+    "misfire_policy": choice(*policies.MISFIRE_POLICIES),
+    "misfire_grace": _SECONDS,
+    "max_lateness": maybe(_SECONDS),
+    "max_catchup": _COUNT,
+    "overlap_policy": choice(*policies.OVERLAP_POLICIES),
+    "max_queued": _COUNT,
+    "pause_after_failures": _COUNT,
+    "exclusion_calendars": NAMES,
+    "on_excluded": choice(*policies.ON_EXCLUDED),
+    "attempt_timeout": _SECONDS,
+    "on_failed": choice(*policies.ON_FAILED),
+    "on_finish": choice(*policies.ON_FINISH),
+}
+"""The policies of a group, any of which a timer may override."""
+
+ACTION: Final[Schema] = {
+    "type": "object",
+    "description": "What a fire does: a handler, an HTTP call, or waiting for a consumer that pulls.",
+    "examples": [
+        {"kind": "python", "handler": "vendors.process"},
+        {"kind": "http", "url": "https://example.org/hook"},
+        {"kind": "pull"},
+    ],
+}

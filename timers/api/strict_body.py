@@ -1,0 +1,68 @@
+"""How bodies and queries are read: strictly, within bounds, and with the place of every mistake."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja.parser import Parser
+
+from timers import strict_json
+from timers.api.problems import Problem
+from timers.exceptions import FieldProblem
+
+MAX_BODY: Final = 256 * 1024
+MAX_BULK: Final = 8 * 1024 * 1024
+BULK_PATH: Final = "/timers/bulk"
+JSON_TYPES: Final = frozenset({"application/json", "text/json"})
+
+
+class StrictParser(Parser):
+    """The parser of the whole API."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        """The JSON of a body; raises Problem, MalformedJson or SpecError."""
+        return cast("dict[str, Any]", json_body(request))
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        """The query's parameters; one that stands twice, where one is meant, is a mistake."""
+        twice = [name for name, values in data.lists() if len(values) > 1 and name not in list_fields]
+        if twice:
+            raise Problem.of_fields("invalid", [FieldProblem(name, "is given more than once") for name in twice])
+        unstorable = [name for name, values in data.lists() if any(_unstorable(value) for value in values)]
+        if unstorable:
+            raise Problem.of_fields(
+                "invalid", [FieldProblem(name, "holds a character that cannot be kept") for name in unstorable]
+            )
+        return super().parse_querydict(data, list_fields, request)
+
+
+def json_body(request: HttpRequest) -> Any:
+    """The JSON value of a request's body, of at most 256 KB."""
+    media_type = (request.content_type or "").lower()
+    if media_type not in JSON_TYPES:
+        raise Problem("media_type", f"Send JSON, as Content-Type: application/json (this is {media_type or 'none'}).")
+    if len(request.body) > MAX_BODY:
+        raise Problem("too_large", f"The body may have at most {MAX_BODY:,} bytes.")
+    return strict_json.loads(request.body)
+
+
+def _unstorable(value: str) -> bool:
+    # Django reads bytes that are no UTF-8 as U+FFFD; NUL it hands on, and PostgreSQL refuses it.
+    return "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def check_announced_size(request: HttpRequest) -> None:
+    """Refuse a body by the length that it announces, before a byte of it is read; raises Problem."""
+    if request.headers.get("Transfer-Encoding") and not request.META.get("wsgi.input_terminated"):
+        raise Problem("length_required", "Send the body with its Content-Length.")
+    length = request.headers.get("Content-Length") or "0"
+    # int() would read signs, underscores and the digits of other scripts too.
+    if not (length.isascii() and length.isdigit()):
+        raise Problem("malformed", "Content-Length must be a number.")
+    most = MAX_BULK if request.path_info.endswith(BULK_PATH) else MAX_BODY
+    if int(length) > most:
+        raise Problem("too_large", f"The body may have at most {most:,} bytes; this has {int(length):,}.")

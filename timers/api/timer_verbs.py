@@ -1,0 +1,181 @@
+"""What is done to one timer: pause, resume, fire, make up for the past, leave out the next; and what it will do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Body as InBody
+from ninja import Router
+from pydantic import BaseModel, Field
+
+from timers.api.authentication import caller
+from timers.api.conditions import etag
+from timers.api.fields import Body, EmptyBody, Instant, Name, Number, Reason
+from timers.api.route import Answer, route
+from timers.api.timer_answer import TimerAnswer, answer_now
+from timers.api.timer_body import PreviewRequest
+from timers.api.timers import TIMER
+from timers.exceptions import SpecError
+from timers.models import TimerGroup
+from timers.schedules import Preview
+from timers.scheduling import (
+    backfill_timer,
+    cancel_backfill,
+    fire_timer,
+    get_timer,
+    pause_timer,
+    preview_timer,
+    resume_timer,
+    skip_next_fire,
+)
+
+router = Router(tags=["timers"])
+
+
+class PauseBody(Body):
+    """How long, and why."""
+
+    until: Instant | None = Field(default=None, description="Resumed by itself at this instant.")
+    reason: Reason = ""
+
+
+class FireBody(Body):
+    """A run beside the schedule."""
+
+    payload: Any = Field(default=None, description="Another payload for this run; left out: the timer's.")
+    delay: Annotated[Number, Field(ge=0, le=366 * 86_400, description="Seconds.")] = 0
+
+
+class BackfillBody(Body):
+    """Which past, and how fast."""
+
+    start: Instant
+    end: Instant = Field(description="Before this instant.")
+    overlap: Literal["queue", "allow"] = "queue"
+    per_second: Annotated[Number, Field(gt=0)] | None = None
+    payload: Any = None
+
+
+class ExecutionStarted(BaseModel):
+    """The execution that will run."""
+
+    execution: str
+
+
+class BackfillStarted(BaseModel):
+    """The executions that will run."""
+
+    executions: int
+    first: datetime
+    last: datetime
+
+
+class BackfillCancelled(BaseModel):
+    """Executions of backfills that had not begun and will not run."""
+
+    cancelled: int
+
+
+class SkippedAnswer(BaseModel):
+    """The instant that is left out."""
+
+    skipped: datetime
+    timer: TimerAnswer
+
+
+class InstantAnswer(BaseModel):
+    """An instant of a schedule."""
+
+    at: datetime = Field(description="UTC, without the timer's share of the jitter.")
+    local: str = Field(description="As the clock of the timer's zone shows it.")
+    runs: bool = Field(description="False: it is skipped, and the note says why.")
+    note: str
+
+
+class WarningAnswer(BaseModel):
+    """What might surprise about a schedule."""
+
+    code: str
+    message: str
+
+
+class PreviewAnswer(BaseModel):
+    """What a schedule will do."""
+
+    words: str
+    fires: list[InstantAnswer]
+    warnings: list[WarningAnswer]
+
+    @classmethod
+    def of(cls, preview: Preview) -> PreviewAnswer:
+        """The answer about a preview."""
+        return cls(
+            words=preview.words,
+            fires=[
+                InstantAnswer(at=each.at, local=each.wall, runs=each.runs, note=each.note) for each in preview.instants
+            ],
+            warnings=[WarningAnswer(code=each.code, message=each.text) for each in preview.warnings],
+        )
+
+
+@route(router, "POST", f"{TIMER}/pause", scope="operate", answer=TimerAnswer)
+def pause(request: HttpRequest, group: str, name: Name, body: PauseBody = PauseBody()) -> Answer:
+    """Fire no more until resumed, by hand or by itself."""
+    timer = pause_timer(group, name, until=body.until, reason=body.reason, actor=caller(request).actor)
+    return Answer(answer_now(timer), headers=etag(timer.version))
+
+
+@route(router, "POST", f"{TIMER}/resume", scope="operate", answer=TimerAnswer)
+def resume(request: HttpRequest, group: str, name: Name, body: EmptyBody = EmptyBody()) -> Answer:
+    """Fire again; what was missed meanwhile follows the misfire policy."""
+    timer = resume_timer(group, name, actor=caller(request).actor)
+    return Answer(answer_now(timer), headers=etag(timer.version))
+
+
+@route(router, "POST", f"{TIMER}/fire", scope="operate", answer=ExecutionStarted, status=202)
+def fire(request: HttpRequest, group: str, name: Name, body: FireBody = FireBody()) -> ExecutionStarted:
+    """Run once, beside the schedule."""
+    own = {"payload": body.payload} if "payload" in body.model_fields_set else {}
+    return ExecutionStarted(execution=fire_timer(group, name, delay=body.delay, actor=caller(request).actor, **own))
+
+
+@route(router, "POST", f"{TIMER}/backfill", scope="operate", answer=BackfillStarted, status=202)
+def backfill(request: HttpRequest, group: str, name: Name, body: BackfillBody) -> BackfillStarted:
+    """Run what the schedule had in a past span of time."""
+    own = body.model_dump(exclude_unset=True)
+    done = backfill_timer(group, name, actor=caller(request).actor, **own)
+    return BackfillStarted(executions=done.executions, first=done.first, last=done.last)
+
+
+@route(router, "DELETE", f"{TIMER}/backfill", scope="operate", answer=BackfillCancelled)
+def stop_backfill(request: HttpRequest, group: str, name: Name) -> BackfillCancelled:
+    """Cancel what still waits of a timer's backfills."""
+    return BackfillCancelled(cancelled=cancel_backfill(group, name, actor=caller(request).actor))
+
+
+@route(router, "POST", f"{TIMER}/skip-next", scope="operate", answer=SkippedAnswer)
+def skip_next(request: HttpRequest, group: str, name: Name, body: EmptyBody = EmptyBody()) -> SkippedAnswer:
+    """Leave out the next fire that would run."""
+    skipped, _ = skip_next_fire(group, name, actor=caller(request).actor)
+    return SkippedAnswer.model_construct(skipped=skipped, timer=answer_now(get_timer(group, name)))
+
+
+@route(router, "GET", f"{TIMER}/next-fires", scope="read", answer=PreviewAnswer)
+def next_fires(
+    request: HttpRequest, group: str, name: Name, n: Annotated[int, Field(ge=1, le=1000)] = 10
+) -> PreviewAnswer:
+    """The next fires of a timer, in words, with warnings."""
+    return PreviewAnswer.of(preview_timer(group, name, n))
+
+
+@route(router, "POST", "/schedules/preview", scope="read", answer=PreviewAnswer, repeatable=False)
+def preview(request: HttpRequest, body: InBody[PreviewRequest]) -> PreviewAnswer:
+    """What a timer would do that is not (yet) scheduled: its next fires, in words, with warnings."""
+    group, name, n = body.pop("group", None), body.pop("name", "preview"), body.pop("n", 10)
+    if not isinstance(group, str) or not caller(request).sees(group) or not TimerGroup.objects.filter(name=group):
+        raise SpecError("group", "must be one of the groups that you see")
+    if "kind" not in body:
+        raise SpecError("kind", "is needed")
+    return PreviewAnswer.of(preview_timer(group, name, n, **body))

@@ -1,0 +1,145 @@
+"""Timers: schedule, list, read, replace, change, cancel. What is done to one beside that is in timer_verbs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Body, Query, Router
+from pydantic import BaseModel, Field
+
+from timers import clock
+from timers.api.authentication import caller
+from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
+from timers.api.fields import Instant, Name, Reason
+from timers.api.paging import Page, PageQuery, cursor_after, position
+from timers.api.problems import not_found
+from timers.api.route import Answer, route
+from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
+from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
+from timers.exceptions import SpecError
+from timers.insights.timer_list import Place, list_timers
+from timers.insights.timers import last_result
+from timers.lifecycle.control.change import claimed_executions, lock_timer
+from timers.models import TimerGroup
+from timers.scheduling import cancel_timer, get_timer, schedule_timer, update_timer
+
+router = Router(tags=["timers"])
+TIMERS = "/groups/{group}/timers"
+TIMER = "/groups/{group}/timers/{name}"
+
+
+class TimerQuery(PageQuery):
+    """Which timers."""
+
+    name_contains: Annotated[str | None, Field(max_length=200)] = None
+    kind: Literal["once", "fixed_rate", "fixed_delay", "cron", "calendar", "window", "rrule"] | None = None
+    state: Literal["active", "paused", "finished", "cancelled"] | None = None
+    tag: Annotated[str | None, Field(max_length=200)] = None
+    payload_type: Literal["string", "number", "object", "array", "boolean", "null"] | None = None
+    next_fire_before: Instant | None = None
+    next_fire_after: Instant | None = None
+
+
+class CancelledAnswer(BaseModel):
+    """What became of a timer that was cancelled."""
+
+    timer: TimerAnswer
+    in_flight: list[str] = Field(description="Executions that are held: asked to end, but they may run.")
+    cancelled: int = Field(description="Executions that waited for another try and will not get it.")
+
+
+@route(router, "GET", TIMERS, scope="read", answer=Page[TimerAnswer])
+def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQuery]) -> Page[TimerAnswer]:
+    """List the timers of a group by name."""
+    group_id = TimerGroup.objects.filter(name=group).values_list("id", flat=True).first()
+    if group_id is None:
+        raise not_found()
+    filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+    begin = position(request, query)
+    page = list_timers(group_id, after=None if begin is None else Place(*begin), limit=query.limit, filters=filters)
+    now = clock.now()
+    row = TimerGroup.objects.get(id=group_id)
+    for timer in page.timers:
+        timer.group = row
+    return Page(
+        items=[timer_answer(timer, now) for timer in page.timers],
+        next=None if page.next is None else cursor_after(request, page.next),
+    )
+
+
+@route(router, "POST", TIMERS, scope="schedule", answer=TimerAnswer, status=201, also={200: TimerAnswer})
+def create_timer(request: HttpRequest, group: str, body: Body[NewTimer]) -> Answer:
+    """Schedule a timer.
+
+    201 when it was created; 200 when a timer of that name was replaced or kept, as `on_conflict` says.
+    """
+    on_conflict = body.pop("on_conflict", "reject")
+    return _written(request, group, body, on_conflict)
+
+
+@route(router, "GET", TIMER, scope="read", answer=TimerAnswer)
+def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
+    """Read one timer, with its executions in flight and its last result."""
+    timer = get_timer(group, name)
+    answer = answer_now(timer, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
+    return Answer(answer, headers=etag(timer.version))
+
+
+@route(
+    router, "PUT", TIMER, scope="schedule", answer=TimerAnswer, also={201: TimerAnswer},
+    openapi={"parameters": [IF_MATCH]},
+)  # fmt: skip
+def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTimer]) -> Answer:
+    """Create a timer, or replace the one of that name."""
+    if "name" in body or "group" in body:
+        word = "name" if "name" in body else "group"
+        raise SpecError(word, "is said by the address; leave it out")
+    version = wanted_version(request)
+    with transaction.atomic():
+        if version is not None:
+            check_version(lock_timer(group, name).version, version)
+        return _written(request, group, {**body, "name": name}, "replace")
+
+
+@route(router, "PATCH", TIMER, scope="schedule", answer=TimerAnswer, openapi={"parameters": [IF_MATCH]})
+def patch_timer(request: HttpRequest, group: str, name: Name, body: Body[TimerChanges]) -> Answer:
+    """Change what is named, and leave the rest."""
+    for word in ("group", "name", "actor", "version", "schedule"):
+        if word in body:
+            raise SpecError(word, "cannot be changed")
+    timer = update_timer(group, name, actor=caller(request).actor, version=wanted_version(request), **body)
+    return Answer(answer_now(timer), headers=etag(timer.version))
+
+
+@route(
+    router, "DELETE", TIMER, scope="schedule", answer=CancelledAnswer, openapi={"parameters": [IF_MATCH]}
+)  # fmt: skip
+def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = "") -> CancelledAnswer:
+    """Cancel a timer: it never fires again, and retries that wait are given up."""
+    version = wanted_version(request)
+    with transaction.atomic():
+        if version is not None:
+            check_version(lock_timer(group, name).version, version)
+        cancelled = cancel_timer(group, name, reason=reason, actor=caller(request).actor)
+    return CancelledAnswer.model_construct(
+        timer=answer_now(cancelled.timer), in_flight=cancelled.in_flight, cancelled=cancelled.cancelled
+    )
+
+
+def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict: Any) -> Answer:
+    if "group" in body and body["group"] != group:
+        raise SpecError("group", "is said by the address, and it is another there", given=body["group"])
+    try:
+        with transaction.atomic():
+            request_of_timer = {**body, "group": group}
+            created = schedule_timer(request_of_timer, on_conflict=on_conflict, actor=caller(request).actor)
+            timer = get_timer(created.group, created.name)
+    except SpecError as error:
+        # The group is the address's; that it is not there is no mistake of the body.
+        raise (not_found() if {problem.field for problem in error.problems} == {"group"} else error) from None
+    location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
+    status = 201 if created.result == "created" else 200
+    return Answer(answer_now(timer), status, {**etag(timer.version), "Location": location})

@@ -1,0 +1,79 @@
+"""Requests that may be repeated: the first does the work and keeps its answer, the others are given that answer.
+
+The rule is that of the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): a key belongs to one request
+for a time; with another request it is refused. Answer and work are one transaction, so neither is there without the
+other, whatever dies in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.db import connection, transaction
+
+from timers.exceptions import TimersError
+from timers.models import KeptAnswer
+
+KEPT_HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer as it was sent."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    replayed: bool = False
+
+
+class KeyReused(TimersError):
+    """The key was given with another request before."""
+
+
+_TAKE: Final = """
+INSERT INTO timers_kept_answer AS k (caller, key, fingerprint, status, headers, body, created_at)
+VALUES (%(caller)s, %(key)s, %(fingerprint)s, 0, '{}', '', timers_now())
+ON CONFLICT (caller, key) DO UPDATE
+    SET fingerprint = EXCLUDED.fingerprint, created_at = EXCLUDED.created_at, status = 0
+    WHERE k.created_at < timers_now() - make_interval(hours => %(hours)s)
+RETURNING id
+"""
+_FILL: Final = "UPDATE timers_kept_answer SET status = %s, headers = %s, body = %s WHERE id = %s"
+
+
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept]) -> Kept:
+    """The answer of `work`, or the one that it gave when this key was used before; raises KeyReused.
+
+    Two at the same moment: the second waits for the first. What `work` raises undoes its doing, and keeps nothing.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_TAKE, {"caller": caller, "key": key, "fingerprint": fingerprint, "hours": KEPT_HOURS})
+            taken = cursor.fetchone()
+        if taken is None:
+            return _kept_before(caller, key, fingerprint)
+        kept = work()
+        with connection.cursor() as cursor:
+            cursor.execute(_FILL, (kept.status, json.dumps(dict(kept.headers)), kept.body, taken[0]))
+        return kept
+
+
+def forget_answers() -> int:
+    """Delete what is older than a day; returns how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM timers_kept_answer WHERE created_at < timers_now() - make_interval(hours => %s)",
+            (KEPT_HOURS,),
+        )
+        return int(cursor.rowcount)
+
+
+def _kept_before(caller: str, key: str, fingerprint: str) -> Kept:
+    row = KeptAnswer.objects.get(caller=caller, key=key)
+    if row.fingerprint != fingerprint:
+        raise KeyReused(f"the Idempotency-Key {key!r} was used for another request; make a new one for each request")
+    return Kept(row.status, row.body, row.headers, replayed=True)

@@ -1,0 +1,24 @@
+"""KeptAnswer: what was answered to a request that may be repeated."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class KeptAnswer(models.Model):
+    """The answer to one Idempotency-Key of one caller; written in the transaction of the work that it tells of."""
+
+    caller = models.CharField(max_length=200)
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of method, address and body.")
+    status = models.PositiveSmallIntegerField(default=0)
+    headers = models.JSONField(default=dict)
+    body = models.TextField(default="")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "timers_kept_answer"
+        constraints = (models.UniqueConstraint(fields=("caller", "key"), name="timers_kept_answer_key"),)
+
+    def __str__(self) -> str:
+        return f"{self.caller}: {self.key}"
