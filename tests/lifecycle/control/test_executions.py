@@ -8,7 +8,14 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
-from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
+from timers.execution_id import try_id
+from timers.lifecycle.control.executions import (
+    cancel_execution,
+    cancel_waiting,
+    dismiss_failed,
+    replay_execution,
+    retry_failed,
+)
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -131,3 +138,98 @@ def test_the_ledger_keeps_the_exact_instant_of_what_ended_while_it_waited(time: 
     (final,) = finals_of(timer)
     assert final.scheduled_for == waiting.available_at
     assert final.scheduled_for.microsecond == 123456
+
+
+def test_what_waits_or_has_failed_is_cancelled_for_good(failed: str) -> None:
+    assert not cancel_execution(failed, actor="bob").in_flight
+    (final,) = finals_of(Timer.objects.get())
+    assert (final.outcome, final.reason) == ("cancelled", "cancelled by bob")
+    with pytest.raises(NotAllowedNow, match="it has cancelled already"):
+        cancel_execution(failed)
+
+
+def test_what_is_claimed_is_asked_to_end_and_its_timer_goes_on(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", ValueError("down"), None)
+    timer = schedule_fixed_rate("work", "rate", period=10)
+    node.time.advance(10)
+    (execution,) = node.claim()
+    assert cancel_execution(execution.id).in_flight
+    node.run()
+    node.finish()
+    assert words_of(timer) == ["cancelled"]
+    node.advance(10)
+    assert words_of(timer) == ["cancelled", "succeeded"]
+
+
+def test_what_is_claimed_and_has_not_begun_never_does(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    schedule_once("work", "once", after=0)
+    (execution,) = node.claim()
+    cancel_execution(execution.id)
+    node.step()
+    assert (handlers.calls, words_of(execution.timer_id)) == ([], ["cancelled"])
+
+
+def test_an_execution_that_never_was_cannot_be_cancelled(failed: str) -> None:
+    with pytest.raises(TimerNotFound, match="there is no execution"):
+        cancel_execution(NOWHERE)
+    with pytest.raises(SpecError, match="no execution id"):
+        cancel_execution("seven")
+    with pytest.raises(SpecError, match="id of one try"):
+        cancel_execution(try_id(failed, 1))
+
+
+def test_an_ended_execution_is_replayed_as_a_fresh_one_with_the_payload_that_its_timer_has_now(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    timer = schedule_once("work", "once", after=0, payload={"n": 1})
+    node.until_idle()
+    (final,) = finals_of(timer)
+    Timer.objects.update(payload={"n": 2})
+    node.advance(60)
+    replayed = replay_execution(str(final.id), actor="bob")
+    assert Waiting.objects.get().reason == f"replay of {final.id} by bob"
+    node.until_idle()
+    fire = handlers.calls[-1]
+    assert (fire.execution_id, fire.origin, fire.number_of_try, fire.payload) == (replayed, "replay", 1, {"n": 2})
+    assert fire.scheduled_fire_time == node.time.now
+    assert len(finals_of(timer)) == 2
+
+
+def test_a_replay_can_have_another_payload_and_be_replayed_itself(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    timer = schedule_once("work", "once", after=0, payload=1)
+    node.until_idle()
+    replayed = replay_execution(str(finals_of(timer)[0].id), payload=None)
+    node.until_idle()
+    for _ in range(20):  # all of one microsecond, for the clock stands still
+        replay_execution(replayed, payload="again")
+    node.until_idle()
+    assert [fire.payload for fire in handlers.calls] == [1, None, *["again"] * 20]
+
+
+def test_only_what_has_ended_is_replayed(failed: str, node: Stepper) -> None:
+    with pytest.raises(NotAllowedNow, match="has not ended; a failed one can be retried"):
+        replay_execution(failed)
+    with pytest.raises(TimerNotFound, match="the ledger knows no execution"):
+        replay_execution(NOWHERE)
+    dismiss_failed([failed])
+    replay_execution(failed)
+    Timer.objects.update(state="cancelled", next_fire_at=None)
+    with pytest.raises(NotAllowedNow, match="is cancelled"):
+        replay_execution(failed)
+    Waiting.objects.all().delete()
+    Timer.objects.all().delete()
+    with pytest.raises(TimerNotFound, match="has been deleted"):
+        replay_execution(failed)
+
+
+def test_an_execution_of_a_cancelled_timer_keeps_its_place_rather_than_be_retried_in_vain(failed: str) -> None:
+    Timer.objects.update(state="cancelled", next_fire_at=None)
+    with pytest.raises(NotAllowedNow, match="cannot be retried: its timer is cancelled"):
+        retry_failed(failed)
+    assert Waiting.objects.get().state == "failed"

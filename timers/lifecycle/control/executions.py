@@ -1,22 +1,31 @@
-"""Executions that wait: retry or dismiss failed ones, cancel ready ones."""
+"""Single executions: retry or dismiss failed ones, cancel what has not ended, replay what has."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from django.db import models, transaction
 
-from timers.exceptions import NotAllowedNow, TimerNotFound
+from timers import clock
+from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound, TimersError
+from timers.execution_id import Occurrence
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
+from timers.lifecycle.fence import revoke
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.retry_waiting import retry_waiting
-from timers.models import Waiting
+from timers.models import Attempt, Claim, Timer, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import encode
 
 KEEP: Any = object()
 """Marks a payload that was not given: the execution keeps its own."""
+_LOOKS: Final = 3
+"""An execution may move between its two places while it is looked for in the one and then in the other."""
 
 
 def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> None:
@@ -51,6 +60,65 @@ def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = 
     return len(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, ids=list(executions)))
 
 
+@dataclass(frozen=True, slots=True)
+class CancelledExecution:
+    """The answer to the cancel of one execution."""
+
+    execution: str
+    in_flight: bool
+    """It was claimed already: its holder is asked to end it, and it ends as cancelled unless it succeeds first."""
+
+
+def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> CancelledExecution:
+    """Cancel an execution that waits, or ask for the end of one that is claimed; its timer goes on.
+
+    Raises TimerNotFound when there is no such execution, NotAllowedNow when it has ended already.
+    """
+    check_execution(execution)
+    why = reason or (f"cancelled by {actor}" if actor else "cancelled")
+    for _ in range(_LOOKS):
+        if end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]):
+            return CancelledExecution(execution, in_flight=False)
+        group_id = _claimed_in(execution)
+        if group_id is not None and revoke([execution], group_id):
+            return CancelledExecution(execution, in_flight=True)
+    raise _not_under_way(execution, "be cancelled")
+
+
+def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") -> str:
+    """Run the action of an ended execution's timer again, now, as a fresh execution; returns the new one's id.
+
+    The ledger keeps no payloads: the run has the one that its timer has now, unless another is given. It has the
+    timer's present action and policies too, and its origin is `replay`. Raises TimerNotFound when the history of the
+    execution is gone or its timer is, NotAllowedNow when it has not ended or its timer is cancelled.
+    """
+    text = None if payload is KEEP else encode(payload)
+    occurrence = check_execution(execution)
+    if not Attempt.objects.filter(id=execution).exists():
+        if Waiting.objects.filter(id=execution).exists() or _claimed_in(execution) is not None:
+            raise NotAllowedNow(f"execution {execution} has not ended; a failed one can be retried, with its payload")
+        raise TimerNotFound(f"the ledger knows no execution {execution}; history is kept for so many days only")
+    with transaction.atomic():
+        rows = Timer.objects.select_related("group").select_for_update(of=("self",))
+        timer = rows.filter(id=occurrence.timer_id).first()
+        if timer is None:
+            raise TimerNotFound(f"the timer of execution {execution} has been deleted; schedule it anew")
+        now = GroupClock.of(timer.group).moment(clock.now())
+        reason = f"replay of {execution}" + (f" by {actor}" if actor else "")
+        return make_run(timer, "replay", now, now=now, payload=text, reason=reason)
+
+
+def check_execution(execution: str) -> Occurrence:
+    """What the id of an execution says; raises SpecError for what is none."""
+    try:
+        occurrence = parse_id(execution)
+    except (ValueError, AttributeError):
+        raise SpecError("execution", "is no execution id", given=execution) from None
+    if occurrence.seq:
+        raise SpecError("execution", "is the id of one try; that of its execution ends otherwise", given=execution)
+    return occurrence
+
+
 def cancel_unfailed(timer_id: int, *, reason: str) -> int:
     """Cancel all ready and queued executions of a timer; returns how many there were.
 
@@ -58,6 +126,18 @@ def cancel_unfailed(timer_id: int, *, reason: str) -> int:
     """
     where = "state IN ('ready', 'queued') AND timer_id = %(timer_id)s"
     return len(end_waiting(where, "cancelled", reason, wait=True, timer_id=timer_id))
+
+
+def _claimed_in(execution: str) -> int | None:
+    """The group of the claim that holds the execution."""
+    return Claim.objects.filter(executions__contains=[execution]).values_list("group_id", flat=True).first()
+
+
+def _not_under_way(execution: str, what: str) -> TimersError:
+    final = Attempt.objects.filter(id=execution).values_list("outcome", flat=True).first()
+    if final is None:
+        return TimerNotFound(f"there is no execution {execution}")
+    return NotAllowedNow(f"execution {execution} cannot {what}: it has {final} already")
 
 
 def _lock(execution: str) -> Waiting:
