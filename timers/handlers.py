@@ -22,6 +22,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from timers.exceptions import SpecError
+from timers.policies import check_seconds
 from timers.schedules.instant import from_microseconds
 from timers.schedules.zones import zone
 
@@ -45,7 +46,7 @@ class Retry(Directive):
     """
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
-        self.after = _checked_wait(after)
+        self.after = None if after is None else check_seconds("after", after)
         super().__init__(reason)
 
 
@@ -53,7 +54,7 @@ class Snooze(Directive):
     """Come back in `seconds`; does not count against max_retries."""
 
     def __init__(self, seconds: float, reason: str = "") -> None:
-        self.seconds = _checked_wait(seconds) or 0.0
+        self.seconds = check_seconds("seconds", seconds)
         super().__init__(reason)
 
 
@@ -211,11 +212,3 @@ def nearest(name: str, known: list[str]) -> str:
 def _iso(moment: datetime) -> str:
     precision = "microseconds" if moment.microsecond % 1000 else "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=precision)
-
-
-def _checked_wait(seconds: float | None) -> float | None:
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 366 * 86_400:
-        raise SpecError("after", "must be from 0 seconds to 366 days", given=seconds)
-    return float(seconds)

@@ -142,6 +142,13 @@ class Policies:
         return replace(self, **values)
 
 
+def check_seconds(field: str, value: Any) -> float:
+    """A wait in seconds; raises SpecError for what is none, and beyond 366 days."""
+    if not _is_number(value, 0, MAX_SECONDS):
+        raise SpecError(field, "must be from 0 seconds to 366 days", given=value)
+    return float(value)
+
+
 OVERRIDABLE: Final = frozenset(f.name for f in fields(Policies))
 _CHOICES: Final = {
     "misfire_policy": MISFIRE_POLICIES,

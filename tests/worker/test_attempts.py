@@ -13,10 +13,12 @@ from timers import handlers as registry
 from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Retry, Snooze
+from timers.lifecycle import errors
+from timers.lifecycle.outcome import impossible
 from timers.policies import Policies
 from timers.schedules.instant import from_microseconds
-from timers.worker import errors, run_log
-from timers.worker.attempts import find_work, impossible, overran, raised, returned, started_at, time_limit
+from timers.worker import run_log
+from timers.worker.attempts import find_work, overran, raised, returned, started_at, time_limit
 
 
 def test_the_handler_of_the_action_is_found(handlers: TemporaryHandlers) -> None:

@@ -25,7 +25,6 @@ from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
 from timers.insights.preview import preview_of
-from timers.insights.schedule_words import schedule_words
 from timers.insights.words import milliseconds, plural
 from timers.lifecycle.control.backfill import backfill_timer
 from timers.lifecycle.control.change import (
@@ -38,6 +37,7 @@ from timers.lifecycle.control.change import (
 from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.models import Timer
 from timers.models.fields import ExactJSONField
+from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable
 
 _NEXT = 6

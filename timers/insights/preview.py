@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import connection
 
-from timers.exceptions import SpecError
-from timers.insights.schedule_words import readable_schedule
-from timers.models import ExclusionCalendar, Timer
-from timers.policies import Policies
+from timers.models import Timer
+from timers.models.calendars import calendars_for, named
+from timers.models.schedule_words import readable_schedule
 from timers.schedules import Preview, preview
-from timers.schedules.exclusions import ExclusionCalendar as Rules
-from timers.schedules.jitter import jitter_offset_us
 from timers.schedules.zones import zone
 
 _RUNS: Final = 200
@@ -43,35 +39,22 @@ def preview_of(timer: Timer, n: int = 10, *, after: datetime) -> Preview:
     The timer need not be stored: one with its group and schedule will do, so that a form can show what it would be.
     Raises SpecError when its schedule, its overrides or one of its calendars cannot be read.
     """
-    policies = timer.group.policies()
-    if timer.overrides:
-        policies = policies.with_overrides(timer.overrides)
-    offset = timedelta(microseconds=jitter_offset_us(timer.name, timer.jitter))
+    policies = timer.policies()
     left = None if timer.max_fires is None else max(0, timer.max_fires - timer.fire_count)
     return preview(
         readable_schedule(timer.schedule_kind, timer.schedule, timer.time_zone),
         n,
-        after=after - offset,
+        after=after - timer.offset,
         zone=zone(timer.time_zone),
         start_at=timer.start_at,
         end_at=timer.end_at,
         max_fires=left,
-        jitter_offset=offset,
-        exclusions=list(_calendars(policies)),
+        jitter_offset=timer.offset,
+        exclusions=list(named(policies, calendars_for([policies]))),
         on_excluded=policies.on_excluded,
         p95_seconds=_p95_seconds(timer),
         crowd=lambda instant: _others_due(timer, instant),
     )
-
-
-def _calendars(policies: Policies) -> Iterator[Rules]:
-    if not policies.exclusion_calendars:
-        return
-    rows = {row.name: row for row in ExclusionCalendar.objects.filter(name__in=policies.exclusion_calendars)}
-    for name in policies.exclusion_calendars:
-        if name not in rows:
-            raise SpecError("exclusion_calendars", "names a calendar that does not exist", given=name)
-        yield Rules.parse(name, rows[name].rules, rows[name].time_zone or None)
 
 
 def _p95_seconds(timer: Timer) -> float | None:

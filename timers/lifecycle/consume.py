@@ -25,18 +25,16 @@ from timers.lifecycle.execution import Consumer, Execution, ServedGroup, fire_of
 from timers.lifecycle.finish import finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.held import read_held
-from timers.lifecycle.outcome import Outcome, OutcomeWord
+from timers.lifecycle.outcome import Outcome, OutcomeWord, impossible, result_text
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import rescue_expired
 from timers.models import Attempt, TimerGroup
-from timers.payload import encode
-from timers.policies import MAX_SECONDS
+from timers.policies import check_seconds
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_CLAIMED: Final = 1000
 SHORTEST_LEASE: Final = 1.0
 LONGEST_LEASE: Final = 12 * 3600.0
-MAX_RESULT_BYTES: Final = 8 * 1024
 _SALT: Final = "timers.consume"
 _TRIES: Final = 50
 _PAUSE: Final = 0.02
@@ -92,10 +90,7 @@ def commit(execution: str, token: str, *, result: Any = None) -> Settled:
 
     The same call once more answers the same. Raises StaleToken when the claim is not the caller's any more.
     """
-    text = None if result is None else encode(result, "result")
-    if text is not None and len(text.encode()) > MAX_RESULT_BYTES:
-        raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
-    return _settle(execution, token, "succeeded", result=text)
+    return _settle(execution, token, "succeeded", result=result_text(result))
 
 
 def discard(execution: str, token: str, *, delay: float | None = None, reason: str = "") -> Settled:
@@ -103,11 +98,8 @@ def discard(execution: str, token: str, *, delay: float | None = None, reason: s
 
     The same call once more answers the same. Raises StaleToken when the claim is not the caller's any more.
     """
-    if delay is not None:
-        is_number = isinstance(delay, (int, float)) and not isinstance(delay, bool)
-        if not is_number or not 0 <= delay <= MAX_SECONDS:
-            raise SpecError("delay", "must be from 0 seconds to 366 days", given=delay)
-    return _settle(execution, token, "discarded", wait=delay, reason=reason or None)
+    wait = None if delay is None else check_seconds("delay", delay)
+    return _settle(execution, token, "discarded", wait=wait, reason=reason or None)
 
 
 def extend(execution: str, token: str, *, lease: float = 30.0) -> datetime:
@@ -156,13 +148,9 @@ def _take(holder: Consumer, group: ServedGroup, row: TimerGroup, now_us: int, li
 
 
 def _messages(holder: Consumer, executions: Sequence[Execution], now_us: int) -> list[Message]:
-    poison = [execution for execution in executions if execution.poison]
+    poison = [impossible(each, each.poison, now_us) for each in executions if each.poison]
     if poison:
-        outcomes = [
-            Outcome(each, "error", None, now_us, reason=each.poison, error_title=each.poison, permanent=True)
-            for each in poison
-        ]
-        finish(holder, outcomes, now_us)
+        finish(holder, poison, now_us)
     expires_at = from_microseconds(now_us + round(holder.lease * 1_000_000))
     return [
         Message(each.id, _token_of(each.fence), expires_at, fire_of(each, holder.node, now_us).envelope())

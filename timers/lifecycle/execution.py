@@ -10,9 +10,9 @@ from typing import Any
 from timers.actions import Action, parse
 from timers.exceptions import SpecError
 from timers.handlers import Cancellation, Fire
-from timers.lifecycle.calendars import Calendars, effective, read_calendars
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
 from timers.models import TimerGroup
+from timers.models.calendars import Calendars, effective, read_calendars
 from timers.policies import Policies
 from timers.schedules import Schedule, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -143,6 +143,11 @@ class Execution:
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
+
+    @property
+    def action_name(self) -> str:
+        """The handler that its action calls, or the target."""
+        return "" if self.action is None else self.action.name
 
     @property
     def start_us(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 from timers.actions import parse_text
@@ -13,7 +14,6 @@ from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, S
 from timers.models import Claim, Timer, TimerGroup
 from timers.policies import overridden
 from timers.schedules.instant import to_microseconds
-from timers.schedules.jitter import jitter_offset_us
 
 
 def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
@@ -51,7 +51,7 @@ def _execution(
     occurrence = parse_id(text)
     due_us = occurrence.scheduled_us
     if timer is not None and occurrence.origin == "schedule":
-        due_us += jitter_offset_us(timer.name, timer.jitter)
+        due_us += timer.offset // timedelta(microseconds=1)
     execution = Execution(
         id=text,
         timer_id=occurrence.timer_id,

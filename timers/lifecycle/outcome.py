@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
+from timers.exceptions import SpecError
+from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import Execution
+from timers.payload import encode
 from timers.policies import MAX_RETRIES
 
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
+MAX_RESULT_BYTES: Final = 8 * 1024
 Next = Literal["end", "again", "park", "drop", "cancel"]
 
 
@@ -47,6 +51,26 @@ class Verdict:
 
     next: Next
     available_us: int = 0
+
+
+def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
+    """The execution cannot be run: poison fails for good, a handler that nobody has yet is tried again by policy."""
+    return Outcome(
+        execution, "error", None, now_us,
+        reason=reason, error_title=reason,
+        error_fingerprint=fingerprint("impossible", execution.action_name, reason),
+        permanent=bool(execution.poison),
+    )  # fmt: skip
+
+
+def result_text(value: Any) -> str | None:
+    """What a try returned as JSON text; None for None. Raises SpecError for what is no JSON, and beyond 8 KB of it."""
+    if value is None:
+        return None
+    text = encode(value, "result")
+    if len(text.encode()) > MAX_RESULT_BYTES:
+        raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
+    return text
 
 
 def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from typing import Final
 
 from django.db import connection, transaction
@@ -19,14 +18,11 @@ from django.db.models import QuerySet
 from timers import clock
 from timers.execution_id import execution_id
 from timers.lifecycle.arrays import plain_array, timestamp
-from timers.lifecycle.calendars import Calendars, effective, read_calendars
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Attempt, Timer, TimerGroup
-from timers.policies import Policies
-from timers.schedules import Schedule, parse
+from timers.models.calendars import read_calendars, schedule_of
 from timers.schedules.instant import to_microseconds
-from timers.schedules.jitter import jitter_offset_us
 
 BATCH: Final = 500
 """Timers whose rows are locked at once."""
@@ -87,14 +83,7 @@ class _Recomputing:
     def __init__(self, group: TimerGroup, done: Recomputed) -> None:
         self._group = group
         self._done = done
-
-    @cached_property
-    def _policies(self) -> Policies:
-        return self._group.policies()
-
-    @cached_property
-    def _calendars(self) -> Calendars:
-        return read_calendars()
+        self._calendars = read_calendars()
 
     def move(self, rows: list[Timer]) -> None:
         """Write the instants of those that move."""
@@ -120,8 +109,8 @@ class _Recomputing:
 
     def _next(self, row: Timer, now: datetime) -> datetime | None:
         """When the timer is due by the rules as they are now; None: never again."""
-        schedule = self._schedule(row)
-        offset = timedelta(microseconds=jitter_offset_us(row.name, row.jitter))
+        row.group = self._group
+        schedule, offset = schedule_of(row, self._calendars), row.offset
         assert row.next_fire_at is not None
         # An instant that has passed may still be to come by its share of the jitter.
         not_before = min(now, row.next_fire_at - offset)
@@ -133,12 +122,6 @@ class _Recomputing:
         if nominal is None or (row.end_at is not None and nominal > row.end_at):
             return None
         return nominal + offset
-
-    def _schedule(self, row: Timer) -> Schedule:
-        schedule = parse(row.schedule_kind, row.schedule, row.time_zone)
-        policies = self._policies.with_overrides(row.overrides) if row.overrides else self._policies
-        calendars = self._calendars if policies.exclusion_calendars else {}
-        return effective(schedule, policies, calendars, row.time_zone)
 
 
 def is_done(timer_id: int, nominal: datetime) -> bool:

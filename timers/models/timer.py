@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from timers.execution_id import MAX_TIMER_ID
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.policies import Policies
+from timers.schedules.jitter import jitter_offset_us
 
 
 class TimerQuerySet(models.QuerySet["Timer"]):
@@ -121,3 +125,13 @@ class Timer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def policies(self) -> Policies:
+        """The group's policies after the timer's overrides; raises SpecError when a column makes no sense."""
+        of_group = self.group.policies()
+        return of_group.with_overrides(self.overrides) if self.overrides else of_group
+
+    @property
+    def offset(self) -> timedelta:
+        """How long after its nominal instants the timer is due: its share of the jitter."""
+        return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))

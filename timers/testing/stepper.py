@@ -20,7 +20,7 @@ from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.nodes import Registration, register
-from timers.lifecycle.outcome import Outcome
+from timers.lifecycle.outcome import Outcome, impossible
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Rescued, rescue_node
 from timers.models import Node
@@ -28,7 +28,7 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_work, impossible, never_begun, raised, returned
+from timers.worker.attempts import find_work, never_begun, raised, returned
 from timers.worker.http_faults import of_status
 
 _numbers = count(1)

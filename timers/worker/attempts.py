@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from timers import handlers
 from timers.actions.http import TIMEOUT, HttpAction
@@ -11,13 +11,9 @@ from timers.actions.pull import PullAction
 from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Handler, Retry, Snooze
+from timers.lifecycle import errors
 from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome
-from timers.payload import encode
-from timers.worker import errors
-
-MAX_RESULT_BYTES: Final = 8 * 1024
-
+from timers.lifecycle.outcome import Outcome, result_text
 
 Work = Handler | HttpAction
 """What a try does: call a handler, or make an HTTP call."""
@@ -76,16 +72,11 @@ def returned(execution: Execution, value: Any, started_us: int, finished_us: int
     outcome = Outcome(execution, "succeeded", started_us, finished_us)
     if value is not None:
         try:
-            text = encode(value, "result")
+            outcome.result = result_text(value)
         except SpecError as error:
             outcome.reason = f"the result was not kept: {error.problems[0].message}"
         except Exception as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
             outcome.reason = f"the result was not kept: {type(error).__name__}"
-        else:
-            if len(text.encode()) <= MAX_RESULT_BYTES:
-                outcome.result = text
-            else:
-                outcome.reason = f"the result was not kept: longer than {MAX_RESULT_BYTES:,} bytes"
     return outcome
 
 
@@ -117,17 +108,7 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
     title = f"ran longer than its limit of {limit:g} s"
     return Outcome(
         execution, "timeout", started_us, finished_us,
-        reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", action_name(execution), ""),
-    )  # fmt: skip
-
-
-def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
-    """The execution cannot be run: poison fails for good, a handler that nobody has yet is tried again by policy."""
-    return Outcome(
-        execution, "error", None, now_us,
-        reason=reason, error_title=reason,
-        error_fingerprint=errors.fingerprint("impossible", action_name(execution), reason),
-        permanent=bool(execution.poison),
+        reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", execution.action_name, ""),
     )  # fmt: skip
 
 
@@ -143,11 +124,6 @@ def unrecordable(outcome: Outcome, error: Exception) -> Outcome:
         outcome.execution, "error", outcome.started_us, outcome.finished_us,
         reason=title, error_title=title[: errors.TITLE_LENGTH], permanent=outcome.word == "succeeded",
     )  # fmt: skip
-
-
-def action_name(execution: Execution) -> str:
-    """The handler that the execution's action calls, or the target."""
-    return "" if execution.action is None else execution.action.name
 
 
 Report = Callable[[list[Outcome]], None]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from timers.clock import DatabaseClock
 from timers.handlers import Handler
 from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome
-from timers.worker.attempts import Report, find_work, impossible
+from timers.lifecycle.outcome import Outcome, impossible
+from timers.worker.attempts import Report, find_work
 from timers.worker.event_loop import Awaited, EventLoop
 from timers.worker.thread_pool import Item, ThreadPool
 

@@ -7,32 +7,30 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import getrandbits
 from typing import Any, Final
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
-from timers.lifecycle.calendars import calendars_for, effective
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup, Waiting
-from timers.models.fields import ExactJSONField
+from timers.models.calendars import schedule_of
 from timers.payload import Unreadable, encode
-from timers.policies import Policies
+from timers.policies import check_seconds
 from timers.schedules import Missed, Schedule
 from timers.schedules import parse as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
-from timers.schedules.jitter import jitter_offset_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def update_timer(
         check_action_known(spec.action, timer.group)
         before = _exclusions(timer)
         missed = None if schedule is None else _missed(timer)
-        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at) - offset_us(timer)
+        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at - timer.offset)
         _write(timer, spec)
         if (
             schedule is not None
@@ -191,34 +189,13 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, 
 
     `payload`: another one for this run. Works in every state of the timer but cancelled.
     """
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not 0 <= delay <= 366 * 86_400:
-        raise SpecError("delay", "must be from 0 seconds to 366 days", given=delay)
+    check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
     with transaction.atomic():
         timer = lock_timer(group, name)
-        if timer.state == Timer.State.CANCELLED:
-            raise NotAllowedNow(f"timer {name!r} is cancelled")
-        check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
         now = _now_of(timer)
-        at = now + timedelta(seconds=delay)
-        row = Waiting(
-            id=execution_id(to_microseconds(at), timer.id, "manual", getrandbits(8)),
-            group_id=timer.group_id,
-            timer_id=timer.id,
-            name=timer.name,
-            state=Waiting.State.READY,
-            available_at=at,
-            origin="manual",
-            reason=f"run now by {actor}" if actor else "run now",
-            created_at=now,
-            changed_at=now,
-        )
-        if text is not None:
-            # A JSON null is a payload too; an empty column would mean the timer's.
-            row.payload = models.Value(json.loads(text), ExactJSONField())
-        row.save(force_insert=True)
-        wake_if_soon([at], now)
-    return str(row.id)
+        reason = f"run now by {actor}" if actor else "run now"
+        return make_run(timer, "manual", now + timedelta(seconds=delay), now=now, payload=text, reason=reason)
 
 
 def claimed_executions(timer: Timer) -> list[str]:
@@ -274,8 +251,7 @@ def _missed(timer: Timer) -> Missed | None:
     now = _now_of(timer)
     if timer.state != Timer.State.ACTIVE or timer.next_fire_at is None or timer.next_fire_at > now:
         return None
-    offset = timedelta(microseconds=offset_us(timer))
-    due, until = timer.next_fire_at - offset, now - offset
+    due, until = timer.next_fire_at - timer.offset, now - timer.offset
     try:
         return schedule_of(timer).missed(due, until if timer.end_at is None else min(until, timer.end_at))
     except SpecError:
@@ -300,22 +276,10 @@ def _first_of_the_edited(timer: Timer, spec: TimerSpec, not_before: datetime) ->
     return first
 
 
-def schedule_of(timer: Timer) -> Schedule:
-    """The timer's schedule with the exclusion calendars that its policies name."""
-    policies = _policies(timer)
-    schedule = parse_schedule(timer.schedule_kind, timer.schedule, timer.time_zone)
-    return effective(schedule, policies, calendars_for([policies]), timer.time_zone)
-
-
-def _policies(timer: Timer) -> Policies:
-    policies = timer.group.policies()
-    return policies.with_overrides(timer.overrides) if timer.overrides else policies
-
-
 def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
     """Which calendars hold for the timer, and how."""
     try:
-        policies = _policies(timer)
+        policies = timer.policies()
     except SpecError:
         return (), ""
     return policies.exclusion_calendars, policies.on_excluded
@@ -324,11 +288,6 @@ def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
 def _now_of(timer: Timer) -> datetime:
     """The present instant of the timer's group."""
     return GroupClock.of(timer.group).moment(clock.now())
-
-
-def offset_us(timer: Timer) -> int:
-    """The timer's share of its jitter."""
-    return jitter_offset_us(timer.name, timer.jitter)
 
 
 def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> None:

@@ -11,13 +11,13 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.calendars import calendars_for, effective
 from timers.lifecycle.control.groups import find_groups, note_priorities
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
+from timers.models.calendars import calendars_for, effective
 from timers.schedules.instant import to_microseconds
 
 OnConflict = Literal["reject", "replace", "keep"]

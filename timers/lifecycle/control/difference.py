@@ -12,6 +12,7 @@ from typing import Any, Final
 from timers.exceptions import SpecError
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
+from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, encode
 from timers.schedules import parse
 
@@ -72,7 +73,7 @@ def in_words(name: str, values: Values) -> str:
     value = values[name]
     if name == "schedule":
         kind, spec = value
-        return _shortened(_schedule_words(kind, spec, values["time_zone"]))
+        return _shortened(schedule_words(kind, spec, values["time_zone"]))
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str):
@@ -89,13 +90,6 @@ def edits(spec: TimerSpec, names: list[str]) -> dict[str, Any]:
     if "schedule" in given:
         given |= {"schedule": lambda: spec.schedule, "time_zone": spec.time_zone}
     return given
-
-
-def _schedule_words(kind: str, spec: Any, time_zone: str) -> str:
-    try:
-        return parse(kind, spec, time_zone).describe()
-    except SpecError:
-        return f"{kind} {json.dumps(spec, default=str)}"
 
 
 def _shortened(text: str) -> str:

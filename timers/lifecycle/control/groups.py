@@ -13,13 +13,13 @@ from django.db.models.expressions import RawSQL
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.exceptions import SpecError, TimerNotFound
-from timers.lifecycle.calendars import check_calendars
 from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import now_in
 from timers.lifecycle.recompute import recompute
 from timers.models import Timer, TimerGroup
+from timers.models.calendars import check_calendars
 from timers.policies import OVERRIDABLE, Policies
 
 _OTHER_FIELDS: Final = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
 
 from timers.exceptions import NotAllowedNow
-from timers.lifecycle.control.change import lock_timer, offset_us, record_skip, saved, schedule_of
+from timers.lifecycle.control.change import lock_timer, record_skip, saved
 from timers.lifecycle.delete_finished import delete_finished
 from timers.models import Timer
+from timers.models.calendars import schedule_of
 from timers.schedules import Schedule
 
 MAX_EXCLUDED: Final = 20_000
@@ -27,14 +28,13 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
         timer = lock_timer(group, name)
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
             raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
-        offset = timedelta(microseconds=offset_us(timer))
         schedule = schedule_of(timer)
-        skipped = _next_to_run(timer, schedule, timer.next_fire_at - offset)
+        skipped = _next_to_run(timer, schedule, timer.next_fire_at - timer.offset)
         following = schedule.next_after(skipped)
         if following is not None and timer.end_at is not None and following > timer.end_at:
             following = None
         record_skip(timer, skipped, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
-        timer.next_fire_at = None if following is None else following + offset
+        timer.next_fire_at = None if following is None else following + timer.offset
         if following is None:
             timer.state = Timer.State.FINISHED
         saved(timer, actor, ("state", "next_fire_at"))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 
-from timers import models
 from timers.exceptions import SpecError
+from timers.models import exclusion_calendar
+from timers.models.timer import Timer
 from timers.policies import Policies
-from timers.schedules import Schedule
+from timers.schedules import Schedule, parse
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.zones import zone
@@ -23,7 +24,7 @@ Calendars = Mapping[str, ExclusionCalendar]
 def read_calendars() -> dict[str, ExclusionCalendar]:
     """All exclusion calendars by their names; one that was spoilt by hand is left out, and logged."""
     found: dict[str, ExclusionCalendar] = {}
-    for row in models.ExclusionCalendar.objects.all():
+    for row in exclusion_calendar.ExclusionCalendar.objects.all():
         try:
             found[row.name] = ExclusionCalendar.parse(row.name, row.rules, row.time_zone or None)
         except Exception:
@@ -34,7 +35,7 @@ def read_calendars() -> dict[str, ExclusionCalendar]:
 def check_calendars(policies: Policies) -> None:
     """Raise SpecError, with the nearest name, for a calendar that does not exist."""
     if policies.exclusion_calendars:
-        known = list(models.ExclusionCalendar.objects.values_list("name", flat=True))
+        known = list(exclusion_calendar.ExclusionCalendar.objects.values_list("name", flat=True))
         for name in policies.exclusion_calendars:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
@@ -47,18 +48,29 @@ def calendars_for(policies: Iterable[Policies]) -> Calendars:
     return read_calendars() if any(policy.exclusion_calendars for policy in policies) else {}
 
 
-def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:
-    """The schedule with the exclusion calendars of its policies.
+def named(policies: Policies, calendars: Calendars) -> tuple[ExclusionCalendar, ...]:
+    """The calendars that these policies name.
 
-    Raises SpecError for a calendar that does not exist: to fire on days that were to be left out would be worse.
+    Raises SpecError for one that does not exist: to fire on days that were to be left out would be worse.
     """
-    if not policies.exclusion_calendars:
-        return schedule
     for name in policies.exclusion_calendars:
         if name not in calendars:
             raise SpecError("exclusion_calendars", "names a calendar that does not exist or cannot be read", given=name)
-    wanted = tuple(calendars[name] for name in policies.exclusion_calendars)
-    return _excluding(schedule, wanted, policies.on_excluded, time_zone)
+    return tuple(calendars[name] for name in policies.exclusion_calendars)
+
+
+def schedule_of(timer: Timer, calendars: Calendars | None = None) -> Schedule:
+    """The timer's schedule with the exclusion calendars that its policies name (read here where none are given)."""
+    policies = timer.policies()
+    known = calendars_for([policies]) if calendars is None else calendars
+    return effective(parse(timer.schedule_kind, timer.schedule, timer.time_zone), policies, known, timer.time_zone)
+
+
+def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:
+    """The schedule with the exclusion calendars of its policies; raises SpecError for one that does not exist."""
+    if not policies.exclusion_calendars:
+        return schedule
+    return _excluding(schedule, named(policies, calendars), policies.on_excluded, time_zone)
 
 
 @lru_cache(maxsize=4096)
