@@ -57,6 +57,7 @@ from timers.lifecycle.control.request import (
     OWN_KEYWORDS,
     SCHEDULE_KEYWORDS,
     Whose,
+    check_changes,
     kind_of,
     parse_request,
     parse_schedule,
@@ -202,6 +203,7 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
 
     `version`: refuse with StaleVersion when someone changed the timer since it was read.
     """
+    check_changes(changes)
     schedule: Callable[[], Schedule] | None = None
     if SCHEDULE_KEYWORDS & set(changes):
         now = now_in(group)

@@ -20,15 +20,18 @@ class Asking:
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
     address: str = "127.0.0.1"
 
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
-        """Send a request; `body`: a JSON value, or bytes as they are. Headers as keywords: If_Match="..."."""
+    def __call__(self, method: str, path: str, body: Any = None, *, raw: str = "", **headers: str) -> HttpResponse:
+        """Send a request; `body`: a JSON value, or bytes as they are. Headers as keywords: If_Match="...".
+
+        `raw`: the path as a WSGI server hands it on, undecoded.
+        """
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.key:
             given.setdefault("Authorization", f"Bearer {self.key}")
         content_type = given.pop("Content-Type", "application/json")
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         response: Any = self.client.generic(
-            method, f"/api/v1{path}", data, content_type, headers=given, REMOTE_ADDR=self.address
+            method, f"/api/v1{path}", data, content_type, headers=given, REMOTE_ADDR=self.address, RAW_URI=raw
         )
         return response  # type: ignore[no-any-return]
 

@@ -1,36 +1,210 @@
-"""Timers over the API."""
+"""Timers over the API: schedule, list, read, replace, change, cancel."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
-from tests import factories
 from tests.api.asking import Asking, fields, problem
+from timers.api.timer_body import OWN, SHARED
+from timers.lifecycle.control.request import OPTIONS, OWN_KEYWORDS
+from timers.models import Timer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
 
-
-@pytest.fixture(autouse=True)
-def billing() -> None:
-    factories.group("billing")
-
-
+TIMERS = "/groups/billing/timers"
 RATE = {"kind": "fixed_rate", "name": "a", "period": 60, "payload": {"b": 2**60, "a": "ü"}}
 
 
 def test_a_timer_that_was_scheduled_is_told_with_the_keywords_that_it_was_given(api: Asking) -> None:
-    response = api("POST", "/groups/billing/timers", RATE)
+    response = api("POST", TIMERS, RATE)
     assert response.status_code == 201, response.content
     assert response.headers["Location"] == "/api/v1/groups/billing/timers/a"
-    said = api.get("/groups/billing/timers/a")
+    said = api.get(f"{TIMERS}/a")
     assert {word: said[word] for word in RATE} == RATE
     assert list(said["payload"]) == ["b", "a"]
-    assert said["state"] == "active" and 0 < said["remaining"] <= 60
-    assert said["in_flight"] == [] and said["last_result"] is None
+    assert (said["state"], said["words"], said["group"]) == ("active", "every minute", "billing")
+    assert 0 < said["remaining"] <= 60
+    assert (said["in_flight"], said["last_result"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"kind": "once", "after": "PT30S"},
+        {"kind": "fixed_delay", "delay": 5},
+        {"kind": "cron", "expression": "30 2 * * *", "time_zone": "Europe/Berlin", "gap": "skip"},
+        {"kind": "calendar", "hour": "*", "day_of_week": "Mon"},
+        {"kind": "window", "begin": "13:00", "end": "15:00", "every": 1800, "weekdays": ["mon"]},
+        {"kind": "rrule", "rule": "FREQ=MONTHLY;BYDAY=-1FR"},
+    ],
+)
+def test_every_kind_of_schedule_can_be_asked_for(own: dict[str, object], api: Asking) -> None:
+    said = api.post(TIMERS, {"name": "x", **own})
+    assert said["kind"] == own["kind"]
+    assert said["next_fire_at"] is not None
+
+
+def test_the_description_knows_the_keywords_that_the_service_knows() -> None:
+    assert {kind: frozenset(schemas) for kind, schemas in OWN.items()} == OWN_KEYWORDS
+    assert frozenset(SHARED) == OPTIONS
 
 
 def test_all_mistakes_are_told_at_once_and_nothing_is_written(api: Asking) -> None:
     wrong = {"kind": "fixed_rate", "name": "", "period": -1, "priority": 99}
-    said = problem(api("POST", "/groups/billing/timers", wrong), 422, "invalid")
+    said = problem(api("POST", TIMERS, wrong), 422, "invalid")
     assert set(fields(said)) == {"name", "period", "priority"}
-    assert api.get("/groups/billing/timers") == {"items": [], "next": None}
+    assert api.get(TIMERS) == {"items": [], "next": None}
+
+
+def test_what_is_not_known_is_refused_with_what_was_meant(api: Asking) -> None:
+    said = problem(api("POST", TIMERS, {**RATE, "perriod": 1}), 422, "invalid")
+    assert fields(said) == ["perriod"] and "period" in said["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("word", ["id", "state", "group", "version", "created_by", "next_fire_at", "fire_count"])
+def test_what_is_not_the_callers_to_say_is_refused(word: str, api: Asking) -> None:
+    said = problem(api("POST", TIMERS, {**RATE, word: "1"}), 422, "invalid")
+    assert fields(said) == [word]
+    api.post(TIMERS, RATE)
+    assert fields(problem(api("PATCH", f"{TIMERS}/a", {word: "1"}), 422, "invalid")) == [word]
+    assert api.get(f"{TIMERS}/a")["version"] == 1
+
+
+def test_a_name_that_is_taken_is_a_conflict_unless_it_is_to_be_kept_or_replaced(api: Asking) -> None:
+    api.post(TIMERS, RATE)
+    assert fields(problem(api("POST", TIMERS, RATE), 409, "name_taken")) == ["name"]
+    kept = api("POST", TIMERS, {**RATE, "period": 5, "on_conflict": "keep"})
+    assert (kept.status_code, json.loads(kept.content)["period"]) == (200, 60)
+    replaced = api("POST", TIMERS, {**RATE, "period": 5, "on_conflict": "replace"})
+    assert (replaced.status_code, json.loads(replaced.content)["period"]) == (200, 5)
+    assert fields(problem(api("POST", TIMERS, {**RATE, "on_conflict": "perhaps"}), 422, "invalid")) == ["on_conflict"]
+
+
+def test_a_put_creates_and_then_replaces(api: Asking) -> None:
+    body = {"kind": "fixed_rate", "period": 60}
+    assert api("PUT", f"{TIMERS}/a", body).status_code == 201
+    assert api("PUT", f"{TIMERS}/a", {**body, "period": 30}).status_code == 200
+    assert api.get(f"{TIMERS}/a")["period"] == 30
+
+
+def test_a_change_of_what_somebody_else_has_changed_is_refused(api: Asking) -> None:
+    api.post(TIMERS, RATE)
+    first = api("GET", f"{TIMERS}/a").headers["ETag"]
+    changed = api("PATCH", f"{TIMERS}/a", {"description": "x"}, If_Match=first)
+    assert changed.status_code == 200 and changed.headers["ETag"] != first
+    for method, body in (("PATCH", {"description": "y"}), ("PUT", {"kind": "once", "after": 5}), ("DELETE", None)):
+        problem(api(method, f"{TIMERS}/a", body, If_Match=first), 409, "stale_version")
+    assert api.get(f"{TIMERS}/a")["description"] == "x"
+    problem(api("PATCH", f"{TIMERS}/a", {}, If_Match="a"), 422, "invalid")
+
+
+def test_a_change_leaves_what_it_does_not_name(api: Asking) -> None:
+    api.post(TIMERS, {**RATE, "tags": ["x"]})
+    api("PATCH", f"{TIMERS}/a", {"period": 5})
+    said = api.get(f"{TIMERS}/a")
+    assert (said["period"], said["payload"], said["tags"]) == (5, RATE["payload"], ["x"])
+
+
+def test_a_timer_that_is_deleted_is_cancelled_for_good(api: Asking) -> None:
+    api.post(TIMERS, RATE)
+    response = api("DELETE", f"{TIMERS}/a?reason=moved")
+    said = json.loads(response.content)
+    assert (said["timer"]["state"], said["timer"]["state_reason"], said["in_flight"]) == ("cancelled", "moved", [])
+    problem(api("DELETE", f"{TIMERS}/a"), 409, "not_allowed_now")
+
+
+def test_what_is_not_there_is_not_found(api: Asking) -> None:
+    for method, path, body in (
+        ("GET", f"{TIMERS}/none", None),
+        ("PATCH", f"{TIMERS}/none", {"period": 5}),
+        ("DELETE", f"{TIMERS}/none", None),
+        ("POST", "/groups/none/timers", RATE),
+        ("PUT", "/groups/none/timers/a", {"kind": "once", "after": 5}),
+        ("POST", "/groups/none/timers/bulk", [RATE]),
+        ("GET", "/groups/none/timers", None),
+        ("GET", "/nothing/here", None),
+    ):
+        problem(api(method, path, body), 404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a/pause", "ü ö", "50%", "a?b#c", "..%2F", "x%252Fy"])
+def test_any_name_can_stand_in_an_address(name: str, api: Asking) -> None:
+    api.post(TIMERS, {**RATE, "name": name})
+    path = f"{TIMERS}/{quote(name, safe='')}"
+    said = json.loads(api("GET", path, raw=f"/api/v1{path}").content)
+    assert said["name"] == name
+    assert Timer.objects.get().name == name
+
+
+def test_pages_of_a_list_hold_each_timer_once(api: Asking) -> None:
+    api.post(f"{TIMERS}/bulk", [{**RATE, "name": f"t{number:03}"} for number in range(25)])
+    seen, cursor = [], None
+    while True:
+        page = api.get(f"{TIMERS}?limit=10" + (f"&cursor={cursor}" if cursor else ""))
+        seen += [timer["name"] for timer in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == [f"t{number:03}" for number in range(25)]
+
+
+def test_a_cursor_is_good_for_its_list_its_filters_and_its_caller_only(
+    api: Asking, new_key: Callable[..., str]
+) -> None:
+    api.post(f"{TIMERS}/bulk", [{**RATE, "name": f"t{number}"} for number in range(3)])
+    cursor = api.get(f"{TIMERS}?limit=1")["next"]
+    assert api("GET", f"{TIMERS}?limit=2&cursor={cursor}").status_code == 200
+    for path in (f"{TIMERS}?kind=once&cursor={cursor}", f"/groups?cursor={cursor}", f"{TIMERS}?cursor=x{cursor}",
+                 f"{TIMERS}?cursor=x", f"{TIMERS}?cursor=.", f"{TIMERS}?cursor="):  # fmt: skip
+        problem(api("GET", path), 400, "bad_cursor")
+    problem(Asking(new_key("read"))("GET", f"{TIMERS}?cursor={cursor}"), 400, "bad_cursor")
+
+
+def test_lists_are_filtered(api: Asking) -> None:
+    api.post(f"{TIMERS}/bulk", [
+        {"kind": "fixed_rate", "name": "alpha", "period": 60, "tags": ["red"], "payload": "text"},
+        {"kind": "cron", "name": "beta", "expression": "0 0 1 1 *", "payload": {"a": 1}},
+        {"kind": "once", "name": "gamma", "at": "2099-01-01T00:00:00Z", "payload": [1]},
+    ])  # fmt: skip
+    api.post(f"{TIMERS}/alpha/pause")
+
+    def names(query: str) -> list[str]:
+        return [timer["name"] for timer in api.get(f"{TIMERS}?{query}")["items"]]
+
+    assert names("name_contains=et") == ["beta"]
+    assert names("kind=cron") == ["beta"]
+    assert names("state=paused") == ["alpha"]
+    assert names("tag=red") == ["alpha"]
+    assert names("payload_type=array") == ["gamma"]
+    assert names("next_fire_after=2098-12-31T23:59:00%2B00:00") == ["gamma"]
+    assert names("next_fire_before=2098-12-31T23:59:00Z") == ["alpha", "beta"]
+    assert names("kind=cron&tag=red") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0", "limit=201", "limit=x", "limit=1e30", "kind=x", "state=%00", "tag=%00", "ordering=password",
+        "next_fire_before=yesterday", "next_fire_before=2026-01-01T00:00:00", "limit=1&limit=2", "payload_type=blob",
+        "next_fire_after=12345", "name_contains=%ed%a0%80%00",
+    ],
+)  # fmt: skip
+def test_a_query_that_makes_no_sense_names_the_parameter(query: str, api: Asking) -> None:
+    said = problem(api("GET", f"{TIMERS}?{query}"), 422, "invalid")
+    assert said["errors"][0]["field"].removeprefix("query.") == query.partition("=")[0]
+
+
+def test_a_key_for_other_groups_is_told_the_same_as_if_nothing_were_there(
+    api: Asking, new_key: Callable[..., str]
+) -> None:
+    api.post(TIMERS, RATE)
+    api.post("/groups", {"name": "mine", "action": {"handler": "timerbench.noop"}})
+    other = Asking(new_key("read", "schedule", groups=["mine"]))
+    hidden = problem(other("GET", f"{TIMERS}/a"), 404, "not_found")
+    missing = problem(other("GET", "/groups/none/timers/a"), 404, "not_found")
+    assert {**hidden, "request_id": ""} == {**missing, "request_id": ""}
+    assert [group["name"] for group in other.get("/groups")["items"]] == ["mine"]

@@ -80,7 +80,8 @@ def route(
         extra["parameters"] = [*extra.get("parameters", []), IDEMPOTENCY_KEY]
 
     def declared(view: View) -> View:
-        query = _query_names(view, path)
+        signature = inspect.signature(view, eval_str=True)
+        query = _query_names(signature, path)
 
         @functools.wraps(view)
         def answered(request: HttpRequest, **values: Any) -> HttpResponse:
@@ -94,6 +95,8 @@ def route(
 
             return once(request, caller(request), work) if takes_key else work()
 
+        # What ninja reads: with real types instead of the words that the view's own module would have to explain.
+        answered.__signature__ = signature  # type: ignore[attr-defined]
         ROUTES.append(Route(method, path, scope, all_groups))
         return router.api_operation(
             [method],
@@ -123,10 +126,10 @@ def _rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> H
     return response
 
 
-def _query_names(view: View, path: str) -> frozenset[str]:
+def _query_names(signature: inspect.Signature, path: str) -> frozenset[str]:
     """The names that the query of a view may have: its arguments that come neither from the path nor from the body."""
     names: set[str] = set()
-    for name, parameter in list(inspect.signature(view, eval_str=True).parameters.items())[1:]:
+    for name, parameter in list(signature.parameters.items())[1:]:
         annotation = parameter.annotation
         sources = [type(each) for each in getattr(annotation, "__metadata__", ()) if isinstance(each, params.Param)]
         held = getattr(annotation, "__origin__", annotation)

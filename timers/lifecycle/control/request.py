@@ -45,18 +45,27 @@ def parse_request(request: Mapping[str, Any], now: datetime) -> TimerSpec:
     if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
         raise SpecError("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind)
     own = {keyword: fields.pop(keyword) for keyword in OWN_KEYWORDS[kind] & set(fields)}
-    unknown = sorted(set(fields) - OPTIONS - {"group", "name"})
-    if unknown:
-        known = OPTIONS | OWN_KEYWORDS[kind]
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        raise SpecError(unknown[0], f"is not known for {kind}; {hint}")
+    _refuse_unknown(set(fields) - {"group", "name"}, OPTIONS, OWN_KEYWORDS[kind], f"for {kind}")
     time_zone = fields.get("time_zone") or "UTC"
     whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
     return TimerSpec.parse(
         schedule=lambda: parse_schedule(kind, own, whose, now),
         **{"group": None, "name": None, **fields, "time_zone": time_zone},
     )
+
+
+def check_changes(changes: Mapping[str, Any]) -> None:
+    """Raises SpecError for a keyword that no timer has, or that is not to be changed."""
+    _refuse_unknown(set(changes), OPTIONS | SCHEDULE_KEYWORDS, frozenset(), "here, or cannot be changed")
+
+
+def _refuse_unknown(given: set[str], options: frozenset[str], own: frozenset[str], where: str) -> None:
+    unknown = sorted(given - options)
+    if unknown:
+        known = options | own
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise SpecError(unknown[0], f"is not known {where}; {hint}")
 
 
 class Whose(NamedTuple):
