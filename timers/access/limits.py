@@ -39,7 +39,7 @@ def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle =
     now = time.monotonic() if now is None else now
     wait = throttle.take(caller.identity, rate, max(1.0, rate * settings.api_burst), now)
     if wait:
-        raise TooManyRequests(f"This is more than {rate:g} requests per second.", wait)
+        raise TooManyRequests(f"These were more requests than {rate:g} per second.", wait)
 
 
 def check_failures(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-SCOPES: Final = ("read", "schedule", "consume", "operate", "admin")
-ADMIN: Final = "admin"
+from timers.models import ApplicationKey
+
+SCOPES: Final = tuple(ApplicationKey.Scope.values)
+ADMIN: Final = ApplicationKey.Scope.ADMIN.value
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     "read": ("timers.view_timer",),

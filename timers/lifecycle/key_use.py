@@ -21,7 +21,7 @@ UPDATE timers_application_key SET last_used_at = timers_now(), last_used_address
 WHERE id = (
     SELECT id FROM timers_application_key
     WHERE id = %(id)s
-      AND (last_used_at IS NULL OR last_used_at < timers_now() - make_interval(secs => %(seconds)s))
+      AND (last_used_at IS NULL OR last_used_at <= timers_now() - make_interval(secs => %(seconds)s))
     FOR NO KEY UPDATE SKIP LOCKED
 )
 """

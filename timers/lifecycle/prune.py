@@ -8,6 +8,7 @@ from datetime import timedelta
 from timers import clock
 from timers.conf import Conf
 from timers.lifecycle import partitions
+from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import ClusterEvent, Node, StatsMinute
 
@@ -34,6 +35,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows = partitions.delete_stragglers(now.date(), settings.retention)
         rows += StatsMinute.objects.filter(minute__lt=old).delete()[0]
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
+        rows += prune_keys(old)
         ended = now - timedelta(days=settings.node_retention)
         rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]
     return Pruned(tuple(created), tuple(dropped), rows)

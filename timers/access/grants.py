@@ -1,0 +1,19 @@
+"""Who may give keys to whom: nobody gets more by a key than they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from timers.exceptions import SpecError
+
+
+def check_giver(giver: Any, holder: Any) -> None:
+    """Refuse with SpecError, unless the giver may see the text of a key that acts for the holder (both: users' ids).
+
+    Whoever makes or rotates a key sees its text, and so can act as its user: that is for the user themselves, and for
+    superusers.
+    """
+    if giver != holder and not get_user_model().objects.filter(pk=giver, is_active=True, is_superuser=True).exists():
+        raise SpecError("user", "must be yourself: only a superuser makes or rotates keys that act for others")
