@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests import factories
+from timers import clock
+from timers.insights.execution_list import STATES, find
+from timers.models import Timer, TimerGroup
+
+pytestmark = pytest.mark.django_db
+
+
+def names(state: str = "history", **conditions: Any) -> list[str]:
+    return [row.timer for row in find(state, **conditions).executions]
+
+
+def all_pages(state: str = "history", **conditions: Any) -> list[UUID]:
+    """The row ids of all pages."""
+    ids: list[UUID] = []
+    before = None
+    while True:
+        page = find(state, before_id=before, **conditions)
+        ids += [row.row_id for row in page.executions]
+        before = page.next
+        if before is None:
+            return ids
+
+
+@pytest.fixture
+def here() -> TimerGroup:
+    return factories.group("here")
+
+
+@pytest.fixture
+def there() -> TimerGroup:
+    return factories.group("there")
+
+
+@pytest.fixture
+def mine(here: TimerGroup) -> Timer:
+    return factories.timer("mine", in_group=here)
+
+
+@pytest.fixture
+def other(there: TimerGroup) -> Timer:
+    return factories.timer("other", in_group=there)
+
+
+def test_history_is_every_row_of_the_ledger_the_newest_occurrence_first(mine: Timer) -> None:
+    factories.attempt(mine, ago=30)
+    factories.attempt(mine, "error", ago=10, error_title="KeyError: 'x'\nmore", error_fingerprint="f" * 32)
+
+    newest, oldest = find().executions
+
+    assert (newest.state, newest.timer, newest.group, newest.error) == ("error", "mine", "here", "KeyError: 'x'")
+    assert (newest.fingerprint, newest.node, newest.worker) == ("f" * 32, "node-a", 1)
+    assert newest.id != newest.row_id, "the row of one try"
+    assert (oldest.state, oldest.id) == ("succeeded", oldest.row_id)
+    assert oldest.lateness == pytest.approx(0.012)
+    assert oldest.run_time == pytest.approx(0.036)
+
+
+@pytest.mark.parametrize("state", [word for word in STATES if word not in ("claimed", "ready", "queued", "failed")])
+def test_the_ledger_is_asked_by_outcome(mine: Timer, state: str) -> None:
+    for number, outcome in enumerate(("succeeded", "skipped", "cancelled", "error", "timeout", "lost", "discarded",
+                                      "snoozed")):  # fmt: skip
+        factories.attempt(mine, outcome, ago=100 + number)
+
+    assert len(names(state)) == (8 if state == "history" else 1)
+
+
+@pytest.mark.parametrize("state", ["ready", "queued", "failed"])
+def test_what_waits_is_asked_by_state(mine: Timer, state: str) -> None:
+    for number, each in enumerate(("ready", "queued", "failed")):
+        factories.waiting(mine, each, ago=100 + number)
+
+    (row,) = find(state).executions
+
+    assert (row.state, row.timer, row.attempt, row.started_at) == (state, "mine", 3, None)
+    assert (row.available_at is None) == (state == "failed")
+    assert row.changed_at is not None
+
+
+def test_what_is_held_tells_who_holds_it(mine: Timer) -> None:
+    factories.claim(factories.node("node-a"), mine, 2)
+    factories.claim(factories.node("node-b"), mine, 1, worker=2)
+
+    first, second, third = find("claimed").executions
+
+    assert [first.node, second.node, third.node] == ["node-b", "node-a", "node-a"]
+    assert (first.state, first.timer, first.worker, first.attempt, first.origin) == (
+        "claimed", "mine", 2, 1, "schedule",
+    )  # fmt: skip
+    assert len(find("claimed", node="node-a").executions) == 2
+    assert all_pages("claimed", limit=1) == [first.id, second.id, third.id]
+
+
+def test_what_a_consumer_holds_is_found_by_its_name(mine: Timer) -> None:
+    expires = clock.now() + timedelta(minutes=1)
+    claim = factories.claim(factories.node(), mine, node=None, worker=None, consumer="b", expires_at=expires)
+    claim.refresh_from_db()
+
+    (row,) = find("claimed", node="consumer b").executions
+
+    assert (row.node, row.worker) == ("consumer b", None)
+
+
+@pytest.mark.parametrize("state", ["history", "failed", "ready", "claimed"])
+def test_what_a_group_or_key_may_not_see_is_not_there(mine: Timer, other: Timer, state: str) -> None:
+    node = factories.node()
+    for timer in (mine, other):
+        factories.attempt(timer)
+        factories.waiting(timer)
+        factories.waiting(timer, "ready", ago=30)
+        factories.claim(node, timer)
+
+    assert len(names(state)) == 2
+    assert names(state, groups={"here"}) == ["mine"]
+    assert names(state, group="there") == ["other"]
+    assert names(state, groups={"here"}, group="there") == []
+    assert names(state, groups=set()) == []
+    assert names(state, groups={"nowhere"}) == []
+    assert names(state, groups={"here"}, timer="other") == []
+    assert names(state, timer="other") == ["other"]
+
+
+def test_a_name_that_was_taken_again_finds_the_runs_of_all_its_timers(here: TimerGroup) -> None:
+    for number in range(3):
+        timer = factories.timer("again", in_group=here, state="finished", next_fire_at=None)
+        for turn in range(4):
+            factories.attempt(timer, ago=100 + number + 10 * turn)
+    factories.attempt(factories.timer("else", in_group=here), ago=5)
+
+    ids = all_pages(timer="again", limit=5)
+
+    assert len(ids) == len(set(ids)) == 12
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_the_history_of_a_timer_that_is_gone_is_found_by_its_name(mine: Timer) -> None:
+    factories.attempt(mine)
+    mine.delete()
+
+    assert names(timer="mine", group="here") == ["mine"]
+
+
+def test_conditions_all_hold(mine: Timer, other: Timer) -> None:
+    late = factories.attempt(mine, ago=50, started_at=clock.now() - timedelta(seconds=40))
+    factories.attempt(mine, ago=20, node="node-b")
+    factories.attempt(other, "error", ago=30, error_title="ValueError: No such Vendor")
+    factories.attempt(other, "discarded", ago=31, reason="not yet")
+
+    assert [row.row_id for row in find(min_lateness=5).executions] == [late.pk]
+    assert names(node="node-b") == ["mine"]
+    assert names(error_contains="no such vendor") == ["other"]
+    assert names(error_contains="NOT YET") == ["other"]
+    assert names(error_contains="vendor", node="node-b") == []
+    assert names("failed", min_lateness=1) == names("claimed", error_contains="x") == []
+
+
+def test_a_stretch_of_time_is_exact_to_the_microsecond(mine: Timer) -> None:
+    row = factories.attempt(mine, ago=50)
+    at, step = row.scheduled_for, timedelta(microseconds=1)
+
+    assert names(since=at, until=at + step) == ["mine"]
+    assert names(since=at + step) == names(until=at) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 7, 50])
+def test_pages_follow_each_other_without_gap_or_repeat(mine: Timer, other: Timer, limit: int) -> None:
+    for number in range(7):
+        factories.waiting(mine, ago=100 + 2 * number)
+        factories.waiting(other, ago=101 + 2 * number)
+
+    for groups in (None, {"here", "there"}):
+        ids = all_pages("failed", limit=limit, groups=groups)
+        assert len(ids) == len(set(ids)) == 14
+        assert ids == sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize("looked_at", [3, 4, 10, 40])
+def test_what_matches_rarely_comes_in_short_pages_that_leave_nothing_out(
+    mine: Timer, other: Timer, looked_at: int
+) -> None:
+    rare = [factories.attempt(mine, ago=100 + 13 * number, node="rare").pk for number in range(3)]
+    for number in range(30):
+        factories.attempt(other, ago=100.5 + number)
+
+    assert all_pages(node="rare", limit=2, looked_at=looked_at) == sorted(rare, reverse=True)
+    first = find(node="rare", limit=2, looked_at=3)
+    assert (len(first.executions), first.next is None) == (1, False)
+
+
+def test_a_page_is_few_statements_whatever_it_holds(mine: Timer, django_assert_max_num_queries: Any) -> None:
+    for number in range(60):
+        factories.attempt(mine, ago=100 + number)
+    with django_assert_max_num_queries(4):
+        find(groups={"here"}, node="node-a")

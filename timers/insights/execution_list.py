@@ -1,0 +1,194 @@
+"""Executions by state, filtered, a page at a time: what is held, what waits, what the ledger tells.
+
+Newest occurrence first, paged by id. A page looks at a bounded number of rows, however many there are: where a filter
+matches rarely it may be short, or empty, and still say where the next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from timers.execution_id import execution_id
+from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
+from timers.models import Attempt, Timer, TimerGroup
+from timers.schedules.instant import to_microseconds
+
+HISTORY: Final = "history"
+WAITING: Final = ("ready", "queued", "failed")
+STATES: Final = (
+    "claimed",
+    *WAITING,
+    HISTORY,
+    *(word for word in (*Attempt.FINAL, *Attempt.NOT_FINAL) if word != "failed"),
+)
+"""What can be asked for: `failed` waits for a person, `history` is every row of the ledger."""
+LOOKED_AT: Final = 20_000
+"""The most rows that one page looks at."""
+_FIRST_LOOK: Final = 500
+_MOST_TIMERS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionPage:
+    """One page, and the `before_id` of the next; None when there is nothing more."""
+
+    executions: list[ExecutionView]
+    next: UUID | None
+
+
+def find(
+    state: str = HISTORY,
+    *,
+    groups: Collection[str] | None = None,
+    group: str | None = None,
+    timer: str | None = None,
+    node: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    min_lateness: float | None = None,
+    error_contains: str | None = None,
+    before_id: UUID | None = None,
+    limit: int = 50,
+    looked_at: int = LOOKED_AT,
+) -> ExecutionPage:
+    """One page of the executions in a state (one of STATES), with conditions that all hold.
+
+    `groups`: the names of the groups that the asker may see; None: all. `timer`: its name. `node`: its name, or
+    "consumer" and a consumer's. `since`, `until`: of the instant scheduled for, the latter exclusive. `min_lateness`:
+    seconds; what has not begun has none. `error_contains`: also of the reason; letter case is not regarded.
+    """
+    asked = _Asked(
+        group_ids=_group_ids(groups, group),
+        timer_ids=_timer_ids(timer, groups, group),
+        params={
+            "state": state, "node": node, "timer": timer, "min_lateness": min_lateness,
+            "error_contains": error_contains,
+            "since": None if since is None else execution_id(to_microseconds(since), 0),
+            "until": None if until is None else execution_id(to_microseconds(until), 0),
+        },
+    )  # fmt: skip
+    if asked.group_ids == [] or _is_impossible(state, asked.params):
+        return ExecutionPage([], None)
+    if state == "claimed":
+        views = claimed_views(_claimed_where(asked, before_id), asked.all_params(before_id), limit + 1)
+        return ExecutionPage(views[:limit], views[limit - 1].row_id if len(views) > limit else None)
+    found, before = list[UUID](), before_id
+    for look in (min(_FIRST_LOOK, looked_at), looked_at):
+        ids, before = _look(asked, before, look=max(look, limit + 1), limit=limit + 1 - len(found))
+        found += ids
+        if len(found) > limit or before is None:
+            break
+    views = waiting_views(found[:limit]) if state in WAITING else ledger_views(found[:limit])
+    return ExecutionPage(views, found[limit - 1] if len(found) > limit else before)
+
+
+class _Asked(NamedTuple):
+    """The conditions, with names already looked up."""
+
+    group_ids: list[int] | None
+    timer_ids: list[int] | None
+    """Empty: no timer of that name is left, only perhaps its history."""
+    params: dict[str, Any]
+
+    def all_params(self, before: UUID | None, **more: Any) -> dict[str, Any]:
+        return {**self.params, "group_ids": self.group_ids, "timer_ids": self.timer_ids, "before": before, **more}
+
+
+# Walks the newest rows of each key; beyond the last one that was looked at of any key, nothing is known of the others.
+_LOOK: Final = """
+WITH looked AS MATERIALIZED (
+    SELECT s.key, w.id, w.matches FROM unnest(%(keys)s::bigint[]) AS s(key), LATERAL (
+        SELECT w.id, ({by_row}) AS matches FROM {table} w
+        WHERE {key} AND {bounds} ORDER BY w.id DESC LIMIT %(look)s) w),
+ends AS (
+    SELECT (array_agg(id ORDER BY id))[1] AS id FROM looked GROUP BY key HAVING count(*) >= %(look)s),
+stop AS (
+    SELECT id FROM ends ORDER BY id DESC LIMIT 1)
+SELECT ARRAY(SELECT id FROM looked WHERE matches AND id >= COALESCE((SELECT id FROM stop), %(lowest)s)
+             ORDER BY id DESC LIMIT %(limit)s), (SELECT id FROM stop)
+"""
+
+
+def _look(asked: _Asked, before: UUID | None, *, look: int, limit: int) -> tuple[Sequence[UUID], UUID | None]:
+    """The matching ids among the next `look` rows; and where they ended, None at the end of all."""
+    state, params = asked.params["state"], asked.params
+    is_waiting = state in WAITING
+    keys, key = [0], "true"
+    conditions = {
+        "w.name = %(timer)s": params["timer"] is not None,
+        "w.group_id = ANY(%(group_ids)s::bigint[])": asked.group_ids is not None,
+        "strpos(lower(concat(w.error_title, ' ', w.reason)), lower(%(error_contains)s)) > 0": params["error_contains"],
+        "w.outcome = %(state)s": not is_waiting and state != HISTORY,
+        "w.node = %(node)s": params["node"] is not None,
+        "w.attempt = 1 AND w.started_at - w.scheduled_for >= %(min_lateness)s * INTERVAL '1 second'": params[
+            "min_lateness"
+        ],
+    }
+    if asked.timer_ids:
+        keys, key = asked.timer_ids, "w.timer_id = s.key"
+    elif asked.group_ids is not None and state == "failed":
+        keys, key = asked.group_ids, "w.group_id = s.key"
+    by_row = " AND ".join(condition for condition, given in conditions.items() if given)
+    bounds = {
+        # As a constant: the indexes over what waits are partial.
+        f"w.state = '{state}'": is_waiting,
+        "w.id < %(before)s": before is not None,
+        "w.id >= %(since)s": params["since"],
+        "w.id < %(until)s": params["until"],
+    }
+    statement = _LOOK.format(
+        table="timers_waiting" if is_waiting else "timers_attempt",
+        key=key,
+        by_row=f"COALESCE({by_row}, false)" if by_row else "true",
+        bounds=" AND ".join(bound for bound, given in bounds.items() if given) or "true",
+    )
+    look = max(limit, look // len(keys))
+    wanted = asked.all_params(before, keys=keys, look=look, limit=limit, lowest=UUID(int=0))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, wanted)
+        ids, end = cursor.fetchone()
+    return ids, end
+
+
+def _claimed_where(asked: _Asked, before: UUID | None) -> str:
+    conditions = {
+        "c.group_id = ANY(%(group_ids)s::bigint[])": asked.group_ids is not None,
+        "e.timer_id = ANY(%(timer_ids)s::bigint[])": asked.timer_ids is not None,
+        "COALESCE(n.name, 'consumer ' || c.consumer) = %(node)s": asked.params["node"] is not None,
+        "e.id < %(before)s": before is not None,
+        "e.id >= %(since)s": asked.params["since"],
+        "e.id < %(until)s": asked.params["until"],
+    }
+    return " AND ".join(condition for condition, given in conditions.items() if given) or "true"
+
+
+def _is_impossible(state: str, params: dict[str, Any]) -> bool:
+    """Conditions that nothing in the state can meet: what has not begun is not late, what runs has no error yet."""
+    if state in WAITING:
+        return params["min_lateness"] is not None or params["node"] is not None
+    return state == "claimed" and (params["min_lateness"] is not None or bool(params["error_contains"]))
+
+
+def _group_ids(groups: Collection[str] | None, group: str | None) -> list[int] | None:
+    if group is None and groups is None:
+        return None
+    names = set() if groups is None else set(groups)
+    wanted = names if group is None else {group} if groups is None else names & {group}
+    return list(TimerGroup.objects.filter(name__in=wanted).values_list("id", flat=True)) if wanted else []
+
+
+def _timer_ids(timer: str | None, groups: Collection[str] | None, group: str | None) -> list[int] | None:
+    """The timers of that name, the newest first: a name is taken again."""
+    if timer is None:
+        return None
+    group_ids = _group_ids(groups, group)
+    # By group and name, which an index serves.
+    known = TimerGroup.objects.all() if group_ids is None else TimerGroup.objects.filter(id__in=group_ids)
+    rows = Timer.objects.filter(group__in=known, name=timer)
+    return list(rows.order_by("-id").values_list("id", flat=True)[:_MOST_TIMERS])

@@ -1,0 +1,132 @@
+"""ExecutionView: an execution in one line, wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from timers.execution_id import MAX_TRIES, parse
+from timers.schedules.instant import from_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionView:
+    """An execution that is held or waits, or one row of the ledger. What is not known in its place is None or ""."""
+
+    row_id: UUID
+    """Of the row: the execution's, but for a try in the ledger that was followed by another. Lists are paged by it."""
+    group_id: int
+    group: str
+    """Empty when the group is gone; history outlives it."""
+    timer_id: int
+    timer: str
+    state: str
+    """claimed; ready, queued or failed; in the ledger the outcome."""
+    origin: str
+    attempt: int
+    """The number of the try; of what waits, the tries so far."""
+    node: str
+    worker: int | None
+    claimed_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    missed_count: int
+    available_at: datetime | None
+    """When it may be taken up again, by its group's clock."""
+    changed_at: datetime | None
+    """Since when it waits so (a failed one: when it failed), by the database's clock."""
+    reason: str
+    error: str
+    """The first line, 500 characters at most."""
+    fingerprint: str
+
+    @property
+    def id(self) -> UUID:
+        """The execution's id."""
+        return UUID(int=self.row_id.int & ~MAX_TRIES)
+
+    @property
+    def scheduled_for(self) -> datetime:
+        """The instant that the execution is for, by its group's clock."""
+        return from_microseconds(parse(str(self.row_id)).scheduled_us)
+
+    @property
+    def lateness(self) -> float | None:
+        """Seconds from the instant scheduled to the start; None for what has not begun, and for retries."""
+        if self.started_at is None or self.attempt != 1:
+            return None
+        return (self.started_at - self.scheduled_for).total_seconds()
+
+    @property
+    def run_time(self) -> float | None:
+        """Seconds that the try ran."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+_FIRST_LINE: Final = "COALESCE(left(split_part({}, E'\\n', 1), 500), '')"
+_ERROR: Final = _FIRST_LINE.format("r.error_title")
+_REASON: Final = _FIRST_LINE.format("r.reason")
+
+_LEDGER: Final = f"""
+SELECT r.id, r.group_id, COALESCE(g.name, ''), r.timer_id, r.name, r.outcome, r.origin, r.attempt, COALESCE(r.node, ''),
+       r.worker, r.claimed_at, r.started_at, r.finished_at, r.missed_count, NULL, NULL, {_REASON},
+       {_ERROR}, COALESCE(r.error_fingerprint, '')
+FROM timers_attempt r LEFT JOIN timers_timer_group g ON g.id = r.group_id
+WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id DESC
+"""
+
+_WAITING: Final = f"""
+SELECT r.id, r.group_id, COALESCE(g.name, ''), r.timer_id, r.name, r.state, r.origin, r.attempt, '',
+       NULL, NULL, NULL, NULL, r.missed_count, CASE WHEN r.state <> 'failed' THEN r.available_at END, r.changed_at,
+       {_REASON}, {_ERROR}, COALESCE(r.error_fingerprint, '')
+FROM timers_waiting r LEFT JOIN timers_timer_group g ON g.id = r.group_id
+WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id DESC
+"""
+
+# Bits 18 to 61 of an execution id are its timer's.
+_CLAIMED: Final = f"""
+SELECT e.id, c.group_id, COALESCE(g.name, ''), e.timer_id, COALESCE(t.name, ''), 'claimed', '',
+       COALESCE((c.details -> e.id::text ->> 'tried')::int, 0) + 1,
+       COALESCE(n.name, 'consumer ' || c.consumer, ''), c.worker, c.claimed_at, NULL, NULL,
+       COALESCE((c.details -> e.id::text ->> 'missed_count')::int, 0), NULL, NULL, '', '', ''
+FROM timers_claim c
+CROSS JOIN LATERAL (
+    SELECT x.id, (('x' || right(replace(x.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1} AS timer_id
+    FROM unnest(c.executions) AS x(id)) e
+LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n.id = c.node_id
+LEFT JOIN timers_timer t ON t.id = e.timer_id
+WHERE {{where}} ORDER BY e.id DESC LIMIT %(limit)s
+"""
+
+
+def ledger_views(ids: Sequence[UUID]) -> list[ExecutionView]:
+    """Rows of the ledger, newest first."""
+    return _asked(_LEDGER, (list(ids),)) if ids else []
+
+
+def waiting_views(ids: Sequence[UUID]) -> list[ExecutionView]:
+    """Executions that wait, newest first."""
+    return _asked(_WAITING, (list(ids),)) if ids else []
+
+
+def claimed_views(where: str, params: dict[str, Any], limit: int) -> list[ExecutionView]:
+    """Executions that are held and meet a condition over claims (c), executions (e) and nodes (n), newest first."""
+    return _asked(_CLAIMED.format(where=where), {**params, "limit": limit})
+
+
+def _asked(statement: str, params: Any) -> list[ExecutionView]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        views = []
+        for row in cursor.fetchall():
+            values = list(row)
+            values[6] = values[6] or parse(str(row[0])).origin
+            views.append(ExecutionView(*values))
+        return views

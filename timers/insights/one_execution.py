@@ -1,0 +1,111 @@
+"""One execution in full: where it is, its payload, all its tries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from timers.execution_id import MAX_TRIES
+from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
+from timers.models import Attempt, Claim, Timer, Waiting
+from timers.payload import Unreadable, UnreadablePayload, decode
+
+_LOOKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionDetail:
+    """An execution in full."""
+
+    execution: ExecutionView
+    payload: Any
+    """What it is run with; of an ended one, what its timer has now: the ledger keeps none. Unreadable: see there."""
+    payload_of: str
+    """Whose the payload is: "execution", "timer", or "" when the timer of an ended one is gone."""
+    attempts: list[Attempt]
+    """Its rows in the ledger in the order of the tries, the final one last."""
+
+    @property
+    def result(self) -> Any:
+        """What the try that succeeded returned; None before."""
+        return self.attempts[-1].result if self.attempts and self.execution.state == "succeeded" else None
+
+
+def one(execution: UUID, groups: Collection[str] | None = None) -> ExecutionDetail | None:
+    """The execution of that id; None when there is none, or its history is gone.
+
+    `groups`: the names of the groups that the asker may see; None: all.
+    """
+    if execution.int & MAX_TRIES:
+        return None
+    view = _view(execution)
+    if view is None or (groups is not None and view.group not in groups):
+        return None
+    rows = Attempt.objects.filter(id__gte=execution, id__lte=UUID(int=execution.int | MAX_TRIES))
+    attempts = sorted(rows, key=lambda row: (row.pk == execution, row.pk.int))
+    payload, whose = _payload(view)
+    return ExecutionDetail(view, payload, whose, attempts)
+
+
+# One statement, so one snapshot: what moves from one place to another is seen in one of them.
+_PLACE: Final = """
+SELECT EXISTS (SELECT 1 FROM timers_attempt WHERE id = %(id)s), EXISTS (SELECT 1 FROM timers_waiting WHERE id = %(id)s),
+       EXISTS (SELECT 1 FROM timers_claim WHERE executions @> ARRAY[%(id)s::uuid])
+"""
+
+
+def _view(execution: UUID) -> ExecutionView | None:
+    for _ in range(_LOOKS):  # it may have moved on between two statements
+        with connection.cursor() as cursor:
+            cursor.execute(_PLACE, {"id": execution})
+            has_ended, waits, is_claimed = cursor.fetchone()
+        views: list[ExecutionView] = []
+        if has_ended:
+            views = ledger_views([execution])
+        elif waits:
+            views = waiting_views([execution])
+        elif is_claimed:
+            views = claimed_views("c.executions @> ARRAY[%(id)s::uuid] AND e.id = %(id)s", {"id": execution}, 1)
+        else:
+            return None
+        if views:
+            return views[0]
+    return None
+
+
+def _payload(view: ExecutionView) -> tuple[Any, str]:
+    own = _own_payload(view)
+    if own is not None:
+        return _decoded(own), "execution"
+    row = Timer.objects.filter(id=view.timer_id).values_list(Cast("payload", TextField())).first()
+    if row is None:
+        return None, ""
+    return None if row[0] is None else _decoded(row[0]), "timer"
+
+
+def _own_payload(view: ExecutionView) -> str | None:
+    """The JSON text of a payload that is not the timer's."""
+    if view.state in Waiting.State.values and view.finished_at is None:
+        rows = Waiting.objects.filter(id=view.id)
+        text: str | None = rows.values_list(Cast("payload", TextField()), flat=True).first()
+        return text
+    if view.state == "claimed":
+        details = Claim.objects.filter(executions__contains=[view.id]).values_list("details", flat=True).first()
+        detail = details.get(str(view.id)) if isinstance(details, dict) else None
+        given = detail.get("payload") if isinstance(detail, dict) else None
+        return given if given is None or isinstance(given, str) else json.dumps(given)
+    return None
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return decode(text)
+    except UnreadablePayload as error:
+        return Unreadable(text, str(error))
