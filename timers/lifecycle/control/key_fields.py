@@ -28,10 +28,9 @@ _GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) O
 
 def check_key_name(value: Any) -> str:
     """A name of 1 to 100 characters."""
-    name = check_name("name", value)
-    if len(name) > KEY_NAME_LENGTH:
-        raise SpecError("name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(name):,}", given=name)
-    return name
+    if isinstance(value, str) and not 1 <= len(value) <= KEY_NAME_LENGTH:
+        raise SpecError("name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(value):,}", given=value)
+    return check_name("name", value)
 
 
 def check_user(value: Any) -> Any:

@@ -171,7 +171,8 @@ def _groups(names: Collection[str] | None, all_groups: Any) -> list[Any]:
 
 def _refuse_unknown(field: str) -> None:
     near = get_close_matches(field, EDITABLE, n=1)
-    raise SpecError(field, f"is not known; did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}")
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
+    raise SpecError(field, f"is not known; {hint}")
 
 
 def _locked(public_id: str, version: int | None) -> ApplicationKey:
