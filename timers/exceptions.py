@@ -56,6 +56,10 @@ class TimerExists(SpecError):
     """A timer of that name is already in the group, and on_conflict is "reject"."""
 
 
+class QuotaExceeded(SpecError):
+    """The group's quotas do not allow it; nothing was written."""
+
+
 class TimerNotFound(TimersError, LookupError):
     """There is no such timer, group or execution."""
 

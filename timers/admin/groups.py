@@ -37,7 +37,7 @@ class GroupForm(ControlForm):
             "name", "description", "action", "retry", "attempt_timeout", "on_failed", "pause_after_failures",
             "misfire_policy", "misfire_grace", "max_lateness", "max_catchup", "overlap_policy", "max_queued",
             "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition", "required_roles",
-            "shards", "retention",
+            "shards", "retention", "max_timers", "max_payload_bytes", "min_interval",
         )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ class GroupAdmin(ControlAdmin):
         ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued")}),
         ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
         ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "shards")}),
+        ("What is too much", {"fields": ("max_timers", "max_payload_bytes", "min_interval")}),
         ("What is kept", {"fields": ("on_finish", "retention")}),
     )
 

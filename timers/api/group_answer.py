@@ -40,6 +40,9 @@ class GroupAnswer(BaseModel):
     on_failed: str
     on_finish: str
     retention: int | None
+    max_timers: int | None
+    max_payload_bytes: int | None
+    min_interval: float | None
     sandbox: bool
     version: int
     created_at: datetime

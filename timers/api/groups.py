@@ -20,6 +20,8 @@ from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, keyw
 from timers.api.timer_verbs import PauseBody
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
+from timers.payload import MAX_BYTES
+from timers.policies import MAX_SECONDS
 from timers.scheduling import create_group, delete_group, pause_group, resume_group, update_group
 
 router = Router(tags=["groups"])
@@ -34,6 +36,9 @@ FIELDS: Final[dict[str, Schema]] = {
     "action": maybe(ACTION),
     "max_batch": number(1, 10_000, whole=True),
     "retention": maybe(number(1, 36_500, "Days.", whole=True)),
+    "max_timers": maybe(number(1, 1_000_000_000, "Active and paused timers.", whole=True)),
+    "max_payload_bytes": maybe(number(1, MAX_BYTES, "Bytes.", whole=True)),
+    "min_interval": maybe(number(0, MAX_SECONDS, "Seconds between two fires of a timer.")),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

@@ -45,6 +45,13 @@ class TimerGroup(models.Model):
     timer_priorities = ArrayField(
         models.SmallIntegerField(), default=default_priorities, editable=False, help_text="Those that its timers have."
     )
+    worker_ordinals = ArrayField(
+        models.SmallIntegerField(),
+        null=True,
+        editable=False,
+        help_text="Whose ready executions workers take up: 0 (of no subscription), and ordinals of subscriptions."
+        " NULL: the group has no subscriptions.",
+    )
     required_roles = ArrayField(
         models.CharField(max_length=NAME_LENGTH),
         default=list,
@@ -121,6 +128,18 @@ class TimerGroup(models.Model):
     )
     retention = models.PositiveIntegerField(
         null=True, blank=True, help_text="Days that history is kept; empty: the installation's TIMERS_RETENTION."
+    )
+    max_timers = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The most active and paused timers that the group may have; empty: no limit."
+    )
+    max_payload_bytes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The most bytes of a timer's payload; empty: what any payload may have."
+    )
+    min_interval = models.FloatField(
+        null=True, blank=True, help_text="The fewest seconds between two fires of a timer; empty: no limit."
+    )
+    spare_timers = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Timers that may be created before the living ones are counted again."
     )
     sandbox = models.BooleanField(
         default=False, editable=False, help_text="The group has a clock of its own, which can be frozen and advanced."

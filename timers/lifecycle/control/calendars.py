@@ -116,7 +116,7 @@ def _take_effect(calendar: ExclusionCalendar) -> None:
 
 def _renew_groups() -> None:
     """Let workers read all groups, and with them all calendars, again."""
-    ids = list(TimerGroup.objects.order_by("id").select_for_update().values_list("id", flat=True))
+    ids = list(TimerGroup.objects.order_by("name").select_for_update().values_list("id", flat=True))
     TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
 
 

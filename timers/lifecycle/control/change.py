@@ -18,6 +18,7 @@ from timers.lifecycle import ledger
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
 from timers.lifecycle.fence import revoke
@@ -80,6 +81,7 @@ def update_timer(
         if "priority" in fields:
             # Before the timer is locked: whoever holds a group may want its timers.
             _announce(group, fields["priority"])
+        limited = hold_quotas([group]) if schedule is not None else {}
         timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
@@ -110,6 +112,11 @@ def update_timer(
             **{**current, **fields},
         )
         check_action_known(spec.action, timer.group)
+        if "payload" in fields:
+            check_payload(timer.group, spec.payload)
+        if schedule is not None:
+            check_interval(timer.group, spec.schedule, _now_of(timer))
+        was_over = timer.state == Timer.State.FINISHED
         before = _exclusions(timer)
         missed = None if schedule is None else _missed(timer)
         due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at - timer.offset)
@@ -123,7 +130,9 @@ def update_timer(
             if missed is not None:
                 record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
             _move(timer, spec, due_us, anew=schedule is not None)
-        return saved(timer, actor, _EDITED)
+        timer = saved(timer, actor, _EDITED)
+        count_in(limited, timer.group_id, int(was_over and timer.state == Timer.State.ACTIVE))
+        return timer
 
 
 def _announce(group: str, priority: Any) -> None:

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.control.groups import find_groups, note_priorities
+from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
@@ -88,6 +89,10 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
         ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
         instants = _Instants(groups.values(), ordered)
         nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
+        for spec in ordered:
+            check_payload(groups[spec.group], spec.payload)
+            check_interval(groups[spec.group], spec.schedule, nows[spec.group])
+        limited = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
         firsts = [instants.first(spec, nows[spec.group]) for spec in ordered]
         _note_priorities(groups.values(), ordered)
         with connection.cursor() as cursor:
@@ -119,6 +124,8 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
                 },
             )
             rows = cursor.fetchall()
+        for group_id in limited:
+            count_in(limited, group_id, sum(row[1] == group_id and row[5] == 1 for row in rows))
         specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in ordered}
         nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
         done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])

@@ -20,11 +20,22 @@ from timers.lifecycle.group_clock import now_in
 from timers.lifecycle.recompute import recompute
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
-from timers.policies import OVERRIDABLE, Policies
+from timers.payload import MAX_BYTES
+from timers.policies import OVERRIDABLE, Policies, check_seconds
 
 _OTHER_FIELDS: Final = {
     "description", "partition", "priority", "shards", "required_roles", "action", "max_batch", "retention",
+    "max_timers", "max_payload_bytes", "min_interval",
 }  # fmt: skip
+_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval"}
+_BOUNDS: Final = {
+    "priority": (-1000, 1000),
+    "shards": (1, 1024),
+    "max_batch": (1, 10_000),
+    "retention": (1, 36_500),
+    "max_timers": (1, 1_000_000_000),
+    "max_payload_bytes": (1, MAX_BYTES),
+}
 EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
 
@@ -87,6 +98,8 @@ def update_group(name: str, **fields: Any) -> TimerGroup:
             raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
         exclusions = list(group.exclusion_calendars), group.on_excluded
         _assign(group, fields)
+        if "max_timers" in fields:
+            group.spare_timers = 0
         _saved(group)
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))
@@ -177,15 +190,18 @@ def _checked_action(spec: Any, group: str) -> dict[str, Any] | None:
 
 
 def _checked(name: str, value: Any) -> Any:
-    bounds = {"priority": (-1000, 1000), "shards": (1, 1024), "max_batch": (1, 10_000), "retention": (1, 36_500)}
+    if value is None and name in _OPTIONAL:
+        return None
+    if name == "min_interval":
+        return check_seconds(name, value)
     if name == "partition":
         return check_name("partition", value)
     if name == "required_roles":
         if isinstance(value, str):
             raise SpecError("required_roles", "must be a list of names", given=value)
         return [check_name("required_roles", role) for role in value]
-    if name in bounds and not (name == "retention" and value is None):
-        low, high = bounds[name]
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise SpecError(name, f"must be a whole number from {low:,} to {high:,}", given=value)
     return value

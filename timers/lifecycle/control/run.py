@@ -11,6 +11,7 @@ from django.db import connection, models
 
 from timers.exceptions import NotAllowedNow
 from timers.execution_id import execution_id
+from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.control.spec import check_action_known
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
@@ -28,6 +29,7 @@ def make_run(timer: Timer, origin: str, at: datetime, *, now: datetime, payload:
     """
     if timer.state == Timer.State.CANCELLED:
         raise NotAllowedNow(f"timer {timer.name!r} is cancelled")
+    check_payload(timer.group, payload)
     check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
     row = Waiting(
         id=_free_id(timer, origin, at),
