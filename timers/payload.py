@@ -45,7 +45,10 @@ def encode(value: Any, field: str = "payload") -> str:
 
 def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> None:
     """Raises SpecError, naming the place, for a value that JSON or PostgreSQL could not hold unchanged."""
-    _check(value, field, field, max_depth)
+    try:
+        _check(value, field, field, max_depth)
+    except _TooDeep as error:
+        raise SpecError(field, f"{error} is nested more than {max_depth} levels deep") from None
 
 
 def decode(text: str) -> Any:
@@ -63,6 +66,10 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
+class _TooDeep(Exception):
+    """The place at which a value is nested too deeply."""
+
+
 def _check(value: Any, field: str, place: str, depth_left: int) -> None:
     if value is None or isinstance(value, bool):
         return
@@ -76,7 +83,7 @@ def _check(value: Any, field: str, place: str, depth_left: int) -> None:
             raise SpecError(field, f"{place} is {value}, which JSON cannot hold; use null or text")
     elif isinstance(value, (dict, list, tuple)):
         if depth_left == 0:
-            raise SpecError(field, f"{place} is nested too deeply: at most {MAX_DEPTH} levels are kept")
+            raise _TooDeep(place)
         if isinstance(value, dict):
             for key, item in value.items():
                 if not isinstance(key, str):

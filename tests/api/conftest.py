@@ -29,7 +29,7 @@ except ImportError:  # XXX until it is there
             updated_at=clock.now(),
         )
         row.groups.set(TimerGroup.objects.filter(name__in=groups))
-        return row, key.text
+        return row, key.reveal()
 
 
 from tests import factories

@@ -26,7 +26,7 @@ def test_a_timer_that_was_scheduled_is_told_with_the_keywords_that_it_was_given(
     said = api.get(f"{TIMERS}/a")
     assert {word: said[word] for word in RATE} == RATE
     assert list(said["payload"]) == ["b", "a"]
-    assert (said["state"], said["words"], said["group"]) == ("active", "every minute", "billing")
+    assert (said["state"], said["words"], said["group"]) == ("active", "every 1 m", "billing")
     assert 0 < said["remaining"] <= 60
     assert (said["in_flight"], said["last_result"]) == ([], None)
 

@@ -1,0 +1,100 @@
+"""What a body may be, whatever the address: bounds, media type, strict JSON; and what every answer has."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.api.asking import Asking, fields, problem
+from timers.models import TimerGroup
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed"),
+        (b"\xef\xbb\xbf{}", 400, "malformed"),
+        (b'{"name": "a", "name": "b"}', 400, "malformed"),
+        (b'{"name": NaN}', 400, "malformed"),
+        (b'{"name": "\\u0000"}', 422, "invalid"),
+        (b'{"name": "\\ud800"}', 422, "invalid"),
+        (b"[" * 100_000, 400, "malformed"),
+        (b'{"name":' + b"[" * 60 + b"]" * 60 + b"}", 422, "invalid"),
+        (b'{"name": "' + b"x" * 262_144 + b'"}', 413, "too_large"),
+        (b"[]", 422, "invalid"),
+        (b'"text"', 422, "invalid"),
+        (b"null", 422, "invalid"),
+        (b"", 422, "invalid"),
+    ],
+    ids=range(13),
+)
+def test_a_body_that_cannot_be_taken_is_refused_as_what_it_is(body: bytes, status: int, code: str, api: Asking) -> None:
+    problem(api("POST", "/groups", body), status, code)
+    assert not TimerGroup.objects.exists()
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+def test_what_is_not_sent_as_json_is_refused(media_type: str, api: Asking) -> None:
+    problem(api("POST", "/groups", b'{"name": "a"}', Content_Type=media_type), 415, "media_type")
+
+
+def test_a_length_that_is_no_number_is_refused(api: Asking) -> None:
+    for length in ("-1", "1e3", "٣", "1_0"):
+        response = api.client.generic("GET", "/api/v1/groups", CONTENT_LENGTH=length)
+        assert response.status_code in {400, 401}
+
+
+def test_a_body_without_its_length_is_taken_where_the_server_ends_it_and_else_refused(api: Asking) -> None:
+    response = api("POST", "/groups", b"", Transfer_Encoding="chunked")
+    problem(response, 411, "length_required")
+
+
+def test_every_answer_has_a_request_id_which_may_be_the_callers_own(api: Asking) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", api("GET", "/groups").headers["X-Request-Id"])
+    assert api("GET", "/groups", X_Request_Id="order-4711").headers["X-Request-Id"] == "order-4711"
+    assert api("GET", "/groups", X_Request_Id="a b\tc").headers["X-Request-Id"] != "a b\tc"
+    said = problem(api("GET", "/nothing", X_Request_Id="order-4711"), 404, "not_found")
+    assert said["request_id"] == "order-4711"
+
+
+def test_a_method_that_an_address_does_not_know_is_told_which_it_knows(api: Asking) -> None:
+    response = api("DELETE", "/groups")
+    problem(response, 405, "method_not_allowed")
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "POST"}
+    problem(api("TRACE", "/groups"), 405, "method_not_allowed")
+    problem(api("BREW", "/groups"), 405, "method_not_allowed")
+
+
+def test_no_other_site_may_read_the_answers(api: Asking) -> None:
+    response = api("GET", "/groups", Origin="https://evil.example")
+    assert not [name for name in response.headers if name.lower().startswith("access-control")]
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_plain_http_is_refused_where_https_is_served(api: Asking, settings: pytest.FixtureRequest) -> None:
+    settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
+    problem(api("GET", "/groups"), 403, "forbidden")
+    assert api("GET", "/groups", X_Forwarded_Proto="https").status_code == 403
+
+
+def test_a_failure_that_nobody_foresaw_says_nothing_of_what_is_inside(
+    api: Asking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("secret/path.py")
+
+    monkeypatch.setattr("timers.api.groups.create_group", broken)
+    response = api("POST", "/groups", {"name": "a"})
+    said = problem(response, 500, "failed")
+    assert "secret" not in json.dumps(said) and "RuntimeError" not in json.dumps(said)
+    assert "secret/path.py" in caplog.text
+
+
+def test_all_mistakes_of_a_body_are_told_at_once(api: Asking) -> None:
+    wrong = {"name": "", "shards": 0, "misfire_policy": "perhaps", "retry": {"max_retries": -1}, "colour": "red"}
+    said = problem(api("POST", "/groups", wrong), 422, "invalid")
+    assert set(fields(said)) >= {"shards", "misfire_policy", "retry.max_retries", "colour"}

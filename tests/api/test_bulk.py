@@ -1,0 +1,84 @@
+"""Ten thousand timers in one call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.asking import Asking, fields, problem
+from timers.models import Timer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
+
+BULK = "/groups/billing/timers/bulk"
+
+
+def requests(number: int, wrong: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+    good = [{"kind": "once", "name": f"t{index}", "after": 3600, "payload": index} for index in range(number)]
+    return [{**request, "after": -1} if index in wrong else request for index, request in enumerate(good)]
+
+
+def test_three_bad_lines_of_ten_thousand_cost_only_themselves(api: Asking) -> None:
+    said = api.post(BULK, requests(10_000, wrong=(3, 5000, 9999)))
+    assert (said["created"], said["refused"], len(said["results"])) == (9997, 3, 10_000)
+    refused = [result for result in said["results"] if result["result"] == "refused"]
+    assert [result["index"] for result in refused] == [3, 5000, 9999]
+    assert refused[0]["name"] == "t3" and refused[0]["errors"][0]["field"] == "after"
+    assert Timer.objects.count() == 9997
+
+
+def test_three_bad_lines_refuse_all_where_atomic_was_asked_for(api: Asking) -> None:
+    said = problem(api("POST", f"{BULK}?atomic=true", requests(10_000, wrong=(3, 5000, 9999))), 422, "invalid")
+    assert fields(said) == ["3.after", "5000.after", "9999.after"]
+    assert not Timer.objects.exists()
+
+
+def test_what_only_the_database_knows_to_be_wrong_costs_only_itself_too(api: Asking) -> None:
+    api.post("/groups/billing/timers", requests(1)[0])
+    asked = requests(6)
+    asked[2]["handler"] = "no.such.handler"
+    asked[4]["name"] = "t3"
+    said = api.post(BULK, asked)
+    assert [result["result"] for result in said["results"]] == [
+        "refused", "created", "refused", "created", "refused", "created",
+    ]  # fmt: skip
+    assert [said["results"][index]["errors"][0]["field"] for index in (0, 2, 4)] == ["name", "handler", "name"]
+    assert problem(api("POST", f"{BULK}?atomic=true", asked), 422, "invalid")
+    assert Timer.objects.count() == 4
+
+
+@pytest.mark.parametrize(("on_conflict", "word"), [("keep", "kept"), ("replace", "replaced")])
+def test_taken_names_are_kept_or_replaced_as_asked(on_conflict: str, word: str, api: Asking) -> None:
+    api.post(BULK, requests(3))
+    said = api.post(f"{BULK}?on_conflict={on_conflict}", requests(4))
+    assert [result["result"] for result in said["results"]] == [word, word, word, "created"]
+
+
+def test_lines_are_answered_by_lines(api: Asking) -> None:
+    lines = [json.dumps(request).encode() for request in requests(3)]
+    lines[1:1] = [b"{", b'{"kind": "once", "kind": "cron"}', b"", b"5"]
+    response = api("POST", BULK, b"\n".join(lines) + b"\n", Content_Type="application/x-ndjson")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/x-ndjson")
+    said = [json.loads(line) for line in response.content.splitlines()]
+    assert [result["result"] for result in said] == ["created", "refused", "refused", "refused", "created", "created"]
+    assert [result["index"] for result in said] == list(range(6))
+
+
+def test_more_than_ten_thousand_are_refused_before_anything_is_written(api: Asking) -> None:
+    problem(api("POST", BULK, requests(10_001)), 413, "too_large")
+    assert not Timer.objects.exists()
+
+
+@pytest.mark.parametrize("body", [{}, "x", 5, None])
+def test_what_is_no_list_is_refused(body: Any, api: Asking) -> None:
+    problem(api("POST", BULK, json.dumps(body).encode()), 422, "invalid")
+
+
+def test_a_body_of_more_than_eight_megabytes_is_refused(api: Asking) -> None:
+    problem(api("POST", BULK, b" " * (8 * 1024 * 1024 + 1)), 413, "too_large")
+
+
+def test_a_call_of_nothing_does_nothing(api: Asking) -> None:
+    assert api.post(BULK, [])["results"] == []
