@@ -8,34 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
-try:
-    from timers.lifecycle.control.keys import create_key
-except ImportError:  # XXX until it is there
-
-    def create_key(name, *, user, scopes, all_groups=False, groups=(), **fields):
-        from timers.key_text import KeyText
-        from timers import key_text, clock
-        from timers.models import ApplicationKey, TimerGroup
-
-        key = key_text.new_key()
-        row = ApplicationKey.objects.create(
-            name=name,
-            public_id=key.public_id,
-            digest=key.digest(),
-            user=user,
-            scopes=scopes,
-            all_groups=all_groups,
-            created_at=clock.now(),
-            updated_at=clock.now(),
-        )
-        row.groups.set(TimerGroup.objects.filter(name__in=groups))
-        return row, key.reveal()
-
-
 from tests import factories
 from tests.api.asking import Asking
 from timers.access.authenticate import forget_known_keys
 from timers.access.limits import forget_callers
+from timers.lifecycle.control.keys import create_key
 from timers.models import TimerGroup
 
 

@@ -37,7 +37,9 @@ def test_a_body_that_cannot_be_taken_is_refused_as_what_it_is(body: bytes, statu
     assert not TimerGroup.objects.exists()
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
 def test_what_is_not_sent_as_json_is_refused(media_type: str, api: Asking) -> None:
     problem(api("POST", "/groups", b'{"name": "a"}', Content_Type=media_type), 415, "media_type")
 

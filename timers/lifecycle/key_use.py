@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import OuterRef
 from django.db.models.expressions import RawSQL
 
-from timers.models import ApplicationKey, TimerGroup
+from timers.models import ApplicationKey
 
 NOTED_EVERY: Final = 60
 """Seconds between two notes of a key's use."""
@@ -33,13 +33,11 @@ WHERE id = (SELECT id FROM timers_application_key WHERE id = %(id)s AND digest =
 
 def read_application_key(public_id: str) -> tuple[ApplicationKey, list[str], datetime] | None:
     """The key of that public id with its user, the names of its groups, and the database's now; in one query."""
-    groups = TimerGroup.objects.filter(
-        id__in=ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk")).values("timergroup_id")
-    )
+    groups = ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk"))
     row = (
         ApplicationKey.objects.filter(public_id=public_id)
         .select_related("user")
-        .annotate(group_names=ArraySubquery(groups.values("name")), read_at=RawSQL("timers_now()", ()))
+        .annotate(group_names=ArraySubquery(groups.values("timergroup__name")), read_at=RawSQL("timers_now()", ()))
         .first()
     )
     return None if row is None else (row, row.group_names, row.read_at)

@@ -4,27 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('timers', '0007_application_key'),
+        ("timers", "0007_application_key"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='KeptAnswer',
+            name="KeptAnswer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('caller', models.CharField(max_length=200)),
-                ('key', models.CharField(max_length=200)),
-                ('fingerprint', models.CharField(help_text='SHA-256 of method, address and body.', max_length=64)),
-                ('status', models.PositiveSmallIntegerField(default=0)),
-                ('headers', models.JSONField(default=dict)),
-                ('body', models.TextField(default='')),
-                ('created_at', models.DateTimeField(db_index=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("caller", models.CharField(max_length=200)),
+                ("key", models.CharField(max_length=200)),
+                ("fingerprint", models.CharField(help_text="SHA-256 of method, address and body.", max_length=64)),
+                ("status", models.PositiveSmallIntegerField(default=0)),
+                ("headers", models.JSONField(default=dict)),
+                ("body", models.TextField(default="")),
+                ("created_at", models.DateTimeField(db_index=True)),
             ],
             options={
-                'db_table': 'timers_kept_answer',
-                'constraints': [models.UniqueConstraint(fields=('caller', 'key'), name='timers_kept_answer_key')],
+                "db_table": "timers_kept_answer",
+                "constraints": [models.UniqueConstraint(fields=("caller", "key"), name="timers_kept_answer_key")],
             },
         ),
     ]

@@ -69,9 +69,13 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 def new_group(name: str, **fields: Any) -> TimerGroup:
     """A group of these fields that is not saved; raises SpecError for every field that makes no sense."""
-    check_name("name", name)
     group = TimerGroup(name=name)
-    _assign(group, fields)
+    problems: list[SpecError] = []
+    try:
+        check_name("name", name)
+    except SpecError as error:
+        problems.append(error)
+    _assign(group, fields, problems)
     return group
 
 
@@ -153,8 +157,9 @@ def _saved(group: TimerGroup) -> TimerGroup:
     return group
 
 
-def _assign(group: TimerGroup, fields: dict[str, Any]) -> None:
-    problems: list[SpecError] = []
+def _assign(group: TimerGroup, fields: dict[str, Any], found: Collection[SpecError] = ()) -> None:
+    """Take over the fields; raises one SpecError for all that is wrong with them, and what was found before."""
+    problems = list(found)
     for name in sorted(set(fields) - EDITABLE):
         near = get_close_matches(name, EDITABLE, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(EDITABLE))}"
