@@ -94,19 +94,13 @@ class FailedFilter:
         }
         return spec or {ALL: True}
 
-    @property
-    def by_index(self) -> str:
-        """SQL over timers_waiting w: the conditions that the index over the entries of failed ones serves."""
-        where = "w.state = 'failed' AND w.entry > %(cursor)s AND w.entry <= %(frozen)s"
-        if self.fingerprint is None:
-            return where
-        return where + (" AND w.error_fingerprint = %(fingerprint)s" if self.fingerprint else _NO_FINGERPRINT)
-
-    def by_row(self, *, in_groups: bool) -> str:
-        """SQL over timers_waiting w: the conditions for which each row must be looked at; empty: there are none."""
+    def where(self, *, in_groups: bool) -> str:
+        """SQL over timers_waiting w; empty: there are no conditions. `in_groups`: it holds for some groups only."""
         conditions = {
             "w.group_id = ANY(%(group_ids)s::bigint[])": in_groups,
             "w.name = %(timer)s": self.timer,
+            "w.error_fingerprint = %(fingerprint)s": self.fingerprint,
+            "w.error_fingerprint IS NULL": self.fingerprint == "",
             "strpos(lower(w.error_title || ' ' || w.reason), lower(%(error_contains)s)) > 0": self.error_contains,
             "w.changed_at < %(failed_before)s": self.failed_before,
             "w.changed_at >= %(failed_after)s": self.failed_after,
@@ -114,11 +108,8 @@ class FailedFilter:
         return " AND ".join(condition for condition, given in conditions.items() if given)
 
     def params(self) -> dict[str, Any]:
-        """The parameters of both."""
+        """The parameters of these."""
         return {name: getattr(self, name) for name in CONDITIONS}
-
-
-_NO_FINGERPRINT: Final = " AND w.error_fingerprint IS NULL"
 
 
 def _unknown(key: Any) -> SpecError:

@@ -126,21 +126,17 @@ def _room(operation: BulkOperation, pause: timedelta, now: datetime) -> tuple[da
     return first, min(CHUNK, (until - first) // pause + 1)
 
 
-_SELECT: Final = """
-SELECT w.id::text, w.entry FROM (
-    SELECT * FROM timers_waiting w WHERE {by_index} ORDER BY w.entry LIMIT %(window)s) w
-WHERE {by_row} ORDER BY w.entry LIMIT %(room)s
+_FAILED: Final = """
+SELECT * FROM timers_waiting w WHERE w.state = 'failed' AND w.entry > %(cursor)s AND w.entry <= %(frozen)s
+ORDER BY w.entry LIMIT %(window)s
 """
 
-_WINDOW_END: Final = """
-SELECT max(entry), count(*) FROM (
-    SELECT w.entry FROM timers_waiting w WHERE {by_index} ORDER BY w.entry LIMIT %(window)s) x
-"""
+_SELECT: Final = f"SELECT w.id::text, w.entry FROM ({_FAILED}) w WHERE {{where}} ORDER BY w.entry LIMIT %(room)s"
+_WINDOW_END: Final = f"SELECT max(w.entry), count(*) FROM ({_FAILED}) w"
 
 
 def _next_chunk(operation: BulkOperation, room: int) -> _Chunk:
     meant = FailedFilter.stored(operation.filter)
-    by_row = meant.by_row(in_groups=operation.groups is not None)
     params = {
         **meant.params(),
         "cursor": operation.cursor,
@@ -150,11 +146,11 @@ def _next_chunk(operation: BulkOperation, room: int) -> _Chunk:
         "room": room,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_SELECT.format(by_index=meant.by_index, by_row=by_row or "true"), params)
+        cursor.execute(_SELECT.format(where=meant.where(in_groups=operation.groups is not None) or "true"), params)
         found: list[tuple[str, int]] = cursor.fetchall()
         if len(found) == room:
             return _Chunk([execution for execution, _ in found], found[-1][1], is_last=False)
-        cursor.execute(_WINDOW_END.format(by_index=meant.by_index), params)
+        cursor.execute(_WINDOW_END, params)
         end, seen = cursor.fetchone()
     is_last = seen < WINDOW
     return _Chunk([execution for execution, _ in found], operation.frozen_entry if is_last else end, is_last)

@@ -112,16 +112,17 @@ def set_pace(operation: int, pace: float | None, *, groups: Collection[str] | No
 
 
 _FREEZE: Final = """
-SELECT s.last_value, (SELECT count(*) FROM timers_waiting w WHERE {where}) FROM timers_waiting_entry s
+SELECT s.last_value, (SELECT count(*) FROM timers_waiting w
+                      WHERE w.state = 'failed' AND w.entry <= s.last_value AND {where})
+FROM timers_waiting_entry s
 """
 
 
 def _freeze(meant: FailedFilter, groups: list[str] | None) -> tuple[int, int]:
     """The last entry there is, and how many failed executions up to it meet the filter."""
-    where = [meant.by_index.replace("%(frozen)s", "s.last_value"), meant.by_row(in_groups=groups is not None)]
-    params = {**meant.params(), "cursor": 0, "group_ids": group_ids(groups)}
+    where = meant.where(in_groups=groups is not None) or "true"
     with connection.cursor() as cursor:
-        cursor.execute(_FREEZE.format(where=" AND ".join(filter(None, where))), params)
+        cursor.execute(_FREEZE.format(where=where), {**meant.params(), "group_ids": group_ids(groups)})
         frozen, total = cursor.fetchone()
     return frozen, total
 

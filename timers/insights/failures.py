@@ -1,0 +1,143 @@
+"""Failures: failed executions that wait for a person, grouped by the fault behind them.
+
+However many wait, a bounded number of index entries is read: what goes beyond is marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from timers.insights.counts import Count
+
+COUNTED: Final = 10_000
+"""Executions that are counted of one fault in one group."""
+MOST_PAIRS: Final = 2_000
+"""Pairs of fault and group that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One fault and the executions that failed by it."""
+
+    fingerprint: str
+    """Empty: that of executions whose last try left no error."""
+    title: str
+    """Of the newest."""
+    count: Count
+    groups: tuple[str, ...]
+    oldest: datetime
+    """When the first of those that wait failed, by the database's clock."""
+    newest: datetime
+    example: UUID
+    """The newest execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The faults, those of most executions first."""
+
+    failures: list[Failure]
+    more: bool
+    """There are more faults than are told."""
+
+
+# From one pair to the next by the index, each of which is one probe; then each pair's entries, as far as they count.
+_PAIRS: Final = """
+WITH RECURSIVE pair AS (
+    (SELECT w.error_fingerprint AS fingerprint, w.group_id FROM timers_waiting w
+     WHERE w.state = 'failed' AND w.error_fingerprint IS NOT NULL
+     ORDER BY w.error_fingerprint, w.group_id LIMIT 1)
+    UNION ALL
+    SELECT n.fingerprint, n.group_id FROM pair p, LATERAL (
+        SELECT w.error_fingerprint AS fingerprint, w.group_id FROM timers_waiting w
+        WHERE w.state = 'failed' AND (w.error_fingerprint, w.group_id) > (p.fingerprint, p.group_id)
+        ORDER BY w.error_fingerprint, w.group_id LIMIT 1) n)
+SELECT fingerprint, group_id FROM pair LIMIT %(most)s
+"""
+
+_BARE_GROUPS: Final = """
+SELECT NULL AS fingerprint, g.id AS group_id FROM timers_timer_group g
+WHERE EXISTS (SELECT 1 FROM timers_waiting w
+              WHERE w.state = 'failed' AND w.error_fingerprint IS NULL AND w.group_id = g.id) LIMIT %(most)s
+"""
+
+_FIGURES: Final = """
+SELECT p.fingerprint, g.name, c.number, f.entry, l.entry FROM ({pairs}) p
+JOIN timers_timer_group g ON g.id = p.group_id
+CROSS JOIN LATERAL (SELECT count(*) AS number FROM (
+    SELECT 1 FROM timers_waiting w WHERE {same} LIMIT %(counted)s) x) c
+CROSS JOIN LATERAL (SELECT w.entry FROM timers_waiting w WHERE {same} ORDER BY w.entry LIMIT 1) f
+CROSS JOIN LATERAL (SELECT w.entry FROM timers_waiting w WHERE {same} ORDER BY w.entry DESC LIMIT 1) l
+WHERE %(groups)s::text[] IS NULL OR g.name = ANY(%(groups)s::text[])
+"""
+
+_SAME: Final = "w.state = 'failed' AND w.error_fingerprint = p.fingerprint AND w.group_id = p.group_id"
+_SAME_BARE: Final = "w.state = 'failed' AND w.error_fingerprint IS NULL AND w.group_id = p.group_id"
+
+_ROWS: Final = """
+SELECT w.entry, w.id, w.changed_at,
+       left(split_part(COALESCE(NULLIF(w.error_title, ''), w.reason), E'\\n', 1), 500)
+FROM timers_waiting w WHERE w.state = 'failed' AND w.entry = ANY(%(entries)s::bigint[])
+"""
+
+
+@dataclass(slots=True)
+class _Fault:
+    """The figures of one fingerprint over its groups."""
+
+    count: int
+    capped: bool
+    groups: list[str]
+    first: int
+    last: int
+
+
+def failures(groups: Collection[str] | None = None, *, limit: int = 200) -> Failures:
+    """The faults by which executions have failed that wait, at most `limit`.
+
+    `groups`: the names of the groups that the asker may see; None: all.
+    """
+    params = {
+        "most": MOST_PAIRS + 1,
+        "counted": COUNTED + 1,
+        "groups": None if groups is None else sorted(groups),
+    }
+    rows = _asked(_FIGURES.format(pairs=_PAIRS, same=_SAME), params)
+    rows += _asked(_FIGURES.format(pairs=_BARE_GROUPS, same=_SAME_BARE), params)
+    faults: dict[str, _Fault] = {}
+    for fingerprint, group, number, first, last in rows:
+        fault = faults.setdefault(fingerprint or "", _Fault(0, False, [], first, last))
+        fault.count += min(number, COUNTED)
+        fault.capped |= number > COUNTED
+        fault.groups.append(group)
+        fault.first, fault.last = min(fault.first, first), max(fault.last, last)
+    most = sorted(faults.items(), key=lambda item: (-item[1].count, -item[1].last))[:limit]
+    entries = [entry for _, fault in most for entry in (fault.first, fault.last)]
+    told = {entry: (execution, at, title) for entry, execution, at, title in _asked(_ROWS, {"entries": entries})}
+    found = [
+        Failure(
+            fingerprint,
+            title=told[fault.last][2],
+            count=Count(fault.count, capped=fault.capped),
+            groups=tuple(sorted(fault.groups)),
+            oldest=told[fault.first][1],
+            newest=told[fault.last][1],
+            example=told[fault.last][0],
+        )
+        for fingerprint, fault in most
+        # It may have been retried between two statements.
+        if fault.first in told and fault.last in told
+    ]
+    return Failures(found, more=len(faults) > limit or len(rows) > MOST_PAIRS)
+
+
+def _asked(statement: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return list(cursor.fetchall())
