@@ -19,6 +19,7 @@ from timers.models.node import Leadership, Node
 from timers.models.operation import BulkOperation
 from timers.models.secret import Secret
 from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
+from timers.models.subscription import Subscription
 from timers.models.timer import Timer
 from timers.models.waiting import Waiting
 from timers.models.zone_rules import ZoneRules
@@ -36,6 +37,7 @@ __all__ = [
     "Node",
     "Secret",
     "StatsMinute",
+    "Subscription",
     "Timer",
     "TimerGroup",
     "Waiting",

@@ -33,6 +33,12 @@ class Waiting(models.Model):
     payload = ExactJSONField(null=True, blank=True, help_text="Empty: the timer's.")
     origin = models.CharField(max_length=10, choices=[(origin, origin) for origin in ORIGINS], default="schedule")
     reason = models.TextField(blank=True, default="")
+    subscription = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="The ordinal of the subscription that it is for; 0: of none.",
+    )
     error_title = models.TextField(blank=True, default="")
     error_fingerprint = models.CharField(max_length=32, null=True)
     entry = models.BigIntegerField(
@@ -54,11 +60,15 @@ class Waiting(models.Model):
         )
         indexes = (
             models.Index(
-                fields=("group", "available_at"), condition=models.Q(state="ready"), name="timers_waiting_ready"
+                fields=("group", "subscription", "available_at"),
+                condition=models.Q(state="ready"),
+                name="timers_waiting_ready_for",
             ),
             models.Index(fields=("timer", "id"), condition=models.Q(state="queued"), name="timers_waiting_queued"),
             models.Index(
-                fields=("error_fingerprint", "entry"), condition=models.Q(state="failed"), name="timers_waiting_failed"
+                fields=("error_fingerprint", "group", "entry"),
+                condition=models.Q(state="failed"),
+                name="timers_waiting_failed_as",
             ),
             models.Index(fields=("entry",), condition=models.Q(state="failed"), name="timers_waiting_failed_entry"),
             models.Index(
