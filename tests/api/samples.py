@@ -1,0 +1,43 @@
+"""One existing thing for each word that may stand in a path; a word that is not here fails the access matrix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tests import factories
+from timers.models import TimerGroup
+from timers.scheduling import fire_timer, schedule_once
+
+
+class Samples:
+    """Things of one group, made when a path first names them."""
+
+    def __init__(self, group: TimerGroup) -> None:
+        self.group = group
+        self._made: dict[str, str] = {}
+        self._makers: dict[str, Callable[[], Any]] = {
+            "group": lambda: group.name,
+            "name": self._timer,
+            "execution": self._execution,
+        }
+
+    def path(self, template: str) -> str:
+        """The path with an existing thing in the place of each of its words."""
+        return re.sub(r"{(\w+)}", lambda match: self.one(match[1]), template)
+
+    def one(self, word: str) -> str:
+        """The name or id of the thing that this word means."""
+        if word not in self._makers:
+            raise AssertionError(f"say in tests/api/samples.py what {{{word}}} in a path means")
+        if word not in self._made:
+            self._made[word] = str(self._makers[word]())
+        return self._made[word]
+
+    def _timer(self) -> str:
+        return schedule_once(self.group.name, "sample", after=3600).name
+
+    def _execution(self) -> str:
+        self.one("name")
+        return fire_timer(self.group.name, "sample")
