@@ -6,7 +6,7 @@
      2 bits  origin (schedule, manual, backfill, replay)
      2 bits  variant
     44 bits  timer id
-     8 bits  ordinal (0 for scheduled fires; random for the other origins)
+     8 bits  ordinal (of scheduled fires: of the subscription that it is for, 0 without one; else any that is free)
     10 bits  seq: 0 for the execution and its one final ledger row, n for the row of its n-th try
 
 Scheduled fires get the same id whoever computes it and however often, so the database itself refuses a second final
@@ -26,6 +26,7 @@ MAX_TRIES: Final = (1 << 10) - 1
 """The last try that an id has room for; policies allow 1,000."""
 
 _FIXED_BITS: Final = (8 << 76) | (0b10 << 62)
+_ORDINAL_AND_SEQ: Final = (1 << 18) - 1
 _ORIGIN_BITS: Final = {origin: bits << 64 for bits, origin in enumerate(ORIGINS)}
 
 
@@ -51,6 +52,18 @@ def execution_id(scheduled_us: int, timer_id: int, origin: str = "schedule", ord
 def try_id(execution: str, attempt: int) -> str:
     """The ledger id of the given try (1..1000) of an execution."""
     return _canonical(int(execution.replace("-", ""), 16) | attempt)
+
+
+def occurrence_of(execution: str) -> str:
+    """The id that all executions of one occurrence share: that with ordinal 0."""
+    if execution[-4:] == "0000" and execution[-5] in "048c":
+        return execution
+    return _canonical(int(execution.replace("-", ""), 16) & ~_ORDINAL_AND_SEQ)
+
+
+def with_ordinal(occurrence: str, ordinal: int) -> str:
+    """The id of the occurrence's execution for the subscription of that ordinal."""
+    return _canonical(int(occurrence.replace("-", ""), 16) | ordinal << 10)
 
 
 def parse(execution: str) -> Occurrence:

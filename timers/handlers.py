@@ -116,6 +116,8 @@ class Fire:
     fire_time_us: int
     scheduled_fire_time_us: int
     time_zone: str
+    subscription: str = ""
+    """The subscription that it is for, where the group has some."""
     cancelled: Cancellation = field(default_factory=Cancellation, compare=False, repr=False)
     """Set when the timer was cancelled, or its next fire replaces this one: end soon. Raise whatever you like, or
     return what you have. (An async handler is cancelled with asyncio.CancelledError.)"""
@@ -132,7 +134,7 @@ class Fire:
 
     def envelope(self) -> dict[str, Any]:
         """The message a consumer gets, with layline.io's keys and four of ours; times carry the timer's zone offset."""
-        return {
+        envelope = {
             "Group": self.group,
             "Name": self.name,
             "NumberOfTry": self.number_of_try,
@@ -145,6 +147,7 @@ class Fire:
             "Origin": self.origin,
             "Node": self.node,
         }
+        return {**envelope, "Subscription": self.subscription} if self.subscription else envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -10,6 +10,7 @@ from django.db.models import F, TextField
 from django.db.models.functions import Cast
 
 from timers.actions import parse_text
+from timers.execution_id import occurrence_of
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.due_timer import handler_of
@@ -30,13 +31,19 @@ def claim_ready(
     horizon_us: int,
     limit: int,
     leave: Collection[str] = (),
+    of: Sequence[int] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
-    `leave`: handlers that only other nodes know; what needs them is left for those.
+    `leave`: handlers that only other nodes know; what needs them is left for those. `of`: the subscriptions whose
+    executions are claimed, one after the other, for the first of them (None: those that workers take, for themselves).
     """
     with transaction.atomic():
-        rows = _lock_ready(group, group.clock.horizon(now_us, horizon_us), limit, leave)
+        rows: list[dict[str, Any]] = []
+        for ordinal in group.for_workers(leave) if of is None else of:
+            if len(rows) < limit:
+                horizon = group.clock.horizon(now_us, horizon_us)
+                rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave)
         if not rows:
             return []
         # A try was in flight when its timer was cancelled (or deleted), and came back for another.
@@ -45,16 +52,21 @@ def claim_ready(
             cancel_waiting(given_up, reason="the timer was cancelled")
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
-        executions = [_execution(row, group) for row in rows]
+        executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
         insert_claim(holder, group, executions, now_us)
     return executions
 
 
-def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collection[str]) -> list[dict[str, Any]]:
+def _lock_ready(
+    group: ServedGroup, ordinal: int, horizon_us: int, limit: int, leave: Collection[str]
+) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
-        group_id=group.id, state=Waiting.State.READY, available_at__lte=from_microseconds(horizon_us)
+        group_id=group.id,
+        subscription=ordinal,
+        state=Waiting.State.READY,
+        available_at__lte=from_microseconds(horizon_us),
     )
-    if leave:
+    if leave and not ordinal:
         ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
         ready.order_by("available_at")
@@ -68,6 +80,7 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
             "forgiven",
             "missed_count",
             "origin",
+            "subscription",
             own_payload=Cast(F("payload"), TextField()),
             timer_payload=Cast(F("timer__payload"), TextField()),
             action=Cast(F("timer__action"), TextField()),
@@ -86,10 +99,11 @@ def _lock_ready(group: ServedGroup, horizon_us: int, limit: int, leave: Collecti
 def _follows(row: dict[str, Any]) -> bool:
     """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
-    return row["origin"] == "schedule" and (recurs or row["open_execution"] == row["id"])
+    is_open = row["open_execution"] is not None and str(row["open_execution"]) == occurrence_of(str(row["id"]))
+    return row["origin"] == "schedule" and (recurs or is_open)
 
 
-def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
+def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
     execution = Execution(
         id=str(row["id"]),
         timer_id=row["timer_id"],
@@ -119,6 +133,9 @@ def _execution(row: dict[str, Any], group: ServedGroup) -> Execution:
             execution.action = parse_text(row["action"])
         if row["overrides"] is not None:
             execution.policies = overridden(group.policies, row["overrides"])
+        subscriber = group.subscriber(ordinal)
+        if subscriber is not None:
+            execution.hand_to(subscriber)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
         execution.poison = storable(str(error))
     return execution

@@ -36,6 +36,8 @@ class Due:
     """Its instants follow from its runs (fixed_delay): beside the one that is due there is none."""
     end_us: int | None = None
     fires_left: int | None = None
+    unwanted: str = ""
+    """Why nothing of it is to run: nobody wants it. Empty: it is wanted."""
 
 
 class Chosen(NamedTuple):
@@ -82,6 +84,9 @@ def decide(due: Due, policies: Policies, now_us: int) -> Decision:
     """Decide by the policies what becomes of all instants that have come."""
     decision = Decision()
     come = _choose(due, policies, now_us, decision.skipped)
+    if due.unwanted:
+        decision.skipped += [Skipped(at, due.unwanted, missed) for at, missed in come.chosen]
+        come = come._replace(chosen=[])
     _admit(come.chosen, due, policies, decision)
     exhausted = due.fires_left is not None and _taken(decision) >= due.fires_left
     if come.beyond is not None and not exhausted:

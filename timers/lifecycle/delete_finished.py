@@ -18,7 +18,8 @@ DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
       AND COALESCE(t.overrides ->> 'on_finish', g.on_finish) = 'delete'
     FOR UPDATE OF t SKIP LOCKED))
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = d.id)
-  AND (%(ended)s AND d.schedule_kind = 'once' OR d.id <> ALL(ARRAY(
+  AND (%(ended)s AND d.schedule_kind = 'once'
+         AND NOT EXISTS (SELECT 1 FROM timers_subscription s WHERE s.group_id = d.group_id) OR d.id <> ALL(ARRAY(
     SELECT (('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1}
     FROM timers_claim c, unnest(c.executions) AS e(id))))
 """
@@ -27,8 +28,8 @@ DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
 def delete_finished(timer_ids: Collection[int], *, ended: bool = False) -> None:
     """Delete those of the timers that have finished, that nothing waits for or runs of, and that are not to be kept.
 
-    `ended`: an execution of each has just ended and left its claim. A one-shot has only that one, so the claims need
-    not be searched for others of it.
+    `ended`: an execution of each has just ended and left its claim. Without subscriptions
+    a one-shot has only that one, so the claims need not be searched for others of it.
     """
     if timer_ids:
         with connection.cursor() as cursor:

@@ -28,8 +28,12 @@ LEFT JOIN LATERAL (
                      AND t.next_fire_at <= c.horizon
                      AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
                      AND (t.open_execution IS NULL OR t.next_fire_at <= c.now)) AS timers,
-           s.shard = 0 AND p.priority = g.timer_priorities[1] AND EXISTS (SELECT 1 FROM timers_waiting r
-                   WHERE r.group_id = g.id AND r.state = 'ready' AND r.available_at <= c.horizon) AS waiting
+           s.shard = 0 AND p.priority = g.timer_priorities[1] AND EXISTS (
+               -- One look for each: with LIMIT it stays a look into the index, whatever waits for others.
+               SELECT 1 FROM unnest(COALESCE(g.worker_ordinals, '{{0}}')) AS o(ordinal), LATERAL (
+                   SELECT 1 FROM timers_waiting r
+                   WHERE r.group_id = g.id AND r.subscription = o.ordinal AND r.state = 'ready'
+                     AND r.available_at <= c.horizon LIMIT 1) found) AS waiting
     FROM timers_timer_group g
     CROSS JOIN LATERAL (SELECT CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(now)s END AS now,
                                CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(horizon)s END
@@ -41,7 +45,7 @@ LEFT JOIN LATERAL (
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
     WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
-      AND COALESCE(g.action->>'kind', '') <> 'pull'
+      AND (g.worker_ordinals IS NOT NULL OR COALESCE(g.action->>'kind', '') <> 'pull')
 ) w ON w.timers OR w.waiting
 """
 # The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the
@@ -70,7 +74,11 @@ class DueWork:
 
 @dataclass(slots=True)
 class ServedGroups:
-    """The groups that a worker serves: those of its partition whose required roles it has."""
+    """The groups that a worker serves: those of its partition whose required roles it has.
+
+    Consumers alone come for a group whose action is pull. One that has subscriptions is served for those that are not
+    pulled, and to fire its timers for all of them.
+    """
 
     partition: str
     roles: Sequence[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ class DueTimer(NamedTuple):
     payload: str | None
     action: str | None
     overrides: str | None
+    tags: Sequence[str] = ()
+    """Read only where the group has subscriptions, whose filters look at them."""
 
     @property
     def offset_us(self) -> int:
@@ -65,7 +67,7 @@ class DueTimer(NamedTuple):
         """The group's policies after the timer's overrides."""
         return group.policies if self.overrides is None else overridden(group.policies, self.overrides)
 
-    def due(self, group: ServedGroup, policies: Policies, queued: int) -> Due:
+    def due(self, group: ServedGroup, policies: Policies, queued: int, unwanted: str = "") -> Due:
         """What the decision needs to know; raises SpecError when the schedule cannot be read."""
         return Due(
             schedule=group.schedule(self.kind, self.schedule, self.time_zone, policies),
@@ -76,6 +78,7 @@ class DueTimer(NamedTuple):
             follows_runs=self.kind == "fixed_delay",
             end_us=None if self.end_at is None else to_microseconds(self.end_at),
             fires_left=None if self.max_fires is None else self.max_fires - self.fire_count,
+            unwanted=unwanted,
         )
 
     def execution(self, group: ServedGroup, chosen: Chosen) -> Execution:
@@ -115,9 +118,13 @@ class DueTimer(NamedTuple):
 
 
 def handler_of(group: ServedGroup, column: str) -> Case:
-    """In a query: the handler that a timer's own action names, else the group's; empty where none is called."""
+    """In a query: the handler that a timer's own action names, else the group's; empty where none is called.
+
+    Subscriptions take the place of the group's action; which of them a node can serve is asked for each by itself.
+    """
+    of_group = "" if group.subscribers else group.handler
     own = Coalesce(KeyTextTransform("handler", column), Value(""), output_field=TextField())
-    return Case(When(**{f"{column}__isnull": True}, then=Value(group.handler)), default=own, output_field=TextField())
+    return Case(When(**{f"{column}__isnull": True}, then=Value(of_group)), default=own, output_field=TextField())
 
 
 def lock_due(
@@ -144,6 +151,7 @@ def lock_due(
         due = due.filter(next_fire_at__gte=from_microseconds(low_us))
     if leave:
         due = due.annotate(handler_name=handler_of(group, "action")).exclude(handler_name__in=list(leave))
+    also = ("tags",) if group.subscribers else ()
     rows = (
         due.order_by("next_fire_at")
         .select_for_update(skip_locked=True, no_key=True)
@@ -163,6 +171,7 @@ def lock_due(
             Cast(F("payload"), TextField()),
             Cast(F("action"), TextField()),
             Cast(F("overrides"), TextField()),
+            *also,
         )[:limit]
     )
     return [DueTimer(*row) for row in rows]

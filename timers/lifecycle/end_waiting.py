@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from timers import clock
 from timers.lifecycle.delete_finished import delete_finished
-from timers.lifecycle.follow import end_locked, lock_timers
+from timers.lifecycle.follow import Ended, end_locked, lock_timers
 from timers.lifecycle.group_clock import group_now
 from timers.schedules.instant import to_microseconds
 
@@ -31,7 +30,7 @@ SELECT w.id, w.group_id, w.timer_id, w.name,
        NULLIF(w.error_title, ''), w.error_fingerprint
 FROM gone w LEFT JOIN timers_timer_group g ON g.id = w.group_id
 ON CONFLICT (id) DO NOTHING
-RETURNING id::text, timer_id, finished_at
+RETURNING id::text, timer_id, finished_at, group_id
 """
 
 
@@ -48,7 +47,7 @@ def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **
         timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
         end = _END.format(where=where, skip="" if wait else "SKIP LOCKED")
         cursor.execute(end, {"outcome": outcome, "reason": reason, **params})
-        ended: list[tuple[str, int, datetime]] = cursor.fetchall()
+        ended: list[Ended] = cursor.fetchall()
         end_locked(timers, ended, outcome, to_microseconds(clock.now()))
         delete_finished([timer.id for timer in timers.values() if timer.state == "finished"])
-    return [execution for execution, _, _ in ended]
+    return [execution for execution, *_ in ended]

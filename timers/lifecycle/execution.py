@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from random import sample
 from typing import Any
 
 from timers.actions import Action, parse
 from timers.exceptions import SpecError
+from timers.execution_id import execution_id
+from timers.execution_id import parse as parse_id
 from timers.handlers import Cancellation, Fire
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
+from timers.lifecycle.subscribers import Subscriber, read_subscribers
 from timers.models import TimerGroup
 from timers.models.calendars import Calendars, effective, read_calendars
 from timers.policies import Policies
@@ -65,6 +69,8 @@ class ServedGroup:
     action: Action | None
     clock: GroupClock = DATABASE_CLOCK
     calendars: Calendars = field(default_factory=dict, compare=False, repr=False)
+    subscribers: tuple[Subscriber, ...] = ()
+    """Who gets the executions of timers that have no action of their own; none: the group's action does it all."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -75,8 +81,25 @@ class ServedGroup:
         """The handler of the group's own action; empty when that calls none."""
         return "" if self.action is None else self.action.handler or ""
 
+    def subscriber(self, ordinal: int) -> Subscriber | None:
+        """The subscription of that ordinal; None for 0, and for one that has been deleted."""
+        return next((each for each in self.subscribers if each.ordinal == ordinal), None) if ordinal else None
+
+    def for_workers(self, leave: Collection[str] = ()) -> list[int]:
+        """Whose executions a worker takes, in an order that prefers none: 0, and ordinals of subscriptions.
+
+        `leave`: handlers that only other nodes know.
+        """
+        if not self.subscribers:
+            return [0]
+        pushed = [each for each in self.subscribers if each.is_active and not each.is_pulled]
+        found = [0, *(each.ordinal for each in pushed if each.handler not in leave)]
+        return sample(found, len(found))
+
     @classmethod
-    def of(cls, row: TimerGroup, calendars: Calendars | None = None) -> ServedGroup:
+    def of(
+        cls, row: TimerGroup, calendars: Calendars | None = None, subscribers: tuple[Subscriber, ...] = ()
+    ) -> ServedGroup:
         """From the group's row; a policy or action column that was spoilt by hand falls back to the defaults."""
         try:
             policies = row.policies()
@@ -90,17 +113,32 @@ class ServedGroup:
             action = None
         own_clock = GroupClock.of(row)
         return cls(
-            row.id, row.name, row.version, row.priority, row.max_batch, policies, action, own_clock, calendars or {}
+            row.id,
+            row.name,
+            row.version,
+            row.priority,
+            row.max_batch,
+            policies,
+            action,
+            own_clock,
+            calendars or {},
+            subscribers,
         )
 
 
 def served(rows: Iterable[TimerGroup]) -> list[ServedGroup]:
-    """Groups with the calendars that they, or overrides of their timers, may name."""
+    """Groups with their subscriptions, and the calendars that they, or overrides of their timers, may name."""
     # The rows first: an edit of a calendar gives all groups a new version, so older calendars under a new version would
-    # stay, and newer ones under an old version are read once more.
+    # stay, and newer ones under an old version are read once more. The same holds for subscriptions.
     found = list(rows)
-    calendars = read_calendars()
-    return [ServedGroup.of(row, calendars) for row in found]
+    calendars, subscribers = read_calendars(), subscribers_of(found)
+    return [ServedGroup.of(row, calendars, subscribers.get(row.id, ())) for row in found]
+
+
+def subscribers_of(groups: Iterable[TimerGroup]) -> dict[int, tuple[Subscriber, ...]]:
+    """The subscriptions of groups; no query where none has any."""
+    wanted = [row.id for row in groups if row.worker_ordinals is not None]
+    return read_subscribers(wanted) if wanted else {}
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +179,8 @@ class Execution:
     """Set when it is asked to end early; its handler sees it as fire.cancelled."""
     cell: int = -1
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
+    subscription: int = 0
+    """The ordinal of the subscription that it is for; 0: of none."""
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
 
@@ -165,9 +205,17 @@ class Execution:
 
     def details(self) -> dict[str, Any] | None:
         """What a rescue must know beyond the id; None for a plain first try."""
-        if self.attempt == 1 and self.own_payload is None and self.missed_count == 0 and self.origin == "schedule":
+        told = not self.subscription or (self.origin == "schedule" and parse_id(self.id).ordinal == self.subscription)
+        if (
+            told
+            and self.attempt == 1
+            and self.own_payload is None
+            and self.missed_count == 0
+            and self.origin == "schedule"
+        ):
             return None
         return {
+            **({} if told else {"subscription": self.subscription}),
             "tried": self.attempt - 1,
             "forgiven": self.forgiven,
             "missed_count": self.missed_count,
@@ -176,9 +224,24 @@ class Execution:
             "payload": self.own_payload,
         }
 
+    def handed_to(self, subscriber: Subscriber) -> Execution:
+        """The execution of a fire as the subscription's: a broadcast one has it under its own ordinal."""
+        ordinal = 0 if subscriber.is_queue else subscriber.ordinal
+        own_id = execution_id(self.scheduled_us, self.timer_id, "schedule", ordinal)
+        given = replace(self, id=own_id, cancelled=Cancellation())
+        given.hand_to(subscriber)
+        return given
+
+    def hand_to(self, subscriber: Subscriber) -> None:
+        """Make it the subscription's: its action, its retry policy."""
+        self.subscription = subscriber.ordinal
+        self.action = subscriber.action
+        self.policies = subscriber.policies(self.policies)
+
 
 def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
     """What the handler is given."""
+    subscriber = execution.group.subscriber(execution.subscription)
     return Fire(
         group=execution.group.name,
         name=execution.name,
@@ -193,4 +256,5 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         scheduled_fire_time_us=execution.scheduled_us,
         time_zone=execution.time_zone,
         cancelled=execution.cancelled,
+        subscription="" if subscriber is None else subscriber.name,
     )

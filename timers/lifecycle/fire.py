@@ -6,13 +6,13 @@ claim, insert the skipped ones into the ledger; and a few more where timers queu
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import connection, transaction
 
-from timers.execution_id import execution_id
+from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.decide import Chosen, Decision, decide
@@ -21,10 +21,12 @@ from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.queued import queued_behind
+from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.replace import make_way
+from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.payload import storable
+from timers.payload import decode, storable
 from timers.policies import Policies
 from timers.schedules.instant import from_microseconds, to_microseconds
 
@@ -38,6 +40,7 @@ class Fired:
 
     executions: list[Execution] = field(default_factory=list)
     queued: int = 0
+    """Executions that wait behind another one of their timer, or for someone else to take them up."""
     skipped: int = 0
     rows: int = 0
     """Timers that were decided about."""
@@ -73,22 +76,26 @@ def fire_due(
     limit: int,
     low_us: int | None = None,
     leave: Collection[str] = (),
+    takes: Collection[int] | None = None,
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
     Instants are microseconds since 1970 UTC. `low_us`: skip the dead entries at the head of the index below it.
-    `leave`: handlers that only other nodes know; their timers are left for those. Timers due after `now_us` are claimed
-    ahead; one whose execution before is not ended is left until its instant has come.
+    `leave`: handlers that only other nodes know; their timers are left for those. `takes`: the subscriptions whose
+    executions are claimed (None: what workers take); those of others are made ready for them. Timers due after `now_us`
+    are claimed ahead; one whose execution before is not ended is left until its instant has come.
     """
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
+        if group.subscribers and not _is_current(group):
+            return Fired(more=True)
         rows = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
         )
         fired = Fired()
         if not rows:
             return fired
-        batch = _Batch(group, now_us)
+        batch = _Batch(group, now_us, group.for_workers(leave) if takes is None else takes)
         for row in rows:
             if batch.is_full:
                 break
@@ -97,46 +104,55 @@ def fire_due(
         fired.more = fired.rows < len(rows) or len(rows) == limit
         batch.write(holder, real_us)
         fired.looks_us = batch.looks(now_us - real_us)
-        fired.executions, fired.queued, fired.skipped = batch.executions, len(batch.queued), len(batch.skips)
+        fired.executions, fired.skipped = batch.executions, len(batch.skips)
+        fired.queued = len(batch.queued) + len(batch.for_others)
     return fired
 
 
 class _Batch:
     """The decisions of one transaction, gathered row by row and written together."""
 
-    def __init__(self, group: ServedGroup, now_us: int) -> None:
+    def __init__(self, group: ServedGroup, now_us: int, takes: Collection[int]) -> None:
         self._group = group
         self._now_us = now_us
+        self._takes = frozenset(takes)
         self.executions: list[Execution] = []
+        self.for_others: list[Execution] = []
+        """Of subscriptions that somebody else serves, or that are paused."""
         self.queued: list[Execution] = []
         self.skips: list[ledger.Skip] = []
         self._one_shots: list[int] = []
         self._moved: list[_Moved] = []
         self._over: list[int] = []
         """Timers whose last instants were skipped, and that are not to be kept."""
-        self._replacing: dict[str, tuple[_Moved, Execution]] = {}
+        self._replacing: dict[str, tuple[_Moved, str]] = {}
         """The open execution that shall make way -> its timer, and the execution that comes in its place."""
         self._behind: dict[int, int] | None = None
+        self._room: dict[int, int] | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether the rest is better left to the next transaction."""
-        return len(self.executions) + len(self.queued) + len(self.skips) >= MAX_ROWS
+        return len(self.executions) + len(self.for_others) + len(self.queued) + len(self.skips) >= MAX_ROWS
 
     def take(self, row: DueTimer, rows: list[DueTimer]) -> None:
         """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once."""
         try:
             policies = row.policies(self._group)
-            if not row.follows and not row.jitter and _fires_anyway(policies, self._now_us - row.nominal_us):
-                self.executions.append(row.execution(self._group, Chosen(row.nominal_us)))
+            matches = self._matching(row) if self._group.subscribers else None
+            unwanted = NOBODY if matches == () else ""
+            plain = not row.follows and not row.jitter and not unwanted
+            if plain and _fires_anyway(policies, self._now_us - row.nominal_us):
+                self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
                 self._one_shots.append(row.id)
                 return
             queued = self._queued_behind(row, rows) if policies.overlap_policy == "queue" else 0
-            decision = decide(row.due(self._group, policies, queued), policies, self._now_us - row.offset_us)
+            due = row.due(self._group, policies, queued, unwanted)
+            decision = decide(due, policies, self._now_us - row.offset_us)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             self._park(row, error)
             return
-        self._carry_out(row, policies, decision)
+        self._carry_out(row, policies, decision, matches)
 
     def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""
@@ -145,11 +161,21 @@ class _Batch:
         _move_on(self._moved)
         waiting_rows.insert(
             [
-                WaitingRow(execution, "ready" if execution.id in ready else "queued", execution.available_us, 0, 0)
+                WaitingRow(
+                    execution,
+                    "ready" if ready and occurrence_of(execution.id) in ready else "queued",
+                    execution.available_us,
+                    0,
+                    0,
+                )
                 for execution in self.queued
-            ],
+            ]
+            + [WaitingRow(execution, "ready", execution.available_us, 0, 0) for execution in self.for_others],
             self._now_us,
         )
+        if self.for_others:
+            now = from_microseconds(self._now_us)
+            wake_if_soon([now], now)
         insert_claim(holder, self._group, self.executions, real_us)
         ledger.write_skips(self.skips, self._now_us)
         delete_finished(self._over)
@@ -158,21 +184,63 @@ class _Batch:
         """When its timers are due next by the database's clock, which the group's is `shift_us` ahead of."""
         return [moved.next_us - shift_us for moved in self._moved if moved.next_us is not None and moved.fires]
 
-    def _carry_out(self, row: DueTimer, policies: Policies, decision: Decision) -> None:
+    def _matching(self, row: DueTimer) -> tuple[Subscriber, ...] | None:
+        """The subscriptions that a timer is for; None: it has an action of its own, or is poison and fails alone."""
+        if row.action is not None:
+            return None
+        try:
+            payload = None if row.payload is None else decode(row.payload)
+        except Exception:  # noqa: BLE001 - as above; its execution says what is wrong
+            return None
+        return matching(self._group.subscribers, row.tags, payload)
+
+    def _made(self, row: DueTimer, chosen: Chosen, matches: Sequence[Subscriber] | None) -> list[Execution]:
+        """The executions of one occurrence: one, or one for each subscription that gets it."""
+        execution = row.execution(self._group, chosen)
+        if matches is None or execution.poison:
+            return [execution]
+        return [execution.handed_to(subscriber) for subscriber in receivers(matches, execution.id)]
+
+    def _hand_out(self, executions: Sequence[Execution]) -> None:
+        """Claim what this holder takes; the rest is for others to take up."""
+        for execution in executions:
+            if execution.subscription in self._takes or execution.poison:
+                self.executions.append(execution)
+            elif self._has_room(execution):
+                self.for_others.append(execution)
+            else:
+                reason = "its subscription is paused, and enough waits for it"
+                self.skips.append(_skip(execution, reason))
+
+    def _has_room(self, execution: Execution) -> bool:
+        """Whether it may wait: of a paused subscription's executions only so many do."""
+        subscriber = self._group.subscriber(execution.subscription)
+        if subscriber is None or subscriber.is_active:
+            return True
+        if self._room is None:
+            self._room = room_for_parked(self._group)
+        left = self._room[subscriber.ordinal] = self._room[subscriber.ordinal] - 1
+        return left >= 0
+
+    def _carry_out(
+        self, row: DueTimer, policies: Policies, decision: Decision, matches: Sequence[Subscriber] | None
+    ) -> None:
         self.skips += [
             ledger.Skip(execution_id(at, row.id), self._group.id, row.id, row.name, at, reason, count)
             for at, reason, count in decision.skipped
         ]
-        fires = [row.execution(self._group, chosen) for chosen in decision.fires]
-        queued = [row.execution(self._group, chosen) for chosen in decision.queued]
+        fires = [execution for chosen in decision.fires for execution in self._made(row, chosen, matches)]
+        queued = [execution for chosen in decision.queued for execution in self._made(row, chosen, matches)]
         next_us = None if decision.next_us is None else decision.next_us + row.offset_us
         for execution in fires:
             execution.next_us = next_us
-        self.executions += fires
+        self._hand_out(fires)
         self.queued += queued
         open_execution = None if row.open_execution is None else str(row.open_execution)
-        if fires and row.follows and (row.waits_for_end or policies.overlap_policy != "allow"):
-            open_execution = fires[0].id
+        # Other subscribers go on while one is paused; only a timer that has nothing else to follow waits for it.
+        goes_on = matches is None or any(subscriber.is_active for subscriber in matches)
+        if fires and row.follows and (row.waits_for_end or (goes_on and policies.overlap_policy != "allow")):
+            open_execution = occurrence_of(fires[0].id)
         chosen = [*decision.fires, *decision.queued]
         moved = _Moved(
             id=row.id,
@@ -187,7 +255,7 @@ class _Batch:
             self._over.append(row.id)
         if decision.replaces:
             assert open_execution is not None  # only what is open can be replaced
-            self._replacing[open_execution] = moved, queued[0]
+            self._replacing[open_execution] = moved, occurrence_of(queued[0].id)
 
     def _park(self, row: DueTimer, error: Exception) -> None:
         """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
@@ -216,14 +284,28 @@ class _Batch:
             return set()
         ready: set[str] = set()
         timers = {open_execution: moved.id for open_execution, (moved, _) in self._replacing.items()}
-        for gone in make_way(timers, self._group.id):
-            moved, execution = self._replacing[gone]
-            moved.open_execution = execution.id
-            ready.add(execution.id)
+        for gone in make_way(timers, self._group):
+            moved, successor = self._replacing[gone]
+            moved.open_execution = successor
+            ready.add(successor)
         if ready:
             now = from_microseconds(self._now_us)
             wake_if_soon([now], now)
         return ready
+
+
+def _is_current(group: ServedGroup) -> bool:
+    """Whether the group's subscriptions are still as they were read; they stay so until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version FROM timers_timer_group WHERE id = %s FOR SHARE", (group.id,))
+        return bool(cursor.fetchone() == (group.version,))
+
+
+def _skip(execution: Execution, reason: str) -> ledger.Skip:
+    return ledger.Skip(
+        execution.id, execution.group.id, execution.timer_id, execution.name, execution.scheduled_us, reason,
+        execution.missed_count,
+    )  # fmt: skip
 
 
 def _fires_anyway(policies: Policies, late_us: int) -> bool:

@@ -6,7 +6,7 @@ have been edited, replaced or cancelled meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,11 +14,13 @@ from typing import Final
 from django.db import connection
 
 from timers.exceptions import SpecError
+from timers.execution_id import occurrence_of
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome, Verdict
 from timers.lifecycle.queued import promote
+from timers.lifecycle.siblings import ordinals_of, still_open
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.schedules import parse_text as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -47,10 +49,20 @@ class LockedTimer:
     next_us: int | None = None
     """A next instant that this end brings."""
 
-    def end(self, execution: str, word: str, ended_us: int, pause_after_failures: int = 0, pauses: str = "") -> None:
+    def end(
+        self,
+        execution: str,
+        word: str,
+        ended_us: int,
+        pause_after_failures: int = 0,
+        pauses: str = "",
+        *,
+        is_last: bool = True,
+    ) -> None:
         """Its execution ended: `word` is succeeded, failed, cancelled or skipped.
 
         An execution that the timer no longer waits for (it was replaced, or overlaps are allowed) moves nothing.
+        `is_last`: no other execution of the same occurrence, for another subscription, is left.
         `pause_after_failures`: the timer pauses itself after so many failed executions in a row; 0: never.
         `pauses`: why this end alone pauses it.
         """
@@ -65,7 +77,7 @@ class LockedTimer:
                 self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
             if self.state == "active" and pauses:
                 self.state, self.state_reason = "paused", pauses
-        if self.open_execution != execution:
+        if not is_last or self.open_execution != occurrence_of(execution):
             return
         self.open_execution = None
         if self.state not in ("active", "paused") or (self.has_next and not self.until_committed):
@@ -125,6 +137,7 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
     """Open the way for the next fire of each locked timer whose execution ended."""
     moved: dict[int, LockedTimer] = {}
     backfilled: set[int] = set()
+    others = _left_open(verdicts, timers)
     for outcome, verdict in verdicts:
         execution = outcome.execution
         timer = timers.get(execution.timer_id)
@@ -133,7 +146,8 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
         if execution.follows:
             most = execution.policies.pause_after_failures
             ended_us = execution.group.clock.at(outcome.finished_us)
-            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, outcome.pauses)
+            is_last = not others or occurrence_of(execution.id) not in others
+            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, outcome.pauses, is_last=is_last)
             moved[timer.id] = timer
         elif execution.origin == "backfill":
             backfilled.add(timer.id)
@@ -141,23 +155,52 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
     _wake_for(promote(backfilled, now_us, backfill=True), now_us)
 
 
-def end_locked(
-    timers: dict[int, LockedTimer], ended: Iterable[tuple[str, int, datetime]], word: str, now_us: int
-) -> None:
-    """The same for executions (id, timer, the group's instant of the end) that ended while they waited.
+def _left_open(verdicts: Sequence[tuple[Outcome, Verdict]], timers: Mapping[int, LockedTimer]) -> set[str]:
+    """Occurrences that an execution of this batch has ended for one subscription, and not for another."""
+    ending = [
+        outcome.execution
+        for outcome, verdict in verdicts
+        if verdict.next != "again" and outcome.execution.group.subscribers and outcome.execution.follows
+    ]
+    ending = [execution for execution in ending if _is_awaited(timers.get(execution.timer_id), execution.id)]
+    occurrences = {
+        occurrence_of(execution.id): [each.ordinal for each in execution.group.subscribers] for execution in ending
+    }
+    groups = {execution.group.id for execution in ending}
+    return still_open(occurrences, groups, {execution.id for execution in ending})
+
+
+def _is_awaited(timer: LockedTimer | None, execution: str) -> bool:
+    return timer is not None and timer.open_execution == occurrence_of(execution)
+
+
+Ended = tuple[str, int, datetime, int]
+"""An execution that ended while it waited: id, timer, the group's instant of the end, group."""
+
+
+def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str, now_us: int) -> None:
+    """The same for executions that ended while they waited.
 
     `word`: cancelled, failed or skipped.
     """
     moved: dict[int, LockedTimer] = {}
     backfilled: set[int] = set()
-    for execution, timer_id, ended_at in ended:
+    awaited = [each for each in ended if _is_awaited(timers.get(each[1]), each[0])]
+    ordinals = ordinals_of({group_id for *_, group_id in awaited}) if awaited else {}
+    others = still_open(
+        {occurrence_of(each[0]): ordinals[each[3]] for each in awaited if each[3] in ordinals},
+        ordinals,
+        {each[0] for each in awaited},
+    )
+    for execution, timer_id, ended_at, _ in ended:
         timer = timers.get(timer_id)
         if timer is None:
             continue
         if parse_id(execution).origin == "backfill":
             backfilled.add(timer_id)
-        elif timer.open_execution == execution:
-            timer.end(execution, word, to_microseconds(ended_at))
+        elif timer.open_execution == occurrence_of(execution):
+            is_last = timer.open_execution not in others
+            timer.end(execution, word, to_microseconds(ended_at), is_last=is_last)
             moved[timer_id] = timer
     _write_moved(moved.values(), now_us)
     _wake_for(promote(backfilled, now_us, backfill=True), now_us)

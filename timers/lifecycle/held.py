@@ -9,8 +9,9 @@ from typing import Any
 
 from timers.actions import parse_text
 from timers.exceptions import SpecError
+from timers.execution_id import occurrence_of
 from timers.execution_id import parse as parse_id
-from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup, subscribers_of
 from timers.models import Claim, Timer, TimerGroup
 from timers.policies import overridden
 from timers.schedules.instant import to_microseconds
@@ -19,7 +20,9 @@ from timers.schedules.instant import to_microseconds
 def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
     """The executions of claims with their holders; `only`: those of these ids. Payloads are left where they are."""
     claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
-    groups = {row.id: ServedGroup.of(row) for row in TimerGroup.objects.filter(id__in={c.group_id for c in claims})}
+    rows = list(TimerGroup.objects.filter(id__in={claim.group_id for claim in claims}))
+    subscribers = subscribers_of(rows)
+    groups = {row.id: ServedGroup.of(row, subscribers=subscribers.get(row.id, ())) for row in rows}
     wanted = {
         claim.id: [text for text in map(str, claim.executions) if only is None or text in only] for claim in claims
     }
@@ -76,7 +79,9 @@ def _execution(
         execution.schedule_text = json.dumps(timer.schedule)
         execution.until_committed = timer.until_committed and execution.origin == "schedule"
         execution.follows = execution.origin == "schedule" and (
-            execution.until_committed or timer.schedule_kind != "once" or str(timer.open_execution) == text
+            execution.until_committed
+            or timer.schedule_kind != "once"
+            or str(timer.open_execution) == occurrence_of(text)
         )
         try:
             if timer.overrides:
@@ -85,4 +90,8 @@ def _execution(
                 execution.action = parse_text(json.dumps(timer.action))
         except SpecError as error:
             execution.poison = str(error)
+    execution.subscription = details.get("subscription", occurrence.ordinal if execution.origin == "schedule" else 0)
+    subscriber = group.subscriber(execution.subscription)
+    if subscriber is not None:
+        execution.hand_to(subscriber)
     return execution

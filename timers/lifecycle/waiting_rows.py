@@ -27,16 +27,16 @@ class WaitingRow(NamedTuple):
 
 _INSERT = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
-                            origin, reason, error_title, error_fingerprint, created_at, changed_at)
+                            origin, subscription, reason, error_title, error_fingerprint, created_at, changed_at)
 SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven,
-       u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin, u.reason,
-       u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")}, {timestamp("%(now_us)s")}
+       u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin,
+       u.subscription, u.reason, u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")}, {timestamp("%(now_us)s")}
 FROM unnest(%(id)s::uuid[], %(group_id)s::bigint[], %(timer_id)s::bigint[], %(name)s::text[], %(state)s::text[],
             %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(missed_count)s::int[],
-            %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[], %(reason)s::text[], %(error_title)s::text[],
-            %(error_fingerprint)s::text[])
+            %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[], %(subscription)s::int[], %(reason)s::text[],
+            %(error_title)s::text[], %(error_fingerprint)s::text[])
      AS u(id, group_id, timer_id, name, state, available_us, tried, forgiven, missed_count, payload, keep, origin,
-          reason, error_title, error_fingerprint)
+          subscription, reason, error_title, error_fingerprint)
 LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
 """
 
@@ -72,6 +72,7 @@ def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
                     for row in rows
                 ),
                 "origin": plain_array(execution.origin for execution in executions),
+                "subscription": plain_array(execution.subscription for execution in executions),
                 "reason": text_array(row.reason for row in rows),
                 "error_title": text_array(row.error_title for row in rows),
                 "error_fingerprint": text_array(row.error_fingerprint for row in rows),

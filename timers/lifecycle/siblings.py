@@ -1,0 +1,52 @@
+"""Siblings: the executions of one occurrence, one for each subscription that gets it.
+
+The occurrence has ended when all of them have; then its timer may go on. One that has failed and waits for a person has
+ended in this sense. One that waits for a paused subscription holds up no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from django.db import connection
+
+from timers.execution_id import occurrence_of, with_ordinal
+from timers.lifecycle.arrays import plain_array
+
+_LIVING: Final = """
+SELECT w.id::text FROM timers_waiting w
+LEFT JOIN timers_subscription s ON s.group_id = w.group_id AND s.ordinal = w.subscription
+LEFT JOIN timers_timer t ON t.id = w.timer_id
+WHERE w.id = ANY(%(ids)s::uuid[]) AND w.state IN ('ready', 'queued')
+  AND (s.state IS DISTINCT FROM 'paused' OR t.until_committed)
+UNION ALL
+SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id)
+JOIN unnest(%(ids)s::uuid[]) AS wanted(id) ON wanted.id = e.id
+WHERE c.group_id = ANY(%(groups)s::bigint[])
+"""
+
+
+def still_open(occurrences: Mapping[str, Iterable[int]], groups: Collection[int], ended: Collection[str]) -> set[str]:
+    """Those of the occurrences (id -> the ordinals that its executions may have) of which another execution lives.
+
+    `groups`: theirs. `ended`: executions that are just ending. One statement, so what moves between waiting and a claim
+    meanwhile is seen in one of them.
+    """
+    wanted = [with_ordinal(occurrence, each) for occurrence, ordinals in occurrences.items() for each in {0, *ordinals}]
+    if not wanted:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_LIVING, {"ids": plain_array(wanted), "groups": plain_array(set(groups))})
+        return {occurrence_of(execution) for (execution,) in cursor.fetchall() if execution not in ended}
+
+
+def ordinals_of(groups: Collection[int]) -> dict[int, list[int]]:
+    """The ordinals of all subscriptions of groups, also of deleted ones; groups without any are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT group_id, array_agg(ordinal) FROM timers_subscription WHERE group_id = ANY(%s::bigint[])"
+            " GROUP BY group_id",
+            (plain_array(set(groups)),),
+        )
+        return dict(cursor.fetchall())
