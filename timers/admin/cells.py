@@ -16,7 +16,8 @@ from timers.insights.words import span
 _SHAPES: Final = {
     "active": "✓", "succeeded": "✓", "ready": "◷", "starting": "◷", "snoozed": "◷", "paused": "❚❚", "standby": "❚❚",
     "finished": "⚑", "cancelled": "■", "stopped": "■", "skipped": "»", "draining": "↓", "suspect": "▲", "error": "↻",
-    "timeout": "↻", "lost": "↻", "discarded": "↻", "failed": "✕", "dead": "✕",
+    "timeout": "↻", "lost": "↻", "discarded": "↻", "failed": "✕", "dead": "✕", "valid": "✓", "expiring": "▲",
+    "expired": "■", "revoked": "✕",
 }  # fmt: skip
 
 

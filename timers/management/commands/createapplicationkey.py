@@ -1,0 +1,67 @@
+"""manage.py createapplicationkey: make a key for a program, and print it this once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from timers import clock
+from timers.access.scopes import not_allowed
+from timers.exceptions import SpecError, TimersError
+from timers.lifecycle.control.keys import create_key
+from timers.models import ApplicationKey
+from timers.schedules.duration import parse_duration
+
+
+class Command(BaseCommand):
+    """The key alone goes to standard output, so that `KEY=$(manage.py createapplicationkey ...)` works."""
+
+    help = "Make an application key and print it; it cannot be shown again. Words about it go to standard error."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="The program that will hold it, as records shall call it.")
+        parser.add_argument("--user", required=True, help="The user it acts for; it never may more than that one.")
+        parser.add_argument(
+            "--scope", action="append", required=True, metavar="SCOPE",
+            help=f"{', '.join(ApplicationKey.Scope.values)} (which includes the others); may be given again.",
+        )  # fmt: skip
+        parser.add_argument("--group", action="append", help="A group that it is for; may be given again.")
+        parser.add_argument("--all-groups", action="store_true", help="It is for every group, also later ones.")
+        parser.add_argument(
+            "--expires", metavar="WHEN", help="An instant such as 2027-01-31T00:00:00Z, or after how long, as P90D."
+        )
+        parser.add_argument(
+            "--allow", action="append", default=[], metavar="NETWORK",
+            help="A network that it may be used from, as 10.20.0.0/16; may be given again. Absent: from everywhere.",
+        )  # fmt: skip
+        parser.add_argument("--rate", type=float, help="Requests per second in each web process.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            row, text = create_key(
+                options["name"], user=options["user"], scopes=options["scope"], groups=options["group"],
+                all_groups=options["all_groups"], allowed_addresses=options["allow"],
+                expires_at=_expiry(options["expires"]), rate=options["rate"], actor="manage.py",
+            )  # fmt: skip
+        except SpecError as error:
+            lines = (f"{problem.field}: {problem.message}" for problem in error.problems)
+            raise CommandError("\n".join(lines)) from None
+        except TimersError as error:
+            raise CommandError(str(error)) from None
+        for scope, permissions in not_allowed(row.user, row.scopes).items():
+            self.stderr.write(
+                f"{options['user']} may not {scope} yet, and so neither may the key; needed: {', '.join(permissions)}."
+            )
+        until = "with no end" if row.expires_at is None else f"until {row.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+        self.stderr.write(f"The key {row.name} holds from now on, {until}. It is not shown again:")
+        self.stdout.write(text)
+
+
+def _expiry(given: str | None) -> Any:
+    """The text of an instant as it is; of a duration the instant after it."""
+    if given is None or not given.startswith("P"):
+        return given
+    return clock.now() + timedelta(microseconds=parse_duration(given, "expires"))
