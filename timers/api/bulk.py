@@ -133,11 +133,13 @@ class _Call:
         return BulkResult.model_construct(index=index, name=self.names.get(index), result="refused", errors=errors)
 
 
+# A request that makes no sense is told of in its own result, so nothing of it is required here.
+_EACH: Final = {"anyOf": [BULK_REQUEST, {"description": "Anything else is refused by itself."}]}
 _REQUEST_BODY: Final = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"type": "array", "maxItems": MOST, "items": BULK_REQUEST}},
+            "application/json": {"schema": {"type": "array", "maxItems": MOST, "items": _EACH}},
             LINES: {"schema": {"type": "string", "description": "One request a line."}},
         },
     }

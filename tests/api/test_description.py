@@ -1,0 +1,84 @@
+"""The description of the API: whatever it allows is answered as it says, and whatever it does not allow is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation.modes import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.asking import Asking
+from tests.api.samples import Samples
+from timerproject.wsgi import application
+from timers.api.api import api as whole
+from timers.api.route import ROUTES, Route
+from timers.models import TimerGroup
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 25
+
+
+def described(samples: Samples) -> Any:
+    """The description, with things that exist in the place of the names and ids of paths."""
+    raw = json.loads(json.dumps(whole.get_openapi_schema()))
+    for operations in raw["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                if parameter["in"] == "path":
+                    parameter["schema"] = {"type": "string", "enum": [samples.one(parameter["name"]), "none"]}
+    schema = schemathesis.openapi.from_dict(raw)
+    schema.app = application
+    return schema
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("route", [pytest.param(route, id=f"{route.method} {route.path}") for route in ROUTES])
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "not allowed"])
+def test_every_answer_is_described(
+    route: Route, mode: GenerationMode, billing: TimerGroup, new_key: Callable[..., str]
+) -> None:
+    operation = described(Samples(billing))[f"/api/v1{route.path}"][route.method]
+    authorization = {"Authorization": f"Bearer {new_key('admin')}"}
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def ask(case: Any) -> None:
+        response = case.call(headers=authorization)
+        case.validate_response(response, checks=CHECKS)
+
+    ask()
+
+
+@pytest.mark.django_db
+def test_the_description_is_complete_openapi(api: Asking) -> None:
+    raw = api.get("/openapi.json")
+    assert raw["openapi"] == "3.1.0"
+    for path, operations in raw["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], (method, path)
+            assert operation["tags"], (method, path)
+            assert {"400", "401", "403", "422", "429", "500", "503"} <= set(operation["responses"]), (method, path)
+    names = [operation["operationId"] for operations in raw["paths"].values() for operation in operations.values()]
+    assert len(set(names)) == len(names)
