@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests import factories
 from timers.models import TimerGroup
 from timers.scheduling import fire_timer, schedule_once
 
