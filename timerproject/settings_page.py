@@ -20,6 +20,12 @@ PROJECT: Final = (
         "least 50 random characters.",
     ),
     (
+        "SECRET_KEY_FALLBACKS",
+        "none",
+        "Secret keys that were used before, separated by commas: what they signed still holds, and application keys "
+        "move over to the present one when they are used.",
+    ),
+    (
         "ALLOWED_HOSTS",
         "`localhost,127.0.0.1,[::1]`",
         "The host names under which the service is asked for, separated by commas.",
