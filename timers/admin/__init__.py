@@ -5,6 +5,30 @@ refuses what the API refuses. Lists stay fast on big tables: counts are bounded,
 stand only on what an index or a bounded window serves. History cannot be edited by anyone.
 """
 
-from timers.admin import calendars, claims, cluster_events, groups, keys, ledger, nodes, stats, timers, waiting
+from timers.admin import (
+    calendars,
+    claims,
+    cluster_events,
+    groups,
+    keys,
+    ledger,
+    nodes,
+    operations,
+    stats,
+    timers,
+    waiting,
+)
 
-__all__ = ["calendars", "claims", "cluster_events", "groups", "keys", "ledger", "nodes", "stats", "timers", "waiting"]
+__all__ = [
+    "calendars",
+    "claims",
+    "cluster_events",
+    "groups",
+    "keys",
+    "ledger",
+    "nodes",
+    "operations",
+    "stats",
+    "timers",
+    "waiting",
+]

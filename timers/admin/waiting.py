@@ -7,11 +7,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.safestring import SafeString
 
 from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.bounded import ReadOnlyAdmin
+from timers.admin.failures import failures_page
 from timers.admin.filters import GroupFilter
 from timers.admin.json_text import body
 from timers.admin.search import execution_in, timers_meant
@@ -39,11 +42,20 @@ class WaitingAdmin(ReadOnlyAdmin):
     search_fields = ("=id",)
     search_help_text = "An execution's id, a timer's id, its exact name, or group/name."
     actions = ("retry", "dismiss", "cancel")
+    change_list_template = "admin/timers/waiting_list.html"
     fields = (
         "state_cell", "name", "group_cell", "timer_cell", "id", "attempt", "forgiven", "missed_count", "available_cell",
         "origin", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at", "changed_at",
     )  # fmt: skip
     readonly_fields = fields
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(self.failures)
+        return [path("failures/", page, name="timers_waiting_failures"), *super().get_urls()]
+
+    def failures(self, request: HttpRequest) -> TemplateResponse:
+        """What failed by the fault behind it."""
+        return failures_page(self, request, may_operate=self.has_operate_permission(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).select_related("group").annotate(read_at=cells.read_at())
