@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError, transaction
+from django.views.decorators.debug import sensitive_variables
 
 from timers.access.caller import Caller
 from timers.access.known_keys import MOST_SECONDS, KnownKey, KnownKeys
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 NO_DIGEST: Final = "0" * 64
 """No secret has it: what a key is compared with that does not exist, so that it takes as long as one that does."""
+_NOT_FROM_THERE: Final = "it may not be used from there"
 
 _known = KnownKeys()
 
@@ -32,6 +34,7 @@ class KeyRefused(TimersError):
         super().__init__(self.__doc__)
 
 
+@sensitive_variables("text", "key")  # an error report tells of local variables
 def caller_of_key(text: str, address: str, *, at: float | None = None, known: KnownKeys = _known) -> Caller:
     """The caller that a key stands for, when it is used from this address (empty: not known).
 
@@ -48,7 +51,7 @@ def caller_of_key(text: str, address: str, *, at: float | None = None, known: Kn
         found, seconds = _looked_up(key, address)
         known.put(text, found, at, seconds)
     elif not found.admits(address):
-        raise _refused("not allowed from there", key.public_id, address)
+        raise _refused(_NOT_FROM_THERE, key.public_id, address)
     return found.caller
 
 
@@ -70,10 +73,10 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
         raise _refused("there is no such key", key.public_id, address)
     row, groups, now = read
     until = _holds_until(row, key, now)
+    if until is None:  # before all else: how long the rest takes would tell that there is such a key
+        raise _refused("its secret is wrong", key.public_id, address)
     reason = None
-    if until is None:
-        reason = "its secret is wrong"
-    elif row.revoked_at is not None:
+    if row.revoked_at is not None:
         reason = "it is revoked"
     elif until <= now:
         reason = "its time is over"
@@ -81,9 +84,9 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
         reason = f"its user {row.user.get_username()!r} is not active"
     known = KnownKey(_caller(row, groups), tuple(row.allowed_addresses))
     if reason is None and not known.admits(address):
-        reason = "not allowed from there"
-    if until is None or reason is not None:
-        raise _refused(reason or "", key.public_id, address)
+        reason = _NOT_FROM_THERE
+    if reason is not None:
+        raise _refused(reason, key.public_id, address)
     _note(row, key, address, now)
     return known, min(MOST_SECONDS, (until - now).total_seconds())
 

@@ -10,7 +10,7 @@ from timers.exceptions import SpecError
 
 
 def check_giver(giver: Any, holder: Any) -> None:
-    """Refuse with SpecError, unless the giver may make, change or rotate keys that act for the holder (both: users' ids).
+    """Refuse with SpecError, unless the giver may make, change or rotate keys that act for the holder (users' ids).
 
     Whoever makes or rotates a key sees its text, and so can act as its user: that is for the user themselves, and for
     superusers. To revoke one is for all who may change keys.

@@ -11,6 +11,8 @@ final row; no claim of a dead node and no due ready row without a server is olde
     nodes      nodes, leases, clocks, versions, handlers
     database   the server's settings and sessions
     ledger     the ledger's partitions
+    secrets    secrets that do not open
+    keys       application keys that end soon
     failures   failed executions that wait for a person
 """
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, ledger, nodes, overdue, places, secrets
+from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -33,6 +33,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database.unclean_tables,
     database.old_transactions,
     secrets.unopenable_secrets,
+    keys.ending_keys,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000
