@@ -219,6 +219,22 @@ TABLE: Final = (
         highest=10000,
     ),
     Setting(
+        "TIMERS_ENTRY_URL",
+        "",
+        "Where the handlers of this installation are called over HTTP; `entry` actions call there, and the call is let "
+        "out even where that is no public address.",
+        form="a URL such as `https://timers.example.org/api/v1/handlers`",
+        reads=setting_forms.entry_url,
+    ),
+    Setting(
+        "TIMERS_ENTRY_KEY",
+        "",
+        "The application key with which `entry` actions call.",
+        form="an application key",
+        reads=setting_forms.token,
+        is_secret=True,
+    ),
+    Setting(
         "TIMERS_ENCRYPTION_KEYS",
         "",
         "Keys that secrets are encrypted with, the one in use first; older ones stay until `manage.py rotatesecrets` "
@@ -297,6 +313,8 @@ class Conf:
     http_allow_plain: bool
     http_proxy: str
     http_per_target: int
+    entry_url: str
+    entry_key: str = field(repr=False)
     encryption_keys: str = field(repr=False)
     api_rate: float
     api_burst: float
@@ -354,6 +372,8 @@ def _clashes(conf: Conf) -> list[str]:
             f"TIMERS_LEASE ({conf.lease:g} s) must be more than twice TIMERS_HEARTBEAT_INTERVAL "
             f"({conf.heartbeat_interval:g} s), or one late heartbeat would make a healthy node count as dead."
         )
+    if bool(conf.entry_url) != bool(conf.entry_key):
+        problems.append("TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY belong together: give both or none.")
     return problems
 
 

@@ -75,6 +75,26 @@ def proxy(text: str) -> Target | None:
     return target
 
 
+@lru_cache(maxsize=4)
+def entry_url(text: str) -> Target | None:
+    """The URL below which handlers are called, such as `https://timers.example.org/api/v1/handlers`. Empty: none."""
+    from timers.actions.target import Target  # here, as actions read the settings
+
+    if not text.strip():
+        return None
+    target = Target.parse(text.strip(), "entry point")
+    if "?" in target.path:
+        raise ValueError(text)
+    return target
+
+
+def token(text: str) -> str:
+    """What can stand in a header behind `Bearer`."""
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError
+    return text
+
+
 def encryption_keys(text: str) -> dict[str, bytes]:
     """Keys by their ids, the one in use first: `2026b:<32 bytes in base64>,2026a:...`."""
     keys: dict[str, bytes] = {}

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 
-Action = PythonAction | HttpAction | PullAction
+Action = PythonAction | HttpAction | EntryAction | PullAction
 """The union of all actions."""
 
 KINDS: Final[dict[str, type[Action]]] = {
     PythonAction.kind: PythonAction,
     HttpAction.kind: HttpAction,
+    EntryAction.kind: EntryAction,
     PullAction.kind: PullAction,
 }
 

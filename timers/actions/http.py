@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -69,6 +69,8 @@ class HttpAction:
     sign: str | None = None
     """The name of the signing secret."""
     keep_response: bool = True
+    entry_key: str = field(default="", repr=False)
+    """Where given, this is a call of the installation's own entry point, and the key to it; in no JSON form."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> HttpAction:
@@ -175,12 +177,12 @@ class HttpAction:
     def check_egress(self, rules: Egress) -> None:
         """Raise SpecError for what the egress guard would refuse at every try."""
         problems = []
-        for field, reason in (
+        for name, reason in (
             ("action.url", rules.why_refused_target(self.target)),
             ("action.proxy", None if self.proxy is None else rules.why_refused_proxy(self.proxy)),
         ):
             if reason is not None:
-                problems.append(SpecError(field, reason))
+                problems.append(SpecError(name, reason))
         if problems:
             raise SpecError.combined(problems)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from timers import handlers
+from timers.actions.entry import EntryAction
 from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.pull import PullAction
 from timers.clock import DatabaseClock
@@ -42,6 +43,8 @@ def find_work(execution: Execution) -> Work | str:
         return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
     if isinstance(execution.action, HttpAction):
         return execution.action
+    if isinstance(execution.action, EntryAction):
+        return execution.action.call()
     if isinstance(execution.action, PullAction):
         return "its action is pull: it waits for a consumer of its group"
     handler = handlers.find(execution.action.handler)

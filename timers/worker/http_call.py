@@ -21,11 +21,12 @@ from timers.actions.http import HttpAction
 from timers.actions.http_content import Unfillable, encode_content
 from timers.actions.signing import signature
 from timers.clock import DatabaseClock
-from timers.handlers import Fire
+from timers.handlers import Directive, Fire
 from timers.lifecycle.secret_values import SecretValue
 from timers.schedules.instant import from_microseconds
 from timers.version import VERSION
 from timers.worker.attempts import CallFailed
+from timers.worker.entry_answer import result_of, title_of
 from timers.worker.http_exchange import KEPT_BYTES, Exchange, exchange_now
 from timers.worker.http_faults import of_error, of_status
 from timers.worker.http_session import Outlet, TlsContexts, open_outlet
@@ -51,16 +52,21 @@ class HttpCalls:
         self._secrets = secrets or SecretCache()
         self._contexts = TlsContexts()
         self._outlet: Outlet | None = None
+        self._entry_outlet: Outlet | None = None
 
-    async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> None:
-        """Make the call and fill in the exchange; returns on success, raises CallFailed for anything else."""
+    async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> Any:
+        """Make the call and fill in the exchange.
+
+        Returns on success, with the result of the handler where the entry point is called; raises CallFailed for
+        anything else, or what the target says instead (Discard, Snooze).
+        """
         exchange_now.set(exchange)
         try:
             self._check(action)
             secrets = await self._secrets_for(action, fire.group)
             body = _body(action, fire)
             headers, hidden = self._headers(action, fire, body, secrets)
-            proxy = action.proxy or self._rules.proxy
+            proxy = None if action.entry_key else action.proxy or self._rules.proxy
             exchange.sent(
                 action.method, action.target.url, headers, body, hidden=hidden,
                 proxy=None if proxy is None else proxy.url,
@@ -75,8 +81,8 @@ class HttpCalls:
                 "ssl": self._contexts.trusting(_certificates(action, secrets), anyone=action.ignore_tls_errors),
             }
             await self._check_name_behind_proxy(action)
-            await self._send(action, options, exchange)
-        except CallFailed:
+            answer = await self._send(action, options, exchange)
+        except (CallFailed, Directive):
             raise
         except Exception as error:
             failed = of_error(action, error)
@@ -85,15 +91,19 @@ class HttpCalls:
             raise failed from error
         finally:
             exchange.timing.ended = time.monotonic()
+        return result_of(answer) if action.entry_key else None
 
     async def close(self) -> None:
         """Close the connections."""
         self._secrets.close()
-        if self._outlet is not None:
-            await self._outlet.session.close()
+        for outlet in (self._outlet, self._entry_outlet):
+            if outlet is not None:
+                await outlet.session.close()
 
     def _check(self, action: HttpAction) -> None:
         """What the guard can tell without a look-up; it may have been saved under other settings."""
+        if action.entry_key:
+            return
         reason = self._rules.why_refused_target(action.target)
         if reason is None and action.proxy is not None:
             reason = self._rules.why_refused_proxy(action.proxy)
@@ -104,44 +114,49 @@ class HttpCalls:
         """A user's proxy must not lead to what is closed here; what this host cannot resolve is left to the proxy."""
         if action.proxy is not None and action.target.address is None:
             with suppress(socket.gaierror):
-                await self._opened().resolver.resolve(action.target.host)
+                await self._opened(action).resolver.resolve(action.target.host)
 
-    async def _send(self, action: HttpAction, options: dict[str, Any], exchange: Exchange) -> None:
-        session = self._opened().session
+    async def _send(self, action: HttpAction, options: dict[str, Any], exchange: Exchange) -> bytes:
+        session = self._opened(action).session
         for attempt in range(STALE_CONNECTIONS + 1):
             noted = SimpleNamespace(exchange=exchange, is_reused=False)
             try:
                 async with session.request(**options, trace_request_ctx=noted) as answer:
-                    await self._take(action, answer, exchange)
+                    return await self._take(action, answer, exchange)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 # A kept connection that the other side has closed while it lay idle says nothing of the target.
                 if exchange.response is not None or not noted.is_reused or attempt == STALE_CONNECTIONS:
                     raise
-            else:
-                return
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _take(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+    async def _take(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
+        """The beginning of the answer's body, where that is a success."""
         exchange.timing.headers = time.monotonic()
         exchange.address = _peer(answer) or exchange.address
         phrase = answer.reason or ""
         exchange.answered(answer.status, phrase, answer.headers.items(), keep=action.keep_response)
         if action.is_success(answer.status):
-            await self._take_body(action, answer, exchange)
-            return
+            return await self._take_body(action, answer, exchange)
         # What a refusal says is in its head; a body that does not come must not hide that.
+        kept = b""
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(REFUSAL_SECONDS):
-                await self._take_body(action, answer, exchange)
-        raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000)
+                kept = await self._take_body(action, answer, exchange)
+        title = title_of(kept) if action.entry_key else ""
+        raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000, title=title)
 
-    async def _take_body(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+    async def _take_body(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
         kept, whole = await _read(answer)
         if action.keep_response:
             exchange.answer_body(kept, whole=whole, encoding=answer.headers.get("Content-Encoding", "").strip().lower())
+        return kept
 
-    def _opened(self) -> Outlet:
-        if self._outlet is None:
-            self._outlet = open_outlet(self._rules)
+    def _opened(self, action: HttpAction) -> Outlet:
+        # By itself: a connection to the entry point that is kept open must not carry other calls past the guard.
+        if action.entry_key:
+            self._entry_outlet = self._entry_outlet or open_outlet(Egress.open())
+            return self._entry_outlet
+        self._outlet = self._outlet or open_outlet(self._rules)
         return self._outlet
 
     async def _secrets_for(self, action: HttpAction, group: str) -> dict[str, SecretValue]:
@@ -183,6 +198,9 @@ class HttpCalls:
         if action.sign is not None:
             keys = secrets[action.sign].signing_keys(from_microseconds(now_us))
             headers.append(("webhook-signature", signature(keys, fire.execution_id, now_us // 1_000_000, body or b"")))
+        if action.entry_key:
+            bearer = f"Bearer {action.entry_key}"
+            return [*headers, ("Authorization", bearer)], frozenset({bearer, action.entry_key})
         if action.auth is None:
             return headers, frozenset()
         secret = secrets[action.auth.secret].value

@@ -15,7 +15,9 @@ from aiohttp import http_exceptions
 
 from timers.actions.egress import EgressRefused
 from timers.actions.http import HttpAction
+from timers.handlers import Discard, Snooze
 from timers.payload import storable
+from timers.policies import MAX_SECONDS
 from timers.worker.attempts import CallFailed
 
 SHORTEST_WAIT: Final = 1.0
@@ -26,22 +28,36 @@ SPREAD: Final = 0.1
 GONE: Final = 410
 
 
-def of_status(action: HttpAction, status: int, phrase: str, headers: Mapping[str, str], now: float) -> CallFailed:
-    """The target answered with a code that is no success. `now`: seconds since 1970 UTC."""
+def of_status(
+    action: HttpAction, status: int, phrase: str, headers: Mapping[str, str], now: float, *, title: str = ""
+) -> Exception:
+    """The target answered with a code that is no success. `now`: seconds since 1970 UTC.
+
+    Its header `timer-outcome` may say what a handler would: discard, snooze (with Retry-After) or fail.
+    """
     place = action.target.place
-    title = storable(f"{status} {phrase}".strip()[:100]) + f" from {place}"
+    title = title or storable(f"{status} {phrase}".strip()[:100]) + f" from {place}"
+    # Our own entry point says the very waits that its handlers ask for; others ask for what is bearable.
+    wait = retry_after(headers, now, exactly=bool(action.entry_key))
+    match headers.get("timer-outcome", "").strip().lower():
+        case "discard":
+            return Discard(title)
+        case "snooze" if wait is not None:
+            return Snooze(wait, title)
+        case "fail":
+            return CallFailed(title, place, str(status), permanent=True)
     if status == GONE:
         reason = f"paused itself: {place} says that it is gone (410)"
         return CallFailed(title, place, str(status), permanent=True, pauses=reason)
     if 300 <= status < 400:
         title += "; redirects are not followed"
-    return CallFailed(title, place, str(status), wait=retry_after(headers, now))
+    return CallFailed(title, place, str(status), wait=wait)
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float, *, exactly: bool = False) -> float | None:
     """The seconds to wait that a target asks for, from 1 s to 1 h; None when it asks for nothing that makes sense.
 
-    A date is taken against the target's own Date, where it says one.
+    A date is taken against the target's own Date, where it says one. `exactly`: neither bounded nor spread.
     """
     given = headers.get("Retry-After", "").strip()[:100]
     try:
@@ -54,6 +70,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         seconds = until - (now if its_now is None else its_now)
     if math.isnan(seconds):
         return None
+    if exactly:
+        return min(max(seconds, 0.0), MAX_SECONDS)
     clamped = min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
     return min(clamped * (1 + SPREAD * random()), LONGEST_WAIT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from timers.actions.egress import Egress
+from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.exceptions import SpecError
 from timers.lifecycle.control.secrets import check_secrets
@@ -24,3 +25,10 @@ def check_http(action: HttpAction, group: str) -> None:
             problems.append(error)
     if problems:
         raise SpecError.combined(problems)
+
+
+def check_entry(action: EntryAction) -> None:
+    """Raise SpecError where this installation has no entry point."""
+    call = action.call()
+    if isinstance(call, str):
+        raise SpecError("action", call)

@@ -10,10 +10,11 @@ from typing import Any, Final, TypeVar
 from zlib import crc32
 
 from timers import actions, handlers
+from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
-from timers.lifecycle.control.http_actions import check_http
+from timers.lifecycle.control.http_actions import check_entry, check_http
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import TimerGroup
@@ -155,6 +156,8 @@ class TimerSpec:
 
 def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
     """Refuse an action that cannot be carried out: a handler that nobody knows, a call that would be refused."""
+    if spec_action is None and group.worker_ordinals is not None:
+        return  # its subscriptions have actions
     action_spec = group.action if spec_action is None else json.loads(spec_action)
     if action_spec is None:
         raise SpecError(
@@ -166,6 +169,9 @@ def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
         check_http(action, group.name)
     elif isinstance(action, PythonAction):
         check_handler(action.handler)
+    elif isinstance(action, EntryAction):
+        check_entry(action)
+        check_handler(action.called)
     elif spec_action is not None:
         raise SpecError("action", "pull is an action of groups: consumers pull from a group, not from a timer")
 

@@ -1,0 +1,79 @@
+"""The entry action: call a handler through the cluster's own entry point, wherever that is.
+
+Timers name the handler and no more. Where the entry point is and which key opens it are settings (TIMERS_ENTRY_URL,
+TIMERS_ENTRY_KEY), so they stand in no timer and may change under all of them; the call is made up right before it is
+made. In ThingWorx, timers that shall run on all nodes of a cluster have to do this by hand, with the address and the
+key in their code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+
+from timers import conf, setting_forms
+from timers.actions.http import HttpAction
+from timers.exceptions import SpecError
+
+NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not set"
+_OPTIONS: Final = ("content", "timeout", "keep_response")
+_ANYWHERE: Final = "https://entry.invalid/"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAction:
+    """Call the entry point with the envelope, for the handler of that name."""
+
+    kind: ClassVar[str] = "entry"
+    handler: ClassVar[None] = None
+    """No worker need know it: it runs where the entry point is."""
+
+    called: str
+    """The handler's name."""
+    form: HttpAction
+    """The call, but for where it goes."""
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any]) -> EntryAction:
+        """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; raises SpecError."""
+        problems: list[SpecError] = []
+        for field in spec:
+            if field not in ("kind", "name", *_OPTIONS):
+                hint = f"an entry action has name, {', '.join(_OPTIONS)}"
+                problems.append(SpecError(f"action.{str(field)[:64]}", f"is not known; {hint}"))
+        name = spec.get("name")
+        if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
+            problems.append(SpecError("action.name", "must be the name of a handler", given=name))
+        try:
+            form = HttpAction.parse({"url": _ANYWHERE, **{key: spec[key] for key in _OPTIONS if key in spec}})
+        except SpecError as error:
+            problems.append(error)
+        if problems:
+            raise SpecError.combined(problems)
+        return cls(str(name), form)
+
+    def to_spec(self) -> dict[str, Any]:
+        """The JSON form that parse reads."""
+        form = self.form.to_spec()
+        return {"kind": self.kind, "name": self.called, **{key: form[key] for key in _OPTIONS if key in form}}
+
+    @property
+    def name(self) -> str:
+        """What is measured and grouped together: calls of one handler."""
+        return f"entry {self.called}"
+
+    @property
+    def words(self) -> str:
+        """The action in a few words."""
+        return f"{self.called} by the entry point"
+
+    def call(self) -> HttpAction | str:
+        """The call to make by the settings of this process, or why there is none."""
+        settings = conf.current()
+        entry = setting_forms.entry_url(settings.entry_url)
+        if entry is None:
+            return NO_ENTRY
+        path = f"{entry.path.rstrip('/')}/{quote(self.called, safe='')}"
+        return replace(self.form, target=replace(entry, path=path), entry_key=settings.entry_key)
