@@ -119,7 +119,7 @@ class KeyAdmin(ControlAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         given = list(KeyForm.Meta.fields)
-        return ["user", *given] if obj is None else [*given, *self.told]
+        return ["name", "user", *given[1:]] if obj is None else [*given, *self.told]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return () if obj is None else self.told
