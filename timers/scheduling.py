@@ -49,6 +49,7 @@ from timers.lifecycle.control.groups import (
     create_group,
     ensure_group,
     find_groups,
+    look_up_groups,
     pause_group,
     resume_group,
     update_group,
@@ -65,8 +66,9 @@ from timers.lifecycle.control.request import (
 from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
 from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.lifecycle.control.spec import TimerSpec
-from timers.lifecycle.group_clock import now_in, nows_in
+from timers.lifecycle.group_clock import now_in
 from timers.models import Timer
+from timers.models.timer_rows import find_timer
 from timers.schedules import Preview, Schedule
 
 __all__ = [
@@ -170,8 +172,9 @@ def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", 
 
 def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", actor: str = "") -> Created:
     """Create one timer from the keywords of a schedule_* function and its `kind`, as `schedule_many` takes them."""
-    spec = parse_request(request, now_in(_group_of(request)))
-    (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor)
+    found = look_up_groups([_group_of(request)])
+    spec = parse_request(request, found.now_in(_group_of(request)))
+    (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor, found=found)
     return created
 
 
@@ -185,17 +188,17 @@ def schedule_many(
     Raises one SpecError for all mistakes of all requests, their fields prefixed with the request's number (from 0).
     """
     requests = list(requests)
-    nows = nows_in({_group_of(request) for request in requests})
+    found = look_up_groups({_group_of(request) for request in requests})
     specs: list[TimerSpec] = []
     problems: list[SpecError] = []
     for number, request in enumerate(requests):
         try:
-            specs.append(parse_request(request, nows[_group_of(request)]))
+            specs.append(parse_request(request, found.now_in(_group_of(request))))
         except SpecError as error:
             problems += [SpecError(f"{number}.{problem.field}", problem.message) for problem in error.problems]
     if problems:
         raise SpecError.combined(problems)
-    return create.create_timers(specs, on_conflict=on_conflict, actor=actor) if specs else []
+    return create.create_timers(specs, on_conflict=on_conflict, actor=actor, found=found) if specs else []
 
 
 def update_timer(group: str, name: str, *, actor: str = "", version: int | None = None, **changes: Any) -> Timer:
@@ -226,10 +229,10 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
 
 def get_timer(group: str, name: str) -> Timer:
     """The timer; raises TimerNotFound."""
-    timer = Timer.objects.named(group, name).select_related("group").first()
-    if timer is None:
+    found = find_timer(group, name)
+    if found is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
-    return timer
+    return found[0]
 
 
 def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Preview:
@@ -241,7 +244,7 @@ def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Previe
     if not keywords:
         return preview_of(get_timer(group, name), n, after=now)
     spec = parse_request({"group": group, "name": name, **keywords}, now)
-    _, groups = find_groups([spec.group])
+    groups = find_groups([spec.group]).groups
     planned = Timer(
         group=groups[spec.group],
         name=spec.name,

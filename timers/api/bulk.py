@@ -21,10 +21,9 @@ from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
 from timers.exceptions import FieldProblem, SpecError
 from timers.lifecycle.control.create import Created, create_timers
+from timers.lifecycle.control.groups import FoundGroups, look_up_groups
 from timers.lifecycle.control.request import parse_request
 from timers.lifecycle.control.spec import TimerSpec
-from timers.lifecycle.group_clock import now_in
-from timers.models import TimerGroup
 
 router = Router(tags=["timers"])
 MOST: Final = 10_000
@@ -58,6 +57,7 @@ class _Call:
     """One bulk call: the specs that can be written, by their places, and the mistakes of the others."""
 
     group: str
+    found: FoundGroups
     on_conflict: str
     actor: str
     names: dict[int, str | None] = field(default_factory=dict)
@@ -90,9 +90,8 @@ class _Call:
         on_conflict = "keep" if self.on_conflict == "reject" else self.on_conflict
         try:
             with transaction.atomic():
-                done = create_timers(
-                    [self.specs[index] for index in indexes], on_conflict=on_conflict, actor=self.actor
-                )
+                specs = [self.specs[index] for index in indexes]
+                done = create_timers(specs, on_conflict=on_conflict, actor=self.actor, found=self.found)
         except SpecError as error:
             if len(indexes) == 1:
                 self.mistakes[indexes[0]] = error
@@ -161,10 +160,11 @@ def create_in_bulk(
     media_type = (request.content_type or "").lower()
     if media_type not in {*JSON_TYPES, LINES}:
         raise Problem("media_type", f"Send a JSON array, or lines as {LINES} (this is {media_type or 'none'}).")
-    if not TimerGroup.objects.filter(name=group).exists():
+    found = look_up_groups([group])
+    if group not in found.groups:
         raise not_found()
-    call = _Call(group, on_conflict, caller(request).actor)
-    call.read(_lines(request) if media_type == LINES else _array(request), now_in(group))
+    call = _Call(group, found, on_conflict, caller(request).actor)
+    call.read(_lines(request) if media_type == LINES else _array(request), found.now_in(group))
     if call.mistakes and atomic:
         raise call.refusal()
     with transaction.atomic():

@@ -6,7 +6,7 @@ import logging
 from typing import Any, Final
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import DataError, InterfaceError, InternalError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
 
@@ -71,6 +71,9 @@ def problem_of(error: BaseException) -> Problem:
             return Problem("too_large", "The body is too large.")
         case SuspiciousOperation():
             return Problem("malformed", "The request makes no sense.")
+        case IntegrityError():
+            logger.warning("two changes at one moment", exc_info=error)
+            return Problem("not_allowed_now", "Somebody changed what this depends on at the same moment; try again.")
         case DataError():
             logger.warning("the database refused a value", exc_info=error)
             return Problem("malformed", "A value is out of the range that can be kept.")

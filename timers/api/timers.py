@@ -24,7 +24,8 @@ from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
 from timers.lifecycle.control.change import claimed_executions, lock_timer
 from timers.models import TimerGroup
-from timers.scheduling import cancel_timer, get_timer, schedule_timer, update_timer
+from timers.models.timer_rows import find_timer, timer_of_id
+from timers.scheduling import cancel_timer, schedule_timer, update_timer
 
 router = Router(tags=["timers"])
 TIMERS = "/groups/{group}/timers"
@@ -83,8 +84,11 @@ def create_timer(request: HttpRequest, group: str, body: Body[NewTimer]) -> Answ
 @route(router, "GET", TIMER, scope="read", answer=TimerAnswer)
 def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     """Read one timer, with its executions in flight and its last result."""
-    timer = get_timer(group, name)
-    answer = answer_now(timer, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
+    found = find_timer(group, name)
+    if found is None:
+        raise not_found()
+    timer, now = found
+    answer = timer_answer(timer, now, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
     return Answer(answer, headers=etag(timer.version))
 
 
@@ -132,13 +136,14 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
     if "group" in body and body["group"] != group:
         raise SpecError("group", "is said by the address, and it is another there", given=body["group"])
     try:
-        with transaction.atomic():
-            request_of_timer = {**body, "group": group}
-            created = schedule_timer(request_of_timer, on_conflict=on_conflict, actor=caller(request).actor)
-            timer = get_timer(created.group, created.name)
+        created = schedule_timer({**body, "group": group}, on_conflict=on_conflict, actor=caller(request).actor)
     except SpecError as error:
         # The group is the address's; that it is not there is no mistake of the body.
         raise (not_found() if {problem.field for problem in error.problems} == {"group"} else error) from None
+    found = timer_of_id(created.id)
+    if found is None:
+        raise not_found()
+    timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
-    return Answer(answer_now(timer), status, {**etag(timer.version), "Location": location})
+    return Answer(timer_answer(timer, now), status, {**etag(timer.version), "Location": location})

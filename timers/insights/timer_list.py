@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from django.db import connection
+
 from timers.models import Timer
+from timers.models.rows import columns, made
 
 LOOKED_AT: Final = 20_000
 """The most timers that one page looks at; what matches rarely comes in short pages."""
@@ -22,15 +25,15 @@ _CONDITIONS: Final = {
 }
 FILTERS: Final = frozenset(_CONDITIONS)
 
-_PAGE: Final = """
-SELECT t.* FROM (
+_PAGE: Final = f"""
+SELECT {columns(Timer, "t")} FROM (
     SELECT * FROM timers_timer
     WHERE group_id = %(group_id)s AND (name, id) > (%(after_name)s, %(after_id)s)
     ORDER BY name, id LIMIT %(looked_at)s
-) t {where} ORDER BY t.name, t.id LIMIT %(limit)s
+) t {{where}} ORDER BY t.name, t.id LIMIT %(limit)s
 """
 _END: Final = """
-SELECT t.id, t.name FROM timers_timer t
+SELECT t.name, t.id FROM timers_timer t
 WHERE group_id = %(group_id)s AND (name, id) > (%(after_name)s, %(after_id)s)
 ORDER BY name, id OFFSET %(looked_at)s - 1 LIMIT 1
 """
@@ -70,9 +73,17 @@ def list_timers(
         "looked_at": looked_at if given else limit + 1,
         "limit": limit + 1,
     }
-    # The payload as text: the driver's own reader would raise on one that only the database can hold.
-    found = list(Timer.objects.raw(_PAGE.format(where=f"WHERE {where}" if where else ""), params))
+    with connection.cursor() as cursor:
+        cursor.execute(_PAGE.format(where=f"WHERE {where}" if where else ""), params)
+        found = [made(Timer, row) for row in cursor.fetchall()]
     if len(found) > limit:
         return TimerPage(found[:limit], Place(found[limit - 1].name, found[limit - 1].id))
-    end = next(iter(Timer.objects.raw(_END, params)), None) if given else None
-    return TimerPage(found, Place(end.name, end.id) if end else None)
+    return TimerPage(found, _end(params) if given else None)
+
+
+def _end(params: dict[str, Any]) -> Place | None:
+    """Where a page ends that was not filled by what it looked at; None when it looked at all there is."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END, params)
+        row = cursor.fetchone()
+    return None if row is None else Place(*row)

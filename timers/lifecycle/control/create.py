@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.control.groups import find_groups, note_priorities
+from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.group_clock import GroupClock
@@ -71,8 +71,10 @@ RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version
 """
 
 
-def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "") -> list[Created]:
-    """Create timers, all or none, in the order given.
+def create_timers(
+    specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
+) -> list[Created]:
+    """Create timers, all or none, in the order given; `found`: their groups, where they were read just now.
 
     `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (its
     running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
@@ -82,7 +84,9 @@ def create_timers(specs: Sequence[TimerSpec], *, on_conflict: str = "reject", ac
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
     _refuse_twins(specs)
     with transaction.atomic():
-        now, groups = find_groups({spec.group for spec in specs})
+        names = {spec.group for spec in specs}
+        now, groups = found or look_up_groups(names)
+        FoundGroups(now, groups).check(names)
         for group, action in {(spec.group, spec.action) for spec in specs}:
             check_action_known(action, groups[group])
         # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.

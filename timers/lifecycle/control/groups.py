@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from django.db import IntegrityError, transaction
-from django.db.models.expressions import RawSQL
+from django.db import IntegrityError, connection, transaction
 
 from timers import actions, clock
 from timers.actions.http import HttpAction
@@ -16,10 +15,11 @@ from timers.exceptions import SpecError, TimerNotFound
 from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.pausing import check_until
-from timers.lifecycle.group_clock import now_in
+from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
+from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
 from timers.policies import OVERRIDABLE, Policies, check_seconds
 
@@ -40,18 +40,49 @@ EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
 
 
-def find_groups(names: Collection[str]) -> tuple[datetime, dict[str, TimerGroup]]:
+_LOOK_UP: Final = f"""
+SELECT {columns(TimerGroup, "g")}, timers_now()
+FROM (SELECT 1) one LEFT JOIN timers_timer_group g ON g.name = ANY(%s)
+"""
+
+
+class FoundGroups(NamedTuple):
+    """Groups by their names, as they were at one instant of the database's clock."""
+
+    now: datetime
+    groups: dict[str, TimerGroup]
+
+    def now_in(self, group: str) -> datetime:
+        """The group's present instant; the database's where it was not found."""
+        row = self.groups.get(group)
+        return self.now if row is None else GroupClock.of(row).moment(self.now)
+
+    def check(self, names: Collection[str]) -> None:
+        """Raises SpecError naming the first that was not found."""
+        for name in names:
+            if name not in self.groups:
+                known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else "create it first (ensure_group)"
+                raise SpecError("group", f"there is no such group; {hint}", given=name)
+
+
+def look_up_groups(names: Collection[str]) -> FoundGroups:
+    """The database's now, and those of the groups that there are."""
+    # A name that no group can have is none, and the database would refuse some.
+    possible = [name for name in names if isinstance(name, str) and name.isprintable()]
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK_UP, (possible,))
+        rows = cursor.fetchall()
+    groups = (made(TimerGroup, row) for row in rows if row[0] is not None)
+    return FoundGroups(rows[0][-1], {group.name: group for group in groups})
+
+
+def find_groups(names: Collection[str]) -> FoundGroups:
     """The database's now and the groups of those names; raises SpecError naming the first that does not exist."""
-    rows = list(TimerGroup.objects.filter(name__in=names).annotate(read_at=RawSQL("timers_now()", ())))
-    groups: dict[str, TimerGroup] = {row.name: row for row in rows}
-    for name in names:
-        if name not in groups:
-            known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "create it first (ensure_group)"
-            raise SpecError("group", f"there is no such group; {hint}", given=name)
-    read_at: datetime = rows[0].read_at
-    return read_at, groups
+    found = look_up_groups(names)
+    found.check(names)
+    return found
 
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:

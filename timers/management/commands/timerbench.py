@@ -10,10 +10,11 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from timers import clock
-from timers.bench import backlog, catchup, create, drain, idle, installation, lateness, recurring, schedules
+from timers.bench import backlog, catchup, create, drain, idle, installation, lateness, recurring, rest, schedules
 from timers.bench.figures import NotDrained
 from timers.bench.ground import BenchRuns
 from timers.bench.node_process import NodeFailed
+from timers.bench.web_process import WebFailed
 from timers.exceptions import TimersError
 
 MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
@@ -24,6 +25,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "recurring": (recurring.measure, "many timers of one short period"),
     "idle": (idle.measure, "what a node costs that has nothing to do"),
     "catchup": (catchup.measure, "the first decision about a timer that nobody looked at for a year"),
+    "rest": (rest.measure, "requests of the REST API a second: create, bulk, read"),
     "schedules": (schedules.measure, "what a schedule costs: made, asked, counted, refused"),
 }
 
@@ -48,9 +50,9 @@ class Command(BaseCommand):
             made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
         for name, default in {"drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000}.items():
             made[name].add_argument("--executions", type=int, default=default, help=f"How many (default {default:,}).")
-        for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0}.items():
+        for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0, "rest": 5.0}.items():
             made[name].add_argument("--seconds", type=float, default=span, help=f"For how long (default {span:g}).")
-        for name in ("drain", "lateness"):
+        for name in ("drain", "lateness", "rest"):
             made[name].add_argument("--future", type=int, default=0, help="Timers far ahead in the same group.")
         made["drain"].add_argument("--runs", type=int, default=3, help="Medians of so many (default 3).")
         made["drain"].add_argument("--no-raw", action="store_false", dest="raw", help="Leave the raw limit out.")
@@ -63,6 +65,9 @@ class Command(BaseCommand):
         made["lateness"].add_argument(
             "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
         )
+        made["rest"].add_argument("--web-workers", type=int, default=2, help="Processes of the web server (default 2).")
+        made["rest"].add_argument("--web-threads", type=int, default=8, help="Threads of each (default 8).")
+        made["rest"].add_argument("--clients", type=int, default=16, help="That ask at once (default 16).")
         made["catchup"].add_argument("--days", type=int, default=365, help="For how long nobody looked (default 365).")
         made["schedules"].add_argument("--rounds", type=int, default=2_000, help="Schedules a kind (default 2,000).")
         made["recurring"].add_argument("--period", type=float, default=1.0, help="Seconds (default 1).")
@@ -77,7 +82,7 @@ class Command(BaseCommand):
         }
         try:
             figures = measure(**asked)
-        except (BenchRuns, NodeFailed, NotDrained, TimersError) as error:
+        except (BenchRuns, NodeFailed, NotDrained, TimersError, WebFailed) as error:
             raise CommandError(str(error)) from error
         compact = options["json"] or options["json_here"]
         report |= {"figures": figures, **installation.describe()}
