@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from django.db import connection
 from django.test import override_settings
 
 from tests.actions.hostile import ADDRESSES
+from timers.actions import own_addresses
 from timers.actions.egress import Egress, EgressRefused
 from timers.actions.target import Target
 
@@ -60,3 +64,53 @@ def test_a_proxy_of_a_timers_own_is_not_for_installations_with_one() -> None:
     assert rules().why_refused_proxy(own) is None
     assert "loopback" in str(rules().why_refused_proxy(Target.parse("http://127.0.0.1:3128/")))
     assert "TIMERS_HTTP_PROXY" in str(rules(proxy="http://proxy.inside:3128").why_refused_proxy(own))
+
+
+class TestTheInstallationItself:
+    DATABASE = "93.184.215.14"
+
+    @pytest.fixture(autouse=True)
+    def _(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(connection.settings_dict, "HOST", f"/run/postgresql, {self.DATABASE},10.20.0.5")
+
+    @pytest.mark.parametrize("host", [DATABASE, "10.20.0.5", "[::ffff:10.20.0.5]", "[2002:5db8:d70e::1]"])
+    def test_its_database_is_closed_though_public_or_in_a_network_that_is_open(self, host: str) -> None:
+        mine = rules(ports="any", allow_private="10.0.0.0/8,::ffff:0:0/96,2002::/16")
+
+        assert why("https://10.20.0.6/", mine) == ""
+        assert "where this installation itself listens" in why(f"https://{host}:5432/", mine)
+
+    def test_it_is_opened_by_its_very_address_alone(self) -> None:
+        assert why("https://10.20.0.5/", rules(allow_private="10.20.0.5")) == ""
+
+    def test_its_entry_point_is_closed_too(self) -> None:
+        entry = {"TIMERS_ENTRY_URL": "https://93.184.215.99/api/v1/handlers", "TIMERS_ENTRY_KEY": "k"}
+        with override_settings(TIMERS=entry):
+            mine = Egress.in_force()
+
+        assert "itself listens" in why("https://93.184.215.99/api/v1/handlers/x", mine)
+        assert why("https://93.184.215.99/", rules()) == ""
+
+    def test_a_name_that_leads_nowhere_closes_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(connection.settings_dict, "HOST", "no-such-host.invalid")
+
+        assert why("https://93.184.215.14/", rules()) == ""
+
+    def test_where_its_names_lead_is_looked_up_once_a_minute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def look_up(host: str, *_: object, **__: object) -> list[object]:
+            asked.append(host)
+            return [(2, 1, 6, "", (f"10.0.0.{len(asked)}", 0))]
+
+        later = [0.0]
+        monkeypatch.setattr(own_addresses, "time", SimpleNamespace(monotonic=lambda: later[0]))
+        monkeypatch.setattr(own_addresses.socket, "getaddrinfo", look_up)
+        monkeypatch.setattr(own_addresses, "_known", {})
+        monkeypatch.setitem(connection.settings_dict, "HOST", "db.example")
+
+        seen = []
+        for later[0] in (1, 30, 60.9, 61, 100):
+            seen += [str(address) for address in Egress.in_force().own]
+
+        assert seen == ["10.0.0.1"] * 3 + ["10.0.0.2"] * 2

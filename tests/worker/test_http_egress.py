@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -196,6 +197,20 @@ def test_a_closed_scheme_or_port_is_refused_at_every_try_too() -> None:
     assert "port 22" in str(outcome.error_title)
     assert outcome.permanent
     caller.loop.stop()
+
+
+def test_where_the_installation_listens_is_looked_up_again_while_calls_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with town() as here:
+        target = here.target(plain())
+        caller = Caller()
+        assert caller.call(target.url).word == "succeeded"
+        monkeypatch.setattr(Egress, "in_force", lambda: replace(THIS_HOST, own=frozenset({ip_address("127.0.0.1")})))
+        caller.calls._renew_at = 0
+        outcome = caller.call(target.url)
+        caller.loop.stop()
+
+    assert "where this installation itself listens" in str(outcome.error_title)
+    assert len(target.requests) == 1
 
 
 def forget_names(caller: Caller) -> None:

@@ -7,7 +7,7 @@ for 64:ff9b::7f00:1 (loopback by NAT64), for multicast, and for the metadata ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -86,30 +86,40 @@ def embedded(address: Address) -> Iterator[IPv4Address]:
         yield from address.teredo
 
 
-def why_refused(address: Address, *, allowed: Iterable[Network] = (), denied: Iterable[Network] = ()) -> str | None:
+def why_refused(
+    address: Address,
+    *,
+    allowed: Iterable[Network] = (),
+    denied: Iterable[Network] = (),
+    own: Collection[Address] = (),
+) -> str | None:
     """Why no connection may be made to an address, in words; None: it may.
 
     `allowed`: networks that are open although they are not public; `denied`: networks that are closed in any case.
+    `own`: addresses of the installation, which are opened only by themselves, as metadata servers are.
     """
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return f"{address} names a network interface of this host"
-    reason = _refused_itself(address, allowed, denied)
+    reason = _refused_itself(address, allowed, denied, own)
     if reason is not None:
         return f"{address} is {reason}"
     for inner in embedded(address):
-        reason = _refused_itself(inner, allowed, denied)
+        reason = _refused_itself(inner, allowed, denied, own)
         if reason is not None:
             return f"{address} stands for {inner}, {reason}"
     return None
 
 
-def _refused_itself(address: Address, allowed: Iterable[Network], denied: Iterable[Network]) -> str | None:
+def _refused_itself(
+    address: Address, allowed: Iterable[Network], denied: Iterable[Network], own: Collection[Address]
+) -> str | None:
     if any(address in network for network in denied):
         return "in a network that this installation denies (TIMERS_HTTP_DENY)"
     opening = [network for network in allowed if address in network]
-    if address in METADATA:
+    if address in METADATA or address in own:
         by_itself = any(network.num_addresses == 1 for network in opening)
-        return None if by_itself else "a cloud's metadata server"
+        whose = "a cloud's metadata server" if address in METADATA else "where this installation itself listens"
+        return None if by_itself else whose
     if opening:
         return None
     for network, words in _OF_VERSION[address.version]:

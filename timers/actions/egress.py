@@ -15,7 +15,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from timers import conf, setting_forms
-from timers.actions.addresses import why_refused
+from timers.actions.addresses import Address, why_refused
+from timers.actions.own_addresses import own_addresses
 from timers.actions.target import Target
 from timers.setting_forms import Network
 
@@ -32,6 +33,8 @@ class Egress:
     denied: tuple[Network, ...] = ()
     ports: tuple[range, ...] = (range(443, 444),)
     plain_http: bool = False
+    own: frozenset[Address] = frozenset()
+    """Where the installation itself listens."""
     proxy: Target | None = None
     """Through which all calls go; then it is the proxy that resolves names."""
 
@@ -42,7 +45,7 @@ class Egress:
 
     @classmethod
     def in_force(cls) -> Egress:
-        """By the settings of this process."""
+        """By the settings of this process, and where the installation listens now; may look names up."""
         settings = conf.current()
         return _read(
             settings.http_allow_private,
@@ -50,6 +53,7 @@ class Egress:
             settings.http_ports,
             settings.http_allow_plain,
             settings.http_proxy,
+            own_addresses(),
         )
 
     def why_refused_address(self, text: str) -> str | None:
@@ -58,7 +62,7 @@ class Egress:
             address = ip_address(text)
         except ValueError:
             return f"{text} is no address"
-        return why_refused(address, allowed=self.allowed, denied=self.denied)
+        return why_refused(address, allowed=self.allowed, denied=self.denied, own=self.own)
 
     def why_refused_target(self, target: Target) -> str | None:
         """What can be told from the URL alone: scheme, port, and an address that stands in it."""
@@ -83,11 +87,12 @@ class Egress:
 
 
 @lru_cache(maxsize=8)
-def _read(allow: str, deny: str, ports: str, plain_http: bool, proxy: str) -> Egress:
+def _read(allow: str, deny: str, ports: str, plain_http: bool, proxy: str, own: frozenset[Address]) -> Egress:
     return Egress(
         setting_forms.networks(allow),
         setting_forms.networks(deny),
         setting_forms.ports(ports),
         plain_http,
+        own,
         setting_forms.proxy(proxy),
     )

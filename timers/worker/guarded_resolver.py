@@ -26,7 +26,7 @@ class GuardedResolver(AbstractResolver):
     """
 
     def __init__(self, rules: Egress) -> None:
-        self._rules = rules
+        self.rules = rules
         self._proxy = None if rules.proxy is None else rules.proxy.host
         self._proxy_addresses = {rules.proxy.host} if rules.proxy is not None and rules.proxy.address else set()
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="dns")
@@ -40,14 +40,14 @@ class GuardedResolver(AbstractResolver):
         if host == self._proxy:
             self._proxy_addresses.update(addresses)
         else:
-            self._rules.check_addresses(host, addresses)
+            self.rules.check_addresses(host, addresses)
         return found
 
     def open_socket(self, info: AddressInfo) -> socket.socket:
         """The socket for one connection, whoever resolved what: the last gate, right before the connect."""
         family, kind, protocol, _, (address, *_) = info
         if address not in self._proxy_addresses:
-            self._rules.check_addresses(str(address), [str(address)])
+            self.rules.check_addresses(str(address), [str(address)])
         exchange = exchange_now.get()
         if exchange is not None:
             exchange.connecting_to(str(address))

@@ -7,6 +7,7 @@ does. Redirects are not followed; cookies are neither kept nor sent.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from contextlib import suppress
@@ -36,6 +37,8 @@ READ_BYTES: Final = 64 * 1024
 """Of an answer's body; when there is more, the connection is closed."""
 REFUSAL_SECONDS: Final = 2.0
 """How long the body of an answer that is no success is waited for."""
+RENEWED_SECONDS: Final = 60.0
+"""How often it is looked up where the installation itself listens."""
 USER_AGENT: Final = f"distributed-timers/{VERSION}"
 STALE_CONNECTIONS: Final = 3
 """How many kept connections may turn out to be closed by the other side before the try fails."""
@@ -49,6 +52,7 @@ class HttpCalls:
     ) -> None:
         self._clock = clock
         self._rules = rules or Egress.in_force()
+        self._renew_at = time.monotonic() + RENEWED_SECONDS if rules is None else math.inf
         self._secrets = secrets or SecretCache()
         self._contexts = TlsContexts()
         self._outlet: Outlet | None = None
@@ -61,6 +65,8 @@ class HttpCalls:
         anything else, or what the target says instead (Discard, Snooze).
         """
         exchange_now.set(exchange)
+        if time.monotonic() >= self._renew_at:
+            await self._renew_rules()
         try:
             self._check(action)
             secrets = await self._secrets_for(action, fire.group)
@@ -99,6 +105,12 @@ class HttpCalls:
         for outlet in (self._outlet, self._entry_outlet):
             if outlet is not None:
                 await outlet.session.close()
+
+    async def _renew_rules(self) -> None:
+        self._renew_at = time.monotonic() + RENEWED_SECONDS
+        self._rules = await asyncio.to_thread(Egress.in_force)
+        if self._outlet is not None:
+            self._outlet.resolver.rules = self._rules
 
     def _check(self, action: HttpAction) -> None:
         """What the guard can tell without a look-up; it may have been saved under other settings."""

@@ -1,0 +1,54 @@
+"""Where the installation itself listens: its database, and its entry point. No timer calls there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from ipaddress import ip_address
+from typing import Final
+
+from django.db import connections
+
+from timers import conf, setting_forms
+from timers.actions.addresses import Address
+
+KNOWN_SECONDS: Final = 60.0
+"""How long the addresses of a name are taken for what they were: a database may fail over to another host."""
+
+_known: dict[tuple[str, ...], tuple[float, frozenset[Address]]] = {}
+_lock = threading.Lock()
+
+
+def own_addresses() -> frozenset[Address]:
+    """The addresses as they were a minute ago at most; waits for the look-up of the names where they are older."""
+    hosts = _hosts()
+    with _lock:
+        until, addresses = _known.get(hosts, (0.0, frozenset()))
+        if time.monotonic() >= until:
+            addresses = frozenset(address for host in hosts for address in _addresses(host))
+            _known[hosts] = time.monotonic() + KNOWN_SECONDS, addresses
+    return addresses
+
+
+def _hosts() -> tuple[str, ...]:
+    hosts: set[str] = set()
+    for connection in connections.all():
+        options = connection.settings_dict.get("OPTIONS") or {}
+        for given in (connection.settings_dict.get("HOST"), options.get("hostaddr")):
+            # libpq takes several, separated by commas; one that begins with a slash is the folder of a socket.
+            hosts.update(
+                host.strip() for host in str(given or "").split(",") if not host.strip().startswith(("/", "@"))
+            )
+    entry = setting_forms.entry_url(conf.current().entry_url)
+    if entry is not None:
+        hosts.add(entry.host)
+    return tuple(sorted(hosts - {""}))
+
+
+def _addresses(host: str) -> list[Address]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:  # a name that leads nowhere now: nobody can be called by it either
+        return []
+    return [ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
