@@ -10,8 +10,9 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
 from timers import conf
 from timers.lifecycle import partitions
+from timers.lifecycle.control.operations import start_operation
 from timers.lifecycle.prune import prune
-from timers.models import Attempt, ClusterEvent, Node, StatsMinute, Timer, TimerGroup
+from timers.models import Attempt, BulkOperation, ClusterEvent, Node, StatsMinute, Timer, TimerGroup
 from timers.scheduling import schedule_once
 from timers.testing import START, Stepper, VirtualTime
 
@@ -148,10 +149,14 @@ def test_pruning_makes_room_and_removes_what_is_old_of_every_kind() -> None:
     old = factories.node(state="dead", ended_at=START - timedelta(days=8))
     recent = factories.node(state="stopped", ended_at=START - timedelta(days=6))
     alive = factories.node(beat_ago=9 * DAY)
+    ended = start_operation("retry", {"all": True}).id
+    start_operation("retry", {"all": True})
+    BulkOperation.objects.filter(id=ended).update(ended_at=START - timedelta(days=31))
     pruned = prune(conf.load({"TIMERS_PARTITIONS_AHEAD": 2}))
     assert pruned is not None
     assert len(pruned.created) == 4
-    assert pruned.rows == 3
+    assert pruned.rows == 4
+    assert BulkOperation.objects.exclude(id=ended).count() == BulkOperation.objects.count() == 1
     assert StatsMinute.objects.count() == 1
     assert list(ClusterEvent.objects.values_list("kind", flat=True)) == ["node joined"]
     assert set(Node.objects.values_list("id", flat=True)) == {recent.id, alive.id}

@@ -144,3 +144,20 @@ def test_the_next_try_is_available_exactly_after_its_wait(
     one_shot(node)
     node.step()
     assert Waiting.objects.get().available_at == node.time.now + timedelta(seconds=seconds)
+
+
+def test_failures_without_an_error_are_told_apart_by_their_reasons(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    TimerGroup.objects.update(retry={"max_retries": 0}, version=2)
+    for name, reason in (("a", "vendor 7 is away"), ("b", "vendor 12 is away"), ("c", "no stock")):
+        handlers.add(f"tests.{name}", lambda fire, reason=reason: _discard(reason))
+        schedule_once("work", name, after=0, handler=f"tests.{name}")
+    node.until_idle()
+    faults = dict(Waiting.objects.filter(state="failed").values_list("name", "error_fingerprint"))
+    assert faults["a"] == faults["b"] != faults["c"]
+    assert len(str(faults["c"])) == 32
+
+
+def _discard(reason: str) -> None:
+    raise Discard(reason)

@@ -10,8 +10,9 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from timers import conf
+from timers.lifecycle.control.operations import start_operation
 from timers.lifecycle.rescue import Fate, rescue_worker
-from timers.models import Claim, ClusterEvent, Node, Timer
+from timers.models import Claim, ClusterEvent, Node, Timer, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime
 from timers.worker import housekeeping as housekeeping_module
@@ -117,3 +118,23 @@ def test_it_looks_again_when_the_next_node_could_miss_its_second_beat(
     Stepper(time, "node-b")
     time.advance(3.95)
     assert keeper.step() == pytest.approx(0.1)
+
+
+def test_bulk_operations_are_carried_out_beside_it(
+    keeper: Housekeeping, node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[bool] = []
+    monkeypatch.setattr(keeper.operations, "wake", lambda: woken.append(True))
+    factories.waiting(factories.timer())
+    keeper.step()
+    assert not woken
+    start_operation("retry", {"all": True})
+    keeper.step()
+    assert woken
+    assert keeper.carry_out() == 0.0
+    assert [row.state for row in Waiting.objects.all()] == ["ready"]
+    closed: list[bool] = []
+    monkeypatch.setattr(housekeeping_module, "connection", SimpleNamespace(close=lambda: closed.append(True)))
+    while keeper.carry_out() == 0.0:
+        pass
+    assert closed, "an idle node keeps no session for them"

@@ -23,10 +23,10 @@ from timers.lifecycle.control.operations import (
     resume_operation,
     start_operation,
 )
-from timers.lifecycle.failed_filter import CONDITIONS
+from timers.lifecycle.failed_filter import CONDITIONS, LONGEST_TEXT
 from timers.models import BulkOperation
 
-_SHOWN = 60
+_SHOWN = 20
 """Characters of a condition in a list."""
 
 
@@ -37,7 +37,11 @@ class OperationForm(ControlForm):
 
     group = forms.CharField(required=False, help_text="The name of a group; empty: all.")
     timer = forms.CharField(required=False, help_text="The name of a timer.")
-    fingerprint = forms.CharField(required=False, help_text="That of the fault, as the list of failures shows it.")
+    fingerprint = forms.CharField(
+        required=False,
+        widget=forms.TextInput(attrs={"size": 40}),
+        help_text="That of the fault, as the list of failures shows it.",
+    )
     error_contains = forms.CharField(required=False, help_text="Text of the error or reason, in any letter case.")
     failed_after = forms.CharField(required=False, help_text="An instant with its offset: 2026-11-20T15:00:00+01:00.")
     failed_before = forms.CharField(required=False, help_text="The same; executions that failed then are not meant.")
@@ -61,12 +65,25 @@ class OperationAdmin(ControlAdmin):
     """The newest first."""
 
     form = OperationForm
-    list_display = ("__str__", "state_cell", "progress_cell", "meant_cell", "pace_cell", "created_cell", "created_by")
+    list_display = (
+        "id",
+        "verb",
+        "state_cell",
+        "progress_cell",
+        "meant_cell",
+        "pace_cell",
+        "created_cell",
+        "created_by",
+    )
+    list_display_links = ("id", "verb")
     list_filter = ("state",)
     actions = ("pause", "resume", "cancel")
-    _asked = ("verb", *CONDITIONS, "everything", "pace", "reason")
+    _asked = (
+        "verb", "group", "timer", "fingerprint", "error_contains", "failed_after", "failed_before", "everything",
+        "pace", "reason",
+    )  # fmt: skip
     _told = (
-        "verb", "state_cell", "state_reason", "progress_cell", "refusals_cell", "meant_cell", "groups", "pace_cell",
+        "verb", "state_cell", "state_reason", "progress_cell", "refusals_cell", "filter_cell", "groups", "pace_cell",
         "reason", "created_at", "created_by", "ended_at",
     )  # fmt: skip
 
@@ -127,9 +144,11 @@ class OperationAdmin(ControlAdmin):
 
     @admin.display(description="meant are")
     def meant_cell(self, operation: BulkOperation) -> str:
-        given = operation.filter if isinstance(operation.filter, dict) else {}
-        parts = [f"{name.replace('_', ' ')} {str(given[name])[:_SHOWN]}" for name in CONDITIONS if name in given]
-        return ", ".join(parts) or "all failed executions"
+        return _meant(operation, _SHOWN)
+
+    @admin.display(description="meant are")
+    def filter_cell(self, operation: BulkOperation) -> str:
+        return _meant(operation, LONGEST_TEXT)
 
     @admin.display(description="pace")
     def pace_cell(self, operation: BulkOperation) -> str:
@@ -164,3 +183,13 @@ class OperationAdmin(ControlAdmin):
             call(operation.pk, actor=actor)
 
         for_each(self, request, rows, one, done)
+
+
+def _meant(operation: BulkOperation, longest: int) -> str:
+    given = operation.filter if isinstance(operation.filter, dict) else {}
+    parts = []
+    for name in CONDITIONS:
+        if name in given:
+            text = str(given[name])
+            parts.append(f"{name.replace('_', ' ')} {text if len(text) <= longest else text[: longest - 1] + '…'}")
+    return ", ".join(parts) or "all failed executions"

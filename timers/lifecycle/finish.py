@@ -9,6 +9,7 @@ from django.db import transaction
 
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.delete_finished import delete_finished
+from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
@@ -89,13 +90,18 @@ def settle(
 
 def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
     execution = outcome.execution
+    is_failed = verdict.next == "park"
+    fault = outcome.error_fingerprint
+    if is_failed and fault is None:
+        # Lost or discarded: those of one reason belong together as those of one error do.
+        fault = fingerprint(outcome.word, "", outcome.reason or "")
     return WaitingRow(
         execution=execution,
-        state="failed" if verdict.next == "park" else "ready",
+        state="failed" if is_failed else "ready",
         available_us=verdict.available_us or execution.group.clock.at(outcome.finished_us),
         tried=execution.attempt,
         forgiven=execution.forgiven + (outcome.forgiven or outcome.word == "snoozed"),
         reason=outcome.reason or outcome.word,
         error_title=outcome.error_title or "",
-        error_fingerprint=outcome.error_fingerprint,
+        error_fingerprint=fault,
     )

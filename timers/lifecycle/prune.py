@@ -10,7 +10,7 @@ from timers.conf import Conf
 from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
-from timers.models import ClusterEvent, Node, StatsMinute
+from timers.models import BulkOperation, ClusterEvent, Node, StatsMinute
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows += StatsMinute.objects.filter(minute__lt=old).delete()[0]
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
         rows += prune_keys(old)
+        rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
         ended = now - timedelta(days=settings.node_retention)
         rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]
     return Pruned(tuple(created), tuple(dropped), rows)

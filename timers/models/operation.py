@@ -67,4 +67,4 @@ class BulkOperation(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.id} ({self.state})"
+        return f"{self.verb} of {self.total:,} ({self.state})"
