@@ -28,6 +28,7 @@ from timers.lifecycle.held import read_held
 from timers.lifecycle.outcome import Outcome, OutcomeWord, impossible, result_text
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import rescue_expired
+from timers.lifecycle.subscribers import peers
 from timers.models import Attempt, TimerGroup
 from timers.policies import check_seconds
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -37,6 +38,9 @@ SHORTEST_LEASE: Final = 1.0
 LONGEST_LEASE: Final = 12 * 3600.0
 _SALT: Final = "timers.consume"
 _TRIES: Final = 50
+_ROUNDS: Final = 20
+_SOME: Final = 100
+"""Timers that are fired at once where not all of them are for who comes."""
 _PAUSE: Final = 0.02
 """Seconds between two tries to end an execution whose timer someone has locked."""
 
@@ -61,11 +65,14 @@ class Settled:
     """succeeded, discarded, or cancelled where it had been asked to end."""
 
 
-def claim(group: str, consumer: str, *, limit: int = 1, lease: float = 30.0) -> list[Message]:
+def claim(
+    group: str, consumer: str, *, limit: int = 1, lease: float = 30.0, subscription: str | None = None
+) -> list[Message]:
     """Claim up to `limit` due executions of a group for `lease` seconds, the oldest first within a priority.
 
-    Raises TimerNotFound for an unknown group, NotAllowedNow for one whose action is not `pull`, SpecError for a limit
-    beyond 1 to 1,000 and a lease beyond 1 second to 12 hours. A paused group has nothing to claim.
+    `subscription`: only those for that subscription of the group; None: those of the group itself. Raises TimerNotFound
+    for an unknown group or subscription, NotAllowedNow for one whose action is not `pull`, SpecError for a limit beyond
+    1 to 1,000 and a lease beyond 1 second to 12 hours. What is paused has nothing to claim.
     """
     holder = Consumer(check_name("consumer", consumer), _check_lease(lease))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
@@ -74,14 +81,13 @@ def claim(group: str, consumer: str, *, limit: int = 1, lease: float = 30.0) -> 
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
     pulled = _served(row)
-    if not isinstance(pulled.action, PullAction):
-        raise NotAllowedNow(f"group {group!r} is served by workers; its action must be pull to be consumed")
-    if row.state != TimerGroup.State.ACTIVE:
+    ordinals = _ordinals(pulled, subscription)
+    if row.state != TimerGroup.State.ACTIVE or not ordinals:
         return []
     now = clock.now()
     now_us = to_microseconds(now)
     rescue_expired(now_us)
-    executions = _take(holder, pulled, row, now_us, limit)
+    executions = _take(holder, pulled, row, now_us, limit, ordinals)
     return _messages(holder, executions, now_us)
 
 
@@ -133,15 +139,40 @@ def _served(row: TimerGroup) -> ServedGroup:
     return known
 
 
-def _take(holder: Consumer, group: ServedGroup, row: TimerGroup, now_us: int, limit: int) -> list[Execution]:
-    taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit)
+def _ordinals(group: ServedGroup, subscription: str | None) -> list[int]:
+    """Whose executions are claimed: 0 for the group's own, or that subscription's first; none while it is paused."""
+    if subscription is not None:
+        found = [each for each in group.subscribers if each.name == subscription]
+        if not found:
+            raise TimerNotFound(f"there is no subscription {subscription!r} in group {group.name!r}")
+        if not found[0].is_pulled:
+            raise NotAllowedNow(f"subscription {subscription!r} is served by workers; its action must be pull")
+        return peers(group.subscribers, found[0]) if found[0].is_active else []
+    if not isinstance(group.action, PullAction):
+        pulled = ", ".join(each.name for each in group.subscribers if each.is_pulled)
+        hint = f"say which of its subscriptions you consume: {pulled}" if pulled else "its action must be pull"
+        raise NotAllowedNow(f"group {group.name!r} is served by workers; {hint} to be consumed")
+    return [0]
+
+
+def _take(
+    holder: Consumer, group: ServedGroup, row: TimerGroup, now_us: int, limit: int, ordinals: list[int]
+) -> list[Execution]:
+    taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit, of=ordinals)
     for priority in sorted(row.timer_priorities, reverse=True):
         for shard in range(row.shards):
-            if len(taken) < limit:
+            # Of what a group with subscriptions fires, much may be for others: it is looked at further.
+            for _ in range(_ROUNDS if group.subscribers else 1):
+                if len(taken) >= limit:
+                    break
+                some = max(limit - len(taken), _SOME) if group.subscribers else limit - len(taken)
                 fired = fire_due(
-                    holder, group, shard, priority, now_us=now_us, horizon_us=now_us, limit=limit - len(taken)
-                )
+                    holder, group, shard, priority,
+                    now_us=now_us, horizon_us=now_us, limit=some, takes=ordinals[:1],
+                )  # fmt: skip
                 taken += fired.executions
+                if not fired.more or not fired.rows:
+                    break
     # A timer that makes up for what it missed fires more than once.
     release(holder, taken[limit:], now_us)
     return taken[:limit]

@@ -9,6 +9,7 @@ from random import sample
 from typing import Any
 
 from timers.actions import Action, parse
+from timers.actions.pull import PullAction
 from timers.exceptions import SpecError
 from timers.execution_id import execution_id
 from timers.execution_id import parse as parse_id
@@ -92,8 +93,10 @@ class ServedGroup:
         """
         if not self.subscribers:
             return [0]
+        # What the group's own action would have pulled is for its consumers.
+        own = [] if isinstance(self.action, PullAction) else [0]
         pushed = [each for each in self.subscribers if each.is_active and not each.is_pulled]
-        found = [0, *(each.ordinal for each in pushed if each.handler not in leave)]
+        found = [*own, *(each.ordinal for each in pushed if each.handler not in leave)]
         return sample(found, len(found))
 
     @classmethod

@@ -20,8 +20,8 @@ from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
-from timers.lifecycle.queued import queued_behind
 from timers.lifecycle.parked import room_for_parked
+from timers.lifecycle.queued import queued_behind
 from timers.lifecycle.replace import make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -201,12 +201,12 @@ class _Batch:
             return [execution]
         return [execution.handed_to(subscriber) for subscriber in receivers(matches, execution.id)]
 
-    def _hand_out(self, executions: Sequence[Execution]) -> None:
-        """Claim what this holder takes; the rest is for others to take up."""
+    def _hand_out(self, executions: Sequence[Execution], *, awaited: bool = False) -> None:
+        """Claim what this holder takes; the rest is for others to take up. `awaited`: their timer goes on with them."""
         for execution in executions:
             if execution.subscription in self._takes or execution.poison:
                 self.executions.append(execution)
-            elif self._has_room(execution):
+            elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
             else:
                 reason = "its subscription is paused, and enough waits for it"
@@ -234,7 +234,7 @@ class _Batch:
         next_us = None if decision.next_us is None else decision.next_us + row.offset_us
         for execution in fires:
             execution.next_us = next_us
-        self._hand_out(fires)
+        self._hand_out(fires, awaited=row.waits_for_end)
         self.queued += queued
         open_execution = None if row.open_execution is None else str(row.open_execution)
         # Other subscribers go on while one is paused; only a timer that has nothing else to follow waits for it.

@@ -19,8 +19,8 @@ def queued_behind(timer_ids: Sequence[int]) -> dict[int, int]:
         cursor.execute(
             # The first half of an id is its instant: several executions of one occurrence (for so many subscriptions)
             # count as one.
-            "SELECT timer_id, count(DISTINCT left(id::text, 18)) FROM timers_waiting WHERE state = 'queued' AND origin = 'schedule'"
-            " AND timer_id = ANY(%s::bigint[]) GROUP BY timer_id",
+            "SELECT timer_id, count(DISTINCT left(id::text, 18)) FROM timers_waiting"
+            " WHERE state = 'queued' AND origin = 'schedule' AND timer_id = ANY(%s::bigint[]) GROUP BY timer_id",
             (plain_array(timer_ids),),
         )
         return dict(cursor.fetchall())

@@ -30,7 +30,8 @@ INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, a
                             origin, subscription, reason, error_title, error_fingerprint, created_at, changed_at)
 SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven,
        u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin,
-       u.subscription, u.reason, u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")}, {timestamp("%(now_us)s")}
+       u.subscription, u.reason, u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")},
+       {timestamp("%(now_us)s")}
 FROM unnest(%(id)s::uuid[], %(group_id)s::bigint[], %(timer_id)s::bigint[], %(name)s::text[], %(state)s::text[],
             %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(missed_count)s::int[],
             %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[], %(subscription)s::int[], %(reason)s::text[],

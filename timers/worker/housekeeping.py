@@ -16,6 +16,7 @@ from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
+from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.operations import carry_out, operations_running
 from timers.lifecycle.prune import prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
@@ -111,6 +112,7 @@ class Housekeeping:
             self._leftovers_at = now + LEFTOVER_SECONDS
             for dead in dead_with_claims():
                 self._rescue_node(dead.id, dead.name)
+            hand_over_left_behind()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             pruned = prune(self._settings)

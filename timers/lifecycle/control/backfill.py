@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
 
@@ -20,6 +20,7 @@ from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
+from timers.lifecycle.control.run import ordinals_of, subscribers_for
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
@@ -72,11 +73,26 @@ def backfill_timer(
         if timer.schedule_kind == "fixed_delay":
             raise SpecError("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
         instants = _instants(schedule_of(timer), since, until)
-        rows = [(at, now + pause * number) for number, at in enumerate(instants)]
+        matches = subscribers_for(timer, text)
+        rows = [
+            _Row(at, now + pause * number, place, ordinal)
+            for number, at in enumerate(instants)
+            for place, ordinal in enumerate(ordinals_of(matches, execution_id(to_microseconds(at), timer.id)))
+        ]
         is_free = overlap == "allow" or not _under_way(timer)
         _insert(timer, rows, overlap, is_free, text, f"backfill by {actor}" if actor else "backfill")
         wake_if_soon([now], now)
-    return Backfilled(len(instants), instants[0], instants[-1])
+    return Backfilled(len(rows), instants[0], instants[-1])
+
+
+class _Row(NamedTuple):
+    """One execution to make."""
+
+    at: datetime
+    available_at: datetime
+    place: int
+    """Among those of the same instant, one for each subscription that gets it."""
+    subscription: int
 
 
 def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
@@ -131,17 +147,16 @@ def _under_way(timer: Timer) -> bool:
 
 _INSERT = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
-                            origin, reason, error_title, created_at, changed_at)
+                            origin, subscription, reason, error_title, created_at, changed_at)
 SELECT u.id, %(group)s, %(timer)s, %(name)s, u.state, {timestamp("u.available_us")}, 0, 0, 0, %(payload)s::json,
-       'backfill', %(reason)s, '', timers_now(), timers_now()
-FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(available)s::bigint[]) AS u(id, state, available_us)
+       'backfill', u.subscription, %(reason)s, '', timers_now(), timers_now()
+FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(available)s::bigint[], %(subscriptions)s::int[])
+     AS u(id, state, available_us, subscription)
 """
 
 
-def _insert(
-    timer: Timer, rows: list[tuple[datetime, datetime]], overlap: str, is_free: bool, payload: str | None, reason: str
-) -> None:
-    ordinal = _free_ordinal(timer, rows[0][0], rows[-1][0])
+def _insert(timer: Timer, rows: list[_Row], overlap: str, is_free: bool, payload: str | None, reason: str) -> None:
+    ordinals = _free_ordinals(timer, rows[0].at, rows[-1].at, 1 + max(row.place for row in rows))
     ready = len(rows) if overlap == "allow" else int(is_free)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -152,9 +167,12 @@ def _insert(
                 "name": timer.name,
                 "payload": payload,
                 "reason": reason,
-                "ids": plain_array(execution_id(to_microseconds(at), timer.id, "backfill", ordinal) for at, _ in rows),
+                "ids": plain_array(
+                    execution_id(to_microseconds(row.at), timer.id, "backfill", ordinals[row.place]) for row in rows
+                ),
                 "states": plain_array("ready" if number < ready else "queued" for number in range(len(rows))),
-                "available": plain_array(to_microseconds(available) for _, available in rows),
+                "available": plain_array(to_microseconds(row.available_at) for row in rows),
+                "subscriptions": plain_array(row.subscription for row in rows),
             },
         )
 
@@ -169,8 +187,8 @@ FROM (SELECT id FROM timers_attempt WHERE timer_id = %(timer)s AND id >= %(first
 """
 
 
-def _free_ordinal(timer: Timer, first: datetime, last: datetime) -> int:
-    """What tells this backfill's ids from those of earlier ones of the same instants."""
+def _free_ordinals(timer: Timer, first: datetime, last: datetime, wanted: int) -> list[int]:
+    """What tells this backfill's ids from those of earlier ones of the same instants, and from each other."""
     bounds: dict[str, Any] = {
         "timer": timer.id,
         "first": lower_bound(to_microseconds(first)),
@@ -181,7 +199,7 @@ def _free_ordinal(timer: Timer, first: datetime, last: datetime) -> int:
         used = {ordinal for (ordinal,) in cursor.fetchall()}
     claimed = [parse_id(execution) for execution in claimed_executions(timer)]
     used |= {occurrence.ordinal for occurrence in claimed if occurrence.origin == "backfill"}
-    free = next((ordinal for ordinal in range(_ORDINALS) if ordinal not in used), None)
-    if free is None:
+    free = [ordinal for ordinal in range(_ORDINALS) if ordinal not in used][:wanted]
+    if len(free) < wanted:
         raise NotAllowedNow(f"these occurrences of timer {timer.name!r} have been backfilled {_ORDINALS} times already")
     return free

@@ -105,7 +105,8 @@ def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") ->
             raise TimerNotFound(f"the timer of execution {execution} has been deleted; schedule it anew")
         now = GroupClock.of(timer.group).moment(clock.now())
         reason = f"replay of {execution}" + (f" by {actor}" if actor else "")
-        return make_run(timer, "replay", now, now=now, payload=text, reason=reason)
+        only_for = occurrence.ordinal if occurrence.origin == "schedule" else 0
+        return make_run(timer, "replay", now, now=now, payload=text, reason=reason, only_for=only_for)
 
 
 def check_execution(execution: str) -> Occurrence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from random import getrandbits
 from typing import Final
@@ -13,26 +14,67 @@ from timers.exceptions import NotAllowedNow
 from timers.execution_id import execution_id
 from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.control.spec import check_action_known
+from timers.lifecycle.subscribers import Subscriber, matching, read_subscribers, receivers
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.models.fields import ExactJSONField
+from timers.payload import Unreadable
 from timers.schedules.instant import to_microseconds
 
 _TRIES: Final = 1000
 
 
-def make_run(timer: Timer, origin: str, at: datetime, *, now: datetime, payload: str | None, reason: str) -> str:
+def make_run(
+    timer: Timer, origin: str, at: datetime, *, now: datetime, payload: str | None, reason: str, only_for: int = 0
+) -> str:
     """Make an execution of a locked timer ready for an instant of its group; returns its id.
 
-    `payload`: JSON text, None: the timer's. `now`: the group's. Raises NotAllowedNow for a cancelled timer, SpecError
-    for an action that nobody could run.
+    `payload`: JSON text, None: the timer's. `now`: the group's. Where the group has subscriptions, each that would get
+    a fire gets a run, and the first one's id is returned; `only_for`: none but the one of this ordinal, if it lives.
+    Raises NotAllowedNow for a cancelled timer and where no subscription matches, SpecError for an action that nobody
+    could run.
     """
     if timer.state == Timer.State.CANCELLED:
         raise NotAllowedNow(f"timer {timer.name!r} is cancelled")
     check_payload(timer.group, payload)
     check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
+    matches = subscribers_for(timer, payload)
+    ordinals = [only_for] if only_for in {each.ordinal for each in matches or ()} else None
+    if ordinals is None:
+        ordinals = ordinals_of(matches, f"{timer.id}/{getrandbits(32)}")
+    ids = [_insert(timer, origin, at, now, payload, reason, ordinal) for ordinal in ordinals]
+    wake_if_soon([at], now)
+    return ids[0]
+
+
+def ordinals_of(matches: Sequence[Subscriber] | None, execution: str) -> list[int]:
+    """The subscriptions of those that match which get a run, each an execution of its own; [0]: it is for none."""
+    return [0] if matches is None else [each.ordinal for each in receivers(matches, execution)]
+
+
+def subscribers_for(timer: Timer, payload: str | None) -> tuple[Subscriber, ...] | None:
+    """The subscriptions that runs of the timer with this payload (JSON text, None: its own) are for.
+
+    None: the group has none, or the timer an action of its own. Raises NotAllowedNow where none matches.
+    """
+    subscribers = read_subscribers([timer.group_id]).get(timer.group_id, ())
+    if not subscribers or timer.action is not None:
+        return None
+    value = timer.payload if payload is None else json.loads(payload)
+    if isinstance(value, Unreadable):
+        raise NotAllowedNow(f"the payload of timer {timer.name!r} cannot be read ({value.reason}); give another one")
+    found = matching(subscribers, timer.tags, value)
+    if not found:
+        raise NotAllowedNow(f"timer {timer.name!r} is for none of the group's subscriptions: no filter lets it through")
+    return found
+
+
+def _insert(
+    timer: Timer, origin: str, at: datetime, now: datetime, payload: str | None, reason: str, ordinal: int
+) -> str:
     row = Waiting(
         id=_free_id(timer, origin, at),
+        subscription=ordinal,
         group_id=timer.group_id,
         timer_id=timer.id,
         name=timer.name,
@@ -47,7 +89,6 @@ def make_run(timer: Timer, origin: str, at: datetime, *, now: datetime, payload:
         # A JSON null is a payload too; an empty column would mean the timer's.
         row.payload = models.Value(json.loads(payload), ExactJSONField())
     row.save(force_insert=True)
-    wake_if_soon([at], now)
     return str(row.id)
 
 
