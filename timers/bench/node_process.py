@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -29,18 +30,30 @@ class NodeFailed(Exception):
 class NodeProcess:
     """`manage.py runtimerworker` for the partition of a ground, all its workers warm."""
 
-    def __init__(self, ground: Ground, *, workers: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        workers: int,
+        threads: int | None = None,
+        concurrency: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._ground = ground
         self._workers = workers
         self._words = [
             sys.executable, "-m", "django", "runtimerworker", "--name", ground.partition,
             "--partition", ground.partition, "--workers", str(workers),
             *(["--threads", str(threads)] if threads else []),
+            *(["--concurrency", str(concurrency)] if concurrency else []),
         ]  # fmt: skip
+        self._environment = {**os.environ, **(settings or {})}
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed on exit
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._words, stdout=self._log, stderr=self._log, cwd=Path.cwd())
+        self._process = subprocess.Popen(
+            self._words, stdout=self._log, stderr=self._log, cwd=Path.cwd(), env=self._environment
+        )
         try:
             self._warm_up()
         except BaseException:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from timers import clock
-from timers.bench import backlog, catchup, create, drain, idle, installation, lateness, recurring, rest, schedules
+from timers.bench import backlog, catchup, create, drain, http, idle, installation, lateness, recurring, rest, schedules
 from timers.bench.figures import NotDrained
 from timers.bench.ground import BenchRuns
 from timers.bench.node_process import NodeFailed
@@ -25,6 +25,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "recurring": (recurring.measure, "many timers of one short period"),
     "idle": (idle.measure, "what a node costs that has nothing to do"),
     "catchup": (catchup.measure, "the first decision about a timer that nobody looked at for a year"),
+    "http": (http.measure, "calls of a slow target a second, with so many under way at once"),
     "rest": (rest.measure, "requests of the REST API a second: create, bulk, read"),
     "schedules": (schedules.measure, "what a schedule costs: made, asked, counted, refused"),
 }
@@ -45,10 +46,12 @@ class Command(BaseCommand):
             made[name].add_argument(
                 "--json", action="store_true", default=False, dest="json_here", help="One compact line."
             )
-        for name in ("drain", "lateness", "backlog", "recurring", "idle"):
+        for name in ("drain", "lateness", "backlog", "recurring", "idle", "http"):
             made[name].add_argument("--workers", type=int, default=1, help="Worker processes of the node (default 1).")
+        for name in ("drain", "lateness", "backlog", "recurring", "idle"):
             made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
-        for name, default in {"drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000}.items():
+        counts = {"drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000, "http": 10_000}
+        for name, default in counts.items():
             made[name].add_argument("--executions", type=int, default=default, help=f"How many (default {default:,}).")
         for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0, "rest": 5.0}.items():
             made[name].add_argument("--seconds", type=float, default=span, help=f"For how long (default {span:g}).")
@@ -64,6 +67,12 @@ class Command(BaseCommand):
         made["lateness"].add_argument("--rate", type=int, default=50, help="Timers a second (default 50).")
         made["lateness"].add_argument(
             "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
+        )
+        made["http"].add_argument(
+            "--in-flight", type=int, default=500, help="Calls of a worker under way at once (default 500)."
+        )
+        made["http"].add_argument(
+            "--answer-seconds", type=float, default=1.0, help="How long the target takes to answer (default 1)."
         )
         made["rest"].add_argument("--web-workers", type=int, default=2, help="Processes of the web server (default 2).")
         made["rest"].add_argument("--web-threads", type=int, default=8, help="Threads of each (default 8).")
