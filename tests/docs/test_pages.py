@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from tests import factories
 from tests.docs import snippets
 from timers import clock
 from timers.handlers import handler
@@ -87,20 +86,6 @@ def test_a_held_message_is_shown_again_at_each_tick_until_it_is_committed(node: 
 
     assert tries == [(1, "discarded"), (2, "discarded"), (3, "succeeded")]
     assert Timer.objects.get(name="m").state == "finished"
-
-
-def test_failed_executions_are_retried_with_a_mended_payload_and_dismissed() -> None:
-    group = factories.group("billing")
-    mended = factories.waiting(factories.timer("broken", in_group=group), payload={"total": "25.00"})
-    given_up = factories.waiting(factories.timer("test-1", in_group=group), error_title="KeyError: 'to'")
-
-    snippets.run("docs/operating.md")
-
-    mended.refresh_from_db()
-    assert (mended.state, mended.payload) == ("ready", {"total": "25.00", "currency": "EUR"})
-    assert [(row.id, row.outcome, row.reason) for row in Attempt.objects.all()] == [
-        (given_up.id, "failed", "rehearsal")
-    ]
 
 
 def test_overrides_replace_a_policy_whole(node: Stepper) -> None:

@@ -5,7 +5,7 @@
       due timer ---------fire----------> claimed --ok / commit-----------> succeeded   final row, claim shrinks or goes
       due timer --misfire, overlap, calendar-----------------------------> skipped     final row (reason, missed_count)
       due timer --overlap policy queue, replace; fire_all--------------> queued ; queued --the one before ended--> ready
-      run now, backfill ---------------> ready
+      run now, backfill, replay -------> ready
       ready -----------claim----------> claimed
       claimed --error, discard, timeout, tries left--> ready   (available_at by policy; a row for the try)
       claimed --no tries left, permanent error-------> failed  (parked with payload; on_failed = drop: final at once)
@@ -23,5 +23,6 @@ timer, claim, waiting, so no two of them can wait for each other in a ring.
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed
     finish   claimed    -> succeeded, ready, failed    control  what people and programs ask for
     prune    old history dropped                       nodes    registration, heartbeat, lease, death
+    operations                 retry and dismiss by filter, carried out in the background
     recompute, zone_rules      next instants computed anew when what they follow from has changed
 """

@@ -9,7 +9,8 @@
     groups      create, edit, pause, resume a group
     delete      delete a group with its timers
     reconcile   make timers what is declared in code or in a file (declaration, plan, difference, reconciled)
-    executions  retry, dismiss or cancel what waits
+    executions  retry, dismiss, cancel or replay single executions
+    operations  retry or dismiss all failed executions that meet a filter
     secrets     create, replace, delete what timers prove themselves with
 
 Each joins the caller's transaction: rolled back, it never was.

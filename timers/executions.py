@@ -1,0 +1,46 @@
+"""Public: decide on single executions, and on many failed ones at once, from Python.
+
+    from timers.executions import retry_failed, start_operation
+
+    retry_failed(execution_id, payload=mended, actor="ann")
+    start_operation("retry", {"group": "billing", "error_contains": "connection refused"}, pace=20, actor="ann")
+
+Each call is a transaction of its own, or joins the caller's. What makes no sense raises SpecError, what is not there
+TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
+"""
+
+from __future__ import annotations
+
+from timers.insights.failures import Failure, Failures, failures
+from timers.lifecycle.control.executions import (
+    CancelledExecution,
+    cancel_execution,
+    cancel_waiting,
+    dismiss_failed,
+    replay_execution,
+    retry_failed,
+)
+from timers.lifecycle.control.operations import (
+    cancel_operation,
+    pause_operation,
+    resume_operation,
+    set_pace,
+    start_operation,
+)
+
+__all__ = [
+    "CancelledExecution",
+    "Failure",
+    "Failures",
+    "cancel_execution",
+    "cancel_operation",
+    "cancel_waiting",
+    "dismiss_failed",
+    "failures",
+    "pause_operation",
+    "replay_execution",
+    "resume_operation",
+    "retry_failed",
+    "set_pace",
+    "start_operation",
+]
