@@ -25,6 +25,7 @@ _PROBLEMS: Final = {
     401: "There is no valid application key, and nobody has signed in.",
     403: "The key lacks the scope; or the CSRF token is missing.",
     404: "There is no such thing, or the key may not see it.",
+    408: "The body did not come in time.",
     409: "The present state does not allow it: the name is taken, the version or the token is stale.",
     411: "The body's length is not known.",
     413: "The body is too large.",
@@ -35,7 +36,7 @@ _PROBLEMS: Final = {
     503: "The database is away; repeat the request after `Retry-After`.",
 }
 _ALWAYS: Final = (400, 401, 403, 422, 429, 500, 503)
-_WITH_BODY: Final = (411, 413, 415)
+_WITH_BODY: Final = (408, 411, 413, 415)
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:

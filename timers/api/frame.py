@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
 from timers.api.slashes import keep_slashes
-from timers.api.strict_body import check_announced_size
+from timers.api.strict_body import take_body
 
 PREFIX: Final = "/api/"
 REQUEST_ID: Final = "X-Request-Id"
@@ -45,7 +45,7 @@ class ApiFrame:
             # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
             if settings.SECURE_SSL_REDIRECT and not request.is_secure():
                 raise Problem("forbidden", "Use https: what is sent over plain http can be read on the way.")
-            check_announced_size(request)
+            take_body(request)
             keep_slashes(request)
             response = self._as_problem(self.get_response(request), request_id)
         except Problem as problem:

@@ -16,7 +16,7 @@ from timers.exceptions import FieldProblem, SpecError
 MEDIA_TYPE: Final = "application/problem+json"
 
 Code = Literal[
-    "malformed", "bad_cursor", "unauthorized", "forbidden", "not_found", "method_not_allowed", "name_taken",
+    "malformed", "bad_cursor", "unauthorized", "forbidden", "not_found", "method_not_allowed", "timeout", "name_taken",
     "stale_version", "stale_token", "not_allowed_now", "length_required", "too_large", "media_type", "invalid",
     "key_reused", "rate_limited", "failed", "unavailable",
 ]  # fmt: skip
@@ -28,6 +28,7 @@ STATUS: Final[dict[Code, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "timeout": 408,
     "name_taken": 409,
     "stale_version": 409,
     "stale_token": 409,

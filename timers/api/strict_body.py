@@ -15,6 +15,8 @@ from timers.exceptions import FieldProblem
 MAX_BODY: Final = 256 * 1024
 MAX_BULK: Final = 8 * 1024 * 1024
 BULK_PATH: Final = "/timers/bulk"
+SILENCE: Final = 10.0
+"""Seconds without a further byte after which a body is given up."""
 JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 
 
@@ -55,14 +57,46 @@ def _unstorable(value: str) -> bool:
     return "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def check_announced_size(request: HttpRequest) -> None:
-    """Refuse a body by the length that it announces, before a byte of it is read; raises Problem."""
-    if request.headers.get("Transfer-Encoding") and not request.META.get("wsgi.input_terminated"):
-        raise Problem("length_required", "Send the body with its Content-Length.")
+def take_body(request: HttpRequest) -> None:
+    """Read the whole body now, within its bounds, so that nothing later waits for a sender; raises Problem.
+
+    A sender that falls silent is given up. One that drips is for the buffering proxy that gunicorn wants before it.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem("media_type", "Send the body as it is; compressed ones are not taken.")
+    announced = _announced_length(request)
+    most = MAX_BULK if request.path_info.endswith(BULK_PATH) else MAX_BODY
+    if announced is not None and announced > most:
+        raise Problem("too_large", f"The body may have at most {most:,} bytes; this has {announced:,}.")
+    socket = request.META.get("gunicorn.socket")
+    if socket is not None:
+        socket.settimeout(SILENCE)
+    try:
+        # Past Django's own stream, which takes a body in chunks for empty, and a silent sender for a broken one.
+        body = request.META["wsgi.input"].read(most + 1 if announced is None else announced)
+    except TimeoutError:
+        raise Problem("timeout", f"No more of the body came for {SILENCE} seconds.") from None
+    except OSError:
+        raise Problem("malformed", "The body broke off.") from None
+    finally:
+        if socket is not None:
+            socket.settimeout(None)
+    if announced is None and len(body) > most:
+        raise Problem("too_large", f"The body may have at most {most:,} bytes.")
+    if announced is not None and len(body) < announced:
+        raise Problem("malformed", "The body broke off.")
+    # Where Django looks for a body that was read before.
+    request._body = body  # noqa: SLF001
+
+
+def _announced_length(request: HttpRequest) -> int | None:
+    """What Content-Length says, 0 without one; None for a body in chunks that the server ends."""
+    if request.headers.get("Transfer-Encoding"):
+        if not request.META.get("wsgi.input_terminated"):
+            raise Problem("length_required", "Send the body with its Content-Length.")
+        return None
     length = request.headers.get("Content-Length") or "0"
     # int() would read signs, underscores and the digits of other scripts too.
     if not (length.isascii() and length.isdigit()):
         raise Problem("malformed", "Content-Length must be a number.")
-    most = MAX_BULK if request.path_info.endswith(BULK_PATH) else MAX_BODY
-    if int(length) > most:
-        raise Problem("too_large", f"The body may have at most {most:,} bytes; this has {int(length):,}.")
+    return int(length)

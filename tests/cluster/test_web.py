@@ -1,0 +1,122 @@
+"""The REST API behind a real web server: malformed HTTP, senders that fall silent, a database that goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.field import Field, eventually
+from tests.cluster.web import Web, serving
+from timerproject.embedded.folder import Folder
+from timerproject.embedded.server import EmbeddedServer
+
+pytestmark = pytest.mark.cluster
+
+GROUP = {"name": "g", "action": {"kind": "pull"}}
+
+
+@pytest.fixture
+def web(field: Field) -> Iterator[Web]:
+    with serving(field) as web:
+        yield web
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else 0
+
+
+def test_malformed_http_is_refused_and_the_next_request_is_not_harmed(web: Web) -> None:
+    head = f"Host: localhost\r\nAuthorization: Bearer {web.key}\r\nContent-Type: application/json\r\n"
+    hidden = "GET /api/v1/groups/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    bad = {
+        "two lengths": f"POST /api/v1/groups HTTP/1.1\r\n{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}",
+        "length and chunks": f"POST /api/v1/groups HTTP/1.1\r\n{head}Content-Length: 5\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+        "a length with a sign": f"POST /api/v1/groups HTTP/1.1\r\n{head}Content-Length: +2\r\n\r\n{{}}",
+        "an unknown coding": f"POST /api/v1/groups HTTP/1.1\r\n{head}Transfer-Encoding: chunkedd\r\n\r\n0\r\n\r\n",
+        "a header of 64 KB": f"GET /api/v1/groups HTTP/1.1\r\n{head}X-Big: {'x' * 65_536}\r\n\r\n",
+        "a line break in a header": f"GET /api/v1/groups HTTP/1.1\r\n{head}X-A: 1\n X: 2\r\n\r\n",
+        "an unknown method": f"BREW /api/v1/groups HTTP/1.1\r\n{head}\r\n",
+        "TRACE": f"TRACE /api/v1/groups HTTP/1.1\r\n{head}\r\n",
+        "no HTTP at all": "\x00\x01\x02\r\n\r\n",
+    }
+    for what, text in bad.items():
+        with web.raw() as connection:
+            connection.sendall(text.encode("latin-1"))
+            connection.shutdown(1)
+            answers = b""
+            while chunk := connection.recv(65536):
+                answers += chunk
+        assert status_of(answers) in {0, 400, 405, 411, 413, 414, 422, 431, 501}, (what, answers[:300])
+        assert b"smuggled" not in answers, what
+        assert web.ask("GET", "/groups")[0] == 200, what
+
+
+def test_a_body_in_chunks_is_taken_and_a_silent_sender_given_up(web: Web) -> None:
+    head = f"Host: localhost\r\nAuthorization: Bearer {web.key}\r\nContent-Type: application/json\r\n"
+    with web.raw() as connection:
+        start = f"POST /api/v1/groups HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(f'{start}6\r\n{{"name\r\n6\r\n":"c"}}\r\n0\r\n\r\n'.encode())
+        assert status_of(connection.recv(65536)) == 201
+    with web.raw() as connection:
+        connection.sendall(f'POST /api/v1/groups HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{"na'.encode())
+        # Others are served meanwhile.
+        assert web.ask("GET", "/groups")[0] == 200
+        assert status_of(connection.recv(65536)) == 408
+
+
+def test_names_with_slashes_reach_their_timers(web: Web) -> None:
+    web.ask("POST", "/groups", GROUP)
+    timer = {"kind": "once", "name": "a/b%2Fc", "after": 60}
+    assert web.ask("POST", "/groups/g/timers", timer)[0] == 201
+    status, _, said = web.ask("GET", "/groups/g/timers/a%2Fb%252Fc")
+    assert (status, said["name"]) == (200, "a/b%2Fc")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
+def test_while_the_database_is_away_nothing_is_promised_and_a_repeat_does_it_once(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    server = EmbeddedServer(Folder.at(tmp_path / "var"), durable=True)
+    server.start()
+    try:
+        parameters = server.folder.parameters()
+        host = str(parameters["host"]).replace("/", "%2F")
+        address = f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}"
+        field = Field(address, tmp_path)
+        field.manage("migrate", "-v", "0")
+        with serving(field) as web, ThreadPoolExecutor(4) as clients:
+            web.ask("POST", "/groups", GROUP)
+            met: Counter[int] = Counter()
+
+            def create(number: int) -> None:
+                """As a client does: again and again under one Idempotency-Key, until it is certain."""
+                timer = {"kind": "once", "name": f"t{number}", "after": 3600}
+
+                def is_done() -> bool:
+                    status, headers, said = web.ask("POST", "/groups/g/timers", timer, Idempotency_Key=f"k{number}")
+                    met[status] += 1
+                    assert status in {201, 503}, said
+                    assert status == 201 or int(headers["Retry-After"]) >= 1
+                    return status == 201
+
+                eventually(is_done)
+
+            waits = [clients.submit(create, number) for number in range(400)]
+            postmaster = server.folder.data / "postmaster.pid"
+            eventually(lambda: met[201] > 50)
+            os.kill(int(postmaster.read_text().split()[0]), how)
+            eventually(lambda: not postmaster.exists())
+            eventually(lambda: met[503] > 0)
+            server.start()
+            for wait in waits:
+                wait.result()
+            assert field.value("SELECT count(*) FROM timers_timer") == 400
+    finally:
+        server.stop()
