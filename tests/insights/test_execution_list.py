@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from timers import clock
@@ -200,3 +202,32 @@ def test_a_page_is_few_statements_whatever_it_holds(mine: Timer, django_assert_m
         factories.attempt(mine, ago=100 + number)
     with django_assert_max_num_queries(4):
         find(groups={"here"}, node="node-a")
+
+
+@pytest.mark.parametrize(
+    ("state", "conditions", "index"),
+    [
+        ("history", {}, "pkey"),
+        ("history", {"node": "node-a"}, "pkey"),
+        ("history", {"group": "here", "timer": "mine"}, "timer_id_id"),
+        ("failed", {"group": "here"}, "timers_waiting_failed_group"),
+        ("failed", {"groups": {"here", "there"}, "error_contains": "x"}, "timers_waiting_failed_group"),
+        ("ready", {"node": None}, "timers_waiting"),
+    ],
+)
+def test_every_walk_is_served_by_an_index(
+    mine: Timer, other: Timer, state: str, conditions: dict[str, Any], index: str
+) -> None:
+    factories.attempt(mine)
+    with CaptureQueriesContext(connection) as asked:
+        find(state, **conditions)
+    (walk,) = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        # So few rows are read faster in sequence; what remains in sequence has no other way.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {walk}")
+        plan = " ".join(line for (line,) in cursor.fetchall())
+
+    assert "Seq Scan on timers" not in plan
+    assert index in plan

@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import NotAllowedNow, QuotaExceeded, SpecError, TimerNotFound
 from timers.execution_id import try_id
 from timers.lifecycle.control.executions import (
     cancel_execution,
@@ -70,6 +70,13 @@ def test_a_retry_without_a_payload_keeps_the_one_that_it_failed_with(
 def test_a_payload_that_is_none_is_refused_and_the_execution_stays_failed(failed: str) -> None:
     with pytest.raises(SpecError, match="payload"):
         retry_failed(failed, payload=object())
+    assert Waiting.objects.get().state == "failed"
+
+
+def test_a_payload_beyond_the_quota_of_its_group_is_refused(failed: str) -> None:
+    TimerGroup.objects.update(max_payload_bytes=10, version=2)
+    with pytest.raises(QuotaExceeded, match="payload: is 13 bytes long"):
+        retry_failed(failed, payload="a" * 11)
     assert Waiting.objects.get().state == "failed"
 
 

@@ -13,6 +13,7 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound, TimersError
 from timers.execution_id import Occurrence
 from timers.execution_id import parse as parse_id
+from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.fence import revoke
@@ -39,6 +40,7 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
         row = _lock(execution)
         if row.state != Waiting.State.FAILED:
             raise NotAllowedNow(f"execution {execution} is {row.state}; only a failed one can be retried")
+        check_payload(row.group, text)
         retried = retry_waiting({str(row.id): 0}, f"retried by {actor}" if actor else "retried")
         for why in retried.refused.values():
             raise NotAllowedNow(f"execution {execution} cannot be retried: {why}")

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db import connection, models
 
+from timers import clock
 from timers.exceptions import NotAllowedNow
 from timers.execution_id import execution_id
 from timers.lifecycle.control.quotas import check_payload
@@ -83,7 +84,7 @@ def _insert(
         origin=origin,
         reason=reason,
         created_at=now,
-        changed_at=now,
+        changed_at=clock.now(),
     )
     if payload is not None:
         # A JSON null is a payload too; an empty column would mean the timer's.
