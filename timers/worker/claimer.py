@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from timers import handlers
+from timers.actions.entry import EntryAction
+from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
@@ -58,7 +60,7 @@ class Claimer:
         revoke: Callable[[set[str]], None],
     ) -> None:
         self._holder = holder
-        self._threads = options.threads
+        self._threads, self._concurrency = options.threads, options.concurrency
         self._settings = settings
         self._clock = clock
         self._started = started
@@ -163,9 +165,10 @@ class Claimer:
     def _room(self, item: DueWork, sharers: int) -> int:
         """How many more executions of this group the worker can use soon; what it may hold at all is shared."""
         seconds = self._pace.seconds(item.group.id)
-        slots = self._pace.parallel(item.group.id, self._threads)
+        calls = isinstance(item.group.action, (HttpAction, EntryAction))
+        slots = self._pace.parallel(item.group.id, self._concurrency if calls else self._threads)
         usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
-        wanted = min(max(slots, usable), MAX_HELD_BY_GROUP) - self._held_by_group[item.group.id]
+        wanted = min(slots + usable, MAX_HELD_BY_GROUP) - self._held_by_group[item.group.id]
         # Rounded up, so a group is never left out while there is any room.
         return min(wanted, -((self.held - MAX_HELD) // sharers))
 
