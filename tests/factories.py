@@ -19,6 +19,7 @@ from timers.models import (
     ClusterEvent,
     Node,
     StatsMinute,
+    Subscription,
     Timer,
     TimerGroup,
     Waiting,
@@ -112,6 +113,22 @@ def node(name: str = "", *, beat_ago: float = 0.4, lease: float = 10, **fields: 
         "handlers": ["tests.noop"],
     }
     return Node.objects.create(**{**defaults, **fields})
+
+
+def subscription(name: str = "", *, in_group: TimerGroup | None = None, **fields: Any) -> Subscription:
+    """An active broadcast subscription of a group, under its next ordinal."""
+    now = clock.now()
+    of = in_group or group()
+    defaults = {
+        "group": of,
+        "name": name or f"subscription-{next(_numbers)}",
+        "ordinal": of.subscriptions.count() + 1,
+        "mode": "broadcast",
+        "action": {"handler": "tests.noop"},
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Subscription.objects.create(**{**defaults, **fields})
 
 
 def claim(by: Node, of: Timer, executions: int = 1, **fields: Any) -> Claim:

@@ -3,7 +3,7 @@
     from timers.subscribing import create_subscription
 
     create_subscription("orders", "billing", mode="broadcast", action={"handler": "billing.book"})
-    create_subscription("orders", "mails", mode="broadcast", action={"kind": "pull"}, filter={"tags": {"any": ["mail"]}})
+    create_subscription("orders", "mails", mode="broadcast", action={"kind": "pull"}, filter={"tags": {"any": ["eu"]}})
 
 Each call is a transaction of its own, or joins the caller's.
 """

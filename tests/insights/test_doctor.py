@@ -141,6 +141,22 @@ def a_node_that_is_older_than_what_was_applied() -> str:
     return "differing_zone_rules"
 
 
+def a_subscription_whose_handler_no_node_knows() -> str:
+    factories.subscription(action={"handler": "nobody.knows"})
+    return "unknown_handlers"
+
+
+def a_subscription_that_nobody_consumes() -> str:
+    row = factories.subscription(action={"kind": "pull"})
+    factories.waiting(factories.timer(in_group=row.group), "ready", ago=7200, subscription=row.ordinal)
+    return "waiting_for_consumers"
+
+
+def a_subscription_that_was_spoilt_by_hand() -> str:
+    factories.subscription(filter={"nonsense": 1})
+    return "unreadable_subscriptions"
+
+
 FAULTS: list[Callable[[], str]] = [
     overdue_and_nobody_fires,
     a_group_that_no_node_serves,
@@ -154,6 +170,9 @@ FAULTS: list[Callable[[], str]] = [
     a_queue_behind_what_has_failed,
     a_backfill_behind_a_scheduled_fire,
     a_queue_behind_a_manual_run,
+    a_subscription_whose_handler_no_node_knows,
+    a_subscription_that_nobody_consumes,
+    a_subscription_that_was_spoilt_by_hand,
     a_clock_that_is_wrong,
     a_day_without_its_partition,
     nodes_of_two_editions,
@@ -218,3 +237,22 @@ def test_no_finding_shows_more_than_ten_rows() -> None:
     assert all(len(finding.evidence) <= 10 for finding in examine(clock.now()).findings)
     assert Timer.objects.count() == 13
     assert Attempt.objects.count() == 0
+
+
+def test_what_waits_for_consumers_or_for_a_resume_is_no_workers_fault() -> None:
+    group = factories.group(worker_ordinals=[0])
+    pulled = factories.subscription(in_group=group, action={"kind": "pull"})
+    paused = factories.subscription(in_group=group, state="paused")
+    for row in (pulled, paused):
+        factories.waiting(factories.timer(in_group=group), "ready", ago=600, subscription=row.ordinal)
+    assert examined() == set()
+
+
+def test_an_occurrence_is_open_while_an_execution_of_one_subscription_lives() -> None:
+    row = factories.subscription(in_group=factories.group(worker_ordinals=[0, 1]))
+    timer = factories.timer(in_group=row.group)
+    at = to_microseconds(clock.now())
+    Timer.objects.filter(id=timer.id).update(open_execution=execution_id(at, timer.id))
+    assert "open_in_no_place" in examined()
+    factories.waiting(timer, "ready", ago=-60, id=execution_id(at, timer.id, "schedule", 1), subscription=1)
+    assert examined() == set()

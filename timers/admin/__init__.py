@@ -15,6 +15,7 @@ from timers.admin import (
     nodes,
     operations,
     stats,
+    subscriptions,
     timers,
     waiting,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "nodes",
     "operations",
     "stats",
+    "subscriptions",
     "timers",
     "waiting",
 ]

@@ -189,7 +189,8 @@ class _Batch:
         if row.action is not None:
             return None
         try:
-            payload = None if row.payload is None else decode(row.payload)
+            is_asked = any(each.filter.payload for each in self._group.subscribers)
+            payload = decode(row.payload) if is_asked and row.payload is not None else None
         except Exception:  # noqa: BLE001 - as above; its execution says what is wrong
             return None
         return matching(self._group.subscribers, row.tags, payload)

@@ -8,9 +8,7 @@ from django.db import connection
 
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import ServedGroup
-
-MAX_PARKED: Final = 1000
-"""Executions that wait for one paused subscription; further occurrences are skipped for it."""
+from timers.models.subscription import MAX_PARKED
 
 _WAITING: Final = f"""
 SELECT o.ordinal, (SELECT count(*) FROM (

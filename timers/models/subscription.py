@@ -10,6 +10,9 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 MAX_SUBSCRIPTIONS = 255
 """Of one group, with those that were deleted and are still remembered: what an execution id has room for."""
 
+MAX_PARKED = 1000
+"""Executions that wait for one paused subscription; further occurrences are skipped for it."""
+
 
 class Subscription(models.Model):
     """A receiver of a group's timers, with an action, a filter and a retry policy of its own.

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets
+from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets, subscriptions
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -29,6 +29,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     places.finished_but_held,
     ledger.missing_partitions,
     ledger.strays,
+    subscriptions.waiting_for_consumers,
+    subscriptions.full_while_paused,
+    subscriptions.unreadable_subscriptions,
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,

@@ -86,6 +86,10 @@ WITH in_use AS (
         SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
         WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
     UNION ALL
+    SELECT s.action ->> 'handler', g.name, NULL
+    FROM timers_subscription s JOIN timers_timer_group g ON g.id = s.group_id
+    WHERE s.state = 'active' AND g.state = 'active'
+    UNION ALL
     SELECT t.handler, g.name, t.name
     FROM timers_timer_group g CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
     CROSS JOIN LATERAL (

@@ -10,8 +10,10 @@ from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.words import plural
 
 RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
-NOT_PULLED: Final = "COALESCE(g.action ->> 'kind', '') <> 'pull'"
-"""What consumers pull waits for them as long as they like."""
+NOT_PULLED: Final = "COALESCE(g.worker_ordinals <> '{0}', COALESCE(g.action ->> 'kind', '') <> 'pull')"
+"""What consumers pull, of a group or of all of its subscriptions, waits for them as long as they like."""
+WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
+"""Of what waits: that which workers take up."""
 RESCUE_BOUND: Final = 15.0
 """Seconds after a node's death within which others have taken its executions over."""
 LEAST_GRACE: Final = 10.0
@@ -30,7 +32,8 @@ FROM timers_timer_group g
 WHERE g.state = 'active' AND {NOT_PULLED} AND NOT {SERVED} AND (
     EXISTS (SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
             WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
-    OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'))
+    OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
+               AND {WORKERS_OWN}))
 ORDER BY g.name LIMIT {CAP + 1}
 """
 
@@ -111,7 +114,7 @@ _READY: Final = f"""
 SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
-    SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
+    SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
 WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}

@@ -68,6 +68,13 @@ CROSS JOIN LATERAL (
 WHERE t.open_execution IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = t.open_execution)
   AND NOT t.open_execution IN (SELECT unnest(c.executions) FROM timers_claim c)
+  -- With subscriptions it is an occurrence, whose executions have the same first half of their ids.
+  AND (g.worker_ordinals IS NULL OR NOT EXISTS (
+        SELECT 1 FROM timers_waiting w
+        WHERE w.timer_id = t.id AND left(w.id::text, 18) = left(t.open_execution::text, 18)
+        UNION ALL
+        SELECT 1 FROM timers_claim c, unnest(c.executions) AS e(id)
+        WHERE c.group_id = g.id AND left(e.id::text, 18) = left(t.open_execution::text, 18)))
 LIMIT {CAP + 1}
 """
 
