@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import errno
+import socket
+import threading
+from asyncio.selector_events import BaseSelectorEventLoop
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.targets import Town, plain
+from tests.support.targets import Town, plain, raw
 from tests.worker.calling import THIS_HOST, Caller, exchange
 from timers.setting_forms import proxy
 
@@ -92,6 +96,35 @@ def test_the_installations_proxy_carries_every_call_and_needs_no_opening(here: T
     assert "loopback" in str(refused.error_title)
     assert named.word == "error"
     assert [request.path for request in through.requests] == [f"http://nowhere.invalid:{target.port}/"]
+
+
+def test_with_the_direct_way_blocked_all_calls_come_through_the_installations_proxy_and_none_bypasses_it(
+    here: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    target, through = here.target(closing), here.proxy()
+    tried: list[tuple[str, int]] = []
+    connect = BaseSelectorEventLoop.sock_connect
+
+    async def only_to_the_proxy(self: BaseSelectorEventLoop, sock: socket.socket, address: tuple[str, int]) -> None:
+        if threading.current_thread().name == "event-loop":
+            tried.append((address[0], address[1]))
+            if address[1] != through.port:
+                raise OSError(errno.ENETUNREACH, "the direct way is blocked")
+        await connect(self, sock, address)
+
+    monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", only_to_the_proxy)
+    blocked, proxied = Caller(), Caller(replace(THIS_HOST, proxy=proxy(f"http://127.0.0.1:{through.port}")))
+    direct = blocked.call(target.url)
+    tried.clear()
+    ends = [proxied.call(target.url).word for _ in range(20)]
+    blocked.loop.stop()
+    proxied.loop.stop()
+
+    assert direct.word == "error"
+    assert ends == ["succeeded"] * 20
+    assert len(target.requests) == 20
+    assert {port for _, port in tried} == {through.port}
 
 
 def test_proxies_of_the_environment_are_not_used(here: Town, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
