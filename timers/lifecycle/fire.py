@@ -298,7 +298,7 @@ class _Batch:
 def _is_current(group: ServedGroup) -> bool:
     """Whether the group's subscriptions are still as they were read; they stay so until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT version FROM timers_timer_group WHERE id = %s FOR SHARE", (group.id,))
+        cursor.execute("SELECT version FROM timers_timer_group WHERE id = %s FOR KEY SHARE", (group.id,))
         return bool(cursor.fetchone() == (group.version,))
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import F, TextField
+from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from timers import clock
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.end_waiting import end_waiting
+from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.subscribers import Subscriber, choose, matching, read_subscribers
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Subscription, Waiting
@@ -71,10 +72,14 @@ def hand_over(row: Subscription, reason: str = "") -> HandedOver:
     done, after = HandedOver(), "00000000-0000-0000-0000-000000000000"
     for _ in range(MOST // BATCH):
         with transaction.atomic():
-            found = _lock_batch(row, after)
-            if not found:
+            batch = _next_batch(row, after)
+            if not batch:
                 break
-            after = str(found[-1]["id"])
+            after = str(batch[-1][0])
+            if is_deleted:
+                # Before the rows: the order of all locks. What nobody may take ends, and moves its timer.
+                lock_timers(timer for _, timer in batch)
+            found = _lock_rows(row, [execution for execution, _ in batch])
             chosen = {str(each["id"]): _taker(each, candidates) for each in found}
             moved = _move({execution: taker.ordinal for execution, taker in chosen.items() if taker is not None})
             nobodys = [execution for execution, taker in chosen.items() if taker is None]
@@ -91,17 +96,26 @@ def cancel_all(row: Subscription, reason: str) -> int:
     return len(end_waiting(where, "cancelled", reason, group=row.group_id, ordinal=row.ordinal))
 
 
-def _lock_batch(row: Subscription, after: str) -> list[dict[str, Any]]:
-    ready = Waiting.objects.filter(
-        group_id=row.group_id, subscription=row.ordinal, state__in=["ready", "queued"], id__gt=after
+def _unfailed(row: Subscription) -> QuerySet[Waiting]:
+    return Waiting.objects.filter(
+        group_id=row.group_id, subscription=row.ordinal, state__in=[Waiting.State.READY, Waiting.State.QUEUED]
     )
-    locked = ready.order_by("id").select_for_update(skip_locked=True, of=("self",))
+
+
+def _next_batch(row: Subscription, after: str) -> list[tuple[Any, int]]:
+    found = _unfailed(row).filter(id__gt=after, timer_id__isnull=False).order_by("id")
+    return [(execution, timer or 0) for execution, timer in found.values_list("id", "timer_id")[:BATCH]]
+
+
+def _lock_rows(row: Subscription, executions: list[Any]) -> list[dict[str, Any]]:
+    """Those of the executions that still wait, and that nobody is just taking up."""
+    locked = _unfailed(row).filter(id__in=executions).order_by("id").select_for_update(skip_locked=True, of=("self",))
     rows: list[Any] = list(
         locked.values(
             "id",
             text=Coalesce(Cast(F("payload"), TextField()), Cast(F("timer__payload"), TextField())),
             tags=F("timer__tags"),
-        )[:BATCH]
+        )
     )
     return rows
 

@@ -118,8 +118,8 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
         if row.state == Subscription.State.PAUSED:
             return row
         _set_state(row, Subscription.State.PAUSED, reason, actor)
-        hand_over(row)
         _let_others_go_on(row)
+    hand_over(row)
     return row
 
 
@@ -144,17 +144,18 @@ def delete_subscription(group: str, name: str, *, reason: str = "", actor: str =
     with transaction.atomic():
         row = _lock(group, name)
         _set_state(row, Subscription.State.DELETED, reason, actor)
-        done = hand_over(row, why)
-        in_flight: set[str] = set(_claimed(row))
-        if row.mode == Subscription.Mode.BROADCAST:
-            for _ in range(_LOOKS):
-                revoke(in_flight, row.group_id)
-                cancelled = cancel_all(row, why)
-                done += HandedOver(cancelled=cancelled)
-                claimed = set(_claimed(row))
-                if claimed <= in_flight and not cancelled:
-                    break
-                in_flight |= claimed
+    # Each step by itself: fires go on meanwhile, and what is left undone is done by any node's housekeeping.
+    done = hand_over(row, why)
+    in_flight = set(_claimed(row))
+    if row.mode == Subscription.Mode.BROADCAST:
+        for _ in range(_LOOKS):
+            revoke(in_flight, row.group_id)
+            cancelled = cancel_all(row, why)
+            done += HandedOver(cancelled=cancelled)
+            claimed = set(_claimed(row))
+            if claimed <= in_flight and not cancelled:
+                break
+            in_flight |= claimed
     return DeletedSubscription(row, done.cancelled, done.moved, sorted(in_flight))
 
 
@@ -177,8 +178,8 @@ def list_subscriptions(group: str) -> list[Subscription]:
 
 
 def _lock_group(name: str) -> TimerGroup:
-    # Not against those who only refer to it: timers are created meanwhile. Fires wait, and read it again then.
-    group = TimerGroup.objects.select_for_update(no_key=True).filter(name=name).first()
+    # Against those who refer to it: a fire does for as long as it lasts, and reads it again after this.
+    group = TimerGroup.objects.select_for_update().filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
     return group
