@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from timers.executions import start_operation
 from timers.models import TimerGroup
 from timers.scheduling import fire_timer, schedule_once
+from timers.subscribing import create_subscription
 
 
 class Samples:
@@ -20,6 +22,8 @@ class Samples:
             "group": lambda: group.name,
             "name": self._timer,
             "execution": self._execution,
+            "operation": self._operation,
+            "subscription": self._subscription,
         }
 
     def path(self, template: str) -> str:
@@ -40,3 +44,9 @@ class Samples:
     def _execution(self) -> str:
         self.one("name")
         return fire_timer(self.group.name, "sample")
+
+    def _operation(self) -> int:
+        return start_operation("dismiss", {"group": self.group.name}).id
+
+    def _subscription(self) -> str:
+        return create_subscription(self.group.name, "sample", action={"kind": "pull"}).name

@@ -131,7 +131,7 @@ def test_what_is_not_there_is_not_found(api: Asking) -> None:
         problem(api(method, path, body), 404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["a/b", "a/pause", "ü ö", "50%", "a?b#c", "..%2F", "x%252Fy"])
+@pytest.mark.parametrize("name", ["a/b", "a/pause", "bulk", "ü ö", "50%", "a?b#c", "..%2F", "x%252Fy"])
 def test_any_name_can_stand_in_an_address(name: str, api: Asking) -> None:
     api.post(TIMERS, {**RATE, "name": name})
     path = f"{TIMERS}/{quote(name, safe='')}"

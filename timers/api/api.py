@@ -7,7 +7,16 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
-from timers.api import bulk, description_pages, groups, timer_verbs, timers
+from timers.api import (
+    bulk,
+    description_pages,
+    executions,
+    groups,
+    operations,
+    subscriptions,
+    timer_verbs,
+    timers,
+)
 from timers.api.description import DESCRIPTION, complete
 from timers.api.frame import request_id_of
 from timers.api.refusals import problem_of
@@ -36,6 +45,15 @@ api = TimersAPI(
     docs_url=None,
     openapi_url=None,
 )
-# Those of the longer paths first: what follows a name must not be taken for one.
-for router in (bulk.router, timers.router, timer_verbs.router, groups.router, description_pages.router):
+# What stands for itself comes before what a name may stand for: /executions/retry before /executions/{execution}.
+for router in (
+    bulk.router,
+    timers.router,
+    timer_verbs.router,
+    subscriptions.router,
+    groups.router,
+    operations.router,
+    executions.router,
+    description_pages.router,
+):
     api.add_router("", router)

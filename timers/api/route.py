@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -48,6 +49,7 @@ class Route:
 
 
 ROUTES: Final[list[Route]] = []
+_WORD: Final = re.compile(r"{(\w+)}")
 
 View = Callable[..., BaseModel | Answer | HttpResponse | None]
 
@@ -82,13 +84,13 @@ def route(
     def declared(view: View) -> View:
         signature = inspect.signature(view, eval_str=True)
         query = _query_names(signature, path)
+        words = _WORD.findall(path)
 
         @functools.wraps(view)
         def answered(request: HttpRequest, **values: Any) -> HttpResponse:
             _refuse_unknown_query(request, query)
-            for word in ("group", "name"):
-                if isinstance(values.get(word), str):
-                    values[word] = read_name(values[word])
+            for word in words:
+                values[word] = read_name(values[word])
 
             def work() -> HttpResponse:
                 return _rendered(view(request, **values), first)
@@ -106,6 +108,7 @@ def route(
             summary=(view.__doc__ or "").strip().splitlines()[0].rstrip("."),
             description=inspect.cleandoc(view.__doc__ or ""),
             openapi_extra=extra,
+            operation_id=f"{view.__module__.rpartition('.')[2]}_{view.__name__}",
             url_name=view.__name__,
         )(answered)
 

@@ -1,0 +1,99 @@
+"""What the API tells of an execution."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from timers.insights.execution_view import ExecutionView
+from timers.insights.one_execution import ExecutionDetail
+from timers.models import Attempt
+from timers.payload import Unreadable
+
+_FIELDS: Final = (
+    "group", "timer", "state", "origin", "scheduled_for", "attempt", "node", "worker", "claimed_at", "started_at",
+    "finished_at", "lateness", "run_time", "missed_count", "available_at", "reason", "error", "fingerprint",
+)  # fmt: skip
+_TRIED: Final = (
+    "attempt", "outcome", "node", "worker", "fence", "claimed_at", "started_at", "finished_at", "reason",
+    "error_title", "error_detail", "log",
+)  # fmt: skip
+
+
+class ExecutionAnswer(BaseModel):
+    """An execution in one line. In history, each try is a line of its own. Durations are seconds."""
+
+    id: str
+    group: str = Field(description="Empty when the group is gone; history outlives it.")
+    timer: str
+    state: str = Field(description="claimed, ready, queued, failed; in history the outcome of the try.")
+    origin: str
+    scheduled_for: datetime
+    attempt: int
+    node: str
+    worker: int | None
+    claimed_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    lateness: float | None = Field(description="From the instant scheduled to the start of the first try.")
+    run_time: float | None
+    missed_count: int
+    available_at: datetime | None
+    reason: str
+    error: str
+    fingerprint: str
+
+
+class AttemptAnswer(BaseModel):
+    """One try of an execution, or its final outcome."""
+
+    attempt: int
+    outcome: str
+    node: str | None
+    worker: int | None
+    fence: int | None
+    claimed_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime
+    reason: str | None
+    error_title: str | None
+    error_detail: str | None
+    log: str | None
+    exchange: Any = Field(description="What an HTTP call sent and got.")
+
+
+class ExecutionInFull(ExecutionAnswer):
+    """An execution with its payload and all its tries."""
+
+    payload: Any
+    payload_of: str = Field(description="execution, or timer: what the timer has now; empty when that is gone.")
+    result: Any
+    attempts: list[AttemptAnswer]
+
+
+def execution_answer(view: ExecutionView) -> ExecutionAnswer:
+    """The answer about an execution in a list."""
+    return ExecutionAnswer.model_construct(id=str(view.id), **{name: getattr(view, name) for name in _FIELDS})
+
+
+def in_full(detail: ExecutionDetail) -> ExecutionInFull:
+    """The answer about one execution."""
+    return ExecutionInFull.model_construct(
+        **execution_answer(detail.execution).model_dump(),
+        payload=_readable(detail.payload),
+        payload_of=detail.payload_of,
+        result=_readable(detail.result),
+        attempts=[_attempt(row) for row in detail.attempts],
+    )
+
+
+def _attempt(row: Attempt) -> AttemptAnswer:
+    told = {name: getattr(row, name) for name in _TRIED}
+    return AttemptAnswer.model_construct(**told, exchange=_readable(row.exchange))
+
+
+def _readable(value: Any) -> Any:
+    """A value as it is; the text of one that only the database can read."""
+    return str(value) if isinstance(value, Unreadable) else value

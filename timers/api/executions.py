@@ -1,0 +1,117 @@
+"""Executions: list, read, retry, dismiss, cancel, replay."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import Field
+
+from timers.api.authentication import caller
+from timers.api.execution_answer import ExecutionAnswer, ExecutionInFull, execution_answer, in_full
+from timers.api.fields import Body, Instant, Name, Reason
+from timers.api.paging import Page, PageQuery, cursor_after, position
+from timers.api.problems import not_found
+from timers.api.route import route
+from timers.api.timer_verbs import ExecutionStarted
+from timers.api.visible import visible_execution
+from timers.exceptions import NotAllowedNow
+from timers.executions import cancel_execution, dismiss_failed, replay_execution, retry_failed
+from timers.insights.execution_list import find
+from timers.insights.one_execution import one
+
+router = Router(tags=["executions"])
+EXECUTION = "/executions/{execution}"
+
+State = Literal[
+    "claimed", "ready", "queued", "failed", "history", "succeeded", "cancelled", "skipped", "error", "timeout", "lost",
+    "discarded", "snoozed",
+]  # fmt: skip
+
+
+class ExecutionQuery(PageQuery):
+    """Which executions."""
+
+    state: State = Field(default="history", description="failed: those that wait for a person; history: every try.")
+    group: Name | None = None
+    timer: Name | None = None
+    node: Name | None = None
+    since: Instant | None = Field(default=None, description="Scheduled for this instant or later.")
+    until: Instant | None = Field(default=None, description="Scheduled before this instant.")
+    min_lateness: Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False, description="Seconds.")] = None
+    error_contains: Annotated[str | None, Field(max_length=200)] = None
+
+
+class PayloadBody(Body):
+    """Another payload, or none: as it was."""
+
+    payload: Any = None
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    reason: Reason = ""
+
+
+@route(router, "GET", "/executions", scope="read", answer=Page[ExecutionAnswer])
+def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[ExecutionAnswer]:
+    """List executions in a state, newest first; a page may be short and still have a next one."""
+    begin = position(request, query)
+    asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
+    page = find(groups=caller(request).groups, before_id=None if begin is None else UUID(begin[0]), **asked)
+    return Page(
+        items=[execution_answer(view) for view in page.executions],
+        next=None if page.next is None else cursor_after(request, [str(page.next)]),
+    )
+
+
+@route(router, "GET", EXECUTION, scope="read", answer=ExecutionInFull)
+def read_execution(request: HttpRequest, execution: str) -> ExecutionInFull:
+    """Read one execution with its payload and all its tries."""
+    return _told(request, execution)
+
+
+@route(router, "POST", f"{EXECUTION}/retry", scope="operate", answer=ExecutionInFull)
+def retry(request: HttpRequest, execution: str, body: PayloadBody = PayloadBody()) -> ExecutionInFull:
+    """Try a failed execution again, now, with all the retries of its policy; with another payload if one is given."""
+    visible_execution(request, execution)
+    retry_failed(execution, actor=caller(request).actor, **_given(body))
+    return _told(request, execution)
+
+
+@route(router, "POST", f"{EXECUTION}/dismiss", scope="operate", answer=ExecutionInFull)
+def dismiss(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody()) -> ExecutionInFull:
+    """Give a failed execution up: its final outcome is failed."""
+    visible_execution(request, execution)
+    if not dismiss_failed([execution], reason=body.reason, actor=caller(request).actor):
+        raise NotAllowedNow(f"execution {execution} does not wait as failed")
+    return _told(request, execution)
+
+
+@route(router, "POST", f"{EXECUTION}/cancel", scope="operate", answer=ExecutionInFull)
+def cancel(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody()) -> ExecutionInFull:
+    """Cancel an execution that waits, or ask for the end of one that is held; its timer goes on."""
+    visible_execution(request, execution)
+    cancel_execution(execution, reason=body.reason, actor=caller(request).actor)
+    return _told(request, execution)
+
+
+@route(router, "POST", f"{EXECUTION}/replay", scope="operate", answer=ExecutionStarted, status=202)
+def replay(request: HttpRequest, execution: str, body: PayloadBody = PayloadBody()) -> ExecutionStarted:
+    """Run the action of an ended execution's timer again, as a fresh execution."""
+    visible_execution(request, execution)
+    return ExecutionStarted(execution=replay_execution(execution, actor=caller(request).actor, **_given(body)))
+
+
+def _given(body: PayloadBody) -> dict[str, Any]:
+    return {"payload": body.payload} if "payload" in body.model_fields_set else {}
+
+
+def _told(request: HttpRequest, execution: str) -> ExecutionInFull:
+    detail = one(visible_execution(request, execution), caller(request).groups)
+    if detail is None:
+        raise not_found()
+    return in_full(detail)

@@ -1,0 +1,231 @@
+"""Failures by the fault behind them, and what is done to many of them at once, in the background."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from django.http import HttpRequest
+from ninja import Body as InBody
+from ninja import Query, Router
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from timers.api.authentication import caller
+from timers.api.executions import ReasonBody
+from timers.api.fields import Body, EmptyBody, Name, Number
+from timers.api.paging import Page, PageQuery, cursor_after, position
+from timers.api.problems import not_found
+from timers.api.route import route
+from timers.api.schemas import INSTANT, NAME, TEXT, Schema, keywords, maybe
+from timers.exceptions import SpecError
+from timers.executions import (
+    cancel_operation,
+    failures,
+    pause_operation,
+    resume_operation,
+    set_pace,
+    start_operation,
+)
+from timers.insights import operations as insights
+from timers.models import BulkOperation
+
+router = Router(tags=["failures"])
+OPERATION = "/operations/{operation}"
+
+_FILTER: Final[Schema] = {
+    **keywords(
+        {
+            "all": {"const": True},
+            "group": NAME,
+            "timer": NAME,
+            "fingerprint": TEXT,
+            "error_contains": TEXT,
+            "failed_before": INSTANT,
+            "failed_after": INSTANT,
+        },
+        [],
+    ),
+    "description": 'Conditions that all hold; {"all": true} for every failed execution.',
+}
+_ASKED: Final[dict[str, Schema]] = {
+    "filter": _FILTER,
+    "pace": maybe({"type": "number", "description": "At most so many executions a second."}),
+    "reason": TEXT,
+}
+NewOperation = Annotated[
+    dict[str, Any],
+    WithJsonSchema(keywords({"verb": {"enum": ["retry", "dismiss"]}, **_ASKED}, ["verb", "filter"])),
+]
+ManyExecutions = Annotated[dict[str, Any], WithJsonSchema(keywords(_ASKED, ["filter"]))]
+
+
+class FailureAnswer(BaseModel):
+    """One fault, and the executions that wait because of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    fingerprint: str
+    title: str
+    count: int
+    at_least: bool = Field(description="There are more than were counted.")
+    groups: list[str]
+    oldest: datetime
+    newest: datetime
+    example: str = Field(description="The newest execution.")
+
+
+class FailuresAnswer(BaseModel):
+    """The faults, those of most executions first."""
+
+    items: list[FailureAnswer]
+    more: bool = Field(description="There are more faults than are told.")
+
+
+class OperationAnswer(BaseModel):
+    """What was asked to be done to many failed executions, and how far it has come."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    verb: Literal["retry", "dismiss"]
+    filter: Any
+    reason: str
+    pace: float | None
+    state: Literal["running", "paused", "done", "cancelled"]
+    state_reason: str
+    total: int
+    done: int
+    refused: int = Field(description="Executions that cannot be retried.")
+    refusals: Any = Field(description="The first few of these, each with its reason.")
+    created_at: datetime
+    created_by: str
+    ended_at: datetime | None
+
+
+class PaceBody(Body):
+    """How fast from now on; null: as fast as it goes."""
+
+    pace: Annotated[Number, Field(gt=0)] | None
+
+
+class OperationQuery(PageQuery):
+    """Which operations."""
+
+    state: Literal["running", "paused", "done", "cancelled"] | None = None
+
+
+class FailureQuery(BaseModel):
+    """Of which group."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: Name | None = None
+
+
+@route(router, "GET", "/failures", scope="read", answer=FailuresAnswer)
+def list_failures(request: HttpRequest, query: Query[FailureQuery]) -> FailuresAnswer:
+    """The faults by which executions have failed that wait for a person."""
+    seen = caller(request).groups
+    if query.group is not None:
+        seen = frozenset({query.group}) if caller(request).sees(query.group) else frozenset()
+    found = failures(seen)
+    return FailuresAnswer(
+        items=[
+            FailureAnswer(
+                fingerprint=each.fingerprint, title=each.title, count=each.count.value, at_least=each.count.capped,
+                groups=list(each.groups), oldest=each.oldest, newest=each.newest, example=str(each.example),
+            )
+            for each in found.failures
+        ],
+        more=found.more,
+    )  # fmt: skip
+
+
+@route(router, "POST", "/operations", scope="operate", answer=OperationAnswer, status=202)
+def start(request: HttpRequest, body: InBody[NewOperation]) -> OperationAnswer:
+    """Retry or dismiss all failed executions that now meet a filter, in the background."""
+    return _started(request, body.pop("verb", None), body)
+
+
+@route(router, "POST", "/executions/retry", scope="operate", answer=OperationAnswer, status=202)
+def retry_many(request: HttpRequest, body: InBody[ManyExecutions]) -> OperationAnswer:
+    """Retry all failed executions that now meet a filter, in the background."""
+    return _started(request, "retry", body)
+
+
+@route(router, "POST", "/executions/dismiss", scope="operate", answer=OperationAnswer, status=202)
+def dismiss_many(request: HttpRequest, body: InBody[ManyExecutions]) -> OperationAnswer:
+    """Dismiss all failed executions that now meet a filter, in the background."""
+    return _started(request, "dismiss", body)
+
+
+@route(router, "GET", "/operations", scope="read", answer=Page[OperationAnswer])
+def list_operations(request: HttpRequest, query: Query[OperationQuery]) -> Page[OperationAnswer]:
+    """List operations, newest first."""
+    begin = position(request, query)
+    page = insights.find(
+        groups=caller(request).groups,
+        state=query.state,
+        before_id=None if begin is None else begin[0],
+        limit=query.limit,
+    )
+    return Page(
+        items=[OperationAnswer.model_validate(row) for row in page.operations],
+        next=None if page.next is None else cursor_after(request, [page.next]),
+    )
+
+
+@route(router, "GET", OPERATION, scope="read", answer=OperationAnswer)
+def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
+    """Read one operation: how far it has come."""
+    row = insights.one(_number(operation), caller(request).groups)
+    if row is None:
+        raise not_found()
+    return OperationAnswer.model_validate(row)
+
+
+@route(router, "PATCH", OPERATION, scope="operate", answer=OperationAnswer)
+def change_pace(request: HttpRequest, operation: str, body: PaceBody) -> OperationAnswer:
+    """Go faster or slower from now on."""
+    return _told(set_pace(_number(operation), body.pace, groups=caller(request).groups))
+
+
+@route(router, "POST", f"{OPERATION}/cancel", scope="operate", answer=OperationAnswer)
+def cancel(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
+    """Go no further; what has been done stays done."""
+    who = caller(request)
+    return _told(cancel_operation(_number(operation), reason=body.reason, actor=who.actor, groups=who.groups))
+
+
+@route(router, "POST", f"{OPERATION}/pause", scope="operate", answer=OperationAnswer)
+def pause(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
+    """Go no further until resumed."""
+    who = caller(request)
+    return _told(pause_operation(_number(operation), reason=body.reason, actor=who.actor, groups=who.groups))
+
+
+@route(router, "POST", f"{OPERATION}/resume", scope="operate", answer=OperationAnswer)
+def resume(request: HttpRequest, operation: str, body: EmptyBody = EmptyBody()) -> OperationAnswer:
+    """Go on."""
+    who = caller(request)
+    return _told(resume_operation(_number(operation), actor=who.actor, groups=who.groups))
+
+
+def _started(request: HttpRequest, verb: Any, body: dict[str, Any]) -> OperationAnswer:
+    unknown = sorted(set(body) - {"filter", "pace", "reason"})
+    if unknown:
+        raise SpecError.combined(SpecError(word, "is not known here") for word in unknown)
+    who = caller(request)
+    conditions = body.pop("filter", None)
+    return _told(start_operation(verb, conditions, actor=who.actor, groups=who.groups, **body))
+
+
+def _told(row: BulkOperation) -> OperationAnswer:
+    return OperationAnswer.model_validate(row)
+
+
+def _number(operation: str) -> int:
+    """The number of an operation; what is none is not there."""
+    if not (operation.isascii() and operation.isdigit() and len(operation) < 19):
+        raise not_found()
+    return int(operation)
