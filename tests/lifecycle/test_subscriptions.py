@@ -676,3 +676,28 @@ def test_an_ordinal_is_used_again_only_when_all_have_been(orders: TimerGroup, ti
     assert subscribe("a") == 3
     Subscription.objects.filter(name="b").update(ordinal=255)
     assert subscribe("c") == 1, "that of the one deleted first"
+
+
+def test_a_target_that_is_gone_pauses_its_subscription_and_not_the_timer(
+    orders: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    subscribe("a")
+    subscribe("b", action={"kind": "http", "url": "https://api.example.org/hook"})
+    timer = schedule_fixed_rate("orders", "t", period=60)
+    node.answer = lambda action, fire: 410
+    node.advance(180)
+    row = Subscription.objects.get(name="b")
+    assert (row.state, row.state_reason) == (
+        "paused",
+        "paused itself: api.example.org:443 says that it is gone (410)",
+    )
+    assert receivers(handlers) == {"a": 3}
+    assert Timer.objects.get(id=timer.id).state == "active"
+    assert Counter(row.state for row in Waiting.objects.all()) == {"failed": 1, "ready": 2}
+
+
+def test_history_says_for_whom_a_shared_execution_was(orders: TimerGroup, node: Stepper) -> None:
+    subscribe("a", "queue")
+    timer = schedule_once("orders", "t", after=0)
+    node.until_idle()
+    assert [row.reason for row in finals_of(timer)] == ["for subscription a"]

@@ -20,7 +20,7 @@ from timers.admin.json_text import body
 from timers.admin.search import execution_in, timers_meant
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
-from timers.models import Waiting
+from timers.models import Subscription, Waiting
 
 
 @admin.register(Waiting)
@@ -45,7 +45,8 @@ class WaitingAdmin(ReadOnlyAdmin):
     change_list_template = "admin/timers/waiting_list.html"
     fields = (
         "state_cell", "name", "group_cell", "timer_cell", "id", "attempt", "forgiven", "missed_count", "available_cell",
-        "origin", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at", "changed_at",
+        "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at",
+        "changed_at",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -100,6 +101,13 @@ class WaitingAdmin(ReadOnlyAdmin):
     @admin.display(description="reason")
     def reason_cell(self, row: Waiting) -> str:
         return row.reason.split("\n", 1)[0][:120]
+
+    @admin.display(description="subscription")
+    def subscription_cell(self, row: Waiting) -> str:
+        if not row.subscription:
+            return "–"
+        names = Subscription.objects.filter(group_id=row.group_id, ordinal=row.subscription)
+        return names.values_list("name", flat=True).first() or f"ordinal {row.subscription}"
 
     @admin.display(description="payload")
     def payload_cell(self, row: Waiting) -> SafeString | str:

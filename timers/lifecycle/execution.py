@@ -193,6 +193,12 @@ class Execution:
         return "" if self.action is None else self.action.name
 
     @property
+    def tells_subscription(self) -> bool:
+        """Whether its id says which subscription it is for, or that it is for none."""
+        ordinal = self.subscription
+        return not ordinal or (self.origin == "schedule" and parse_id(self.id).ordinal == ordinal)
+
+    @property
     def start_us(self) -> int:
         """The instant of the database's clock before which it must not start."""
         return self.available_us - self.shift_us
@@ -208,7 +214,7 @@ class Execution:
 
     def details(self) -> dict[str, Any] | None:
         """What a rescue must know beyond the id; None for a plain first try."""
-        told = not self.subscription or (self.origin == "schedule" and parse_id(self.id).ordinal == self.subscription)
+        told = self.tells_subscription
         if (
             told
             and self.attempt == 1

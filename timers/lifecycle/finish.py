@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.db import transaction
 
+from timers.exceptions import TimerNotFound
 from timers.lifecycle import ledger, waiting_rows
+from timers.lifecycle.control.subscriptions import pause_subscription
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
@@ -54,7 +57,22 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         over = settle(holder, finished.verdicts, timers, now_us)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
         delete_finished(over, ended=True)
+    _pause_subscriptions(finished.verdicts)
     return finished
+
+
+def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
+    """A receiver that is gone gets no more; the timer's others do. After the rest: it waits for fires under way."""
+    gone: dict[tuple[str, str], str] = {}
+    for outcome, verdict in verdicts:
+        if outcome.pauses and verdict.next in ("park", "drop"):
+            group = outcome.execution.group
+            subscriber = group.subscriber(outcome.execution.subscription)
+            if subscriber is not None:
+                gone[group.name, subscriber.name] = outcome.pauses
+    for (group_name, name), reason in gone.items():
+        with suppress(TimerNotFound):
+            pause_subscription(group_name, name, reason=reason)
 
 
 def settle(
@@ -70,6 +88,10 @@ def settle(
     for outcome, verdict in verdicts:
         execution = outcome.execution
         if verdict.next == "end":
+            if outcome.reason is None and not execution.tells_subscription:
+                # The row has no column for it, and its id does not say.
+                subscriber = execution.group.subscriber(execution.subscription)
+                outcome.reason = None if subscriber is None else f"for subscription {subscriber.name}"
             entries.append(ledger.final_entry(outcome, "succeeded"))
         elif verdict.next == "cancel":
             outcome.reason = f"asked to end: {outcome.reason or outcome.word}"

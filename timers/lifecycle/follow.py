@@ -147,7 +147,9 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
             most = execution.policies.pause_after_failures
             ended_us = execution.group.clock.at(outcome.finished_us)
             is_last = not others or occurrence_of(execution.id) not in others
-            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, outcome.pauses, is_last=is_last)
+            # A receiver that is gone pauses its subscription, not the timer (see finish).
+            pauses = "" if execution.subscription else outcome.pauses
+            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, pauses, is_last=is_last)
             moved[timer.id] = timer
         elif execution.origin == "backfill":
             backfilled.add(timer.id)

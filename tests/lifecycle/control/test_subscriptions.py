@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from tests import factories
+from timers.actions.signing import new_signing_secret
+from timers.encryption import new_key
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.lifecycle.consume import claim
 from timers.lifecycle.control.delete import delete_group
+from timers.lifecycle.control.secrets import create_secret, delete_secret
 from timers.models import Subscription, TimerGroup
 from timers.scheduling import fire_timer, schedule_once
 from timers.subscribing import (
@@ -87,6 +92,23 @@ def test_an_edit_that_makes_no_sense_is_refused(orders: TimerGroup, fields: dict
     with pytest.raises(SpecError, match=told.replace("?", ".")):
         update_subscription("orders", "a", **fields)
     assert find_subscription("orders", "a").version == 1
+
+
+def test_one_that_was_changed_meanwhile_is_not_deleted(orders: TimerGroup) -> None:
+    create()
+    with pytest.raises(StaleVersion):
+        delete_subscription("orders", "a", version=2)
+    delete_subscription("orders", "a", version=1)
+
+
+def test_a_secret_that_a_subscription_needs_is_not_deleted(orders: TimerGroup) -> None:
+    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
+        create_secret("hook", kind="signing", value=new_signing_secret())
+        create(action={"kind": "http", "url": "https://api.example.org/hook", "sign": "hook"})
+        with pytest.raises(NotAllowedNow, match="subscription orders/a"):
+            delete_secret("hook")
+        delete_subscription("orders", "a")
+        delete_secret("hook")
 
 
 def test_workers_are_told_whose_executions_they_take_up(orders: TimerGroup) -> None:

@@ -105,6 +105,9 @@ SELECT 'group ' || g.name FROM timers_timer_group g WHERE {uses}
 UNION ALL
 SELECT 'timer ' || h.name || '/' || g.name FROM timers_timer g JOIN timers_timer_group h ON h.id = g.group_id
 WHERE g.action IS NOT NULL AND g.state IN ('active', 'paused') AND {uses}
+UNION ALL
+SELECT 'subscription ' || h.name || '/' || g.name
+FROM timers_subscription g JOIN timers_timer_group h ON h.id = g.group_id WHERE g.state <> 'deleted' AND {uses}
 LIMIT 4
 """.format(
     uses="g.action ->> 'kind' = 'http' AND %(name)s IN"
@@ -113,14 +116,14 @@ LIMIT 4
 
 
 def users_of(name: str) -> list[str]:
-    """Groups and timers whose action refers to a secret, in words; the first few."""
+    """Groups, timers and subscriptions whose action refers to a secret, in words; the first few."""
     with connection.cursor() as cursor:
         cursor.execute(_USERS, {"name": name})
         return [words for (words,) in cursor.fetchall()]
 
 
 def delete_secret(name: str) -> None:
-    """Delete a secret; raises NotAllowedNow while a group or a living timer refers to it."""
+    """Delete a secret; raises NotAllowedNow while a group, a living timer or a subscription refers to it."""
     with transaction.atomic():
         row = _locked(name, for_deletion=True)
         users = users_of(name)

@@ -100,8 +100,7 @@ def update_subscription(
         problems.append(SpecError(field, f"is not known; {hint}"))
     with transaction.atomic():
         row = _lock(group, name)
-        if version is not None and version != row.version:
-            raise StaleVersion(f"subscription {name!r} was changed meanwhile (version {row.version}, not {version})")
+        _check_version(row, version)
         _assign(row, {field: value for field, value in fields.items() if field in EDITABLE}, problems)
         _save(row, actor)
     return row
@@ -134,15 +133,19 @@ def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscripti
     return row
 
 
-def delete_subscription(group: str, name: str, *, reason: str = "", actor: str = "") -> DeletedSubscription:
+def delete_subscription(
+    group: str, name: str, *, version: int | None = None, reason: str = "", actor: str = ""
+) -> DeletedSubscription:
     """Deliver nothing more to it. What waits for it goes to other queue subscriptions, or is cancelled.
 
     What is claimed for a broadcast subscription is asked to end; for a queue subscription it goes on, and a further try
     is another one's. Failed executions stay for a person. Without any subscription the group is as before its first.
+    `version`: refuse with StaleVersion when someone changed it since it was read. Raises TimerNotFound.
     """
     why = reason or f"its subscription {name} was deleted" + (f" by {actor}" if actor else "")
     with transaction.atomic():
         row = _lock(group, name)
+        _check_version(row, version)
         _set_state(row, Subscription.State.DELETED, reason, actor)
     # Each step by itself: fires go on meanwhile, and what is left undone is done by any node's housekeeping.
     done = hand_over(row, why)
@@ -188,6 +191,11 @@ def _lock_group(name: str) -> TimerGroup:
 def _lock(group: str, name: str) -> Subscription:
     _lock_group(group)
     return find_subscription(group, name)
+
+
+def _check_version(row: Subscription, version: int | None) -> None:
+    if version is not None and version != row.version:
+        raise StaleVersion(f"subscription {row.name!r} was changed meanwhile (version {row.version}, not {version})")
 
 
 def _collect(check: Callable[[], object], problems: list[SpecError]) -> None:
