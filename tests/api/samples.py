@@ -30,6 +30,11 @@ class Samples:
         """The path with an existing thing in the place of each of its words."""
         return re.sub(r"{(\w+)}", lambda match: self.one(match[1]), template)
 
+    def make_all(self) -> None:
+        """Have one of everything."""
+        for word in self._makers:
+            self.one(word)
+
     def one(self, word: str) -> str:
         """The name or id of the thing that this word means."""
         if word not in self._makers:

@@ -22,7 +22,7 @@ from timers.models import ApplicationKey, TimerGroup
 pytestmark = pytest.mark.django_db
 
 ALL = [pytest.param(route, id=f"{route.method} {route.path}") for route in ROUTES]
-IS_GLOBAL = ("/groups", "/me", "/openapi.json", "/schedules/preview")
+IS_GLOBAL = ("/groups", "/executions", "/failures", "/operations", "/me", "/openapi.json", "/schedules/preview")
 """What is there for every key, each seeing its own."""
 
 
@@ -76,6 +76,7 @@ def test_without_the_scope_it_is_forbidden(route: Route, samples: Samples, new_k
 def test_a_key_for_other_groups_does_not_find_what_is_there(
     route: Route, samples: Samples, new_key: Callable[..., str]
 ) -> None:
+    samples.make_all()
     response = ask(new_key("admin", groups=["other"]), route, samples)
     if route.all_groups:
         problem(response, 403, "forbidden")

@@ -18,6 +18,7 @@ from timers.access.caller import Caller
 from timers.access.limits import check_failures, check_rate
 from timers.api.problems import Problem, not_found
 from timers.api.slashes import path_names
+from timers.api.visible import is_visible
 
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -48,8 +49,7 @@ class Scoped(AuthBase):
             raise Problem("forbidden", f"This needs the scope {self.scope}, which this key does not have.")
         if self.all_groups and not caller.has_all_groups:
             raise Problem("forbidden", "This concerns the whole cluster, and this key is for certain groups only.")
-        group = path_names(request).get("group")
-        if group is not None and not caller.sees(group):
+        if not all(is_visible(caller, word, value) for word, value in path_names(request).items()):
             raise not_found()
 
 

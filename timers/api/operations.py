@@ -178,7 +178,7 @@ def list_operations(request: HttpRequest, query: Query[OperationQuery]) -> Page[
 @route(router, "GET", OPERATION, scope="read", answer=OperationAnswer)
 def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
     """Read one operation: how far it has come."""
-    row = insights.one(_number(operation), caller(request).groups)
+    row = insights.one(int(operation), caller(request).groups)
     if row is None:
         raise not_found()
     return OperationAnswer.model_validate(row)
@@ -187,28 +187,28 @@ def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
 @route(router, "PATCH", OPERATION, scope="operate", answer=OperationAnswer)
 def change_pace(request: HttpRequest, operation: str, body: PaceBody) -> OperationAnswer:
     """Go faster or slower from now on."""
-    return _told(set_pace(_number(operation), body.pace, groups=caller(request).groups))
+    return _told(set_pace(int(operation), body.pace, groups=caller(request).groups))
 
 
 @route(router, "POST", f"{OPERATION}/cancel", scope="operate", answer=OperationAnswer)
 def cancel(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
     """Go no further; what has been done stays done."""
     who = caller(request)
-    return _told(cancel_operation(_number(operation), reason=body.reason, actor=who.actor, groups=who.groups))
+    return _told(cancel_operation(int(operation), reason=body.reason, actor=who.actor, groups=who.groups))
 
 
 @route(router, "POST", f"{OPERATION}/pause", scope="operate", answer=OperationAnswer)
 def pause(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
     """Go no further until resumed."""
     who = caller(request)
-    return _told(pause_operation(_number(operation), reason=body.reason, actor=who.actor, groups=who.groups))
+    return _told(pause_operation(int(operation), reason=body.reason, actor=who.actor, groups=who.groups))
 
 
 @route(router, "POST", f"{OPERATION}/resume", scope="operate", answer=OperationAnswer)
 def resume(request: HttpRequest, operation: str, body: EmptyBody = EmptyBody()) -> OperationAnswer:
     """Go on."""
     who = caller(request)
-    return _told(resume_operation(_number(operation), actor=who.actor, groups=who.groups))
+    return _told(resume_operation(int(operation), actor=who.actor, groups=who.groups))
 
 
 def _started(request: HttpRequest, verb: Any, body: dict[str, Any]) -> OperationAnswer:
@@ -222,10 +222,3 @@ def _started(request: HttpRequest, verb: Any, body: dict[str, Any]) -> Operation
 
 def _told(row: BulkOperation) -> OperationAnswer:
     return OperationAnswer.model_validate(row)
-
-
-def _number(operation: str) -> int:
-    """The number of an operation; what is none is not there."""
-    if not (operation.isascii() and operation.isdigit() and len(operation) < 19):
-        raise not_found()
-    return int(operation)

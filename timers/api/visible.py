@@ -1,19 +1,38 @@
-"""What is found by an id and belongs to a group: it is there for those who see the group, and for nobody else."""
+"""What a path names: it is there for those who see its group, and for nobody else."""
 
 from __future__ import annotations
 
-from uuid import UUID
+from collections.abc import Callable
+from typing import Final
 
-from django.http import HttpRequest
-
-from timers.api.authentication import caller
-from timers.api.problems import not_found
+from timers.access.caller import Caller
 from timers.insights.execution_group import group_of
+from timers.insights.operations import one as operation_of
 
 
-def visible_execution(request: HttpRequest, execution: str) -> UUID:
-    """The id of an execution that the caller may see; raises the 404 of what is not there."""
+def _group(caller: Caller, name: str) -> bool:
+    return caller.sees(name)
+
+
+def _execution(caller: Caller, execution: str) -> bool:
     group = group_of(execution)
-    if group is None or not caller(request).sees(group):
-        raise not_found()
-    return UUID(execution)
+    return group is not None and caller.sees(group)
+
+
+def _operation(caller: Caller, number: str) -> bool:
+    is_number = number.isascii() and number.isdigit() and len(number) < 19
+    return is_number and operation_of(int(number), caller.groups) is not None
+
+
+_SEEN: Final[dict[str, Callable[[Caller, str], bool]]] = {
+    "group": _group,
+    "execution": _execution,
+    "operation": _operation,
+}
+"""By the words of paths. What stands below a group needs no further look, nor what is for all groups only."""
+
+
+def is_visible(caller: Caller, word: str, value: str) -> bool:
+    """Whether the caller may know of what this word of a path means."""
+    look = _SEEN.get(word)
+    return look is None or look(caller, value)
