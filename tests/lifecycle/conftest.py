@@ -40,6 +40,14 @@ def group(time: VirtualTime, handlers: TemporaryHandlers) -> TimerGroup:
 
 
 @pytest.fixture
+def orders(time: VirtualTime, handlers: TemporaryHandlers) -> TimerGroup:
+    """A group for subscriptions: it has no action of its own, and there are handlers tests.a to tests.c."""
+    for name in ("tests.a", "tests.b", "tests.c"):
+        handlers.add(name)
+    return factories.group("orders", action=None)
+
+
+@pytest.fixture
 def node(time: VirtualTime) -> Stepper:
     """A node that is driven step by step."""
     return Stepper(time, "node-a")

@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 
-from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
 from tests.support.sessions import OtherSession, in_threads
@@ -26,11 +25,6 @@ from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.usefixtures("committed", "handlers")
-
-
-@pytest.fixture
-def orders(time: VirtualTime) -> TimerGroup:
-    return factories.group("orders", action=None)
 
 
 @pytest.fixture

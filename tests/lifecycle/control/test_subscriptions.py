@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from tests import factories
 from timers.actions.signing import new_signing_secret
 from timers.encryption import new_key
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
@@ -26,11 +25,6 @@ from timers.subscribing import (
     resume_subscription,
     update_subscription,
 )
-
-
-@pytest.fixture
-def orders(group: TimerGroup) -> TimerGroup:
-    return factories.group("orders", action=None)
 
 
 def create(name: str = "a", **fields: Any) -> Subscription:
