@@ -28,10 +28,10 @@ MOST: Final = 5000
 """Executions of one subscription that one call looks at."""
 
 _LEFT_BEHIND: Final = """
-SELECT s.id FROM timers_subscription s
-WHERE (s.state = 'deleted' OR s.state = 'paused' AND s.mode = 'queue')
-  AND EXISTS (SELECT 1 FROM timers_waiting w
-              WHERE w.group_id = s.group_id AND w.subscription = s.ordinal AND w.state = 'ready')
+SELECT s.id FROM timers_subscription s, LATERAL (
+    SELECT 1 FROM timers_waiting w WHERE w.group_id = s.group_id AND w.subscription = s.ordinal AND w.state = 'ready'
+    ORDER BY w.available_at LIMIT 1) waits
+WHERE s.state = 'deleted' OR s.state = 'paused' AND s.mode = 'queue'
 ORDER BY s.id
 """
 
