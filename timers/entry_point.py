@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,12 +48,12 @@ class Answered:
     outcome: Said = ""
     """What follows for the execution, where that is not another try by the retry policy."""
     wait: float | None = None
-    """Seconds until another try."""
+    """Seconds until another try; the header has whole ones."""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that say what follows."""
-        said = {} if self.wait is None else {"Retry-After": f"{self.wait:g}"}
+        said = {} if self.wait is None else {"Retry-After": str(math.ceil(self.wait))}
         return said | ({"timer-outcome": self.outcome} if self.outcome else {})
 
 
@@ -106,7 +107,7 @@ def run_handler(name: str, message: Any) -> Answered:
     threading.Thread(target=run, name=f"handler {name}", daemon=True).start()
     if not run.ended.wait(run.limit) or run.overran:
         run.fire.cancelled.set()
-        return Answered(504, detail=f"ran longer than its limit of {run.limit:g} s")
+        return Answered(500, detail=f"ran longer than its limit of {run.limit:g} s")
     return _succeeded(run.value) if run.error is None else _raised(run)
 
 

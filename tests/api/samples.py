@@ -24,6 +24,7 @@ class Samples:
             "execution": self._execution,
             "operation": self._operation,
             "subscription": self._subscription,
+            "handler": lambda: "timerbench.noop",
         }
 
     def path(self, template: str) -> str:

@@ -83,7 +83,7 @@ def test_a_timer_names_the_handler_and_the_settings_say_where_and_with_which_key
     [
         (Discard("not yet"), "discarded", None, False, "not yet"),
         (Snooze(7200, "night"), "snoozed", 7200, False, "night"),
-        (Retry("locked", after=0.25), "error", 0.25, False, "Retry: locked"),
+        (Retry("locked", after=0.25), "error", 1, False, "Retry: locked"),
         (Retry("locked"), "error", None, False, "Retry: locked"),
         (Fail("no such vendor"), "error", None, True, "Fail: no such vendor"),
         (ValueError("bad"), "error", None, False, "ValueError: bad"),

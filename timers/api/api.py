@@ -12,6 +12,7 @@ from timers.api import (
     description_pages,
     executions,
     groups,
+    handlers,
     operations,
     subscriptions,
     timer_verbs,
@@ -54,6 +55,7 @@ for router in (
     groups.router,
     operations.router,
     executions.router,
+    handlers.router,
     description_pages.router,
 ):
     api.add_router("", router)

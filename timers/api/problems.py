@@ -18,7 +18,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 Code = Literal[
     "malformed", "bad_cursor", "unauthorized", "forbidden", "not_found", "method_not_allowed", "timeout", "name_taken",
     "stale_version", "stale_token", "not_allowed_now", "length_required", "too_large", "media_type", "invalid",
-    "key_reused", "rate_limited", "failed", "unavailable",
+    "quota", "key_reused", "rate_limited", "failed", "unavailable",
 ]  # fmt: skip
 
 STATUS: Final[dict[Code, int]] = {
@@ -37,6 +37,7 @@ STATUS: Final[dict[Code, int]] = {
     "too_large": 413,
     "media_type": 415,
     "invalid": 422,
+    "quota": 422,
     "key_reused": 422,
     "rate_limited": 429,
     "failed": 500,

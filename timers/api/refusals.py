@@ -15,6 +15,7 @@ from timers.api.problems import Problem, not_found
 from timers.exceptions import (
     FieldProblem,
     NotAllowedNow,
+    QuotaExceeded,
     SpecError,
     StaleToken,
     StaleVersion,
@@ -41,6 +42,8 @@ def problem_of(error: BaseException) -> Problem:
             return error
         case TimerExists():
             return Problem.of_spec(error, "name_taken")
+        case QuotaExceeded():
+            return Problem.of_spec(error, "quota")
         case SpecError():
             return Problem.of_spec(error)
         case TimerNotFound() | Http404():

@@ -39,9 +39,9 @@ def count_in(held: Mapping[int, TimerGroup], group_id: int, added: int) -> None:
     living = Timer.objects.filter(group_id=group_id, state__in=(Timer.State.ACTIVE, Timer.State.PAUSED)).count()
     if living > group.max_timers:
         raise QuotaExceeded(
-            "group",
-            f"may have at most {group.max_timers:,} living timers (max_timers of group {group.name}), and has"
-            f" {living - added:,}; cancel some, or ask for more",
+            "max_timers",
+            f"of group {group.name} is {group.max_timers:,} living timers, and there are {living - added:,};"
+            " cancel some, or ask for more",
         )
     TimerGroup.objects.filter(id=group_id).update(spare_timers=group.max_timers - living)
 

@@ -1,0 +1,40 @@
+"""The entry point: run a handler, and tell how it ended in a way that an http action understands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Body as InBody
+from ninja import Router
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from timers.api.frame import request_id_of
+from timers.api.problems import Code, Problem
+from timers.api.route import route
+from timers.entry_point import run_handler
+
+router = Router(tags=["handlers"])
+_CODES: Final[dict[int, Code]] = {422: "invalid", 500: "failed", 503: "unavailable"}
+Message = Annotated[Any, WithJsonSchema({"description": "An envelope, or any other value: the payload then."})]
+
+
+class HandlerAnswer(BaseModel):
+    """A handler has succeeded."""
+
+    result: Any = Field(description="What it returned; null where that is no JSON or longer than 8 KB.")
+
+
+@route(router, "POST", "/handlers/{handler}", scope="schedule", answer=HandlerAnswer, all_groups=True, repeatable=False)
+def call_handler(request: HttpRequest, handler: str, body: InBody[Message]) -> HandlerAnswer | HttpResponse:
+    """Run the handler of that name in the process that takes the call, and wait for its end.
+
+    What it raises is told by the status, by `Retry-After` and by the header `timer-outcome`: discard, snooze or fail.
+    """
+    answered = run_handler(handler, body)
+    if answered.status == 200:
+        return HandlerAnswer(result=answered.result)
+    response = Problem(_CODES[answered.status], answered.detail).response(request_id_of(request))
+    for name, value in answered.headers.items():
+        response.headers[name] = value
+    return response
