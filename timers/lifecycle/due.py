@@ -28,13 +28,19 @@ LEFT JOIN LATERAL (
                      AND t.next_fire_at <= c.horizon
                      AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
                      AND (t.open_execution IS NULL OR t.next_fire_at <= c.now)) AS timers,
-           s.shard = 0 AND p.priority = g.timer_priorities[1] AND EXISTS (
-               -- One look for each: with ORDER BY and LIMIT it is one into the index, whatever waits for others.
-               SELECT 1 FROM unnest(COALESCE(g.worker_ordinals, '{{0}}')) AS o(ordinal), LATERAL (
+           -- One look for each: with ORDER BY and LIMIT it is one into the index, whatever waits for others.
+           CASE WHEN s.shard <> 0 OR p.priority <> g.timer_priorities[1] THEN false
+                WHEN g.worker_ordinals IS NULL THEN EXISTS (
                    SELECT 1 FROM timers_waiting r
-                   WHERE r.group_id = g.id AND r.subscription = o.ordinal AND r.state = 'ready'
-                     AND r.available_at <= c.horizon
-                   ORDER BY r.available_at LIMIT 1) found) AS waiting
+                   WHERE r.group_id = g.id AND r.subscription = 0 AND r.state = 'ready' AND r.available_at <= c.horizon
+                   ORDER BY r.available_at LIMIT 1)
+                ELSE EXISTS (
+                   SELECT 1 FROM unnest(g.worker_ordinals) AS o(ordinal), LATERAL (
+                       SELECT 1 FROM timers_waiting r
+                       WHERE r.group_id = g.id AND r.subscription = o.ordinal AND r.state = 'ready'
+                         AND r.available_at <= c.horizon
+                       ORDER BY r.available_at LIMIT 1) found)
+           END AS waiting
     FROM timers_timer_group g
     CROSS JOIN LATERAL (SELECT CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(now)s END AS now,
                                CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(horizon)s END
