@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection, transaction
 
 from timers import actions, clock
 from timers.actions.http import HttpAction
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.http_actions import check_http
-from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
@@ -94,7 +94,7 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         with transaction.atomic():
             group.save()
     except IntegrityError:
-        raise SpecError("name", "is taken by another group", given=name) from None
+        raise TimerExists("name", "is taken by another group", given=name) from None
     return group
 
 
@@ -232,10 +232,10 @@ def _checked(name: str, value: Any) -> Any:
         return check_seconds(name, value)
     if name == "partition":
         return check_name("partition", value)
+    if name == "description":
+        return check_text("description", value)
     if name == "required_roles":
-        if isinstance(value, str):
-            raise SpecError("required_roles", "must be a list of names", given=value)
-        return [check_name("required_roles", role) for role in value]
+        return check_names("required_roles", value)
     if name in _BOUNDS:
         low, high = _BOUNDS[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -1,11 +1,14 @@
-"""Names of groups, timers, tags, roles: one rule for all."""
+"""Names of groups, timers, tags, roles, and what people write about them: one rule for all."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from timers.exceptions import SpecError
 from timers.models.group import NAME_LENGTH
+from timers.payload import storable
+
+MAX_TEXT: Final = 10_000
 
 
 def check_name(field: str, value: Any) -> str:
@@ -16,4 +19,18 @@ def check_name(field: str, value: Any) -> str:
         raise SpecError(field, f"must have 1 to {NAME_LENGTH} characters; this has {len(value):,}", given=value)
     if not value.isprintable() or value != value.strip():
         raise SpecError(field, "must not hold control characters or begin or end with a space", given=value)
+    return value
+
+
+def check_names(field: str, value: Any) -> list[str]:
+    """A list of names; raises SpecError naming the field."""
+    if not isinstance(value, (list, tuple)):
+        raise SpecError(field, "must be a list of names", given=value)
+    return [check_name(field, name) for name in value]
+
+
+def check_text(field: str, value: Any, limit: int = MAX_TEXT) -> str:
+    """Text of at most so many characters that PostgreSQL can keep; raises SpecError naming the field."""
+    if not isinstance(value, str) or len(value) > limit or storable(value) != value:
+        raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
     return value

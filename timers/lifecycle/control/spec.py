@@ -15,7 +15,7 @@ from timers.actions.http import HttpAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 from timers.lifecycle.control.http_actions import check_entry, check_http
-from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import TimerGroup
 from timers.payload import encode
@@ -108,7 +108,7 @@ class TimerSpec:
             action=None if action is None else checked(lambda: json.dumps(actions.parse(action).to_spec())),
             overrides=checked(lambda: _check_overrides(overrides)) if overrides else None,
             tags=checked(lambda: _check_tags(tags), ()),
-            description=checked(lambda: _check_text("description", description, 10_000), ""),
+            description=checked(lambda: check_text("description", description), ""),
         )
         if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
             problems.append(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
@@ -219,9 +219,3 @@ def _check_tags(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_TAGS:
         raise SpecError("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
     return tuple(check_name("tags", tag) for tag in value)
-
-
-def _check_text(field: str, value: Any, limit: int) -> str:
-    if not isinstance(value, str) or len(value) > limit or "\x00" in value:
-        raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
-    return value

@@ -19,7 +19,7 @@ from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import parse as parse_id
 from timers.filters import Filter
-from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.control.spec import check_action_known
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.follow import end_locked, lock_timers
@@ -33,7 +33,6 @@ from timers.schedules.instant import to_microseconds
 EDITABLE: Final = ("action", "filter", "retry", "description")
 """What update_subscription takes."""
 MODES: Final = tuple(Subscription.Mode.values)
-MAX_DESCRIPTION: Final = 10_000
 _LOOKS: Final = 3
 """An execution may move between waiting and a claim while it is looked for."""
 
@@ -213,7 +212,7 @@ def _assign(row: Subscription, fields: dict[str, Any], problems: list[SpecError]
     take("action", lambda spec: _checked_action(spec, row.group))
     take("filter", _checked_filter)
     take("retry", lambda spec: None if spec is None else Retry.parse(spec).to_spec())
-    take("description", _checked_description)
+    take("description", lambda value: check_text("description", value))
     if problems:
         raise SpecError.combined(problems)
 
@@ -227,13 +226,6 @@ def _checked_action(spec: Any, group: TimerGroup) -> dict[str, Any]:
 
 def _checked_filter(spec: Any) -> Any:
     return None if Filter.parse(spec).is_open else spec
-
-
-def _checked_description(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_DESCRIPTION or "\x00" in value:
-        message = f"must be text of at most {MAX_DESCRIPTION:,} characters without NUL"
-        raise SpecError("description", message, given=value)
-    return value
 
 
 def _free_ordinal(group: TimerGroup) -> int:
