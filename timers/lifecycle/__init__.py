@@ -4,6 +4,7 @@
     EXECUTION
       due timer ---------fire----------> claimed --ok / commit-----------> succeeded   final row, claim shrinks or goes
       due timer --misfire, overlap, calendar-----------------------------> skipped     final row (reason, missed_count)
+      due timer --for a subscription that others serve-----------------> ready
       due timer --overlap policy queue, replace; fire_all--------------> queued ; queued --the one before ended--> ready
       run now, backfill, replay -------> ready
       ready -----------claim----------> claimed
