@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from psycopg import sql
 
 from tests.cluster.field import Field
 from tests.support.server import process_environment
+from tests.support.targets import Town, town
+from timers.encryption import new_key
 
 
 @pytest.fixture
@@ -35,6 +38,25 @@ def field(transactional_db: None, tmp_path: Path) -> Iterator[Field]:
         finally:
             prepared.end()
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def here() -> Iterator[Town]:
+    """Targets on this host."""
+    with town() as made:
+        yield made
+
+
+@pytest.fixture
+def calling(field: Field) -> Field:
+    """Nodes that may call this host."""
+    field.settings |= {
+        "TIMERS_HTTP_ALLOW_PRIVATE": "127.0.0.1",
+        "TIMERS_HTTP_ALLOW_PLAIN": "true",
+        "TIMERS_HTTP_PORTS": "any",
+        "TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1)),
+    }
+    return field
 
 
 def _copy(server: psycopg.Connection[Any], template: str, name: str) -> None:

@@ -5,41 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
-from datetime import date
 
 import pytest
 from standardwebhooks import Webhook
 
 from tests.cluster.field import Field, eventually
-from tests.support.targets import Town, hang, plain, raw, reset, town
-from timers.encryption import new_key
+from tests.support.targets import Town, hang, plain, raw, reset
 
 pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 
 MANY = 120
 
 
-@pytest.fixture
-def here() -> Iterator[Town]:
-    with town() as made:
-        yield made
-
-
-@pytest.fixture
-def calling(field: Field) -> Field:
-    """Nodes that may call this host."""
-    field.settings |= {
-        "TIMERS_HTTP_ALLOW_PRIVATE": "127.0.0.1",
-        "TIMERS_HTTP_ALLOW_PLAIN": "true",
-        "TIMERS_HTTP_PORTS": "any",
-        "TIMERS_HTTP_PER_TARGET": "20",
-        "TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1)),
-    }
-    return field
-
-
 def test_signed_calls_of_two_nodes_come_once_each_and_a_slow_target_slows_no_other(calling: Field, here: Town) -> None:
+    calling.settings["TIMERS_HTTP_PER_TARGET"] = "20"
     good, slow = here.target(plain("200 OK", b'{"ok":true}')), here.target(hang)
     secret = calling.manage("timersecret", "create", "key", "--kind", "signing", "--generate").strip()
     for name in ("a", "b"):
@@ -72,6 +51,7 @@ def test_signed_calls_of_two_nodes_come_once_each_and_a_slow_target_slows_no_oth
 
 
 def test_bad_targets_hold_no_slot_past_their_deadline_and_slow_no_other(calling: Field, here: Town) -> None:
+    calling.settings["TIMERS_HTTP_PER_TARGET"] = "20"
     bad = {
         "hanging": hang,
         "trickling": raw(b"HTTP/1.1 200 OK\r\nX: ", b"a", pause=0.05, forever=True),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cluster.conftest import field
+from tests.cluster.conftest import calling, field, here
 
-__all__ = ["field"]
+__all__ = ["calling", "field", "here"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date
 
 import pytest
 
 from tests.cluster.field import Field, eventually
-from tests.support.targets import Received, Town, plain, town
+from tests.support.targets import Received, Town, plain
 from timers.encryption import new_key
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
@@ -23,22 +22,6 @@ AWAY = 20.0
 MIN_BACKOFF, MAX_BACKOFF, JITTER = 4.0, 8.0, 0.5
 SECRETS = 10_000
 CALLS = 2_000
-
-
-@pytest.fixture
-def here() -> Iterator[Town]:
-    with town() as made:
-        yield made
-
-
-@pytest.fixture
-def calling(field: Field) -> Field:
-    field.settings |= {
-        "TIMERS_HTTP_ALLOW_PRIVATE": "127.0.0.1",
-        "TIMERS_HTTP_ALLOW_PLAIN": "true",
-        "TIMERS_HTTP_PORTS": "any",
-    }
-    return field
 
 
 def test_after_a_target_was_away_its_retries_do_not_come_all_at_once(calling: Field, here: Town) -> None:
