@@ -226,6 +226,9 @@ def test_a_group_is_created_and_changed(alice: Client) -> None:
         ("action", '{"handler": 5}'),
         ("name", ""),
         ("partition", " "),
+        ("max_timers", "0"),
+        ("max_payload_bytes", "70000"),
+        ("min_interval", "-1"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_refused_on_the_field(alice: Client, field: str, value: str) -> None:
@@ -235,6 +238,16 @@ def test_a_group_that_makes_no_sense_is_refused_on_the_field(alice: Client, fiel
 
     assert field in errors(answer), dict(errors(answer))
     assert not TimerGroup.objects.exists()
+
+
+def test_quotas_are_set_and_taken_away(alice: Client) -> None:
+    page = page_of("timergroup", factories.group("billing").pk)
+    for given, kept in (("5", 5), ("", None)):
+        quotas = {"max_timers": given, "max_payload_bytes": given, "min_interval": given}
+        answer = alice.post(page, {**shown(alice, page), **quotas})
+        assert answer.status_code == 302, errors(answer)
+        group = TimerGroup.objects.get()
+        assert (group.max_timers, group.max_payload_bytes, group.min_interval) == (kept, kept, kept)
 
 
 def test_a_group_name_that_is_taken_is_refused_on_the_name(alice: Client) -> None:
