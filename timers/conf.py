@@ -262,6 +262,14 @@ TABLE: Final = (
         highest=3600,
     ),
     Setting(
+        "TIMERS_API_WAITING",
+        4,
+        "How many consumers may wait for executions at once in each web process; each holds one of its threads. Less "
+        "than gunicorn's `--threads`, or nobody else is answered.",
+        lowest=0,
+        highest=10_000,
+    ),
+    Setting(
         "TIMERS_TRUSTED_PROXIES",
         "",
         "The proxies in front whose `X-Forwarded-For` is believed about where a request came from: what keys are "
@@ -318,6 +326,7 @@ class Conf:
     encryption_keys: str = field(repr=False)
     api_rate: float
     api_burst: float
+    api_waiting: int
     trusted_proxies: str
     log_format: str
     var: str

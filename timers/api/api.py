@@ -9,6 +9,7 @@ from ninja import NinjaAPI
 
 from timers.api import (
     bulk,
+    claims,
     description_pages,
     executions,
     groups,
@@ -54,6 +55,7 @@ for router in (
     subscriptions.router,
     groups.router,
     operations.router,
+    claims.router,
     executions.router,
     handlers.router,
     description_pages.router,

@@ -93,7 +93,7 @@ def route(
                 values[word] = read_name(values[word])
 
             def work() -> HttpResponse:
-                return _rendered(view(request, **values), first)
+                return rendered(view(request, **values), first)
 
             return once(request, caller(request), work) if takes_key else work()
 
@@ -115,7 +115,8 @@ def route(
     return declared
 
 
-def _rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> HttpResponse:
+def rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> HttpResponse:
+    """The response that a view's answer means; `status`: where it says none."""
     if isinstance(given, HttpResponse):
         return given
     said = given if isinstance(given, Answer) else Answer(given)

@@ -1,0 +1,234 @@
+"""Consumers: claim executions of a group, commit them, discard them, keep them longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
+from threading import BoundedSemaphore
+from typing import Annotated, Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+from pydantic import BaseModel, Field
+
+from timers import conf
+from timers.api.authentication import caller
+from timers.api.executions import EXECUTION
+from timers.api.fields import Body, Name, Number, Reason, Whole
+from timers.api.groups import GROUP
+from timers.api.problems import FieldProblemAnswer, not_found
+from timers.api.repeatable import IDEMPOTENCY_KEY, once
+from timers.api.route import rendered, route
+from timers.api.visible import is_visible
+from timers.consuming import Message, claim, commit, discard, extend
+from timers.exceptions import SpecError, TimersError
+from timers.lifecycle.next_due import seconds_to_next
+
+router = Router(tags=["consumers"])
+LONGEST_WAIT: Final = 20.0
+_LOOKS_EVERY: Final = 0.25
+"""Seconds after which a waiting consumer looks again at the latest: what is scheduled meanwhile may be due at once."""
+_SHORTEST_SLEEP: Final = 0.005
+
+Lease = Annotated[Number, Field(ge=1, le=43_200, description="Seconds until it is shown again.")]
+Token = Annotated[str, Field(min_length=1, max_length=200, description="As it was given with the claim.")]
+
+
+class ClaimBody(Body):
+    """Who claims how much."""
+
+    consumer: Name = Field(description="The name of the program, as people shall see it.")
+    limit: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    lease: Lease = 30
+    wait: Annotated[Number, Field(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the first.")] = 0
+    subscription: Name | None = Field(default=None, description="Only what is for this subscription of the group.")
+
+
+class CommitBody(Body):
+    """Done."""
+
+    token: Token
+    result: Any = Field(default=None, description="Kept with the execution; at most 8 KB of JSON.")
+
+
+class DiscardBody(Body):
+    """Not yet."""
+
+    token: Token
+    delay: Annotated[Number, Field(ge=0, le=366 * 86_400)] | None = Field(
+        default=None, description="Seconds; left out: as the retry policy, or the next tick, says."
+    )
+    reason: Reason = ""
+
+
+class ExtendBody(Body):
+    """Not done yet."""
+
+    token: Token
+    lease: Lease = 30
+
+
+class CommitOne(CommitBody):
+    """One of many."""
+
+    execution: Annotated[str, Field(max_length=36)]
+
+
+class CommitMany(Body):
+    """Up to 1,000 at once."""
+
+    items: Annotated[list[CommitOne], Field(max_length=1000)]
+
+
+class MessageAnswer(BaseModel):
+    """One execution that was claimed."""
+
+    execution: str
+    token: str
+    expires_at: datetime
+    envelope: dict[str, Any]
+
+
+class ClaimAnswer(BaseModel):
+    """What was claimed; empty when nothing came."""
+
+    messages: list[MessageAnswer]
+
+
+class SettledAnswer(BaseModel):
+    """What became of an execution."""
+
+    execution: str
+    outcome: str = Field(description="succeeded, discarded; or cancelled, where it had been asked to end.")
+
+
+class ExtendedAnswer(BaseModel):
+    """How long the claim holds now."""
+
+    execution: str
+    expires_at: datetime
+
+
+class SettledOne(BaseModel):
+    """What became of one of many, or why nothing did."""
+
+    execution: str
+    outcome: str | None = None
+    errors: list[FieldProblemAnswer] = []
+
+
+class SettledMany(BaseModel):
+    """One result for each item, in their order."""
+
+    results: list[SettledOne]
+
+
+class _NothingYet(Exception):
+    """Ends a look that found nothing, and with it the transaction in which its answer would have been kept."""
+
+
+@route(
+    router, "POST", f"{GROUP}/claims", scope="consume", answer=ClaimAnswer, repeatable=False,
+    openapi={"parameters": [IDEMPOTENCY_KEY]},
+)  # fmt: skip
+def claim_some(request: HttpRequest, group: str, body: ClaimBody) -> HttpResponse:
+    """Claim due executions of a group whose action is pull; they are yours until the lease ends.
+
+    With `wait`, the answer comes with the first that is due, or empty. So many may wait at once in each web process
+    (TIMERS_API_WAITING); who comes beyond that is answered at once, with Retry-After where nothing was there.
+    """
+
+    def look() -> HttpResponse:
+        messages = claim(group, body.consumer, limit=body.limit, lease=body.lease, subscription=body.subscription)
+        if not messages:
+            raise _NothingYet
+        return _told(messages)
+
+    def attempt() -> HttpResponse | None:
+        try:
+            return once(request, caller(request), look)
+        except _NothingYet:
+            return None
+
+    found = attempt()
+    if found is not None or not body.wait:
+        return found or _told([])
+    places = _waiting_places()
+    if not places.acquire(blocking=False):
+        response = _told([])
+        response.headers["Retry-After"] = "1"
+        return response
+    try:
+        return _waited(attempt, group, body.wait) or _told([])
+    finally:
+        places.release()
+
+
+@route(router, "POST", f"{EXECUTION}/commit", scope="consume", answer=SettledAnswer)
+def commit_one(request: HttpRequest, execution: str, body: CommitBody) -> SettledAnswer:
+    """Done: the execution has succeeded. The same call once more answers the same."""
+    settled = commit(execution, body.token, result=body.result)
+    return SettledAnswer(execution=settled.execution, outcome=settled.outcome)
+
+
+@route(router, "POST", f"{EXECUTION}/discard", scope="consume", answer=SettledAnswer)
+def discard_one(request: HttpRequest, execution: str, body: DiscardBody) -> SettledAnswer:
+    """Not yet: show it again; it counts as a try. The same call once more answers the same."""
+    settled = discard(execution, body.token, delay=body.delay, reason=body.reason)
+    return SettledAnswer(execution=settled.execution, outcome=settled.outcome)
+
+
+@route(router, "POST", f"{EXECUTION}/extend", scope="consume", answer=ExtendedAnswer)
+def extend_one(request: HttpRequest, execution: str, body: ExtendBody) -> ExtendedAnswer:
+    """Keep what was claimed together for so many seconds from now."""
+    return ExtendedAnswer(execution=execution, expires_at=extend(execution, body.token, lease=body.lease))
+
+
+@route(router, "POST", "/claims/commit", scope="consume", answer=SettledMany)
+def commit_many(request: HttpRequest, body: CommitMany) -> SettledMany:
+    """Commit many at once; what is wrong with one is that one's alone."""
+    return SettledMany(results=[_settled(request, item) for item in body.items])
+
+
+def _settled(request: HttpRequest, item: CommitOne) -> SettledOne:
+    try:
+        if not is_visible(caller(request), "execution", item.execution):
+            raise SpecError("execution", not_found().detail)
+        return SettledOne(
+            execution=item.execution, outcome=commit(item.execution, item.token, result=item.result).outcome
+        )
+    except SpecError as error:
+        errors = [FieldProblemAnswer(field=problem.field, message=problem.message) for problem in error.problems]
+    except TimersError as error:
+        errors = [FieldProblemAnswer(field="token", message=str(error))]
+    return SettledOne(execution=item.execution, errors=errors)
+
+
+def _told(messages: Sequence[Message]) -> HttpResponse:
+    answers = [
+        MessageAnswer.model_construct(
+            execution=each.execution, token=each.token, expires_at=each.expires_at, envelope=each.envelope
+        )
+        for each in messages
+    ]
+    return rendered(ClaimAnswer.model_construct(messages=answers), 200)
+
+
+def _waited(attempt: Callable[[], HttpResponse | None], group: str, seconds: float) -> HttpResponse | None:
+    """The first answer within so many seconds; between two looks no transaction is open."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        due = seconds_to_next(group)
+        soonest = _LOOKS_EVERY if due is None else min(max(due, _SHORTEST_SLEEP), _LOOKS_EVERY)
+        time.sleep(min(soonest, left))
+        found = attempt()
+        if found is not None:
+            return found
+    return None
+
+
+@cache
+def _waiting_places() -> BoundedSemaphore:
+    return BoundedSemaphore(conf.current().api_waiting)
