@@ -11,6 +11,7 @@ The group's action must be `{"kind": "pull"}`. Each call is a transaction of its
 
 from __future__ import annotations
 
-from timers.lifecycle.consume import Message, Settled, claim, commit, discard, extend
+from timers.lifecycle.consume import Message, claim
+from timers.lifecycle.settling import Commit, Settled, commit, commit_many, discard, extend
 
-__all__ = ["Message", "Settled", "claim", "commit", "discard", "extend"]
+__all__ = ["Commit", "Message", "Settled", "claim", "commit", "commit_many", "discard", "extend"]

@@ -9,8 +9,8 @@ import pytest
 
 from tests import factories
 from tests.support.ledger_rows import finals_of, rows_of, words_of
+from timers.consuming import Message, claim, commit, discard, extend
 from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimerNotFound
-from timers.lifecycle.consume import Message, claim, commit, discard, extend
 from timers.lifecycle.control.calendars import create_calendar
 from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import pause_group

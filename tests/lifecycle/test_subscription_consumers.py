@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from tests.support.subscriptions import pull, receivers, subscribe
-from timers.lifecycle.consume import claim, commit, discard
+from timers.consuming import claim, commit, discard
 from timers.lifecycle.control.subscriptions import (
     pause_subscription,
     resume_subscription,

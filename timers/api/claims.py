@@ -22,8 +22,8 @@ from timers.api.problems import FieldProblemAnswer, not_found
 from timers.api.repeatable import IDEMPOTENCY_KEY, once
 from timers.api.route import rendered, route
 from timers.api.visible import is_visible
-from timers.consuming import Message, claim, commit, discard, extend
-from timers.exceptions import SpecError, TimersError
+from timers.consuming import Commit, Message, Settled, claim, commit, commit_many, discard, extend
+from timers.exceptions import FieldProblem, SpecError, TimersError
 from timers.lifecycle.next_due import seconds_to_next
 
 router = Router(tags=["consumers"])
@@ -187,22 +187,25 @@ def extend_one(request: HttpRequest, execution: str, body: ExtendBody) -> Extend
 
 
 @route(router, "POST", "/claims/commit", scope="consume", answer=SettledMany)
-def commit_many(request: HttpRequest, body: CommitMany) -> SettledMany:
+def commit_these(request: HttpRequest, body: CommitMany) -> SettledMany:
     """Commit many at once; what is wrong with one is that one's alone."""
-    return SettledMany(results=[_settled(request, item) for item in body.items])
+    who = caller(request)
+    seen = [who.has_all_groups or is_visible(who, "execution", item.execution) for item in body.items]
+    theirs = [item for item, is_seen in zip(body.items, seen, strict=True) if is_seen]
+    answers = iter(commit_many([Commit(item.execution, item.token, item.result) for item in theirs]))
+    unseen = SpecError("execution", not_found().detail)
+    return SettledMany(
+        results=[
+            _settled(item, next(answers) if is_seen else unseen) for item, is_seen in zip(body.items, seen, strict=True)
+        ]
+    )
 
 
-def _settled(request: HttpRequest, item: CommitOne) -> SettledOne:
-    try:
-        if not is_visible(caller(request), "execution", item.execution):
-            raise SpecError("execution", not_found().detail)
-        return SettledOne(
-            execution=item.execution, outcome=commit(item.execution, item.token, result=item.result).outcome
-        )
-    except SpecError as error:
-        errors = [FieldProblemAnswer(field=problem.field, message=problem.message) for problem in error.problems]
-    except TimersError as error:
-        errors = [FieldProblemAnswer(field="token", message=str(error))]
+def _settled(item: CommitOne, answer: Settled | TimersError) -> SettledOne:
+    if isinstance(answer, Settled):
+        return SettledOne(execution=item.execution, outcome=answer.outcome)
+    problems = answer.problems if isinstance(answer, SpecError) else [FieldProblem("token", str(answer))]
+    errors = [FieldProblemAnswer(field=problem.field, message=problem.message) for problem in problems]
     return SettledOne(execution=item.execution, errors=errors)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from timers.api.authentication import caller
-from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
+from timers.api.conditions import IF_MATCH, etag, wanted_version
 from timers.api.executions import ReasonBody
 from timers.api.fields import EmptyBody, Name, Reason
 from timers.api.groups import GROUP
@@ -114,9 +113,9 @@ def patch_subscription(
 @route(router, "DELETE", SUBSCRIPTION, scope="admin", answer=SubscriptionDeleted, openapi={"parameters": [IF_MATCH]})
 def unsubscribe(request: HttpRequest, group: str, subscription: Name, reason: Reason = "") -> SubscriptionDeleted:
     """Delete a subscription; what waits for it goes to others, or is cancelled."""
-    with transaction.atomic():
-        check_version(find_subscription(group, subscription).version, wanted_version(request))
-        gone = delete_subscription(group, subscription, reason=reason, actor=caller(request).actor)
+    gone = delete_subscription(
+        group, subscription, version=wanted_version(request), reason=reason, actor=caller(request).actor
+    )
     return SubscriptionDeleted(cancelled=gone.cancelled, handed_over=gone.handed_over, in_flight=gone.in_flight)
 
 

@@ -1,7 +1,7 @@
 """Rows by statements that are written once.
 
 The ORM puts a query of forty columns together anew each time, which takes several times as long as the database
-takes to answer it. Where one row is read for each request, its columns are listed once, and its object is made from them.
+takes to answer it. Where one row is read for each request, its columns are listed once, and its object made from them.
 """
 
 from __future__ import annotations
