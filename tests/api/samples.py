@@ -6,9 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from timers.executions import start_operation
+from timers.lifecycle.control.keys import create_key
+from timers.lifecycle.control.secrets import create_secret
 from timers.models import TimerGroup
-from timers.scheduling import fire_timer, schedule_once
+from timers.scheduling import create_calendar, fire_timer, schedule_once
 from timers.subscribing import create_subscription
 
 
@@ -24,6 +28,9 @@ class Samples:
             "execution": self._execution,
             "operation": self._operation,
             "subscription": self._subscription,
+            "calendar": self._calendar,
+            "secret": self._secret,
+            "key": self._key,
             "handler": lambda: "timerbench.noop",
         }
 
@@ -56,3 +63,14 @@ class Samples:
 
     def _subscription(self) -> str:
         return create_subscription(self.group.name, "sample", action={"kind": "pull"}).name
+
+    def _calendar(self) -> str:
+        return create_calendar("sample", rules=[{"dates": ["2027-01-01"]}]).name
+
+    def _secret(self) -> str:
+        create_secret("sample", "s3cret-of-the-sample", groups=[self.group.name])
+        return "sample"
+
+    def _key(self) -> str:
+        user, _ = get_user_model().objects.get_or_create(username="root", is_superuser=True)
+        return create_key("sample", user=user, scopes=["read"], groups=[self.group.name])[0].public_id

@@ -9,12 +9,16 @@ from ninja import NinjaAPI
 
 from timers.api import (
     bulk,
+    calendars,
     claims,
     description_pages,
     executions,
     groups,
     handlers,
+    keys,
+    me,
     operations,
+    secrets,
     subscriptions,
     timer_verbs,
     timers,
@@ -58,6 +62,10 @@ for router in (
     claims.router,
     executions.router,
     handlers.router,
+    calendars.router,
+    secrets.router,
+    keys.router,
+    me.router,
     description_pages.router,
 ):
     api.add_router("", router)

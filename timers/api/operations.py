@@ -16,8 +16,7 @@ from timers.api.fields import Body, EmptyBody, Name, Number
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.api.schemas import INSTANT, NAME, TEXT, Schema, keywords, maybe
-from timers.exceptions import SpecError
+from timers.api.schemas import INSTANT, NAME, TEXT, Schema, keywords, maybe, refuse_unknown
 from timers.executions import (
     cancel_operation,
     failures,
@@ -212,9 +211,7 @@ def resume(request: HttpRequest, operation: str, body: EmptyBody = EmptyBody()) 
 
 
 def _started(request: HttpRequest, verb: Any, body: dict[str, Any]) -> OperationAnswer:
-    unknown = sorted(set(body) - {"filter", "pace", "reason"})
-    if unknown:
-        raise SpecError.combined(SpecError(word, "is not known here") for word in unknown)
+    refuse_unknown(body, _ASKED)
     who = caller(request)
     conditions = body.pop("filter", None)
     return _told(start_operation(verb, conditions, actor=who.actor, groups=who.groups, **body))

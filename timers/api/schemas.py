@@ -5,9 +5,11 @@ The checks are those of the Python API, so that every way in answers alike; here
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from timers import policies
+from timers.exceptions import SpecError
 
 Schema = dict[str, Any]
 
@@ -54,6 +56,14 @@ def maybe(schema: Schema) -> Schema:
 def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
     """An object of these keywords and no others."""
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
+    """Raises SpecError for every keyword that is not known."""
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        words = f"is not known here; known are {', '.join(sorted(known))}"
+        raise SpecError.combined(SpecError(word, words) for word in unknown)
 
 
 RETRY: Final[Schema] = {

@@ -16,8 +16,7 @@ from timers.api.executions import ReasonBody
 from timers.api.fields import EmptyBody, Name, Reason
 from timers.api.groups import GROUP
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, RETRY, TEXT, Schema, choice, keywords, maybe
-from timers.exceptions import SpecError
+from timers.api.schemas import ACTION, NAME, RETRY, TEXT, Schema, choice, keywords, maybe, refuse_unknown
 from timers.models import Subscription
 from timers.subscribing import (
     create_subscription,
@@ -87,7 +86,7 @@ def list_of_group(request: HttpRequest, group: str) -> SubscriptionsAnswer:
 @route(router, "POST", SUBSCRIPTIONS, scope="admin", answer=SubscriptionAnswer, status=201)
 def subscribe(request: HttpRequest, group: str, body: InBody[NewSubscription]) -> Answer:
     """Subscribe to the timers of a group."""
-    _refuse_unknown(body, {"name", *_FIELDS})
+    refuse_unknown(body, {"name", *_FIELDS})
     name, action = body.pop("name", None), body.pop("action", None)
     return _told(create_subscription(group, name, action=action, actor=caller(request).actor, **body))
 
@@ -105,7 +104,7 @@ def patch_subscription(
     request: HttpRequest, group: str, subscription: Name, body: InBody[SubscriptionChanges]
 ) -> Answer:
     """Change what is named, and leave the rest."""
-    _refuse_unknown(body, set(_FIELDS))
+    refuse_unknown(body, set(_FIELDS))
     row = update_subscription(group, subscription, version=wanted_version(request), actor=caller(request).actor, **body)
     return _told(row)
 
@@ -129,14 +128,6 @@ def pause(request: HttpRequest, group: str, subscription: Name, body: ReasonBody
 def resume(request: HttpRequest, group: str, subscription: Name, body: EmptyBody = EmptyBody()) -> Answer:
     """Deliver to it again, first what waited for it."""
     return _told(resume_subscription(group, subscription, actor=caller(request).actor))
-
-
-def _refuse_unknown(body: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(body) - known)
-    if unknown:
-        raise SpecError.combined(
-            SpecError(word, f"is not known here; known are {', '.join(sorted(known))}") for word in unknown
-        )
 
 
 def _told(row: Subscription) -> Answer:

@@ -1,0 +1,94 @@
+"""Secrets that HTTP actions send and sign with: kept by name; the values go in and never come out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import BaseModel, ConfigDict, Field
+
+from timers.api.authentication import caller
+from timers.api.fields import Body, Name, Number
+from timers.api.route import Answer, route
+from timers.insights.secrets import secrets
+from timers.lifecycle.control.secrets import create_secret, delete_secret, limit_secret, replace_secret
+from timers.models import Secret
+
+router = Router(tags=["secrets"])
+SECRET = "/secrets/{secret}"  # noqa: S105 - an address
+
+Value = Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+class SecretAnswer(BaseModel):
+    """A secret as anybody may see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    kind: str
+    description: str
+    groups: list[str] = Field(description="Whose timers may use it; empty: all.")
+    hosts: list[str] = Field(description="Where it may be sent; empty: everywhere.")
+    previous_until: datetime | None = Field(description="Until then the signing key before it signs too.")
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+class SecretMade(SecretAnswer):
+    """A secret that was just made or replaced."""
+
+    value: str | None = Field(description="A signing key that was made here: this once, and never again.")
+
+
+class SecretsAnswer(BaseModel):
+    """The secrets by name."""
+
+    items: list[SecretAnswer]
+
+
+class SecretBody(Body):
+    """A value, and where it may go."""
+
+    value: Value | None = Field(default=None, description="Left out: a signing key is made.")
+    kind: str | None = Field(default=None, description="text, or signing; of an existing one it stays.")
+    groups: list[Name] | None = None
+    hosts: list[Name] | None = None
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    overlap: Annotated[Number, Field(ge=0, le=366 * 86_400)] = Field(
+        default=86_400, description="Seconds for which a signing key that is replaced signs too."
+    )
+
+
+@route(router, "GET", "/secrets", scope="admin", answer=SecretsAnswer, all_groups=True)
+def list_secrets(request: HttpRequest) -> SecretsAnswer:
+    """List the secrets by name, without their values."""
+    return SecretsAnswer(items=[SecretAnswer.model_validate(view) for view in secrets()])
+
+
+@route(router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True)
+def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
+    """Make a secret, or give the one of that name another value; workers send it within seconds."""
+    actor = caller(request).actor
+    is_new = not Secret.objects.filter(name=secret).exists()
+    if is_new:
+        made = create_secret(
+            secret, body.value, kind=body.kind or Secret.Kind.TEXT, groups=body.groups or (), hosts=body.hosts or (),
+            description=body.description, actor=actor,
+        )  # fmt: skip
+    else:
+        made = replace_secret(secret, body.value, overlap=timedelta(seconds=body.overlap), actor=actor)
+        if body.groups is not None or body.hosts is not None:
+            limit_secret(secret, groups=body.groups, hosts=body.hosts, actor=actor)
+    (view,) = [each for each in secrets() if each.name == secret]
+    told = SecretAnswer.model_validate(view).model_dump()
+    return Answer(SecretMade(**told, value=made), status=201 if is_new else 200)
+
+
+@route(router, "DELETE", SECRET, scope="admin", answer=None, all_groups=True)
+def remove_secret(request: HttpRequest, secret: Name) -> None:
+    """Delete a secret that no action refers to."""
+    delete_secret(secret)
