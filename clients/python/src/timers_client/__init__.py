@@ -1,0 +1,79 @@
+"""Schedule timers of a distributed timer service, and consume them.
+
+from timers_client import Discard, TimersClient
+
+client = TimersClient("https://timers.example.org", key="tk_...")
+client.schedule_fixed_rate("MyTimerGroup", "order-4711", period=60, payload={"total": "25.00"})
+for message in client.consume("MyTimerGroup"):
+    with message:
+        deliver(message.payload)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from timers_client.answers import Cancelled, Claimed, Execution, Result, Timer
+from timers_client.consumer import Consumer, Discard, Message
+from timers_client.errors import (
+    ApiError,
+    ConnectionFailed,
+    FieldProblem,
+    Forbidden,
+    Invalid,
+    LeaseLost,
+    Malformed,
+    NameTaken,
+    NotAllowedNow,
+    NotFound,
+    RateLimited,
+    StaleToken,
+    StaleVersion,
+    TimersError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from timers_client.sync import TimersClient
+
+if TYPE_CHECKING:
+    from timers_client.aio import AsyncTimersClient
+
+__all__ = [
+    "ApiError",
+    "AsyncTimersClient",
+    "Cancelled",
+    "Claimed",
+    "ConnectionFailed",
+    "Consumer",
+    "Discard",
+    "Execution",
+    "FieldProblem",
+    "Forbidden",
+    "Invalid",
+    "LeaseLost",
+    "Malformed",
+    "Message",
+    "NameTaken",
+    "NotAllowedNow",
+    "NotFound",
+    "RateLimited",
+    "Result",
+    "StaleToken",
+    "StaleVersion",
+    "Timer",
+    "TimersClient",
+    "TimersError",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncTimersClient is imported when it is asked for: only it needs aiohttp."""
+    if name == "AsyncTimersClient":
+        from timers_client.aio import AsyncTimersClient
+
+        return AsyncTimersClient
+    raise AttributeError(name)

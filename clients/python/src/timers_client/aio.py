@@ -1,0 +1,184 @@
+"""AsyncTimersClient: the same service for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+
+import aiohttp
+from yarl import URL
+
+from timers_client import calls
+from timers_client.aconsumer import AsyncConsumer
+from timers_client.answers import Execution, Page, Raw, Result, Timer
+from timers_client.call import DEADLINE, Call, Patience, Service, answered
+from timers_client.errors import ConnectionFailed, Invalid, NameTaken, TimersError
+
+Params = ParamSpec("Params")
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+
+class _Verb(Generic[Params, Answer]):
+    """A method of the client that carries one call out."""
+
+    def __init__(self, build: Callable[Params, Call[Answer]]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: AsyncTimersClient, owner: type) -> Callable[Params, Awaitable[Answer]]: ...
+    def __get__(self, client: AsyncTimersClient | None, owner: type) -> Self | Callable[Params, Awaitable[Answer]]:
+        if client is None:
+            return self
+        return functools.wraps(self._build)(lambda *args, **kwargs: client.call(self._build(*args, **kwargs)))
+
+
+class _Pages(Generic[Params, Item]):
+    """A method of the client that walks over the pages of a list."""
+
+    def __init__(self, build: Callable[Params, Call[Page]], of: Callable[[Raw], Item]) -> None:
+        self._build, self._of = build, of
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: AsyncTimersClient, owner: type) -> Callable[Params, AsyncIterator[Item]]: ...
+    def __get__(self, client: AsyncTimersClient | None, owner: type) -> Self | Callable[Params, AsyncIterator[Item]]:
+        if client is None:
+            return self
+
+        async def walk(*args: Params.args, **kwargs: Params.kwargs) -> AsyncIterator[Item]:
+            call, cursor = self._build(*args, **kwargs), None
+            while True:
+                page = await client.call(call.with_query(cursor=cursor))
+                for item in page.items:
+                    yield self._of(item)
+                cursor = page.next
+                if cursor is None:
+                    return
+
+        return functools.wraps(self._build)(walk)
+
+
+class AsyncTimersClient:
+    """The service at a URL, with an application key; see TimersClient. To be closed, or used by `async with`."""
+
+    def __init__(self, url: str | None = None, key: str | None = None, *, deadline: float = DEADLINE) -> None:
+        self._service = Service.of(url, key)
+        self._deadline = deadline
+        self._session: aiohttp.ClientSession | None = None
+
+    schedule_once = _Verb(calls.schedule_once)
+    schedule_fixed_rate = _Verb(calls.schedule_fixed_rate)
+    schedule_fixed_delay = _Verb(calls.schedule_fixed_delay)
+    schedule_cron = _Verb(calls.schedule_cron)
+    schedule_calendar = _Verb(calls.schedule_calendar)
+    schedule_window = _Verb(calls.schedule_window)
+    schedule_rrule = _Verb(calls.schedule_rrule)
+    get_timer = _Verb(calls.get_timer)
+    get_timers = _Pages(calls.get_timers, Timer.of)
+    update_timer = _Verb(calls.update_timer)
+    cancel_timer = _Verb(calls.cancel_timer)
+    pause_timer = _Verb(calls.pause_timer)
+    resume_timer = _Verb(calls.resume_timer)
+    fire_timer = _Verb(calls.fire_timer)
+    preview = _Verb(calls.preview)
+    next_fires = _Verb(calls.next_fires)
+    get_groups = _Pages(calls.get_groups, dict)
+    get_group = _Verb(calls.get_group)
+    create_group = _Verb(calls.create_group)
+    get_executions = _Pages(calls.get_executions, Execution.of)
+    get_execution = _Verb(calls.get_execution)
+    retry = _Verb(calls.retry)
+    dismiss = _Verb(calls.dismiss)
+    cancel_execution = _Verb(calls.cancel_execution)
+    replay = _Verb(calls.replay)
+    failures = _Verb(calls.failures)
+    start_operation = _Verb(calls.start_operation)
+    get_operation = _Verb(calls.get_operation)
+    me = _Verb(calls.me)
+    claim = _Verb(calls.claim)
+    commit = _Verb(calls.commit)
+    discard = _Verb(calls.discard)
+    extend = _Verb(calls.extend)
+
+    async def schedule_many(
+        self, group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject"
+    ) -> list[Result]:
+        """Schedule many timers, each with its `kind` and `name`; one result each, in their order."""
+        results: list[Result] = []
+        for call in calls.bulks(group, requests, on_conflict=on_conflict):
+            results.extend(await self.call(call))
+        return results
+
+    async def ensure_group(self, group: str, **fields: Any) -> Raw:
+        """The group of that name, created with these fields when there is none; an existing one is left as it is."""
+        try:
+            return await self.create_group(group, **fields)
+        except (NameTaken, Invalid):
+            async for found in self.get_groups():
+                if found["name"] == group:
+                    return found
+            raise
+
+    def consume(
+        self,
+        group: str,
+        *,
+        consumer: str | None = None,
+        limit: int = 1,
+        lease: float = 30,
+        wait: float = 10,
+        subscription: str | None = None,
+    ) -> AsyncConsumer:
+        """Messages of a group as they come due: `async for message in client.consume("g"): async with message: ...`."""
+        return AsyncConsumer(
+            self, group, consumer=consumer, limit=limit, lease=lease, wait=wait, subscription=subscription
+        )
+
+    async def call(self, call: Call[Answer]) -> Answer:
+        """Carry a call out; raises ApiError, or ConnectionFailed."""
+        request = self._service.request(call)
+        patience = Patience(time.monotonic() + self._deadline + call.wait, not call.once_only)
+        while True:
+            try:
+                async with self._connected().request(
+                    request.method, URL(request.url, encoded=True), data=request.body, headers=request.headers,
+                    allow_redirects=False, timeout=aiohttp.ClientTimeout(total=request.timeout),
+                ) as response:  # fmt: skip
+                    body = await response.read()
+                    return answered(call, response.status, body, response.headers)
+            except (TimersError, aiohttp.ClientError, TimeoutError) as error:
+                pause = patience.pause(time.monotonic(), error)
+                if pause is None:
+                    if isinstance(error, TimersError):
+                        raise
+                    raise ConnectionFailed(f"{request.method} {request.url}: {error}") from error
+                await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,119 @@
+"""What the service tells, as objects; `raw` holds the whole answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Raw = Mapping[str, Any]
+
+
+def instant(text: str | None) -> datetime | None:
+    """An instant of an answer."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A timer."""
+
+    group: str
+    name: str
+    kind: str
+    state: str
+    payload: Any
+    next_fire_at: datetime | None
+    version: int
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Timer:
+        """From an answer."""
+        return cls(
+            raw["group"], raw["name"], raw["kind"], raw["state"], raw["payload"], instant(raw["next_fire_at"]),
+            raw["version"], raw,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of a timer that was cancelled."""
+
+    timer: Timer
+    in_flight: tuple[str, ...]
+    """Executions that are held: asked to end, but they may run."""
+    cancelled: int
+    """Executions that waited for another try and will not get it."""
+
+    @classmethod
+    def of(cls, raw: Raw) -> Cancelled:
+        """From an answer."""
+        return cls(Timer.of(raw["timer"]), tuple(raw["in_flight"]), raw["cancelled"])
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution; `raw` of one that was asked for by its id also has payload, result and attempts."""
+
+    id: str
+    group: str
+    timer: str
+    state: str
+    attempt: int
+    scheduled_for: datetime
+    error: str
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Execution:
+        """From an answer."""
+        return cls(
+            raw["id"], raw["group"], raw["timer"], raw["state"], raw["attempt"],
+            datetime.fromisoformat(raw["scheduled_for"]), raw["error"], raw,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request of a bulk call."""
+
+    name: str | None
+    result: str
+    """created, replaced, kept or refused."""
+    errors: tuple[tuple[str, str], ...]
+    """Field and message of each mistake."""
+
+    @classmethod
+    def of(cls, raw: Raw) -> Result:
+        """From an answer."""
+        errors = tuple((each["field"], each["message"]) for each in raw.get("errors", ()))
+        return cls(raw["name"], raw["result"], errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One message as it was claimed."""
+
+    execution: str
+    token: str
+    envelope: Raw
+
+    @classmethod
+    def of(cls, raw: Raw) -> Claimed:
+        """From an answer."""
+        return cls(raw["execution"], raw["token"], raw["envelope"])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and the cursor of the next."""
+
+    items: tuple[Raw, ...]
+    next: str | None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Page:
+        """From an answer."""
+        return cls(tuple(raw["items"]), raw["next"])
