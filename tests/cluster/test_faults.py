@@ -72,7 +72,9 @@ def test_handlers_that_hog_exit_and_overrun_end_as_failed_and_hold_up_nobody(fie
     tries = dict(
         field.rows("SELECT name, count(*) FROM timers_attempt WHERE name IN ('exit', 'hog', 'sleep') GROUP BY 1")
     )
-    assert tries == {"exit": 2, "hog": 2, "sleep": 2}
+    assert tries["sleep"] == 2
+    # One more where the end of the other's worker took it along: that try is forgiven.
+    assert {tries["exit"], tries["hog"]} <= {2, 3}
     longest = field.value(
         "SELECT max(extract(epoch FROM finished_at - started_at)) FROM timers_attempt WHERE name = 'hog'"
     )

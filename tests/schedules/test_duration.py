@@ -51,6 +51,7 @@ def test_a_duration_is_exact_to_the_microsecond(given_value: Any, microseconds: 
         (float("nan"), "finite"),
         (float("inf"), "finite"),
         (float("-inf"), "finite"),
+        (-1.7976931348623157e308, "finite"),
         (Decimal("NaN"), "finite"),
         (Decimal("sNaN"), "finite"),
         (Decimal("Infinity"), "finite"),

@@ -74,7 +74,8 @@ def _microseconds(value: Any, field: str) -> int:
 
 
 def _from_float(value: float, field: str) -> int:
-    if not math.isfinite(value):
+    # Also the largest numbers, of which the microseconds are infinitely many.
+    if not math.isfinite(value * MICROSECONDS_PER_SECOND):
         raise SpecError(field, "must be a finite number of seconds", given=value)
     return round(value * MICROSECONDS_PER_SECOND)
 

@@ -116,7 +116,8 @@ class AsyncTimersClient:
         """Schedule many timers, each with its `kind` and `name`; one result each, in their order."""
         results: list[Result] = []
         for call in calls.bulks(group, requests, on_conflict=on_conflict):
-            results.extend(await self.call(call))
+            some = await self.call(call)
+            results += some
         return results
 
     async def ensure_group(self, group: str, **fields: Any) -> Raw:

@@ -1,0 +1,95 @@
+"""Calls as they go over the wire, and what their answers mean; nothing is sent."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from timers_client import Invalid, NotFound, TimersError, Unavailable, calls
+from timers_client.call import Patience, Service, answered, encoded
+from timers_client.errors import ApiError, ConnectionFailed, RateLimited, error_of
+
+SERVICE = Service("https://timers.example.org", "tk_x")
+
+
+def test_names_are_one_segment_whatever_they_hold() -> None:
+    request = SERVICE.request(calls.get_timer("a/b", "ü %2F?#"))
+    assert request.url == "https://timers.example.org/api/v1/groups/a%2Fb/timers/%C3%BC%20%252F%3F%23"
+    assert request.headers["Authorization"] == "Bearer tk_x"
+
+
+def test_instants_and_durations_are_written_as_the_service_reads_them() -> None:
+    call = calls.schedule_once("g", "n", at=datetime(2027, 1, 2, tzinfo=UTC), jitter=timedelta(seconds=1.5))
+    assert json.loads(call.body or b"") == {
+        "kind": "once", "name": "n", "at": "2027-01-02T00:00:00+00:00", "jitter": 1.5,
+    }  # fmt: skip
+    with pytest.raises(TypeError, match="time zone"):
+        calls.schedule_once("g", "n", at=datetime(2027, 1, 2))
+    with pytest.raises(ValueError, match="JSON"):
+        encoded(float("nan"))
+
+
+def test_every_write_has_a_key_by_which_its_repeat_is_known() -> None:
+    first, second = SERVICE.request(calls.resume_timer("g", "n")), SERVICE.request(calls.resume_timer("g", "n"))
+    assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
+    assert "Idempotency-Key" not in SERVICE.request(calls.get_timer("g", "n")).headers
+
+
+def test_the_address_and_the_key_come_from_the_environment_where_they_are_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIMERS_URL", "http://localhost:8000/api/v1/")
+    monkeypatch.setenv("TIMERS_KEY", "tk_env")
+    assert Service.of(None, None) == Service("http://localhost:8000", "tk_env")
+    monkeypatch.delenv("TIMERS_KEY")
+    with pytest.raises(TimersError, match="TIMERS_KEY"):
+        Service.of(None, None)
+    with pytest.raises(TimersError, match="TIMERS_URL"):
+        Service.of("timers.example.org", "tk_x")
+    assert "tk_x" not in repr(SERVICE)
+
+
+def test_a_refusal_says_what_was_wrong_with_each_field() -> None:
+    body = {
+        "code": "invalid",
+        "detail": "period: x",
+        "request_id": "r",
+        "errors": [{"field": "period", "message": "x"}],
+    }
+    error = error_of(422, json.dumps(body).encode(), {})
+    assert isinstance(error, Invalid)
+    assert (error.status, error.request_id, error.errors[0].field) == (422, "r", "period")
+    assert isinstance(error_of(404, b"<html>", {}), NotFound)
+    assert isinstance(error_of(503, b"", {"retry-after": "7"}), Unavailable)
+    assert error_of(503, b"", {"retry-after": "7"}).retry_after == 7
+    assert type(error_of(418, b"[]", {})) is ApiError
+
+
+def test_an_answer_that_is_none_of_the_services_is_an_error_of_the_client() -> None:
+    with pytest.raises(TimersError, match="none of its answers"):
+        answered(calls.get_timer("g", "n"), 200, b"<html>", {})
+
+
+def test_what_passes_is_tried_again_with_growing_pauses_up_to_the_deadline() -> None:
+    patience = Patience(until=100, is_repeatable=True)
+    pauses = [patience.pause(0, ConnectionFailed("x")) for _ in range(12)]
+    assert all(pause is not None and 0 <= pause <= 10 for pause in pauses)
+    waited = patience.pause(0, RateLimited(429, {}, retry_after=5))
+    assert waited is not None and waited >= 5
+    assert patience.pause(99.999, RateLimited(429, {}, retry_after=5)) is None
+    assert Patience(100, is_repeatable=True).pause(0, NotFound(404, {})) is None
+
+
+def test_what_is_not_repeatable_is_repeated_only_when_it_was_surely_not_done() -> None:
+    assert Patience(100, is_repeatable=False).pause(0, ConnectionFailed("x")) is None
+    assert Patience(100, is_repeatable=False).pause(0, RateLimited(429, {})) is not None
+
+
+def test_many_requests_are_sent_in_as_few_calls_as_they_fit_into() -> None:
+    requests = [{"kind": "once", "name": f"t{number}", "after": 1} for number in range(25_000)]
+    sizes = [len((call.body or b"").splitlines()) for call in calls.bulks("g", requests)]
+    assert sizes == [10_000, 10_000, 5_000]
+    big = [{"kind": "once", "name": f"t{number}", "after": 1, "payload": "x" * 60_000} for number in range(200)]
+    assert max(len(call.body or b"") for call in calls.bulks("g", big)) < 8 * 1024 * 1024
+    assert list(calls.bulks("g", [])) == []
