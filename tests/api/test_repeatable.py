@@ -43,6 +43,22 @@ def test_a_key_is_for_one_request_of_one_caller(api: Asking, new_key: Callable[.
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("billing")
+def test_changes_and_cancels_may_be_repeated_too(api: Asking) -> None:
+    api.post("/groups/billing/timers", ONCE)
+    path = "/groups/billing/timers/a"
+    for method, body, key in (("PATCH", {"description": "x"}, "k1"), ("DELETE", None, "k2")):
+        first = api(method, path, body, Idempotency_Key=key)
+        again = api(method, path, body, Idempotency_Key=key)
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert again.content == first.content
+    assert api.get(path)["version"] == 3
+    assert api("DELETE", "/groups/billing?force=true", Idempotency_Key="k3").status_code == 204
+    again = api("DELETE", "/groups/billing?force=true", Idempotency_Key="k3")
+    assert (again.status_code, again.content, "Content-Type" in again.headers) == (204, b"", False)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("billing")
 def test_what_was_refused_may_be_asked_again_under_the_same_key(api: Asking) -> None:
     problem(api("POST", FIRE, Idempotency_Key="k1"), 404, "not_found")
     assert not KeptAnswer.objects.exists()

@@ -16,7 +16,7 @@ Schedule timers, receive them, and see what became of them.
 
 Sign in with an application key (`Authorization: Bearer tk_...`) or with the session of the console. Instants are ISO
 8601 with an offset, durations seconds. Whatever is no success is a problem (RFC 9457) with a stable `code`; mistakes
-are told all at once. Lists come in pages: give `next` back as `cursor`. A POST with an `Idempotency-Key` may be
+are told all at once. Lists come in pages: give `next` back as `cursor`. A write with an `Idempotency-Key` may be
 repeated for 24 hours without being done twice; after 503 or a lost connection, do so.
 """
 

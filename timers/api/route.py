@@ -72,11 +72,11 @@ def route(
     scope       which the caller must have; None: any caller
     answer      the body of success, sent with `status` (200, or 204 without a body); `also`: further successes
     all_groups  not for keys that are limited to some groups
-    repeatable  whether it takes an Idempotency-Key (every POST does unless it says no)
+    repeatable  whether it takes an Idempotency-Key (every write does unless it says no)
     openapi     more of its description
     """
     first = status or (204 if answer is None else 200)
-    takes_key = repeatable if repeatable is not None else method == "POST"
+    takes_key = repeatable if repeatable is not None else method != "GET"
     extra: dict[str, Any] = {**(openapi or {})}
     if takes_key:
         extra["parameters"] = [*extra.get("parameters", []), IDEMPOTENCY_KEY]

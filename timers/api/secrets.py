@@ -69,9 +69,14 @@ def list_secrets(request: HttpRequest) -> SecretsAnswer:
     return SecretsAnswer(items=[SecretAnswer.model_validate(view) for view in secrets()])
 
 
-@route(router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True)
+@route(
+    router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True, repeatable=False
+)  # fmt: skip
 def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
-    """Make a secret, or give the one of that name another value; workers send it within seconds."""
+    """Make a secret, or give the one of that name another value; workers send it within seconds.
+
+    It takes no Idempotency-Key, as its answer, which may hold a signing key, is kept nowhere.
+    """
     actor = caller(request).actor
     is_new = not Secret.objects.filter(name=secret).exists()
     if is_new:
