@@ -1,0 +1,1 @@
+"""timerctl: the service from the command line."""
