@@ -12,7 +12,7 @@ from django.conf import settings
 
 from timers import handlers
 
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = r"^```{kind}\n(.*?)^```$"
 
 FRAME = "# not run\n"
 """A block that begins so shows only a form."""
@@ -23,20 +23,20 @@ def page(name: str) -> str:
     return Path(settings.BASE_DIR / name).read_text()
 
 
-def blocks(name: str) -> list[tuple[str, int]]:
-    """The Python blocks of a document with the lines they begin at."""
+def blocks(name: str, kind: str = "python") -> list[tuple[str, int]]:
+    """The blocks of one kind of a document with the lines they begin at: python, python client, sh."""
     text = page(name)
     return [
         (found[1], text.count("\n", 0, found.start()) + 2)
-        for found in _BLOCK.finditer(text)
+        for found in re.finditer(_BLOCK.format(kind=kind), text, re.MULTILINE | re.DOTALL)
         if not found[1].startswith(FRAME)
     ]
 
 
-def run(name: str, **given: Any) -> dict[str, Any]:
-    """Run the blocks of a document, and return the names that they leave behind."""
+def run(name: str, *, kind: str = "python", **given: Any) -> dict[str, Any]:
+    """Run the Python blocks of a document (or those for the client), and return the names that they leave behind."""
     namespace: dict[str, Any] = {"__name__": f"docs.{Path(name).stem}", **given}
-    for source, line in blocks(name):
+    for source, line in blocks(name, kind):
         # Blank lines in front: a traceback names the line of the document.
         exec(compile("\n" * (line - 1) + source, name, "exec", dont_inherit=True), namespace)
     return namespace

@@ -1,0 +1,69 @@
+"""What the documents show of the REST API, by curl and by the Python client, run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+from tests.docs import snippets
+from timers.access.authenticate import forget_known_keys
+from timers.access.limits import forget_callers
+from timers.models import Attempt, Timer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def service(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """The service's address; its key is made by the README's own command."""
+    forget_known_keys()
+    forget_callers()
+    get_user_model().objects.create_superuser("admin")
+    (command,) = re.findall(r"manage\.py (createapplicationkey .*)", snippets.page("README.md"))
+    call_command(*command.split())
+    monkeypatch.setenv("TIMER_SERVICE_KEY", capsys.readouterr().out.strip())
+    monkeypatch.setenv("TIMER_SERVICE_URL", live_server.url)
+    return str(live_server.url)
+
+
+def shell(script: str, service: str) -> str:
+    """What a script prints that was written for the service on port 8000."""
+    assert shutil.which("curl"), "curl is needed: apt-get install curl"
+    script = script.replace("http://localhost:8000", service)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readme_schedules_claims_and_commits_by_curl(service: str) -> None:
+    (script,) = [source for source, _ in snippets.blocks("README.md", "sh") if "curl" in source]
+    printed = shell(script, service)
+    assert '"NumberOfTry":1' in printed and printed.rstrip().endswith('"outcome":"succeeded"}')
+    assert Timer.objects.get(name="order-4711").state == "finished"
+    assert Attempt.objects.get().outcome == "succeeded"
+
+
+def test_the_readme_schedules_and_receives_by_the_client() -> None:
+    snippets.run("README.md", kind="python client")
+    rows = Attempt.objects.order_by("attempt").values_list("outcome", "reason", "result")
+    assert list(rows) == [
+        ("discarded", "the warehouse is closed", None),
+        ("succeeded", None, {"shipped": "30.00"}),
+    ]
+
+
+def test_the_page_of_the_api_shows_calls_that_work(service: str) -> None:
+    printed = shell("\n".join(source for source, _ in snippets.blocks("docs/api.md", "sh")), service)
+    answers = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    assert len(answers) > 10
+    assert not [answer for answer in answers if answer.get("status", 200) in {500, 503}]
