@@ -12,8 +12,8 @@ from django.db.models.functions import Cast
 from timers.actions import parse_text
 from timers.execution_id import occurrence_of
 from timers.execution_id import parse as parse_id
-from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.due_timer import handler_of
+from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.models import Timer, Waiting
@@ -49,7 +49,7 @@ def claim_ready(
         # A try was in flight when its timer was cancelled (or deleted), and came back for another.
         given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
         if given_up:
-            cancel_waiting(given_up, reason="the timer was cancelled")
+            end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from timers.exceptions import TimerNotFound
 from timers.lifecycle import ledger, waiting_rows
+from timers.lifecycle.control.audit import unasked
 from timers.lifecycle.control.subscriptions import pause_subscription
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.errors import fingerprint
@@ -71,7 +72,7 @@ def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
             if subscriber is not None:
                 gone[group.name, subscriber.name] = outcome.pauses
     for (group_name, name), reason in gone.items():
-        with suppress(TimerNotFound):
+        with suppress(TimerNotFound), unasked():
             pause_subscription(group_name, name, reason=reason)
 
 

@@ -10,6 +10,7 @@ Four tables, four tenses; an occurrence is always in exactly one place:
 
 from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
+from timers.models.audit_entry import AuditEntry
 from timers.models.claim import Claim
 from timers.models.cluster_event import ClusterEvent
 from timers.models.exclusion_calendar import ExclusionCalendar
@@ -28,6 +29,7 @@ __all__ = [
     "LATENESS_BUCKETS_MS",
     "ApplicationKey",
     "Attempt",
+    "AuditEntry",
     "BulkOperation",
     "Claim",
     "ClusterEvent",

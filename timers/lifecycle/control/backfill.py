@@ -6,18 +6,20 @@ so the same stretch may be run again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import execution_id, lower_bound
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
 from timers.lifecycle.control.run import ordinals_of, subscribers_for
@@ -63,8 +65,8 @@ def backfill_timer(
     SpecError where there is nothing to run, or more than 10,000; NotAllowedNow for a cancelled timer.
     """
     text = None if payload is KEEP else encode(payload)
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.backfill", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         if timer.state == Timer.State.CANCELLED:
             raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
         now = GroupClock.of(timer.group).moment(clock.now())
@@ -82,6 +84,10 @@ def backfill_timer(
         is_free = overlap == "allow" or not _under_way(timer)
         _insert(timer, rows, overlap, is_free, text, f"backfill by {actor}" if actor else "backfill")
         wake_if_soon([now], now)
+        entry.told(
+            start=since, end=until, overlap=overlap, per_second=per_second, executions=len(rows),
+            **({} if text is None else {"payload": json.loads(text)}),
+        )  # fmt: skip
     return Backfilled(len(rows), instants[0], instants[-1])
 
 
@@ -97,11 +103,15 @@ class _Row(NamedTuple):
 
 def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
     """Cancel what still waits of a timer's backfills; returns how many executions there were."""
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.cancel_backfill", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         why = reason or (f"backfill cancelled by {actor}" if actor else "the backfill was cancelled")
         where = "timer_id = %(timer)s AND origin = 'backfill' AND state IN ('ready', 'queued')"
-        return len(end_waiting(where, "cancelled", why, timer=timer.id))
+        cancelled = len(end_waiting(where, "cancelled", why, timer=timer.id))
+        if not cancelled:
+            entry.nothing()
+        entry.told(cancelled_executions=cancelled, **({"reason": reason} if reason else {}))
+        return cancelled
 
 
 def _check_range(start: datetime | str, end: datetime | str, now: datetime) -> tuple[datetime, datetime]:

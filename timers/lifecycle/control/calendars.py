@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import F, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.recompute import recompute
 from timers.models import ExclusionCalendar, Timer, TimerGroup
@@ -37,9 +38,10 @@ def create_calendar(
     calendar = ExclusionCalendar(name=check_name("name", name), created_at=clock.now())
     _assign(calendar, {"rules": rules, "description": description, "time_zone": time_zone}, actor)
     try:
-        with transaction.atomic():
+        with audited("calendar.create", actor, name=name) as entry:
             calendar.save()
             _take_effect(calendar)
+            entry.made(calendar)
     except IntegrityError:
         raise SpecError("name", "is taken by another calendar", given=name) from None
     return calendar
@@ -51,8 +53,8 @@ def update_calendar(name: str, *, version: int | None = None, actor: str = "", *
     `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises SpecError,
     TimerNotFound.
     """
-    with transaction.atomic():
-        calendar = _locked(name)
+    with audited("calendar.update", actor, name=name) as entry:
+        calendar = entry.watch(_locked(name))
         if version is not None and version != calendar.version:
             raise StaleVersion(f"calendar {name!r} was changed meanwhile (version {calendar.version}, not {version})")
         held = calendar.rules, calendar.time_zone
@@ -64,10 +66,10 @@ def update_calendar(name: str, *, version: int | None = None, actor: str = "", *
         return calendar
 
 
-def delete_calendar(name: str) -> None:
+def delete_calendar(name: str, *, actor: str = "") -> None:
     """Delete a calendar; raises NotAllowedNow, naming them, while groups or timers refer to it, and TimerNotFound."""
-    with transaction.atomic():
-        calendar = _locked(name)
+    with audited("calendar.delete", actor, name=name) as entry:
+        calendar = entry.gone(_locked(name))
         referring = [f"group {group.name}" for group in _groups(name)]
         referring += [f"timer {timer.group.name}/{timer.name}" for timer in _overriding(name)]
         if referring:

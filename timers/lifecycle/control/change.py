@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
@@ -77,12 +78,12 @@ def update_timer(
     `version`: refuse (StaleVersion) when someone changed the timer since it was read. Raises SpecError for what makes
     no sense, NotAllowedNow for a cancelled timer. A finished timer with a new schedule becomes active again.
     """
-    with transaction.atomic():
+    with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
             # Before the timer is locked: whoever holds a group may want its timers.
             _announce(group, fields["priority"])
         limited = hold_quotas([group]) if schedule is not None else {}
-        timer = lock_timer(group, name)
+        timer = entry.watch(lock_timer(group, name))
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
@@ -150,10 +151,11 @@ def pause_timer(
 
     An execution that is claimed or waits for a retry goes on. Pausing a paused timer sets its `until` anew.
     """
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.pause", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         at = check_until(until, _now_of(timer))
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
+            entry.nothing()
             return timer
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only an active one can be paused")
@@ -163,9 +165,10 @@ def pause_timer(
 
 def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
     """Fire again; what was missed meanwhile follows the misfire policy, and failures are counted from none."""
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.resume", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         if timer.state == Timer.State.ACTIVE:
+            entry.nothing()
             return timer
         if timer.state != Timer.State.PAUSED:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
@@ -181,8 +184,8 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
     What is claimed already cannot be called back for certain: it is told to stop if it has not started, and named in
     the answer's `in_flight`.
     """
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.cancel", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         if timer.state in (Timer.State.FINISHED, Timer.State.CANCELLED) and not _is_alive(timer):
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
@@ -190,6 +193,8 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
         cancelled = cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
         in_flight = claimed_executions(timer)
         revoke(in_flight, timer.group_id)
+        entry.many(in_flight=in_flight)
+        entry.told(cancelled_executions=cancelled)
     return Cancelled(timer, in_flight, cancelled)
 
 
@@ -200,11 +205,13 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, 
     """
     check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.fire", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         now = _now_of(timer)
         reason = f"run now by {actor}" if actor else "run now"
-        return make_run(timer, "manual", now + timedelta(seconds=delay), now=now, payload=text, reason=reason)
+        execution = make_run(timer, "manual", now + timedelta(seconds=delay), now=now, payload=text, reason=reason)
+        entry.told(execution=execution, delay=delay, **({} if text is None else {"payload": json.loads(text)}))
+        return execution
 
 
 def claimed_executions(timer: Timer) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.execution_id import lower_bound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.models import Claim, Node, TimerGroup, Waiting
 from timers.schedules.instant import to_microseconds
@@ -19,7 +20,7 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
     Raises TimerNotFound; NotAllowedNow while an execution of the group is claimed, or, without `force`, while the group
     has timers.
     """
-    with transaction.atomic():
+    with audited("group.delete", actor, group=name, name=name) as entry:
         group = TimerGroup.objects.select_for_update().filter(name=name).first()
         if group is None:
             raise TimerNotFound(f"there is no group {name!r}")
@@ -35,6 +36,8 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
         # What a worker is just taking up could not be cancelled: it is still in waiting, or in a claim by now.
         if waiting.exists() or Claim.objects.filter(group_id=group.id).exists():
             raise NotAllowedNow(f"executions of group {name!r} are claimed; try again when they have ended")
+        entry.gone(group)
+        entry.told(timers=timers, **({"reason": reason} if reason else {}))
         group.delete()
     return timers
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import models, transaction
+from django.db import models
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound, TimersError
 from timers.execution_id import Occurrence
 from timers.execution_id import parse as parse_id
+from timers.lifecycle.control.audit import Entry, audited
 from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
@@ -36,8 +37,9 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
     is cancelled or gone, and when it had a thousand tries.
     """
     text = None if payload is KEEP else encode(payload)
-    with transaction.atomic():
+    with audited("execution.retry", actor, subject_id=execution) as entry:
         row = _lock(execution)
+        _say_of(entry, execution)
         if row.state != Waiting.State.FAILED:
             raise NotAllowedNow(f"execution {execution} is {row.state}; only a failed one can be retried")
         check_payload(row.group, text)
@@ -48,18 +50,32 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
             # A JSON null is a payload too; an empty column would mean the timer's.
             row.payload = models.Value(json.loads(text), ExactJSONField())
             row.save(update_fields=["payload"])
+            entry.told(payload=json.loads(text))
 
 
 def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
     """Give failed executions up: their final outcome is failed; returns how many there were."""
     why = reason or (f"dismissed by {actor}" if actor else "dismissed")
-    return len(end_waiting("state = 'failed' AND id = ANY(%(ids)s::uuid[])", "failed", why, ids=list(executions)))
+    where = "state = 'failed' AND id = ANY(%(ids)s::uuid[])"
+    return _end_many("execution.dismiss", actor, where, "failed", why, list(executions))
 
 
 def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
     """Cancel executions that wait, ready, queued or failed; returns how many there were."""
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
-    return len(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, ids=list(executions)))
+    return _end_many("execution.cancel", actor, "id = ANY(%(ids)s::uuid[])", "cancelled", why, list(executions))
+
+
+def _end_many(verb: str, actor: str, where: str, outcome: str, why: str, executions: list[str]) -> int:
+    with audited(verb, actor, subject_id=executions[0] if len(executions) == 1 else "") as entry:
+        ended = end_waiting(where, outcome, why, ids=executions)
+        if not ended:
+            entry.nothing()
+        elif len(executions) == 1:
+            _say_of(entry, executions[0])
+        entry.many(executions=ended)
+        entry.told(reason=why)
+        return len(ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +94,15 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
     """
     check_execution(execution)
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
-    for _ in range(_LOOKS):
-        if end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]):
-            return CancelledExecution(execution, in_flight=False)
-        group_id = _claimed_in(execution)
-        if group_id is not None and revoke([execution], group_id):
-            return CancelledExecution(execution, in_flight=True)
-    raise _not_under_way(execution, "be cancelled")
+    with audited("execution.cancel", actor, subject_id=execution) as entry:
+        _say_of(entry, execution)
+        for _ in range(_LOOKS):
+            is_ended = bool(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]))
+            group_id = None if is_ended else _claimed_in(execution)
+            if is_ended or (group_id is not None and revoke([execution], group_id)):
+                entry.told(in_flight=not is_ended, reason=why)
+                return CancelledExecution(execution, in_flight=not is_ended)
+        raise _not_under_way(execution, "be cancelled")
 
 
 def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") -> str:
@@ -100,7 +118,7 @@ def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") ->
         if Waiting.objects.filter(id=execution).exists() or _claimed_in(execution) is not None:
             raise NotAllowedNow(f"execution {execution} has not ended; a failed one can be retried, with its payload")
         raise TimerNotFound(f"the ledger knows no execution {execution}; history is kept for so many days only")
-    with transaction.atomic():
+    with audited("execution.replay", actor, subject_id=execution) as entry:
         rows = Timer.objects.select_related("group").select_for_update(of=("self",))
         timer = rows.filter(id=occurrence.timer_id).first()
         if timer is None:
@@ -108,7 +126,17 @@ def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") ->
         now = GroupClock.of(timer.group).moment(clock.now())
         reason = f"replay of {execution}" + (f" by {actor}" if actor else "")
         only_for = occurrence.ordinal if occurrence.origin == "schedule" else 0
-        return make_run(timer, "replay", now, now=now, payload=text, reason=reason, only_for=only_for)
+        replay = make_run(timer, "replay", now, now=now, payload=text, reason=reason, only_for=only_for)
+        entry.group, entry.name = timer.group.name, timer.name
+        entry.told(execution=replay, **({} if text is None else {"payload": json.loads(text)}))
+        return replay
+
+
+def _say_of(entry: Entry, execution: str) -> None:
+    """Let the entry be found by the names of the execution's timer and group."""
+    timer = Timer.objects.filter(id=parse_id(execution).timer_id).values_list("group__name", "name").first()
+    if timer is not None:
+        entry.group, entry.name = timer
 
 
 def check_execution(execution: str) -> Occurrence:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.exceptions import SpecError, TimerExists, TimerNotFound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
@@ -91,8 +92,9 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     group.created_at = group.updated_at = clock.now()
     group.state_changed_by = actor
     try:
-        with transaction.atomic():
+        with audited("group.create", actor, group=name, name=name) as entry:
             group.save()
+            entry.made(group)
     except IntegrityError:
         raise TimerExists("name", "is taken by another group", given=name) from None
     return group
@@ -125,10 +127,10 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         return twin
 
 
-def update_group(name: str, **fields: Any) -> TimerGroup:
+def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Change fields of a group; workers take the change over with their next poll."""
-    with transaction.atomic():
-        group = _locked(name)
+    with audited("group.update", actor, group=name, name=name) as entry:
+        group = entry.watch(_locked(name))
         if fields.get("shards", group.shards) != group.shards and group.timers.exists():
             raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
         exclusions = list(group.exclusion_calendars), group.on_excluded
@@ -166,8 +168,9 @@ def resume_group(name: str, *, actor: str = "") -> TimerGroup:
 def _set_state(
     name: str, state: TimerGroup.State, reason: str, actor: str, until: datetime | None = None
 ) -> TimerGroup:
-    with transaction.atomic():
-        group = _locked(name)
+    verb = "group.pause" if state == TimerGroup.State.PAUSED else "group.resume"
+    with audited(verb, actor, group=name, name=name) as entry:
+        group = entry.watch(_locked(name))
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
         group.state_changed_at, group.paused_until = clock.now(), until
         return _saved(group)

@@ -17,6 +17,7 @@ from django.db.models import Q
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.key_text import new_key
+from timers.lifecycle.control.audit import Entry, audited
 from timers.lifecycle.control.key_fields import (
     check_addresses,
     check_expiry,
@@ -57,7 +58,7 @@ def create_key(
     field that makes no sense, TimerExists for a name that another living key has.
     """
     now = clock.now()
-    with transaction.atomic():
+    with audited("key.create", actor, name=name) as entry:
         fields = checked(
             {
                 "name": partial(check_key_name, name),
@@ -77,6 +78,8 @@ def create_key(
         )  # fmt: skip
         _save(row)
         row.groups.set(named)
+        entry.made(row)
+        entry.told(groups=[group.name for group in named])
     return row, key.reveal()
 
 
@@ -86,8 +89,8 @@ def update_key(public_id: str, *, version: int | None = None, actor: str = "", *
     Groups that are named take the place of those it had, or of all. `version`: refuse with StaleVersion when someone
     changed the key since it was read. Raises SpecError, TimerExists, TimerNotFound, NotAllowedNow for a revoked key.
     """
-    with transaction.atomic():
-        row = _living(public_id, version)
+    with audited("key.update", actor) as entry:
+        row = _about(entry, _living(public_id, version))
         now = clock.now()
         checks: dict[str, Callable[[], Any]] = {
             field: partial(_refuse_unknown, field) for field in sorted(fields.keys() - set(EDITABLE))
@@ -107,7 +110,9 @@ def update_key(public_id: str, *, version: int | None = None, actor: str = "", *
         values = checked(checks)
         if regrouped:
             row.all_groups = is_for_all
-            row.groups.set(values.pop("groups"))
+            named = values.pop("groups")
+            entry.changed("groups", sorted(group.name for group in row.groups.all()), [group.name for group in named])
+            row.groups.set(named)
         for field, value in values.items():
             setattr(row, field, value)
         return _changed(row, now, actor)
@@ -122,8 +127,8 @@ def rotate_key(
     once, so two hold at most. Raises SpecError, TimerNotFound, StaleVersion, NotAllowedNow for a revoked key.
     """
     microseconds = parse_duration(overlap, "overlap", at_most=LONGEST_OVERLAP, allow_zero=True)
-    with transaction.atomic():
-        row = _living(public_id, version)
+    with audited("key.rotate", actor) as entry:
+        row = _about(entry, _living(public_id, version))
         now = clock.now()
         row.previous_digest, row.previous_until = "", None
         if microseconds:
@@ -138,9 +143,10 @@ def revoke_key(public_id: str, *, version: int | None = None, actor: str = "") -
 
     Raises TimerNotFound, StaleVersion.
     """
-    with transaction.atomic():
-        row = _locked(public_id, version)
+    with audited("key.revoke", actor) as entry:
+        row = _about(entry, _locked(public_id, version))
         if row.revoked_at is not None:
+            entry.nothing()
             return row
         now = clock.now()
         row.revoked_at, row.revoked_by = now, actor
@@ -173,6 +179,11 @@ def _refuse_unknown(field: str) -> None:
     near = get_close_matches(field, EDITABLE, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
     raise SpecError(field, f"is not known; {hint}")
+
+
+def _about(entry: Entry, row: ApplicationKey) -> ApplicationKey:
+    entry.name = row.name
+    return entry.watch(row)
 
 
 def _locked(public_id: str, version: int | None) -> ApplicationKey:

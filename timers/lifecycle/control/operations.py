@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.pace import check_pace
 from timers.lifecycle.failed_filter import FailedFilter
 from timers.models import BulkOperation, TimerGroup
@@ -55,11 +56,11 @@ def start_operation(
     if errors:
         raise SpecError.combined(errors)
     touched = [meant.group] if meant.group is not None else None if groups is None else sorted(groups)
-    with transaction.atomic():
+    with audited("operation.start", actor, group=meant.group or "") as entry:
         now = clock.now()
         frozen, total = _freeze(meant, touched)
         is_done = total == 0
-        return BulkOperation.objects.create(
+        row = BulkOperation.objects.create(
             verb=verb,
             filter=meant.to_spec(),
             groups=touched,
@@ -73,14 +74,15 @@ def start_operation(
             created_by=actor,
             ended_at=now if is_done else None,
         )
+        return entry.made(row)
 
 
 def cancel_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
     """Go no further: what has been done stays done. Raises NotAllowedNow when the operation has ended."""
-    with transaction.atomic():
-        row = _lock(operation, groups)
+    with audited("operation.cancel", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
         row.ended_at = clock.now()
         return _set_state(row, BulkOperation.State.CANCELLED, "cancelled", reason, actor)
 
@@ -89,23 +91,25 @@ def pause_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
     """Go no further until resumed. Raises NotAllowedNow when the operation has ended."""
-    with transaction.atomic():
-        return _set_state(_lock(operation, groups), BulkOperation.State.PAUSED, "paused", reason, actor)
+    with audited("operation.pause", actor) as entry:
+        return _set_state(entry.watch(_lock(operation, groups)), BulkOperation.State.PAUSED, "paused", reason, actor)
 
 
 def resume_operation(operation: int, *, actor: str = "", groups: Collection[str] | None = None) -> BulkOperation:
     """Go on; what was meant is still what was there at the moment of asking."""
-    with transaction.atomic():
-        row = _lock(operation, groups)
+    with audited("operation.resume", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
         row.next_at = max(row.next_at, clock.now())
         return _set_state(row, BulkOperation.State.RUNNING, "resumed", "", actor)
 
 
-def set_pace(operation: int, pace: float | None, *, groups: Collection[str] | None = None) -> BulkOperation:
+def set_pace(
+    operation: int, pace: float | None, *, actor: str = "", groups: Collection[str] | None = None
+) -> BulkOperation:
     """Go faster or slower from now on; None: as fast as it goes."""
     checked = check_pace(pace, "pace")
-    with transaction.atomic():
-        row = _lock(operation, groups)
+    with audited("operation.set_pace", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
         row.pace, row.next_at = checked, clock.now()
         row.save(update_fields=["pace", "next_at"])
         return row

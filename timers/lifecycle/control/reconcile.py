@@ -17,13 +17,14 @@ from django.db import connection, transaction
 
 from timers import clock, handlers
 from timers.exceptions import SpecError
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.change import pause_timer, resume_timer, update_timer
 from timers.lifecycle.control.create import create_timers
 from timers.lifecycle.control.declaration import CODE, Declaration, Declared
 from timers.lifecycle.control.difference import FieldChange, edits
 from timers.lifecycle.control.groups import create_group, find_groups, new_group
 from timers.lifecycle.control.plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
-from timers.lifecycle.control.reconciled import Entry, Reconciled, Verb
+from timers.lifecycle.control.reconciled import VERBS, Entry, Reconciled, Verb
 from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.events import record
 from timers.lifecycle.group_clock import nows_in
@@ -36,19 +37,22 @@ Key = tuple[str, str]
 """Group and name."""
 
 
-def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False) -> Reconciled:
+def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False, actor: str = "") -> Reconciled:
     """Create, update, pause and resume timers until they are as the source declares them; all or nothing.
 
     One at a time for each source: whoever comes second finds nothing to do. `node`: who does it, for the cluster's
     events. `dry_run`: do it all, report it, and roll it back. Raises SpecError for all that makes no sense.
     """
     specs = declared.specs()
-    with transaction.atomic():
+    with audited("declaration.reconcile", actor or (f"node {node}" if node else ""), name=declared.source) as entry:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))", (declared.source,)
             )
         report = _Pass(declared, specs).run()
+        if dry_run or not report.wrote:
+            entry.nothing()
+        entry.many(**{verb: getattr(report, verb) for verb, _ in VERBS if getattr(report, verb)})
         if dry_run:
             transaction.set_rollback(True)
         elif not report.empty:

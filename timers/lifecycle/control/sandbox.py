@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers import clock
 from timers.exceptions import SpecError, TimerNotFound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.groups import create_group
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
@@ -44,29 +45,30 @@ def create_sandbox(name: str, at: datetime | str | None = None, *, actor: str = 
     `fields`: as of create_group. A group is a sandbox from its beginning or never.
     """
     start = None if at is None else parse_instant(at, "at")
-    with transaction.atomic():
+    with audited("group.create", actor, group=name, name=name) as entry:
         group = create_group(name, actor=actor, **fields)
         group.sandbox, group.clock_frozen_at = True, start or clock.now()
         group.save(update_fields=["sandbox", "clock_frozen_at"])
+        entry.made(group)
     return group
 
 
-def freeze_clock(name: str, at: datetime | str | None = None) -> TimerGroup:
+def freeze_clock(name: str, at: datetime | str | None = None, *, actor: str = "") -> TimerGroup:
     """Stop a sandbox's clock where it is, or at a later instant.
 
     What comes due between its present instant and `at` has then been missed, and follows the misfire policy. Raises
     SpecError for an instant that lies behind the clock and for a group that is no sandbox, TimerNotFound for none.
     """
-    with transaction.atomic():
+    with audited("group.freeze_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
-        return _set(group, real, _forward(now, at, "at"), frozen=True)
+        return _set(entry.watch(group), real, _forward(now, at, "at"), frozen=True)
 
 
-def run_clock(name: str) -> TimerGroup:
+def run_clock(name: str, *, actor: str = "") -> TimerGroup:
     """Let a sandbox's clock go on from where it stands, as fast as the database's."""
-    with transaction.atomic():
+    with audited("group.run_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
-        return _set(group, real, now, frozen=False)
+        return _set(entry.watch(group), real, now, frozen=False)
 
 
 def advance_clock(
@@ -75,6 +77,7 @@ def advance_clock(
     *,
     to: datetime | str | None = None,
     jump: bool = False,
+    actor: str = "",
 ) -> Advance:
     """Move a sandbox's clock forward `by` a duration or `to` an instant (exactly one of the two).
 
@@ -88,15 +91,19 @@ def advance_clock(
     """
     if (by is None) == (to is None):
         raise SpecError("by", "give either by, a duration, or to, an instant")
-    with transaction.atomic():
+    with audited("group.advance_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
+        entry.watch(group)
         target = _forward(now, to if by is None else _after(now, by), "to" if by is None else "by")
         coming = _coming(group, now)
         if jump or not coming.busy:
             reached = target if jump or coming.next_at is None else min(target, coming.next_at)
             if reached > now:
                 _set(group, real, reached, frozen=group.clock_frozen_at is not None)
+                entry.changed("clock", now, reached)
                 now, coming = reached, _coming(group, reached)
+        if not entry.has_changes:
+            entry.nothing()
         return Advance(now, target, coming.busy)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 
 from timers import clock
 from timers.actions.certificates import check_certificates
@@ -15,6 +15,7 @@ from timers.actions.signing import new_signing_secret, signing_key
 from timers.actions.target import parse_host
 from timers.encryption import Keyring, Sealed, Unopenable
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.secret_values import context, refusal
 from timers.models import Secret
@@ -56,12 +57,13 @@ def create_secret(
     sealed = Keyring.in_force().seal(plain, context(name))
     now = clock.now()
     try:
-        with transaction.atomic():
-            Secret.objects.create(
+        with audited("secret.create", actor, name=name) as entry:
+            row = Secret.objects.create(
                 name=name, kind=kind, description=description, groups=list(groups), hosts=list(hosts),
                 key=sealed.key, value=sealed.content, created_at=now, updated_at=now,
                 created_by=actor, updated_by=actor,
             )  # fmt: skip
+            entry.made(row)
     except IntegrityError:
         raise SpecError("name", "is taken by another secret; replace it, or choose another name", given=name) from None
     return plain if made else None
@@ -74,8 +76,8 @@ def replace_secret(name: str, value: str | None = None, *, overlap: timedelta = 
     """
     if overlap < timedelta():
         raise SpecError("overlap", "must not be negative", given=str(overlap))
-    with transaction.atomic():
-        row = _locked(name)
+    with audited("secret.replace", actor, name=name) as entry:
+        row = entry.watch(_locked(name))
         plain, made = _plain(row.kind, value)
         now = clock.now()
         if row.kind == Secret.Kind.SIGNING and overlap:
@@ -93,8 +95,8 @@ def limit_secret(
 ) -> None:
     """Say anew whose timers may use a secret and where it may be sent; None: as it was, empty: without bound."""
     _check_scope(groups or (), hosts or ())
-    with transaction.atomic():
-        row = _locked(name)
+    with audited("secret.limit", actor, name=name) as entry:
+        row = entry.watch(_locked(name))
         row.groups = row.groups if groups is None else list(groups)
         row.hosts = row.hosts if hosts is None else list(hosts)
         _save(row, clock.now(), actor)
@@ -122,10 +124,10 @@ def users_of(name: str) -> list[str]:
         return [words for (words,) in cursor.fetchall()]
 
 
-def delete_secret(name: str) -> None:
+def delete_secret(name: str, *, actor: str = "") -> None:
     """Delete a secret; raises NotAllowedNow while a group, a living timer or a subscription refers to it."""
-    with transaction.atomic():
-        row = _locked(name, for_deletion=True)
+    with audited("secret.delete", actor, name=name) as entry:
+        row = entry.gone(_locked(name, for_deletion=True))
         users = users_of(name)
         if users:
             raise NotAllowedNow(f"the secret {name!r} is in use: {', '.join(users[:3])}{', ...' * (len(users) > 3)}")
@@ -155,7 +157,7 @@ def check_secrets(action: HttpAction, group: str) -> None:
         raise SpecError.combined(problems)
 
 
-def encrypt_anew(*, batch: int = _BATCH) -> int:
+def encrypt_anew(*, batch: int = _BATCH, actor: str = "") -> int:
     """Encrypt all that is not under the first key with that one; returns how many secrets were.
 
     Workers go on meanwhile: a row is read before or after, whole. Raises Unopenable for the first whose key is gone.
@@ -163,7 +165,7 @@ def encrypt_anew(*, batch: int = _BATCH) -> int:
     keyring = Keyring.in_force()
     first, done = keyring.first, 0
     while True:
-        with transaction.atomic():
+        with audited("secret.encrypt_anew", actor) as entry:
             rows = list(
                 Secret.objects.exclude(key=first, previous_key__in=["", first])
                 .select_for_update(no_key=True)
@@ -176,6 +178,10 @@ def encrypt_anew(*, batch: int = _BATCH) -> int:
                     plain = _open(keyring, row.name, row.previous_key, row.previous_value)
                     sealed = keyring.seal(plain, context(row.name))
                     row.previous_key, row.previous_value = sealed.key, sealed.content
+            if not rows:
+                entry.nothing()
+            entry.many(secrets=[row.name for row in rows])
+            entry.told(key=first)
             Secret.objects.bulk_update(rows, ["key", "value", "previous_key", "previous_value"])
         done += len(rows)
         if len(rows) < batch:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from django.db import transaction
-
 from timers.exceptions import NotAllowedNow
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.change import lock_timer, record_skip, saved
 from timers.lifecycle.delete_finished import delete_finished
 from timers.models import Timer
@@ -24,8 +23,8 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
     Instants that an exclusion calendar leaves out anyway are none of its fires. Raises NotAllowedNow for a timer that
     has no next fire, or whose next fire is claimed already: cancel that execution instead.
     """
-    with transaction.atomic():
-        timer = lock_timer(group, name)
+    with audited("timer.skip_next", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
             raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
         schedule = schedule_of(timer)
@@ -38,6 +37,7 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
         if following is None:
             timer.state = Timer.State.FINISHED
         saved(timer, actor, ("state", "next_fire_at"))
+        entry.told(skipped=skipped, **({"reason": reason} if reason else {}))
         delete_finished([timer.id])
     return skipped, timer.next_fire_at
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from timers import actions, clock
 from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import parse as parse_id
 from timers.filters import Filter
+from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.control.spec import check_action_known
 from timers.lifecycle.fence import revoke
@@ -72,13 +73,14 @@ def create_subscription(
     _collect(lambda: check_name("name", name), problems)
     if mode not in MODES:
         problems.append(SpecError("mode", f"must be one of {', '.join(MODES)}", given=mode))
-    with transaction.atomic():
+    with audited("subscription.create", actor, group=group, name=name) as entry:
         row = Subscription(group=_lock_group(group), name=name, mode=mode, created_at=clock.now())
         _assign(row, fields, problems)
         if row.group.subscriptions.filter(name=name).exclude(state=Subscription.State.DELETED).exists():
             raise SpecError("name", "is taken by another subscription of the group", given=name)
         row.ordinal = _free_ordinal(row.group)
         _save(row, actor)
+        entry.made(row)
     return row
 
 
@@ -97,8 +99,8 @@ def update_subscription(
         near = get_close_matches(field, EDITABLE, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
         problems.append(SpecError(field, f"is not known; {hint}"))
-    with transaction.atomic():
-        row = _lock(group, name)
+    with audited("subscription.update", actor, group=group, name=name) as entry:
+        row = entry.watch(_lock(group, name))
         _check_version(row, version)
         _assign(row, {field: value for field, value in fields.items() if field in EDITABLE}, problems)
         _save(row, actor)
@@ -111,9 +113,10 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
     The group's other queue subscriptions take over what waits for a paused one, as far as it passes their filters. What
     a broadcast subscription misses waits for it, up to 1,000 executions; further occurrences are skipped for it.
     """
-    with transaction.atomic():
-        row = _lock(group, name)
+    with audited("subscription.pause", actor, group=group, name=name) as entry:
+        row = entry.watch(_lock(group, name))
         if row.state == Subscription.State.PAUSED:
+            entry.nothing()
             return row
         _set_state(row, Subscription.State.PAUSED, reason, actor)
         _let_others_go_on(row)
@@ -123,9 +126,11 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
 
 def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscription:
     """Deliver again, first what has waited."""
-    with transaction.atomic():
-        row = _lock(group, name)
-        if row.state == Subscription.State.PAUSED:
+    with audited("subscription.resume", actor, group=group, name=name) as entry:
+        row = entry.watch(_lock(group, name))
+        if row.state != Subscription.State.PAUSED:
+            entry.nothing()
+        else:
             _set_state(row, Subscription.State.ACTIVE, "", actor)
             now = clock.now()
             wake_if_soon([now], now)
@@ -142,8 +147,8 @@ def delete_subscription(
     `version`: refuse with StaleVersion when someone changed it since it was read. Raises TimerNotFound.
     """
     why = reason or f"its subscription {name} was deleted" + (f" by {actor}" if actor else "")
-    with transaction.atomic():
-        row = _lock(group, name)
+    with audited("subscription.delete", actor, group=group, name=name) as entry:
+        row = entry.watch(_lock(group, name))
         _check_version(row, version)
         _set_state(row, Subscription.State.DELETED, reason, actor)
     # Each step by itself: fires go on meanwhile, and what is left undone is done by any node's housekeeping.
