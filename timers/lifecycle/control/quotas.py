@@ -20,7 +20,10 @@ from timers.schedules.shortest_interval import shortest_interval
 
 def hold_quotas(groups: Iterable[str]) -> dict[int, TimerGroup]:
     """Lock those of the groups that limit their timers, until the transaction ends; the others cost one query."""
-    limited = TimerGroup.objects.filter(name__in=list(groups), max_timers__isnull=False).order_by("name")
+    names = list(groups)
+    if not names:
+        return {}
+    limited = TimerGroup.objects.filter(name__in=names, max_timers__isnull=False).order_by("name")
     # Not against those who only refer to a group, as new timers do.
     return {group.id: group for group in limited.select_for_update(no_key=True)}
 
