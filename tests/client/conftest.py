@@ -17,16 +17,6 @@ from timers.lifecycle.control.keys import create_key
 
 @pytest.fixture(autouse=True)
 def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "client" not in request.fixturenames:
-        yield
-        return
-    request.getfixturevalue("transactional_db")
-    with ledger_emptied_afterwards():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test has written is gone before the next."""
     if "transactional_db" not in request.fixturenames:
         yield

@@ -39,13 +39,13 @@ def test_every_write_has_a_key_by_which_its_repeat_is_known() -> None:
 def test_the_address_and_the_key_come_from_the_environment_where_they_are_not_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TIMERS_URL", "http://localhost:8000/api/v1/")
-    monkeypatch.setenv("TIMERS_KEY", "tk_env")
+    monkeypatch.setenv("TIMER_SERVICE_URL", "http://localhost:8000/api/v1/")
+    monkeypatch.setenv("TIMER_SERVICE_KEY", "tk_env")
     assert Service.of(None, None) == Service("http://localhost:8000", "tk_env")
-    monkeypatch.delenv("TIMERS_KEY")
-    with pytest.raises(TimersError, match="TIMERS_KEY"):
+    monkeypatch.delenv("TIMER_SERVICE_KEY")
+    with pytest.raises(TimersError, match="TIMER_SERVICE_KEY"):
         Service.of(None, None)
-    with pytest.raises(TimersError, match="TIMERS_URL"):
+    with pytest.raises(TimersError, match="TIMER_SERVICE_URL"):
         Service.of("timers.example.org", "tk_x")
     assert "tk_x" not in repr(SERVICE)
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 from timers_client import Discard, LeaseLost, TimersClient
-from timers_client.leases import Leases
 
 from tests.client.waiting import wait_until
 from timers.models import Attempt, Claim, Waiting
@@ -93,19 +92,3 @@ def test_the_lease_of_what_is_held_is_kept_in_the_background(client: TimersClien
             wait_until(Claim.objects.filter(expires_at__gt=claimed.expires_at).exists)
             consumer.stop()
     assert outcomes() == ["succeeded"]
-
-
-def test_a_claim_is_kept_at_each_third_of_its_lease_until_its_last_message_is_settled() -> None:
-    leases = Leases(30)
-    assert leases.next_at() is None
-    leases.hold("t1", {"a", "b"}, now=100)
-    leases.hold("t2", {"c"}, now=103)
-    assert (leases.next_at(), leases.due(109)) == (110, [])
-    ((token, _),) = leases.due(110)
-    assert (token, leases.next_at()) == ("t1", 113)
-    leases.let_go("t1", "a")
-    leases.let_go("t2", "c")
-    leases.let_go("t2", "unknown")
-    assert leases.next_at() == 120
-    leases.let_go("t1", "b")
-    assert leases.next_at() is None

@@ -22,8 +22,8 @@ from timers.models import Attempt, Timer
 def ctl(client: TimersClient, live_server: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command, and returns its exit code."""
     client.create_group("g", action={"kind": "pull"}, retry={"min_backoff": 0})
-    monkeypatch.setenv("TIMERS_URL", live_server.url)
-    monkeypatch.setenv("TIMERS_KEY", key)
+    monkeypatch.setenv("TIMER_SERVICE_URL", live_server.url)
+    monkeypatch.setenv("TIMER_SERVICE_KEY", key)
     return lambda *words: main(words)
 
 
@@ -99,7 +99,7 @@ def test_a_refusal_names_the_fields_and_the_exit_code_its_kind(
     with pytest.raises(SystemExit) as ended:
         ctl("schedule", "hourly", "g", "a")
     assert ended.value.code == 2
-    monkeypatch.setenv("TIMERS_URL", "nowhere")
+    monkeypatch.setenv("TIMER_SERVICE_URL", "nowhere")
     assert ctl("groups") == 2
 
 
@@ -108,10 +108,10 @@ def test_address_and_key_may_stand_in_a_file_that_nobody_else_can_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for name in ("TIMERS_URL", "TIMERS_KEY"):
+    for name in ("TIMER_SERVICE_URL", "TIMER_SERVICE_KEY"):
         monkeypatch.delenv(name, raising=False)
     assert main(["groups"]) == 2
-    assert "TIMERS_URL" in capsys.readouterr().err
+    assert "TIMER_SERVICE_URL" in capsys.readouterr().err
     file = tmp_path / "timerctl.toml"
     file.write_text(f'url = "{live_server.url}"\nkey = "{key}"\n')
     file.chmod(0o644)

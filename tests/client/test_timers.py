@@ -59,7 +59,7 @@ def test_many_timers_come_with_one_result_each(client: TimersClient) -> None:
     requests[1]["after"] = -1
     results = client.schedule_many("MyTimerGroup", requests)
     assert [result.result for result in results] == ["created", "refused", "created"]
-    assert results[1].errors[0][0] == "after"
+    assert [problem.field for problem in results[1].errors] == ["after"]
 
 
 def test_a_group_is_ensured_once(client: TimersClient) -> None:

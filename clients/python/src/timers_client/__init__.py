@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from timers_client.answers import Cancelled, Claimed, Execution, Result, Timer
-from timers_client.consumer import Consumer, Discard, Message
+from timers_client.consumer import Consumer, Message
 from timers_client.errors import (
     ApiError,
     ConnectionFailed,
@@ -29,11 +29,13 @@ from timers_client.errors import (
     RateLimited,
     StaleToken,
     StaleVersion,
+    TimedOut,
     TimersError,
     TooLarge,
     Unauthorized,
     Unavailable,
 )
+from timers_client.message import Discard
 from timers_client.sync import TimersClient
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ __all__ = [
     "Result",
     "StaleToken",
     "StaleVersion",
+    "TimedOut",
     "Timer",
     "TimersClient",
     "TimersError",

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
+import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from timers_client import calls
-from timers_client.answers import Claimed, Raw
-from timers_client.consumer import _PASSING, LONGEST_PAUSE, Discard
+from timers_client.call import Call
 from timers_client.errors import LeaseLost, StaleToken, TimersError
-from timers_client.leases import Leases
+from timers_client.holding import CLAIM_DEADLINE, PASSING, Holding, Wish
+from timers_client.message import HURRIED, AnyMessage, logger
 
 if TYPE_CHECKING:
     from timers_client.aio import AsyncTimersClient
+    from timers_client.answers import Claimed
 
 
-class AsyncMessage:
+class AsyncMessage(AnyMessage):
     """One message; see timers_client.consumer.Message."""
 
-    def __init__(self, consumer: AsyncConsumer, claimed: Claimed) -> None:
-        self._consumer = consumer
-        self.execution = claimed.execution
-        self.token = claimed.token
-        self.envelope: Raw = claimed.envelope
-        self.result: Any = None
-        self.lost = False
-        self.settled = False
-
-    @property
-    def payload(self) -> Any:
-        """The payload, unchanged."""
-        return self.envelope["Payload"]
-
-    @property
-    def number_of_try(self) -> int:
-        """1 for the first try."""
-        return int(self.envelope["NumberOfTry"])
+    def __init__(self, client: AsyncTimersClient, held: Holding[Any], claimed: Claimed) -> None:
+        super().__init__(held, claimed)
+        self._client = client
 
     async def commit(self) -> None:
         """Done; raises LeaseLost when it is this consumer's no more."""
@@ -51,15 +36,15 @@ class AsyncMessage:
         """Not yet; raises LeaseLost when it is this consumer's no more."""
         await self._settle(calls.discard(self.execution, self.token, delay=delay, reason=reason))
 
-    async def _settle(self, call: Any) -> None:
+    async def _settle(self, call: Call[None], deadline: float | None = None) -> None:
+        is_refused = False
         try:
-            await self._consumer.client.call(call)
+            await self._client.call(call, deadline=deadline)
         except StaleToken as error:
-            self.lost = True
+            is_refused = True
             raise LeaseLost(f"message {self.execution} is not this consumer's any more") from error
         finally:
-            self.settled = True
-            self._consumer.forget(self)
+            self.end(is_refused=is_refused)
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,116 +52,101 @@ class AsyncMessage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if self.settled:
-            return isinstance(error, Discard)
-        if error is None:
-            await self.commit()
-        elif isinstance(error, Discard):
-            await self.discard(error.reason, delay=error.delay)
-        elif isinstance(error, Exception):
+        ending = self.ending(error)
+        if ending.call is not None:
             try:
-                await self.discard(f"{type(error).__name__}: {error}")
+                await self._settle(ending.call, ending.deadline)
             except TimersError as failed:
-                # The block's own error is what its author must see.
-                error.add_note(f"nor could the message be discarded: {failed}")
-        return isinstance(error, Discard)
+                return self.unsettled(ending, error, failed)
+        return self.ended(ending, error)
 
 
 class AsyncConsumer:
     """An endless asynchronous iterator of messages; `stop` ends it after the message at hand."""
 
-    def __init__(
-        self,
-        client: AsyncTimersClient,
-        group: str,
-        *,
-        consumer: str | None,
-        limit: int,
-        lease: float,
-        wait: float,
-        subscription: str | None,
-    ) -> None:
-        self.client = client
-        self._group, self._limit, self._lease, self._wait = group, limit, lease, wait
-        self._name = consumer or f"{socket.gethostname()}-{os.getpid()}"
-        self._subscription = subscription
-        self._leases = Leases(lease)
-        self._held: dict[tuple[str, str], AsyncMessage] = {}
+    def __init__(self, client: AsyncTimersClient, wish: Wish) -> None:
+        self._client, self._wish = client, wish
+        self._held: Holding[AsyncMessage] = Holding(wish)
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Claim nothing more."""
+        """Claim nothing more; call it from the event loop's thread."""
         self._stopped.set()
 
     async def __aiter__(self) -> AsyncIterator[AsyncMessage]:
-        keeper = asyncio.create_task(self._keep(), name=f"leases of {self._name}")
+        keeper = asyncio.create_task(self._keep(), name=f"leases of {self._wish.name}")
         try:
-            pauses = 0
-            while not self._stopped.is_set():
-                messages, pauses = await self._claim(pauses)
-                for message in messages:
-                    if self._stopped.is_set():
-                        return
-                    yield message
+            with self._stopped_by_signals():
+                while not self._stopped.is_set():
+                    message = self._held.next_message()
+                    if message is None:
+                        await self._pause(await self._claim())
+                    else:
+                        yield message
         finally:
             self._stopped.set()
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
+            await self._give_back()
+            self._changed.set()
+            if self._held.is_empty():
                 await keeper
 
-    def forget(self, message: AsyncMessage) -> None:
-        """The message is settled, or lost."""
-        self._held.pop((message.token, message.execution), None)
-        self._leases.let_go(message.token, message.execution)
-
-    async def _claim(self, pauses: int) -> tuple[list[AsyncMessage], int]:
-        began = time.monotonic()
-        call = calls.claim(
-            self._group, self._name, limit=self._limit, lease=self._lease, wait=self._wait,
-            subscription=self._subscription,
-        )  # fmt: skip
+    async def _claim(self) -> float:
+        """Ask for more; returns the seconds to wait before the next time."""
+        asked_at = time.monotonic()
         try:
-            claimed = await self.client.call(call)
-        except _PASSING:
-            await self._sleep(min(LONGEST_PAUSE, 0.5 * 2.0**pauses))
-            return [], min(pauses + 1, 10)
-        if not claimed and time.monotonic() - began < self._wait / 2:
-            # Answered at once: too many wait already, or no waiting was asked for.
-            await self._sleep(1.0)
-        messages = [AsyncMessage(self, each) for each in claimed]
-        for message in messages:
-            self._held[message.token, message.execution] = message
-        for token in {message.token for message in messages}:
-            executions = {message.execution for message in messages if message.token == token}
-            self._leases.hold(token, executions, began)
+            claimed = await self._client.call(self._held.claiming(), deadline=CLAIM_DEADLINE)
+        except PASSING as error:
+            return self._held.pause_after(error)
+        pause = self._held.take([AsyncMessage(self._client, self._held, each) for each in claimed], asked_at)
         self._changed.set()
-        return messages, 0
+        return pause
 
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), seconds)
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), seconds)
+
+    async def _give_back(self) -> None:
+        until = time.monotonic() + HURRIED
+        for message in self._held.unbegun():
+            try:
+                await self._client.call(message.giving_back(), deadline=max(0.0, until - time.monotonic()))
+            except TimersError as error:
+                logger.warning("message %s could not be given back: %s", message.execution, error)
+            message.end()
 
     async def _keep(self) -> None:
-        """Keep what is held, until the iteration ends."""
-        while True:
+        """Keep what is held, until the iteration has ended and what it gave to others is settled too."""
+        while not (self._stopped.is_set() and self._held.is_empty()):
             self._changed.clear()
-            next_at = self._leases.next_at()
-            wait = None if next_at is None else next_at - time.monotonic()
-            if wait is None or wait > 0:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), wait)
-                continue
-            for token, execution in self._leases.due(time.monotonic()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._held.seconds_to_next(time.monotonic()))
+            for token, execution in self._held.to_keep(time.monotonic()):
                 await self._extend(token, execution)
 
     async def _extend(self, token: str, execution: str) -> None:
+        asked_at = time.monotonic()
         try:
-            await self.client.call(calls.extend(execution, token, lease=self._lease))
+            call = calls.extend(execution, token, lease=self._wish.lease)
+            await self._client.call(call, deadline=self._wish.lease / 3)
         except StaleToken:
-            message = self._held.get((token, execution))
-            if message is not None and not message.settled:
-                message.lost = True
-                self.forget(message)
-        except TimersError:
-            return  # tried again at the next third of the lease
+            self._held.refused(token, execution)
+        except TimersError as error:
+            logger.warning("the lease of message %s could not be kept: %s", execution, error)
+        else:
+            self._held.kept(token, asked_at)
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Iterator[None]:
+        """Signals of `stop_on` stop this consumer while it is iterated."""
+        loop = asyncio.get_running_loop()
+        before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in self._wish.stop_on}
+        for each in before:
+            loop.add_signal_handler(each, self.stop)
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                loop.remove_signal_handler(each)
+                signal.signal(each, handler)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -15,8 +18,9 @@ from yarl import URL
 from timers_client import calls
 from timers_client.aconsumer import AsyncConsumer
 from timers_client.answers import Execution, Page, Raw, Result, Timer
-from timers_client.call import DEADLINE, Call, Patience, Service, answered
+from timers_client.call import DEADLINE, MOST_BYTES, Call, Patience, Request, Service, answered
 from timers_client.errors import ConnectionFailed, Invalid, NameTaken, TimersError
+from timers_client.holding import Wish, Word
 
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
@@ -71,10 +75,19 @@ class _Pages(Generic[Params, Item]):
 class AsyncTimersClient:
     """The service at a URL, with an application key; see TimersClient. To be closed, or used by `async with`."""
 
-    def __init__(self, url: str | None = None, key: str | None = None, *, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        deadline: float = DEADLINE,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._service = Service.of(url, key)
         self._deadline = deadline
+        self._ssl_context = ssl_context or True
         self._session: aiohttp.ClientSession | None = None
+        self._consumers: WeakSet[AsyncConsumer] = WeakSet()
 
     schedule_once = _Verb(calls.schedule_once)
     schedule_fixed_rate = _Verb(calls.schedule_fixed_rate)
@@ -111,11 +124,16 @@ class AsyncTimersClient:
     extend = _Verb(calls.extend)
 
     async def schedule_many(
-        self, group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject"
+        self,
+        group: str,
+        requests: Iterable[Mapping[str, Any]],
+        *,
+        on_conflict: calls.OnConflict = "reject",
+        atomic: bool = False,
     ) -> list[Result]:
-        """Schedule many timers, each with its `kind` and `name`; one result each, in their order."""
+        """Schedule many timers, each with its `kind` and `name`; see TimersClient.schedule_many."""
         results: list[Result] = []
-        for call in calls.bulks(group, requests, on_conflict=on_conflict):
+        for call in calls.bulks(group, requests, on_conflict=on_conflict, atomic=atomic):
             some = await self.call(call)
             results += some
         return results
@@ -137,43 +155,71 @@ class AsyncTimersClient:
         consumer: str | None = None,
         limit: int = 1,
         lease: float = 30,
-        wait: float = 10,
+        wait: float = 5,
         subscription: str | None = None,
+        on_error: Word = "raise",
+        on_lost: Word = "raise",
+        stop_on: Iterable[signal.Signals] = (),
     ) -> AsyncConsumer:
-        """Messages of a group as they come due: `async for message in client.consume("g"): async with message: ...`."""
-        return AsyncConsumer(
-            self, group, consumer=consumer, limit=limit, lease=lease, wait=wait, subscription=subscription
-        )
+        """Messages of a group as they come due: `async for message in client.consume("g"): async with message: ...`.
 
-    async def call(self, call: Call[Answer]) -> Answer:
-        """Carry a call out; raises ApiError, or ConnectionFailed."""
+        The keywords are those of TimersClient.consume.
+        """
+        wish = Wish(group, consumer, limit, lease, wait, subscription, on_error, on_lost, tuple(stop_on))
+        made = AsyncConsumer(self, wish)
+        self._consumers.add(made)
+        return made
+
+    async def call(self, call: Call[Answer], *, deadline: float | None = None) -> Answer:
+        """Carry a call out, trying again what may pass until `deadline` seconds have gone.
+
+        Raises ApiError, or ConnectionFailed.
+        """
         request = self._service.request(call)
-        patience = Patience(time.monotonic() + self._deadline + call.wait, not call.once_only)
+        seconds = self._deadline if deadline is None else deadline
+        patience = Patience(time.monotonic() + seconds + call.wait, not call.once_only)
         while True:
             try:
-                async with self._connected().request(
-                    request.method, URL(request.url, encoded=True), data=request.body, headers=request.headers,
-                    allow_redirects=False, timeout=aiohttp.ClientTimeout(total=request.timeout),
-                ) as response:  # fmt: skip
-                    body = await response.read()
-                    return answered(call, response.status, body, response.headers)
-            except (TimersError, aiohttp.ClientError, TimeoutError) as error:
+                status, body, headers = await self._sent(request, patience.timeout(time.monotonic(), request))
+                return answered(call, status, body, headers)
+            except TimersError as error:
                 pause = patience.pause(time.monotonic(), error)
                 if pause is None:
-                    if isinstance(error, TimersError):
-                        raise
-                    raise ConnectionFailed(f"{request.method} {request.url}: {error}") from error
-                await asyncio.sleep(pause)
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _sent(self, request: Request, timeout: float) -> tuple[int, bytes, Mapping[str, str]]:
+        """One try; raises ConnectionFailed."""
+        try:
+            async with self._connected().request(
+                request.method, URL(request.url, encoded=True), data=request.body, headers=request.headers,
+                allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout),
+            ) as response:  # fmt: skip
+                body = bytearray()
+                async for some in response.content.iter_any():
+                    body += some
+                    if len(body) > MOST_BYTES:
+                        raise ConnectionFailed("the answer is too large to be one of the service's", may_pass=False)
+                return response.status, bytes(body), response.headers
+        except TimeoutError as error:
+            raise ConnectionFailed(f"{request.method} {request.url}: no answer within {timeout:.1f} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            may_pass = not isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL))
+            raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=may_pass) from error
 
     async def close(self) -> None:
-        """Close the connections; a call that comes later opens new ones."""
+        """Stop the consumers and close the connections; a call that comes later opens new ones."""
+        for consumer in set(self._consumers):
+            consumer.stop()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession()
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._ssl_context), cookie_jar=aiohttp.DummyCookieJar()
+            )
         return self._session
 
     async def __aenter__(self) -> Self:

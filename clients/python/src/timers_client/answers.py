@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from timers_client.errors import FieldProblem
+
 Raw = Mapping[str, Any]
 
 
@@ -77,19 +79,21 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request of a bulk call."""
+    """What became of one request of many."""
 
+    index: int
+    """Its place among them, from 0."""
     name: str | None
     result: str
     """created, replaced, kept or refused."""
-    errors: tuple[tuple[str, str], ...]
-    """Field and message of each mistake."""
+    next_fire_at: datetime | None
+    errors: tuple[FieldProblem, ...]
 
     @classmethod
-    def of(cls, raw: Raw) -> Result:
-        """From an answer."""
-        errors = tuple((each["field"], each["message"]) for each in raw.get("errors", ()))
-        return cls(raw["name"], raw["result"], errors)
+    def of(cls, raw: Raw, begun: int = 0) -> Result:
+        """From an answer to a call before which so many were sent in others."""
+        errors = tuple(FieldProblem(each["field"], each["message"]) for each in raw.get("errors", ()))
+        return cls(begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,8 @@ from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
-from timers_client.errors import ApiError, RateLimited, TimersError, Unavailable, error_of
+from timers_client.errors import ApiError, ConnectionFailed, RateLimited, TimedOut, TimersError, Unavailable, error_of
+from timers_client.version import VERSION
 
 Result = TypeVar("Result")
 
@@ -20,9 +22,14 @@ JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
 TIMEOUT: Final = 10.0
 """Seconds that one try may take, where the service is not asked to wait."""
+SHORTEST_TIMEOUT: Final = 0.5
 DEADLINE: Final = 60.0
 """Seconds after which a call is given up, however often it was tried."""
 LONGEST_PAUSE: Final = 10.0
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of one answer."""
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,500}")
+USER_AGENT: Final = f"timers-client/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +72,21 @@ class Service:
 
     @classmethod
     def of(cls, url: str | None, key: str | None) -> Service:
-        """From what was given, else TIMERS_URL and TIMERS_KEY of the environment; raises TimersError."""
-        url = url or os.environ.get("TIMERS_URL", "")
-        key = key or os.environ.get("TIMERS_KEY", "")
+        """From what was given, else TIMER_SERVICE_URL and TIMER_SERVICE_KEY of the environment; raises TimersError."""
+        url = url or os.environ.get("TIMER_SERVICE_URL", "")
+        key = key or os.environ.get("TIMER_SERVICE_KEY", "")
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise TimersError("give the service's address, such as https://timers.example.org, or set TIMERS_URL")
+            raise TimersError(
+                "give the service's address, such as https://timers.example.org, or set TIMER_SERVICE_URL"
+            )
         if not key:
-            raise TimersError("give an application key (tk_...), or set TIMERS_KEY")
+            raise TimersError("give an application key (tk_...), or set TIMER_SERVICE_KEY")
         return cls(url.rstrip("/").removesuffix("/api/v1"), key)
 
     def request(self, call: Call[Any]) -> Request:
         """The call as it goes over the wire."""
-        headers = {"Authorization": f"Bearer {self.key}", "Accept": JSON, "User-Agent": "timers-client"}
+        headers = {"Authorization": f"Bearer {self.key}", "Accept": JSON, "User-Agent": USER_AGENT}
         if call.body is not None:
             headers["Content-Type"] = JSON
         if call.method != "GET" and not call.once_only:
@@ -93,21 +102,33 @@ class Patience:
     """Whether a call that did not come through is tried again, and when: full jitter, and no longer than a deadline."""
 
     until: float
-    """By the clock that `pause` is asked with."""
+    """By the clock that the methods are asked with."""
     is_repeatable: bool
     tries: int = 0
 
-    def pause(self, now: float, error: Exception) -> float | None:
+    def pause(self, now: float, error: TimersError) -> float | None:
         """Seconds to wait before the next try; None: give it up."""
         self.tries += 1
-        is_passing = isinstance(error, (RateLimited, Unavailable)) or not isinstance(error, ApiError)
-        # A refusal was surely not carried out; an answer that was lost may have been.
-        if not is_passing or not (self.is_repeatable or isinstance(error, RateLimited)):
+        match error:
+            case RateLimited():
+                # It was surely not carried out.
+                may_pass = True
+            case Unavailable() | TimedOut():
+                may_pass = self.is_repeatable
+            case ConnectionFailed():
+                may_pass = self.is_repeatable and error.may_pass
+            case _:
+                may_pass = False
+        if not may_pass:
             return None
         seconds = random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2.0**self.tries))
         if isinstance(error, ApiError) and error.retry_after is not None:
-            seconds = min(error.retry_after, LONGEST_PAUSE) + seconds
+            seconds += min(error.retry_after, LONGEST_PAUSE)
         return seconds if now + seconds < self.until else None
+
+    def timeout(self, now: float, request: Request) -> float:
+        """Seconds that the next try may take."""
+        return min(request.timeout, max(SHORTEST_TIMEOUT, self.until - now))
 
 
 def path(*names: str) -> str:
@@ -124,6 +145,9 @@ def answered(call: Call[Result], status: int, body: bytes, headers: Mapping[str,
     """What the call answers; raises ApiError."""
     if status >= 400:
         raise error_of(status, body, headers)
+    if status >= 300:
+        where = headers_get(headers, "Location") or "elsewhere"
+        raise TimersError(f"the service's address leads on to {where}; give that one (the key is never sent along)")
     try:
         if headers_get(headers, "Content-Type").startswith(LINES):
             return call.read([json.loads(line) for line in body.splitlines()])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from timers_client.answers import Cancelled, Claimed, Execution, Page, Raw, Result, Timer
 from timers_client.call import LINES, Call, encoded, path
 
 Duration = int | float | str | timedelta
 Instant = datetime | str
+
+OnConflict = Literal["reject", "replace", "keep"]
 
 BULK_TIMERS: Final = 10_000
 BULK_BYTES: Final = 7_500_000
@@ -77,26 +79,30 @@ def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", 
 
 
 def bulks(
-    group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject"
+    group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: OnConflict = "reject", atomic: bool = False
 ) -> Iterator[Call[list[Result]]]:
-    """Many requests (each with `kind` and `name`) in as few calls as they fit into."""
+    """Many requests (each with `kind` and `name`) in as few calls as they fit into; with `atomic` in one."""
+    begun = 0
     lines: list[bytes] = []
     size = 0
     for request in requests:
         line = encoded(request)
         if lines and (len(lines) == BULK_TIMERS or size + len(line) > BULK_BYTES):
-            yield _bulk(group, lines, on_conflict)
+            if atomic:
+                raise ValueError(f"an atomic call takes {BULK_TIMERS:,} timers and {BULK_BYTES:,} bytes at most")
+            yield _bulk(group, lines, begun, on_conflict, atomic)
+            begun += len(lines)
             lines, size = [], 0
         lines.append(line)
         size += len(line) + 1
     if lines:
-        yield _bulk(group, lines, on_conflict)
+        yield _bulk(group, lines, begun, on_conflict, atomic)
 
 
-def _bulk(group: str, lines: list[bytes], on_conflict: str) -> Call[list[Result]]:
+def _bulk(group: str, lines: list[bytes], begun: int, on_conflict: OnConflict, atomic: bool) -> Call[list[Result]]:
     return Call(
-        "POST", path("groups", group, "timers", "bulk"), lambda raw: [Result.of(each) for each in raw],
-        b"\n".join(lines), {"on_conflict": on_conflict}, {"Content-Type": LINES}, wait=20,
+        "POST", path("groups", group, "timers", "bulk"), lambda raw: [Result.of(each, begun) for each in raw],
+        b"\n".join(lines), {"on_conflict": on_conflict, "atomic": atomic}, {"Content-Type": LINES}, wait=20,
     )  # fmt: skip
 
 
@@ -233,7 +239,9 @@ def commit(execution: str, token: str, *, result: Any = None) -> Call[None]:
 
 def discard(execution: str, token: str, *, delay: float | None = None, reason: str = "") -> Call[None]:
     """Not yet: show it again."""
-    body = {"token": token, "delay": delay, "reason": reason[:1000]}
+    # The text of an error may hold what JSON cannot.
+    said = reason[:1000].replace("\0", "\ufffd").encode(errors="replace").decode()
+    body = {"token": token, "delay": delay, "reason": said}
     return Call("POST", path("executions", execution, "discard"), _nothing, encoded(body))
 
 

@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import signal
 import time
 from collections.abc import Iterator
-from threading import Condition, Event, Thread
+from contextlib import contextmanager
+from threading import Condition, Thread, current_thread, main_thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from timers_client import calls
-from timers_client.answers import Claimed, Raw
-from timers_client.errors import ConnectionFailed, LeaseLost, RateLimited, StaleToken, TimersError, Unavailable
-from timers_client.leases import Leases
+from timers_client.call import Call
+from timers_client.errors import LeaseLost, StaleToken, TimersError
+from timers_client.holding import CLAIM_DEADLINE, PASSING, Holding, Wish
+from timers_client.message import HURRIED, AnyMessage, logger
 
 if TYPE_CHECKING:
+    from timers_client.answers import Claimed
     from timers_client.sync import TimersClient
 
-LONGEST_PAUSE: Final = 10.0
-_PASSING: Final = (ConnectionFailed, Unavailable, RateLimited)
+_LOOKS_EVERY: Final = 0.1
+"""Seconds within which a pause notices that it has been stopped."""
 
 
-class Discard(Exception):
-    """Raise it in a message's block: not yet, show it again; after `delay` seconds, or when the retry policy says."""
-
-    def __init__(self, reason: str = "", delay: float | None = None) -> None:
-        self.reason, self.delay = reason, delay
-        super().__init__(reason)
-
-
-class Message:
+class Message(AnyMessage):
     """One message. Leaving its block commits it; Discard in the block gives it back, as any other exception does."""
 
-    def __init__(self, consumer: Consumer, claimed: Claimed) -> None:
-        self._consumer = consumer
-        self.execution = claimed.execution
-        self.token = claimed.token
-        self.envelope: Raw = claimed.envelope
-        self.result: Any = None
-        """Set it in the block, to be kept with the execution: JSON of at most 8 KB."""
-        self.lost = False
-        """Its lease is over: somebody else may have it by now."""
-        self.settled = False
-
-    @property
-    def payload(self) -> Any:
-        """The payload, unchanged."""
-        return self.envelope["Payload"]
-
-    @property
-    def number_of_try(self) -> int:
-        """1 for the first try."""
-        return int(self.envelope["NumberOfTry"])
+    def __init__(self, client: TimersClient, held: Holding[Any], claimed: Claimed) -> None:
+        super().__init__(held, claimed)
+        self._client = client
 
     def commit(self) -> None:
         """Done; raises LeaseLost when it is this consumer's no more."""
@@ -62,15 +39,15 @@ class Message:
         """Not yet; raises LeaseLost when it is this consumer's no more."""
         self._settle(calls.discard(self.execution, self.token, delay=delay, reason=reason))
 
-    def _settle(self, call: Any) -> None:
+    def _settle(self, call: Call[None], deadline: float | None = None) -> None:
+        is_refused = False
         try:
-            self._consumer.client.call(call)
+            self._client.call(call, deadline=deadline)
         except StaleToken as error:
-            self.lost = True
+            is_refused = True
             raise LeaseLost(f"message {self.execution} is not this consumer's any more") from error
         finally:
-            self.settled = True
-            self._consumer.forget(self)
+            self.end(is_refused=is_refused)
 
     def __enter__(self) -> Self:
         return self
@@ -78,124 +55,110 @@ class Message:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if self.settled:
-            return isinstance(error, Discard)
-        if error is None:
-            self.commit()
-        elif isinstance(error, Discard):
-            self.discard(error.reason, delay=error.delay)
-        elif isinstance(error, Exception):
+        ending = self.ending(error)
+        if ending.call is not None:
             try:
-                self.discard(f"{type(error).__name__}: {error}")
+                self._settle(ending.call, ending.deadline)
             except TimersError as failed:
-                # The block's own error is what its author must see.
-                error.add_note(f"nor could the message be discarded: {failed}")
-        return isinstance(error, Discard)
+                return self.unsettled(ending, error, failed)
+        return self.ended(ending, error)
 
 
 class Consumer:
     """An endless iterator of messages; `stop` ends it after the message at hand.
 
-    What was claimed and not settled when it ends is shown again when its lease is over.
+    What was claimed and not begun when it ends is given back. What was handed to other threads stays theirs: its lease
+    is kept until they have settled it.
     """
 
-    def __init__(
-        self,
-        client: TimersClient,
-        group: str,
-        *,
-        consumer: str | None,
-        limit: int,
-        lease: float,
-        wait: float,
-        subscription: str | None,
-    ) -> None:
-        self.client = client
-        self._group, self._limit, self._lease, self._wait = group, limit, lease, wait
-        self._name = consumer or f"{socket.gethostname()}-{os.getpid()}"
-        self._subscription = subscription
-        self._leases = Leases(lease)
-        self._held: dict[tuple[str, str], Message] = {}
+    def __init__(self, client: TimersClient, wish: Wish) -> None:
+        self._client, self._wish = client, wish
+        self._held: Holding[Message] = Holding(wish)
         self._changed = Condition()
-        self._stopped = Event()
-        self._keeper: Thread | None = None
+        self._is_stopped = False
+        self._is_ended = False
 
     def stop(self) -> None:
         """Claim nothing more; may be called from a signal handler or another thread."""
-        self._stopped.set()
+        # No lock, no event: a signal handler may come while this very thread holds it.
+        self._is_stopped = True
 
     def __iter__(self) -> Iterator[Message]:
-        keeper = self._keeper = Thread(target=self._keep, name=f"leases of {self._name}", daemon=True)
+        keeper = Thread(target=self._keep, name=f"leases of {self._wish.name}", daemon=True)
         keeper.start()
         try:
-            pauses = 0
-            while not self._stopped.is_set():
-                messages, pauses = self._claim(pauses)
-                for message in messages:
-                    if self._stopped.is_set():
-                        return
-                    yield message
+            with self._stopped_by_signals():
+                while not self._is_stopped:
+                    message = self._held.next_message()
+                    if message is None:
+                        self._pause(self._claim())
+                    else:
+                        yield message
         finally:
-            self._stopped.set()
+            self._is_stopped = True
+            self._give_back()
             with self._changed:
-                self._keeper = None
+                self._is_ended = True
                 self._changed.notify_all()
-            keeper.join()
+            if self._held.is_empty():
+                keeper.join(HURRIED)
 
-    def forget(self, message: Message) -> None:
-        """The message is settled, or lost."""
-        with self._changed:
-            self._held.pop((message.token, message.execution), None)
-            self._leases.let_go(message.token, message.execution)
-
-    def _claim(self, pauses: int) -> tuple[list[Message], int]:
-        """The next messages; and how often in a row the service could not be reached."""
-        began = time.monotonic()
-        call = calls.claim(
-            self._group, self._name, limit=self._limit, lease=self._lease, wait=self._wait,
-            subscription=self._subscription,
-        )  # fmt: skip
+    def _claim(self) -> float:
+        """Ask for more; returns the seconds to wait before the next time."""
+        asked_at = time.monotonic()
         try:
-            claimed = self.client.call(call)
-        except _PASSING:
-            # A consumer outlives its service: it goes on when that is back.
-            self._stopped.wait(min(LONGEST_PAUSE, 0.5 * 2.0**pauses))
-            return [], min(pauses + 1, 10)
-        if not claimed and time.monotonic() - began < self._wait / 2:
-            # Answered at once: too many wait already, or no waiting was asked for.
-            self._stopped.wait(1.0)
-        messages = [Message(self, each) for each in claimed]
+            claimed = self._client.call(self._held.claiming(), deadline=CLAIM_DEADLINE)
+        except PASSING as error:
+            return self._held.pause_after(error)
+        pause = self._held.take([Message(self._client, self._held, each) for each in claimed], asked_at)
         with self._changed:
-            for message in messages:
-                self._held[message.token, message.execution] = message
-            for token in {message.token for message in messages}:
-                executions = {message.execution for message in messages if message.token == token}
-                self._leases.hold(token, executions, began)
             self._changed.notify_all()
-        return messages, 0
+        return pause
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._is_stopped and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOKS_EVERY))
+
+    def _give_back(self) -> None:
+        until = time.monotonic() + HURRIED
+        for message in self._held.unbegun():
+            try:
+                self._client.call(message.giving_back(), deadline=max(0.0, until - time.monotonic()))
+            except TimersError as error:
+                logger.warning("message %s could not be given back: %s", message.execution, error)
+            message.end()
 
     def _keep(self) -> None:
-        """Keep what is held, until the iteration ends."""
+        """Keep what is held, until the iteration has ended and what it gave to others is settled too."""
         while True:
             with self._changed:
-                if self._keeper is None:
+                if self._is_ended and self._held.is_empty():
                     return
-                next_at = self._leases.next_at()
-                wait = None if next_at is None else next_at - time.monotonic()
-                if wait is None or wait > 0:
-                    self._changed.wait(wait)
-                    continue
-                due = self._leases.due(time.monotonic())
-            for token, execution in due:
+                self._changed.wait(self._held.seconds_to_next(time.monotonic()))
+            for token, execution in self._held.to_keep(time.monotonic()):
                 self._extend(token, execution)
 
     def _extend(self, token: str, execution: str) -> None:
+        asked_at = time.monotonic()
         try:
-            self.client.call(calls.extend(execution, token, lease=self._lease))
+            call = calls.extend(execution, token, lease=self._wish.lease)
+            self._client.call(call, deadline=self._wish.lease / 3)
         except StaleToken:
-            message = self._held.get((token, execution))
-            if message is not None and not message.settled:
-                message.lost = True
-                self.forget(message)
-        except TimersError:
-            return  # tried again at the next third of the lease
+            self._held.refused(token, execution)
+        except TimersError as error:
+            logger.warning("the lease of message %s could not be kept: %s", execution, error)
+        else:
+            self._held.kept(token, asked_at)
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Iterator[None]:
+        """Signals of `stop_on` stop this consumer while it is iterated; only the main thread can see to that."""
+        before: dict[signal.Signals, Any] = {}
+        if current_thread() is main_thread():
+            before = {each: signal.signal(each, lambda *_: self.stop()) for each in self._wish.stop_on}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 
@@ -13,7 +15,14 @@ class TimersError(Exception):
 
 
 class ConnectionFailed(TimersError):
-    """The service could not be reached, or did not answer in time, however often it was tried."""
+    """The service could not be reached, or did not answer in time, however often it was tried.
+
+    `may_pass`: False where another try would go no better, as with a certificate that is not trusted.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        self.may_pass = may_pass
+        super().__init__(message)
 
 
 class LeaseLost(TimersError):
@@ -38,7 +47,9 @@ class ApiError(TimersError):
         self.detail = str(problem.get("detail", ""))
         self.request_id = str(problem.get("request_id", ""))
         self.errors = tuple(
-            FieldProblem(str(each.get("field", "")), str(each.get("message", ""))) for each in problem.get("errors", ())
+            FieldProblem(str(each.get("field", "")), str(each.get("message", "")))
+            for each in problem.get("errors") or ()
+            if isinstance(each, dict)
         )
         self.retry_after = retry_after
         """Seconds after which the same may succeed, where the service said so."""
@@ -90,7 +101,11 @@ class RateLimited(ApiError):
 
 
 class Unavailable(ApiError):
-    """The service's database is away."""
+    """The service, or its database, is away."""
+
+
+class TimedOut(ApiError):
+    """What was sent did not arrive in time."""
 
 
 _BY_CODE: Final[dict[str, type[ApiError]]] = {
@@ -107,6 +122,7 @@ _BY_CODE: Final[dict[str, type[ApiError]]] = {
     "unauthorized": Unauthorized,
     "forbidden": Forbidden,
     "too_large": TooLarge,
+    "timeout": TimedOut,
     "rate_limited": RateLimited,
     "unavailable": Unavailable,
 }
@@ -115,6 +131,7 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
+    408: TimedOut,
     413: TooLarge,
     429: RateLimited,
     502: Unavailable,
@@ -136,6 +153,11 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After header."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    """The seconds of a Retry-After header: a number, or an instant as proxies write it."""
+    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

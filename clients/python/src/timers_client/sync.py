@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
+import signal
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from weakref import WeakSet
 
 import urllib3
 
 from timers_client import calls
 from timers_client.answers import Execution, Page, Raw, Result, Timer
-from timers_client.call import DEADLINE, Call, Patience, Service, answered
+from timers_client.call import DEADLINE, MOST_BYTES, Call, Patience, Request, Service, answered
 from timers_client.consumer import Consumer
 from timers_client.errors import ConnectionFailed, Invalid, NameTaken, TimersError
+from timers_client.holding import Wish, Word
 
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
@@ -66,16 +70,30 @@ class _Pages(Generic[Params, Item]):
 
 
 class TimersClient:
-    """The service at a URL, with an application key; both default to TIMERS_URL and TIMERS_KEY.
+    """The service at a URL, with an application key; both default to TIMER_SERVICE_URL and TIMER_SERVICE_KEY.
 
     Every write carries an Idempotency-Key, so what did not come through is tried again without being done twice, until
-    `deadline` seconds have gone. Safe to be used by several threads.
+    `deadline` seconds have gone. Certificates are checked against the system's authorities; `ssl_context` says
+    otherwise, or brings a client's own. Safe to be used by several threads.
     """
 
-    def __init__(self, url: str | None = None, key: str | None = None, *, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        deadline: float = DEADLINE,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._service = Service.of(url, key)
         self._deadline = deadline
-        self._pool = urllib3.PoolManager(maxsize=16, retries=False, cert_reqs="CERT_REQUIRED")
+        self._pool = urllib3.PoolManager(
+            maxsize=16,
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            ssl_context=ssl_context or ssl.create_default_context(),
+        )
+        self._consumers: WeakSet[Consumer] = WeakSet()
 
     schedule_once = _Verb(calls.schedule_once)
     schedule_fixed_rate = _Verb(calls.schedule_fixed_rate)
@@ -112,10 +130,20 @@ class TimersClient:
     extend = _Verb(calls.extend)
 
     def schedule_many(
-        self, group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject"
+        self,
+        group: str,
+        requests: Iterable[Mapping[str, Any]],
+        *,
+        on_conflict: calls.OnConflict = "reject",
+        atomic: bool = False,
     ) -> list[Result]:
-        """Schedule many timers, each with its `kind` and `name`; one result each, in their order."""
-        return [result for call in calls.bulks(group, requests, on_conflict=on_conflict) for result in self.call(call)]
+        """Schedule many timers, each with its `kind` and `name`; one result each, in their order.
+
+        They are sent in as few calls as they fit into, while they come. With `atomic` a single mistake refuses them
+        all; they must fit into one call then (10,000 timers and 7.5 MB), or ValueError is raised.
+        """
+        found = calls.bulks(group, requests, on_conflict=on_conflict, atomic=atomic)
+        return [result for call in found for result in self.call(call)]
 
     def ensure_group(self, group: str, **fields: Any) -> Raw:
         """The group of that name, created with these fields when there is none; an existing one is left as it is."""
@@ -134,36 +162,68 @@ class TimersClient:
         consumer: str | None = None,
         limit: int = 1,
         lease: float = 30,
-        wait: float = 10,
+        wait: float = 5,
         subscription: str | None = None,
+        on_error: Word = "raise",
+        on_lost: Word = "raise",
+        stop_on: Iterable[signal.Signals] = (),
     ) -> Consumer:
         """Messages of a group as they come due, for ever: `for message in client.consume("g"): with message: ...`.
 
-        `limit`: how many are taken at once; `wait`: how long one look waits, and so how long a stop may take.
+        consumer  the name by which people see it (default: host and process)
+        limit     how many are claimed at once; more is faster, and gives back more when it stops
+        lease     seconds; kept in the background while a message is held
+        wait      seconds that one look waits at the service (0 to 20), and so how long a stop may take
+        on_error  "log": go on after a block has failed (its message is discarded either way)
+        on_lost   "log": go on where a message was somebody else's by the time its block was left
+        stop_on   signals that stop it, such as [signal.SIGTERM], while it is iterated in the main thread
         """
-        return Consumer(self, group, consumer=consumer, limit=limit, lease=lease, wait=wait, subscription=subscription)
+        wish = Wish(group, consumer, limit, lease, wait, subscription, on_error, on_lost, tuple(stop_on))
+        made = Consumer(self, wish)
+        self._consumers.add(made)
+        return made
 
-    def call(self, call: Call[Answer]) -> Answer:
-        """Carry a call out; raises ApiError, or ConnectionFailed."""
+    def call(self, call: Call[Answer], *, deadline: float | None = None) -> Answer:
+        """Carry a call out, trying again what may pass until `deadline` seconds have gone.
+
+        Raises ApiError, or ConnectionFailed.
+        """
         request = self._service.request(call)
-        patience = Patience(time.monotonic() + self._deadline + call.wait, not call.once_only)
+        seconds = self._deadline if deadline is None else deadline
+        patience = Patience(time.monotonic() + seconds + call.wait, not call.once_only)
         while True:
             try:
-                response = self._pool.request(
-                    request.method, request.url, body=request.body, headers=request.headers, timeout=request.timeout,
-                    redirect=False,
-                )  # fmt: skip
-                return answered(call, response.status, response.data, response.headers)
-            except (TimersError, urllib3.exceptions.HTTPError) as error:
+                status, body, headers = self._sent(request, patience.timeout(time.monotonic(), request))
+                return answered(call, status, body, headers)
+            except TimersError as error:
                 pause = patience.pause(time.monotonic(), error)
                 if pause is None:
-                    if isinstance(error, TimersError):
-                        raise
-                    raise ConnectionFailed(f"{request.method} {request.url}: {error}") from error
-                time.sleep(pause)
+                    raise
+            time.sleep(pause)
+
+    def _sent(self, request: Request, timeout: float) -> tuple[int, bytes, Mapping[str, str]]:
+        """One try; raises ConnectionFailed."""
+        until = time.monotonic() + timeout
+        try:
+            response = self._pool.request(
+                request.method, request.url, body=request.body, headers=request.headers,
+                timeout=urllib3.Timeout(total=timeout), redirect=False, preload_content=False,
+            )  # fmt: skip
+            try:
+                body = _read(response, until)
+            except BaseException:
+                response.close()  # what is left of it must not be taken for the next answer
+                raise
+            finally:
+                response.release_conn()
+            return response.status, body, response.headers
+        except urllib3.exceptions.HTTPError as error:
+            raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=_may_pass(error)) from error
 
     def close(self) -> None:
-        """Close the connections; a call that comes later opens new ones."""
+        """Stop the consumers and close the connections; a call that comes later opens new ones."""
+        for consumer in set(self._consumers):
+            consumer.stop()
         self._pool.clear()
 
     def __enter__(self) -> Self:
@@ -173,3 +233,25 @@ class TimersClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
+    """The whole body, however slowly it trickles in: a socket's own timeout begins anew with every byte."""
+    body = bytearray()
+    while some := response.read1(65_536):
+        body += some
+        if len(body) > MOST_BYTES:
+            raise ConnectionFailed("the answer is too large to be one of the service's", may_pass=False)
+        if time.monotonic() > until:
+            raise ConnectionFailed("the answer did not come to its end in time")
+    return bytes(body)
+
+
+def _may_pass(error: Exception) -> bool:
+    """A certificate that is not trusted, or an address that is none, is no better the next time."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (ssl.SSLCertVerificationError, urllib3.exceptions.LocationValueError)):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return True

@@ -35,12 +35,12 @@ def parser() -> argparse.ArgumentParser:
         prog="timerctl",
         description="Timers from the command line.",
         epilog="Exit codes: 0 done; 1 refused by the service; 2 a mistake in the command; 3 the service cannot be "
-        "reached; 130 interrupted. Address and key: --url and --key, TIMERS_URL and TIMERS_KEY, or url and key in "
-        "~/.config/timerctl.toml.",
+        "reached; 130 interrupted. Address and key: --url and --key, TIMER_SERVICE_URL and TIMER_SERVICE_KEY, or url "
+        "and key in ~/.config/timerctl.toml.",
     )
     main.add_argument("--url", help="the service's address")
     main.add_argument(
-        "--key", help="an application key; safer in TIMERS_KEY or the file, where no process list shows it"
+        "--key", help="an application key; safer in TIMER_SERVICE_KEY or the file, where no process list shows it"
     )
     main.add_argument("--json", action="store_true", help="JSON instead of tables, a line for each")
     words = main.add_subparsers(dest="word", required=True, metavar="WORD")

@@ -21,7 +21,8 @@ def client_of(url: str | None, key: str | None) -> TimersClient:
     """A client of what was given; raises TimersError where address or key are missing."""
     kept = _read(settings_file())
     return TimersClient(
-        url or os.environ.get("TIMERS_URL") or kept.get("url"), key or os.environ.get("TIMERS_KEY") or kept.get("key")
+        url or os.environ.get("TIMER_SERVICE_URL") or kept.get("url"),
+        key or os.environ.get("TIMER_SERVICE_KEY") or kept.get("key"),
     )
 
 

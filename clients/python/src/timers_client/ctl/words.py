@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from timers_client import calls
 from timers_client.answers import Timer
-from timers_client.consumer import Discard
 from timers_client.ctl.arguments import OWN, SHARED, parser
 from timers_client.ctl.completion import completion
 from timers_client.ctl.output import show_json, show_one, show_rows
+from timers_client.message import Discard
 from timers_client.sync import TimersClient
 
 TIMER: Final = ("name", "kind", "state", "words", "next_fire_at", "last_outcome", "fire_count")

@@ -1,0 +1,165 @@
+"""Holding: what a consumer asks for, what it holds and what its leases need; nothing here does any I/O."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import RLock
+from typing import Final, Generic, Literal, TypeVar
+from weakref import WeakValueDictionary
+
+from timers_client import calls
+from timers_client.answers import Claimed
+from timers_client.call import Call
+from timers_client.errors import ConnectionFailed, RateLimited, TimersError, Unavailable
+from timers_client.leases import Leases
+from timers_client.message import AnyMessage, logger
+
+Word = Literal["raise", "log"]
+M = TypeVar("M", bound=AnyMessage)
+
+PASSING: Final = (ConnectionFailed, Unavailable, RateLimited)
+"""What a consumer outlives: it goes on when the service is back."""
+CLAIM_DEADLINE: Final = 10.0
+"""Seconds after which a claim that did not come through is given up; the next one follows."""
+_LONGEST_PAUSE: Final = 10.0
+_SHORT_PAUSE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a consumer asks for, and how it goes on."""
+
+    group: str
+    consumer: str | None = None
+    limit: int = 1
+    lease: float = 30.0
+    wait: float = 5.0
+    subscription: str | None = None
+    on_error: Word = "raise"
+    on_lost: Word = "raise"
+    stop_on: tuple[signal.Signals, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("on_error", "on_lost"):
+            if getattr(self, name) not in {"raise", "log"}:
+                raise ValueError(f'{name} must be "raise" or "log", not {getattr(self, name)!r}')
+
+    @property
+    def name(self) -> str:
+        """The consumer's name, as people shall see it."""
+        return self.consumer or f"{socket.gethostname()}-{os.getpid()}"
+
+
+class Holding(Generic[M]):
+    """The messages that one consumer holds. Messages that nobody refers to any more are kept no longer.
+
+    Safe to be used by several threads.
+    """
+
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+        self.goes_on_after_errors = wish.on_error == "log"
+        self._leases = Leases(wish.lease)
+        self._messages: WeakValueDictionary[tuple[str, str], M] = WeakValueDictionary()
+        self._failures = 0
+        self._lock = RLock()
+        self.waiting: deque[M] = deque()
+        """Claimed, and not yet handed out."""
+
+    def claiming(self) -> Call[list[Claimed]]:
+        """The call that asks for more."""
+        wish = self.wish
+        return calls.claim(
+            wish.group, wish.name, limit=wish.limit, lease=wish.lease, wait=wish.wait, subscription=wish.subscription
+        )
+
+    def take(self, messages: Iterable[M], asked_at: float) -> float:
+        """Hold what was claimed; returns the seconds to wait before the next claim."""
+        now = time.monotonic()
+        with self._lock:
+            self._failures = 0
+            by_token: dict[str, set[str]] = {}
+            for message in messages:
+                self.waiting.append(message)
+                self._messages[message.token, message.execution] = message
+                by_token.setdefault(message.token, set()).add(message.execution)
+            for token, executions in by_token.items():
+                self._leases.hold(token, executions, asked_at=asked_at, came_at=now)
+        # Answered at once with nothing: too many wait already, or no waiting was asked for.
+        has_waited = self.wish.wait > 0 and now - asked_at >= self.wish.wait / 2
+        return 0.0 if by_token or has_waited else _SHORT_PAUSE
+
+    def pause_after(self, error: TimersError) -> float:
+        """Seconds to wait after a claim that did not come through."""
+        self._failures = min(self._failures + 1, 10)
+        pause = random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.5 * 2.0**self._failures)
+        logger.warning("consumer %s cannot claim, and goes on in %.1f s: %s", self.wish.name, pause, error)
+        return pause
+
+    def next_message(self) -> M | None:
+        """The next one that was claimed, if there is any."""
+        if not self.waiting:
+            return None
+        message = self.waiting.popleft()
+        message.is_begun = True
+        return message
+
+    def unbegun(self) -> list[M]:
+        """Take back what was claimed and not handed out."""
+        left = list(self.waiting)
+        self.waiting.clear()
+        return left
+
+    def forget(self, message: AnyMessage) -> None:
+        """It is settled, or refused."""
+        with self._lock:
+            self._messages.pop((message.token, message.execution), None)
+            self._leases.let_go(message.token, message.execution)
+
+    def to_keep(self, now: float) -> list[tuple[str, str]]:
+        """The claims that must be kept now: each token with one of its executions."""
+        with self._lock:
+            for token, execution in self._leases.pairs():
+                if (token, execution) not in self._messages:
+                    # Its program has let go of it without a word, so nobody works on it any more.
+                    logger.warning(
+                        "message %s was neither committed nor discarded; it is shown again when its lease ends",
+                        execution,
+                    )
+                    self._leases.let_go(token, execution)
+            return self._leases.due(now)
+
+    def kept(self, token: str, asked_at: float) -> None:
+        """The service has kept a claim."""
+        with self._lock:
+            self._leases.kept(token, asked_at)
+
+    def refused(self, token: str, execution: str) -> None:
+        """The service says that this one is held no more; its siblings are asked about by themselves."""
+        with self._lock:
+            message = self._messages.get((token, execution))
+            if message is not None and not message.settled:
+                message.refuse()
+            self._leases.hasten(token, time.monotonic())
+
+    def is_over(self, token: str, now: float) -> bool:
+        """Whether a claim has run out, as far as is known here."""
+        return self._leases.is_over(token, now)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing whose lease must be kept."""
+        with self._lock:
+            return self._leases.next_at() is None
+
+    def seconds_to_next(self, now: float) -> float | None:
+        """Until a claim must be kept; None: there is none."""
+        with self._lock:
+            next_at = self._leases.next_at()
+        return None if next_at is None else max(0.0, next_at - now)
