@@ -36,7 +36,8 @@ def service(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 def shell(script: str, service: str) -> str:
     """What a script prints that was written for the service on port 8000."""
-    assert shutil.which("curl"), "curl is needed: apt-get install curl"
+    if not shutil.which("curl") and "CI" not in os.environ:
+        pytest.skip("there is no curl")
     script = script.replace("http://localhost:8000", service)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, env=dict(os.environ)
