@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from timers_client.answers import Cancelled, Claimed, Execution, Result, Timer
+from timers_client.answers import Cancelled, Claimed, Execution, Result, Settled, Timer
 from timers_client.consumer import Consumer, Message
 from timers_client.errors import (
     ApiError,
@@ -61,6 +61,7 @@ __all__ = [
     "NotFound",
     "RateLimited",
     "Result",
+    "Settled",
     "StaleToken",
     "StaleVersion",
     "TimedOut",

@@ -19,23 +19,34 @@ def instant(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer."""
+    """A timer; the keywords of its kind (period, expression and so on) and all else are in `raw`."""
 
     group: str
     name: str
     kind: str
+    words: str
+    """The schedule in plain words."""
     state: str
+    """active, paused, finished or cancelled."""
     payload: Any
     next_fire_at: datetime | None
+    last_fire_at: datetime | None
+    last_outcome: str
+    fire_count: int
+    until_committed: bool
+    tags: tuple[str, ...]
     version: int
+    in_flight: tuple[str, ...]
+    """Executions that are held right now; told of one timer, not in lists."""
     raw: Raw = field(repr=False)
 
     @classmethod
     def of(cls, raw: Raw) -> Timer:
         """From an answer."""
         return cls(
-            raw["group"], raw["name"], raw["kind"], raw["state"], raw["payload"], instant(raw["next_fire_at"]),
-            raw["version"], raw,
+            raw["group"], raw["name"], raw["kind"], raw["words"], raw["state"], raw["payload"],
+            instant(raw["next_fire_at"]), instant(raw["last_fire_at"]), raw["last_outcome"], raw["fire_count"],
+            raw["until_committed"], tuple(raw["tags"]), raw["version"], tuple(raw.get("in_flight", ())), raw,
         )  # fmt: skip
 
 
@@ -92,8 +103,7 @@ class Result:
     @classmethod
     def of(cls, raw: Raw, begun: int = 0) -> Result:
         """From an answer to a call before which so many were sent in others."""
-        errors = tuple(FieldProblem(each["field"], each["message"]) for each in raw.get("errors", ()))
-        return cls(begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), errors)
+        return cls(begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), _problems(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,20 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one of many messages, or why nothing did."""
+
+    execution: str
+    outcome: str | None
+    errors: tuple[FieldProblem, ...]
+
+    @classmethod
+    def of(cls, raw: Raw) -> Settled:
+        """From an answer."""
+        return cls(raw["execution"], raw.get("outcome"), _problems(raw))
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list, and the cursor of the next."""
 
@@ -121,3 +145,7 @@ class Page:
     def of(cls, raw: Raw) -> Page:
         """From an answer."""
         return cls(tuple(raw["items"]), raw["next"])
+
+
+def _problems(raw: Raw) -> tuple[FieldProblem, ...]:
+    return tuple(FieldProblem(each["field"], each["message"]) for each in raw.get("errors", ()))

@@ -102,6 +102,8 @@ class TimersClient:
     schedule_calendar = _Verb(calls.schedule_calendar)
     schedule_window = _Verb(calls.schedule_window)
     schedule_rrule = _Verb(calls.schedule_rrule)
+    preview = _Verb(calls.preview)
+
     get_timer = _Verb(calls.get_timer)
     get_timers = _Pages(calls.get_timers, Timer.of)
     update_timer = _Verb(calls.update_timer)
@@ -109,11 +111,25 @@ class TimersClient:
     pause_timer = _Verb(calls.pause_timer)
     resume_timer = _Verb(calls.resume_timer)
     fire_timer = _Verb(calls.fire_timer)
-    preview = _Verb(calls.preview)
+    skip_next_fire = _Verb(calls.skip_next_fire)
+    backfill_timer = _Verb(calls.backfill_timer)
+    cancel_backfill = _Verb(calls.cancel_backfill)
     next_fires = _Verb(calls.next_fires)
+
     get_groups = _Pages(calls.get_groups, dict)
     get_group = _Verb(calls.get_group)
     create_group = _Verb(calls.create_group)
+    update_group = _Verb(calls.update_group)
+    delete_group = _Verb(calls.delete_group)
+    pause_group = _Verb(calls.pause_group)
+    resume_group = _Verb(calls.resume_group)
+    get_subscriptions = _Verb(calls.get_subscriptions)
+    create_subscription = _Verb(calls.create_subscription)
+    update_subscription = _Verb(calls.update_subscription)
+    delete_subscription = _Verb(calls.delete_subscription)
+    pause_subscription = _Verb(calls.pause_subscription)
+    resume_subscription = _Verb(calls.resume_subscription)
+
     get_executions = _Pages(calls.get_executions, Execution.of)
     get_execution = _Verb(calls.get_execution)
     retry = _Verb(calls.retry)
@@ -122,12 +138,21 @@ class TimersClient:
     replay = _Verb(calls.replay)
     failures = _Verb(calls.failures)
     start_operation = _Verb(calls.start_operation)
+    get_operations = _Pages(calls.get_operations, dict)
     get_operation = _Verb(calls.get_operation)
-    me = _Verb(calls.me)
+    set_pace = _Verb(calls.set_pace)
+    cancel_operation = _Verb(calls.cancel_operation)
+    pause_operation = _Verb(calls.pause_operation)
+    resume_operation = _Verb(calls.resume_operation)
+
     claim = _Verb(calls.claim)
     commit = _Verb(calls.commit)
+    commit_many = _Verb(calls.commit_many)
     discard = _Verb(calls.discard)
     extend = _Verb(calls.extend)
+
+    me = _Verb(calls.me)
+    ask = _Verb(calls.ask)
 
     def schedule_many(
         self,

@@ -1,0 +1,95 @@
+"""Executions: read, retry, dismiss, cancel and replay them, one by one or by a filter in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from timers_client.answers import Execution, Page, Raw
+from timers_client.call import Call, encoded, path
+from timers_client.calls.words import KEEP, payload_of, raw, raws, started
+
+
+def get_executions(**filters: Any) -> Call[Page]:
+    """Executions, newest first.
+
+    Filters: state (failed: those that wait for a person; the default is history: every try), group, timer, node, since,
+    until, min_lateness, error_contains; `limit` is that of a page.
+    """
+    return Call("GET", "/executions", Page.of, query=filters)
+
+
+def get_execution(execution: str) -> Call[Execution]:
+    """One execution with its payload and all its tries in `raw`."""
+    return Call("GET", path("executions", execution), Execution.of)
+
+
+def retry(execution: str, *, payload: Any = KEEP) -> Call[Execution]:
+    """Try a failed execution again, now; with another payload if one is given."""
+    return Call("POST", path("executions", execution, "retry"), Execution.of, payload_of(payload))
+
+
+def dismiss(execution: str, *, reason: str = "") -> Call[Execution]:
+    """Give a failed execution up."""
+    return Call("POST", path("executions", execution, "dismiss"), Execution.of, encoded({"reason": reason}))
+
+
+def cancel_execution(execution: str, *, reason: str = "") -> Call[Execution]:
+    """Cancel an execution that waits, or ask for the end of one that is held."""
+    return Call("POST", path("executions", execution, "cancel"), Execution.of, encoded({"reason": reason}))
+
+
+def replay(execution: str, *, payload: Any = KEEP) -> Call[str]:
+    """Run the action of an ended execution's timer again; returns the new execution's id."""
+    return Call("POST", path("executions", execution, "replay"), started, payload_of(payload))
+
+
+def failures(group: str | None = None) -> Call[list[Raw]]:
+    """The faults by which executions have failed that wait for a person."""
+    return Call("GET", "/failures", raws, query={"group": group})
+
+
+def start_operation(
+    verb: Literal["retry", "dismiss"],
+    filter: Mapping[str, Any],  # noqa: A002 - the word of the service
+    *,
+    pace: float | None = None,
+    reason: str = "",
+) -> Call[Raw]:
+    """Retry or dismiss all failed executions that now meet a filter, in the background.
+
+    The filter's words: group, timer, fingerprint, error_contains, failed_before, failed_after; or {"all": True}.
+    `pace`: at most so many a second.
+    """
+    body = {"verb": verb, "filter": filter, "pace": pace, "reason": reason}
+    return Call("POST", "/operations", raw, encoded(body))
+
+
+def get_operations(**filters: Any) -> Call[Page]:
+    """Operations, newest first; filter: state."""
+    return Call("GET", "/operations", Page.of, query=filters)
+
+
+def get_operation(operation: int) -> Call[Raw]:
+    """How far an operation has come."""
+    return Call("GET", path("operations", str(operation)), raw)
+
+
+def set_pace(operation: int, pace: float | None) -> Call[Raw]:
+    """Go faster or slower from now on; None: as fast as it goes."""
+    return Call("PATCH", path("operations", str(operation)), raw, encoded({"pace": pace}))
+
+
+def cancel_operation(operation: int, *, reason: str = "") -> Call[Raw]:
+    """Go no further; what has been done stays done."""
+    return Call("POST", path("operations", str(operation), "cancel"), raw, encoded({"reason": reason}))
+
+
+def pause_operation(operation: int, *, reason: str = "") -> Call[Raw]:
+    """Go no further until resumed."""
+    return Call("POST", path("operations", str(operation), "pause"), raw, encoded({"reason": reason}))
+
+
+def resume_operation(operation: int) -> Call[Raw]:
+    """Go on."""
+    return Call("POST", path("operations", str(operation), "resume"), raw)

@@ -1,0 +1,78 @@
+"""Groups, and who receives their timers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from timers_client.answers import Page, Raw
+from timers_client.call import Call, encoded, path
+from timers_client.calls.words import Instant, if_match, nothing, raw, raws
+
+
+def get_groups() -> Call[Page]:
+    """The groups that the key sees, by name."""
+    return Call("GET", "/groups", Page.of)
+
+
+def get_group(group: str) -> Call[Raw]:
+    """One group; raises NotFound."""
+    return Call("GET", path("groups", group), raw)
+
+
+def create_group(group: str, **fields: Any) -> Call[Raw]:
+    """Create a group: action, retry, misfire_policy and so on; raises NameTaken."""
+    return Call("POST", "/groups", raw, encoded({"name": group, **fields}))
+
+
+def update_group(group: str, *, version: int | None = None, **changes: Any) -> Call[Raw]:
+    """Change the given fields; `version`: raise StaleVersion when somebody changed the group since it was read."""
+    return Call("PATCH", path("groups", group), raw, encoded(changes), headers=if_match(version))
+
+
+def delete_group(group: str, *, force: bool = False, version: int | None = None) -> Call[None]:
+    """Delete a group; one that has timers only by `force`, with them."""
+    return Call("DELETE", path("groups", group), nothing, query={"force": force}, headers=if_match(version))
+
+
+def pause_group(group: str, *, until: Instant | None = None, reason: str = "") -> Call[Raw]:
+    """Fire nothing of the group until it is resumed, by hand or by itself."""
+    return Call("POST", path("groups", group, "pause"), raw, encoded({"until": until, "reason": reason}))
+
+
+def resume_group(group: str) -> Call[Raw]:
+    """Fire again; what was missed meanwhile follows the misfire policy."""
+    return Call("POST", path("groups", group, "resume"), raw)
+
+
+def get_subscriptions(group: str) -> Call[list[Raw]]:
+    """The subscriptions of a group by name."""
+    return Call("GET", path("groups", group, "subscriptions"), raws)
+
+
+def create_subscription(group: str, name: str, *, action: Mapping[str, Any], **fields: Any) -> Call[Raw]:
+    """Subscribe to the timers of a group; fields: mode, filter, retry, description."""
+    body = encoded({"name": name, "action": action, **fields})
+    return Call("POST", path("groups", group, "subscriptions"), raw, body)
+
+
+def update_subscription(group: str, name: str, *, version: int | None = None, **changes: Any) -> Call[Raw]:
+    """Change the given fields."""
+    headers = if_match(version)
+    return Call("PATCH", path("groups", group, "subscriptions", name), raw, encoded(changes), headers=headers)
+
+
+def delete_subscription(group: str, name: str, *, reason: str = "", version: int | None = None) -> Call[Raw]:
+    """Delete a subscription; what waits for it goes to others, or is cancelled."""
+    query, headers = {"reason": reason or None}, if_match(version)
+    return Call("DELETE", path("groups", group, "subscriptions", name), raw, query=query, headers=headers)
+
+
+def pause_subscription(group: str, name: str, *, reason: str = "") -> Call[Raw]:
+    """Deliver nothing to it until it is resumed."""
+    return Call("POST", path("groups", group, "subscriptions", name, "pause"), raw, encoded({"reason": reason}))
+
+
+def resume_subscription(group: str, name: str) -> Call[Raw]:
+    """Deliver to it again, first what waited for it."""
+    return Call("POST", path("groups", group, "subscriptions", name, "resume"), raw)
