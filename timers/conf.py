@@ -137,6 +137,7 @@ TABLE: Final = (
         lowest=1,
         highest=36500,
     ),
+    Setting("TIMERS_AUDIT_RETENTION", 365, "How long the audit trail is kept.", unit="days", lowest=1, highest=36500),
     Setting(
         "TIMERS_NODE_RETENTION",
         7,
@@ -310,6 +311,7 @@ class Conf:
     notify: bool
     crash_lock: bool
     retention: int
+    audit_retention: int
     node_retention: int
     partitions_ahead: int
     sync_declared: bool

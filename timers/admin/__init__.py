@@ -6,6 +6,7 @@ stand only on what an index or a bounded window serves. History cannot be edited
 """
 
 from timers.admin import (
+    audit,
     calendars,
     claims,
     cluster_events,
@@ -21,6 +22,7 @@ from timers.admin import (
 )
 
 __all__ = [
+    "audit",
     "calendars",
     "claims",
     "cluster_events",

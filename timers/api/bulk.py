@@ -20,6 +20,7 @@ from timers.api.strict_body import JSON_TYPES
 from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
 from timers.exceptions import FieldProblem, SpecError
+from timers.lifecycle.control.audit import FIRST, Entry, audited
 from timers.lifecycle.control.create import Created, create_timers
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups
 from timers.lifecycle.control.request import parse_request
@@ -106,6 +107,17 @@ class _Call:
             else:
                 self.created[index] = created
 
+    def tell(self, entry: Entry) -> None:
+        """One audit entry for them all, like that of schedule_many."""
+        by_result = {
+            word: [each.name for each in self.created.values() if each.result == word]
+            for word in ("created", "replaced")
+        }
+        if not any(by_result.values()):
+            entry.nothing()
+        entry.told(**{word: len(names) for word, names in by_result.items()}, refused=len(self.mistakes))
+        entry.told(first=sorted(name for names in by_result.values() for name in names)[:FIRST])
+
     def results(self) -> list[BulkResult]:
         return [self._result(index) for index in sorted({**self.created, **self.mistakes})]
 
@@ -167,10 +179,11 @@ def create_in_bulk(
     call.read(_lines(request) if media_type == LINES else _array(request), found.now_in(group))
     if call.mistakes and atomic:
         raise call.refusal()
-    with transaction.atomic():
+    with audited("timer.create_many", call.actor, group=group) as entry:
         call.write(sorted(call.specs))
         if call.mistakes and atomic:
             raise call.refusal()
+        call.tell(entry)
     results = call.results()
     if media_type == LINES:
         text = b"".join(result.model_dump_json(exclude_unset=True).encode() + b"\n" for result in results)

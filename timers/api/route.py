@@ -20,11 +20,14 @@ from ninja import Router
 from ninja.params import models as params
 from pydantic import BaseModel
 
+from timers.access.address import client_address
 from timers.api.authentication import caller, needs
+from timers.api.frame import request_id_of
 from timers.api.problems import Problem
 from timers.api.repeatable import IDEMPOTENCY_KEY, once
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
+from timers.lifecycle.control.asking import asked_by
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -95,7 +98,10 @@ def route(
             def work() -> HttpResponse:
                 return rendered(view(request, **values), first)
 
-            return once(request, caller(request), work) if takes_key else work()
+            asking = caller(request)
+            where = {"address": client_address(request), "request_id": request_id_of(request)}
+            with asked_by(asking.actor, key_id=asking.key_id, **where):
+                return once(request, asking, work) if takes_key else work()
 
         # What ninja reads: with real types instead of the words that the view's own module would have to explain.
         answered.__signature__ = signature  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from timers.api.authentication import caller
 from timers.api.fields import Body, Name, Number
 from timers.api.route import Answer, route
 from timers.insights.secrets import secrets
-from timers.lifecycle.control.secrets import create_secret, delete_secret, limit_secret, replace_secret
+from timers.lifecycle.control.secrets import create_secret, delete_secret, replace_secret
 from timers.models import Secret
 
 router = Router(tags=["secrets"])
@@ -85,9 +85,10 @@ def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
             description=body.description, actor=actor,
         )  # fmt: skip
     else:
-        made = replace_secret(secret, body.value, overlap=timedelta(seconds=body.overlap), actor=actor)
-        if body.groups is not None or body.hosts is not None:
-            limit_secret(secret, groups=body.groups, hosts=body.hosts, actor=actor)
+        made = replace_secret(
+            secret, body.value, overlap=timedelta(seconds=body.overlap), groups=body.groups, hosts=body.hosts,
+            actor=actor,
+        )  # fmt: skip
     (view,) = [each for each in secrets() if each.name == secret]
     told = SecretAnswer.model_validate(view).model_dump()
     return Answer(SecretMade(**told, value=made), status=201 if is_new else 200)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
 
 from timers import clock
 from timers.conf import Conf
@@ -37,6 +39,17 @@ def prune(settings: Conf) -> Pruned | None:
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
         rows += prune_keys(old)
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
+        rows += _prune_audit(now - timedelta(days=settings.audit_retention))
         ended = now - timedelta(days=settings.node_retention)
         rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]
     return Pruned(tuple(created), tuple(dropped), rows)
+
+
+def _prune_audit(old: datetime) -> int:
+    """The only deletion of audit entries that the database lets pass: it is said to be one."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL timers.prunes_audit = 'on'")
+        cursor.execute("DELETE FROM timers_audit_entry WHERE at < %s", (old,))
+        rows = int(cursor.rowcount)
+        cursor.execute("SET LOCAL timers.prunes_audit = 'off'")
+    return rows

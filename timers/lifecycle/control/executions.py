@@ -46,6 +46,7 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
         retried = retry_waiting({str(row.id): 0}, f"retried by {actor}" if actor else "retried")
         for why in retried.refused.values():
             raise NotAllowedNow(f"execution {execution} cannot be retried: {why}")
+        entry.changed("state", Waiting.State.FAILED.value, Waiting.State.READY.value)
         if text is not None:
             # A JSON null is a payload too; an empty column would mean the timer's.
             row.payload = models.Value(json.loads(text), ExactJSONField())

@@ -69,11 +69,21 @@ def create_secret(
     return plain if made else None
 
 
-def replace_secret(name: str, value: str | None = None, *, overlap: timedelta = OVERLAP, actor: str = "") -> str | None:
+def replace_secret(
+    name: str,
+    value: str | None = None,
+    *,
+    overlap: timedelta = OVERLAP,
+    groups: Collection[str] | None = None,
+    hosts: Collection[str] | None = None,
+    actor: str = "",
+) -> str | None:
     """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
 
-    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over.
+    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `groups`,
+    `hosts`: as of limit_secret, which is done with it.
     """
+    _check_scope(groups or (), hosts or ())
     if overlap < timedelta():
         raise SpecError("overlap", "must not be negative", given=str(overlap))
     with audited("secret.replace", actor, name=name) as entry:
@@ -86,6 +96,7 @@ def replace_secret(name: str, value: str | None = None, *, overlap: timedelta = 
             row.previous_key, row.previous_value, row.previous_until = "", None, None
         sealed = Keyring.in_force().seal(plain, context(name))
         row.key, row.value = sealed.key, sealed.content
+        _limit(row, groups, hosts)
         _save(row, now, actor)
     return plain if made else None
 
@@ -97,9 +108,13 @@ def limit_secret(
     _check_scope(groups or (), hosts or ())
     with audited("secret.limit", actor, name=name) as entry:
         row = entry.watch(_locked(name))
-        row.groups = row.groups if groups is None else list(groups)
-        row.hosts = row.hosts if hosts is None else list(hosts)
+        _limit(row, groups, hosts)
         _save(row, clock.now(), actor)
+
+
+def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] | None) -> None:
+    row.groups = row.groups if groups is None else list(groups)
+    row.hosts = row.hosts if hosts is None else list(hosts)
 
 
 _USERS: Final = """

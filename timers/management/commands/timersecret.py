@@ -73,7 +73,7 @@ class Command(BaseCommand):
         self.stdout.write(f"The bounds of {options['name']} are set.")
 
     def _delete(self, options: dict[str, Any]) -> None:
-        delete_secret(options["name"])
+        delete_secret(options["name"], actor="manage.py")
         self.stdout.write(f"The secret {options['name']} is deleted.")
 
     def _value(self, options: dict[str, Any]) -> str | None:

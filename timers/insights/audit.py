@@ -1,0 +1,97 @@
+"""The audit trail: who asked for what, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from timers.models import AuditEntry
+
+Place = tuple[datetime, int]
+"""Where a page ends: the instant and the number of its last entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """One page, newest first, and the `before` of the next; None when there is nothing more."""
+
+    entries: list[AuditEntry]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What entries are about; empty: any."""
+
+    kind: str = ""
+    group: str = ""
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Subject:
+        """Read `timer`, `timer:billing/nightly`, `group:billing`, `key:sender` or `billing/nightly`.
+
+        A name is taken as it is, whatever it holds; only the first slash ends a group.
+        """
+        kind, colon, rest = text.partition(":")
+        if not colon and "/" not in text:
+            return cls(kind=text)
+        kind, rest = (kind, rest) if colon and "/" not in kind else ("", text)
+        if kind == "group":
+            return cls(kind, rest, rest)
+        group, slash, name = rest.partition("/")
+        return cls(kind, group, name) if slash else cls(kind, "", rest)
+
+
+def find(
+    *,
+    groups: Collection[str] | None = None,
+    actor: str | None = None,
+    verb: str | None = None,
+    subject: Subject | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: Place | None = None,
+    limit: int = 50,
+) -> AuditPage:
+    """The entries that meet all conditions.
+
+    `groups`: the names of those that the asker may see, and what concerns no single group is not for them; None: all.
+    `verb`: such as timer.pause. `since`, `until`: at or after, and before, by the database's clock.
+    """
+    rows = _visible(groups)
+    if actor is not None:
+        rows = rows.filter(actor=actor)
+    if verb is not None:
+        rows = rows.filter(verb=verb)
+    for column, wanted in _columns(subject or Subject()).items():
+        rows = rows.filter(**{column: wanted})
+    if since is not None:
+        rows = rows.filter(at__gte=since)
+    if until is not None:
+        rows = rows.filter(at__lt=until)
+    if before is not None:
+        at, number = before
+        # The first condition alone is one that the index begins at.
+        rows = rows.filter(Q(at__lt=at) | Q(id__lt=number), at__lte=at)
+    found = list(rows.order_by("-at", "-id")[: limit + 1])
+    page = found[:limit]
+    return AuditPage(page, (page[-1].at, page[-1].id) if len(found) > limit else None)
+
+
+def one(number: int, groups: Collection[str] | None = None) -> AuditEntry | None:
+    """The entry of that number; None when there is none that the asker may see."""
+    return _visible(groups).filter(id=number).first()
+
+
+def _columns(subject: Subject) -> dict[str, str]:
+    columns = {"subject_kind": subject.kind, "subject_group": subject.group, "subject_name": subject.name}
+    return {column: wanted for column, wanted in columns.items() if wanted}
+
+
+def _visible(groups: Collection[str] | None) -> QuerySet[AuditEntry]:
+    rows = AuditEntry.objects.all()
+    return rows if groups is None else rows.filter(subject_group__in=sorted(groups))
