@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from timers_client import calls
 from timers_client.call import Call
-from timers_client.errors import LeaseLost, StaleToken, TimersError
+from timers_client.errors import LeaseLost, NotFound, StaleToken, TimersError
 from timers_client.holding import CLAIM_DEADLINE, PASSING, Holding, Wish
 from timers_client.message import HURRIED, AnyMessage, logger
 
@@ -40,7 +40,7 @@ class AsyncMessage(AnyMessage):
         is_refused = False
         try:
             await self._client.call(call, deadline=deadline)
-        except StaleToken as error:
+        except (StaleToken, NotFound) as error:
             is_refused = True
             raise LeaseLost(f"message {self.execution} is not this consumer's any more") from error
         finally:
@@ -62,20 +62,42 @@ class AsyncMessage(AnyMessage):
 
 
 class AsyncConsumer:
-    """An endless asynchronous iterator of messages; `stop` ends it after the message at hand."""
+    """An endless asynchronous iterator of messages; `stop` ends it after the message at hand.
+
+    What was claimed and not begun when it ends is given back: at once where the loop itself ends, and otherwise (a task
+    that is cancelled leaves its iterator to the event loop) when it is closed, or the client is. What was handed to
+    other tasks stays theirs: its lease is kept until they have settled it.
+    """
 
     def __init__(self, client: AsyncTimersClient, wish: Wish) -> None:
         self._client, self._wish = client, wish
         self._held: Holding[AsyncMessage] = Holding(wish)
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Claim nothing more; call it from the event loop's thread."""
         self._stopped.set()
 
+    async def close(self) -> None:
+        """Stop, give back what was not begun, and keep no leases any more."""
+        await self._end()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
     async def __aiter__(self) -> AsyncIterator[AsyncMessage]:
-        keeper = asyncio.create_task(self._keep(), name=f"leases of {self._wish.name}")
+        self._keeper = asyncio.create_task(self._keep(), name=f"leases of {self._wish.name}")
         try:
             with self._stopped_by_signals():
                 while not self._stopped.is_set():
@@ -85,11 +107,12 @@ class AsyncConsumer:
                     else:
                         yield message
         finally:
-            self._stopped.set()
-            await self._give_back()
-            self._changed.set()
-            if self._held.is_empty():
-                await keeper
+            await self._end()
+
+    async def _end(self) -> None:
+        self._stopped.set()
+        await self._give_back()
+        self._changed.set()
 
     async def _claim(self) -> float:
         """Ask for more; returns the seconds to wait before the next time."""
@@ -130,7 +153,7 @@ class AsyncConsumer:
         try:
             call = calls.extend(execution, token, lease=self._wish.lease)
             await self._client.call(call, deadline=self._wish.lease / 3)
-        except StaleToken:
+        except (StaleToken, NotFound):
             self._held.refused(token, execution)
         except TimersError as error:
             logger.warning("the lease of message %s could not be kept: %s", execution, error)

@@ -233,9 +233,9 @@ class AsyncTimersClient:
             raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=may_pass) from error
 
     async def close(self) -> None:
-        """Stop the consumers and close the connections; a call that comes later opens new ones."""
+        """Close the consumers and the connections; a call that comes later opens new ones."""
         for consumer in set(self._consumers):
-            consumer.stop()
+            await consumer.close()
         if self._session is not None:
             await self._session.close()
             self._session = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from timers_client import calls
 from timers_client.call import Call
-from timers_client.errors import LeaseLost, StaleToken, TimersError
+from timers_client.errors import LeaseLost, NotFound, StaleToken, TimersError
 from timers_client.holding import CLAIM_DEADLINE, PASSING, Holding, Wish
 from timers_client.message import HURRIED, AnyMessage, logger
 
@@ -43,7 +43,7 @@ class Message(AnyMessage):
         is_refused = False
         try:
             self._client.call(call, deadline=deadline)
-        except StaleToken as error:
+        except (StaleToken, NotFound) as error:
             is_refused = True
             raise LeaseLost(f"message {self.execution} is not this consumer's any more") from error
         finally:
@@ -76,12 +76,25 @@ class Consumer:
         self._held: Holding[Message] = Holding(wish)
         self._changed = Condition()
         self._is_stopped = False
-        self._is_ended = False
+        self._is_closed = False
 
     def stop(self) -> None:
         """Claim nothing more; may be called from a signal handler or another thread."""
         # No lock, no event: a signal handler may come while this very thread holds it.
         self._is_stopped = True
+
+    def close(self) -> None:
+        """Stop, give back what was not begun, and keep no leases any more."""
+        self._is_closed = True
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __iter__(self) -> Iterator[Message]:
         keeper = Thread(target=self._keep, name=f"leases of {self._wish.name}", daemon=True)
@@ -95,13 +108,15 @@ class Consumer:
                     else:
                         yield message
         finally:
-            self._is_stopped = True
-            self._give_back()
-            with self._changed:
-                self._is_ended = True
-                self._changed.notify_all()
+            self._end()
             if self._held.is_empty():
                 keeper.join(HURRIED)
+
+    def _end(self) -> None:
+        self._is_stopped = True
+        self._give_back()
+        with self._changed:
+            self._changed.notify_all()
 
     def _claim(self) -> float:
         """Ask for more; returns the seconds to wait before the next time."""
@@ -133,7 +148,7 @@ class Consumer:
         """Keep what is held, until the iteration has ended and what it gave to others is settled too."""
         while True:
             with self._changed:
-                if self._is_ended and self._held.is_empty():
+                if self._is_closed or (self._is_stopped and self._held.is_empty()):
                     return
                 self._changed.wait(self._held.seconds_to_next(time.monotonic()))
             for token, execution in self._held.to_keep(time.monotonic()):
@@ -144,7 +159,7 @@ class Consumer:
         try:
             call = calls.extend(execution, token, lease=self._wish.lease)
             self._client.call(call, deadline=self._wish.lease / 3)
-        except StaleToken:
+        except (StaleToken, NotFound):
             self._held.refused(token, execution)
         except TimersError as error:
             logger.warning("the lease of message %s could not be kept: %s", execution, error)

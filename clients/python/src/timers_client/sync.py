@@ -236,6 +236,9 @@ class TimersClient:
             )  # fmt: skip
             try:
                 body = _read(response, until)
+                if not body and response.status != 204 and response.headers.get("Content-Length") != "0":
+                    # What ends amid its headers is taken for a whole answer below here.
+                    raise ConnectionFailed("the answer was cut off")
             except BaseException:
                 response.close()  # what is left of it must not be taken for the next answer
                 raise
@@ -246,9 +249,9 @@ class TimersClient:
             raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=_may_pass(error)) from error
 
     def close(self) -> None:
-        """Stop the consumers and close the connections; a call that comes later opens new ones."""
+        """Close the consumers and the connections; a call that comes later opens new ones."""
         for consumer in set(self._consumers):
-            consumer.stop()
+            consumer.close()
         self._pool.clear()
 
     def __enter__(self) -> Self:
