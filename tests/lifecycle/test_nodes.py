@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests import factories
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
-from timers.lifecycle.nodes import Beat, beat, free_name, handlers_elsewhere, register
+from timers.lifecycle.nodes import Beat, Renewed, beat, free_name, handlers_elsewhere, register
 from timers.models import ClusterEvent, Node
 from timers.testing import START, VirtualTime, registration
 
@@ -84,7 +85,7 @@ def test_a_free_name_is_found_by_counting(time: VirtualTime) -> None:
 def test_a_beat_renews_the_lease_and_writes_the_report(time: VirtualTime) -> None:
     row = register(registration("node-a"))
     time.advance(5)
-    assert beat(row.id, 10, REPORT) == time.now
+    assert beat(row.id, 10, REPORT) == Renewed(time.now, "")
     row.refresh_from_db()
     assert (row.state, row.heartbeat_at, row.lease_expires_at) == ("active", time.now, time.now + timedelta(seconds=10))
     assert (row.clock_offset, row.busy, row.rss, row.counters) == (0.25, 3, 1024, {"1": {"succeeded": 7}})
@@ -93,9 +94,17 @@ def test_a_beat_renews_the_lease_and_writes_the_report(time: VirtualTime) -> Non
 def test_a_beat_keeps_a_draining_node_draining(time: VirtualTime) -> None:
     row = register(registration("node-a"))
     nodes.set_draining(row.id)
-    assert beat(row.id, 10, REPORT) is not None
+    assert beat(row.id, 10, replace(REPORT, draining=True)) is not None
     row.refresh_from_db()
     assert row.state == "draining"
+
+
+def test_a_node_that_takes_work_again_says_so_with_its_beat(time: VirtualTime) -> None:
+    row = register(registration("node-a"))
+    beat(row.id, 10, replace(REPORT, draining=True))
+    beat(row.id, 10, REPORT)
+    row.refresh_from_db()
+    assert row.state == "active"
 
 
 def test_a_beat_is_refused_once_the_node_was_declared_dead(time: VirtualTime) -> None:

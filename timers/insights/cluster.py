@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from django.db import connection
 
 from timers.insights.counts import Count, Waits
 from timers.insights.rates import Rates
 from timers.insights.words import milliseconds, plural, span
+from timers.models import ClusterPause
 from timers.payload import UnreadablePayload, decode
 
 CLOCK_OFFSET_ALARM: Final = 0.25
@@ -58,6 +60,16 @@ class NodeView:
     """Edition of its time zone rules, such as 2026b; unknown, or empty where the node did not say."""
     rss: int | None
     """Bytes."""
+    incarnation: UUID
+    mode: str
+    roles: list[str]
+    handlers: list[str]
+    lease_expires_at: datetime
+    wish: str
+    """What a person asks of it: drain, stop, or empty; `state` says how far it has followed."""
+    wish_reason: str
+    wished_by: str
+    wished_at: datetime | None
 
     @property
     def alive(self) -> bool:
@@ -80,10 +92,27 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The pause of the whole cluster."""
+
+    at: datetime
+    by: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """Since when, by whom and why."""
+        by, why = f" by {self.by}" if self.by else "", f": {self.reason}" if self.reason else ""
+        return f"since {self.at:%Y-%m-%d %H:%M:%S} UTC{by}{why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """All nodes: the living ones, and those that ended lately and have not come back under their name."""
 
     nodes: tuple[NodeView, ...]
+    pause: Pause | None = None
+    """While there is one, nothing starts anywhere."""
 
     @property
     def alive(self) -> tuple[NodeView, ...]:
@@ -124,12 +153,15 @@ class Sentence:
     text: str
 
 
+_COLUMNS: Final = """
+id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
+heartbeat_interval, lease_expires_at, clock_offset, workers, slots, busy, counters::text AS counters, version,
+zone_rules, rss, incarnation, mode, roles, handlers, wish, wish_reason, wished_by, wished_at
+"""
 # The newest incarnation of each name. The table is small: nodes long gone are pruned.
-_NODES: Final = """
+_NODES: Final = f"""
 SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
-FROM (SELECT DISTINCT ON (name) id, name, host, pid, partition, state, state_reason, allow_execution, started_at,
-             ended_at, heartbeat_at, heartbeat_interval, lease_expires_at, clock_offset, workers, slots, busy,
-             counters::text AS counters, version, zone_rules, rss
+FROM (SELECT DISTINCT ON (name) {_COLUMNS}
       FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
 LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
            FROM timers_claim GROUP BY node_id) c ON c.node_id = n.id
@@ -138,19 +170,44 @@ ORDER BY n.name LIMIT 1000
 """
 
 
+_NODE: Final = f"""
+SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
+FROM (SELECT {_COLUMNS} FROM timers_node WHERE id = %(id)s) n
+CROSS JOIN (SELECT sum(cardinality(executions)) AS held, count(*) AS claims
+            FROM timers_claim WHERE node_id = %(id)s) c
+"""
+
+
 def cluster(now: datetime) -> Cluster:
-    """The nodes of all partitions at `now`, by name."""
+    """The nodes of all partitions at `now`, by name, and whether all of it is paused."""
+    rows = _rows(_NODES, {"since": now - GHOSTS_FOR})
+    pause = ClusterPause.objects.first()
+    return Cluster(
+        tuple(_node(row, now) for row in rows), None if pause is None else Pause(pause.at, pause.by, pause.reason)
+    )
+
+
+def node(node_id: int, now: datetime) -> NodeView | None:
+    """The node of that id, one that ended long ago too; None: there is none."""
+    rows = _rows(_NODE, {"id": node_id})
+    return _node(rows[0], now) if rows else None
+
+
+def _rows(statement: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
-        cursor.execute(_NODES, {"since": now - GHOSTS_FOR})
+        cursor.execute(statement, params)
         names = [column.name for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return Cluster(tuple(_node(row, now) for row in rows))
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def concerns(cluster: Cluster) -> list[Concern]:
     """What is wrong with the cluster, the worst first; empty when nothing is."""
     found: list[Concern] = []
     alive = cluster.alive
+    if cluster.pause is not None:
+        found.append(
+            Concern("attention", f"The cluster is paused {cluster.pause.words}. Nothing starts until resumed.")
+        )
     if not alive:
         found.append(Concern("trouble", "No node is alive: no timer fires. Start one:", START_A_NODE))
     elif not any(node.allow_execution and node.state in ("active", "suspect", "starting") for node in alive):
@@ -191,6 +248,8 @@ def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count, now: 
     if rates.lateness_p99_ms is not None:
         work += f", 99 % of this hour's began within {milliseconds(rates.lateness_p99_ms)}"
     said = "; ".join([nodes, work, f"{waits.failed} failed and waiting for you" if waits.failed else "nothing failed"])
+    if cluster.pause is not None:
+        return Sentence("attention", f"Paused {cluster.pause.words}. {_overdue(overdue)} {said}.".replace("  ", " "))
     if not alive:
         return Sentence("trouble", f"Nothing fires: no node is alive. {_overdue(overdue)}".strip())
     if overdue:
@@ -219,7 +278,7 @@ def _overdue(overdue: Count) -> str:
 
 def _node(row: dict[str, Any], now: datetime) -> NodeView:
     age = (now - row["heartbeat_at"]).total_seconds()
-    lease_expires_at = row.pop("lease_expires_at")
+    lease_expires_at = row["lease_expires_at"]
     state = judged_state(row.pop("state"), row["heartbeat_at"], row["heartbeat_interval"], lease_expires_at, now)
     try:
         counters = decode(row.pop("counters"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.db.models import Exists
+
 from timers import clock
 from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
@@ -24,7 +26,7 @@ from timers.lifecycle.release import release
 from timers.lifecycle.rescue import rescue_expired
 from timers.lifecycle.settling import check_lease, token_of
 from timers.lifecycle.subscribers import peers
-from timers.models import TimerGroup
+from timers.models import ClusterPause, TimerGroup
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_CLAIMED: Final = 1000
@@ -56,12 +58,13 @@ def claim(
     holder = Consumer(check_name("consumer", consumer), check_lease(lease))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
         raise SpecError("limit", f"must be a whole number from 1 to {MAX_CLAIMED:,}", given=limit)
-    row = TimerGroup.objects.filter(name=group).first()
+    paused = Exists(ClusterPause.objects.all())
+    row = TimerGroup.objects.annotate(cluster_is_paused=paused).filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
     pulled = _served(row)
     ordinals = _ordinals(pulled, subscription)
-    if row.state != TimerGroup.State.ACTIVE or not ordinals:
+    if row.cluster_is_paused or row.state != TimerGroup.State.ACTIVE or not ordinals:
         return []
     now = clock.now()
     now_us = to_microseconds(now)

@@ -18,8 +18,8 @@ from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds
 
 _DUE_WORK = f"""
-SELECT n.now, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
-FROM (SELECT timers_now() AS now) n
+SELECT n.now, n.paused, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
+FROM (SELECT timers_now() AS now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused) n
 LEFT JOIN LATERAL (
     SELECT g.id AS group_id, g.version, s.shard, p.priority,
            EXISTS (SELECT 1 FROM timers_timer t
@@ -51,7 +51,8 @@ LEFT JOIN LATERAL (
                      %(mark_lows)s::timestamptz[])
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
-    WHERE g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
+    WHERE NOT n.paused
+      AND g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
       AND (g.worker_ordinals IS NOT NULL OR COALESCE(g.action->>'kind', '') <> 'pull')
 ) w ON w.timers OR w.waiting
 """
@@ -89,6 +90,8 @@ class ServedGroups:
 
     partition: str
     roles: Sequence[str]
+    is_paused: bool = False
+    """Whether the whole cluster was paused at the last look: then nothing is due."""
     _known: dict[int, ServedGroup] = field(default_factory=dict)
 
     def with_due_work(
@@ -115,7 +118,8 @@ class ServedGroups:
             )
             rows = cursor.fetchall()
         reading: datetime = rows[0][0]
-        found = [row[1:] for row in rows if row[1] is not None]
+        self.is_paused = rows[0][1]
+        found = [row[2:] for row in rows if row[2] is not None]
         self._learn({(group_id, version) for group_id, version, *_ in found})
         work = [
             DueWork(self._known[group_id], shard, priority, timers, waiting)

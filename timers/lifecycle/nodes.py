@@ -37,6 +37,8 @@ class Registration:
     version: str
     handlers: Sequence[str]
     crash_lock: bool
+    wish: str = ""
+    """What was asked of the incarnation before, in the same process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ class Beat:
     busy: int
     rss: int
     counters: dict[str, Any]
+    draining: bool = False
+    """It takes no work, and ends what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The answer to a heartbeat."""
+
+    now: datetime
+    """The database's."""
+    wish: str
+    """What a person asks of this incarnation: see Node.Wish."""
 
 
 def register(node: Registration) -> Node:
@@ -83,6 +97,7 @@ def register(node: Registration) -> Node:
             version=node.version,
             zone_rules=edition(),
             handlers=list(node.handlers),
+            wish=node.wish,
         )
     except IntegrityError:
         raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
@@ -100,19 +115,27 @@ def free_name(wanted: str, host: str) -> str:
     return name
 
 
-def beat(node_id: int, lease: float, report: Beat) -> datetime | None:
-    """Renew the lease and write the report; returns the database's now, or None when the node was declared dead."""
+def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
+    """Renew the lease and write the report; None when the node was declared dead."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_node SET heartbeat_at = timers_now(),"
             " lease_expires_at = timers_now() + %s * INTERVAL '1 second',"
-            " state = CASE WHEN state = 'starting' THEN 'active' ELSE state END,"
+            " state = CASE WHEN state = 'standby' THEN state WHEN %s THEN 'draining' ELSE 'active' END,"
             " clock_offset = %s, busy = %s, rss = %s, counters = %s"
-            " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining') RETURNING timers_now()",
-            (lease, report.clock_offset, report.busy, report.rss, json.dumps(report.counters), node_id),
+            " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining') RETURNING timers_now(), wish",
+            (
+                lease,
+                report.draining,
+                report.clock_offset,
+                report.busy,
+                report.rss,
+                json.dumps(report.counters),
+                node_id,
+            ),
         )
         row = cursor.fetchone()
-    return None if row is None else row[0]
+    return None if row is None else Renewed(*row)
 
 
 def set_draining(node_id: int) -> None:

@@ -13,6 +13,7 @@ from timers.models.attempt import Attempt
 from timers.models.audit_entry import AuditEntry
 from timers.models.claim import Claim
 from timers.models.cluster_event import ClusterEvent
+from timers.models.cluster_pause import ClusterPause
 from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
 from timers.models.kept_answer import KeptAnswer
@@ -33,6 +34,7 @@ __all__ = [
     "BulkOperation",
     "Claim",
     "ClusterEvent",
+    "ClusterPause",
     "ExclusionCalendar",
     "KeptAnswer",
     "Leadership",

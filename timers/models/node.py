@@ -20,6 +20,11 @@ class Node(models.Model):
         STOPPED = "stopped"
         DEAD = "dead"
 
+    class Wish(models.TextChoices):
+        NONE = ""
+        DRAIN = "drain"
+        STOP = "stop"
+
     LIVE = (State.STARTING, State.ACTIVE, State.STANDBY, State.DRAINING)
 
     # An int, not a bigint: the second key of the crash lock (pg_advisory_lock(int, int)).
@@ -35,6 +40,12 @@ class Node(models.Model):
     allow_execution = models.BooleanField(default=True)
     state = models.CharField(max_length=10, choices=State, default=State.STARTING)
     state_reason = models.TextField(blank=True, default="")
+    wish = models.CharField(
+        max_length=10, choices=Wish, blank=True, default=Wish.NONE, help_text="What a person asks of this incarnation."
+    )
+    wish_reason = models.TextField(blank=True, default="")
+    wished_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    wished_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField()

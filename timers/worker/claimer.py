@@ -106,6 +106,11 @@ class Claimer:
             self.loop.wake()
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the whole cluster is paused, as of the last look."""
+        return self._groups.is_paused
+
+    @property
     def _look_ahead_us(self) -> int:
         return round(self._settings.look_ahead * 1_000_000)
 

@@ -28,6 +28,7 @@ class Heartbeat:
         settings: Conf,
         report: Callable[[], tuple[int, int, dict[str, Any]]],
         on_renewed: Callable[[], None],
+        wish: str = "",
     ) -> None:
         self._node_id = node_id
         self._settings = settings
@@ -40,6 +41,10 @@ class Heartbeat:
         """When the lease was last renewed (boot_time)."""
         self.steady_since = boot_time() - settings.lease
         """Since when every beat has come through; a start counts as steady, a reconnection does not."""
+        self.wish = wish
+        """What a person asks of this node, as the last beat brought it."""
+        self.draining = False
+        """What the beats say of it; the supervisor's to set."""
         self.declared_dead = False
         """Another node took us for dead and may run what we held."""
         self.loop = Loop("heartbeat", self.step)
@@ -53,11 +58,13 @@ class Heartbeat:
             self._locked_connection = connection.connection
         busy, rss, counters = self._report()
         sent = time.time()
-        reading = beat(self._node_id, self._settings.lease, Beat(self._offset, busy, rss, counters))
-        if reading is None:
+        report = Beat(self._offset, busy, rss, counters, self.draining)
+        renewed = beat(self._node_id, self._settings.lease, report)
+        if renewed is None:
             self.declared_dead = True
             return self._settings.heartbeat_interval
-        self._offset = (sent + time.time()) / 2 - reading.timestamp()
+        self._offset = (sent + time.time()) / 2 - renewed.now.timestamp()
+        self.wish = renewed.wish
         # From before the statement was sent: the database's lease surely ends no earlier.
         self.last_ok = began
         self._on_renewed()

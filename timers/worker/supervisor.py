@@ -16,6 +16,7 @@ from django.db import connection
 
 from timers import conf, handlers
 from timers.lifecycle import nodes
+from timers.models import Node
 from timers.version import VERSION
 from timers.worker.child import Child
 from timers.worker.heartbeat import Heartbeat
@@ -29,7 +30,8 @@ TICK_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.02
 """After the order to start nothing more, until no worker can be just starting something."""
 MAX_RETIRED: Final = 8
-"""Workers that only wait for an overrunning handler's end; more at once are killed without the grace."""
+"""Workers that only wait for an overrunning handler's end; more at once are killed without the grace. Those of a node
+that drains are as many as it had."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._retired: list[Child] = []
         self._signals = 0
+        self._wish = ""
         self._has_lived = False
         self._restart_at: dict[int, float] = {}
         self._rss_at, self._rss = 0.0, 0
@@ -64,7 +67,8 @@ class Supervisor:
         node = self._register()
         if node is None:
             return
-        self._heartbeat = Heartbeat(node.id, self._settings, self._report, self._renew_leases)
+        self._wish = ""
+        self._heartbeat = Heartbeat(node.id, self._settings, self._report, self._renew_leases, node.wish)
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
         self._housekeeping.start()
@@ -82,6 +86,7 @@ class Supervisor:
                 if self._heartbeat.lease_left < self._heartbeat.margin:
                     self._fall_silent()
                 else:
+                    self._follow_wish()
                     self._keep_children(node.id)
                 time.sleep(TICK_SECONDS)
             if self._heartbeat.declared_dead:
@@ -113,6 +118,7 @@ class Supervisor:
             version=VERSION,
             handlers=handlers.names(),
             crash_lock=self._settings.crash_lock,
+            wish=self._wish,
         )
         while not self._signals:
             try:
@@ -132,6 +138,25 @@ class Supervisor:
         for child in list(self._children):
             child.started.lease_is_sure_until(self._heartbeat.sure_until)
 
+    def _follow_wish(self) -> None:
+        """Do what a person asks of this node, as its heartbeat brought it."""
+        if self._heartbeat.wish == self._wish:
+            return
+        self._wish = self._heartbeat.wish
+        if self._wish == Node.Wish.STOP:
+            logger.info("node %s is asked to stop", self._options.name)
+            self._signals += 1
+            return
+        is_drained = self._wish == Node.Wish.DRAIN
+        logger.info("node %s %s", self._options.name, "is asked to drain" if is_drained else "takes work again")
+        self._heartbeat.draining = is_drained
+        if is_drained:
+            for child in self._children:
+                child.drain()
+            self._retired += self._children
+            self._children.clear()
+        self._heartbeat.loop.wake()
+
     # Children
 
     def _keep_children(self, node_id: int) -> None:
@@ -141,7 +166,8 @@ class Supervisor:
                 self._bury(child)
             elif child.stuck or child.overrun():
                 self._retire(child)
-        wanted = self._options.workers if self._options.allow_execution else 0
+        takes_work = self._options.allow_execution and self._wish != Node.Wish.DRAIN
+        wanted = self._options.workers if takes_work else 0
         running = {child.number for child in self._children}
         for number in range(1, wanted + 1):
             if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
@@ -203,7 +229,8 @@ class Supervisor:
         overran = set(child.overrun())
         if not overran:
             return False
-        alone = len(running) == len(overran) or child.stuck or len(self._retired) > MAX_RETIRED
+        is_crowded = len(self._retired) > MAX_RETIRED and self._wish != Node.Wish.DRAIN
+        alone = len(running) == len(overran) or child.stuck or is_crowded
         grace = 0.0 if alone else self._settings.overrun_grace
         return time.monotonic() >= min(cell.deadline for cell in running if cell.execution in overran) + grace
 
@@ -227,6 +254,7 @@ class Supervisor:
         logger.info(
             "node %s drains: nothing more is claimed, running handlers have %g s", name, self._options.drain_timeout
         )
+        self._heartbeat.draining = True
         self._in_database(lambda: nodes.set_draining(node_id))
         for child in self._children:
             child.drain()
@@ -284,9 +312,14 @@ class Supervisor:
             }  # fmt: skip
             for word in totals:
                 totals[word] += getattr(vitals, word)
+        for child in list(self._retired):
+            vitals = child.vitals
+            busy += vitals.busy
+            for word in totals:
+                totals[word] += getattr(vitals, word)
         if time.monotonic() >= self._rss_at:
             self._rss_at = time.monotonic() + 10.0
-            self._rss = resident_bytes([os.getpid(), *(child.pid for child in list(self._children))])
+            self._rss = resident_bytes([os.getpid(), *(child.pid for child in [*self._children, *self._retired])])
         return busy, self._rss, {"workers": workers, **totals}
 
     def _add_totals(self, child: Child) -> None:

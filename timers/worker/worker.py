@@ -54,6 +54,7 @@ class Worker:
         connection.close()
         self._revoked: deque[set[str]] = deque()
         self._drain = threading.Event()
+        self._unstarted: list[Execution] = []
         pace = Pace()
         self._stats = MinuteStats(setup.node_id)
         self._recorder = Recorder(self._holder, self._clock, self._started, self._stats, self._recorded)
@@ -86,6 +87,7 @@ class Worker:
             self._say_vitals()
             self._executor.tick()
             self._serve_revocations()
+            self._obey_pause()
             if self._started.taken_back:
                 break
         self._end()
@@ -95,7 +97,7 @@ class Worker:
         self._claimer.loop.stop()
         self._claimer.loop.join()
         self._agenda.stop()
-        unstarted = self._agenda.take() + self._executor.take()
+        unstarted = self._unstarted + self._agenda.take() + self._executor.take()
         if not self._started.taken_back:
             self._give_back(unstarted)
         if self._listener is not None:
@@ -121,6 +123,18 @@ class Worker:
                 self._claimer.no_longer_held(executions)
                 return
             time.sleep(0.2)
+
+    def _obey_pause(self) -> None:
+        """While the cluster is paused nothing begins: what was claimed ahead goes back, once that can be written."""
+        if self._claimer.is_paused:
+            self._unstarted += self._agenda.take() + self._executor.take()
+        if self._unstarted:
+            unstarted = self._unstarted
+            given = self._in_database(lambda: release(self._holder, unstarted, self._clock.now_us()))
+            if given is not None:
+                logger.info("the cluster is paused: gave %d executions back that had not begun", given)
+                self._unstarted = []
+                self._claimer.no_longer_held(unstarted)
 
     def _in_database(self, write: Callable[[], Result]) -> Result | None:
         """Write from the main thread; None, with a line in the log, while the database is away."""

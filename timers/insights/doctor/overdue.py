@@ -14,6 +14,8 @@ NOT_PULLED: Final = "COALESCE(g.worker_ordinals <> '{0}', COALESCE(g.action ->> 
 """What consumers pull, of a group or of all of its subscriptions, waits for them as long as they like."""
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
 """Of what waits: that which workers take up."""
+NOT_PAUSED: Final = "NOT EXISTS (SELECT 1 FROM timers_cluster_pause)"
+"""While the whole cluster is paused, things are overdue because somebody wants it so."""
 RESCUE_BOUND: Final = 15.0
 """Seconds after a node's death within which others have taken its executions over."""
 LEAST_GRACE: Final = 10.0
@@ -76,7 +78,7 @@ CROSS JOIN LATERAL (
                             AND g.required_roles <@ n.roles AND n.state IN ('starting', 'active')), false) AS here
     FROM timers_node n
     WHERE n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s) h
-WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
+WHERE {NOT_PAUSED} AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY due.next_fire_at LIMIT {CAP + 1}
 """
 
@@ -117,7 +119,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
-WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
+WHERE {NOT_PAUSED} AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
 

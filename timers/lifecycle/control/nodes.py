@@ -1,0 +1,130 @@
+"""What people ask of nodes, and of the cluster as a whole.
+
+A wish for a node is kept on its row, and its supervisor reads it with each heartbeat: it is followed within one
+interval. It belongs to this incarnation: a node whose process is started anew is active again, whatever was asked of
+the one before; one that was taken for dead and comes back in the same process goes on as it was asked to.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import connection
+
+from timers import clock
+from timers.exceptions import NotAllowedNow, TimerNotFound
+from timers.lifecycle.control.audit import Entry, audited
+from timers.lifecycle.control.names import check_text
+from timers.lifecycle.events import record
+from timers.lifecycle.wakeup import wake_if_soon
+from timers.models import ClusterPause, Node
+
+_ASKED: Final = {
+    Node.Wish.NONE: "asked to take work again",
+    Node.Wish.DRAIN: "asked to drain",
+    Node.Wish.STOP: "asked to stop",
+}
+
+
+def drain_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
+    """Let a node (its id, or its name) take no new work, end what it runs, and stay up without any.
+
+    What it holds and has not begun goes back at once, for others. Its own limits alone end what it runs. Raises
+    TimerNotFound, and NotAllowedNow for a node that has ended or is asked to stop.
+    """
+    return _ask("node.drain", node, Node.Wish.DRAIN, reason, actor)
+
+
+def activate_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
+    """Let a drained node take work again. Raises as drain_node does."""
+    return _ask("node.activate", node, Node.Wish.NONE, reason, actor)
+
+
+def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
+    """End a node as SIGTERM does: it drains, within its --drain-timeout, and its process ends.
+
+    This is not called back. Raises TimerNotFound, and NotAllowedNow for a node that has ended.
+    """
+    return _ask("node.stop", node, Node.Wish.STOP, reason, actor)
+
+
+def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
+    """Start nothing anywhere, on no node and for no consumer, until the cluster is resumed; what runs goes on.
+
+    What workers hold and have not begun goes back. Timers come due meanwhile, and are late. A paused cluster that is
+    paused again stays as it is.
+    """
+    check_text("reason", reason)
+    with audited("cluster.pause", actor) as entry:
+        now = clock.now()
+        row, is_new = ClusterPause.objects.get_or_create(
+            id=ClusterPause.ONLY, defaults={"at": now, "by": actor, "reason": reason}
+        )
+        if not is_new:
+            entry.nothing()
+            return row
+        entry.changed("paused", False, True)
+        entry.told(reason=reason)
+        record("cluster paused", "", _words(actor, reason), now)
+        wake_if_soon([now], now)
+    return row
+
+
+def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
+    """Start again; what was missed follows the misfire policies. Whether the cluster was paused."""
+    check_text("reason", reason)
+    with audited("cluster.resume", actor) as entry:
+        row = ClusterPause.objects.select_for_update().first()
+        if row is None:
+            entry.nothing()
+            return False
+        now = clock.now()
+        entry.changed("paused", True, False)
+        entry.told(paused_since=row.at, **({"reason": reason} if reason else {}))
+        row.delete()
+        record("cluster resumed", "", _words(actor, reason), now)
+        wake_if_soon([now], now)
+    return True
+
+
+def is_paused() -> bool:
+    """Whether the whole cluster is paused."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM timers_cluster_pause)")
+        return bool(cursor.fetchone()[0])
+
+
+def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -> Node:
+    check_text("reason", reason)
+    with audited(verb, actor) as entry:
+        row = _locked(node, entry)
+        if row.wish == Node.Wish.STOP and wish != Node.Wish.STOP:
+            raise NotAllowedNow(f"node {row.name} is asked to stop, which is not called back; start it anew")
+        if row.wish == wish:
+            entry.nothing()
+            return row
+        now = clock.now()
+        row.wish, row.wish_reason, row.wished_by, row.wished_at = wish, reason, actor, now
+        # Its heartbeat writes the other columns.
+        row.save(update_fields=["wish", "wish_reason", "wished_by", "wished_at"])
+        record(f"node {_ASKED[wish]}", row.name, _words(actor, reason), now)
+    return row
+
+
+def _locked(node: int | str, entry: Entry) -> Node:
+    """The node of that id, or the living one of that name (else the one that ended last)."""
+    rows = Node.objects.select_for_update(no_key=True)
+    if isinstance(node, int):
+        row = rows.filter(id=node).first()
+    else:
+        row = rows.filter(name=node, state__in=Node.LIVE).first() or rows.filter(name=node).order_by("-id").first()
+    if row is None:
+        raise TimerNotFound(f"there is no node {node!r}")
+    if row.state not in Node.LIVE:
+        raise NotAllowedNow(f"node {row.name} is {row.state}: its process has ended")
+    entry.name = row.name
+    return entry.watch(row)
+
+
+def _words(actor: str, reason: str) -> str:
+    return ": ".join(each for each in (f"by {actor}" if actor else "", reason) if each)
