@@ -21,6 +21,7 @@ from timers.lifecycle.control import (
     executions,
     groups,
     keys,
+    nodes,
     operations,
     reconcile,
     sandbox,
@@ -293,6 +294,30 @@ VERBS: dict[str, Verb] = {
     ),
     "keys.rotate_key": Verb(_key, lambda key, actor: keys.rotate_key(key, actor=actor), "key.rotate", "key sender"),
     "keys.revoke_key": Verb(_key, lambda key, actor: keys.revoke_key(key, actor=actor), "key.revoke", "key sender"),
+    "nodes.drain_node": Verb(
+        lambda: factories.node("node-a"),
+        lambda _, actor: nodes.drain_node("node-a", actor=actor),
+        "node.drain",
+        "node node-a",
+    ),
+    "nodes.activate_node": Verb(
+        lambda: factories.node("node-a", wish="drain"),
+        lambda _, actor: nodes.activate_node("node-a", actor=actor),
+        "node.activate",
+        "node node-a",
+    ),
+    "nodes.stop_node": Verb(
+        lambda: factories.node("node-a"),
+        lambda _, actor: nodes.stop_node("node-a", actor=actor),
+        "node.stop",
+        "node node-a",
+    ),
+    "nodes.pause_cluster": Verb(
+        _nothing, lambda _, actor: nodes.pause_cluster(actor=actor), "cluster.pause", "cluster"
+    ),
+    "nodes.resume_cluster": Verb(
+        nodes.pause_cluster, lambda _, actor: nodes.resume_cluster(actor=actor), "cluster.resume", "cluster"
+    ),
     "operations.start_operation": Verb(
         _failed,
         lambda _, actor: operations.start_operation("retry", {"all": True}, actor=actor),

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.control.audit import Entry, audited
@@ -85,13 +83,6 @@ def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
         record("cluster resumed", "", _words(actor, reason), now)
         wake_if_soon([now], now)
     return True
-
-
-def is_paused() -> bool:
-    """Whether the whole cluster is paused."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM timers_cluster_pause)")
-        return bool(cursor.fetchone()[0])
 
 
 def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -> Node:
