@@ -53,6 +53,19 @@ def test_the_description_knows_the_keywords_that_the_service_knows() -> None:
     assert frozenset(SHARED) == OPTIONS
 
 
+def test_what_is_told_of_a_new_timer_is_what_is_read_of_it(api: Asking) -> None:
+    full = {
+        **RATE, "tags": ["x"], "description": "d", "jitter": 2, "priority": 3, "max_fires": 5, "until_committed": True,
+        "start_at": "2099-01-01T00:00:00Z", "end_at": "2099-02-01T00:00:00Z", "time_zone": "Europe/Berlin",
+        "overrides": {"retry": {"max_retries": 1}}, "handler": "timerbench.noop",
+    }  # fmt: skip
+    told = api.post(TIMERS, full)
+    read = api.get(f"{TIMERS}/a")
+    assert set(read) - set(told) == {"in_flight", "last_result"}
+    del read["remaining"], told["remaining"]
+    assert {word: read[word] for word in told} == told
+
+
 def test_all_mistakes_are_told_at_once_and_nothing_is_written(api: Asking) -> None:
     wrong = {"kind": "fixed_rate", "name": "", "period": -1, "priority": 99}
     said = problem(api("POST", TIMERS, wrong), 422, "invalid")

@@ -140,10 +140,12 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
     except SpecError as error:
         # The group is the address's; that it is not there is no mistake of the body.
         raise (not_found() if {problem.field for problem in error.problems} == {"group"} else error) from None
-    found = timer_of_id(created.id)
-    if found is None:
-        raise not_found()
-    timer, now = found
+    timer, now = created.timer, None
+    if timer is None:
+        found = timer_of_id(created.id)
+        if found is None:
+            raise not_found()
+        timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
-    return Answer(timer_answer(timer, now), status, {**etag(timer.version), "Location": location})
+    return Answer(timer_answer(timer, now or timer.created_at), status, {**etag(timer.version), "Location": location})

@@ -17,6 +17,8 @@ from timers.bench.web_process import WebProcess
 
 BULK_CALLS: Final = 5
 BULK: Final = 10_000
+WARM_UP: Final = 1.5
+"""Seconds before the first figure: each process and thread answers its first request more slowly."""
 
 
 def measure(*, seconds: float, future: int, web_workers: int, web_threads: int, clients: int) -> dict[str, Any]:
@@ -43,6 +45,7 @@ async def _measured(web: WebProcess, timers: str, seconds: float, clients: int) 
             async with session.get(f"{timers}/{random.choice(names)}") as response:
                 _must_be(200, response.status, await response.read())
 
+        await _for_a_while(create, WARM_UP, clients)
         created = await _for_a_while(create, seconds, clients)
         bulk = await _in_bulk(session, timers)
         read_ms = await _for_a_while(read, seconds, clients)

@@ -121,7 +121,7 @@ def update_timer(
         before = _exclusions(timer)
         missed = None if schedule is None else _missed(timer)
         due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at - timer.offset)
-        _write(timer, spec)
+        spec.write_to(timer)
         if (
             schedule is not None
             or time_zone is not None
@@ -224,16 +224,6 @@ def claimed_executions(timer: Timer) -> list[str]:
             (timer.group_id, (1 << 44) - 1, timer.id),
         )
         return [execution for (execution,) in cursor.fetchall()]
-
-
-def _write(timer: Timer, spec: TimerSpec) -> None:
-    timer.schedule_kind, timer.schedule, timer.time_zone = spec.schedule.kind, spec.schedule.to_spec(), spec.time_zone
-    timer.start_at, timer.end_at, timer.max_fires = spec.start_at, spec.end_at, spec.max_fires
-    timer.jitter, timer.priority = spec.jitter, spec.priority
-    timer.until_committed, timer.description, timer.tags = spec.until_committed, spec.description, list(spec.tags)
-    timer.payload = None if spec.payload is None else json.loads(spec.payload)
-    timer.action = None if spec.action is None else json.loads(spec.action)
-    timer.overrides = None if spec.overrides is None else json.loads(spec.overrides)
 
 
 def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> None:

@@ -18,7 +18,7 @@ from timers.lifecycle.control.spec import TimerSpec, check_action_known
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import TimerGroup
+from timers.models import Timer, TimerGroup
 from timers.models.calendars import calendars_for, effective
 from timers.schedules.instant import to_microseconds
 
@@ -35,6 +35,8 @@ class Created(NamedTuple):
     next_fire_at: datetime | None
     result: str
     """created, replaced or kept."""
+    timer: Timer | None = None
+    """Its row, where it was created alone: as good as read again."""
 
 
 # An instant that was fired is never fired again for the same row, so the next one is beyond the last. An execution that
@@ -70,7 +72,7 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     next_fire_at = excluded.next_fire_at, version = t.version + 1,
     updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
-RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version
+RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t.created_at
 ), told AS ({TOLD})
 SELECT * FROM written
 """
@@ -141,7 +143,7 @@ def create_timers(
         nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
         done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])
         written: dict[tuple[int, str], tuple[int, datetime, int]] = {}
-        for timer, group_id, name, first, last, version in rows:
+        for timer, group_id, name, first, last, version, _ in rows:
             at, nominal = first, nominals[timer]
             if timer in done or (last is not None and nominal <= last):
                 past = nominal if last is None else max(nominal, last)
@@ -155,6 +157,8 @@ def create_timers(
             else:
                 result = "created" if row[2] == 1 else "replaced"
                 created.append(Created(row[0], spec.group, spec.name, row[1], result))
+        if len(created) == 1 and created[0].result == "created":
+            created = [_with_row(created[0], specs[0], groups[specs[0].group], rows[0][-1], actor)]
         wake_if_soon(firsts, now)
     return created
 
@@ -171,6 +175,16 @@ class _Instants:
         policies = spec.policies(self._of_group[spec.group])
         schedule = effective(spec.schedule, policies, self._calendars, spec.time_zone)
         return spec.first_fire(not_before, schedule) + spec.offset
+
+
+def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime, actor: str) -> Created:
+    """The same with the row that was written: whoever created one timer wants to see it."""
+    timer = Timer(
+        id=created.id, group=group, name=created.name, next_fire_at=created.next_fire_at, source=spec.source,
+        shard=spec.shard(group.shards), created_at=at, created_by=actor, updated_at=at, updated_by=actor,
+    )  # fmt: skip
+    spec.write_to(timer)
+    return created._replace(timer=timer)
 
 
 def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:

@@ -17,7 +17,7 @@ from timers.exceptions import SpecError
 from timers.lifecycle.control.http_actions import check_entry, check_http
 from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.nodes import handlers_elsewhere
-from timers.models import TimerGroup
+from timers.models import Timer, TimerGroup
 from timers.payload import encode
 from timers.policies import Policies, overridden
 from timers.schedules import Schedule
@@ -147,6 +147,20 @@ class TimerSpec:
     def shard(self, shards: int) -> int:
         """The hash slice of the timer."""
         return crc32(self.name.encode()) % shards
+
+    def write_to(self, timer: Timer) -> None:
+        """Put what was asked for into the columns of a timer."""
+        timer.schedule_kind, timer.schedule, timer.time_zone = (
+            self.schedule.kind,
+            self.schedule.to_spec(),
+            self.time_zone,
+        )
+        timer.start_at, timer.end_at, timer.max_fires = self.start_at, self.end_at, self.max_fires
+        timer.jitter, timer.priority = self.jitter, self.priority
+        timer.until_committed, timer.description, timer.tags = self.until_committed, self.description, list(self.tags)
+        timer.payload = None if self.payload is None else json.loads(self.payload)
+        timer.action = None if self.action is None else json.loads(self.action)
+        timer.overrides = None if self.overrides is None else json.loads(self.overrides)
 
     @property
     def offset(self) -> timedelta:
