@@ -1,0 +1,57 @@
+"""What is asked of nodes and of the whole cluster in the admin."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests import factories
+from tests.admin.pages import list_of, page_of, run, told
+from timers.models import AuditEntry, ClusterPause, Node
+
+
+@pytest.mark.parametrize(
+    ("action", "wish", "before"), [("drain", "drain", ""), ("activate", "", "drain"), ("stop", "stop", "")]
+)
+def test_a_node_is_asked_by_an_action(alice: Client, action: str, wish: str, before: str) -> None:
+    node = factories.node("node-a", wish=before)
+    assert "Asked to" in told(run(alice, "node", action, node.pk))
+    node.refresh_from_db()
+    assert (node.wish, node.wished_by) == (wish, "alice")
+    assert "by alice" in alice.get(page_of("node", node.pk)).text
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.actor, entry.address) == (f"node.{action}", "alice", "127.0.0.1")
+
+
+def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
+    node = factories.node("node-a", state="dead")
+    assert "its process has ended" in told(run(alice, "node", "drain", node.pk))
+
+
+def test_who_may_only_look_asks_nothing(bob: Client) -> None:
+    node = factories.node("node-a")
+    run(bob, "node", "stop", node.pk)
+    assert Node.objects.get().wish == ""
+    assert bob.get(reverse("admin:timers_clusterpause_add")).status_code == 403
+    assert bob.get(list_of("clusterpause")).status_code == 200
+
+
+def test_the_cluster_is_paused_by_adding_a_pause_and_resumed_by_deleting_it(alice: Client) -> None:
+    add = reverse("admin:timers_clusterpause_add")
+    alice.post(add, {"reason": "the warehouse floods"}, follow=True)
+    pause = ClusterPause.objects.get()
+    assert (pause.by, pause.reason) == ("alice", "the warehouse floods")
+    assert "the warehouse floods" in alice.get(list_of("clusterpause")).text
+    assert alice.get(add).status_code == 403
+    alice.post(reverse("admin:timers_clusterpause_delete", args=[pause.pk]), {"post": "yes"}, follow=True)
+    assert not ClusterPause.objects.exists()
+    assert list(AuditEntry.objects.order_by("id").values_list("verb", "actor")) == [
+        ("cluster.pause", "alice"), ("cluster.resume", "alice"),
+    ]  # fmt: skip
+
+
+def test_it_is_resumed_from_the_list_too(alice: Client) -> None:
+    alice.post(reverse("admin:timers_clusterpause_add"), {"reason": ""}, follow=True)
+    run(alice, "clusterpause", "delete_selected", ClusterPause.objects.get().pk, post="yes")
+    assert not ClusterPause.objects.exists()
