@@ -37,7 +37,7 @@ def test_a_timer_is_scheduled_listed_shown_and_cancelled(ctl: Any, capsys: pytes
     capsys.readouterr()
     assert ctl("list", "g") == 0
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["NAME", "KIND", "STATE", "WORDS"]
+    assert head.split()[:4] == ["NAME", "KIND", "STATE", "NEXT_FIRE_AT"]
     assert first.index("fixed_rate") == second.index("cron") == head.index("KIND")
     assert ctl("--json", "list", "g", "--kind", "cron") == 0
     assert json.loads(capsys.readouterr().out)["expression"] == "30 2 * * *"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, cast
+
+from timers_client.ctl.values import duration, json_value, keyword
+from timers_client.version import VERSION
 
 OWN: Final[dict[str, dict[str, str]]] = {
     "once": {"at": "an instant such as 2027-02-26T15:00:00+01:00", "after": "seconds, or PT1M30S"},
     "fixed_rate": {"period": "seconds, or PT1M30S"},
     "fixed_delay": {"delay": "seconds, or PT1M30S"},
-    "cron": {"expression": "5, 6 or 7 fields"},
+    "cron": {"expression": "5, 6 (seconds first) or 7 fields (year last)"},
     "calendar": dict.fromkeys(
         ("second", "minute", "hour", "day_of_month", "month", "day_of_week", "year"),
         "as Jakarta Enterprise Beans has it",
@@ -19,6 +22,7 @@ OWN: Final[dict[str, dict[str, str]]] = {
     "rrule": {"rule": "a rule of iCalendar"},
 }
 """The keywords of each kind's own."""
+NEEDED: Final = frozenset({"period", "delay", "expression", "begin", "end", "every", "rule"})
 _DURATIONS: Final = frozenset({"after", "period", "delay", "every"})
 SHARED: Final[dict[str, str]] = {
     "handler": "a registered handler; without one the group's action is taken",
@@ -27,117 +31,172 @@ SHARED: Final[dict[str, str]] = {
     "end_at": "no fire after",
     "description": "for people",
 }
+_EPILOG: Final = (
+    "Exit codes: 0 done; 1 refused by the service; 2 a mistake in the command, or no address or key; 3 the service "
+    "cannot be reached; 130 interrupted. Address and key: --url and --key, TIMER_SERVICE_URL and TIMER_SERVICE_KEY, or "
+    "url and key in ~/.config/timerctl.toml, which only its owner may read."
+)
 
 
-def parser() -> argparse.ArgumentParser:
+_Word = Callable[[str, str], "Parser"]
+"""Adds a word, with what it does."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Options are written out: an abbreviation would mean something else as soon as there is another option."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})  # type: ignore[arg-type]
+
+    def below(self) -> dict[str, Parser]:
+        """The words that may follow, each with what it takes."""
+        found = [each for each in self._actions if isinstance(each, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way to be asked
+        return {word: cast("Parser", parser) for each in found for word, parser in each.choices.items()}
+
+    def flags(self) -> dict[str, list[str]]:
+        """The long options, each with the values that it knows."""
+        return {
+            flag: [str(choice) for choice in action.choices or ()]
+            for action in self._actions
+            for flag in action.option_strings
+            if flag.startswith("--")
+        }
+
+
+def parser() -> Parser:
     """The whole command line."""
-    main = argparse.ArgumentParser(
-        prog="timerctl",
-        description="Timers from the command line.",
-        epilog="Exit codes: 0 done; 1 refused by the service; 2 a mistake in the command; 3 the service cannot be "
-        "reached; 130 interrupted. Address and key: --url and --key, TIMER_SERVICE_URL and TIMER_SERVICE_KEY, or url "
-        "and key in ~/.config/timerctl.toml.",
-    )
-    main.add_argument("--url", help="the service's address")
-    main.add_argument(
-        "--key", help="an application key; safer in TIMER_SERVICE_KEY or the file, where no process list shows it"
-    )
-    main.add_argument("--json", action="store_true", help="JSON instead of tables, a line for each")
+    main = Parser(prog="timerctl", description="Timers from the command line.", epilog=_EPILOG)
+    main.add_argument("--version", action="version", version=f"timerctl {VERSION}")
+    _everywhere(main, is_outermost=True)
     words = main.add_subparsers(dest="word", required=True, metavar="WORD")
 
-    groups = words.add_parser("groups", help="list the groups")
-    groups.set_defaults(columns=["name", "state", "priority", "misfire_policy", "overlap_policy"])
+    def word(name: str, about: str) -> Parser:
+        made = words.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        _everywhere(made)
+        return made
 
-    listed = words.add_parser("list", help="list the timers of a group")
+    _timers(word)
+    for name, about in (("schedule", "schedule a timer"), ("preview", "tell what a timer would do")):
+        kinds = word(name, about).add_subparsers(dest="kind", required=True, metavar="KIND")
+        for kind, own in OWN.items():
+            made = kinds.add_parser(kind.replace("_", "-"), help=f"a timer of kind {kind}")
+            _everywhere(made)
+            _schedule(made, kind, own, name)
+    _groups(word)
+    _consume(word("consume", "print messages as they come due, or run a command for each; commit them"))
+    _executions(word)
+    word("me", "tell who the key is, and what it may")
+    completed = word("completion", "print the completion for a shell")
+    completed.add_argument("shell", choices=["bash", "zsh", "fish"])
+    return main
+
+
+def _everywhere(word: argparse.ArgumentParser, *, is_outermost: bool = False) -> None:
+    """Options that may stand before a word and after it."""
+    default = None if is_outermost else argparse.SUPPRESS
+    word.add_argument("--url", default=default, help="the service's address")
+    word.add_argument(
+        "--key", default=default,
+        help="an application key; safer in TIMER_SERVICE_KEY or the file, where no process list shows it",
+    )  # fmt: skip
+    word.add_argument(
+        "--deadline", type=float, default=15.0 if is_outermost else argparse.SUPPRESS, metavar="SECONDS",
+        help="how long to try while the service cannot be reached (default 15)",
+    )  # fmt: skip
+    word.add_argument(
+        "--json", action="store_true", default=False if is_outermost else argparse.SUPPRESS,
+        help="one JSON object a line, in place of tables",
+    )  # fmt: skip
+
+
+def _timers(word: _Word) -> None:
+    listed = word("list", "list the timers of a group by name")
     listed.add_argument("group")
     listed.add_argument("--state", choices=["active", "paused", "finished", "cancelled"])
     listed.add_argument("--kind", choices=list(OWN))
     listed.add_argument("--tag")
     listed.add_argument("--name-contains", dest="name_contains")
-
-    for word, about in (("show", "show one timer"), ("resume", "fire again"), ("next", "what a timer will do")):
-        _timer(words.add_parser(word, help=about))
-    _reason(_timer(words.add_parser("cancel", help="never fire again")))
-    paused = _reason(_timer(words.add_parser("pause", help="fire no more until resumed")))
+    for name, about in (
+        ("show", "show one timer"),
+        ("resume", "fire again"),
+        ("next", "tell when a timer fires next"),
+        ("skip", "leave out the next fire of a timer"),
+    ):
+        _timer(word(name, about))
+    _reason(_timer(word("cancel", "never fire again, and give up retries that wait")))
+    paused = _reason(_timer(word("pause", "fire no more until resumed")))
     paused.add_argument("--until", help="resumed by itself at this instant")
-    fired = _timer(words.add_parser("fire", help="run once, beside the schedule"))
+    fired = _timer(word("fire", "run once, beside the schedule"))
     _payload(fired)
     fired.add_argument("--delay", type=float, default=0, help="seconds")
 
-    for word, about in (("schedule", "schedule a timer"), ("preview", "what a timer would do")):
-        kinds = words.add_parser(word, help=about).add_subparsers(dest="kind", required=True, metavar="KIND")
-        for kind, own in OWN.items():
-            _schedule(kinds.add_parser(kind.replace("_", "-"), help=f"a timer of kind {kind}"), kind, own, word)
 
-    consumed = words.add_parser("consume", help="print messages as they come due, or run a command for each")
+def _groups(word: _Word) -> None:
+    word("groups", "list the groups")
+    paused = _reason(word("pause-group", "fire nothing of a group until it is resumed"))
+    paused.add_argument("group")
+    paused.add_argument("--until", help="resumed by itself at this instant")
+    word("resume-group", "fire the timers of a group again").add_argument("group")
+
+
+def _consume(consumed: Parser) -> None:
     consumed.add_argument("group")
-    consumed.add_argument("--consumer", help="the name of this consumer")
-    consumed.add_argument("--subscription")
-    consumed.add_argument("--lease", type=float, default=30, help="seconds (default 30)")
+    consumed.add_argument("--consumer", help="the name of this consumer (default: host and process)")
+    consumed.add_argument("--subscription", help="only what is for this subscription of the group")
+    consumed.add_argument("--lease", type=float, default=30, help="seconds; kept while the command runs (default 30)")
     consumed.add_argument("--limit", type=int, help="end after so many messages")
     consumed.add_argument(
         "--exec", dest="command", metavar="COMMAND",
         help="run by the shell for each message, the envelope on its standard input: exit code 0 commits, 75 discards, "
         "any other discards with the code as the reason",
     )  # fmt: skip
+    consumed.add_argument("--timeout", type=float, metavar="SECONDS", help="end the command after so long, and discard")
 
-    tail = words.add_parser("tail", help="print executions as they end")
+
+def _executions(word: _Word) -> None:
+    tail = word("tail", "print executions as they end")
     tail.add_argument("--group")
     tail.add_argument("--timer")
-    tail.add_argument("--once", action="store_true", help="the latest ones only")
-
-    failed = words.add_parser("failed", help="list failed executions, or by fault")
+    tail.add_argument("--once", action="store_true", help="the latest 20 only")
+    tail.add_argument(
+        "--depth", type=int, default=1000, help="how many of the newest occurrences each look goes through"
+    )
+    word("execution", "show one execution with its payload and its tries").add_argument("execution")
+    failed = word("failed", "list failed executions, or the faults behind them")
     failed.add_argument("--group")
     failed.add_argument("--by-fault", action="store_true", dest="by_fault")
-    retried = words.add_parser("retry", help="try a failed execution again")
-    retried.add_argument("execution")
-    _payload(retried)
-    _reason(words.add_parser("dismiss", help="give a failed execution up")).add_argument("execution")
-
-    words.add_parser("completion", help="print the completion for a shell").add_argument(
-        "shell", choices=["bash", "zsh", "fish"]
-    )
-    return main
-
-
-def duration(text: str) -> float | str:
-    """Seconds, or text that the service reads as ISO 8601."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for name, about in (("retry", "try failed executions again"), ("dismiss", "give failed executions up")):
+        many = word(name, f"{about}: some by their ids, or all that meet conditions, in the background")
+        many.add_argument("executions", nargs="*", metavar="EXECUTION")
+        for condition in ("group", "timer", "fingerprint", "error-contains", "failed-before", "failed-after"):
+            many.add_argument(f"--{condition}", dest=condition.replace("-", "_"))
+        many.add_argument("--all", action="store_true", help="every failed execution that the key sees")
+        many.add_argument("--pace", type=float, help="at most so many a second, of those that meet conditions")
+        if name == "retry":
+            _payload(many)
+        else:
+            _reason(many)
+    word("operations", "list what is, or was, being done to many failed executions")
 
 
-def keyword(text: str) -> tuple[str, Any]:
-    """KEYWORD=JSON."""
-    name, _, value = text.partition("=")
-    return name, json_value(value)
-
-
-def json_value(text: str) -> Any:
-    """A JSON value of the command line."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError('must be JSON, such as {"a": 1}, or "text" with its quotes') from None
-
-
-def _timer(word: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _timer(word: Parser) -> Parser:
     word.add_argument("group")
     word.add_argument("name")
     return word
 
 
-def _reason(word: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    word.add_argument("--reason", default="")
+def _reason(word: Parser) -> Parser:
+    word.add_argument("--reason", default="", help="for the record")
     return word
 
 
-def _payload(word: argparse.ArgumentParser) -> None:
-    word.add_argument("--payload", type=json_value, default=argparse.SUPPRESS, help="JSON")
+def _payload(word: Parser) -> None:
+    word.add_argument(
+        "--payload", type=json_value, default=argparse.SUPPRESS, help="JSON; @FILE: from a file, -: standard input"
+    )
 
 
-def _schedule(word: argparse.ArgumentParser, kind: str, own: dict[str, str], what: str) -> None:
+def _schedule(word: Parser, kind: str, own: dict[str, str], what: str) -> None:
     word.set_defaults(kind=kind)
     word.add_argument("group")
     if what == "schedule":
@@ -154,4 +213,7 @@ def _schedule(word: argparse.ArgumentParser, kind: str, own: dict[str, str], wha
     )  # fmt: skip
     for name, about in {**own, **SHARED}.items():
         reads = duration if name in _DURATIONS else str
-        word.add_argument(f"--{name.replace('_', '-')}", dest=name, type=reads, default=argparse.SUPPRESS, help=about)
+        word.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=reads, default=argparse.SUPPRESS, help=about,
+            required=name in NEEDED and name in own,
+        )  # fmt: skip

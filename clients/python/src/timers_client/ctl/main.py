@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from timers_client.ctl import words
 from timers_client.ctl.arguments import parser
+from timers_client.ctl.completion import completion
 from timers_client.ctl.settings import client_of
+from timers_client.ctl.words import WORDS
 from timers_client.errors import ApiError, ConnectionFailed, TimersError, Unavailable
 
 DONE: Final = 0
@@ -22,29 +25,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = parser().parse_args(argv)
     if arguments.word == "completion":
-        words.complete(arguments)
+        sys.stdout.write(completion(arguments.shell, parser()))
         return DONE
+    logging.basicConfig(format="timerctl: %(message)s", level=logging.WARNING)
     try:
-        with client_of(arguments.url, arguments.key) as client:
-            words.run(arguments, client)
+        with client_of(arguments.url, arguments.key, arguments.deadline) as client:
+            WORDS[arguments.word](arguments, client)
+            sys.stdout.flush()
     except (ConnectionFailed, Unavailable) as error:
         return _say(f"the service cannot be reached: {error}", UNREACHABLE)
     except ApiError as error:
         fields = [f"  {each.field}: {each.message}" for each in error.errors]
-        return _say("\n".join([f"refused ({error.code or error.status}): {error}", *fields]), REFUSED)
-    except TimersError as error:
+        request = [f"  the service's log tells more under the request id {error.request_id}"] if not fields else []
+        said = error.title if fields else str(error)
+        return _say("\n".join([f"refused ({error.code or error.status}): {said}", *fields, *request]), REFUSED)
+    except (TimersError, ValueError) as error:
         return _say(str(error), MISTAKE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has had enough.
-        sys.stderr.close()
+        # Whoever read the output has had enough; what is left of it must not be flushed into a broken pipe at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     return DONE
 
 
-def _say(words_: str, code: int) -> int:
-    print(f"timerctl: {words_}", file=sys.stderr)
+def _say(words: str, code: int) -> int:
+    print(f"timerctl: {words}", file=sys.stderr)
     return code
 
 

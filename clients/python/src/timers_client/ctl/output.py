@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_INSTANT: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d:\d\d|Z)$")
+
+
+class Table:
+    """A table whose rows come one after the other: columns with the widths that they have at least; 0: what is left."""
+
+    def __init__(self, columns: Mapping[str, int]) -> None:
+        self._columns = columns
+        self._has_head = False
+
+    def show(self, row: Mapping[str, Any]) -> None:
+        """One more row, below the head of the table."""
+        if not self._has_head:
+            self._print([column.upper() for column in self._columns])
+            self._has_head = True
+        self._print([_cell(row.get(column)) for column in self._columns])
+        sys.stdout.flush()
+
+    def _print(self, cells: Sequence[str]) -> None:
+        print(_fitted("  ".join(map(_padded, cells, self._columns.values()))))
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -15,13 +38,10 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_j
         for row in rows:
             show_json(row)
         return
-    cells = [list(columns), *([_cell(row.get(column)) for column in columns] for row in rows)]
+    cells = [[column.upper() for column in columns], *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(_width(line[place]) for line in cells) for place in range(len(columns))]
-    for number, line in enumerate(cells):
-        words = [
-            _padded(word.upper() if number == 0 else word, width) for word, width in zip(line, widths, strict=True)
-        ]
-        print("  ".join(words).rstrip())
+    for line in cells:
+        print(_fitted("  ".join(map(_padded, line, widths))))
 
 
 def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
@@ -31,7 +51,7 @@ def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
         return
     width = max((len(name) for name in row), default=0)
     for name, value in row.items():
-        print(f"{name:<{width}}  {_cell(value)}".rstrip())
+        print(f"{name:<{width}}  {_printable(value)}".rstrip())
 
 
 def show_json(value: Any) -> None:
@@ -41,6 +61,15 @@ def show_json(value: Any) -> None:
 
 
 def _cell(value: Any) -> str:
+    """A value in a table: instants to the millisecond, numbers to the microsecond, a dash for nothing."""
+    if value == "":
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return _printable(_INSTANT.sub(_shorter, value) if isinstance(value, str) else value)
+
+
+def _printable(value: Any) -> str:
     """One line that a terminal shows as it is: control characters would move its cursor."""
     if value is None:
         return "-"
@@ -48,9 +77,38 @@ def _cell(value: Any) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def _shorter(instant: re.Match[str]) -> str:
+    """An instant to the millisecond."""
+    fraction = (instant[2] or "")[:4]
+    return f"{instant[1]}{'' if fraction in {'', '.000'} else fraction}{instant[3].replace('+00:00', 'Z')}"
+
+
 def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    return sum(_cells(letter) for letter in text)
+
+
+def _cells(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _padded(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
+
+
+def _fitted(line: str) -> str:
+    """As much of a line as a terminal shows; all of it where a program reads it."""
+    line = line.rstrip()
+    if not sys.stdout.isatty():
+        return line
+    room = shutil.get_terminal_size().columns
+    if _width(line) <= room:
+        return line
+    kept, used = [], 0
+    for letter in line:
+        used += _cells(letter)
+        if used > room - 1:
+            break
+        kept.append(letter)
+    return "".join(kept) + "…"

@@ -17,27 +17,31 @@ def settings_file() -> Path:
     return (Path(home) if home else Path.home() / ".config") / "timerctl.toml"
 
 
-def client_of(url: str | None, key: str | None) -> TimersClient:
+def client_of(url: str | None, key: str | None, deadline: float) -> TimersClient:
     """A client of what was given; raises TimersError where address or key are missing."""
-    kept = _read(settings_file())
-    return TimersClient(
-        url or os.environ.get("TIMER_SERVICE_URL") or kept.get("url"),
-        key or os.environ.get("TIMER_SERVICE_KEY") or kept.get("key"),
-    )
+    url = url or os.environ.get("TIMER_SERVICE_URL")
+    key = key or os.environ.get("TIMER_SERVICE_KEY")
+    kept = {} if url and key else _read(settings_file())
+    return TimersClient(url or kept.get("url"), key or kept.get("key"), deadline=deadline)
 
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        mode = file.stat().st_mode
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:
+            # Of the file that was opened, not of one that has come in its place.
+            mode = os.fstat(opened.fileno()).st_mode
+            content = opened.read()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise TimersError(f"{file} cannot be read: {error}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise TimersError(f"{file} holds a key and can be read by others; run: chmod 600 {file}")
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise TimersError(f"{file} holds a key, and others may read or change it; run: chmod 600 {file}")
     try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TimersError(f"{file} is no TOML: {error}") from error
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    unknown = sorted(set(found) - {"url", "key"})
+    if unknown or not all(isinstance(value, str) for value in found.values()):
+        raise TimersError(f'{file} may hold url = "..." and key = "...", and nothing else')
+    return found

@@ -1,0 +1,76 @@
+"""The words about executions: show one, list the failed, retry and dismiss them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final, Literal
+
+from timers_client.ctl.output import show_one, show_rows
+from timers_client.errors import TimersError
+from timers_client.sync import TimersClient
+
+_FAILED: Final = ("id", "group", "timer", "attempt", "scheduled_for", "error")
+_FAULT: Final = ("count", "fingerprint", "groups", "newest", "example", "title")
+_OPERATION: Final = ("id", "verb", "state", "total", "done", "refused", "pace", "created_at", "created_by", "filter")
+_CONDITIONS: Final = ("group", "timer", "fingerprint", "error_contains", "failed_before", "failed_after")
+
+
+def execution(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Show one execution."""
+    show_one(client.get_execution(arguments.execution).raw, as_json=arguments.json)
+
+
+def failed(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """List failed executions, or the faults behind them."""
+    if arguments.by_fault:
+        show_rows(client.failures(arguments.group), _FAULT, as_json=arguments.json)
+        return
+    found = client.get_executions(state="failed", group=arguments.group, limit=200)
+    show_rows((each.raw for each in found), _FAILED, as_json=arguments.json)
+
+
+def retry(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Try failed executions again."""
+    payload = {"payload": arguments.payload} if hasattr(arguments, "payload") else {}
+    if payload and len(arguments.executions) != 1:
+        raise TimersError("another payload is for one execution: give its id")
+    if _are_named(arguments):
+        for each in arguments.executions:
+            show_one(client.retry(each, **payload).raw, as_json=arguments.json)
+    else:
+        _start(arguments, client, "retry")
+
+
+def dismiss(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Give failed executions up."""
+    if _are_named(arguments):
+        for each in arguments.executions:
+            show_one(client.dismiss(each, reason=arguments.reason).raw, as_json=arguments.json)
+    else:
+        _start(arguments, client, "dismiss", reason=arguments.reason)
+
+
+def operations(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """List operations, newest first."""
+    show_rows(client.get_operations(), _OPERATION, as_json=arguments.json)
+
+
+def _are_named(arguments: argparse.Namespace) -> bool:
+    """Whether executions were named by their ids, and not by conditions; raises TimersError for neither and both."""
+    is_conditional = arguments.all or bool(_conditions(arguments))
+    if bool(arguments.executions) == is_conditional:
+        raise TimersError("name executions by their ids, or by conditions such as --group, or all of them by --all")
+    if arguments.all and _conditions(arguments):
+        raise TimersError("--all leaves no room for other conditions")
+    return not is_conditional
+
+
+def _start(arguments: argparse.Namespace, client: TimersClient, verb: Literal["retry", "dismiss"], **more: Any) -> None:
+    conditions = {"all": True} if arguments.all else _conditions(arguments)
+    show_one(client.start_operation(verb, conditions, pace=arguments.pace, **more), as_json=arguments.json)
+
+
+def _conditions(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(arguments, name) for name in _CONDITIONS}
+    # An empty fingerprint means something: executions that failed without an error.
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,50 @@
+"""How values of the command line are read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def duration(text: str) -> float | str:
+    """Seconds, or text that the service reads as ISO 8601."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return text
+    return seconds if math.isfinite(seconds) else text
+
+
+def keyword(text: str) -> tuple[str, Any]:
+    """KEYWORD=JSON."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("must be KEYWORD=JSON, such as priority=5")
+    return name, _parsed(value)
+
+
+def json_value(text: str) -> Any:
+    """A JSON value; @FILE: from a file, -: from standard input."""
+    if text == "-":
+        return _parsed(sys.stdin.read())
+    if text.startswith("@"):
+        try:
+            return _parsed(Path(text[1:]).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise argparse.ArgumentTypeError(f"cannot be read: {error}") from None
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        raise argparse.ArgumentTypeError('must be JSON, such as {"a": 1}, or "text" with its quotes') from None
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
