@@ -33,8 +33,9 @@ class NodeAdmin(ReadOnlyAdmin):
     search_help_text = "The beginning of a node's name."
     fields = (
         "name", "state_cell", "state_reason", "wish_cell", "incarnation", "host", "pid", "partition", "mode",
-        "precedence", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell", "heartbeat_interval", "lease_expires_at",
-        "clock_cell", "crash_lock", "workers", "slots", "busy", "rss", "version", "handlers", "counters_cell",
+        "precedence", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell", "heartbeat_interval",
+        "lease_expires_at", "clock_cell", "crash_lock", "workers", "slots", "busy", "rss", "version",
+        "handlers", "counters_cell",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("drain", "activate", "stop")
