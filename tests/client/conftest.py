@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from timers_client import TimersClient
 
 from tests.support.committed import ledger_emptied_afterwards
+from tests.support.eventually import eventually
 from timers.access.authenticate import forget_known_keys
 from timers.access.limits import forget_callers
 from timers.lifecycle.control.keys import create_key
@@ -17,12 +19,22 @@ from timers.lifecycle.control.keys import create_key
 
 @pytest.fixture(autouse=True)
 def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test has written is gone before the next."""
+    """What a test has written is gone before the next, and the sessions of its server's threads have ended."""
     if "transactional_db" not in request.fixturenames:
         yield
         return
     with ledger_emptied_afterwards():
         yield
+        eventually(_is_alone)
+
+
+def _is_alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend')"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.fixture

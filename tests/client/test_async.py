@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from timers_client import AsyncTimersClient, Discard, LeaseLost, NotFound, TimersClient
 
 from timers.models import Attempt, Claim, Waiting
@@ -148,13 +149,18 @@ def test_several_tasks_share_what_is_claimed_and_leases_are_kept_until_they_are_
     assert list(Attempt.objects.values_list("outcome", flat=True)) == ["succeeded"] * 3
 
 
+def lose_all_claims() -> None:
+    Claim.objects.all().delete()
+    connection.close()
+
+
 def test_a_lost_message_says_so(run: Run) -> None:
     async def work(client: AsyncTimersClient) -> None:
         await client.schedule_once("g", "a", after=0)
         async for message in client.consume("g", wait=1):
             with pytest.raises(LeaseLost):
                 async with message:
-                    await asyncio.to_thread(Claim.objects.all().delete)
+                    await asyncio.to_thread(lose_all_claims)
             assert message.lost
             break
 

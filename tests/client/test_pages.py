@@ -29,13 +29,14 @@ def test_every_example_of_the_page_does_what_it_says(capfd: pytest.CaptureFixtur
     assert names["tries"] == 1
     outcomes = Attempt.objects.filter(name="order-1").order_by("attempt").values_list("outcome", flat=True)
     assert list(outcomes) == ["discarded", "succeeded"]
+    names["client"].close()
     for line in commands("docs/client.md"):
         assert main(shlex.split(line)[1:]) == 0, capfd.readouterr().err
     assert Timer.objects.get(name="nightly").state == "cancelled"
 
 
 def test_the_readme_of_the_client_schedules_and_receives() -> None:
-    snippets.run("clients/python/README.md", kind="python client")
+    snippets.run("clients/python/README.md", kind="python client")["client"].close()
     outcomes = Attempt.objects.order_by("attempt").values_list("outcome", flat=True)
     assert list(outcomes) == ["discarded", "succeeded"]
 
