@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timers_client
 from timers_client import TimersClient
 from timers_client.ctl.arguments import parser
 from timers_client.ctl.completion import completion
 from timers_client.ctl.main import main
+from timers_client.ctl.output import show_rows
 
+from tests.support.eventually import eventually
 from timers.models import Attempt, Timer
 
 
@@ -121,6 +129,172 @@ def test_address_and_key_may_stand_in_a_file_that_nobody_else_can_read(
     assert main(["groups"]) == 0
 
 
+def test_options_that_all_words_share_may_stand_before_and_after_the_word(
+    ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl("--json", "groups") == ctl("groups", "--json") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second and json.loads(first)["name"] == "g"
+    assert ctl("groups", "--url", "http://127.0.0.1:1", "--deadline", "0") == 3
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--payload", "NaN"], "must be JSON"),
+        (["--payload", "{"], "must be JSON"),
+        (["--payload", "@/nowhere/x.json"], "cannot be read"),
+        (["--set", "priority"], "KEYWORD=JSON"),
+        (["--peri", "1"], "unrecognized arguments: --peri 1"),
+    ],
+)
+def test_a_mistake_in_the_command_is_told_before_anything_is_asked(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["schedule", "fixed-rate", "g", "a", "--period", "5", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_payload_may_come_from_a_file_or_from_standard_input(
+    ctl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "payload.json"
+    file.write_text('{"n": 1180591620717411303424}')
+    assert ctl("schedule", "once", "g", "a", "--after", "60", "--payload", f"@{file}") == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("[2]"))
+    assert ctl("schedule", "once", "g", "b", "--after", "60", "--payload", "-") == 0
+    payloads = dict(Timer.objects.values_list("name", "payload"))
+    assert payloads == {"a": {"n": 2**70}, "b": [2]}
+
+
+def test_a_group_is_paused_and_resumed(ctl: Any, client: TimersClient) -> None:
+    assert ctl("pause-group", "g", "--reason", "move") == 0
+    assert client.get_group("g")["state_reason"] == "move"
+    assert ctl("resume-group", "g") == 0
+    assert client.get_group("g")["state"] == "active"
+
+
+def test_what_failed_is_retried_by_conditions_in_the_background(
+    ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.schedule_once("g", "a", after=0, overrides={"retry": {"max_retries": 0}})
+    (claimed,) = client.claim("g", "c")
+    client.discard(claimed.execution, claimed.token, reason="broken")
+    assert ctl("execution", claimed.execution) == 0
+    assert "broken" in capsys.readouterr().out
+    assert ctl("retry") == ctl("retry", "x", "--group", "g") == ctl("retry", "--all", "--group", "g") == 2
+    assert ctl("retry", "--group", "g", "--payload", "1") == 2
+    assert ctl("dismiss", "--group", "g", "--reason", "known", "--pace", "5", "--json") == 0
+    (operation,) = client.get_operations()
+    assert json.loads(capsys.readouterr().out) == operation
+    assert (operation["verb"], operation["filter"], operation["pace"]) == ("dismiss", {"group": "g"}, 5)
+    assert ctl("operations") == 0
+    assert "dismiss" in capsys.readouterr().out
+    assert ctl("dismiss", claimed.execution) == 0
+    assert not list(client.get_executions(state="failed"))
+
+
+def test_a_tail_prints_each_end_once_whenever_it_was_due(
+    ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old occurrence that ends now is listed below newer ones that ended before it."""
+    client.schedule_many("g", [{"kind": "once", "name": f"t{n}", "after": 0} for n in range(3)])
+    old, *newer = client.claim("g", "c", limit=3)
+
+    def settle(_: float) -> None:
+        if not newer:
+            raise KeyboardInterrupt
+        client.commit(newer[0].execution, newer.pop(0).token)
+        if not newer:
+            client.commit(old.execution, old.token)
+
+    monkeypatch.setattr("timers_client.ctl.tail.time.sleep", settle)
+    assert ctl("tail", "--group", "g", "--json") == 130
+    shown = [json.loads(line)["timer"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(shown) == ["t0", "t1", "t2"]
+    assert ctl("tail", "--once", "--timer", "t0") == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert row.index("succeeded") == head.index("STATE")
+
+
+def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(
+    ctl: Any, client: TimersClient, tmp_path: Path
+) -> None:
+    client.schedule_once("g", "a", after=0)
+    command = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
+    assert ctl("consume", "g", "--limit", "1", "--exec", command, "--timeout", "0.3") == 0
+    assert Attempt.objects.get().reason == "the command took longer than 0.3 s"
+    pid = (tmp_path / "pid").read_text().strip()
+    # What became of it may still be on record, as nobody has asked yet how it ended.
+    eventually(lambda: not Path(f"/proc/{pid}").exists() or "Z (" in Path(f"/proc/{pid}/status").read_text())
+
+
+def test_a_command_that_reads_nothing_is_no_failure(ctl: Any, client: TimersClient) -> None:
+    client.schedule_once("g", "a", after=0, payload="x" * 60_000)
+    assert ctl("consume", "g", "--limit", "1", "--exec", "true") == 0
+    assert Attempt.objects.get().outcome == "succeeded"
+
+
+@contextmanager
+def process(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """timerctl as a process of its own."""
+    command = [sys.executable, "-m", "timers_client.ctl.main", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(timers_client.__file__).parents[1])}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, **options) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_after_the_message_at_hand(
+    ctl: Any, client: TimersClient, tmp_path: Path, number: signal.Signals
+) -> None:
+    client.schedule_many("g", [{"kind": "once", "name": f"t{n}", "after": 0} for n in range(2)])
+    begun = tmp_path / "begun"
+    with process("consume", "g", "--exec", f"touch {begun}; sleep 0.3") as started:
+        eventually(begun.exists)
+        started.send_signal(number)
+        assert started.wait(10) == 0, started.communicate()
+    assert Attempt.objects.get().outcome == "succeeded"
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(ctl: Any, client: TimersClient) -> None:
+    client.schedule_many("g", [{"kind": "once", "name": f"t{n}", "after": 600} for n in range(300)])
+    with process("--json", "list", "g") as started:
+        assert started.stdout is not None and started.stderr is not None
+        started.stdout.readline()
+        started.stdout.close()
+        assert (started.wait(10), started.stderr.read()) == (0, "")
+
+
+def test_a_table_shows_wide_letters_and_control_characters_in_their_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"a": "時計", "b": 1.25}, {"a": "x\x1b[2J", "b": "2027-02-26T15:00:27.006123+00:00"}, {"a": None, "b": ""}]
+    show_rows(rows, ["a", "b"], as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "A         B",
+        "時計      1.25",
+        "x\\x1b[2J  2027-02-26T15:00:27.006Z",
+        "-         -",
+    ]
+
+
+def test_a_line_is_cut_where_the_terminal_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "10")
+    show_rows([{"a": "時計時計時計"}], ["a"], as_json=False)
+    assert capsys.readouterr().out.splitlines() == ["A", "時計時計…"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions_know_every_word(shell: str) -> None:
     script = completion(shell, parser())
@@ -134,3 +308,12 @@ def test_the_completion_of_bash_completes() -> None:
         ["bash", "-c", completion("bash", parser()) + asked], capture_output=True, text=True, env=dict(os.environ)
     )
     assert done.stdout.split() == ["fixed-rate", "fixed-delay"], done.stderr
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_the_completion_of_bash_knows_the_values_of_options() -> None:
+    asked = 'COMP_WORDS=(timerctl list g --state pa); COMP_CWORD=4; _timerctl; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(
+        ["bash", "-c", completion("bash", parser()) + asked], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.stdout.split() == ["paused"], done.stderr

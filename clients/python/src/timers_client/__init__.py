@@ -77,7 +77,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """AsyncTimersClient is imported when it is asked for: only it needs aiohttp."""
     if name == "AsyncTimersClient":
-        from timers_client.aio import AsyncTimersClient
-
+        try:
+            from timers_client.aio import AsyncTimersClient
+        except ModuleNotFoundError as error:
+            if error.name not in {"aiohttp", "yarl"}:
+                raise
+            raise ImportError("AsyncTimersClient needs aiohttp: pip install 'timers-client[async]'") from error
         return AsyncTimersClient
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
