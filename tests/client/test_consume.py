@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.db.models import F
 from timers_client import (
+    ApiError,
     ConnectionFailed,
     Consumer,
     Discard,
@@ -247,7 +248,7 @@ def test_a_consumer_outlives_an_outage(
 ) -> None:
     monkeypatch.setattr("timers_client.holding.random.uniform", lambda low, high: 0)
     client.schedule_once("g", "a", after=0)
-    failures = iter([Unavailable(503, {"detail": "away"}), ConnectionFailed("gone")])
+    failures = iter([Unavailable(503, {"detail": "away"}), ConnectionFailed("gone"), ApiError(500, {})])
     call = TimersClient.call
 
     def failing(self: TimersClient, asked: Any, **options: Any) -> Any:
@@ -261,7 +262,7 @@ def test_a_consumer_outlives_an_outage(
         with message:
             consumer.stop()
     assert outcomes() == ["succeeded"]
-    assert caplog.text.count("cannot claim, and goes on") == 2
+    assert caplog.text.count("cannot claim, and goes on") == 3
 
 
 def test_what_an_operator_must_mend_ends_the_loop(client: TimersClient) -> None:

@@ -8,6 +8,7 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 from weakref import WeakSet
@@ -19,7 +20,7 @@ from timers_client import calls
 from timers_client.aconsumer import AsyncConsumer
 from timers_client.answers import Execution, Page, Raw, Result, Timer
 from timers_client.call import DEADLINE, MOST_BYTES, Call, Patience, Request, Service, answered
-from timers_client.errors import ConnectionFailed, Invalid, NameTaken, TimersError
+from timers_client.errors import ConnectionFailed, Invalid, NameTaken, NotFound, TimersError
 from timers_client.holding import Wish, Word
 
 Params = ParamSpec("Params")
@@ -166,11 +167,15 @@ class AsyncTimersClient:
     async def ensure_group(self, group: str, **fields: Any) -> Raw:
         """The group of that name, created with these fields when there is none; an existing one is left as it is."""
         try:
+            return await self.get_group(group)
+        except NotFound:
+            pass
+        try:
             return await self.create_group(group, **fields)
         except (NameTaken, Invalid):
-            async for found in self.get_groups():
-                if found["name"] == group:
-                    return found
+            # Somebody else may have been as quick.
+            with suppress(NotFound):
+                return await self.get_group(group)
             raise
 
     def consume(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from timers_client import calls
 from timers_client.call import Call
 from timers_client.errors import LeaseLost, NotFound, StaleToken, TimersError
-from timers_client.holding import CLAIM_DEADLINE, PASSING, Holding, Wish
+from timers_client.holding import CLAIM_DEADLINE, Holding, Wish
 from timers_client.message import HURRIED, AnyMessage, logger
 
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ class Consumer:
         asked_at = time.monotonic()
         try:
             claimed = self._client.call(self._held.claiming(), deadline=CLAIM_DEADLINE)
-        except PASSING as error:
-            return self._held.pause_after(error)
+        except TimersError as error:
+            pause = self._held.pause_after(error)
+            if pause is None:
+                raise
+            return pause
         pause = self._held.take([Message(self._client, self._held, each) for each in claimed], asked_at)
         with self._changed:
             self._changed.notify_all()

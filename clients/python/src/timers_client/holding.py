@@ -17,15 +17,13 @@ from weakref import WeakValueDictionary
 from timers_client import calls
 from timers_client.answers import Claimed
 from timers_client.call import Call
-from timers_client.errors import ConnectionFailed, RateLimited, TimersError, Unavailable
+from timers_client.errors import ApiError, ConnectionFailed, RateLimited, TimedOut, TimersError
 from timers_client.leases import Leases
 from timers_client.message import AnyMessage, logger
 
 Word = Literal["raise", "log"]
 M = TypeVar("M", bound=AnyMessage)
 
-PASSING: Final = (ConnectionFailed, Unavailable, RateLimited)
-"""What a consumer outlives: it goes on when the service is back."""
 CLAIM_DEADLINE: Final = 10.0
 """Seconds after which a claim that did not come through is given up; the next one follows."""
 _LONGEST_PAUSE: Final = 10.0
@@ -96,8 +94,17 @@ class Holding(Generic[M]):
         has_waited = self.wish.wait > 0 and now - asked_at >= self.wish.wait / 2
         return 0.0 if by_token or has_waited else _SHORT_PAUSE
 
-    def pause_after(self, error: TimersError) -> float:
-        """Seconds to wait after a claim that did not come through."""
+    def pause_after(self, error: TimersError) -> float | None:
+        """Seconds to wait after a claim that did not come through; None: it never will, and somebody must see to that.
+
+        A consumer outlives its service, and what is wrong with it for a while.
+        """
+        if isinstance(error, ConnectionFailed):
+            passes = error.may_pass
+        else:
+            passes = isinstance(error, (RateLimited, TimedOut)) or (isinstance(error, ApiError) and error.status >= 500)
+        if not passes:
+            return None
         self._failures = min(self._failures + 1, 10)
         pause = random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.5 * 2.0**self._failures)
         logger.warning("consumer %s cannot claim, and goes on in %.1f s: %s", self.wish.name, pause, error)

@@ -7,6 +7,7 @@ import signal
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 from weakref import WeakSet
@@ -17,7 +18,7 @@ from timers_client import calls
 from timers_client.answers import Execution, Page, Raw, Result, Timer
 from timers_client.call import DEADLINE, MOST_BYTES, Call, Patience, Request, Service, answered
 from timers_client.consumer import Consumer
-from timers_client.errors import ConnectionFailed, Invalid, NameTaken, TimersError
+from timers_client.errors import ConnectionFailed, Invalid, NameTaken, NotFound, TimersError
 from timers_client.holding import Wish, Word
 
 Params = ParamSpec("Params")
@@ -173,11 +174,15 @@ class TimersClient:
     def ensure_group(self, group: str, **fields: Any) -> Raw:
         """The group of that name, created with these fields when there is none; an existing one is left as it is."""
         try:
+            return self.get_group(group)
+        except NotFound:
+            pass
+        try:
             return self.create_group(group, **fields)
         except (NameTaken, Invalid):
-            for found in self.get_groups():
-                if found["name"] == group:
-                    return found
+            # Somebody else may have been as quick.
+            with suppress(NotFound):
+                return self.get_group(group)
             raise
 
     def consume(
