@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from tests import factories
 from timers.executions import start_operation
 from timers.lifecycle.control.keys import create_key
 from timers.lifecycle.control.secrets import create_secret
@@ -31,6 +32,7 @@ class Samples:
             "calendar": self._calendar,
             "secret": self._secret,
             "key": self._key,
+            "node": lambda: factories.node("sample").pk,
             "handler": lambda: "timerbench.noop",
         }
 

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 
 ALL = [pytest.param(route, id=f"{route.method} {route.path}") for route in ROUTES]
 IS_GLOBAL = (
-    "/groups", "/executions", "/failures", "/operations", "/claims/commit", "/calendars", "/me", "/openapi.json",
-    "/schedules/preview",
+    "/groups", "/executions", "/failures", "/operations", "/claims/commit", "/calendars", "/me", "/audit",
+    "/openapi.json", "/schedules/preview",
 )  # fmt: skip
 """What is there for every key, each seeing its own."""
 

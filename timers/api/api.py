@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from timers.api import (
+    audit,
     bulk,
     calendars,
     claims,
@@ -17,6 +18,7 @@ from timers.api import (
     handlers,
     keys,
     me,
+    nodes,
     operations,
     secrets,
     subscriptions,
@@ -66,6 +68,8 @@ for router in (
     secrets.router,
     keys.router,
     me.router,
+    nodes.router,
+    audit.router,
     description_pages.router,
 ):
     api.add_router("", router)

@@ -176,6 +176,10 @@ FROM (SELECT {_COLUMNS} FROM timers_node WHERE id = %(id)s) n
 CROSS JOIN (SELECT sum(cardinality(executions)) AS held, count(*) AS claims
             FROM timers_claim WHERE node_id = %(id)s) c
 """
+_NEWEST: Final = """
+SELECT id FROM timers_node WHERE name = %(name)s
+ORDER BY (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC LIMIT 1
+"""
 
 
 def cluster(now: datetime) -> Cluster:
@@ -187,9 +191,10 @@ def cluster(now: datetime) -> Cluster:
     )
 
 
-def node(node_id: int, now: datetime) -> NodeView | None:
-    """The node of that id, one that ended long ago too; None: there is none."""
-    rows = _rows(_NODE, {"id": node_id})
+def node(of: int | str, now: datetime) -> NodeView | None:
+    """The node of that id, or the living one of that name (else the one that ended last); None: there is none."""
+    known = [{"id": of}] if isinstance(of, int) else _rows(_NEWEST, {"name": of})
+    rows = _rows(_NODE, known[0]) if known else []
     return _node(rows[0], now) if rows else None
 
 
