@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import connection, transaction
 
@@ -13,6 +15,11 @@ from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import BulkOperation, ClusterEvent, Node, StatsMinute
+
+AUDIT_STEP: Final = 10_000
+"""So many audit entries are deleted at once."""
+AUDIT_SECONDS: Final = 2.0
+"""After so long the rest of them is left to the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,24 @@ def prune(settings: Conf) -> Pruned | None:
 
 
 def _prune_audit(old: datetime) -> int:
+    """Entries from before `old`, in small steps: a pass holds up whoever else waits for housekeeping."""
+    rows, began = 0, time.monotonic()
+    while True:
+        deleted = _delete_entries(old)
+        rows += deleted
+        if deleted < AUDIT_STEP or time.monotonic() - began >= AUDIT_SECONDS:
+            return rows
+
+
+def _delete_entries(old: datetime) -> int:
     """The only deletion of audit entries that the database lets pass: it is said to be one."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL timers.prunes_audit = 'on'")
-        cursor.execute("DELETE FROM timers_audit_entry WHERE at < %s", (old,))
+        cursor.execute(
+            "DELETE FROM timers_audit_entry"
+            " WHERE id = ANY(ARRAY(SELECT id FROM timers_audit_entry WHERE at < %s ORDER BY at, id LIMIT %s))",
+            (old, AUDIT_STEP),
+        )
         rows = int(cursor.rowcount)
         cursor.execute("SET LOCAL timers.prunes_audit = 'off'")
     return rows

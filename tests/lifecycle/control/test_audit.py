@@ -211,6 +211,21 @@ def test_housekeeping_drops_what_is_past_retention_and_nothing_else(group: Timer
         AuditEntry.objects.all().delete()
 
 
+@pytest.mark.parametrize(("seconds", "left"), [(60.0, 1), (0.0, 4)])
+def test_a_pass_drops_entries_in_steps_and_leaves_what_takes_too_long_to_the_next(
+    group: TimerGroup, time: VirtualTime, monkeypatch: pytest.MonkeyPatch, seconds: float, left: int
+) -> None:
+    monkeypatch.setattr("timers.lifecycle.prune.AUDIT_STEP", 2)
+    monkeypatch.setattr("timers.lifecycle.prune.AUDIT_SECONDS", seconds)
+    for number in range(5):
+        schedule_once("work", f"old-{number}", after=60)
+    time.advance(days=2)
+    schedule_once("work", "new", after=60)
+    with override_settings(TIMERS={"TIMERS_AUDIT_RETENTION": 1}):
+        prune(conf.current())
+    assert [entry.subject_name for entry in entries()] == ["old-2", "old-3", "old-4", "new"][-left:]
+
+
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
