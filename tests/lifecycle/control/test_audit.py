@@ -10,7 +10,8 @@ from django.db import DatabaseError, connection, transaction
 from django.test import override_settings
 
 from tests import factories
-from tests.lifecycle.control.verbs import VERBS, public_functions
+from tests.lifecycle.control.offered import public_functions
+from tests.lifecycle.control.verbs import VERBS
 from tests.support.handlers import TemporaryHandlers
 from timers import conf
 from timers.encryption import new_key

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
 
 from tests import factories
-from timers.lifecycle import control
 from timers.lifecycle.control import (
     backfill,
     calendars,
@@ -36,33 +32,6 @@ from timers.models import Timer
 from timers.schedules.instant import format_instant
 from timers.testing import START
 
-NO_VERBS = {
-    "asking": "who asks",
-    "audit": "the trail itself",
-    "created_entry": "a part of create",
-    "change": {"claimed_executions", "record_skip", "lock_timer", "saved"},
-    "declaration": "what is declared",
-    "delete": {"erase_history", "forget_node"},  # for measurements; no face offers them
-    "difference": "compares",
-    "executions": {"check_execution", "cancel_unfailed"},
-    "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},
-    "http_actions": "checks",
-    "key_fields": "checks",
-    "keys": {"prune_keys"},
-    "names": "checks",
-    "operations": {"group_ids"},
-    "pace": "checks",
-    "pausing": "the engine's: pauses that end by themselves",
-    "plan": "decides what reconcile does",
-    "quotas": "checks",
-    "request": "reads requests",
-    "run": "a part of fire, replay and backfill",
-    "secrets": {"users_of", "check_secrets"},
-    "spec": "checks",
-    "subscriptions": {"find_subscription", "list_subscriptions"},
-}
-"""Public functions that change nothing by themselves: all of a module, or some."""
-
 Prepare = Callable[[], Any]
 
 
@@ -73,17 +42,6 @@ class Verb(NamedTuple):
     ask: Callable[[Any, str], object]
     entry: str
     subject: str
-
-
-def public_functions() -> Iterator[str]:
-    """`module.function` of all that control offers and that may change something."""
-    for found in iter_modules(control.__path__):
-        module = import_module(f"{control.__name__}.{found.name}")
-        left_out = NO_VERBS.get(found.name, set())
-        for name, function in vars(module).items():
-            is_own = inspect.isfunction(function) and inspect.unwrap(function).__module__ == module.__name__
-            if is_own and not name.startswith("_") and not isinstance(left_out, str) and name not in left_out:
-                yield f"{found.name}.{name}"
 
 
 def _timer(**fields: Any) -> Timer:

@@ -1,0 +1,34 @@
+"""The examples of the pages on the audit trail and on operating run, and do what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs import snippets
+from timers.lifecycle.control.groups import create_group
+from timers.lifecycle.control.nodes import resume_cluster
+from timers.models import AuditEntry, ClusterEvent
+from timers.scheduling import pause_timer, schedule_fixed_rate
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_trail_is_read_and_whoever_asks_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    create_group("reports", action={"kind": "pull"})
+    schedule_fixed_rate("reports", "nightly", period=60)
+    pause_timer("reports", "nightly", actor="ann")
+
+    snippets.run("docs/audit.md")
+
+    told = capsys.readouterr().out
+    assert "ann timer.pause {'state': 'active'} {'state': 'paused'}" in told and "timer.create" in told
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.verb, entry.actor, entry.address, entry.request_id) == ("group.pause", "olga", "192.0.2.7", "4f1c")
+
+
+def test_the_cluster_is_paused_and_resumed() -> None:
+    snippets.run("docs/operating.md")
+
+    kinds = list(ClusterEvent.objects.order_by("id").values_list("kind", "detail"))
+    assert kinds == [("cluster paused", "by olga: the warehouse floods"), ("cluster resumed", "by olga")]
+    assert not resume_cluster()
