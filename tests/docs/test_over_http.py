@@ -27,7 +27,7 @@ def service(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     forget_known_keys()
     forget_callers()
     get_user_model().objects.create_superuser("admin")
-    (command,) = re.findall(r"manage\.py (createapplicationkey .*)", snippets.page("README.md"))
+    (command,) = re.findall(r"manage\.py (createapplicationkey [^)]+)", snippets.page("README.md"))
     call_command(*command.split())
     monkeypatch.setenv("TIMER_SERVICE_KEY", capsys.readouterr().out.strip())
     monkeypatch.setenv("TIMER_SERVICE_URL", live_server.url)
