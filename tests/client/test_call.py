@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from timers_client import Invalid, NotFound, TimersError, Unavailable, calls
 from timers_client.call import Patience, Service, answered, encoded
-from timers_client.errors import ApiError, ConnectionFailed, RateLimited, error_of
+from timers_client.errors import ApiError, ConnectionFailed, RateLimited, error_of, retry_after
 
 SERVICE = Service("https://timers.example.org", "tk_x")
 
@@ -69,6 +70,26 @@ def test_a_refusal_says_what_was_wrong_with_each_field() -> None:
 def test_an_answer_that_is_none_of_the_services_is_an_error_of_the_client() -> None:
     with pytest.raises(TimersError, match="none of its answers"):
         answered(calls.get_timer("g", "n"), 200, b"<html>", {})
+    for body in (b"", b"[]", b"[1]", b'"x"', b"{}", b"[" * 100_000, b"\xff"):
+        for call in (calls.get_timer("g", "n"), calls.get_timers("g"), calls.failures(), calls.claim("g", "c")):
+            with pytest.raises(TimersError):
+                answered(call, 200, body, {})
+        assert type(error_of(422, body, {})) is ApiError
+    assert error_of(422, b'{"code": "invalid", "errors": 5}', {}).errors == ()
+
+
+def test_retry_after_is_read_as_seconds_or_as_an_instant() -> None:
+    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    after = [retry_after({"Retry-After": text}) for text in ("7", in_a_minute, "soon", "", "-1")]
+    assert after[0] == 7
+    assert after[1] is not None and 50 < after[1] <= 60
+    assert after[2:] == [None, None, None]
+
+
+def test_a_key_with_signs_that_no_header_can_hold_is_refused_without_being_shown() -> None:
+    with pytest.raises(TimersError) as refused:
+        Service.of("https://timers.example.org", "tk_secret\r\nX-Evil: 1")
+    assert "secret" not in str(refused.value)
 
 
 def test_what_passes_is_tried_again_with_growing_pauses_up_to_the_deadline() -> None:

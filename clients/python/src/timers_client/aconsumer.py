@@ -175,4 +175,4 @@ class AsyncConsumer:
         finally:
             for each, handler in before.items():
                 loop.remove_signal_handler(each)
-                signal.signal(each, handler)
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)

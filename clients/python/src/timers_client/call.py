@@ -82,6 +82,8 @@ class Service:
             )
         if not key:
             raise TimersError("give an application key (tk_...), or set TIMER_SERVICE_KEY")
+        if not _KEY.fullmatch(key):
+            raise TimersError("the application key is none: it has spaces, line ends or other signs that no key has")
         return cls(url.rstrip("/").removesuffix("/api/v1"), key)
 
     def request(self, call: Call[Any]) -> Request:
@@ -152,7 +154,7 @@ def answered(call: Call[Result], status: int, body: bytes, headers: Mapping[str,
         if headers_get(headers, "Content-Type").startswith(LINES):
             return call.read([json.loads(line) for line in body.splitlines()])
         return call.read(json.loads(body) if body else None)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TimersError(f"the service answered what is none of its answers: {body[:200]!r}") from error
 
 

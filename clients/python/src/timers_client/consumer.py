@@ -179,4 +179,4 @@ class Consumer:
             yield
         finally:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)

@@ -46,9 +46,10 @@ class ApiError(TimersError):
         self.title = str(problem.get("title", ""))
         self.detail = str(problem.get("detail", ""))
         self.request_id = str(problem.get("request_id", ""))
+        told = problem.get("errors")
         self.errors = tuple(
             FieldProblem(str(each.get("field", "")), str(each.get("message", "")))
-            for each in problem.get("errors") or ()
+            for each in (told if isinstance(told, list) else ())
             if isinstance(each, dict)
         )
         self.retry_after = retry_after
@@ -144,7 +145,7 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     """The error that an answer means."""
     try:
         problem = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
