@@ -99,6 +99,16 @@ def test_a_beat_keeps_a_draining_node_draining(time: VirtualTime) -> None:
     assert row.state == "draining"
 
 
+def test_a_wish_goes_over_to_the_next_incarnation_only_where_the_same_process_says_so(time: VirtualTime) -> None:
+    row = register(registration("node-a"))
+    declare_dead(row, "no heartbeat")
+    again = register(replace(registration("node-a"), wish="drain"))
+    beaten = beat(again.id, 10, REPORT)
+    assert beaten is not None and beaten.wish == "drain"
+    declare_dead(again, "no heartbeat")
+    assert register(registration("node-a")).wish == ""
+
+
 def test_a_node_that_takes_work_again_says_so_with_its_beat(time: VirtualTime) -> None:
     row = register(registration("node-a"))
     beat(row.id, 10, replace(REPORT, draining=True))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from timers import conf
+from timers.lifecycle.control.nodes import drain_node
 from timers.lifecycle.nodes import beat, register
 from timers.models import Node
 from timers.testing import VirtualTime, registration
@@ -48,6 +49,23 @@ def test_a_beat_renews_the_lease_on_both_sides(row: Node, boot: BootClock, time:
     assert (heart.last_ok, heart.lease_ends, renewed) == (1004, 1014, [1])
     row.refresh_from_db()
     assert (row.heartbeat_at, row.state, row.busy, row.rss) == (time.now, "active", 3, 1024)
+
+
+def test_a_beat_brings_what_a_person_asks_and_says_what_the_node_does(row: Node, boot: BootClock) -> None:
+    heart = made(row)
+    heart.step()
+    assert heart.wish == ""
+    drain_node(row.id)
+    heart.step()
+    assert heart.wish == "drain"
+    heart.draining = True
+    heart.step()
+    row.refresh_from_db()
+    assert row.state == "draining"
+    heart.draining = False
+    heart.step()
+    row.refresh_from_db()
+    assert row.state == "active"
 
 
 def test_a_node_that_was_declared_dead_learns_it_at_its_next_beat(row: Node, boot: BootClock) -> None:

@@ -13,6 +13,8 @@
     operations     retry or dismiss all failed executions that meet a filter
     subscriptions  several receivers of a group's timers
     secrets        create, replace, delete what timers prove themselves with
+    nodes          drain, activate, stop a node; pause and resume the whole cluster
+    audit          the entry that each of these leaves (asking: who asks)
 
 Each joins the caller's transaction: rolled back, it never was.
 """

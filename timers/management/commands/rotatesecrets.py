@@ -28,7 +28,7 @@ class Command(BaseCommand):
             self.stdout.write(new_key(datetime.now(UTC).date()))
             return
         try:
-            done = encrypt_anew()
+            done = encrypt_anew(actor="manage.py")
             first = Keyring.in_force().first
         except TimersError as error:
             raise CommandError(str(error)) from None
