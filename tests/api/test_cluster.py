@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from tests import factories
-from tests.api.asking import Asking, problem
+from tests.api.asking import Asking, fields, problem
+from timers import clock
+from timers.models import Node
 
 pytestmark = pytest.mark.django_db
 
@@ -24,13 +27,51 @@ def test_a_node_is_read_and_asked_to_drain_go_on_and_stop(api: Asking) -> None:
         problem(api("GET", path), 404, "not_found")
 
 
+def test_nodes_are_listed_by_name_a_page_at_a_time(api: Asking) -> None:
+    for name in ("c", "B", "a"):
+        factories.node(name)
+    factories.node("gone", state="stopped", ended_at=clock.now() - timedelta(days=2))
+    first = api.get("/nodes?limit=2")
+    rest = api.get(f"/nodes?limit=2&cursor={first['next']}")
+    assert [each["name"] for each in [*first["items"], *rest["items"]]] == ["B", "a", "c"]
+    assert rest["next"] is None
+
+
+def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
+    old = factories.node("node-a", state="dead", ended_at=clock.now() - timedelta(days=3))
+    assert api.get("/nodes/node-a")["id"] == old.pk
+    new = factories.node("node-a")
+    assert api.get("/nodes/node-a")["id"] == new.pk == api.post("/nodes/node-a/drain")["id"]
+    assert api.get(f"/nodes/{old.pk}")["state"] == "dead"
+
+
+@pytest.mark.parametrize("verb", ["drain", "activate", "stop"])
+def test_a_node_that_has_ended_or_is_not_there_is_asked_nothing(api: Asking, verb: str) -> None:
+    factories.node("node-a", state="stopped", ended_at=clock.now())
+    problem(api("POST", f"/nodes/node-a/{verb}"), 409, "not_allowed_now")
+    problem(api("POST", f"/nodes/node-b/{verb}"), 404, "not_found")
+    assert fields(problem(api("POST", f"/nodes/node-a/{verb}", {"reason": 1, "until": 2}), 422, "invalid"))
+    assert Node.objects.get().wish == ""
+
+
+def test_a_wish_that_is_repeated_by_its_key_is_not_asked_again(api: Asking) -> None:
+    factories.node("node-a")
+    for path, key in (("drain", {"Idempotency_Key": "d1"}), ("activate", {}), ("drain", {"Idempotency_Key": "d1"})):
+        api.post(f"/nodes/node-a/{path}", {}, **key)
+    assert Node.objects.get().wish == ""
+
+
 def test_the_cluster_is_paused_and_resumed(api: Asking) -> None:
     factories.node("node-a")
     factories.group("orders", action={"kind": "pull"})
     api.post("/groups/orders/timers", {"kind": "once", "name": "a", "after": 0})
     assert (api.get("/cluster")["nodes"], api.get("/cluster")["pause"]) == (1, None)
-    paused = api.post("/cluster/pause", {"reason": "move"})["pause"]
-    assert (paused["by"], paused["reason"]) == ("key key-1", "move")
+    assert api.get("/cluster")["concerns"] == []
+    said = api.post("/cluster/pause", {"reason": "move"})
+    assert (said["pause"]["by"], said["pause"]["reason"]) == ("key key-1", "move")
+    assert [each["level"] for each in said["concerns"]] == ["attention"]
+    # Paused once more, it stays as it was paused first.
+    assert api.post("/cluster/pause", {"reason": "again"})["pause"] == said["pause"]
     assert api.post("/groups/orders/claims", {"consumer": "c"})["messages"] == []
     assert api.post("/cluster/resume")["pause"] is None
     assert len(api.post("/groups/orders/claims", {"consumer": "c"})["messages"]) == 1

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
 from timers.api.authentication import caller
 from timers.api.executions import ReasonBody
-from timers.api.fields import EmptyBody
+from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.insights.cluster import NodeView, cluster, node
+from timers.insights import cluster as insights
 from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"
+_DIGITS: Final = 18
 
 
 class NodeAnswer(BaseModel):
@@ -27,14 +28,19 @@ class NodeAnswer(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: int
+    id: int = Field(description="Of this start; a process that is started anew has another.")
     name: str
     host: str
     pid: int
     partition: str
-    state: str = Field(description="starting, active, standby, draining, stopped, suspect or dead.")
+    state: str = Field(
+        description="starting, active, standby, draining, stopped; suspect when two heartbeats are missing, dead once "
+        "its lease is over."
+    )
     reason: str
-    wish: str = Field(description="What a person asks of it: drain, stop, or empty; the state follows.")
+    wish: Literal["", "drain", "stop"] = Field(
+        description="What a person asks of it. It follows with its next heartbeat; state says how far it has come."
+    )
     wish_reason: str
     wished_by: str
     wished_at: datetime | None
@@ -58,12 +64,6 @@ class NodeAnswer(BaseModel):
     handlers: list[str]
 
 
-class NodesAnswer(BaseModel):
-    """The nodes: the living ones, and those that ended lately."""
-
-    items: list[NodeAnswer]
-
-
 class PauseAnswer(BaseModel):
     """The pause of the whole cluster."""
 
@@ -72,6 +72,16 @@ class PauseAnswer(BaseModel):
     at: datetime
     by: str
     reason: str
+
+
+class ConcernAnswer(BaseModel):
+    """Something that a person should know or do."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    level: Literal["well", "attention", "trouble"]
+    text: str
+    command: str = Field(description="What to type, where one command mends it.")
 
 
 class ClusterAnswer(BaseModel):
@@ -84,39 +94,45 @@ class ClusterAnswer(BaseModel):
     busy: int
     held: int
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
+    concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
 
 
-@route(router, "GET", "/nodes", scope="read", answer=NodesAnswer, all_groups=True)
-def list_nodes(request: HttpRequest) -> NodesAnswer:
-    """List the nodes: the living ones, and those that ended lately."""
-    return NodesAnswer(items=[NodeAnswer.model_validate(view) for view in cluster(clock.now()).nodes])
+@route(router, "GET", "/nodes", scope="read", answer=Page[NodeAnswer], all_groups=True)
+def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer]:
+    """List the nodes by name: the living ones, and those that ended lately."""
+    begin = position(request, query)
+    # Sorted here: the database may have another order of letters than the comparison.
+    nodes = sorted(insights.cluster(clock.now()).nodes, key=lambda each: each.name)
+    found = [each for each in nodes if begin is None or each.name > begin[0]]
+    page = found[: query.limit]
+    return Page(
+        items=[NodeAnswer.model_validate(each) for each in page],
+        next=cursor_after(request, [page[-1].name]) if len(found) > len(page) else None,
+    )
 
 
 @route(router, "GET", NODE, scope="read", answer=NodeAnswer, all_groups=True)
 def read_node(request: HttpRequest, node: str) -> NodeAnswer:
-    """Read one node."""
-    return _told(node)
+    """Read one node, by its id or its name; a name means the start of it that lives, else the one that ended last."""
+    return _told(_meant(node))
 
 
 @route(router, "POST", f"{NODE}/drain", scope="operate", answer=NodeAnswer, all_groups=True)
 def drain(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
     """Take no new work, end what runs, and stay up."""
-    drain_node(_number(node), reason=body.reason, actor=caller(request).actor)
-    return _told(node)
+    return _told(drain_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
 @route(router, "POST", f"{NODE}/activate", scope="operate", answer=NodeAnswer, all_groups=True)
 def activate(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
     """Let a drained node take work again."""
-    activate_node(_number(node), reason=body.reason, actor=caller(request).actor)
-    return _told(node)
+    return _told(activate_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
 @route(router, "POST", f"{NODE}/stop", scope="operate", answer=NodeAnswer, all_groups=True)
 def stop(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
     """Drain, and end the process; this is not called back."""
-    stop_node(_number(node), reason=body.reason, actor=caller(request).actor)
-    return _told(node)
+    return _told(stop_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
 @route(router, "GET", "/cluster", scope="read", answer=ClusterAnswer, all_groups=True)
@@ -133,15 +149,15 @@ def pause(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnswe
 
 
 @route(router, "POST", "/cluster/resume", scope="admin", answer=ClusterAnswer, all_groups=True)
-def resume(request: HttpRequest, body: EmptyBody = EmptyBody()) -> ClusterAnswer:
+def resume(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
     """Go on; what was missed meanwhile follows the misfire policies."""
-    resume_cluster(actor=caller(request).actor)
+    resume_cluster(reason=body.reason, actor=caller(request).actor)
     return _whole()
 
 
 def _whole() -> ClusterAnswer:
     now = clock.now()
-    found = cluster(now)
+    found = insights.cluster(now)
     return ClusterAnswer(
         at=now,
         alive=len(found.alive),
@@ -150,18 +166,17 @@ def _whole() -> ClusterAnswer:
         busy=found.busy,
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
+        concerns=[ConcernAnswer.model_validate(each) for each in insights.concerns(found)],
     )
 
 
-def _told(number: str) -> NodeAnswer:
-    view: NodeView | None = node(_number(number), clock.now())
+def _meant(node: str) -> int | str:
+    """The id or the name that the path names; what consists of digits is an id."""
+    return int(node) if node.isascii() and node.isdigit() and len(node) <= _DIGITS else node
+
+
+def _told(node: int | str) -> NodeAnswer:
+    view = insights.node(node, clock.now())
     if view is None:
         raise not_found()
     return NodeAnswer.model_validate(view)
-
-
-def _number(node: str) -> int:
-    """The number of a node; what is none is not there."""
-    if not (node.isascii() and node.isdigit() and len(node) < 10):
-        raise not_found()
-    return int(node)
