@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = reconcile(self._declared(options["file"], actor="manage.py"), dry_run=options["dry_run"])
+            report = reconcile(self._declared(options["file"]), dry_run=options["dry_run"], actor="manage.py")
         except SpecError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"errors": [asdict(problem) for problem in error.problems]}))
