@@ -246,7 +246,7 @@ def test_messages_may_be_handed_to_threads_and_are_kept_until_these_are_done(cli
 def test_a_consumer_outlives_an_outage(
     client: TimersClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("timers_client.holding.random.uniform", lambda low, high: 0)
+    monkeypatch.setattr("timers_client.holding.uniform", lambda low, high: 0)
     client.schedule_once("g", "a", after=0)
     failures = iter([Unavailable(503, {"detail": "away"}), ConnectionFailed("gone"), ApiError(500, {})])
     call = TimersClient.call

@@ -45,7 +45,7 @@ def carry_out(request: pytest.FixtureRequest) -> CarryOut:
 @pytest.fixture(autouse=True)
 def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are shown by test_call; here they would only take time."""
-    monkeypatch.setattr("timers_client.call.random.uniform", lambda low, high: low)
+    monkeypatch.setattr("timers_client.call.uniform", lambda low, high: low)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_an_outage_is_outlived(here: Town, carry_out: CarryOut) -> None:
 def test_an_outage_that_lasts_is_told_when_the_deadline_is_near(
     here: Town, carry_out: CarryOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("timers_client.call.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("timers_client.call.uniform", lambda low, high: high)
     target = here.target(UNAVAILABLE)
     with pytest.raises(Unavailable, match="away"):
         carry_out(address(target), calls.me(), deadline=0.5)

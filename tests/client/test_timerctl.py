@@ -211,7 +211,7 @@ def test_a_tail_prints_each_end_once_whenever_it_was_due(
         if not newer:
             client.commit(old.execution, old.token)
 
-    monkeypatch.setattr("timers_client.ctl.tail.time.sleep", settle)
+    monkeypatch.setattr("timers_client.ctl.tail.sleep", settle)
     assert ctl("tail", "--group", "g", "--json") == 130
     shown = [json.loads(line)["timer"] for line in capsys.readouterr().out.splitlines()]
     assert sorted(shown) == ["t0", "t1", "t2"]

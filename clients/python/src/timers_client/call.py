@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from random import uniform
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
@@ -123,7 +123,7 @@ class Patience:
                 may_pass = False
         if not may_pass:
             return None
-        seconds = random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2.0**self.tries))
+        seconds = uniform(0, min(LONGEST_PAUSE, 0.1 * 2.0**self.tries))
         if isinstance(error, ApiError) and error.retry_after is not None:
             seconds += min(error.retry_after, LONGEST_PAUSE)
         return seconds if now + seconds < self.until else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from random import uniform
 from threading import RLock
 from typing import Final, Generic, Literal, TypeVar
 from weakref import WeakValueDictionary
@@ -106,7 +106,7 @@ class Holding(Generic[M]):
         if not passes:
             return None
         self._failures = min(self._failures + 1, 10)
-        pause = random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.5 * 2.0**self._failures)
+        pause = uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.5 * 2.0**self._failures)
         logger.warning("consumer %s cannot claim, and goes on in %.1f s: %s", self.wish.name, pause, error)
         return pause
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from time import sleep
 from typing import Any, Final
 
 from timers_client.ctl.output import Table, show_json
@@ -39,7 +39,7 @@ def tail(arguments: argparse.Namespace, client: TimersClient) -> None:
         if arguments.once:
             return
         seen = {_key(row) for row in rows}
-        time.sleep(_EVERY)
+        sleep(_EVERY)
 
 
 def _ended(arguments: argparse.Namespace, client: TimersClient, *, fewer: bool) -> Iterator[Mapping[str, Any]]:
