@@ -6,7 +6,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Timer as Later
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -101,7 +101,7 @@ def test_leaving_the_block_of_a_lost_message_says_so(client: TimersClient) -> No
 
 def test_the_lease_of_what_is_held_is_kept_in_the_background(client: TimersClient) -> None:
     client.schedule_once("g", "a", after=0)
-    consumer = client.consume("g", lease=1.5, wait=1)
+    consumer = client.consume("g", lease=3, wait=1)
     for message in consumer:
         with message:
             claimed = Claim.objects.get()
@@ -160,8 +160,16 @@ def test_a_signal_stops_it_after_the_message_at_hand(client: TimersClient) -> No
 
 
 def test_a_signal_ends_a_pause_at_once(client: TimersClient) -> None:
-    Later(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def end() -> None:
+        eventually(lambda: signal.getsignal(signal.SIGTERM) != before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = Thread(target=end)
+    thread.start()
     assert not list(client.consume("g", wait=0, stop_on=[signal.SIGTERM]))
+    thread.join()
 
 
 def test_a_consumer_may_go_on_after_errors_and_losses_and_logs_them(
@@ -226,7 +234,7 @@ def test_a_message_that_is_let_go_without_a_word_is_kept_no_longer(
 
 def test_messages_may_be_handed_to_threads_and_are_kept_until_these_are_done(client: TimersClient) -> None:
     client.schedule_many("g", [{"kind": "once", "name": f"t{n}", "after": 0} for n in range(3)])
-    consumer = client.consume("g", limit=3, lease=1.5, wait=1)
+    consumer = client.consume("g", limit=3, lease=3, wait=1)
 
     def handle(message: Any) -> None:
         with message:
