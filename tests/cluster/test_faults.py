@@ -73,10 +73,14 @@ def test_handlers_that_hog_exit_and_overrun_end_as_failed_and_hold_up_nobody(fie
     assert "exit code 3" in reasons["exit"]
     assert "limit" in reasons["hog"]
     assert "limit" in reasons["sleep"]
-    tries = dict(
-        field.rows("SELECT name, count(*) FROM timers_attempt WHERE name IN ('exit', 'hog', 'sleep') GROUP BY 1")
-    )
-    assert tries == {"exit": 2, "hog": 2, "sleep": 2}
+    # A try lost because a neighbour overran is not held against its timer, so it is not among its two.
+    tries = {
+        (name, outcome): count
+        for name, outcome, count in field.rows("SELECT name, outcome, count(*) FROM timers_attempt GROUP BY 1, 2")
+    }
+    own = {("exit", "lost"): 2, ("hog", "timeout"): 2, ("sleep", "timeout"): 2}
+    assert own.items() <= tries.items()
+    assert tries.keys() <= own.keys() | {("hog", "lost"), ("sleep", "lost")}
     longest = field.value(
         "SELECT max(extract(epoch FROM finished_at - started_at)) FROM timers_attempt WHERE name = 'hog'"
     )
