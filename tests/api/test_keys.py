@@ -77,6 +77,17 @@ def test_a_secret_goes_in_and_never_comes_out(api: Asking) -> None:
     problem(api("DELETE", "/secrets/mail"), 404, "not_found")
 
 
+def test_what_is_said_of_a_secret_that_is_there_is_changed_and_the_rest_stays(api: Asking) -> None:
+    api("PUT", "/secrets/mail", {"value": "one", "hosts": ["example.org"], "description": "Sends mail"})
+    said = json.loads(api("PUT", "/secrets/mail", {"value": "two", "groups": ["billing"]}).content)
+    assert (said["hosts"], said["groups"], said["description"]) == (["example.org"], ["billing"], "Sends mail")
+    said = json.loads(api("PUT", "/secrets/mail", {"value": "two", "hosts": [], "description": "x"}).content)
+    assert (said["hosts"], said["groups"], said["description"]) == ([], ["billing"], "x")
+    for kind in ("signing", "certificates", "key"):
+        refused = api("PUT", "/secrets/mail", {"kind": kind, "value": "three"})
+        assert fields(problem(refused, 422, "invalid")) == ["kind"]
+
+
 def test_a_signing_key_that_is_made_here_is_told_once(api: Asking) -> None:
     said = json.loads(api("PUT", "/secrets/hook", {"kind": "signing"}).content)
     assert said["value"].startswith("whsec_")

@@ -208,7 +208,7 @@ def test_lists_are_filtered(api: Asking) -> None:
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_names_the_parameter(query: str, api: Asking) -> None:
     said = problem(api("GET", f"{TIMERS}?{query}"), 422, "invalid")
-    assert said["errors"][0]["field"].removeprefix("query.") == query.partition("=")[0]
+    assert said["errors"][0]["field"] == query.partition("=")[0]
 
 
 def test_a_key_for_other_groups_is_told_the_same_as_if_nothing_were_there(

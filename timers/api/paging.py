@@ -49,7 +49,7 @@ def position(request: HttpRequest, query: PageQuery) -> list[Any] | None:
         raise Problem(
             "bad_cursor",
             "This cursor is not for this list, these filters and this key; begin again without one.",
-            [FieldProblem("query.cursor", "is not valid here")],
+            [FieldProblem("cursor", "is not valid here")],
         )
     try:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))

@@ -155,4 +155,4 @@ def _refuse_unknown_query(request: HttpRequest, known: frozenset[str]) -> None:
     unknown = sorted(set(request.GET) - known)
     if unknown:
         words = f"is not known here; known are {', '.join(sorted(known))}" if known else "is not known here"
-        raise Problem.of_fields("invalid", [FieldProblem(f"query.{name}", words) for name in unknown])
+        raise Problem.of_fields("invalid", [FieldProblem(name, words) for name in unknown])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Router
@@ -54,10 +54,14 @@ class SecretBody(Body):
     """A value, and where it may go."""
 
     value: Value | None = Field(default=None, description="Left out: a signing key is made.")
-    kind: str | None = Field(default=None, description="text, or signing; of an existing one it stays.")
-    groups: list[Name] | None = None
-    hosts: list[Name] | None = None
-    description: Annotated[str, Field(max_length=10_000)] = ""
+    kind: Literal["text", "signing", "certificates"] | None = Field(
+        default=None, description="Of an existing one it stays; left out of a new one: text."
+    )
+    groups: list[Name] | None = Field(default=None, description="Whose timers may use it; left out: as it was, or all.")
+    hosts: list[Name] | None = Field(
+        default=None, description="Where it may be sent; left out: as it was, or anywhere."
+    )
+    description: Annotated[str, Field(max_length=10_000)] | None = None
     overlap: Annotated[Number, Field(ge=0, le=366 * 86_400)] = Field(
         default=86_400, description="Seconds for which a signing key that is replaced signs too."
     )
@@ -82,12 +86,12 @@ def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     if is_new:
         made = create_secret(
             secret, body.value, kind=body.kind or Secret.Kind.TEXT, groups=body.groups or (), hosts=body.hosts or (),
-            description=body.description, actor=actor,
+            description=body.description or "", actor=actor,
         )  # fmt: skip
     else:
         made = replace_secret(
-            secret, body.value, overlap=timedelta(seconds=body.overlap), groups=body.groups, hosts=body.hosts,
-            actor=actor,
+            secret, body.value, overlap=timedelta(seconds=body.overlap), kind=body.kind, groups=body.groups,
+            hosts=body.hosts, description=body.description, actor=actor,
         )  # fmt: skip
     (view,) = [each for each in secrets() if each.name == secret]
     told = SecretAnswer.model_validate(view).model_dump()

@@ -33,8 +33,8 @@ _LOOKS: Final = 3
 def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> None:
     """Make a failed execution ready again, now, with all the retries of its policy; optionally with another payload.
 
-    Raises TimerNotFound when there is no such execution waiting, NotAllowedNow when it has not failed, when its timer
-    is cancelled or gone, and when it had a thousand tries.
+    Raises TimerNotFound when there is no such execution, NotAllowedNow when it has not failed, when its timer is
+    cancelled or gone, and when it had a thousand tries.
     """
     text = None if payload is KEEP else encode(payload)
     with audited("execution.retry", actor, subject_id=execution) as entry:
@@ -174,6 +174,8 @@ def _not_under_way(execution: str, what: str) -> TimersError:
 
 def _lock(execution: str) -> Waiting:
     row = Waiting.objects.select_for_update().filter(id=execution).first()
-    if row is None:
-        raise TimerNotFound(f"no execution {execution} is waiting")
-    return row
+    if row is not None:
+        return row
+    if _claimed_in(execution) is not None:
+        raise NotAllowedNow(f"execution {execution} is held by a node or consumer; only a failed one can be retried")
+    raise _not_under_way(execution, "be retried")

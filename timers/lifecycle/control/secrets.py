@@ -74,20 +74,25 @@ def replace_secret(
     value: str | None = None,
     *,
     overlap: timedelta = OVERLAP,
+    kind: str | None = None,
     groups: Collection[str] | None = None,
     hosts: Collection[str] | None = None,
+    description: str | None = None,
     actor: str = "",
 ) -> str | None:
     """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
 
-    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `groups`,
-    `hosts`: as of limit_secret, which is done with it.
+    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `kind`:
+    the one that it has; raises SpecError for another. `groups`, `hosts`: as of limit_secret, which is done with it.
+    `description`: None: as it was.
     """
     _check_scope(groups or (), hosts or ())
     if overlap < timedelta():
         raise SpecError("overlap", "must not be negative", given=str(overlap))
     with audited("secret.replace", actor, name=name) as entry:
         row = entry.watch(_locked(name))
+        if kind not in {None, row.kind}:
+            raise SpecError("kind", f"stays {row.kind}; delete the secret to make it anew", given=kind)
         plain, made = _plain(row.kind, value)
         now = clock.now()
         if row.kind == Secret.Kind.SIGNING and overlap:
@@ -96,6 +101,7 @@ def replace_secret(
             row.previous_key, row.previous_value, row.previous_until = "", None, None
         sealed = Keyring.in_force().seal(plain, context(name))
         row.key, row.value = sealed.key, sealed.content
+        row.description = row.description if description is None else description
         _limit(row, groups, hosts)
         _save(row, now, actor)
     return plain if made else None
