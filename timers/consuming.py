@@ -12,6 +12,6 @@ The group's action must be `{"kind": "pull"}`. Each call is a transaction of its
 from __future__ import annotations
 
 from timers.lifecycle.consume import Message, claim
-from timers.lifecycle.settling import Commit, Settled, commit, commit_many, discard, extend
+from timers.lifecycle.settling import Commit, Extended, Settled, commit, commit_many, discard, extend
 
-__all__ = ["Commit", "Message", "Settled", "claim", "commit", "commit_many", "discard", "extend"]
+__all__ = ["Commit", "Extended", "Message", "Settled", "claim", "commit", "commit_many", "discard", "extend"]

@@ -251,6 +251,17 @@ def test_messages_may_be_handed_to_threads_and_are_kept_until_these_are_done(cli
     assert outcomes() == ["succeeded"] * 3
 
 
+def test_a_message_that_is_cancelled_meanwhile_says_so_and_ends_as_cancelled(client: TimersClient) -> None:
+    client.schedule_once("g", "a", after=0)
+    message = next(iter(client.consume("g", lease=1, wait=1)))
+    with message:
+        assert not message.cancelled
+        client.cancel_timer("g", "a")
+        eventually(lambda: message.cancelled)
+        raise Discard("not wanted any more")
+    assert outcomes() == ["cancelled"]
+
+
 def test_a_consumer_outlives_an_outage(
     client: TimersClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

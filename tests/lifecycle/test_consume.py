@@ -11,6 +11,7 @@ from tests import factories
 from tests.support.ledger_rows import finals_of, rows_of, words_of
 from timers.consuming import Message, claim, commit, discard, extend
 from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimerNotFound
+from timers.executions import cancel_execution
 from timers.lifecycle.control.calendars import create_calendar
 from timers.lifecycle.control.delete import delete_group
 from timers.lifecycle.control.groups import pause_group
@@ -119,11 +120,23 @@ def test_a_lease_is_extended_for_all_that_was_claimed_with_it(pulled: TimerGroup
         schedule_once("mail", f"{number}", after=0)
     messages = claim("mail", "sender", limit=3, lease=10)
     time.advance(8)
-    assert extend(messages[0].execution, messages[0].token, lease=30) == time.now + timedelta(seconds=30)
+    assert extend(messages[0].execution, messages[0].token, lease=30).expires_at == time.now + timedelta(seconds=30)
     time.advance(20)
     assert claim("mail", "another", limit=3) == []
     for message in messages:
         commit(message.execution, message.token)
+
+
+@pytest.mark.usefixtures("pulled")
+def test_who_extends_a_lease_is_told_what_has_been_asked_to_end() -> None:
+    for number in range(2):
+        schedule_once("mail", f"{number}", after=0)
+    first, second = claim("mail", "sender", limit=2)
+    assert extend(first.execution, first.token).cancelled == ()
+    cancel_execution(second.execution)
+    assert extend(first.execution, first.token).cancelled == (second.execution,)
+    assert discard(second.execution, second.token).outcome == "cancelled"
+    assert extend(first.execution, first.token).cancelled == ()
 
 
 @pytest.mark.parametrize(("end", "word"), [(commit, "succeeded"), (discard, "discarded")])

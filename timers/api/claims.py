@@ -109,6 +109,7 @@ class ExtendedAnswer(BaseModel):
 
     execution: str
     expires_at: datetime
+    cancelled: list[str] = Field(description="Executions of this claim that have been asked to end: discard them.")
 
 
 class SettledOne(BaseModel):
@@ -183,7 +184,8 @@ def discard_one(request: HttpRequest, execution: str, body: DiscardBody) -> Sett
 @route(router, "POST", f"{EXECUTION}/extend", scope="consume", answer=ExtendedAnswer)
 def extend_one(request: HttpRequest, execution: str, body: ExtendBody) -> ExtendedAnswer:
     """Keep what was claimed together for so many seconds from now."""
-    return ExtendedAnswer(execution=execution, expires_at=extend(execution, body.token, lease=body.lease))
+    kept = extend(execution, body.token, lease=body.lease)
+    return ExtendedAnswer(execution=execution, expires_at=kept.expires_at, cancelled=list(kept.cancelled))
 
 
 @route(router, "POST", "/claims/commit", scope="consume", answer=SettledMany)

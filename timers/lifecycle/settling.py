@@ -43,6 +43,15 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Extended:
+    """A claim that is kept longer."""
+
+    expires_at: datetime
+    cancelled: tuple[str, ...]
+    """Those of its executions that have been asked to end: a discard ends them as cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One execution to be committed, with the token of its claim and perhaps a result (JSON, at most 8 KB)."""
 
@@ -108,8 +117,8 @@ def discard(execution: str, token: str, *, delay: float | None = None, reason: s
     return answer
 
 
-def extend(execution: str, token: str, *, lease: float = 30.0) -> datetime:
-    """Keep the claim (all that was claimed with it) for `lease` seconds from now; returns its end.
+def extend(execution: str, token: str, *, lease: float = 30.0) -> Extended:
+    """Keep the claim (all that was claimed with it) for `lease` seconds from now.
 
     Raises StaleToken when the execution is not in the caller's claim any more.
     """
@@ -117,14 +126,15 @@ def extend(execution: str, token: str, *, lease: float = 30.0) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_claim SET expires_at = timers_now() + %s * INTERVAL '1 second'"
-            " WHERE id = %s AND consumer IS NOT NULL AND %s::uuid = ANY(executions) RETURNING expires_at",
+            " WHERE id = %s AND consumer IS NOT NULL AND %s::uuid = ANY(executions)"
+            " RETURNING expires_at, COALESCE(revoked::text[], '{}')",
             (seconds, fence, _checked(execution)),
         )
         row = cursor.fetchone()
     if row is None:
         raise StaleToken(f"execution {execution} is not held by this claim any more")
-    expires_at: datetime = row[0]
-    return expires_at
+    expires_at, revoked = row
+    return Extended(expires_at, tuple(revoked))
 
 
 def token_of(fence: int) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from timers_client.answers import Cancelled, Claimed, Execution, Result, Settled, Timer
+from timers_client.answers import Cancelled, Claimed, Execution, Extended, Result, Settled, Timer
 from timers_client.consumer import Consumer, Message
 from timers_client.errors import (
     ApiError,
@@ -50,6 +50,7 @@ __all__ = [
     "Consumer",
     "Discard",
     "Execution",
+    "Extended",
     "FieldProblem",
     "Forbidden",
     "Invalid",

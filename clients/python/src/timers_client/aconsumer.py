@@ -155,13 +155,13 @@ class AsyncConsumer:
         asked_at = time.monotonic()
         try:
             call = calls.extend(execution, token, lease=self._wish.lease)
-            await self._client.call(call, deadline=self._wish.lease / 3)
+            extended = await self._client.call(call, deadline=self._wish.lease / 3)
         except (StaleToken, NotFound):
             self._held.refused(token, execution)
         except TimersError as error:
             logger.warning("the lease of message %s could not be kept: %s", execution, error)
         else:
-            self._held.kept(token, asked_at)
+            self._held.kept(token, asked_at, extended.cancelled)
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:

@@ -51,6 +51,21 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True)
+class Extended:
+    """A claim that is kept longer."""
+
+    expires_at: datetime
+    cancelled: tuple[str, ...]
+    """Those of its executions that have been asked to end: discard them."""
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Extended:
+        """From an answer."""
+        return cls(datetime.fromisoformat(raw["expires_at"]), tuple(raw.get("cancelled", ())), raw)
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """What became of a timer that was cancelled."""
 

@@ -143,10 +143,13 @@ class Holding(Generic[M]):
                     self._leases.let_go(token, execution)
             return self._leases.due(now)
 
-    def kept(self, token: str, asked_at: float) -> None:
-        """The service has kept a claim."""
+    def kept(self, token: str, asked_at: float, cancelled: Iterable[str] = ()) -> None:
+        """The service has kept a claim, and said which of its messages have been asked to end."""
         with self._lock:
             self._leases.kept(token, asked_at)
+            for execution in cancelled:
+                if message := self._messages.get((token, execution)):
+                    message.cancelled = True
 
     def refused(self, token: str, execution: str) -> None:
         """The service says that this one is held no more; its siblings are asked about by themselves."""

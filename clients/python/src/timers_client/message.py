@@ -52,6 +52,8 @@ class AnyMessage:
         self.result: Any = None
         """Set it in the block, to be kept with the execution: JSON of at most 8 KB."""
         self.settled = False
+        self.cancelled = False
+        """Whether it is asked to end, as of the last time its lease was kept: `raise Discard` then cancels it."""
         self.is_begun = False
         self._is_refused = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from timers_client.answers import Claimed, Settled
+from timers_client.answers import Claimed, Extended, Settled
 from timers_client.call import Call, encoded, path
 from timers_client.calls.words import nothing
 
@@ -44,6 +44,6 @@ def discard(execution: str, token: str, *, delay: float | None = None, reason: s
     return Call("POST", path("executions", execution, "discard"), nothing, encoded(body))
 
 
-def extend(execution: str, token: str, *, lease: float) -> Call[None]:
+def extend(execution: str, token: str, *, lease: float) -> Call[Extended]:
     """Keep what was claimed together for so many seconds from now; raises StaleToken."""
-    return Call("POST", path("executions", execution, "extend"), nothing, encoded({"token": token, "lease": lease}))
+    return Call("POST", path("executions", execution, "extend"), Extended.of, encoded({"token": token, "lease": lease}))
