@@ -96,8 +96,9 @@ def test_what_passes_is_tried_again_with_growing_pauses_up_to_the_deadline() -> 
     patience = Patience(until=100, is_repeatable=True)
     pauses = [patience.pause(0, ConnectionFailed("x")) for _ in range(12)]
     assert all(pause is not None and 0 <= pause <= 10 for pause in pauses)
-    waited = patience.pause(0, RateLimited(429, {}, retry_after=5))
-    assert waited is not None and waited >= 5
+    for seconds in (5, 50):
+        waited = patience.pause(0, RateLimited(429, {}, retry_after=seconds))
+        assert waited is not None and waited >= seconds
     assert patience.pause(99.999, RateLimited(429, {}, retry_after=5)) is None
     assert Patience(100, is_repeatable=True).pause(0, NotFound(404, {})) is None
 

@@ -125,7 +125,7 @@ class Patience:
             return None
         seconds = uniform(0, min(LONGEST_PAUSE, 0.1 * 2.0**self.tries))
         if isinstance(error, ApiError) and error.retry_after is not None:
-            seconds += min(error.retry_after, LONGEST_PAUSE)
+            seconds += error.retry_after
         return seconds if now + seconds < self.until else None
 
     def timeout(self, now: float, request: Request) -> float:
