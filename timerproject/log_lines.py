@@ -7,7 +7,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+from timers.request_id import WithRequestId
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "of_request"}
 
 
 class JsonLine(logging.Formatter):
@@ -33,10 +35,16 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
+            "text": {
+                "format": "%(asctime)s %(levelname)-7s %(name)s%(of_request)s: %(message)s",
+                "datefmt": "%H:%M:%S",
+            },
             "json": {"()": JsonLine},
         },
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": log_format}},
+        "filters": {"request_id": {"()": WithRequestId}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["request_id"]},
+        },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},

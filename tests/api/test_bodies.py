@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.asking import Asking, fields, problem
 from timers.models import TimerGroup
+from timers.request_id import WithRequestId
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,14 @@ def test_a_length_that_is_no_number_is_refused(api: Asking) -> None:
 def test_a_body_without_its_length_is_taken_where_the_server_ends_it_and_else_refused(api: Asking) -> None:
     response = api("POST", "/groups", b"", Transfer_Encoding="chunked")
     problem(response, 411, "length_required")
+
+
+def test_the_log_is_found_by_the_request_id(api: Asking, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.addFilter(WithRequestId())
+    api("GET", "/groups/none", X_Request_Id="order-4711")
+    Asking(client=api.client).client.get("/nowhere")
+    ids = {record.getMessage(): getattr(record, "request_id", "") for record in caplog.records}
+    assert ids == {"Not Found: /api/v1/groups/none": "order-4711", "Not Found: /nowhere": ""}
 
 
 def test_every_answer_has_a_request_id_which_may_be_the_callers_own(api: Asking) -> None:

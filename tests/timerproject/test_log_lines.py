@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 
-from timerproject.log_lines import JsonLine
+from timerproject.log_lines import JsonLine, configuration
+from timers.request_id import WithRequestId, current_request_id
 
 
 def record(message: str, *args: object, **more: object) -> logging.LogRecord:
@@ -30,3 +31,16 @@ def test_a_traceback_is_part_of_its_line() -> None:
     except ValueError:
         failed.exc_info = sys.exc_info()
     assert "ValueError: the reason" in json.loads(JsonLine().format(failed))["traceback"]
+
+
+def test_a_line_of_a_request_has_its_id_in_text_and_in_json() -> None:
+    settings = configuration("text", "INFO")
+    text = logging.Formatter(settings["formatters"]["text"]["format"])
+    of_request, other = record("refused"), record("late")
+    for request_id, line in (("order-7", of_request), ("", other)):
+        current_request_id.set(request_id)
+        assert WithRequestId().filter(line)
+    assert "timers.worker [order-7]: refused" in text.format(of_request)
+    assert "timers.worker: late" in text.format(other)
+    assert json.loads(JsonLine().format(of_request))["request_id"] == "order-7"
+    assert not {"request_id", "of_request"} & set(json.loads(JsonLine().format(other)))

@@ -26,9 +26,9 @@ from timers.api import (
     timers,
 )
 from timers.api.description import DESCRIPTION, complete
-from timers.api.frame import request_id_of
 from timers.api.refusals import problem_of
 from timers.api.strict_body import StrictParser
+from timers.request_id import current_request_id
 from timers.version import VERSION
 
 
@@ -37,7 +37,7 @@ class TimersAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         """The answer to a request that raised."""
-        return problem_of(exc).response(request_id_of(request))
+        return problem_of(exc).response(current_request_id.get())
 
     def get_openapi_schema(self, **kwargs: Any) -> Any:
         """The description (OpenAPI 3.1), every status of every operation in it."""

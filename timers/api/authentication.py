@@ -49,8 +49,9 @@ class Scoped(AuthBase):
             raise Problem("forbidden", f"This needs the scope {self.scope}, which this key does not have.")
         if self.all_groups and not caller.has_all_groups:
             raise Problem("forbidden", "This concerns the whole cluster, and this key is for certain groups only.")
-        if not all(is_visible(caller, word, value) for word, value in path_names(request).items()):
-            raise not_found()
+        for word, value in path_names(request).items():
+            if not is_visible(caller, word, value):
+                raise not_found(f"{word} {value!r}")
 
 
 class ApplicationKey(Scoped):

@@ -174,7 +174,7 @@ def create_in_bulk(
         raise Problem("media_type", f"Send a JSON array, or lines as {LINES} (this is {media_type or 'none'}).")
     found = look_up_groups([group])
     if group not in found.groups:
-        raise not_found()
+        raise not_found(f"group {group!r}")
     call = _Call(group, found, on_conflict, caller(request).actor)
     call.read(_lines(request) if media_type == LINES else _array(request), found.now_in(group))
     if call.mistakes and atomic:

@@ -108,5 +108,5 @@ def _given(body: PayloadBody) -> dict[str, Any]:
 def _told(request: HttpRequest, execution: str) -> ExecutionInFull:
     detail = one(UUID(execution), caller(request).groups)
     if detail is None:
-        raise not_found()
+        raise not_found(f"execution {execution}")
     return in_full(detail)

@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
 from timers.api.slashes import keep_slashes
 from timers.api.strict_body import take_body
+from timers.request_id import current_request_id
 
 PREFIX: Final = "/api/"
 REQUEST_ID: Final = "X-Request-Id"
@@ -37,10 +38,11 @@ class ApiFrame:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(PREFIX):
+            current_request_id.set("")
             return self.get_response(request)
         given = request.headers.get(REQUEST_ID, "")
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
-        request.META["timers.request_id"] = request_id
+        current_request_id.set(request_id)
         try:
             # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
             if settings.SECURE_SSL_REDIRECT and not request.is_secure():
@@ -58,13 +60,8 @@ class ApiFrame:
         media_type = response.headers.get("Content-Type", "")
         if response.status_code < 400 or media_type == MEDIA_TYPE:
             return response
-        code, words = _IN_OUR_WORDS.get(response.status_code, ("not_found", not_found().detail))
+        code, words = _IN_OUR_WORDS.get(response.status_code, ("not_found", not_found("address here").detail))
         said = Problem(code, words).response(request_id)
         if "Allow" in response.headers:
             said.headers["Allow"] = response.headers["Allow"]
         return said
-
-
-def request_id_of(request: HttpRequest) -> str:
-    """The id under which the log tells of this request."""
-    return str(request.META.get("timers.request_id", ""))

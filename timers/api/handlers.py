@@ -9,10 +9,10 @@ from ninja import Body as InBody
 from ninja import Router
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from timers.api.frame import request_id_of
 from timers.api.problems import Code, Problem
 from timers.api.route import route
 from timers.entry_point import run_handler
+from timers.request_id import current_request_id
 
 router = Router(tags=["handlers"])
 _CODES: Final[dict[int, Code]] = {422: "invalid", 500: "failed", 503: "unavailable"}
@@ -34,7 +34,7 @@ def call_handler(request: HttpRequest, handler: str, body: InBody[Message]) -> H
     answered = run_handler(handler, body)
     if answered.status == 200:
         return HandlerAnswer(result=answered.result)
-    response = Problem(_CODES[answered.status], answered.detail).response(request_id_of(request))
+    response = Problem(_CODES[answered.status], answered.detail).response(current_request_id.get())
     for name, value in answered.headers.items():
         response.headers[name] = value
     return response

@@ -178,5 +178,5 @@ def _meant(node: str) -> int | str:
 def _told(node: int | str) -> NodeAnswer:
     view = insights.node(node, clock.now())
     if view is None:
-        raise not_found()
+        raise not_found(f"node {node!r}")
     return NodeAnswer.model_validate(view)

@@ -179,7 +179,7 @@ def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
     """Read one operation: how far it has come."""
     row = insights.one(int(operation), caller(request).groups)
     if row is None:
-        raise not_found()
+        raise not_found(f"operation {operation}")
     return OperationAnswer.model_validate(row)
 
 

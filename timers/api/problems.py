@@ -116,10 +116,6 @@ class Problem(Exception):
         return response
 
 
-NO_SUCH: Final = "There is no such thing, or this key may not see it."
-"""One text for what does not exist and for what the caller may not see."""
-
-
-def not_found() -> Problem:
-    """404: the same whether the thing is not there or not to be seen."""
-    return Problem("not_found", NO_SUCH)
+def not_found(what: str = "such thing") -> Problem:
+    """404: the same whether the thing is not there or not to be seen; `what`: a word and a name, as they were asked."""
+    return Problem("not_found", f"There is no {what}, or this key may not see it.")

@@ -46,7 +46,9 @@ def problem_of(error: BaseException) -> Problem:
             return Problem.of_spec(error, "quota")
         case SpecError():
             return Problem.of_spec(error)
-        case TimerNotFound() | Http404():
+        case TimerNotFound():
+            return Problem("not_found", str(error))
+        case Http404():
             return not_found()
         case TooManyRequests():
             return Problem("rate_limited", str(error), retry_after=error.retry_after)

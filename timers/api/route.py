@@ -22,12 +22,12 @@ from pydantic import BaseModel
 
 from timers.access.address import client_address
 from timers.api.authentication import caller, needs
-from timers.api.frame import request_id_of
 from timers.api.problems import Problem
 from timers.api.repeatable import IDEMPOTENCY_KEY, once
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
 from timers.lifecycle.control.asking import asked_by
+from timers.request_id import current_request_id
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -99,7 +99,7 @@ def route(
                 return rendered(view(request, **values), first)
 
             asking = caller(request)
-            where = {"address": client_address(request), "request_id": request_id_of(request)}
+            where = {"address": client_address(request), "request_id": current_request_id.get()}
             with asked_by(asking.actor, key_id=asking.key_id, **where):
                 return once(request, asking, work) if takes_key else work()
 

@@ -57,7 +57,7 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     """List the timers of a group by name."""
     group_id = TimerGroup.objects.filter(name=group).values_list("id", flat=True).first()
     if group_id is None:
-        raise not_found()
+        raise not_found(f"group {group!r}")
     filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
     begin = position(request, query)
     page = list_timers(group_id, after=None if begin is None else Place(*begin), limit=query.limit, filters=filters)
@@ -86,7 +86,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     """Read one timer, with its executions in flight and its last result."""
     found = find_timer(group, name)
     if found is None:
-        raise not_found()
+        raise not_found(f"timer {name!r} in group {group!r}")
     timer, now = found
     answer = timer_answer(timer, now, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
     return Answer(answer, headers=etag(timer.version))
@@ -139,12 +139,13 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
         created = schedule_timer({**body, "group": group}, on_conflict=on_conflict, actor=caller(request).actor)
     except SpecError as error:
         # The group is the address's; that it is not there is no mistake of the body.
-        raise (not_found() if {problem.field for problem in error.problems} == {"group"} else error) from None
+        is_group = {problem.field for problem in error.problems} == {"group"}
+        raise (not_found(f"group {group!r}") if is_group else error) from None
     timer, now = created.timer, None
     if timer is None:
         found = timer_of_id(created.id)
         if found is None:
-            raise not_found()
+            raise not_found(f"timer {created.name!r} any more")
         timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
