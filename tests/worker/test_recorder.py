@@ -17,6 +17,7 @@ from timers.models import Claim, StatsMinute, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import START, Stepper
 from timers.worker import recorder as recorder_module
+from timers.worker.failure_lines import SPAN_SECONDS
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.recorder import MAX_BATCH, Recorder
 
@@ -219,3 +220,13 @@ def test_minute_statistics_are_added_up_and_written_once(node: Stepper, handlers
     stats.flush()
     row.refresh_from_db()
     assert (row.succeeded, row.lateness[0]) == (3, 4)
+
+
+def test_a_try_that_failed_is_in_the_log(
+    bench: Bench, finish_by: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    finish_by(ends)
+    bench.recorder.put([outcome("error", error_title="ValueError: no"), outcome()])
+    assert 0 < bench.recorder.step() <= SPAN_SECONDS
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("try 1: ValueError: no; is tried again in 120.0 s")

@@ -15,6 +15,7 @@ from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.outcome import Outcome
 from timers.worker.attempts import unrecordable
+from timers.worker.failure_lines import FailureLines
 from timers.worker.loop import Loop
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.started import Started
@@ -60,6 +61,7 @@ class Recorder:
         self._incoming: deque[Outcome] = deque()
         self._batch: list[Outcome] = []
         self.counters = Counters()
+        self.failures = FailureLines()
         self.loop = Loop("recorder", self.step)
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
@@ -87,10 +89,13 @@ class Recorder:
                     self._started.forget(outcome.execution.cell)
             self._count(finished)
             self._on_recorded(finished)
+        self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
         if self._batch:
             return DEFERRED_SECONDS
-        return 0 if self._incoming else self._stats.seconds_to_flush()
+        if self._incoming:
+            return 0
+        return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
 
     def _finish(self) -> Finished:
         """Finish the batch; where the database refuses its content, one by one, so one bad outcome stops no other."""
@@ -128,6 +133,7 @@ class Recorder:
             elif verdict.next != "cancel":
                 counters.failed += 1
             self._stats.count(outcome, verdict)
+            self.failures.tell(outcome, verdict)
         if finished.refused:
             counters.refused += len(finished.refused)
             logger.warning(

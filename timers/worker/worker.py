@@ -109,6 +109,7 @@ class Worker:
         self._recorder.loop.stop()
         self._recorder.loop.join()
         self._in_database(self._stats.flush)
+        self._recorder.failures.tell_rest()
         self._say_vitals()
         self._executor.stop()
         # Threads of user code may live on; nothing of ours waits for them.
