@@ -12,7 +12,7 @@ if "TIMER_TEST_RUN" not in os.environ:  # the processes of a parallel run inheri
     # What a developer has set for himself must not change what is tested.
     for name in list(os.environ):
         if (name.startswith("TIMERS_") and name not in {"TIMERS_VAR", "TIMERS_PG_BIN"}) or name in {
-            "DEBUG", "ALLOWED_HOSTS", "HTTPS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL",
+            "DEBUG", "ALLOWED_HOSTS", "HTTPS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL", "EXTRA_APPS",
         }:  # fmt: skip
             del os.environ[name]
 

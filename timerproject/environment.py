@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -35,3 +36,22 @@ def time_zone(name: str, *, default: str) -> str:
     if given not in available_timezones():
         raise ImproperlyConfigured(f"{name} must be a zone name such as Europe/Berlin (given: {given!r}).")
     return given
+
+
+def apps(name: str) -> list[str]:
+    """Names of Django apps, separated by commas; each must be found where Python looks for modules."""
+    given = [app.strip() for app in _env.list(name, default=[]) if app.strip()]
+    for app in given:
+        if not _is_there(app):
+            raise ImproperlyConfigured(
+                f"{name} names {app!r}, which cannot be imported: put its folder beside manage.py, or install it."
+            )
+    return given
+
+
+def _is_there(app: str) -> bool:
+    """Whether the package is there that the app's dotted name begins with; nothing of it is imported."""
+    try:
+        return find_spec(app.partition(".")[0]) is not None
+    except ValueError:
+        return False

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    *environment.apps("EXTRA_APPS"),
 ]
 MIDDLEWARE = [
     "timers.api.frame.ApiFrame",

@@ -62,6 +62,14 @@ PROJECT: Final = (
         "The lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
     ),
     (
+        "EXTRA_APPS",
+        "none",
+        "Django apps of your own beside those of the service, separated by commas: their "
+        "[`timer_handlers.py`](handlers.md#write-one) is imported at start. Python must find them: folders beside "
+        "`manage.py`, packages installed into `.venv`, or what stands in a folder of `PYTHONPATH`. The same for all "
+        "nodes and web processes.",
+    ),
+    (
         "PORT",
         "`8000`",
         "The port of `make up`.",

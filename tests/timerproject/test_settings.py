@@ -11,7 +11,7 @@ from django.conf import settings
 
 from timers.setting_forms import encryption_keys
 
-OURS = ("TIMER", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "DEBUG", "HTTPS", "PYTEST")
+OURS = ("TIMER", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "DEBUG", "HTTPS", "EXTRA_APPS", "PYTEST")
 PRODUCTION = {"SECRET_KEY": "k", "DATABASE_URL": "postgresql://h/d"}
 
 
@@ -84,3 +84,16 @@ def test_a_variable_that_makes_no_sense_stops_the_start(name: str, given: str) -
     answer = read("1", **PRODUCTION, **{name: given})
     assert f"ImproperlyConfigured: {name} must be " in answer
     assert repr(given) in answer
+
+
+def test_apps_of_ones_own_are_installed_beside_those_of_the_service(tmp_path: Path) -> None:
+    (tmp_path / "billing").mkdir()
+    apps = read("s.INSTALLED_APPS", **PRODUCTION, EXTRA_APPS="billing, tests", PYTHONPATH=str(tmp_path))
+    assert apps.endswith("'billing', 'tests']")
+    assert read("s.INSTALLED_APPS", **PRODUCTION).endswith("'django.contrib.staticfiles']")
+
+
+@pytest.mark.parametrize("app", ["biling", ".billing"])
+def test_an_app_that_is_not_there_stops_the_start(app: str) -> None:
+    answer = read("1", **PRODUCTION, EXTRA_APPS=f"tests,{app}")
+    assert f"ImproperlyConfigured: EXTRA_APPS names {app!r}, which cannot be imported" in answer
