@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -61,8 +62,9 @@ def test_the_page_of_a_timer_shows_its_next_fires_with_notes_and_warnings(alice:
     create_calendar("free", rules=[{"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat"]}])
     group = factories.group(exclusion_calendars=["free"])
     timer = factories.timer(
-        in_group=group, schedule_kind="cron", schedule={"expression": "*/7 9 * * *"}, time_zone="Europe/Berlin"
-    )
+        in_group=group, schedule_kind="cron", schedule={"expression": "*/7 9 * * *"}, time_zone="Europe/Berlin",
+        next_fire_at=datetime(2030, 1, 7, 8, tzinfo=UTC),  # a Monday
+    )  # fmt: skip
     page = alice.get(f"/admin/timers/timer/{timer.pk}/change/").content.decode()
     assert "skipped: excluded by free" in page
     assert "every 7 minutes, but the last step of each hour is 4" in page
