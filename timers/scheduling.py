@@ -32,6 +32,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from timers.exceptions import SpecError, TimerNotFound
+from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.lifecycle.control import change, create
 from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
@@ -232,6 +233,7 @@ def get_timer(group: str, name: str) -> Timer:
     found = find_timer(group, name)
     if found is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
+    tell_last_outcomes([found[0]])
     return found[0]
 
 
@@ -267,7 +269,9 @@ def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: i
         timers = timers.filter(name__contains=name_contains)
     if state:
         timers = timers.filter(state=state)
-    return list(timers.order_by("name")[:limit])
+    found = list(timers.order_by("name")[:limit])
+    tell_last_outcomes(found)
+    return found
 
 
 def _group_of(request: Any) -> str:

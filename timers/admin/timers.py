@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -17,6 +18,7 @@ from timers import scheduling
 from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.asking import BackfillQuestion, PauseQuestion, ask
+from timers.admin.bounded import BoundedChangeList
 from timers.admin.filters import GroupFilter
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
@@ -24,6 +26,7 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
+from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
 from timers.lifecycle.control.backfill import backfill_timer
@@ -52,6 +55,14 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
     "window": scheduling.schedule_window,
     "rrule": scheduling.schedule_rrule,
 }
+
+
+class TimerChangeList(BoundedChangeList):
+    """With the last outcomes of timers that fire once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        tell_last_outcomes(self.result_list)
 
 
 @admin.register(Timer)
@@ -107,6 +118,15 @@ class TimerAdmin(ControlAdmin):
             "last_outcome", "fire_count",
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TimerChangeList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        timer = super().get_object(request, object_id, from_field)
+        if timer is not None:
+            tell_last_outcomes([timer])
+        return timer
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()

@@ -20,6 +20,7 @@ from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.exceptions import SpecError
+from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
 from timers.lifecycle.control.change import claimed_executions, lock_timer
@@ -63,6 +64,7 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     page = list_timers(group_id, after=None if begin is None else Place(*begin), limit=query.limit, filters=filters)
     now = clock.now()
     row = TimerGroup.objects.get(id=group_id)
+    tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
     return Page(
@@ -88,6 +90,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     if found is None:
         raise not_found(f"timer {name!r} in group {group!r}")
     timer, now = found
+    tell_last_outcomes([timer])
     answer = timer_answer(timer, now, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
     return Answer(answer, headers=etag(timer.version))
 

@@ -1,0 +1,41 @@
+"""The last outcome of timers whose rows do not hold it: those that fire once, whose end the ledger alone knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from timers.execution_id import MAX_TRIES
+from timers.models import Attempt, Timer, Waiting
+
+_LATEST: Final = """
+SELECT a.timer_id, a.id, a.outcome FROM unnest(%s::bigint[]) AS t(id), LATERAL (
+    SELECT timer_id, id, outcome FROM timers_attempt WHERE timer_id = t.id AND outcome <> 'skipped'
+    ORDER BY id DESC LIMIT 1) a
+"""
+
+
+def tell_last_outcomes(timers: Iterable[Timer]) -> None:
+    """Fill in `last_outcome` where it is empty and the timer has fired; one that is still under way stays empty.
+
+    The end of an execution writes nothing to the row of a timer that fires once: that would cost a tenth of the
+    throughput. Two statements, however many timers.
+    """
+    asked = {timer.id: timer for timer in timers if not timer.last_outcome and timer.last_fire_at is not None}
+    if not asked:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST, (list(asked),))
+        latest = cursor.fetchall()
+    tried: dict[UUID, int] = {}
+    for timer_id, row, outcome in latest:
+        if outcome in Attempt.FINAL:
+            asked[timer_id].last_outcome = outcome
+        else:
+            tried[UUID(int=row.int & ~MAX_TRIES)] = timer_id
+    failed = Waiting.objects.filter(id__in=list(tried), state=Waiting.State.FAILED).values_list("id", flat=True)
+    for execution in failed:
+        asked[tried[execution]].last_outcome = "failed"
