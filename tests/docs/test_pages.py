@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from tests.docs import snippets
-from timers import clock
+from timers import actions, clock, schedules
 from timers.handlers import handler
 from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import ensure_group, schedule_fixed_rate, schedule_many, schedule_once
@@ -109,6 +109,16 @@ def test_the_envelope_has_the_keys_that_the_page_shows(node: Stepper) -> None:
 
     (shown,) = re.findall(r"^```json\n(.*?)^```$", snippets.page("docs/concepts.md"), re.MULTILINE | re.DOTALL)
     assert json.loads(outcome.result or "") == list(json.loads(shown))
+
+
+def test_the_concepts_name_every_kind_of_schedule_and_of_action() -> None:
+    rows = {
+        word: row
+        for row in snippets.page("docs/concepts.md").splitlines()
+        for word in re.findall(r"^\| \*\*(\w+)\*\*", row)
+    }
+    assert re.findall(r"`(\w+)`", rows["schedule"]) == list(schedules.KINDS)
+    assert re.findall(r"`(\w+)`, (?:call|\[call|wait)", rows["action"]) == list(actions.KINDS)
 
 
 def test_every_example_of_policies_does_what_it_says() -> None:
