@@ -46,9 +46,30 @@ def test_the_address_and_the_key_come_from_the_environment_where_they_are_not_gi
     monkeypatch.delenv("TIMER_SERVICE_KEY")
     with pytest.raises(TimersError, match="TIMER_SERVICE_KEY"):
         Service.of(None, None)
+    monkeypatch.setenv("TIMER_SERVICE_URL", "")
     with pytest.raises(TimersError, match="TIMER_SERVICE_URL"):
-        Service.of("timers.example.org", "tk_x")
+        Service.of(None, "tk_x")
     assert "tk_x" not in repr(SERVICE)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("localhost:8000", "tk_x", "http:// or https:// is missing before the service's address localhost:8000"),
+        ("timers.example.org", "tk_x", "http:// or https:// is missing"),
+        ("ftp://timers.example.org", "tk_x", "is no address of a service"),
+        ("https://", "tk_x", "is no address of a service"),
+        ("", "tk_x", "the service's address that was given is empty"),
+        ("https://timers.example.org", "", "the application key that was given is empty"),
+    ],
+)
+def test_an_address_or_a_key_that_cannot_be_is_refused_whatever_the_environment_has(
+    url: str, key: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMER_SERVICE_URL", "http://localhost:8000")
+    monkeypatch.setenv("TIMER_SERVICE_KEY", "tk_env")
+    with pytest.raises(TimersError, match=said):
+        Service.of(url, key)
 
 
 def test_a_refusal_says_what_was_wrong_with_each_field() -> None:

@@ -49,6 +49,14 @@ def test_leaving_the_block_commits_and_keeps_the_result(client: TimersClient) ->
     assert (row.outcome, row.result, row.node) == ("succeeded", {"sent": True}, "consumer b")
 
 
+def test_what_was_claimed_by_itself_is_read_as_a_message_is(client: TimersClient) -> None:
+    client.schedule_once("g", "a", after=0, payload={"n": 1})
+    (claimed,) = client.claim("g", "b")
+    assert (claimed.payload, claimed.group, claimed.name, claimed.number_of_try) == ({"n": 1}, "g", "a", 1)
+    assert claimed.fence == claimed.envelope["Fence"]
+    assert claimed.fire_time >= claimed.scheduled_fire_time
+
+
 def test_discard_shows_it_again_and_an_exception_too_but_is_raised(client: TimersClient) -> None:
     client.schedule_once("g", "a", after=0)
     tries = []

@@ -41,6 +41,12 @@ def test_the_readme_of_the_client_schedules_and_receives() -> None:
     assert list(outcomes) == ["discarded", "succeeded"]
 
 
+def test_every_verb_of_the_client_is_on_the_page() -> None:
+    page = snippets.page("docs/client.md")
+    verbs = [name for name in dir(TimersClient) if not name.startswith("_") and name != "call"]
+    assert not [verb for verb in verbs if not re.search(rf"`{verb}\b", page)]
+
+
 def test_every_word_of_timerctl_is_on_the_page() -> None:
     page = snippets.page("docs/client.md")
     assert not [word for word in parser().below() if f"`{word}`" not in page]

@@ -69,6 +69,31 @@ def test_a_group_is_ensured_once(client: TimersClient) -> None:
     assert client.me()["actor"] == "key client"
 
 
+def test_an_existing_group_is_left_as_it_is_and_what_was_given_otherwise_is_named(
+    client: TimersClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    retry = {"max_retries": 5, "min_backoff": 0}
+    client.create_group("other", action={"kind": "pull"}, retry=retry, attempt_timeout=90)
+    same = {"action": {"kind": "pull"}, "retry": {"min_backoff": 0.0}, "priority": 0}
+    for duration in (90, "PT1M30S", timedelta(seconds=90)):
+        client.ensure_group("other", **same, attempt_timeout=duration)
+    assert not caplog.records
+    group = client.ensure_group(
+        "other",
+        action={"handler": "nope"},
+        retry={"max_retries": 5, "min_backoff": 7},
+        attempt_timeout="PT1H",
+        misfire="x",
+    )
+    assert (group["retry"]["min_backoff"], group["attempt_timeout"], group["version"]) == (0, 90, 1)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert (
+        "differs from what ensure_group was given in action.handler, attempt_timeout, misfire, retry.min_backoff"
+        in said
+    )
+    assert "update_group" in said
+
+
 def test_a_run_is_asked_for_and_found_again(client: TimersClient) -> None:
     client.schedule_once("MyTimerGroup", "a", after=3600, payload=1)
     execution = client.fire_timer("MyTimerGroup", "a", payload={"n": 2})

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from timers_client.errors import FieldProblem
+from timers_client.received import Received
 
 Raw = Mapping[str, Any]
+Item = TypeVar("Item")
 
 
 def instant(text: str | None) -> datetime | None:
@@ -122,8 +124,8 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """One message as it was claimed."""
+class Claimed(Received):
+    """One message as it was claimed: its payload, group, name, number_of_try and so on are read of its envelope."""
 
     execution: str
     token: str
@@ -150,16 +152,11 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[Item]):
     """One page of a list, and the cursor of the next."""
 
-    items: tuple[Raw, ...]
+    items: tuple[Item, ...]
     next: str | None
-
-    @classmethod
-    def of(cls, raw: Raw) -> Page:
-        """From an answer."""
-        return cls(tuple(raw["items"]), raw["next"])
 
 
 def _problems(raw: Raw) -> tuple[FieldProblem, ...]:

@@ -72,16 +72,27 @@ class Service:
 
     @classmethod
     def of(cls, url: str | None, key: str | None) -> Service:
-        """From what was given, else TIMER_SERVICE_URL and TIMER_SERVICE_KEY of the environment; raises TimersError."""
-        url = url or os.environ.get("TIMER_SERVICE_URL", "")
-        key = key or os.environ.get("TIMER_SERVICE_KEY", "")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        """From what was given, else TIMER_SERVICE_URL and TIMER_SERVICE_KEY of the environment.
+
+        Raises TimersError where one is missing, empty or none that could be.
+        """
+        url = os.environ.get("TIMER_SERVICE_URL") or None if url is None else url
+        key = os.environ.get("TIMER_SERVICE_KEY") or None if key is None else key
+        if url is None:
             raise TimersError(
                 "give the service's address, such as https://timers.example.org, or set TIMER_SERVICE_URL"
             )
-        if not key:
+        if key is None:
             raise TimersError("give an application key (tk_...), or set TIMER_SERVICE_KEY")
+        if not key:
+            raise TimersError("the application key that was given is empty")
+        parts = urlsplit(url)
+        if not url:
+            raise TimersError("the service's address that was given is empty")
+        if "://" not in url:
+            raise TimersError(f"http:// or https:// is missing before the service's address {url}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise TimersError(f"{url} is no address of a service, such as https://timers.example.org")
         if not _KEY.fullmatch(key):
             raise TimersError("the application key is none: it has spaces, line ends or other signs that no key has")
         return cls(url.rstrip("/").removesuffix("/api/v1"), key)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from timers_client import calls
-from timers_client.answers import Claimed, Raw
+from timers_client.answers import Claimed
 from timers_client.call import Call
 from timers_client.errors import LeaseLost, TimersError
+from timers_client.received import Received
 
 if TYPE_CHECKING:
     from timers_client.holding import Holding
@@ -40,15 +40,14 @@ class Ending:
     """Seconds for the call; None: as long as any other."""
 
 
-class AnyMessage:
+class AnyMessage(Received):
     """One message, as it was claimed."""
 
     def __init__(self, held: Holding[Any], claimed: Claimed) -> None:
         self._held = held
         self.execution = claimed.execution
         self.token = claimed.token
-        self.envelope: Raw = claimed.envelope
-        """All that came, with the keys Group, Name, NumberOfTry, FireTime, ScheduledFireTime, Payload and others."""
+        self.envelope = claimed.envelope
         self.result: Any = None
         """Set it in the block, to be kept with the execution: JSON of at most 8 KB."""
         self.settled = False
@@ -56,41 +55,6 @@ class AnyMessage:
         """Whether it is asked to end, as of the last time its lease was kept: `raise Discard` then cancels it."""
         self.is_begun = False
         self._is_refused = False
-
-    @property
-    def payload(self) -> Any:
-        """The payload, unchanged."""
-        return self.envelope["Payload"]
-
-    @property
-    def group(self) -> str:
-        """The timer's group."""
-        return str(self.envelope["Group"])
-
-    @property
-    def name(self) -> str:
-        """The timer's name."""
-        return str(self.envelope["Name"])
-
-    @property
-    def number_of_try(self) -> int:
-        """1 for the first try."""
-        return int(self.envelope["NumberOfTry"])
-
-    @property
-    def fire_time(self) -> datetime:
-        """When it was shown."""
-        return datetime.fromisoformat(self.envelope["FireTime"])
-
-    @property
-    def scheduled_fire_time(self) -> datetime:
-        """When it was due."""
-        return datetime.fromisoformat(self.envelope["ScheduledFireTime"])
-
-    @property
-    def fence(self) -> int:
-        """Rises with each try: whoever takes the effects can refuse those of an older one."""
-        return int(self.envelope["Fence"])
 
     @property
     def lost(self) -> bool:

@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 import urllib3
 
 from timers_client import calls
-from timers_client.answers import Execution, Page, Raw, Result, Timer
+from timers_client.answers import Item, Page, Raw, Result
 from timers_client.call import DEADLINE, MOST_BYTES, Call, Patience, Request, Service, answered
 from timers_client.consumer import Consumer
+from timers_client.ensuring import left_as_it_is
 from timers_client.errors import ConnectionFailed, Invalid, NameTaken, NotFound, TimersError
 from timers_client.holding import Wish, Word
+from timers_client.verbs import told
 
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
-Item = TypeVar("Item")
 
 
-class _Verb(Generic[Params, Answer]):
+def _verb(build: Callable[Params, Call[Answer]]) -> Callable[Concatenate[TimersClient, Params], Answer]:
     """A method of the client that carries one call out."""
 
-    def __init__(self, build: Callable[Params, Call[Answer]]) -> None:
-        self._build = build
-        self.__doc__ = build.__doc__
+    def verb(self: TimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> Answer:
+        return self.call(build(*args, **kwargs))
 
-    @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, client: TimersClient, owner: type) -> Callable[Params, Answer]: ...
-    def __get__(self, client: TimersClient | None, owner: type) -> Self | Callable[Params, Answer]:
-        if client is None:
-            return self
-        return functools.wraps(self._build)(lambda *args, **kwargs: client.call(self._build(*args, **kwargs)))
+    return told(verb, "TimersClient", build)
 
 
-class _Pages(Generic[Params, Item]):
+def _pages(build: Callable[Params, Call[Page[Item]]]) -> Callable[Concatenate[TimersClient, Params], Iterator[Item]]:
     """A method of the client that walks over the pages of a list."""
 
-    def __init__(self, build: Callable[Params, Call[Page]], of: Callable[[Raw], Item]) -> None:
-        self._build, self._of = build, of
-        self.__doc__ = build.__doc__
+    def walk(self: TimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> Iterator[Item]:
+        call, cursor = build(*args, **kwargs), None
+        while True:
+            page = self.call(call.with_query(cursor=cursor))
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
 
-    @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, client: TimersClient, owner: type) -> Callable[Params, Iterator[Item]]: ...
-    def __get__(self, client: TimersClient | None, owner: type) -> Self | Callable[Params, Iterator[Item]]:
-        if client is None:
-            return self
-
-        def walk(*args: Params.args, **kwargs: Params.kwargs) -> Iterator[Item]:
-            call, cursor = self._build(*args, **kwargs), None
-            while True:
-                page = client.call(call.with_query(cursor=cursor))
-                yield from map(self._of, page.items)
-                cursor = page.next
-                if cursor is None:
-                    return
-
-        return functools.wraps(self._build)(walk)
+    return told(walk, "TimersClient", build, Iterator)
 
 
 class TimersClient:
@@ -96,64 +76,64 @@ class TimersClient:
         )
         self._consumers: WeakSet[Consumer] = WeakSet()
 
-    schedule_once = _Verb(calls.schedule_once)
-    schedule_fixed_rate = _Verb(calls.schedule_fixed_rate)
-    schedule_fixed_delay = _Verb(calls.schedule_fixed_delay)
-    schedule_cron = _Verb(calls.schedule_cron)
-    schedule_calendar = _Verb(calls.schedule_calendar)
-    schedule_window = _Verb(calls.schedule_window)
-    schedule_rrule = _Verb(calls.schedule_rrule)
-    preview = _Verb(calls.preview)
+    schedule_once = _verb(calls.schedule_once)
+    schedule_fixed_rate = _verb(calls.schedule_fixed_rate)
+    schedule_fixed_delay = _verb(calls.schedule_fixed_delay)
+    schedule_cron = _verb(calls.schedule_cron)
+    schedule_calendar = _verb(calls.schedule_calendar)
+    schedule_window = _verb(calls.schedule_window)
+    schedule_rrule = _verb(calls.schedule_rrule)
+    preview = _verb(calls.preview)
 
-    get_timer = _Verb(calls.get_timer)
-    get_timers = _Pages(calls.get_timers, Timer.of)
-    update_timer = _Verb(calls.update_timer)
-    cancel_timer = _Verb(calls.cancel_timer)
-    pause_timer = _Verb(calls.pause_timer)
-    resume_timer = _Verb(calls.resume_timer)
-    fire_timer = _Verb(calls.fire_timer)
-    skip_next_fire = _Verb(calls.skip_next_fire)
-    backfill_timer = _Verb(calls.backfill_timer)
-    cancel_backfill = _Verb(calls.cancel_backfill)
-    next_fires = _Verb(calls.next_fires)
+    get_timer = _verb(calls.get_timer)
+    get_timers = _pages(calls.get_timers)
+    update_timer = _verb(calls.update_timer)
+    cancel_timer = _verb(calls.cancel_timer)
+    pause_timer = _verb(calls.pause_timer)
+    resume_timer = _verb(calls.resume_timer)
+    fire_timer = _verb(calls.fire_timer)
+    skip_next_fire = _verb(calls.skip_next_fire)
+    backfill_timer = _verb(calls.backfill_timer)
+    cancel_backfill = _verb(calls.cancel_backfill)
+    next_fires = _verb(calls.next_fires)
 
-    get_groups = _Pages(calls.get_groups, dict)
-    get_group = _Verb(calls.get_group)
-    create_group = _Verb(calls.create_group)
-    update_group = _Verb(calls.update_group)
-    delete_group = _Verb(calls.delete_group)
-    pause_group = _Verb(calls.pause_group)
-    resume_group = _Verb(calls.resume_group)
-    get_subscriptions = _Verb(calls.get_subscriptions)
-    create_subscription = _Verb(calls.create_subscription)
-    update_subscription = _Verb(calls.update_subscription)
-    delete_subscription = _Verb(calls.delete_subscription)
-    pause_subscription = _Verb(calls.pause_subscription)
-    resume_subscription = _Verb(calls.resume_subscription)
+    get_groups = _pages(calls.get_groups)
+    get_group = _verb(calls.get_group)
+    create_group = _verb(calls.create_group)
+    update_group = _verb(calls.update_group)
+    delete_group = _verb(calls.delete_group)
+    pause_group = _verb(calls.pause_group)
+    resume_group = _verb(calls.resume_group)
+    get_subscriptions = _verb(calls.get_subscriptions)
+    create_subscription = _verb(calls.create_subscription)
+    update_subscription = _verb(calls.update_subscription)
+    delete_subscription = _verb(calls.delete_subscription)
+    pause_subscription = _verb(calls.pause_subscription)
+    resume_subscription = _verb(calls.resume_subscription)
 
-    get_executions = _Pages(calls.get_executions, Execution.of)
-    get_execution = _Verb(calls.get_execution)
-    retry = _Verb(calls.retry)
-    dismiss = _Verb(calls.dismiss)
-    cancel_execution = _Verb(calls.cancel_execution)
-    replay = _Verb(calls.replay)
-    failures = _Verb(calls.failures)
-    start_operation = _Verb(calls.start_operation)
-    get_operations = _Pages(calls.get_operations, dict)
-    get_operation = _Verb(calls.get_operation)
-    set_pace = _Verb(calls.set_pace)
-    cancel_operation = _Verb(calls.cancel_operation)
-    pause_operation = _Verb(calls.pause_operation)
-    resume_operation = _Verb(calls.resume_operation)
+    get_executions = _pages(calls.get_executions)
+    get_execution = _verb(calls.get_execution)
+    retry = _verb(calls.retry)
+    dismiss = _verb(calls.dismiss)
+    cancel_execution = _verb(calls.cancel_execution)
+    replay = _verb(calls.replay)
+    failures = _verb(calls.failures)
+    start_operation = _verb(calls.start_operation)
+    get_operations = _pages(calls.get_operations)
+    get_operation = _verb(calls.get_operation)
+    set_pace = _verb(calls.set_pace)
+    cancel_operation = _verb(calls.cancel_operation)
+    pause_operation = _verb(calls.pause_operation)
+    resume_operation = _verb(calls.resume_operation)
 
-    claim = _Verb(calls.claim)
-    commit = _Verb(calls.commit)
-    commit_many = _Verb(calls.commit_many)
-    discard = _Verb(calls.discard)
-    extend = _Verb(calls.extend)
+    claim = _verb(calls.claim)
+    commit = _verb(calls.commit)
+    commit_many = _verb(calls.commit_many)
+    discard = _verb(calls.discard)
+    extend = _verb(calls.extend)
 
-    me = _Verb(calls.me)
-    ask = _Verb(calls.ask)
+    me = _verb(calls.me)
+    ask = _verb(calls.ask)
 
     def schedule_many(
         self,
@@ -172,9 +152,13 @@ class TimersClient:
         return [result for call in found for result in self.call(call)]
 
     def ensure_group(self, group: str, **fields: Any) -> Raw:
-        """The group of that name, created with these fields when there is none; an existing one is left as it is."""
+        """The group of that name, created with these fields when there is none.
+
+        An existing one is left as it is, and a warning names the given fields in which it differs; update_group changes
+        it. Raises Invalid.
+        """
         try:
-            return self.get_group(group)
+            return left_as_it_is(self.get_group(group), fields)
         except NotFound:
             pass
         try:
@@ -182,7 +166,7 @@ class TimersClient:
         except (NameTaken, Invalid):
             # Somebody else may have been as quick.
             with suppress(NotFound):
-                return self.get_group(group)
+                return left_as_it_is(self.get_group(group), fields)
             raise
 
     def consume(

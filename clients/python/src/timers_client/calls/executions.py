@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 from timers_client.answers import Execution, Page, Raw
 from timers_client.call import Call, encoded, path
-from timers_client.calls.words import KEEP, payload_of, raw, raws, started
+from timers_client.calls.words import NOT_GIVEN, page_of, payload_of, raw, raws, started
 
 
-def get_executions(**filters: Any) -> Call[Page]:
+def get_executions(**filters: Any) -> Call[Page[Execution]]:
     """Executions, newest first.
 
     Filters: state (failed: those that wait for a person; the default is history: every try), group, timer, node, since,
     until, min_lateness, error_contains; `limit` is that of a page.
     """
-    return Call("GET", "/executions", Page.of, query=filters)
+    return Call("GET", "/executions", page_of(Execution.of), query=filters)
 
 
 def get_execution(execution: str) -> Call[Execution]:
@@ -24,7 +24,7 @@ def get_execution(execution: str) -> Call[Execution]:
     return Call("GET", path("executions", execution), Execution.of)
 
 
-def retry(execution: str, *, payload: Any = KEEP) -> Call[Execution]:
+def retry(execution: str, *, payload: Any = NOT_GIVEN) -> Call[Execution]:
     """Try a failed execution again, now; with another payload if one is given."""
     return Call("POST", path("executions", execution, "retry"), Execution.of, payload_of(payload))
 
@@ -39,7 +39,7 @@ def cancel_execution(execution: str, *, reason: str = "") -> Call[Execution]:
     return Call("POST", path("executions", execution, "cancel"), Execution.of, encoded({"reason": reason}))
 
 
-def replay(execution: str, *, payload: Any = KEEP) -> Call[str]:
+def replay(execution: str, *, payload: Any = NOT_GIVEN) -> Call[str]:
     """Run the action of an ended execution's timer again; returns the new execution's id."""
     return Call("POST", path("executions", execution, "replay"), started, payload_of(payload))
 
@@ -65,9 +65,9 @@ def start_operation(
     return Call("POST", "/operations", raw, encoded(body))
 
 
-def get_operations(**filters: Any) -> Call[Page]:
+def get_operations(**filters: Any) -> Call[Page[Raw]]:
     """Operations, newest first; filter: state."""
-    return Call("GET", "/operations", Page.of, query=filters)
+    return Call("GET", "/operations", page_of(raw), query=filters)
 
 
 def get_operation(operation: int) -> Call[Raw]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from timers_client.answers import Page, Raw
 from timers_client.call import Call, encoded, path
-from timers_client.calls.words import Instant, if_match, nothing, raw, raws
+from timers_client.calls.words import Instant, if_match, nothing, page_of, raw, raws
 
 
-def get_groups() -> Call[Page]:
+def get_groups() -> Call[Page[Raw]]:
     """The groups that the key sees, by name."""
-    return Call("GET", "/groups", Page.of)
+    return Call("GET", "/groups", page_of(raw))
 
 
 def get_group(group: str) -> Call[Raw]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from timers_client.answers import Cancelled, Page, Raw, Timer
 from timers_client.call import Call, encoded, path
-from timers_client.calls.words import KEEP, Instant, if_match, raw, started
+from timers_client.calls.words import NOT_GIVEN, Instant, if_match, page_of, raw, started
 
 
 def get_timer(group: str, name: str) -> Call[Timer]:
@@ -14,12 +14,12 @@ def get_timer(group: str, name: str) -> Call[Timer]:
     return Call("GET", _timer(group, name), Timer.of)
 
 
-def get_timers(group: str, **filters: Any) -> Call[Page]:
+def get_timers(group: str, **filters: Any) -> Call[Page[Timer]]:
     """The timers of a group by name.
 
     Filters: name_contains, kind, state, tag, payload_type, next_fire_before, next_fire_after; `limit`: of one page.
     """
-    return Call("GET", path("groups", group, "timers"), Page.of, query=filters)
+    return Call("GET", path("groups", group, "timers"), page_of(Timer.of), query=filters)
 
 
 def update_timer(group: str, name: str, *, version: int | None = None, **changes: Any) -> Call[Timer]:
@@ -43,9 +43,9 @@ def resume_timer(group: str, name: str) -> Call[Timer]:
     return Call("POST", _timer(group, name, "resume"), Timer.of)
 
 
-def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0) -> Call[str]:
+def fire_timer(group: str, name: str, *, payload: Any = NOT_GIVEN, delay: float = 0) -> Call[str]:
     """Run once, beside the schedule, after `delay` seconds; returns the execution's id."""
-    body = {"delay": delay} | ({} if payload is KEEP else {"payload": payload})
+    body = {"delay": delay} | ({} if payload is NOT_GIVEN else {"payload": payload})
     return Call("POST", _timer(group, name, "fire"), started, encoded(body))
 
 

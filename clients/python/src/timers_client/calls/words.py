@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypedDict
 
-from timers_client.answers import Raw
+from timers_client.answers import Item, Page, Raw
 from timers_client.call import encoded
 
 Duration = int | float | str | timedelta
@@ -18,8 +18,14 @@ OnConflict = Literal["reject", "replace", "keep"]
 Kind = Literal["once", "fixed_rate", "fixed_delay", "cron", "calendar", "window", "rrule"]
 Attribute = str | int
 
-KEEP: Final[Any] = object()
-"""Marks what was not given, where None means something."""
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Final[Any] = _NotGiven()
+"""Stands for what was not given, where None means something."""
 
 
 class Shared(TypedDict, total=False):
@@ -81,6 +87,11 @@ def raws(answer: Any) -> list[Raw]:
     return [dict(each) for each in answer["items"]]
 
 
+def page_of(of: Callable[[Raw], Item]) -> Callable[[Any], Page[Item]]:
+    """One page of a list whose items are read so."""
+    return lambda answer: Page(tuple(of(each) for each in answer["items"]), answer["next"])
+
+
 def nothing(_: Any) -> None:
     """An answer that tells nothing new."""
 
@@ -92,7 +103,7 @@ def started(answer: Any) -> str:
 
 def payload_of(payload: Any) -> bytes:
     """A body with a payload, if one is given."""
-    return encoded({} if payload is KEEP else {"payload": payload})
+    return encoded({} if payload is NOT_GIVEN else {"payload": payload})
 
 
 def if_match(version: int | None) -> dict[str, str]:

@@ -19,10 +19,12 @@ def settings_file() -> Path:
 
 def client_of(url: str | None, key: str | None, deadline: float) -> TimersClient:
     """A client of what was given; raises TimersError where address or key are missing."""
-    url = url or os.environ.get("TIMER_SERVICE_URL")
-    key = key or os.environ.get("TIMER_SERVICE_KEY")
-    kept = {} if url and key else _read(settings_file())
-    return TimersClient(url or kept.get("url"), key or kept.get("key"), deadline=deadline)
+    url = os.environ.get("TIMER_SERVICE_URL") or None if url is None else url
+    key = os.environ.get("TIMER_SERVICE_KEY") or None if key is None else key
+    kept = _read(settings_file()) if url is None or key is None else {}
+    return TimersClient(
+        kept.get("url") if url is None else url, kept.get("key") if key is None else key, deadline=deadline
+    )
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""What a consumer reads of a message, whether it was claimed by itself or by `consume`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+
+class Received:
+    """Something that came with an envelope."""
+
+    __slots__ = ()
+
+    envelope: Mapping[str, Any]
+    """All that came, with the keys Group, Name, NumberOfTry, FireTime, ScheduledFireTime, Payload and others."""
+
+    @property
+    def payload(self) -> Any:
+        """The payload, unchanged."""
+        return self.envelope["Payload"]
+
+    @property
+    def group(self) -> str:
+        """The timer's group."""
+        return str(self.envelope["Group"])
+
+    @property
+    def name(self) -> str:
+        """The timer's name."""
+        return str(self.envelope["Name"])
+
+    @property
+    def number_of_try(self) -> int:
+        """1 for the first try."""
+        return int(self.envelope["NumberOfTry"])
+
+    @property
+    def fire_time(self) -> datetime:
+        """When it was shown."""
+        return datetime.fromisoformat(self.envelope["FireTime"])
+
+    @property
+    def scheduled_fire_time(self) -> datetime:
+        """When it was due."""
+        return datetime.fromisoformat(self.envelope["ScheduledFireTime"])
+
+    @property
+    def fence(self) -> int:
+        """Rises with each try: whoever takes the effects can refuse those of an older one."""
+        return int(self.envelope["Fence"])
