@@ -9,6 +9,7 @@ from tests import factories
 from timers import clock
 from timers.insights import counts
 from timers.insights.counts import Count
+from timers.insights.groups import groups
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +43,17 @@ def test_only_active_timers_of_active_groups_are_overdue_and_not_at_once() -> No
     factories.timer(due_in=-60, in_group=factories.group(shards=3), shard=2)
 
     assert counts.overdue(clock.now()) == Count(2)
+
+
+def test_what_waits_for_its_consumers_is_ready_and_not_overdue() -> None:
+    pulled = factories.group("pulled", action={"kind": "pull"})
+    for due_in in (-60, -1, 60):
+        factories.timer(due_in=due_in, in_group=pulled)
+    factories.waiting(factories.timer(in_group=pulled), "ready")
+
+    assert counts.overdue(clock.now()) == Count(0)
+    (row,) = groups(clock.now())
+    assert (row.overdue, row.ready, row.active) == (Count(0), Count(3), Count(4))
 
 
 def test_a_partitioned_table_is_estimated_by_its_partitions() -> None:

@@ -9,6 +9,7 @@ from django.db import connection
 from tests import factories
 from timers import clock
 from timers.insights import timers
+from timers.scheduling import schedule_many
 
 pytestmark = pytest.mark.django_db
 
@@ -93,8 +94,11 @@ def test_the_statements_are_as_many_for_one_timer_as_for_many(django_assert_num_
 
 
 def test_the_soonest_are_read_from_the_due_index_alone() -> None:
+    factories.node(handlers=["tests.noop"])
+    name = factories.group().name
+    schedule_many([{"kind": "once", "group": name, "name": f"{number}", "after": number} for number in range(2000)])
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("ANALYZE timers_timer, timers_timer_group")
         statement = timers._SOONEST.format(after="", tie="", group="")
         cursor.execute("EXPLAIN " + statement, {"limit": 10})
         plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -8,9 +8,13 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.insights.due_index import IN_PART, PARTS
+
 CAP: Final = 1000
 OVERDUE_AFTER: Final = timedelta(seconds=5)
 """How far behind its instant an active timer counts as overdue: well beyond a poll, well below a lease."""
+NOT_PULLED: Final = "COALESCE(g.worker_ordinals <> '{0}', COALESCE(g.action ->> 'kind', '') <> 'pull')"
+"""What consumers pull, of a group or of all of its subscriptions, waits for them as long as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM timers_waiting WHERE state = 'ready'
        (SELECT count(*) FROM (SELECT 1 FROM timers_waiting WHERE state = 'failed' LIMIT %(more)s) f)
 """
 
-# One probe of the due index for each group and shard: no index serves a search over all groups at once.
-_OVERDUE = """
+# One probe of each part of the due index: no index serves a search over all groups at once.
+_OVERDUE = f"""
 SELECT count(*) FROM (
-    SELECT 1 FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+    SELECT 1 FROM timers_timer_group g, {PARTS}, LATERAL (
         SELECT 1 FROM timers_timer t
-        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active' AND t.next_fire_at < %(before)s
+        WHERE {IN_PART} AND t.next_fire_at < %(before)s
         LIMIT %(more)s) due
-    WHERE g.state = 'active' AND NOT g.sandbox LIMIT %(more)s) x
+    WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED} LIMIT %(more)s) x
 """
 
 # Autovacuum never analyses a partitioned parent itself, so its leaves are summed.
@@ -69,7 +73,7 @@ def waiting() -> Waits:
 
 
 def overdue(now: datetime) -> Count:
-    """How many active timers of active groups are behind their instant by more than OVERDUE_AFTER."""
+    """How many active timers of active groups that workers serve are behind their instant by over OVERDUE_AFTER."""
     return _one_count(_OVERDUE, {"before": now - OVERDUE_AFTER, "more": CAP + 1})
 
 

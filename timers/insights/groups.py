@@ -8,7 +8,8 @@ from typing import Final
 
 from django.db import connection
 
-from timers.insights.counts import CAP, OVERDUE_AFTER, Count
+from timers.insights.counts import CAP, NOT_PULLED, OVERDUE_AFTER, Count
+from timers.insights.due_index import IN_PART, PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +24,36 @@ class GroupView:
     active: Count
     """Timers that will fire."""
     overdue: Count
-    """Active timers behind their instant by more than OVERDUE_AFTER."""
+    """Active timers behind their instant by more than OVERDUE_AFTER; those that consumers pull are ready instead."""
     ready: Count
-    """Executions that wait to be taken up."""
+    """Executions that wait to be taken up, with the due timers that wait for a consumer."""
     failed: Count
     """Failed executions that wait for a person."""
     next_fire_at: datetime | None
 
 
 # Each number is a bounded probe of an index; a big group costs no more than a small one.
-_GROUPS: Final = """
+_GROUPS: Final = f"""
 SELECT g.id, g.name, g.state, g.partition, g.priority, a.active, o.overdue, r.ready, f.failed, n.next_fire_at
 FROM (SELECT * FROM timers_timer_group ORDER BY name LIMIT %(limit)s) g
 CROSS JOIN LATERAL (SELECT count(*) AS active FROM (
-    SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), LATERAL (
-        SELECT 1 FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+    SELECT 1 FROM {PARTS}, LATERAL (
+        SELECT 1 FROM timers_timer t WHERE {IN_PART}
         LIMIT %(more)s) one LIMIT %(more)s) x) a
 CROSS JOIN LATERAL (SELECT count(*) AS overdue FROM (
-    SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), LATERAL (
-        SELECT 1 FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
-          AND t.next_fire_at < %(before)s AND NOT g.sandbox LIMIT %(more)s) one LIMIT %(more)s) x) o
-CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM generate_series(0, g.shards - 1) AS s(shard),
-    LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard
-               AND t.state = 'active' AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n
+    SELECT 1 FROM {PARTS}, LATERAL (
+        SELECT 1 FROM timers_timer t WHERE {IN_PART}
+          AND t.next_fire_at < %(before)s AND NOT g.sandbox AND {NOT_PULLED} LIMIT %(more)s) one LIMIT %(more)s) x) o
+CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM {PARTS},
+    LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE {IN_PART}
+               AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n
 CROSS JOIN LATERAL (SELECT count(*) AS ready FROM (
-    SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' LIMIT %(more)s) x) r
+    (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' LIMIT %(more)s)
+    UNION ALL
+    (SELECT 1 FROM {PARTS}, LATERAL (
+        SELECT 1 FROM timers_timer t WHERE {IN_PART}
+          AND t.next_fire_at < %(now)s AND NOT g.sandbox AND NOT {NOT_PULLED} LIMIT %(more)s) one LIMIT %(more)s)
+    ) x) r
 CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (
     SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'failed' LIMIT %(more)s) x) f
 ORDER BY g.name
@@ -59,7 +65,7 @@ def groups(now: datetime, *, limit: int = 1000) -> list[GroupView]:
     with connection.cursor() as cursor:
         cursor.execute(
             _GROUPS,
-            {"limit": limit, "more": CAP + 1, "before": now - OVERDUE_AFTER},
+            {"limit": limit, "more": CAP + 1, "now": now, "before": now - OVERDUE_AFTER},
         )
         rows = cursor.fetchall()
     return [

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db import connection
 
+from timers.insights.due_index import IN_PART, PARTS
 from timers.models import Timer
 from timers.models.calendars import calendars_for, named
 from timers.models.schedule_words import readable_schedule
@@ -20,13 +21,12 @@ SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY r.lasted)
 FROM (SELECT finished_at - started_at AS lasted FROM timers_attempt
       WHERE timer_id = %s AND started_at IS NOT NULL ORDER BY id DESC LIMIT %s) r
 """
-# The due index begins with group, shard and priority, so each of them is asked for its own.
-_OTHERS: Final = """
+_OTHERS: Final = f"""
 SELECT count(*) FROM (
     SELECT 1
-    FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), unnest(g.timer_priorities) AS p(priority),
+    FROM timers_timer_group g, {PARTS},
          LATERAL (SELECT t.id FROM timers_timer t
-                  WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority AND t.state = 'active'
+                  WHERE {IN_PART}
                     AND t.next_fire_at >= %(second)s AND t.next_fire_at < %(second)s + interval '1 second') d
     WHERE g.state = 'active' AND NOT g.sandbox AND d.id IS DISTINCT FROM %(timer)s
     LIMIT %(most)s) found

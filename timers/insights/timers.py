@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from timers.insights.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, UnreadablePayload, decode
 
@@ -41,12 +42,12 @@ class Position(NamedTuple):
 _COLUMNS: Final = """t.id, t.group_id, g.name, t.name, t.state, t.schedule_kind, t.schedule::text, t.time_zone,
        t.next_fire_at, t.last_fire_at, t.last_outcome, t.fire_count, t.failures_in_a_row"""
 
-# The due index begins with group and shard, so each pair is asked for its own soonest and the best of them are merged.
+# The soonest of each part of the due index are asked for, and the best of them are merged.
 _SOONEST: Final = f"""
 SELECT {_COLUMNS}
-FROM timers_timer_group g, generate_series(0, g.shards - 1) AS s(shard), LATERAL (
+FROM timers_timer_group g, {PARTS}, LATERAL (
     SELECT * FROM timers_timer t
-    WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active' AND t.next_fire_at IS NOT NULL {{after}}
+    WHERE {IN_PART} AND t.next_fire_at IS NOT NULL {{after}}
     ORDER BY t.next_fire_at{{tie}} LIMIT %(limit)s) t
 WHERE g.state = 'active' {{group}}
 ORDER BY t.next_fire_at, t.id LIMIT %(limit)s

@@ -9,6 +9,7 @@ from timers.insights.cluster import cluster, concerns
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS
+from timers.insights.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 
 SILENT_BEFORE: Final = 3.0
@@ -83,18 +84,18 @@ _HANDLERS: Final = f"""
 WITH in_use AS (
     SELECT g.action ->> 'handler' AS handler, g.name AS "group", NULL::varchar AS timer
     FROM timers_timer_group g WHERE g.state = 'active' AND EXISTS (
-        SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
-        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
+        SELECT 1 FROM {PARTS}, timers_timer t
+        WHERE {IN_PART})
     UNION ALL
     SELECT s.action ->> 'handler', g.name, NULL
     FROM timers_subscription s JOIN timers_timer_group g ON g.id = s.group_id
     WHERE s.state = 'active' AND g.state = 'active'
     UNION ALL
     SELECT t.handler, g.name, t.name
-    FROM timers_timer_group g CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+    FROM timers_timer_group g CROSS JOIN {PARTS}
     CROSS JOIN LATERAL (
         SELECT t.name, t.action ->> 'handler' AS handler FROM timers_timer t
-        WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+        WHERE {IN_PART}
         ORDER BY t.next_fire_at LIMIT {NEXT_TIMERS}) t
     WHERE g.state = 'active'
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from timers.insights.counts import CAP
+from timers.insights.counts import CAP, NOT_PULLED
 from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.due_index import IN_PART, PARTS
 from timers.insights.words import plural
 
 RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
-NOT_PULLED: Final = "COALESCE(g.worker_ordinals <> '{0}', COALESCE(g.action ->> 'kind', '') <> 'pull')"
-"""What consumers pull, of a group or of all of its subscriptions, waits for them as long as they like."""
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
 """Of what waits: that which workers take up."""
 NOT_PAUSED: Final = "NOT EXISTS (SELECT 1 FROM timers_cluster_pause)"
@@ -32,8 +31,8 @@ SELECT g.name AS "group", g.partition, g.required_roles AS roles,
                  AND n.lease_expires_at > %(now)s AND n.partition = g.partition) AS has_nodes
 FROM timers_timer_group g
 WHERE g.state = 'active' AND {NOT_PULLED} AND NOT {SERVED} AND (
-    EXISTS (SELECT 1 FROM generate_series(0, g.shards - 1) AS s(shard), timers_timer t
-            WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active')
+    EXISTS (SELECT 1 FROM {PARTS}, timers_timer t
+            WHERE {IN_PART})
     OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
                AND {WORKERS_OWN}))
 ORDER BY g.name LIMIT {CAP + 1}
@@ -66,10 +65,10 @@ SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
        due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere
 FROM timers_timer_group g
-CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
     SELECT t.name, t.next_fire_at, t.action ->> 'handler' AS handler FROM timers_timer t
-    WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+    WHERE {IN_PART}
       AND t.next_fire_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY t.next_fire_at LIMIT {CAP + 1}) due
 CROSS JOIN LATERAL (

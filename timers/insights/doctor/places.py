@@ -7,6 +7,7 @@ from typing import Final
 
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.due_index import IN_PART, PARTS
 
 REPORT_IT: Final = "This is a fault of the service or a change by hand. Keep the log of the nodes named, and report it."
 NEXT_TIMERS: Final = 1_000
@@ -58,12 +59,12 @@ _OPEN: Final = f"""
 SELECT g.name AS "group", t.name AS timer, t.open_execution AS execution, t.next_fire_at,
        (SELECT a.outcome FROM timers_attempt a WHERE a.id = t.open_execution) AS ended_as
 FROM timers_timer_group g
-CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
+CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
-    (SELECT * FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+    (SELECT * FROM timers_timer t WHERE {IN_PART}
        AND t.next_fire_at IS NULL LIMIT {NEXT_TIMERS})
     UNION ALL
-    (SELECT * FROM timers_timer t WHERE t.group_id = g.id AND t.shard = s.shard AND t.state = 'active'
+    (SELECT * FROM timers_timer t WHERE {IN_PART}
        AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT {NEXT_TIMERS})) t
 WHERE t.open_execution IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = t.open_execution)

@@ -1,0 +1,14 @@
+"""How the index of due timers is asked: it begins with group, shard and priority, so each of them is asked by itself.
+
+An equality on all three keeps the order of `next_fire_at`; without one of them a look at the soonest reads them all.
+The group is `g`, the timer `t`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PARTS: Final = "generate_series(0, g.shards - 1) AS s(shard) CROSS JOIN unnest(g.timer_priorities) AS p(priority)"
+"""Each shard and each priority of a group's timers."""
+IN_PART: Final = "t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority AND t.state = 'active'"
+"""The active timers of one of them."""
