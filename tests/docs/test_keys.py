@@ -22,7 +22,7 @@ def test_the_command_of_the_page_makes_the_key_it_tells_of() -> None:
     User.objects.create_user("billing")
     factories.group("invoices")
     text = snippets.page(PAGE)
-    command = text.split("KEY=$(manage.py ", 1)[1].split(")\n", 1)[0].replace("\\\n", " ")
+    command = text.split("KEY=$(.venv/bin/python manage.py ", 1)[1].split(")\n", 1)[0].replace("\\\n", " ")
     out = io.StringIO()
     call_command(*shlex.split(command), stdout=out, stderr=io.StringIO())
     assert read_key(out.getvalue().strip())

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.docs import snippets
 from timers.models import Attempt, Timer
@@ -54,3 +60,23 @@ def test_a_timer_fired_by_hand_runs_beside_its_schedule(node: Stepper) -> None:
     assert outcome.execution.origin == "manual"
     assert outcome.execution.payload == {"to": "test@example.org"}
     assert Timer.objects.get(name="monthly").next_fire_at == before
+
+
+def test_the_app_of_the_example_is_installed_as_the_readme_says(tmp_path: Path) -> None:
+    (source,) = [
+        source for source, _ in snippets.blocks("README.md") if source.startswith("# billing/timer_handlers.py")
+    ]
+    (tmp_path / "billing").mkdir()
+    (tmp_path / "billing/__init__.py").touch()
+    (tmp_path / "billing/timer_handlers.py").write_text(source)
+    (extra,) = re.findall(r"^export (EXTRA_APPS)=billing$", snippets.page("README.md"), re.MULTILINE)
+    given = {extra: "billing", "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "timerproject.settings"}
+    code = "import django; django.setup(); from timers import handlers; print(*handlers.names())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=dict(os.environ) | given,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+    assert "invoices.send" in done.stdout.split(), done.stderr
