@@ -22,12 +22,23 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:
         sys.exit(f"Not started. {problem}")
-    except OperationalError:
+    except OperationalError as error:
         if embedded_database_is_down():
             sys.exit(
                 "The embedded database is not running. Start it: `manage.py embeddeddb start`, or all: `manage.py up`."
             )
+        if is_connection_failure(error):
+            sys.exit(f"The database cannot be reached: {' '.join(str(error).split())}")
         raise
+    except BrokenPipeError:
+        # Whoever read this has seen enough; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def is_connection_failure(error: Exception) -> bool:
+    """Whether there was no server to say anything: what a server refuses has an SQLSTATE."""
+    return getattr(error.__cause__, "sqlstate", None) is None
 
 
 def embedded_database_is_down() -> bool:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -35,7 +36,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="default: PORT, else 8000")
+        parser.add_argument(
+            "--port", type=port_number, default=os.environ.get("PORT", "8000"), help="default: PORT, else 8000"
+        )
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
         parser.add_argument("--workers", type=int, default=2, help="worker processes of the node (default 2)")
         parser.add_argument("--no-demo", action="store_true", help="leave an empty database empty")
@@ -121,6 +124,13 @@ class Command(BaseCommand):
         raw = conf.current().log_format == "json" and name != "up"
         self.stdout.write(line if raw else f"{name:<4} | {line}")
         self.stdout.flush()
+
+
+def port_number(text: str) -> int:
+    """A port; raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise ArgumentTypeError(f"must be a number from 1 to 65535 (given: {text})")
+    return int(text)
 
 
 def refuse_taken_port(host: str, port: int) -> None:
