@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -251,3 +252,19 @@ def test_nothing_begins_after_the_supervisor_took_back_what_had_not(
     eventually(lambda: b.loop.busy == 0 and not b.loop.take())
     assert handlers.calls == []
     assert b.outcomes == []
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_what_runs_when_the_loop_ends_is_gone_with_it(handlers: TemporaryHandlers) -> None:
+    async def wait(fire: Fire) -> None:
+        await asyncio.Event().wait()
+
+    handlers.add_async("tests.waits", wait, timeout=30)
+    b = Bench(1, sure=True)
+    b.submit("tests.waits")
+    eventually(b.started.running)
+    b.loop.stop()
+    outcomes = b.outcomes
+    del b
+    gc.collect()
+    assert outcomes == []

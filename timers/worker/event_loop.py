@@ -129,6 +129,9 @@ class EventLoop:
         try:
             async with limited:
                 value = await self._begun(work, fire_of(execution, self._node, started_us), exchange)
+        except GeneratorExit:
+            # The loop has ended, and this with it: there is nobody to be told.
+            raise
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             finished_us = self._since(started_us, began)
             if limited.expired():
