@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from tests import factories
-from tests.admin.pages import list_of, run, told
+from tests.admin.pages import list_of, page_of, run, told
 from timers.admin import actions
 from timers.models import Attempt, Timer, Waiting
 
@@ -89,16 +91,45 @@ def test_a_failed_execution_is_retried_at_once(alice: Client) -> None:
 def test_a_dismissed_execution_has_failed_for_good(alice: Client) -> None:
     row = factories.waiting(factories.timer())
 
-    run(alice, "waiting", "dismiss", row.pk)
+    asked = run(alice, "waiting", "dismiss", row.pk)
+    assert "their payloads are gone" in asked.text
+    assert Waiting.objects.exists()
+    run(alice, "waiting", "dismiss", row.pk, answered="1", reason="rehearsal")
 
     assert not Waiting.objects.exists()
-    assert Attempt.objects.get(pk=row.pk).outcome == "failed"
+    ended = Attempt.objects.get(pk=row.pk)
+    assert (ended.outcome, ended.reason) == ("failed", "rehearsal")
+
+
+@pytest.mark.parametrize("payload", [{"total": 1}, None], ids=["its own", "its timer's"])
+def test_a_failed_execution_is_retried_with_a_mended_payload(alice: Client, payload: Any) -> None:
+    row = factories.waiting(factories.timer(payload={"total": 1}), payload=payload)
+
+    page = alice.get(page_of("waiting", row.pk))
+    assert "Retry with another payload" in page.text
+    asked = run(alice, "waiting", "retry_mended", row.pk)
+    assert asked.context["form"]["payload"].value() == '{\n  "total": 1\n}'
+    assert "This is no JSON" in run(alice, "waiting", "retry_mended", row.pk, answered="1", payload="{").text
+    run(alice, "waiting", "retry_mended", row.pk, answered="1", payload='{"total": 2}')
+
+    row.refresh_from_db()
+    assert (row.state, row.payload) == ("ready", {"total": 2})
+
+
+def test_the_page_of_an_execution_offers_what_can_be_done_to_it(alice: Client, bob: Client) -> None:
+    failed, ready = factories.waiting(factories.timer()), factories.waiting(factories.timer(), "ready")
+
+    assert 'value="retry"' in alice.get(page_of("waiting", failed.pk)).text
+    page = alice.get(page_of("waiting", ready.pk)).text
+    assert 'value="cancel"' in page
+    assert 'value="retry"' not in page
+    assert 'name="action"' not in bob.get(page_of("waiting", failed.pk)).text
 
 
 def test_a_ready_execution_can_be_cancelled_but_not_dismissed(alice: Client) -> None:
     row = factories.waiting(factories.timer(), "ready")
 
-    assert "Refused" in told(run(alice, "waiting", "dismiss", row.pk))
+    assert "Refused" in told(run(alice, "waiting", "dismiss", row.pk, answered="1"))
     run(alice, "waiting", "cancel", row.pk)
 
     assert Attempt.objects.get(pk=row.pk).outcome == "cancelled"
@@ -108,7 +139,7 @@ def test_a_payload_that_cannot_be_read_hinders_no_dismissal(alice: Client) -> No
     row = factories.waiting(factories.timer())
     factories.spoil(row, "payload")
 
-    run(alice, "waiting", "dismiss", row.pk)
+    run(alice, "waiting", "dismiss", row.pk, answered="1")
 
     assert Attempt.objects.get(pk=row.pk).outcome == "failed"
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from timers.admin.actions import for_each
+from timers.admin.json_text import JSONTextField
 from timers.lifecycle.control.backfill import OVERLAP
 
 _SHOWN = 20
@@ -40,6 +41,18 @@ class BackfillQuestion(forms.Form):
     )
 
 
+class ReasonQuestion(forms.Form):
+    """Why."""
+
+    reason = forms.CharField(required=False, help_text="Stands in the ledger with the outcome.")
+
+
+class PayloadQuestion(forms.Form):
+    """With which payload."""
+
+    payload = JSONTextField(required=False, help_text="JSON. Each of the executions chosen gets it; empty: null.")
+
+
 def ask(
     model_admin: ModelAdmin[Any],
     request: HttpRequest,
@@ -49,9 +62,10 @@ def ask(
     *,
     title: str,
     done: str,
+    initial: dict[str, Any] | None = None,
 ) -> TemplateResponse | None:
     """Show the form until it makes sense, then call control for each row with the row and the form's values."""
-    form = question(request.POST) if "answered" in request.POST else question()
+    form = question(request.POST) if "answered" in request.POST else question(initial=initial)
     if form.is_bound and form.is_valid():
         for_each(model_admin, request, rows, lambda row: call(row, **form.cleaned_data), done)
         return None

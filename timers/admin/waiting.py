@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from timers.admin import cells
 from timers.admin.actions import for_each
+from timers.admin.asking import PayloadQuestion, ReasonQuestion, ask
 from timers.admin.bounded import ReadOnlyAdmin
 from timers.admin.failures import failures_page
 from timers.admin.filters import GroupFilter
@@ -20,7 +22,18 @@ from timers.admin.json_text import body
 from timers.admin.search import execution_in, timers_meant
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
-from timers.models import Subscription, Waiting
+from timers.models import Subscription, Timer, Waiting
+
+_DONE_TO: Final = {
+    Waiting.State.FAILED: (
+        ("retry", "Retry"),
+        ("retry_mended", "Retry with another payload …"),
+        ("dismiss", "Dismiss …"),
+    ),
+    Waiting.State.READY: (("cancel", "Cancel"),),
+    Waiting.State.QUEUED: (("cancel", "Cancel"),),
+}
+"""What can be done to an execution on its page, by its state: an action, and the words on its button."""
 
 
 @admin.register(Waiting)
@@ -41,8 +54,9 @@ class WaitingAdmin(ReadOnlyAdmin):
     list_select_related = ("group",)
     search_fields = ("=id",)
     search_help_text = "An execution's id, a timer's id, its exact name, or group/name."
-    actions = ("retry", "dismiss", "cancel")
+    actions = ("retry", "retry_mended", "dismiss", "cancel")
     change_list_template = "admin/timers/waiting_list.html"
+    change_form_template = "admin/timers/waiting_change.html"
     fields = (
         "state_cell", "name", "group_cell", "timer_cell", "id", "attempt", "forgiven", "missed_count", "available_cell",
         "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at",
@@ -111,22 +125,42 @@ class WaitingAdmin(ReadOnlyAdmin):
 
     @admin.display(description="payload")
     def payload_cell(self, row: Waiting) -> SafeString | str:
-        return "the timer's" if row.payload is None else body(row.payload)
+        if row.payload is not None:
+            return body(row.payload)
+        return format_html("<p>The timer's:</p>{}", body(_timers_payload(row)))
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        row = context["original"]
+        context["buttons"] = _DONE_TO.get(row.state, ()) if self.has_operate_permission(request) else ()
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.action(description="Retry: now, with all the retries of its policy", permissions=["operate"])
     def retry(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
         actor = request.user.get_username()
         for_each(self, request, rows, lambda row: retry_failed(str(row.pk), actor=actor), "retried")
 
-    @admin.action(description="Dismiss: failed is its final outcome", permissions=["operate"])
-    def dismiss(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
+    @admin.action(description="Retry with another payload", permissions=["operate"])
+    def retry_mended(self, request: HttpRequest, rows: QuerySet[Waiting]) -> TemplateResponse | None:
         actor = request.user.get_username()
 
-        def call(row: Waiting) -> None:
-            if not dismiss_failed([str(row.pk)], actor=actor):
+        def call(row: Waiting, payload: Any) -> None:
+            retry_failed(str(row.pk), payload=payload, actor=actor)
+
+        first = Waiting.objects.filter(pk__in=rows).order_by("pk").first()
+        now = None if first is None else _timers_payload(first) if first.payload is None else first.payload
+        title = "Retry with another payload"
+        return ask(self, request, rows, PayloadQuestion, call, title=title, done="retried", initial={"payload": now})
+
+    @admin.action(description="Dismiss: failed is its final outcome", permissions=["operate"])
+    def dismiss(self, request: HttpRequest, rows: QuerySet[Waiting]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def call(row: Waiting, reason: str) -> None:
+            if not dismiss_failed([str(row.pk)], reason=reason, actor=actor):
                 raise NotAllowedNow("is not failed (any more); only a failed execution can be dismissed")
 
-        for_each(self, request, rows, call, "dismissed")
+        title = "Dismiss: failed for good, and their payloads are gone"
+        return ask(self, request, rows, ReasonQuestion, call, title=title, done="dismissed")
 
     @admin.action(description="Cancel: never try it again", permissions=["operate"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Waiting]) -> None:
@@ -137,3 +171,8 @@ class WaitingAdmin(ReadOnlyAdmin):
                 raise NotAllowedNow("does not wait any more")
 
         for_each(self, request, rows, call, "cancelled")
+
+
+def _timers_payload(row: Waiting) -> Any:
+    timer = Timer.objects.filter(id=row.timer_id or 0).first()
+    return None if timer is None else timer.payload
