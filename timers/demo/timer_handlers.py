@@ -33,7 +33,9 @@ def deliver_message(fire: Fire) -> dict[str, Any]:
     envelope = fire.envelope()
     logger.info("try %d received: %s", fire.number_of_try, envelope)
     if fire.number_of_try < COMMITTED_AT_TRY:
+        logger.info("try %d discarded: the receiving system is not available yet", fire.number_of_try)
         raise Discard("the receiving system is not available yet")
+    logger.info("try %d committed", fire.number_of_try)
     return envelope
 
 
