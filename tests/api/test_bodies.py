@@ -80,6 +80,16 @@ def test_a_method_that_an_address_does_not_know_is_told_which_it_knows(api: Aski
     problem(api("BREW", "/groups"), 405, "method_not_allowed")
 
 
+def test_head_answers_as_get_does_without_the_body(api: Asking) -> None:
+    for path in ("/groups", "/groups/none", "/me"):
+        whole, head = api("GET", path, X_Request_Id="a"), api("HEAD", path, X_Request_Id="a")
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert head.headers["Content-Length"] == str(len(whole.content))
+        assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert api("HEAD", "/claims/commit").status_code == 405
+    assert api.client.head("/livez").headers["Content-Length"] == "3"
+
+
 def test_no_other_site_may_read_the_answers(api: Asking) -> None:
     response = api("GET", "/groups", Origin="https://evil.example")
     assert not [name for name in response.headers if name.lower().startswith("access-control")]

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
@@ -37,9 +37,23 @@ class ApiFrame:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(PREFIX):
-            current_request_id.set("")
-            return self.get_response(request)
+        is_api = request.path_info.startswith(PREFIX)
+        answer = self._answer if is_api else self._leave_alone
+        if request.method != "HEAD":
+            return answer(request)
+        # What a GET answers, without its body (RFC 9110, 9.3.2).
+        request.method = "GET" if is_api else "HEAD"
+        response = answer(request)
+        if isinstance(response, HttpResponse):
+            response.headers["Content-Length"] = str(len(response.content))
+            response.content = b""
+        return response
+
+    def _leave_alone(self, request: HttpRequest) -> HttpResponseBase:
+        current_request_id.set("")
+        return self.get_response(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get(REQUEST_ID, "")
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
         current_request_id.set(request_id)
