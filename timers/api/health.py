@@ -43,8 +43,8 @@ def _why_not() -> str:
             (now,) = cursor.fetchone()
         if not Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=now).exists():
             return "no node lives"
-    except DatabaseError:
-        logger.warning("not ready: the database is away", exc_info=True)
+    except DatabaseError as error:
+        logger.warning("not ready, the database is away: %s", " ".join(str(error).split()))
         return "the database is away"
     return ""
 

@@ -83,7 +83,8 @@ def problem_of(error: BaseException) -> Problem:
             logger.warning("the database refused a value", exc_info=error)
             return Problem("malformed", "A value is out of the range that can be kept.")
         case _ if isinstance(error, DATABASE_AWAY):
-            logger.warning("the database is away: %s", type(error).__name__, exc_info=error)
+            # One line: while it is away every request comes here, and what it says is always the same.
+            logger.warning("the database is away: %s", " ".join(str(error).split()))
             return Problem(
                 "unavailable",
                 "The database cannot be reached, or did not answer in time. Whether a change was made is unknown: "
