@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from timers_client import TimersClient
+from timers_client.ctl.main import main
 
 from tests.support.committed import ledger_emptied_afterwards
 from tests.support.eventually import eventually
@@ -51,3 +52,12 @@ def key(transactional_db: None) -> str:
 def client(live_server: Any, key: str) -> Iterator[TimersClient]:
     with TimersClient(live_server.url, key) as client:
         yield client
+
+
+@pytest.fixture
+def ctl(client: TimersClient, live_server: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command, and returns its exit code."""
+    client.create_group("g", action={"kind": "pull"}, retry={"min_backoff": 0})
+    monkeypatch.setenv("TIMER_SERVICE_URL", live_server.url)
+    monkeypatch.setenv("TIMER_SERVICE_KEY", key)
+    return lambda *words: main(words)

@@ -48,8 +48,11 @@ def test_every_verb_of_the_client_is_on_the_page() -> None:
 
 
 def test_every_word_of_timerctl_is_on_the_page() -> None:
-    page = snippets.page("docs/client.md")
-    assert not [word for word in parser().below() if f"`{word}`" not in page]
+    lines = snippets.page("docs/client.md").splitlines()
+    for word, takes in parser().below().items():
+        line = next(line for line in lines if line.startswith("| `") and f"`{word}`" in line)
+        verbs = [] if word in {"schedule", "preview"} else takes.below()
+        assert not [each for each in [word, *verbs] if f"`{each}`" not in line], word
 
 
 def commands(page: str) -> list[str]:

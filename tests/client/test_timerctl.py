@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,22 +16,10 @@ from typing import Any
 import pytest
 import timers_client
 from timers_client import TimersClient
-from timers_client.ctl.arguments import parser
-from timers_client.ctl.completion import completion
 from timers_client.ctl.main import main
-from timers_client.ctl.output import show_rows
 
 from tests.support.eventually import eventually
 from timers.models import Attempt, Timer
-
-
-@pytest.fixture
-def ctl(client: TimersClient, live_server: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command, and returns its exit code."""
-    client.create_group("g", action={"kind": "pull"}, retry={"min_backoff": 0})
-    monkeypatch.setenv("TIMER_SERVICE_URL", live_server.url)
-    monkeypatch.setenv("TIMER_SERVICE_KEY", key)
-    return lambda *words: main(words)
 
 
 def test_a_timer_is_scheduled_listed_shown_and_cancelled(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,11 +36,49 @@ def test_a_timer_is_scheduled_listed_shown_and_cancelled(ctl: Any, capsys: pytes
     assert first.index("fixed_rate") == second.index("cron") == head.index("KIND")
     assert ctl("--json", "list", "g", "--kind", "cron") == 0
     assert json.loads(capsys.readouterr().out)["expression"] == "30 2 * * *"
+    assert ctl("list", "g", "--kind", "fixed-rate") == ctl("list", "g", "--kind", "fixed_rate") == 0
+    assert capsys.readouterr().out.count("fixed_rate") == 2
     assert ctl("pause", "g", "a", "--reason", "audit") == 0
     assert ctl("show", "g", "a") == 0
     assert "state_reason       audit" in capsys.readouterr().out
     assert ctl("resume", "g", "a") == ctl("cancel", "g", "a") == 0
     assert Timer.objects.get(name="a").state == "cancelled"
+
+
+def test_what_was_done_to_a_timer_is_told_in_one_line(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*words: str) -> str:
+        assert ctl(*words) == 0
+        return capsys.readouterr().out
+
+    assert told("schedule", "once", "g", "a", "--at", "2099-01-01T00:00:00Z") == (
+        "g/a: active, next fire 2099-01-01T00:00:00Z\n"
+    )
+    assert told("pause", "g", "a") == "g/a: paused\n"
+    assert told("pause", "g", "a", "--until", "2098-01-01T00:00:00Z") == "g/a: paused until 2098-01-01T00:00:00Z\n"
+    assert told("resume", "g", "a") == "g/a: active, next fire 2099-01-01T00:00:00Z\n"
+    assert told("update", "g", "a", "--at", "2099-02-01T00:00:00Z") == "g/a: active, next fire 2099-02-01T00:00:00Z\n"
+    assert json.loads(told("resume", "g", "a", "--json"))["name"] == "a"
+    assert told("cancel", "g", "a") == "g/a: cancelled\n"
+
+
+def test_a_cancelled_timer_whose_execution_is_held_says_so(
+    ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.schedule_fixed_rate("g", "a", period=3600)
+    client.fire_timer("g", "a")
+    (claimed,) = client.claim("g", "c")
+    assert ctl("cancel", "g", "a") == 0
+    assert capsys.readouterr().out == f"g/a: cancelled, still held: {claimed.execution}\n"
+
+
+def test_what_is_given_of_a_timer_is_changed_and_the_rest_left(ctl: Any, client: TimersClient) -> None:
+    assert ctl("schedule", "fixed_rate", "g", "a", "--period", "60", "--payload", "1", "--until-committed") == 0
+    words = ["--payload", '{"n": 2}', "--tag", "web", "--no-until-committed", "--set", "priority=3"]
+    assert ctl("update", "g", "a", "--period", "PT2M", *words) == 0
+    timer = Timer.objects.get()
+    assert (timer.payload, timer.tags, timer.until_committed, timer.priority) == ({"n": 2}, ["web"], False, 3)
+    assert client.get_timer("g", "a").raw["period"] == 120
+    assert ctl("update", "g", "a") == 2
 
 
 def test_a_preview_says_what_would_happen(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +134,9 @@ def test_a_refusal_names_the_fields_and_the_exit_code_its_kind(
     assert ended.value.code == 2
     monkeypatch.setenv("TIMER_SERVICE_URL", "nowhere")
     assert ctl("groups") == 2
+    assert "http:// or https:// is missing" in capsys.readouterr().err
+    assert ctl("groups", "--key", "") == ctl("groups", "--url", "") == 2
+    assert "key that was given is empty" in capsys.readouterr().err
 
 
 def test_address_and_key_may_stand_in_a_file_that_nobody_else_can_read(
@@ -145,7 +173,7 @@ def test_options_that_all_words_share_may_stand_before_and_after_the_word(
         (["--payload", "NaN"], "must be JSON"),
         (["--payload", "{"], "must be JSON"),
         (["--payload", "@/nowhere/x.json"], "cannot be read"),
-        (["--set", "priority"], "KEYWORD=JSON"),
+        (["--set", "priority"], "FIELD=JSON"),
         (["--peri", "1"], "unrecognized arguments: --peri 1"),
     ],
 )
@@ -168,13 +196,6 @@ def test_a_payload_may_come_from_a_file_or_from_standard_input(
     assert ctl("schedule", "once", "g", "b", "--after", "60", "--payload", "-") == 0
     payloads = dict(Timer.objects.values_list("name", "payload"))
     assert payloads == {"a": {"n": 2**70}, "b": [2]}
-
-
-def test_a_group_is_paused_and_resumed(ctl: Any, client: TimersClient) -> None:
-    assert ctl("pause-group", "g", "--reason", "move") == 0
-    assert client.get_group("g")["state_reason"] == "move"
-    assert ctl("resume-group", "g") == 0
-    assert client.get_group("g")["state"] == "active"
 
 
 def test_what_failed_is_retried_by_conditions_in_the_background(
@@ -271,49 +292,3 @@ def test_a_reader_that_has_had_enough_is_no_failure(ctl: Any, client: TimersClie
         started.stdout.readline()
         started.stdout.close()
         assert (started.wait(10), started.stderr.read()) == (0, "")
-
-
-def test_a_table_shows_wide_letters_and_control_characters_in_their_columns(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    rows = [{"a": "時計", "b": 1.25}, {"a": "x\x1b[2J", "b": "2027-02-26T15:00:27.006123+00:00"}, {"a": None, "b": ""}]
-    show_rows(rows, ["a", "b"], as_json=False)
-    assert capsys.readouterr().out.splitlines() == [
-        "A         B",
-        "時計      1.25",
-        "x\\x1b[2J  2027-02-26T15:00:27.006Z",
-        "-         -",
-    ]
-
-
-def test_a_line_is_cut_where_the_terminal_ends(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "10")
-    show_rows([{"a": "時計時計時計"}], ["a"], as_json=False)
-    assert capsys.readouterr().out.splitlines() == ["A", "時計時計…"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completions_know_every_word(shell: str) -> None:
-    script = completion(shell, parser())
-    assert all(word in script for word in ("schedule", "fixed-rate", "consume", "by-fault", "expression"))
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_the_completion_of_bash_completes() -> None:
-    asked = 'COMP_WORDS=(timerctl schedule fi); COMP_CWORD=2; _timerctl; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(
-        ["bash", "-c", completion("bash", parser()) + asked], capture_output=True, text=True, env=dict(os.environ)
-    )
-    assert done.stdout.split() == ["fixed-rate", "fixed-delay"], done.stderr
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_the_completion_of_bash_knows_the_values_of_options() -> None:
-    asked = 'COMP_WORDS=(timerctl list g --state pa); COMP_CWORD=4; _timerctl; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(
-        ["bash", "-c", completion("bash", parser()) + asked], capture_output=True, text=True, env=dict(os.environ)
-    )
-    assert done.stdout.split() == ["paused"], done.stderr

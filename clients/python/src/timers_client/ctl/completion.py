@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from timers_client.ctl.arguments import Parser
+from timers_client.ctl.parser import Parser
 
 _BASH = """\
 _timerctl() {{

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final, Literal
 
-from timers_client.ctl.output import show_one, show_rows
+from timers_client.answers import Execution
+from timers_client.ctl.operations import follow, tell
+from timers_client.ctl.output import show_one, show_rows, show_state
 from timers_client.errors import TimersError
 from timers_client.sync import TimersClient
 
 _FAILED: Final = ("id", "group", "timer", "attempt", "scheduled_for", "error")
 _FAULT: Final = ("count", "fingerprint", "groups", "newest", "example", "title")
-_OPERATION: Final = ("id", "verb", "state", "total", "done", "refused", "pace", "created_at", "created_by", "filter")
 _CONDITIONS: Final = ("group", "timer", "fingerprint", "error_contains", "failed_before", "failed_after")
 
 
@@ -36,7 +37,7 @@ def retry(arguments: argparse.Namespace, client: TimersClient) -> None:
         raise TimersError("another payload is for one execution: give its id")
     if _are_named(arguments):
         for each in arguments.executions:
-            show_one(client.retry(each, **payload).raw, as_json=arguments.json)
+            _tell(client.retry(each, **payload), arguments)
     else:
         _start(arguments, client, "retry")
 
@@ -45,14 +46,9 @@ def dismiss(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Give failed executions up."""
     if _are_named(arguments):
         for each in arguments.executions:
-            show_one(client.dismiss(each, reason=arguments.reason).raw, as_json=arguments.json)
+            _tell(client.dismiss(each, reason=arguments.reason), arguments)
     else:
         _start(arguments, client, "dismiss", reason=arguments.reason)
-
-
-def operations(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List operations, newest first."""
-    show_rows(client.get_operations(), _OPERATION, as_json=arguments.json)
 
 
 def _are_named(arguments: argparse.Namespace) -> bool:
@@ -62,12 +58,22 @@ def _are_named(arguments: argparse.Namespace) -> bool:
         raise TimersError("name executions by their ids, or by conditions such as --group, or all of them by --all")
     if arguments.all and _conditions(arguments):
         raise TimersError("--all leaves no room for other conditions")
+    if arguments.wait and not is_conditional:
+        raise TimersError("--wait is for what is done in the background: name conditions, or --all")
     return not is_conditional
 
 
 def _start(arguments: argparse.Namespace, client: TimersClient, verb: Literal["retry", "dismiss"], **more: Any) -> None:
     conditions = {"all": True} if arguments.all else _conditions(arguments)
-    show_one(client.start_operation(verb, conditions, pace=arguments.pace, **more), as_json=arguments.json)
+    operation = client.start_operation(verb, conditions, pace=arguments.pace, **more)
+    if arguments.wait:
+        follow(operation, arguments, client)
+    else:
+        tell(operation, arguments)
+
+
+def _tell(execution: Execution, arguments: argparse.Namespace) -> None:
+    show_state(execution.id, execution.raw, as_json=arguments.json)
 
 
 def _conditions(arguments: argparse.Namespace) -> dict[str, Any]:

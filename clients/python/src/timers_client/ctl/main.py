@@ -10,8 +10,9 @@ from typing import Final
 
 from timers_client.ctl.arguments import parser
 from timers_client.ctl.completion import completion
+from timers_client.ctl.refusal import refusal
 from timers_client.ctl.settings import client_of
-from timers_client.ctl.words import WORDS
+from timers_client.ctl.words import work_of
 from timers_client.errors import ApiError, ConnectionFailed, TimersError, Unavailable
 
 DONE: Final = 0
@@ -30,15 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="timerctl: %(message)s", level=logging.WARNING)
     try:
         with client_of(arguments.url, arguments.key, arguments.deadline) as client:
-            WORDS[arguments.word](arguments, client)
+            work_of(arguments)(arguments, client)
             sys.stdout.flush()
     except (ConnectionFailed, Unavailable) as error:
         return _say(f"the service cannot be reached: {error}", UNREACHABLE)
     except ApiError as error:
-        fields = [f"  {each.field}: {each.message}" for each in error.errors]
-        request = [f"  the service's log tells more under the request id {error.request_id}"] if not fields else []
-        said = error.title if fields else str(error)
-        return _say("\n".join([f"refused ({error.code or error.status}): {said}", *fields, *request]), REFUSED)
+        return _say(refusal(error, arguments.parser.options()), REFUSED)
     except (TimersError, ValueError) as error:
         return _say(str(error), MISTAKE)
     except KeyboardInterrupt:

@@ -7,10 +7,13 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from timers_client.ctl.durations import in_units
+
 _INSTANT: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d:\d\d|Z)$")
+_SETTINGS: Final = frozenset({"retry", "overrides"})
 
 
 class Table:
@@ -45,19 +48,42 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_j
 
 
 def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
-    """One thing: a line for each of its fields, or one JSON object."""
+    """One thing: a line for each of its fields, durations with their units, or one JSON object."""
     if as_json:
         show_json(row)
         return
-    width = max((len(name) for name in row), default=0)
-    for name, value in row.items():
-        print(f"{name:<{width}}  {_printable(value)}".rstrip())
+    cells = dict(_spread(row))
+    width = max(map(len, cells), default=0)
+    for name, value in cells.items():
+        print(f"{name:<{width}}  {value}".rstrip())
+
+
+def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> None:
+    """How one thing stands: one short line, or one JSON object."""
+    if as_json:
+        show_json(row)
+        return
+    said = [str(row["state"])]
+    if row["state"] == "paused" and row.get("paused_until"):
+        said[0] += f" until {_cell(row['paused_until'])}"
+    if row["state"] == "active" and row.get("next_fire_at"):
+        said.append(f"next fire {_cell(row['next_fire_at'])}")
+    print(f"{_printable(name)}: {', '.join([*said, *more])}")
 
 
 def show_json(value: Any) -> None:
     """One line of JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
+
+
+def _spread(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Each field with its value as text; settings within settings stand by themselves."""
+    for name, value in row.items():
+        if name in _SETTINGS and isinstance(value, Mapping) and value:
+            yield from _spread(value, f"{above}{name}.")
+        else:
+            yield above + name, _printable(in_units(above + name, value))
 
 
 def _cell(value: Any) -> str:

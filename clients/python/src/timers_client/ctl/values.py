@@ -19,11 +19,21 @@ def duration(text: str) -> float | str:
     return seconds if math.isfinite(seconds) else text
 
 
+def kind(text: str) -> str:
+    """A kind of timer: fixed-rate as in the words of the command line, or fixed_rate as the service has it."""
+    return text.replace("-", "_")
+
+
+def pace(text: str) -> float | None:
+    """So many a second, or no bound."""
+    return None if text == "none" else float(text)
+
+
 def keyword(text: str) -> tuple[str, Any]:
-    """KEYWORD=JSON."""
+    """FIELD=JSON."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError("must be KEYWORD=JSON, such as priority=5")
+        raise argparse.ArgumentTypeError("must be FIELD=JSON, such as priority=5")
     return name, _parsed(value)
 
 

@@ -1,0 +1,84 @@
+"""The words about groups, and about the subscriptions of a group."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from timers_client.answers import Raw
+from timers_client.ctl.given import changes, given
+from timers_client.ctl.output import show_one, show_rows, show_state
+from timers_client.sync import TimersClient
+
+_GROUP: Final = ("name", "state", "priority", "misfire_policy", "overlap_policy", "description")
+_GROUP_FIELDS: Final = ("action", "retry", "description")
+_SUBSCRIPTION: Final = ("name", "state", "mode", "action", "filter", "description")
+_SUBSCRIPTION_FIELDS: Final = ("action", "mode", "filter", "description")
+
+
+def list_groups(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """List the groups."""
+    show_rows(client.get_groups(), _GROUP, as_json=arguments.json)
+
+
+def show_group(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Show one group with all its fields."""
+    show_one(client.get_group(arguments.group), as_json=arguments.json)
+
+
+def create_group(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Create a group."""
+    _tell_group(client.create_group(arguments.group, **given(arguments, _GROUP_FIELDS)), arguments)
+
+
+def update_group(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Change what is given, and leave the rest."""
+    _tell_group(client.update_group(arguments.group, **changes(arguments, _GROUP_FIELDS)), arguments)
+
+
+def pause_group(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Fire nothing of the group until it is resumed."""
+    group = client.pause_group(arguments.group, until=arguments.until, reason=arguments.reason)
+    _tell_group(group, arguments)
+
+
+def resume_group(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Fire again."""
+    _tell_group(client.resume_group(arguments.group), arguments)
+
+
+def list_subscriptions(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """List the subscriptions of a group."""
+    show_rows(client.get_subscriptions(arguments.group), _SUBSCRIPTION, as_json=arguments.json)
+
+
+def create_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Subscribe to the timers of a group."""
+    # Without an action the service says what may be one.
+    fields = {"action": None, **given(arguments, _SUBSCRIPTION_FIELDS)}
+    _tell_subscription(client.create_subscription(arguments.group, arguments.name, **fields), arguments)
+
+
+def pause_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Deliver nothing to it until it is resumed."""
+    paused = client.pause_subscription(arguments.group, arguments.name, reason=arguments.reason)
+    _tell_subscription(paused, arguments)
+
+
+def resume_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Deliver to it again."""
+    _tell_subscription(client.resume_subscription(arguments.group, arguments.name), arguments)
+
+
+def delete_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Delete it; tells what became of what waited for it."""
+    gone = client.delete_subscription(arguments.group, arguments.name, reason=arguments.reason)
+    show_one(gone, as_json=arguments.json)
+
+
+def _tell_group(group: Raw, arguments: argparse.Namespace) -> None:
+    show_state(group["name"], group, as_json=arguments.json)
+
+
+def _tell_subscription(subscription: Raw, arguments: argparse.Namespace) -> None:
+    show_state(f"{arguments.group}/{subscription['name']}", subscription, as_json=arguments.json)

@@ -1,0 +1,100 @@
+"""The words about timers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, Final
+
+from timers_client import calls
+from timers_client.answers import Timer
+from timers_client.ctl.given import changes, given
+from timers_client.ctl.keywords import OWN, SHARED, STORED
+from timers_client.ctl.output import show_json, show_one, show_rows, show_state
+from timers_client.sync import TimersClient
+
+_COLUMNS: Final = ("name", "kind", "state", "next_fire_at", "last_outcome", "fire_count", "words")
+_PAGE: Final = 200
+
+
+def list_timers(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """List the timers of a group."""
+    filters = {name: getattr(arguments, name) for name in ("state", "kind", "tag", "name_contains")}
+    timers = client.get_timers(arguments.group, limit=_PAGE, **filters)
+    show_rows((timer.raw for timer in timers), _COLUMNS, as_json=arguments.json)
+
+
+def show(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Show one timer with all its fields."""
+    show_one(client.get_timer(arguments.group, arguments.name).raw, as_json=arguments.json)
+
+
+def next_fires(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Tell when a timer fires next."""
+    _tell_fires(client.next_fires(arguments.group, arguments.name), arguments)
+
+
+def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Leave out the next fire."""
+    skipped = client.skip_next_fire(arguments.group, arguments.name)["skipped"]
+    show_one({"skipped": skipped}, as_json=arguments.json)
+
+
+def cancel(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Never fire again."""
+    cancelled = client.cancel_timer(arguments.group, arguments.name, reason=arguments.reason)
+    held = [f"still held: {', '.join(cancelled.in_flight)}"] if cancelled.in_flight else []
+    _tell(cancelled.timer, arguments, *held)
+
+
+def pause(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Fire no more until resumed."""
+    timer = client.pause_timer(arguments.group, arguments.name, until=arguments.until, reason=arguments.reason)
+    _tell(timer, arguments)
+
+
+def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Fire again."""
+    _tell(client.resume_timer(arguments.group, arguments.name), arguments)
+
+
+def fire(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Run once, beside the schedule."""
+    own = given(arguments, ["payload"])
+    started = client.fire_timer(arguments.group, arguments.name, delay=arguments.delay, **own)
+    show_one({"execution": started}, as_json=arguments.json)
+
+
+def schedule(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Schedule a timer."""
+    build = getattr(calls, f"schedule_{arguments.kind}")
+    keywords = given(arguments, [*OWN[arguments.kind], *SHARED, *STORED, "on_conflict"])
+    _tell(client.call(build(arguments.group, arguments.name, **keywords)), arguments)
+
+
+def update(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Change what is given, and leave the rest."""
+    own = [name for names in OWN.values() for name in names]
+    changed = changes(arguments, [*own, *SHARED, *STORED])
+    _tell(client.update_timer(arguments.group, arguments.name, **changed), arguments)
+
+
+def preview(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Tell what a timer would do."""
+    keywords = given(arguments, [*OWN[arguments.kind], *SHARED])
+    _tell_fires(client.preview(arguments.group, kind=arguments.kind, n=arguments.n, **keywords), arguments)
+
+
+def _tell(timer: Timer, arguments: argparse.Namespace, *more: str) -> None:
+    show_state(f"{timer.group}/{timer.name}", timer.raw, *more, as_json=arguments.json)
+
+
+def _tell_fires(fires: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        show_json(fires)
+        return
+    print(fires["words"])
+    for each in fires["fires"]:
+        print(f"  {each['local']}" + (f"  ({each['note']})" if each["note"] else ""))
+    for each in fires["warnings"]:
+        print(f"warning: {each['message']}")
