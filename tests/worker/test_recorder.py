@@ -190,7 +190,8 @@ def test_the_real_finish_takes_a_batch_with_one_unrecordable_outcome(
     node.claim()
     outcomes = node.run()
     # As no code of ours would make it: text that PostgreSQL cannot hold.
-    outcomes[2].log = "NUL \x00"
+    (bad,) = [each for each in outcomes if each.execution.name == "2"]
+    bad.log = "NUL \x00"
     bench = Bench(node.holder)
     bench.recorder.put(outcomes)
     bench.recorder.step()
