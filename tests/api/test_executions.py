@@ -50,6 +50,7 @@ def test_executions_are_listed_by_where_they_are(api: Asking) -> None:
     claim(api, "held")
     assert states(api, "state=claimed") == [("held", "claimed")]
     assert states(api, "state=failed") == [("broken", "failed")]
+    assert api.get("/executions?state=failed")["items"][0]["changed_at"] is not None
     assert states(api, "state=failed&error_contains=VENDOR") == [("broken", "failed")]
     assert states(api, "state=failed&error_contains=customer") == []
     assert states(api, "state=succeeded") == [("done", "succeeded")]

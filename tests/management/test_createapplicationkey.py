@@ -60,11 +60,13 @@ def test_mistakes_are_told_all_at_once_and_make_no_key() -> None:
     with pytest.raises(CommandError) as refused:
         run("sender", "--user", "rot", "--scope", "raed", "--allow", "10.1.*.*")
     assert str(refused.value).splitlines() == [
-        "user: there is no such user; did you mean root? (given: 'rot')",
-        "scopes: there is no such scope; did you mean read? (given: 'raed')",
-        "groups: are missing: name those that the key is for, or say all_groups",
-        "allowed_addresses: is no network; did you mean 10.1.0.0/16? (given: '10.1.*.*')",
+        "--user: there is no such user; did you mean root? (given: 'rot')",
+        "--scope: there is no such scope; did you mean read? (given: 'raed')",
+        "--group: are missing: name those that the key is for, or say --all-groups",
+        "--allow: is no network; did you mean 10.1.0.0/16? (given: '10.1.*.*')",
     ]
     with pytest.raises(CommandError, match="expires"):
         run("sender", "--user", "root", "--scope", "read", "--all-groups", "--expires", "P1Y")
+    with pytest.raises(CommandError, match=r"--expires: must be .* or a length of time from now, such as P90D"):
+        run("sender", "--user", "root", "--scope", "read", "--all-groups", "--expires", "yesterday")
     assert not ApplicationKey.objects.exists()

@@ -14,7 +14,8 @@ from timers.payload import Unreadable
 
 _FIELDS: Final = (
     "group", "timer", "state", "origin", "scheduled_for", "attempt", "node", "worker", "claimed_at", "started_at",
-    "finished_at", "lateness", "run_time", "missed_count", "available_at", "reason", "error", "fingerprint",
+    "finished_at", "lateness", "run_time", "missed_count", "available_at", "changed_at",
+    "reason", "error", "fingerprint",
 )  # fmt: skip
 _TRIED: Final = (
     "attempt", "outcome", "node", "worker", "fence", "claimed_at", "started_at", "finished_at", "reason",
@@ -41,6 +42,7 @@ class ExecutionAnswer(BaseModel):
     run_time: float | None
     missed_count: int
     available_at: datetime | None
+    changed_at: datetime | None = Field(description="Since when it waits so; of a failed one: when it failed.")
     reason: str
     error: str
     fingerprint: str

@@ -57,7 +57,7 @@ class ReasonBody(Body):
 
 @route(router, "GET", "/executions", scope="read", answer=Page[ExecutionAnswer])
 def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[ExecutionAnswer]:
-    """List executions in a state, newest first; a page may be short and still have a next one."""
+    """List executions in a state, newest occurrence first; a page may be short and still have a next one."""
     begin = position(request, query)
     asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
     page = find(groups=caller(request).groups, before_id=None if begin is None else UUID(begin[0]), **asked)

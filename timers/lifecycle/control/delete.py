@@ -25,7 +25,7 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
         if group is None:
             raise TimerNotFound(f"there is no group {name!r}")
         if not force and group.timers.exists():
-            raise NotAllowedNow(f"group {name!r} has timers; delete them too by force")
+            raise NotAllowedNow(f"group {name!r} has timers; delete them first, or with it by force=true")
         with connection.cursor() as cursor:
             # Waits for fires that are under way; what they claimed is seen after it.
             cursor.execute("DELETE FROM timers_timer WHERE group_id = %s", (group.id,))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from timers import clock
 from timers.access.scopes import not_allowed
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import FieldProblem, SpecError, TimersError
 from timers.lifecycle.control.keys import create_key
 from timers.models import ApplicationKey
 from timers.schedules.duration import parse_duration
+
+_OPTIONS: Final = {
+    "scopes": "--scope", "groups": "--group", "all_groups": "--all-groups", "expires_at": "--expires",
+    "expires": "--expires", "allowed_addresses": "--allow", "rate": "--rate", "user": "--user",
+}  # fmt: skip
+"""How what is said of a key's fields is said here."""
 
 
 class Command(BaseCommand):
@@ -47,8 +53,7 @@ class Command(BaseCommand):
                 expires_at=_expiry(options["expires"]), rate=options["rate"], actor="manage.py",
             )  # fmt: skip
         except SpecError as error:
-            lines = (f"{problem.field}: {problem.message}" for problem in error.problems)
-            raise CommandError("\n".join(lines)) from None
+            raise CommandError("\n".join(_in_words_of_options(problem) for problem in error.problems)) from None
         except TimersError as error:
             raise CommandError(str(error)) from None
         for scope, permissions in not_allowed(row.user, row.scopes).items():
@@ -58,6 +63,13 @@ class Command(BaseCommand):
         until = "with no end" if row.expires_at is None else f"until {row.expires_at:%Y-%m-%d %H:%M:%S %Z}"
         self.stderr.write(f"The key {row.name} holds from now on, {until}. It is not shown again:")
         self.stdout.write(text)
+
+
+def _in_words_of_options(problem: FieldProblem) -> str:
+    message = problem.message.replace("all_groups", _OPTIONS["all_groups"])
+    if problem.field == "expires_at" and "must be" in message:
+        message += "; or a length of time from now, such as P90D"
+    return f"{_OPTIONS.get(problem.field, problem.field)}: {message}"
 
 
 def _expiry(given: str | None) -> Any:
