@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from timers.exceptions import SpecError
-from timers.policies import OVERRIDABLE, Policies, Retry, overridden
+from timers.policies import OVERRIDABLE, Policies, Retry, checked_overrides, overridden
 
 
 def test_the_wait_doubles_up_to_the_longest() -> None:
@@ -41,6 +42,8 @@ def test_jitter_stays_within_its_fraction_on_both_sides() -> None:
         ({"min_backoff": float("nan")}, "retry.min_backoff"),
         ({"max_backoff": float("inf")}, "retry.max_backoff"),
         ({"max_backoff": "1m"}, "retry.max_backoff"),
+        ({"max_backoff": True}, "retry.max_backoff"),
+        ({"max_backoff": "PT8785H"}, "retry.max_backoff"),
         ({"min_backoff": 700}, "retry.max_backoff"),
         ({"jitter": 1.1}, "retry.jitter"),
         ({"delays": 5}, "retry.delays"),
@@ -92,3 +95,27 @@ def test_overrides_of_rows_are_read_from_their_text() -> None:
     for text in ("[1]", "{", '{"nix": 1}', '"x"', "5"):
         with pytest.raises((SpecError, ValueError)):
             overridden(Policies(), text)
+
+
+def test_durations_may_be_iso_text_and_are_kept_in_seconds() -> None:
+    given = {"attempt_timeout": "PT1M30S", "max_lateness": None, "misfire_grace": 0.25}
+    retry = {"min_backoff": "PT1M", "max_backoff": "PT1H", "delays": ["PT5S", 7, "PT0.5S"]}
+    assert checked_overrides({**given, "retry": retry}) == {
+        "attempt_timeout": 90,
+        "max_lateness": None,
+        "misfire_grace": 0.25,
+        "retry": {"min_backoff": 60, "max_backoff": 3600, "delays": [5, 7, 0.5]},
+    }
+
+
+def test_overrides_are_kept_without_what_was_not_given() -> None:
+    given: dict[str, Any] = {"retry": {"max_retries": 1}, "exclusion_calendars": ["bank"]}
+    assert json.loads(json.dumps(checked_overrides(given))) == given
+
+
+def test_an_unknown_policy_hides_no_other_mistake() -> None:
+    with pytest.raises(SpecError) as refused:
+        Policies().with_overrides({"retrry": {}, "retry": {"max_retrys": 1, "jitter": 2}, "max_queued": True})
+    found = {problem.field: problem.message for problem in refused.value.problems}
+    assert set(found) == {"retrry", "retry.max_retrys", "retry.jitter", "max_queued"}
+    assert found["retry.max_retrys"] == "is not known; did you mean max_retries?"

@@ -22,6 +22,8 @@ from timers.scheduling import (
     schedule_fixed_rate,
     schedule_many,
     schedule_once,
+    schedule_timer,
+    update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime
 
@@ -64,7 +66,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "a period that is none": (lambda: rate(period="often"), "period", "'often'", "ISO 8601 duration such as PT1M30S"),
     "a period of truth": (lambda: rate(period=True), "period", "True", "number of seconds"),
     "a period without end": (lambda: rate(period=float("inf")), "period", "inf", "finite"),
-    "no period": (lambda: rate(period=None), "period", "None", "number of seconds"),
+    "no period": (lambda: rate(period=None), "period", "", "is missing: a fixed_rate schedule needs it"),
     "a delay of 0": (lambda: schedule_fixed_delay("work", "timer", delay=0), "delay", "(given: 0)", "between 1 ms"),
     "a negative wait": (lambda: schedule_once("work", "timer", after=-1), "after", "-1", "or 0"),
     "an unknown zone": (lambda: rate(time_zone="Europe/Berlim"), "time_zone", "Europe/Berlim", "mean Europe/Berlin"),
@@ -96,7 +98,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "a handler that is no text": (lambda: rate(handler=5), "action.handler", "(given: 5)", "name of a handler"),
     "an unknown action": (lambda: rate(action={"kind": "fax"}), "action.kind", "'fax'", "must be one of python"),
     "an unknown group": (lambda: rate(group="wrok"), "group", "'wrok'", "did you mean work?"),
-    "no group": (lambda: rate(group=None), "group", "None", "must be text"),
+    "no group": (lambda: rate(group=None), "group", "", "must be text"),
     "the year 10000": (
         lambda: schedule_once("work", "timer", at="10000-01-01T00:00:00Z"), "at", "10000-01-01", "years 1970 to 9999",
     ),
@@ -122,7 +124,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "overrides that are none": (lambda: rate(overrides=[1]), "overrides", "[1]", "object"),
     "an unknown policy": (lambda: rate(overrides={"retrry": {}}), "overrides.retrry", "", "did you mean retry?"),
     "a policy out of bounds": (
-        lambda: rate(overrides={"retry": {"max_retries": 1001}}), "retry.max_retries", "1001", "from 0 to 1000",
+        lambda: rate(overrides={"retry": {"max_retries": 1001}}), "overrides.retry.max_retries", "1001", "0 to 1,000",
     ),
     "an unknown keyword": (lambda: rate(peroid=5), "peroid", "", "is not known for fixed_rate; did you mean period?"),
     "another kind's keyword": (lambda: rate(expression="* * * * *"), "expression", "", "is not known for fixed_rate"),
@@ -154,10 +156,48 @@ def test_a_taken_name_is_refused_and_the_timer_that_has_it_stays_as_it_is() -> N
 
 def test_all_mistakes_of_one_call_are_told_at_once() -> None:
     with pytest.raises(SpecError) as refused:
-        rate(name="", period=0, payload=object(), tags="x", max_fires=0, end_at="never", until_committed=1)
+        rate(
+            name="", period=0, payload=object(), tags="x", max_fires=0, end_at="never", until_committed=1, colour="red",
+            start_at="now", time_zone="Mars", handler="tests.nop", overrides={"attempt_timeout": 0, "colour": 1},
+        )  # fmt: skip
     assert {problem.field for problem in refused.value.problems} == {
-        "name", "period", "payload", "tags", "max_fires", "end_at", "until_committed",
+        "name", "period", "payload", "tags", "max_fires", "end_at", "until_committed", "colour", "start_at",
+        "time_zone", "handler", "overrides.attempt_timeout", "overrides.colour",
     }  # fmt: skip
+
+
+def test_where_the_kind_is_unknown_the_rest_is_checked_all_the_same() -> None:
+    with pytest.raises(SpecError) as refused:
+        schedule_timer({"kind": 5, "name": 7, "group": "work", "period": -1, "perid": 1, "time_zone": "Mars"})
+    found = {problem.field: problem.message for problem in refused.value.problems}
+    assert set(found) == {"kind", "name", "perid", "time_zone"}
+    assert found["perid"] == "is not known; did you mean period?"
+
+
+def test_a_change_is_told_all_that_is_wrong_with_it() -> None:
+    rate()
+    with pytest.raises(SpecError) as refused:
+        update_timer("work", "timer", colour="red", period=0, source="x", priority=10, handler="no")
+    assert {problem.field for problem in refused.value.problems} == {
+        "colour",
+        "period",
+        "source",
+        "priority",
+        "handler",
+    }
+    with pytest.raises(SpecError) as refused:
+        update_timer("work", "timer", kind="ones", tags="x")
+    assert {problem.field for problem in refused.value.problems} == {"kind", "tags"}
+
+
+def test_policies_and_timeouts_may_be_iso_durations_and_are_told_in_seconds() -> None:
+    rate(
+        overrides={"attempt_timeout": "PT2M", "retry": {"min_backoff": "PT5S"}},
+        action={"kind": "http", "url": "https://api.example.org/", "timeout": "PT1M"},
+    )
+    timer = get_timer("work", "timer")
+    assert timer.overrides == {"attempt_timeout": 120, "retry": {"min_backoff": 5}}
+    assert timer.action["timeout"] == 60
 
 
 @pytest.mark.parametrize("bad", [None, 5, "text", {"kind": "once"}, [1]])

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_NOT_GIVEN: Any = object()
-
 
 class TimersError(Exception):
     """Anything the timer service refuses or cannot do."""
@@ -26,13 +24,15 @@ class SpecError(TimersError, ValueError):
 
     `problems` holds every mistake found, so that one answer names them all.
 
+    `given`: what was given instead, told shortened; None stands for nothing, and is not told.
+
     >>> raise SpecError("period", "must be at least 0.001 s", given=0)
     Traceback (most recent call last):
     timers.exceptions.SpecError: period: must be at least 0.001 s (given: 0)
     """
 
-    def __init__(self, field: str, message: str, *, given: Any = _NOT_GIVEN) -> None:
-        if given is not _NOT_GIVEN:
+    def __init__(self, field: str, message: str, *, given: Any = None) -> None:
+        if given is not None:
             message = f"{message} (given: {_shortened(given)})"
         self.problems: tuple[FieldProblem, ...] = (FieldProblem(field, message),)
         super().__init__(f"{field}: {message}")
@@ -42,10 +42,14 @@ class SpecError(TimersError, ValueError):
         """The first field that is wrong."""
         return self.problems[0].field
 
+    def within(self, path: str) -> SpecError:
+        """The same mistakes of something that stands at this path of the request."""
+        return SpecError.combined(SpecError(f"{path}.{problem.field}", problem.message) for problem in self.problems)
+
     @classmethod
     def combined(cls, errors: Iterable[SpecError]) -> SpecError:
         """One error that holds the problems of several (at least one)."""
-        problems = tuple(problem for error in errors for problem in error.problems)
+        problems = tuple(dict.fromkeys(problem for error in errors for problem in error.problems))
         whole = cls(problems[0].field, problems[0].message)
         whole.problems = problems
         whole.args = ("; ".join(f"{p.field}: {p.message}" for p in problems),)

@@ -6,15 +6,15 @@ The names and defaults stand here once; models, API and pages take them from her
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from random import random
 from typing import Any, Final
 
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
+from timers.schedules.duration import parse_seconds
 
 MISFIRE_POLICIES: Final = ("fire_once", "fire_all", "skip")
 OVERLAP_POLICIES: Final = ("skip", "queue", "allow", "replace")
@@ -27,6 +27,8 @@ MAX_SECONDS: Final = 366 * 24 * 3600
 MAX_CATCHUP: Final = 10_000
 MAX_QUEUED: Final = 1000
 MAX_CALENDARS: Final = 20
+
+Read = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +49,7 @@ class Retry:
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Retry:
         """Read a JSON retry policy; raises SpecError for every field that makes no sense."""
-        _refuse_unknown(spec, {f.name for f in fields(cls)}, "retry")
-        values: dict[str, Any] = dict(spec)
-        problems: list[SpecError] = []
-
-        def number(name: str, low: float, high: float) -> None:
-            if name in values and not _is_number(values[name], low, high):
-                problems.append(
-                    SpecError(f"retry.{name}", f"must be a number from {low:g} to {high:g}", given=values[name])
-                )
-
-        number("max_retries", 0, MAX_RETRIES)
-        number("min_backoff", 0, MAX_SECONDS)
-        number("max_backoff", 0, MAX_SECONDS)
-        number("jitter", 0, 1)
-        if "max_retries" in values and not isinstance(values["max_retries"], int):
-            problems.append(SpecError("retry.max_retries", "must be a whole number", given=values["max_retries"]))
-        delays = values.get("delays", ())
-        if not isinstance(delays, (list, tuple)) or not all(_is_number(delay, 0, MAX_SECONDS) for delay in delays):
-            problems.append(SpecError("retry.delays", "must be a list of waits in seconds", given=delays))
-        if problems:
-            raise SpecError.combined(problems)
-        policy = cls(**{**values, "delays": tuple(delays)})
+        policy = cls(**_read(spec, _RETRY, "retry", path="retry."))
         if policy.max_backoff < policy.min_backoff:
             raise SpecError("retry.max_backoff", "must not be below min_backoff", given=policy.max_backoff)
         return policy
@@ -114,55 +95,21 @@ class Policies:
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Policies:
         """These policies with some replaced; raises SpecError for every override that makes no sense."""
-        _refuse_unknown(overrides, OVERRIDABLE, "overrides")
-        values = dict(overrides)
-        problems: list[SpecError] = []
-        for name, allowed in _CHOICES.items():
-            if name in values and values[name] not in allowed:
-                problems.append(SpecError(name, f"must be one of {', '.join(allowed)}", given=values[name]))
-        for name, (low, high) in _SECONDS.items():
-            off = name == "max_lateness" and values.get(name) is None
-            if name in values and not off and not _is_number(values[name], low, high):
-                problems.append(SpecError(name, f"must be from {low:g} to {high:g} seconds", given=values[name]))
-        for name, most in _COUNTS.items():
-            if name in values and (not isinstance(values[name], int) or not _is_number(values[name], 0, most)):
-                problems.append(SpecError(name, f"must be a whole number from 0 to {most:,}", given=values[name]))
-        if "exclusion_calendars" in values:
-            try:
-                values["exclusion_calendars"] = _calendar_names(values["exclusion_calendars"])
-            except SpecError as error:
-                problems.append(error)
-        if "retry" in values:
-            try:
-                values["retry"] = Retry.parse(values["retry"])
-            except SpecError as error:
-                problems.append(error)
-        if problems:
-            raise SpecError.combined(problems)
-        return replace(self, **values)
+        return replace(self, **_read(overrides, _POLICIES, "overrides"))
+
+
+def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides as they are kept: what was given, with durations in seconds; raises SpecError."""
+    policies = Policies().with_overrides(given)
+    own = {name: getattr(policies, name) for name in given}
+    if "retry" in own:
+        own["retry"] = {name: value for name, value in policies.retry.to_spec().items() if name in given["retry"]}
+    return own
 
 
 def check_seconds(field: str, value: Any) -> float:
-    """A wait in seconds; raises SpecError for what is none, and beyond 366 days."""
-    if not _is_number(value, 0, MAX_SECONDS):
-        raise SpecError(field, "must be from 0 seconds to 366 days", given=value)
-    return float(value)
-
-
-OVERRIDABLE: Final = frozenset(f.name for f in fields(Policies))
-_CHOICES: Final = {
-    "misfire_policy": MISFIRE_POLICIES,
-    "overlap_policy": OVERLAP_POLICIES,
-    "on_excluded": ON_EXCLUDED,
-    "on_failed": ON_FAILED,
-    "on_finish": ON_FINISH,
-}
-_SECONDS: Final = {
-    "misfire_grace": (0.0, float(MAX_SECONDS)),
-    "max_lateness": (0.0, float(MAX_SECONDS)),
-    "attempt_timeout": (0.01, float(MAX_SECONDS)),
-}
-_COUNTS: Final = {"max_catchup": MAX_CATCHUP, "max_queued": MAX_QUEUED, "pause_after_failures": 1_000_000}
+    """A wait in seconds, given as a number, a timedelta or ISO 8601 text; raises SpecError, also beyond 366 days."""
+    return float(parse_seconds(value, field, at_most=MAX_SECONDS))
 
 
 @lru_cache(maxsize=4096)
@@ -171,25 +118,86 @@ def overridden(policies: Policies, overrides_text: str) -> Policies:
     return policies.with_overrides(json.loads(overrides_text))
 
 
-def _is_number(value: Any, low: float, high: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return math.isfinite(value) and low <= value <= high
+def _read(given: Any, readers: Mapping[str, Read], what: str, *, path: str = "") -> dict[str, Any]:
+    """What each field's reader makes of it; raises one SpecError for all that is wrong."""
+    if not isinstance(given, Mapping):
+        raise SpecError(what, f"must be an object with some of {', '.join(sorted(readers))}", given=given)
+    mistakes = Mistakes()
+    mistakes.refuse_unknown(given, readers, within=path)
+    known = {name: value for name, value in given.items() if name in readers}
+    values = {name: mistakes.check(partial(readers[name], path + name, value)) for name, value in known.items()}
+    mistakes.tell()
+    return values
 
 
-def _calendar_names(value: Any) -> tuple[str, ...]:
+def _one_of(*allowed: str) -> Read:
+    def read(name: str, given: Any) -> str:
+        if not isinstance(given, str) or given not in allowed:
+            raise SpecError(name, f"must be one of {', '.join(allowed)}", given=given)
+        return given
+
+    return read
+
+
+def _seconds(at_least: float = 0, *, may_be_none: bool = False) -> Read:
+    def read(name: str, given: Any) -> float | None:
+        if given is None and may_be_none:
+            return None
+        return parse_seconds(given, name, at_least=at_least, at_most=MAX_SECONDS)
+
+    return read
+
+
+def _count(most: int) -> Read:
+    def read(name: str, given: Any) -> int:
+        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= most:
+            raise SpecError(name, f"must be a whole number from 0 to {most:,}", given=given)
+        return given
+
+    return read
+
+
+def _fraction(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 1:
+        raise SpecError(name, "must be a number from 0 to 1", given=given)
+    return given
+
+
+def _delays(name: str, given: Any) -> tuple[float, ...]:
+    if not isinstance(given, (list, tuple)):
+        raise SpecError(name, "must be a list of waits in seconds", given=given)
+    return tuple(parse_seconds(delay, name, at_most=MAX_SECONDS) for delay in given)
+
+
+def _calendar_names(field: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
-        raise SpecError("exclusion_calendars", "must be a list of names of exclusion calendars", given=value)
+        raise SpecError(field, "must be a list of names of exclusion calendars", given=value)
     if len(value) > MAX_CALENDARS:
-        raise SpecError("exclusion_calendars", f"must name at most {MAX_CALENDARS} calendars", given=value)
+        raise SpecError(field, f"must name at most {MAX_CALENDARS} calendars", given=value)
     return tuple(value)
 
 
-def _refuse_unknown(spec: Any, known: frozenset[str] | set[str], what: str) -> None:
-    if not isinstance(spec, Mapping):
-        raise SpecError(what, f"must be an object with some of {', '.join(sorted(known))}", given=spec)
-    for name in spec:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise SpecError(f"{what}.{name}", f"is not known; {hint}")
+_RETRY: Final[dict[str, Read]] = {
+    "max_retries": _count(MAX_RETRIES),
+    "min_backoff": _seconds(),
+    "max_backoff": _seconds(),
+    "jitter": _fraction,
+    "delays": _delays,
+}
+_POLICIES: Final[dict[str, Read]] = {
+    "retry": lambda _, given: Retry.parse(given),
+    "misfire_policy": _one_of(*MISFIRE_POLICIES),
+    "misfire_grace": _seconds(),
+    "max_lateness": _seconds(may_be_none=True),
+    "max_catchup": _count(MAX_CATCHUP),
+    "overlap_policy": _one_of(*OVERLAP_POLICIES),
+    "max_queued": _count(MAX_QUEUED),
+    "pause_after_failures": _count(1_000_000),
+    "exclusion_calendars": _calendar_names,
+    "on_excluded": _one_of(*ON_EXCLUDED),
+    "attempt_timeout": _seconds(0.01),
+    "on_failed": _one_of(*ON_FAILED),
+    "on_finish": _one_of(*ON_FINISH),
+}
+"""How each policy is read from its name and what was given."""
+OVERRIDABLE: Final = frozenset(_POLICIES)

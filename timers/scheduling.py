@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from timers.exceptions import SpecError, TimerNotFound
@@ -59,8 +59,8 @@ from timers.lifecycle.control.request import (
     OWN_KEYWORDS,
     SCHEDULE_KEYWORDS,
     Whose,
-    check_changes,
     kind_of,
+    known_changes,
     parse_request,
     parse_schedule,
 )
@@ -68,9 +68,11 @@ from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sand
 from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_clock import now_in
+from timers.mistakes import Mistakes
 from timers.models import Timer
 from timers.models.timer_rows import find_timer
 from timers.schedules import Preview, Schedule
+from timers.schedules.duration import Duration
 
 __all__ = [
     "Advance",
@@ -112,7 +114,6 @@ __all__ = [
     "update_timer",
 ]
 
-Duration = int | float | str | timedelta
 Instant = datetime | str
 
 
@@ -207,7 +208,8 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
 
     `version`: refuse with StaleVersion when someone changed the timer since it was read.
     """
-    check_changes(changes)
+    mistakes = Mistakes()
+    changes = known_changes(changes, mistakes)
     schedule: Callable[[], Schedule] | None = None
     if SCHEDULE_KEYWORDS & set(changes):
         now = now_in(group)
@@ -225,7 +227,9 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
             whose = Whose(group, name, changes.get("time_zone") or timer.time_zone, start_at)
             return parse_schedule(kind, {**kept, **request}, whose, now)
 
-    return change.update_timer(group, name, actor=actor, version=version, schedule=schedule, **changes)
+    return change.update_timer(
+        group, name, actor=actor, version=version, schedule=schedule, mistakes=mistakes, **changes
+    )
 
 
 def get_timer(group: str, name: str) -> Timer:

@@ -35,6 +35,13 @@ def test_a_closed_address_in_the_url_is_refused_before_any_try(url: str) -> None
     assert why(url.replace("{port}", "8080"), rules(allow_plain=True))
 
 
+def test_the_name_of_this_host_is_refused_as_its_addresses_are() -> None:
+    assert "localhost is this host: 127.0.0.1 is a loopback address" in why("https://localhost/", rules())
+    assert why("https://db.localhost/", rules())
+    assert why("https://localhost/", rules(allow_private="127.0.0.0/8")) == ""
+    assert why("https://localhost.example.org/", rules()) == ""
+
+
 def test_settings_open_what_an_installation_needs() -> None:
     mine = rules(
         allow_plain="true", ports="80,8000-8999", allow_private="10.20.0.0/16, fd12::/16", deny="10.20.99.0/24"

@@ -96,7 +96,8 @@ def test_every_problem_is_named_at_once() -> None:
 
     assert set(found) == {
         "url", "method", "headers.Host", "headers", "content", "timeout", "proxy.port", "proxy.user",
-        "ignore_tls_errors", "ca_bundle", "auth.kind", "success_codes", "sign", "keep_response", "retries",
+        "ignore_tls_errors", "ca_bundle", "auth.kind", "auth.secret", "success_codes", "sign", "keep_response",
+        "retries",
     }  # fmt: skip
     assert "did you mean Name?" in found["content"]
 
@@ -194,3 +195,7 @@ def test_the_registry_knows_both_kinds() -> None:
     assert parse({"handler": "a.b"}).handler == "a.b"
     with pytest.raises(SpecError, match="python, http"):
         parse({"kind": "smtp"})
+
+
+def test_a_timeout_may_be_an_iso_duration_and_is_told_in_seconds() -> None:
+    assert http(timeout="PT1M30S").to_spec()["timeout"] == 90

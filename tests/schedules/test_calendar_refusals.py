@@ -76,7 +76,7 @@ def test_all_wrong_attributes_are_named_at_once() -> None:
     [("dayOfMonth", "day_of_month"), ("dayOfWeek", "day_of_week"), ("days_of_week", "day_of_week"), ("Hours", "hour")],
 )
 def test_an_attribute_written_otherwise_is_told_its_name(written: str, meant: str) -> None:
-    with pytest.raises(SpecError, match=f"is no field of a calendar schedule, did you mean {meant}") as refused:
+    with pytest.raises(SpecError, match=f"is not known for calendar; did you mean {meant}") as refused:
         parse("calendar", {written: "1"})
     assert refused.value.field == written
 

@@ -88,3 +88,23 @@ def test_every_mistake_in_the_fields_is_named_at_once() -> None:
     with pytest.raises(SpecError) as refused:
         parse("fixed_rate", {"every": 5, "from": "now"})
     assert [problem.field for problem in refused.value.problems] == ["period", "anchor", "every", "from"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "fields"),
+    [
+        ("once", {"at": "now"}, ["at"]),
+        ("fixed_rate", {"period": 0, "from": 1}, ["anchor", "from", "period"]),
+        ("fixed_delay", {"delay": "5m"}, ["delay"]),
+        ("cron", {"expression": "61 * * * *", "gap": "x", "fold": "y"}, ["expression", "gap", "fold"]),
+        ("calendar", {"hour": "25", "gap": "x", "day": 1}, ["day", "hour", "gap"]),
+        ("window", {"begin": "25:00", "every": 0, "weekdays": "mon"}, ["end", "begin", "every", "weekdays"]),
+        ("rrule", {"rule": "FREQ=OFTEN", "start": "now"}, ["start", "rule"]),
+    ],
+)
+def test_no_mistake_hides_another_nor_the_zones(kind: str, spec: dict[str, Any], fields: list[str]) -> None:
+    with pytest.raises(SpecError) as refused:
+        parse(kind, spec, "Europe/Berln")
+    found = [problem.field for problem in refused.value.problems]
+    assert "time_zone" in found
+    assert [field for field in found if field != "time_zone"] == fields

@@ -37,6 +37,14 @@ def test_an_unknown_zone_is_refused_with_the_nearest_names(name: str, meant: str
 
 
 @pytest.mark.parametrize(
+    ("abbreviation", "region"), [("CEST", "Europe/Berlin"), ("pst", "America/Los_Angeles"), ("JST", "Asia/Tokyo")]
+)
+def test_an_abbreviation_is_refused_with_a_region(abbreviation: str, region: str) -> None:
+    with pytest.raises(SpecError, match=f"but an abbreviation: name a region, such as {region}"):
+        zone(abbreviation)
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "",

@@ -12,6 +12,7 @@ from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 Action = PythonAction | HttpAction | EntryAction | PullAction
 """The union of all actions."""
@@ -24,17 +25,27 @@ KINDS: Final[dict[str, type[Action]]] = {
 }
 
 
-def parse(spec: Mapping[str, Any]) -> Action:
-    """Read the JSON form of an action; raises SpecError naming the field that is wrong."""
+def read(spec: Any, mistakes: Mistakes) -> Action | None:
+    """The action of a JSON form, as far as it can be read; what is wrong with it is noted."""
     if not isinstance(spec, Mapping):
-        raise SpecError(
-            "action", 'must be an object such as {"kind": "python", "handler": "vendors.process"}', given=spec
-        )
+        example = '{"kind": "python", "handler": "vendors.process"}'
+        mistakes.add(SpecError("action", f"must be an object such as {example}", given=spec))
+        return None
     kind = spec.get("kind", PythonAction.kind)
     action = KINDS.get(kind) if isinstance(kind, str) else None
     if action is None:
-        raise SpecError("action.kind", f"must be one of {', '.join(KINDS)}", given=kind)
-    return action.parse(spec)
+        mistakes.add(SpecError("action.kind", f"must be one of {', '.join(KINDS)}", given=kind))
+        return None
+    return action.read(spec, mistakes)
+
+
+def parse(spec: Mapping[str, Any]) -> Action:
+    """Read the JSON form of an action; raises one SpecError for all that is wrong."""
+    mistakes = Mistakes()
+    action = read(spec, mistakes)
+    mistakes.tell()
+    assert action is not None
+    return action
 
 
 @lru_cache(maxsize=1024)

@@ -70,13 +70,22 @@ class Egress:
             return "http is not encrypted and not allowed here (TIMERS_HTTP_ALLOW_PLAIN); use https"
         if not any(target.port in ports for ports in self.ports):
             return f"port {target.port} is not allowed here (TIMERS_HTTP_PORTS)"
-        return None if target.address is None else self.why_refused_address(target.host)
+        if target.address is None:
+            return self._why_refused_name(target.host)
+        return self.why_refused_address(target.host)
 
     def why_refused_proxy(self, proxy: Target) -> str | None:
         """The same for a proxy that an action names: it may listen anywhere, but not at an address that is closed."""
         if self.proxy is not None:
             return "cannot be chosen here: all calls go through the installation's proxy (TIMERS_HTTP_PROXY)"
         return None if proxy.address is None else self.why_refused_address(proxy.host)
+
+    def _why_refused_name(self, host: str) -> str | None:
+        # Of all names only these mean the same everywhere (RFC 6761).
+        if host != "localhost" and not host.endswith(".localhost"):
+            return None
+        reasons = [self.why_refused_address(address) for address in ("127.0.0.1", "::1")]
+        return f"{host} is this host: {reasons[0]}" if all(reasons) else None
 
     def check_addresses(self, host: str, addresses: Iterable[str]) -> None:
         """Raise EgressRefused when a single one of a name's addresses may not be connected to."""

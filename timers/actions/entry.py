@@ -16,6 +16,7 @@ from urllib.parse import quote
 from timers import conf, setting_forms
 from timers.actions.http import HttpAction
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not set"
 _OPTIONS: Final = ("content", "timeout", "keep_response")
@@ -36,23 +37,15 @@ class EntryAction:
     """The call, but for where it goes."""
 
     @classmethod
-    def parse(cls, spec: Mapping[str, Any]) -> EntryAction:
-        """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; raises SpecError."""
-        problems: list[SpecError] = []
-        for field in spec:
-            if field not in ("kind", "name", *_OPTIONS):
-                hint = f"an entry action has name, {', '.join(_OPTIONS)}"
-                problems.append(SpecError(f"action.{str(field)[:64]}", f"is not known; {hint}"))
+    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> EntryAction | None:
+        """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; what is wrong is noted."""
+        mistakes.refuse_unknown(spec, ("kind", "name", *_OPTIONS), within="action.", where="for entry")
+        form = HttpAction.read({"url": _ANYWHERE, **{key: spec[key] for key in _OPTIONS if key in spec}}, mistakes)
         name = spec.get("name")
         if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
-            problems.append(SpecError("action.name", "must be the name of a handler", given=name))
-        try:
-            form = HttpAction.parse({"url": _ANYWHERE, **{key: spec[key] for key in _OPTIONS if key in spec}})
-        except SpecError as error:
-            problems.append(error)
-        if problems:
-            raise SpecError.combined(problems)
-        return cls(str(name), form)
+            mistakes.add(SpecError("action.name", "must be the name of a handler", given=name))
+            return None
+        return cls(name, form)
 
     def to_spec(self) -> dict[str, Any]:
         """The JSON form that parse reads."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
+from timers.actions.addresses import Address
 from timers.actions.certificates import BEGIN, check_certificates
 from timers.actions.egress import Egress
 from timers.actions.http_auth import Auth, check_secret_name
@@ -15,6 +15,8 @@ from timers.actions.http_content import Template
 from timers.actions.http_headers import Headers, parse_headers
 from timers.actions.target import SCHEMES, Target, parse_host
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes, Value, nearest
+from timers.schedules.duration import parse_seconds
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 WITH_ENVELOPE: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -42,7 +44,8 @@ _NEVER: Final = {
     "follow_redirects": "redirects are never followed",
 }
 
-Value = TypeVar("Value")
+NOWHERE: Final = Target("https", "", 443, "/")
+"""Stands for a URL that could not be read, while the rest of an action is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +78,28 @@ class HttpAction:
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> HttpAction:
         """Read the JSON form, such as `{"kind": "http", "url": ...}`; raises SpecError naming every mistake."""
-        problems = [_unknown(str(name)[:64]) for name in spec if name not in _FIELDS]
+        mistakes = Mistakes()
+        action = cls.read(spec, mistakes)
+        mistakes.tell()
+        return action
+
+    @classmethod
+    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> HttpAction:
+        """The same, with what is wrong noted and left out: what can be read can be checked further."""
+        for name in spec:
+            if name not in _FIELDS:
+                mistakes.add(_unknown(str(name)[:64]))
 
         def checked(name: str, read: Callable[[Any, str], Value], absent: Value) -> Value:
             if name not in spec:
                 return absent
-            try:
-                return read(spec[name], f"action.{name}")
-            except SpecError as error:
-                problems.append(error)
-                return absent
+            return mistakes.check(lambda: read(spec[name], f"action.{name}"), absent)
 
         no_content = "content" in spec and spec["content"] is None
-        url: Any = checked("url", Target.parse, None)
         if "url" not in spec:
-            problems.append(SpecError("action.url", "is missing: an http action needs it"))
+            mistakes.add(SpecError("action.url", "is missing: an http action needs it"))
         action = cls(
-            target=url,
+            target=checked("url", Target.parse, NOWHERE),
             method=checked("method", _method, "POST"),
             headers=checked("headers", parse_headers, ()),
             content=None if no_content else checked("content", Template.parse, None),
@@ -105,9 +113,7 @@ class HttpAction:
             sign=checked("sign", _or_none(check_secret_name), None),
             keep_response=checked("keep_response", _flag, True),
         )
-        problems += action._clashes()
-        if problems:
-            raise SpecError.combined(problems)
+        action._note_clashes(mistakes)
         return action
 
     def to_spec(self) -> dict[str, Any]:
@@ -176,33 +182,30 @@ class HttpAction:
 
     def check_egress(self, rules: Egress) -> None:
         """Raise SpecError for what the egress guard would refuse at every try."""
-        problems = []
+        mistakes = Mistakes()
         for name, reason in (
-            ("action.url", rules.why_refused_target(self.target)),
+            ("action.url", None if self.target is NOWHERE else rules.why_refused_target(self.target)),
             ("action.proxy", None if self.proxy is None else rules.why_refused_proxy(self.proxy)),
         ):
             if reason is not None:
-                problems.append(SpecError(name, reason))
-        if problems:
-            raise SpecError.combined(problems)
+                mistakes.add(SpecError(name, reason))
+        mistakes.tell()
 
-    def _clashes(self) -> list[SpecError]:
-        problems = []
+    def _note_clashes(self, mistakes: Mistakes) -> None:
         if self.ignore_tls_errors and self.ca_bundle is not None:
-            problems.append(SpecError("action.ca_bundle", "is of no use with ignore_tls_errors; give one of them"))
+            mistakes.add(SpecError("action.ca_bundle", "is of no use with ignore_tls_errors; give one of them"))
         if self.content is not None and self.method == "HEAD":
-            problems.append(SpecError("action.content", "cannot be sent with HEAD"))
+            mistakes.add(SpecError("action.content", "cannot be sent with HEAD"))
         if self.auth is not None and self.auth.header_name:
             name = self.auth.header_name.lower()
             if any(name == given.lower() for given, _ in self.headers):
-                problems.append(SpecError("action.auth.header", "is among headers too; leave it out there"))
-        return problems
+                mistakes.add(SpecError("action.auth.header", "is among headers too; leave it out there"))
 
 
 def _unknown(name: str) -> SpecError:
     if name in _NEVER:
         return SpecError(f"action.{name}", f"is not known: {_NEVER[name]}")
-    near = _ALSO_CALLED.get(name) or next(iter(get_close_matches(name, _FIELDS, n=1)), None)
+    near = _ALSO_CALLED.get(name) or nearest(name, _FIELDS)
     hint = f"did you mean {near}?" if near else f"an http action has {', '.join(_FIELDS[1:])}"
     return SpecError(f"action.{name}", f"is not known; {hint}")
 
@@ -224,9 +227,7 @@ def _flag(given: Any, field: str) -> bool:
 
 
 def _timeout(given: Any, field: str) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0.1 <= given <= MAX_TIMEOUT:
-        raise SpecError(field, f"must be from 0.1 to {MAX_TIMEOUT:g} seconds", given=given)
-    return given
+    return parse_seconds(given, field, at_least=0.1, at_most=MAX_TIMEOUT)
 
 
 def _proxy(given: Any, field: str) -> Target:
@@ -234,27 +235,22 @@ def _proxy(given: Any, field: str) -> Target:
         raise SpecError(
             field, 'must be an object such as {"scheme": "http", "host": "proxy.example.org", "port": 3128}'
         )
-    problems = [
-        SpecError(f"{field}.{key}", "is not known; a proxy has scheme, host and port")
-        for key in given
-        if key not in ("scheme", "host", "port")
-    ]
+    mistakes = Mistakes()
+    mistakes.refuse_unknown(given, ("scheme", "host", "port"), within=f"{field}.")
     scheme, host, port = given.get("scheme", "http"), given.get("host"), given.get("port")
-    if scheme not in SCHEMES:
-        problems.append(SpecError(f"{field}.scheme", "must be http or https", given=scheme))
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        mistakes.add(SpecError(f"{field}.scheme", "must be http or https", given=scheme))
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        problems.append(SpecError(f"{field}.port", "must be a number from 1 to 65535", given=port))
-    name, address = "", None
-    if not isinstance(host, str):
-        problems.append(SpecError(f"{field}.host", "must be a host such as proxy.example.org", given=host))
-    else:
-        try:
-            name, address = parse_host(host, f"{field}.host")
-        except SpecError as error:
-            problems.append(error)
-    if problems:
-        raise SpecError.combined(problems)
+        mistakes.add(SpecError(f"{field}.port", "must be a number from 1 to 65535", given=port))
+    name, address = mistakes.check(lambda: _proxy_host(host, f"{field}.host"), ("", None))
+    mistakes.tell()
     return Target(scheme, name, given["port"], "/", address)
+
+
+def _proxy_host(given: Any, field: str) -> tuple[str, Address | None]:
+    if not isinstance(given, str):
+        raise SpecError(field, "must be a host such as proxy.example.org", given=given)
+    return parse_host(given, field)
 
 
 def _ca_bundle(given: Any, field: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from timers.actions.http_headers import check_header_name
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes, unknown
 
 KINDS: Final = {
     "basic": ("username", "secret"),
@@ -17,6 +18,7 @@ KINDS: Final = {
 }
 """The kinds and their fields: user and password, a bearer token, or a header of any name."""
 
+_EVERY_FIELD: Final = ("username", "header", "secret")
 _BY_VALUE: Final = frozenset({"password", "token", "key", "value", "appkey", "api_key"})
 _EXAMPLE: Final = '{"kind": "bearer", "secret": "name of a secret"}'
 SECRET_NAME_LENGTH: Final = 200
@@ -36,31 +38,24 @@ class Auth:
         """Read `{"kind": "basic", "username": ..., "secret": name}` and the like; raises SpecError."""
         if not isinstance(spec, Mapping):
             raise SpecError(field, f"must be an object such as {_EXAMPLE}")
-        by_value = sorted(key for key in spec if str(key).lower() in _BY_VALUE)
-        if by_value:
-            raise SpecError(
-                f"{field}.{by_value[0]}", "must not stand in an action: keep it as a secret and give its name as secret"
-            )
+        mistakes = Mistakes()
         kind = spec.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
-            raise SpecError(f"{field}.kind", f"must be one of {', '.join(KINDS)}", given=kind)
-        fields = KINDS[kind]
-        problems = [
-            SpecError(f"{field}.{key}", f"is no field of {kind}; it has {' and '.join(fields)}")
-            for key in spec
-            if key not in (*fields, "kind")
-        ]
-        for check in (
-            lambda: check_secret_name(spec.get("secret"), f"{field}.secret"),
-            lambda: _check_username(spec.get("username"), f"{field}.username") if kind == "basic" else None,
-            lambda: check_header_name(spec.get("header"), f"{field}.header") if kind == "header" else None,
-        ):
-            try:
-                check()
-            except SpecError as error:
-                problems.append(error)
-        if problems:
-            raise SpecError.combined(problems)
+            mistakes.add(SpecError(f"{field}.kind", f"must be one of {', '.join(KINDS)}", given=kind))
+            kind = ""
+        fields = KINDS.get(kind, _EVERY_FIELD)
+        for key in spec:
+            if str(key).lower() in _BY_VALUE:
+                words = "must not stand in an action: keep it as a secret and give its name as secret"
+                mistakes.add(SpecError(f"{field}.{key}", words))
+            elif key not in (*fields, "kind"):
+                mistakes.add(unknown(key, fields, within=f"{field}.", where=f"for {kind}" if kind else ""))
+        mistakes.check(lambda: check_secret_name(spec.get("secret"), f"{field}.secret"))
+        if kind == "basic":
+            mistakes.check(lambda: _check_username(spec.get("username"), f"{field}.username"))
+        if kind == "header":
+            mistakes.check(lambda: check_header_name(spec.get("header"), f"{field}.header"))
+        mistakes.tell()
         return cls(kind, spec["secret"], spec.get("username", ""), spec.get("header", ""))
 
     def to_spec(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 MAX_HEADERS: Final = 50
 MAX_NAME: Final = 100
@@ -52,7 +53,7 @@ def parse_headers(given: Any, field: str) -> Headers:
         raise SpecError(field, 'must be an object such as {"Accept": "application/json"}', given=given)
     if len(given) > MAX_HEADERS:
         raise SpecError(field, f"may be at most {MAX_HEADERS}; these are {len(given):,}")
-    problems: list[SpecError] = []
+    mistakes = Mistakes()
     seen: set[str] = set()
     for name, value in given.items():
         try:
@@ -62,9 +63,8 @@ def parse_headers(given: Any, field: str) -> Headers:
                 raise SpecError(f"{field}.{name}", "is there twice; upper and lower case are the same name")
             seen.add(name.lower())
         except SpecError as error:
-            problems.append(error)
-    if problems:
-        raise SpecError.combined(problems)
+            mistakes.add(error)
+    mistakes.tell()
     total = sum(len(name) + len(value) + 4 for name, value in given.items())
     if total > MAX_TOTAL:
         raise SpecError(field, f"may be at most {MAX_TOTAL:,} bytes together; these are {total:,}")

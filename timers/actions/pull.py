@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,9 @@ class PullAction:
     words: ClassVar[str] = "pulled by consumers"
 
     @classmethod
-    def parse(cls, spec: Mapping[str, Any]) -> PullAction:
-        """Read the JSON form `{"kind": "pull"}`; raises SpecError."""
-        unknown = set(spec) - {"kind"}
-        if unknown:
-            raise SpecError(f"action.{min(unknown)}", "is not known; a pull action has nothing to set")
+    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> PullAction:
+        """Read the JSON form `{"kind": "pull"}`; what is wrong is noted."""
+        mistakes.refuse_unknown(spec, ("kind",), within="action.", where="for pull")
         return cls()
 
     def to_spec(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,13 @@ class PythonAction:
         return self.handler
 
     @classmethod
-    def parse(cls, spec: Mapping[str, Any]) -> PythonAction:
-        """Read the JSON form `{"kind": "python", "handler": name}`; raises SpecError."""
-        unknown = set(spec) - {"kind", "handler"}
-        if unknown:
-            raise SpecError(f"action.{min(unknown)}", "is not known; a python action has only a handler")
+    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> PythonAction | None:
+        """Read the JSON form `{"kind": "python", "handler": name}`; what is wrong is noted."""
+        mistakes.refuse_unknown(spec, ("kind", "handler"), within="action.", where="for python")
         name = spec.get("handler")
         if not isinstance(name, str) or not name:
-            raise SpecError("action.handler", "must be the name of a handler", given=name)
+            mistakes.add(SpecError("action.handler", "must be the name of a handler", given=name))
+            return None
         return cls(name)
 
     def to_spec(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 from timers.schedules.calendar_fields import (
     ALL_FIELDS,
     DAY_OF_MONTH,
@@ -33,7 +34,7 @@ from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.day_rules import DayRule, DayTerm, Weekdays
 from timers.schedules.never import why_never
 from timers.schedules.pattern_words import pattern_in_words
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.times_of_day import ClockTimes
 from timers.schedules.wall_pattern import WallPattern
 from timers.schedules.wall_schedule import WallSchedule
@@ -56,13 +57,11 @@ class Calendar(WallSchedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, optional=(*_NAMES, *POLICY_FIELDS))
-        texts, pattern = _read(spec)
-        if not pattern.ever_matches():
-            missing = why_never(pattern)
-            why = f"{missing}; Last is the last day of every month" if missing else "no month asked for has such a day"
-            raise SpecError("day_of_month", f"never fires: {why}", given=spec.get("day_of_month", "*"))
-        return cls(texts, zone(time_zone), pattern, ClockPolicy.parse(spec))
+        fields = SpecFields(spec, cls.kind, optional=(*_NAMES, *POLICY_FIELDS))
+        texts, pattern = fields.check(lambda: _read(spec), ((), None))
+        where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
+        fields.tell()
+        return cls(texts, where, pattern, policy)
 
     @property
     def walls(self) -> WallPattern:
@@ -83,7 +82,7 @@ class Calendar(WallSchedule):
 
 def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
     """The attributes' texts and what they stand for; SpecError naming every attribute that is wrong."""
-    problems: list[SpecError] = []
+    mistakes = Mistakes()
     texts: dict[str, str] = {}
     values: dict[str, tuple[int, ...]] = {}
     days: tuple[DayTerm, ...] | None = None
@@ -94,16 +93,20 @@ def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
                 days = None if text == "*" else DAY_OF_MONTH.read_days(text)
             elif text != "*" or attribute is not YEAR:
                 values[attribute.name] = attribute.read(text)
-        except SpecError as problem:
-            problems.append(problem)
-    if problems:
-        raise SpecError.combined(problems)
+        except SpecError as error:
+            mistakes.add(error)
+    mistakes.tell()
     # The range 0-7 "is equivalent to *" ("Range"); 0-6 is seven days that were named.
     any_weekday = texts[DAY_OF_WEEK.name] in ("*", "0-7")
     weekdays = None if any_weekday else (Weekdays(frozenset(day % 7 for day in values[DAY_OF_WEEK.name])),)
-    return tuple(texts.values()), WallPattern(
+    pattern = WallPattern(
         ClockTimes(values[HOUR.name], values[MINUTE.name], values[SECOND.name]),
         DayRule(days, weekdays, either=days is not None and weekdays is not None),
         values[MONTH.name],
         None if texts[YEAR.name] == "*" else values[YEAR.name],
     )
+    if not pattern.ever_matches():
+        missing = why_never(pattern)
+        why = f"{missing}; Last is the last day of every month" if missing else "no month asked for has such a day"
+        raise SpecError("day_of_month", f"never fires: {why}", given=spec.get("day_of_month", "*"))
+    return tuple(texts.values()), pattern

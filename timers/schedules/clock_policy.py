@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 FIELDS = ("gap", "fold")
 _CHOICES = {
@@ -30,11 +31,13 @@ class ClockPolicy:
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Self:
         """The policy of a spec's optional fields `gap` and `fold`; SpecError for any other value."""
+        mistakes = Mistakes()
         for name in FIELDS:
             given = spec.get(name)
             if given is not None and (not isinstance(given, str) or given not in _CHOICES[name]):
                 choices = " or ".join(f"{choice} ({means})" for choice, means in _CHOICES[name].items())
-                raise SpecError(name, f"must be {choices}", given=given)
+                mistakes.add(SpecError(name, f"must be {choices}", given=given))
+        mistakes.tell()
         return cls(spec.get("gap"), spec.get("fold"))
 
     def to_spec(self) -> dict[str, str]:

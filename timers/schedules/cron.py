@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.cron_expression import CronExpression
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.wall_pattern import WallPattern
 from timers.schedules.wall_schedule import WallSchedule
 from timers.schedules.zones import zone
@@ -38,9 +38,11 @@ class Cron(WallSchedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "expression", optional=("seed", *POLICY_FIELDS))
-        expression = CronExpression.parse(spec["expression"], spec.get("seed"))
-        return cls(expression, zone(time_zone), ClockPolicy.parse(spec))
+        fields = SpecFields(spec, cls.kind, "expression", optional=("seed", *POLICY_FIELDS))
+        expression = fields.read("expression", lambda text, _: CronExpression.parse(text, spec.get("seed")))
+        where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
+        fields.tell()
+        return cls(expression, where, policy)
 
     @property
     def walls(self) -> WallPattern:

@@ -10,6 +10,9 @@ from typing import Any
 
 from timers.exceptions import SpecError
 
+Duration = int | float | str | timedelta
+"""What callers may give: seconds, or ISO 8601 text."""
+
 MICROSECONDS_PER_SECOND = 1_000_000
 LONGEST = 36_525 * 86_400 * MICROSECONDS_PER_SECOND  # 100 years
 
@@ -18,7 +21,7 @@ _ISO = re.compile(rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=.)(?:{_NUMBER}H)
 _ISO_WITH_YEARS_OR_MONTHS = re.compile(r"P[^T]*[YM].*")
 _ISO_SECONDS = (604_800, 86_400, 3_600, 60, 1)
 _MICROSECOND = timedelta(microseconds=1)
-_EXPECTED = "must be a number of seconds, a timedelta, or an ISO 8601 duration such as PT1M30S"
+_EXPECTED = "must be a number of seconds, or an ISO 8601 duration such as PT1M30S"
 _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us"))
 
 
@@ -37,6 +40,15 @@ def parse_duration(
         bounds = f"must be between {describe_duration(at_least)} and {describe_duration(at_most)}"
         raise SpecError(field, f"{bounds}, or 0" if allow_zero else bounds, given=value)
     return microseconds
+
+
+def parse_seconds(value: Any, field: str, *, at_least: float = 0, at_most: float) -> int | float:
+    """The same in seconds, with bounds in seconds: how durations are kept that are no schedule's. Raises SpecError."""
+    microseconds = _microseconds(value, field)
+    low, high = round(at_least * MICROSECONDS_PER_SECOND), round(at_most * MICROSECONDS_PER_SECOND)
+    if not low <= microseconds <= high:
+        raise SpecError(field, f"must be from {describe_duration(low)} to {describe_duration(high)}", given=value)
+    return seconds_of(microseconds)
 
 
 def seconds_of(microseconds: int) -> int | float:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
 from timers.schedules.instant import format_instant, in_utc, parse_instant
 from timers.schedules.schedule import Missed, Schedule
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.zones import zone
 
 _SHORTEST = 1_000  # microseconds
@@ -31,10 +31,11 @@ class FixedRate(Schedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "period", "anchor")
-        zone(time_zone)
-        period = timedelta(microseconds=parse_duration(spec["period"], "period", at_least=_SHORTEST))
-        return cls(period, parse_instant(spec["anchor"], "anchor"))
+        fields = SpecFields(spec, cls.kind, "period", "anchor")
+        period, anchor = fields.read("period", _interval), fields.read("anchor", parse_instant)
+        fields.check(lambda: zone(time_zone))
+        fields.tell()
+        return cls(period, anchor)
 
     def first(self, not_before: datetime) -> datetime | None:
         return self._instant(-((self.anchor - not_before) // self.period))
@@ -70,9 +71,11 @@ class FixedDelay(Schedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "delay")
-        zone(time_zone)
-        return cls(timedelta(microseconds=parse_duration(spec["delay"], "delay", at_least=_SHORTEST)))
+        fields = SpecFields(spec, cls.kind, "delay")
+        delay = fields.read("delay", _interval)
+        fields.check(lambda: zone(time_zone))
+        fields.tell()
+        return cls(delay)
 
     def first(self, not_before: datetime) -> datetime | None:
         return in_utc(not_before)
@@ -92,3 +95,7 @@ class FixedDelay(Schedule):
 
     def to_spec(self) -> dict[str, Any]:
         return {"delay": seconds_of(self.delay // _MICROSECOND)}
+
+
+def _interval(value: Any, field: str) -> timedelta:
+    return timedelta(microseconds=parse_duration(value, field, at_least=_SHORTEST))

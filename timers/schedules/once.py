@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from timers.schedules.instant import format_instant, parse_instant
 from timers.schedules.schedule import Missed, Schedule
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.zones import zone
 
 
@@ -25,8 +25,10 @@ class Once(Schedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "at")
-        return cls(parse_instant(spec["at"], "at"), zone(time_zone).key)
+        fields = SpecFields(spec, cls.kind, "at")
+        at, where = fields.read("at", parse_instant), fields.check(lambda: zone(time_zone))
+        fields.tell()
+        return cls(at, where.key)
 
     def first(self, not_before: datetime) -> datetime | None:
         return self.at if self.at >= not_before else None

@@ -25,7 +25,7 @@ from timers.schedules.recurrence import YEARS_SEARCHED, Recurrence
 from timers.schedules.recurrence_month import completed
 from timers.schedules.rrule_text import WITHIN_A_DAY, RuleParts, normalised
 from timers.schedules.rrule_words import rule_in_words
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.times_of_day import ClockTimes
 from timers.schedules.wall_pattern import WallPattern
 from timers.schedules.wall_schedule import WallSchedule
@@ -51,9 +51,11 @@ class RRule(WallSchedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "rule", "start", optional=POLICY_FIELDS)
-        start, where = _start(spec["start"]), zone(time_zone)
-        parts = completed(RuleParts.parse(spec["rule"]), start)
+        fields = SpecFields(spec, cls.kind, "rule", "start", optional=POLICY_FIELDS)
+        start, rule = fields.read("start", _start), fields.read("rule", lambda text, _: RuleParts.parse(text))
+        where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
+        fields.tell()
+        parts = completed(rule, start)
         recurrence = Recurrence(parts, start, parts.last_wall(where))
         if recurrence.first() is None:
             raise SpecError("rule", f"never fires: {_why_never(parts)}", given=spec["rule"])
@@ -64,7 +66,7 @@ class RRule(WallSchedule):
                     "rule", f"goes on for more than {COUNTED_YEARS} years: leave COUNT out", given=parts.count
                 )
             recurrence = replace(recurrence, last=last)
-        return cls(normalised(spec["rule"]), start, where, parts, recurrence, ClockPolicy.parse(spec))
+        return cls(normalised(spec["rule"]), start, where, parts, recurrence, policy)
 
     @property
     def walls(self) -> Recurrence:
@@ -81,20 +83,20 @@ class RRule(WallSchedule):
         return {"rule": self.text, "start": self.start.isoformat(), **self.given_policy.to_spec()}
 
 
-def _start(value: Any) -> datetime:
+def _start(value: Any, field: str) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is None:
         value = value.isoformat()
     found = _WALL.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         aware = isinstance(value, datetime) or (isinstance(value, str) and re.search(r"(Z|[+-]\d\d:?\d\d)$", value))
         hint = ": it is read on the wall clock of the time zone, leave the offset out" if aware else ""
-        raise SpecError("start", f"must be a date and time such as 2026-11-20T17:00:00{hint}", given=value)
+        raise SpecError(field, f"must be a date and time such as 2026-11-20T17:00:00{hint}", given=value)
     try:
         start = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}")
     except ValueError as error:
-        raise SpecError("start", f"is no date and time: {error}", given=value) from None
+        raise SpecError(field, f"is no date and time: {error}", given=value) from None
     if start.year < 1970:
-        raise SpecError("start", "must lie in the years 1970 to 9999", given=value)
+        raise SpecError(field, "must lie in the years 1970 to 9999", given=value)
     return start
 
 

@@ -22,7 +22,7 @@ from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.day_rules import EVERY_DAY, DayRule, Weekdays
 from timers.schedules.duration import MICROSECONDS_PER_SECOND, describe_duration, parse_duration
 from timers.schedules.names_in_words import WEEKDAYS, listed
-from timers.schedules.spec_fields import require_fields
+from timers.schedules.spec_fields import SpecFields
 from timers.schedules.times_of_day import RegularTimes
 from timers.schedules.wall_pattern import WallPattern
 from timers.schedules.wall_schedule import Walls, WallSchedule
@@ -55,26 +55,16 @@ class Window(WallSchedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        require_fields(spec, cls.kind, "begin", "end", "every", optional=("weekdays", *POLICY_FIELDS))
-        problems: list[SpecError] = []
-        values: dict[str, int] = {}
-        for name, read in (("begin", _begin), ("end", _end), ("every", _every)):
-            try:
-                values[name] = read(spec[name], name)
-            except SpecError as error:
-                problems.append(error)
-        weekdays = _ALL_WEEKDAYS
-        if spec.get("weekdays") is not None:
-            try:
-                weekdays = parse_weekdays(spec["weekdays"], "weekdays")
-            except SpecError as error:
-                problems.append(error)
-        if not problems and values["begin"] == values["end"]:
+        fields = SpecFields(spec, cls.kind, "begin", "end", "every", optional=("weekdays", *POLICY_FIELDS))
+        begin, end, every = fields.read("begin", _begin), fields.read("end", _end), fields.read("every", _every)
+        given = spec.get("weekdays")
+        weekdays = _ALL_WEEKDAYS if given is None else fields.read("weekdays", parse_weekdays)
+        if begin is not None and begin == end:
             message = "is also the begin, so that the window is empty; a whole day is 00:00 to 24:00"
-            problems.append(SpecError("end", message, given=spec["end"]))
-        if problems:
-            raise SpecError.combined(problems)
-        return cls(**values, weekdays=weekdays, zone=zone(time_zone), given_policy=ClockPolicy.parse(spec))
+            fields.add(SpecError("end", message, given=spec["end"]))
+        where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
+        fields.tell()
+        return cls(begin, end, every, weekdays, where, policy)
 
     @property
     def walls(self) -> Walls:

@@ -19,6 +19,31 @@ _LONGEST_NAME = 64
 _EDITION = re.compile(r"([0-9]{4})([a-z]+)")
 # Files that lie beside the zones: copies with leap seconds, the machine's own zone, a placeholder.
 _NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
+_REGIONS = {
+    "Europe/Berlin": "CEST MEZ MESZ",
+    "Europe/Athens": "EEST",
+    "Europe/Lisbon": "WEST",
+    "Europe/London": "BST",
+    "Europe/Moscow": "MSK",
+    "America/New_York": "EDT ET",
+    "America/Chicago": "CST CDT CT",
+    "America/Denver": "MDT MT",
+    "America/Los_Angeles": "PST PDT PT",
+    "America/Anchorage": "AKST AKDT",
+    "America/Sao_Paulo": "BRT",
+    "Africa/Johannesburg": "SAST",
+    "Asia/Dubai": "GST",
+    "Asia/Kolkata": "IST",
+    "Asia/Singapore": "SGT",
+    "Asia/Hong_Kong": "HKT",
+    "Asia/Seoul": "KST",
+    "Asia/Tokyo": "JST",
+    "Australia/Perth": "AWST",
+    "Australia/Adelaide": "ACST ACDT",
+    "Australia/Sydney": "AEST AEDT",
+    "Pacific/Auckland": "NZST NZDT",
+}
+_REGION_OF = {abbreviation: region for region, words in _REGIONS.items() for abbreviation in words.split()}
 
 
 def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
@@ -73,6 +98,8 @@ def _load(name: str) -> ZoneInfo | None:
 def _did_you_mean(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         return ""
+    if (region := _REGION_OF.get(name.upper())) is not None:
+        return f" but an abbreviation: name a region, such as {region}"
     by_lower_case = _names_by_lower_case()
     wanted = name.lower()
     near = [wanted] if wanted in by_lower_case else difflib.get_close_matches(wanted, by_lower_case, n=3, cutoff=0.7)

@@ -19,7 +19,7 @@ NO_VERBS = {
     "difference": "compares",
     "executions": {"check_execution", "cancel_unfailed"},
     "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},
-    "http_actions": "checks",
+    "action_checks": "checks",
     "key_fields": "checks",
     "keys": {"prune_keys"},
     "names": "checks",

@@ -313,7 +313,7 @@ def test_run_now_works_for_a_timer_that_does_not_fire_by_itself(
 @pytest.mark.parametrize("delay", [-1, True, "1", float("nan"), float("inf"), 367 * 86_400])
 def test_a_delay_that_makes_no_sense_is_refused(group: TimerGroup, delay: float) -> None:
     schedule_fixed_rate("work", "rate", period=100)
-    with pytest.raises(SpecError, match="delay: must be from 0 seconds to 366 days"):
+    with pytest.raises(SpecError, match="delay: must be "):
         fire_timer("work", "rate", delay=delay)
     assert not Waiting.objects.exists()
 

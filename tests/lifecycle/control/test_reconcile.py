@@ -293,7 +293,7 @@ def test_what_is_done_is_one_event_and_what_is_left_alone_is_told_once() -> None
         ({"colour": "red"}, "colour", "is not known"),
         ({"group": "wrok"}, "group", "did you mean work?"),
         ({"handler": "tests.nop"}, "handler", "did you mean tests.noop?"),
-        ({"overrides": {"retry": {"max_retries": -1}}}, "overrides.retry.max_retries", "must be a number"),
+        ({"overrides": {"retry": {"max_retries": -1}}}, "overrides.retry.max_retries", "must be a whole number"),
         ({"kind": "once", "period": None, "after": 5}, "after", "give at"),
         ({"kind": "rrule", "rule": "FREQ=DAILY"}, "start_at", "is missing"),
         ({"max_fires": 3, "overrides": {"on_finish": "delete"}}, "overrides.on_finish", 'must be "keep"'),

@@ -15,23 +15,26 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
+from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
 from timers.lifecycle.control.run import make_run
-from timers.lifecycle.control.spec import TimerSpec, check_action_known, check_priority
+from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
+from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup, Waiting
 from timers.models.calendars import schedule_of
 from timers.payload import Unreadable, encode
 from timers.policies import check_seconds
 from timers.schedules import Missed, Schedule
 from timers.schedules import parse as parse_schedule
+from timers.schedules.duration import Duration
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 
@@ -71,12 +74,14 @@ def update_timer(
     version: int | None = None,
     schedule: Callable[[], Schedule] | None = None,
     time_zone: str | None = None,
+    mistakes: Mistakes | None = None,
     **fields: Any,
 ) -> Timer:
     """Replace the given fields of a timer; the instants it fires only rise, whatever the edit.
 
     `version`: refuse (StaleVersion) when someone changed the timer since it was read. Raises SpecError for what makes
-    no sense, NotAllowedNow for a cancelled timer. A finished timer with a new schedule becomes active again.
+    no sense, and for the `mistakes` found before; NotAllowedNow for a cancelled timer. A finished timer with a new
+    schedule becomes active again.
     """
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
@@ -109,10 +114,11 @@ def update_timer(
             group=group,
             name=name,
             time_zone=zone_name,
+            mistakes=mistakes,
             schedule=schedule or (lambda: parse_schedule(timer.schedule_kind, timer.schedule, zone_name)),
             **{**current, **fields},
         )
-        check_action_known(spec.action, timer.group)
+        check_action_of_timer(spec.action, timer.group)
         if "payload" in fields:
             check_payload(timer.group, spec.payload)
         if schedule is not None:
@@ -198,19 +204,19 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
     return Cancelled(timer, in_flight, cancelled)
 
 
-def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: float = 0, actor: str = "") -> str:
+def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: Duration = 0, actor: str = "") -> str:
     """Run the timer's action once, now or after `delay` seconds, beside its schedule; returns the execution's id.
 
     `payload`: another one for this run. Works in every state of the timer but cancelled.
     """
-    check_seconds("delay", delay)
+    seconds = check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
     with audited("timer.fire", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         now = _now_of(timer)
         reason = f"run now by {actor}" if actor else "run now"
-        execution = make_run(timer, "manual", now + timedelta(seconds=delay), now=now, payload=text, reason=reason)
-        entry.told(execution=execution, delay=delay, **({} if text is None else {"payload": json.loads(text)}))
+        execution = make_run(timer, "manual", now + timedelta(seconds=seconds), now=now, payload=text, reason=reason)
+        entry.told(execution=execution, delay=seconds, **({} if text is None else {"payload": json.loads(text)}))
         return execution
 
 

@@ -11,10 +11,11 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
+from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.created_entry import TOLD, entry_of, replaced_by
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
-from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
@@ -95,7 +96,7 @@ def create_timers(
         now, groups = found or look_up_groups(names)
         FoundGroups(now, groups).check(names)
         for group, action in {(spec.group, spec.action) for spec in specs}:
-            check_action_known(action, groups[group])
+            check_action_of_timer(action, groups[group])
         # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
         ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
         instants = _Instants(groups.values(), ordered)

@@ -13,7 +13,6 @@ from timers.exceptions import SpecError
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.request import kind_of, parse_request
 from timers.lifecycle.control.spec import TimerSpec
-from timers.policies import OVERRIDABLE
 from timers.schedules.duration import seconds_of
 from timers.schedules.instant import EPOCH, format_instant
 
@@ -45,7 +44,7 @@ class Declaration:
                 raise SpecError("after", "counts from the call, and a declaration is read at each start: give at")
             if request["kind"] == "rrule" and request.get("start_at") is None:
                 raise SpecError("start_at", "is missing: a declared rule needs a fixed instant to count from")
-            return parse_request(request, EPOCH)
+            return parse_request(request, EPOCH, looks_up=False)
         except SpecError as error:
             raise self.located(error) from None
 
@@ -70,9 +69,7 @@ class Declaration:
         )
 
     def _path_of(self, name: str) -> str:
-        # Policies name themselves; here they are given within the overrides.
-        within = "overrides." if name.partition(".")[0] in OVERRIDABLE - set(self.keywords) else ""
-        return f"{self.path}.{within}{name}" if self.path else f"{within}{name}"
+        return f"{self.path}.{name}" if self.path else name
 
     def _place_of(self, path: str) -> str:
         while path and path not in self.lines:

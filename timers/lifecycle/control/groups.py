@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 
 from timers import actions, clock
 from timers.actions.http import HttpAction
-from timers.exceptions import SpecError, TimerExists, TimerNotFound
+from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
+from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
-from timers.lifecycle.control.http_actions import check_http
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
+from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
@@ -102,13 +104,9 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 def new_group(name: str, **fields: Any) -> TimerGroup:
     """A group of these fields that is not saved; raises SpecError for every field that makes no sense."""
-    group = TimerGroup(name=name)
-    problems: list[SpecError] = []
-    try:
-        check_name("name", name)
-    except SpecError as error:
-        problems.append(error)
-    _assign(group, fields, problems)
+    group, mistakes = TimerGroup(name=name), Mistakes()
+    mistakes.check(lambda: check_name("name", name))
+    _assign(group, fields, mistakes)
     return group
 
 
@@ -128,19 +126,34 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 
 def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Change fields of a group; workers take the change over with their next poll."""
+    """Change fields of a group; workers take the change over with their next poll.
+
+    Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
+    """
     with audited("group.update", actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name))
         if fields.get("shards", group.shards) != group.shards and group.timers.exists():
             raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
         exclusions = list(group.exclusion_calendars), group.on_excluded
-        _assign(group, fields)
+        was_pulled = is_pull(group.action)
+        _assign(group, fields, Mistakes())
+        if is_pull(group.action) and not was_pulled:
+            _refuse_own_actions(group)
         if "max_timers" in fields:
             group.spare_timers = 0
         _saved(group)
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))
         return group
+
+
+def _refuse_own_actions(group: TimerGroup) -> None:
+    living = group.timers.filter(state__in=(Timer.State.ACTIVE, Timer.State.PAUSED))
+    if own := living.filter(action__isnull=False).count():
+        raise NotAllowedNow(
+            f"living timers of group {group.name!r} have actions of their own ({own:,} of them), which are never"
+            " carried out where consumers pull; take these out first"
+        )
 
 
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
@@ -191,27 +204,18 @@ def _saved(group: TimerGroup) -> TimerGroup:
     return group
 
 
-def _assign(group: TimerGroup, fields: dict[str, Any], found: Collection[SpecError] = ()) -> None:
+def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: Mistakes) -> None:
     """Take over the fields; raises one SpecError for all that is wrong with them, and what was found before."""
-    problems = list(found)
-    for name in sorted(set(fields) - EDITABLE):
-        near = get_close_matches(name, EDITABLE, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(EDITABLE))}"
-        problems.append(SpecError(name, f"is not known; {hint}"))
+    mistakes.refuse_unknown(fields, EDITABLE)
     policies = {name: value for name, value in fields.items() if name in OVERRIDABLE}
-    try:
-        wanted = Policies().with_overrides(policies)
-    except SpecError as error:
-        problems.append(error)
+    wanted = mistakes.check(lambda: Policies().with_overrides(policies), Policies())
+    mistakes.check(lambda: check_calendars(wanted))
     others = {name: value for name, value in fields.items() if name in _OTHER_FIELDS}
-    for name, value in others.items():
-        try:
-            others[name] = _checked_action(value, group.name) if name == "action" else _checked(name, value)
-        except SpecError as error:
-            problems.append(error)
-    if problems:
-        raise SpecError.combined(problems)
-    check_calendars(wanted)
+    if others.get("action") is not None:
+        others["action"] = _checked_action(others["action"], group, mistakes)
+    for name in others.keys() - {"action"}:
+        others[name] = mistakes.check(partial(_checked, name, others[name]))
+    mistakes.tell()
     for name in policies:
         value = getattr(wanted, name)
         setattr(group, name, value.to_spec() if name == "retry" else value)
@@ -219,13 +223,15 @@ def _assign(group: TimerGroup, fields: dict[str, Any], found: Collection[SpecErr
         setattr(group, name, value)
 
 
-def _checked_action(spec: Any, group: str) -> dict[str, Any] | None:
-    if spec is None:
+def _checked_action(given: Any, group: TimerGroup, mistakes: Mistakes) -> dict[str, Any] | None:
+    action = actions.read(given, mistakes)
+    if action is None:
         return None
-    action = actions.parse(spec)
-    if isinstance(action, HttpAction):
-        check_http(action, group)
-    return action.to_spec()
+    spec = action.to_spec()
+    # What it has already may be given back, though its handler be gone by now; a target may be closed since.
+    if not is_pull(spec) and (spec != group.action or isinstance(action, HttpAction)):
+        mistakes.check(lambda: check_action(action, group.name))
+    return spec
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from timers import clock, handlers
 from timers.exceptions import SpecError
+from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.change import pause_timer, resume_timer, update_timer
 from timers.lifecycle.control.create import create_timers
@@ -25,7 +26,7 @@ from timers.lifecycle.control.difference import FieldChange, edits
 from timers.lifecycle.control.groups import create_group, find_groups, new_group
 from timers.lifecycle.control.plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
 from timers.lifecycle.control.reconciled import VERBS, Entry, Reconciled, Verb
-from timers.lifecycle.control.spec import TimerSpec, check_action_known
+from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.events import record
 from timers.lifecycle.group_clock import nows_in
 from timers.lifecycle.nodes import handlers_elsewhere
@@ -184,11 +185,12 @@ class _Pass:
         if spec.group not in groups:
             find_groups([spec.group])
         group = groups[spec.group]
-        check_action_known(spec.action, group)
+        check_action_of_timer(spec.action, group)
         limited = spec.schedule.kind == "once" or spec.max_fires is not None or spec.until_committed
         if limited and spec.policies(group.policies()).on_finish == "delete":
             raise SpecError(
-                "on_finish", 'of a declared timer that ends must be "keep": once deleted, it would be made again'
+                "overrides.on_finish",
+                'of a declared timer that ends must be "keep": once deleted, it would be made again',
             )
 
     @cached_property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from difflib import get_close_matches
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from timers.exceptions import SpecError
 from timers.lifecycle.control.spec import TimerSpec
+from timers.mistakes import Mistakes
 from timers.schedules import Schedule, parse
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -27,6 +27,7 @@ OWN_KEYWORDS: Final = {
 }
 """The keywords of each kind's own."""
 
+_NAMES: Final = frozenset({"group", "name"})
 SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
 
 OPTIONS: Final = frozenset(
@@ -38,34 +39,34 @@ OPTIONS: Final = frozenset(
 """The keywords that all kinds share, beside group and name."""
 
 
-def parse_request(request: Mapping[str, Any], now: datetime) -> TimerSpec:
-    """The spec that these keywords (kind, group, name, ...) ask for, or one SpecError for all that is wrong."""
+def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool = True) -> TimerSpec:
+    """The spec that these keywords (kind, group, name, ...) ask for, or one SpecError for all that is wrong.
+
+    `looks_up`: see TimerSpec.parse.
+    """
     fields = dict(request)
     kind = fields.pop("kind", None)
-    if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
-        raise SpecError("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind)
-    own = {keyword: fields.pop(keyword) for keyword in OWN_KEYWORDS[kind] & set(fields)}
-    _refuse_unknown(set(fields) - {"group", "name"}, OPTIONS, OWN_KEYWORDS[kind], f"for {kind}")
+    is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
+    of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
+    mistakes = Mistakes()
+    mistakes.refuse_unknown(fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "")
+    own = {keyword: fields[keyword] for keyword in of_kind & set(fields)}
+    options = {keyword: fields[keyword] for keyword in (_NAMES | OPTIONS) & set(fields)}
     time_zone = fields.get("time_zone") or "UTC"
     whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
     return TimerSpec.parse(
+        mistakes=mistakes,
+        looks_up=looks_up,
         schedule=lambda: parse_schedule(kind, own, whose, now),
-        **{"group": None, "name": None, **fields, "time_zone": time_zone},
+        **{"group": None, "name": None, **options, "time_zone": time_zone},
     )
 
 
-def check_changes(changes: Mapping[str, Any]) -> None:
-    """Raises SpecError for a keyword that no timer has, or that is not to be changed."""
-    _refuse_unknown(set(changes), OPTIONS | SCHEDULE_KEYWORDS, frozenset(), "here, or cannot be changed")
-
-
-def _refuse_unknown(given: set[str], options: frozenset[str], own: frozenset[str], where: str) -> None:
-    unknown = sorted(given - options)
-    if unknown:
-        known = options | own
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        raise SpecError(unknown[0], f"is not known {where}; {hint}")
+def known_changes(changes: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """Those of the changes that a timer can take; of all others note is taken."""
+    known = OPTIONS | SCHEDULE_KEYWORDS
+    mistakes.refuse_unknown(changes, known, where="here, or cannot be changed")
+    return {keyword: value for keyword, value in changes.items() if keyword in known}
 
 
 class Whose(NamedTuple):
@@ -77,9 +78,17 @@ class Whose(NamedTuple):
     start_at: Any
 
 
-def parse_schedule(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
-    """The schedule of a kind from its own keywords; raises SpecError."""
-    return parse(kind, _spec_of(kind, own, whose, now), whose.time_zone)
+def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
+    """The schedule of a kind from its own keywords; raises one SpecError for all that is wrong."""
+    mistakes = Mistakes()
+    if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
+        mistakes.add(SpecError("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
+        mistakes.check(lambda: zone(whose.time_zone))
+        mistakes.tell()
+    spec = _spec_of(kind, own, whose, now, mistakes)
+    schedule = mistakes.check(lambda: parse(kind, spec, whose.time_zone))
+    mistakes.tell()
+    return schedule
 
 
 def kind_of(request: Mapping[str, Any]) -> str | None:
@@ -88,27 +97,26 @@ def kind_of(request: Mapping[str, Any]) -> str | None:
     return kinds[0] if kinds else None
 
 
-def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime) -> dict[str, Any]:
-    if kind == "once":
-        return {"at": _once_at(own.get("at"), own.get("after"), now).isoformat()}
-    if kind == "fixed_rate":
-        return {"period": own.get("period"), "anchor": _start(whose, now).isoformat()}
+def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mistakes: Mistakes) -> dict[str, Any]:
+    """The spec as it is kept; in the place of what makes no sense, of which note is taken, something that does."""
     given = {keyword: value for keyword, value in own.items() if value is not None}
+    if kind == "once":
+        others = {keyword: value for keyword, value in given.items() if keyword not in ("at", "after")}
+        return {**others, "at": mistakes.check(lambda: _once_at(given, now), now).isoformat()}
     if kind == "cron":
         return {**given, "seed": f"{whose.group}/{whose.name}"}
-    if kind == "rrule":
-        wall = _start(whose, now).astimezone(zone(whose.time_zone)).replace(tzinfo=None, microsecond=0)
-        return {**given, "start": wall.isoformat()}
-    return given
+    if kind not in ("fixed_rate", "rrule"):
+        return given
+    start = mistakes.check(lambda: now if whose.start_at is None else parse_instant(whose.start_at, "start_at"), now)
+    if kind == "fixed_rate":
+        return {**given, "anchor": start.isoformat()}
+    where = mistakes.check(lambda: zone(whose.time_zone), UTC)
+    return {**given, "start": start.astimezone(where).replace(tzinfo=None, microsecond=0).isoformat()}
 
 
-def _start(whose: Whose, now: datetime) -> datetime:
-    return now if whose.start_at is None else parse_instant(whose.start_at, "start_at")
-
-
-def _once_at(at: Any, after: Any, now: datetime) -> datetime:
-    if (at is None) == (after is None):
+def _once_at(given: Mapping[str, Any], now: datetime) -> datetime:
+    if ("at" in given) == ("after" in given):
         raise SpecError("at", "give either at (an instant) or after (a duration from now)")
-    if at is not None:
-        return parse_instant(at, "at")
-    return now + timedelta(microseconds=parse_duration(after, "after", allow_zero=True))
+    if "at" in given:
+        return parse_instant(given["at"], "at")
+    return now + timedelta(microseconds=parse_duration(given["after"], "after", allow_zero=True))

@@ -13,8 +13,8 @@ from django.db import connection, models
 from timers import clock
 from timers.exceptions import NotAllowedNow
 from timers.execution_id import execution_id
+from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.quotas import check_payload
-from timers.lifecycle.control.spec import check_action_known
 from timers.lifecycle.subscribers import Subscriber, matching, read_subscribers, receivers
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting

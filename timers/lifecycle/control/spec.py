@@ -6,20 +6,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from zlib import crc32
 
-from timers import actions, handlers
-from timers.actions.entry import EntryAction
-from timers.actions.http import HttpAction
-from timers.actions.python import PythonAction
+from timers import actions
 from timers.exceptions import SpecError
-from timers.lifecycle.control.http_actions import check_entry, check_http
+from timers.lifecycle.control.action_checks import check_action
 from timers.lifecycle.control.names import check_name, check_text
-from timers.lifecycle.nodes import handlers_elsewhere
-from timers.models import Timer, TimerGroup
+from timers.mistakes import Mistakes
+from timers.models import Timer
 from timers.payload import encode
-from timers.policies import Policies, overridden
+from timers.policies import Policies, checked_overrides, overridden
 from timers.schedules import Schedule
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -28,8 +25,6 @@ from timers.schedules.jitter import jitter_offset_us
 MAX_TAGS: Final = 50
 MAX_PRIORITY: Final = 9
 MAX_JITTER_US: Final = 366 * 86_400 * 1_000_000
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +71,47 @@ class TimerSpec:
         overrides: Any = None,
         tags: Any = (),
         description: Any = "",
+        mistakes: Mistakes | None = None,
+        looks_up: bool = True,
     ) -> TimerSpec:
         """Check every field and raise one SpecError that names all that is wrong.
 
-        `schedule`: makes the schedule, so that its own mistakes are told together with the others.
+        `schedule`: makes the schedule, so that its own mistakes are told together with the others. `mistakes`: what
+        was found before. `looks_up`: where something is wrong, whether the action can be carried out is asked too, of
+        the database; what is sound is read without it.
         """
-        problems: list[SpecError] = []
-
-        def checked(make: Callable[[], Value], instead: Any = None) -> Value:
-            try:
-                return make()
-            except SpecError as error:
-                problems.append(error)
-                value: Value = instead
-                return value
-
+        mistakes = Mistakes() if mistakes is None else mistakes
+        check = mistakes.check
         if handler is not None:
             action = {"kind": "python", "handler": handler}
+        done = None if action is None else actions.read(action, mistakes)
         spec = cls(
-            group=checked(lambda: check_name("group", group)),
-            name=checked(lambda: check_name("name", name)),
-            schedule=checked(schedule),
+            group=check(lambda: check_name("group", group)),
+            name=check(lambda: check_name("name", name)),
+            schedule=check(schedule),
             time_zone=time_zone,
-            payload=None if payload is None else checked(lambda: encode(payload)),
-            start_at=None if start_at is None else checked(lambda: parse_instant(start_at, "start_at")),
-            end_at=None if end_at is None else checked(lambda: parse_instant(end_at, "end_at")),
-            max_fires=None if max_fires is None else checked(lambda: _check_max_fires(max_fires)),
-            jitter=checked(lambda: _check_jitter(jitter), 0.0),
-            priority=checked(lambda: check_priority(priority), 0),
-            until_committed=checked(lambda: _check_flag("until_committed", until_committed)),
-            action=None if action is None else checked(lambda: json.dumps(actions.parse(action).to_spec())),
-            overrides=checked(lambda: _check_overrides(overrides)) if overrides else None,
-            tags=checked(lambda: _check_tags(tags), ()),
-            description=checked(lambda: check_text("description", description), ""),
+            payload=None if payload is None else check(lambda: encode(payload)),
+            start_at=None if start_at is None else check(lambda: parse_instant(start_at, "start_at")),
+            end_at=None if end_at is None else check(lambda: parse_instant(end_at, "end_at")),
+            max_fires=None if max_fires is None else check(lambda: _check_max_fires(max_fires)),
+            jitter=check(lambda: _check_jitter(jitter), 0.0),
+            priority=check(lambda: check_priority(priority), 0),
+            until_committed=check(lambda: _check_flag("until_committed", until_committed)),
+            action=None if done is None else json.dumps(done.to_spec()),
+            overrides=check(lambda: _check_overrides(overrides)) if overrides else None,
+            tags=check(lambda: _check_tags(tags), ()),
+            description=check(lambda: check_text("description", description), ""),
         )
         if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
-            problems.append(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
+            mistakes.add(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
         if spec.jitter and spec.schedule is not None and spec.schedule.kind == "fixed_delay":
-            problems.append(
+            mistakes.add(
                 SpecError("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
             )
-        if problems:
-            raise SpecError.combined(problems)
+        if looks_up and mistakes and done is not None:
+            # Of what is sound it is asked when it is written, once for all timers of one action.
+            check(lambda: check_action(done, spec.group or ""))
+        mistakes.tell()
         return spec
 
     def first_fire(self, now: datetime, schedule: Schedule | None = None) -> datetime:
@@ -168,37 +162,6 @@ class TimerSpec:
         return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))
 
 
-def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
-    """Refuse an action that cannot be carried out: a handler that nobody knows, a call that would be refused."""
-    if spec_action is None and group.worker_ordinals is not None:
-        return  # its subscriptions have actions
-    action_spec = group.action if spec_action is None else json.loads(spec_action)
-    if action_spec is None:
-        raise SpecError(
-            "action",
-            f"is missing, and group {group.name} has none to fall back to; give one here or there",
-        )
-    action = actions.parse(action_spec)
-    if isinstance(action, HttpAction):
-        check_http(action, group.name)
-    elif isinstance(action, PythonAction):
-        check_handler(action.handler)
-    elif isinstance(action, EntryAction):
-        check_entry(action)
-        check_handler(action.called)
-    elif spec_action is not None:
-        raise SpecError("action", "pull is an action of groups: consumers pull from a group, not from a timer")
-
-
-def check_handler(name: str) -> None:
-    """Raise SpecError, with the nearest name, for a handler that neither this process nor any live node knows."""
-    if handlers.find(name) is None:
-        elsewhere = handlers_elsewhere(handlers.names())
-        if name not in elsewhere:
-            hint = handlers.nearest(name, [*handlers.names(), *elsewhere])
-            raise SpecError("handler", f"no such handler here or on any live node; {hint}", given=name)
-
-
 def _check_max_fires(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31 - 1:
         raise SpecError("max_fires", "must be a whole number of at least 1", given=value)
@@ -225,8 +188,10 @@ def _check_flag(field: str, value: Any) -> bool:
 def _check_overrides(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise SpecError("overrides", "must be an object of policies", given=value)
-    Policies().with_overrides(value)
-    return json.dumps(value)
+    try:
+        return json.dumps(checked_overrides(value))
+    except SpecError as error:
+        raise error.within("overrides") from None
 
 
 def _check_tags(value: Any) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import parse as parse_id
 from timers.filters import Filter
+from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name, check_text
-from timers.lifecycle.control.spec import check_action_known
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.follow import end_locked, lock_timers
 from timers.lifecycle.hand_over import HandedOver, cancel_all, hand_over

@@ -8,9 +8,10 @@ import pytest
 from django.test import override_settings
 
 from tests import factories
+from tests.support.handlers import TemporaryHandlers
 from timers import clock
 from timers.encryption import new_key
-from timers.exceptions import SpecError
+from timers.exceptions import NotAllowedNow, SpecError
 from timers.lifecycle.control.groups import create_group, update_group
 from timers.lifecycle.control.secrets import create_secret
 from timers.models import Timer, TimerGroup
@@ -75,6 +76,55 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
         schedule(action=http(url="https://10.0.0.1/", sign="nokey"))
 
     assert [problem.field for problem in refused.value.problems] == ["action.url", "action.sign"]
+
+
+def test_what_is_unknown_or_unreadable_hides_neither_a_closed_target_nor_a_missing_secret() -> None:
+    with pytest.raises(SpecError) as refused:
+        schedule(action=http(url="http://api.example.org/", sign="nokey", timeout="x", foo=1))
+    assert {problem.field for problem in refused.value.problems} == {
+        "action.url", "action.sign", "action.timeout", "action.foo",
+    }  # fmt: skip
+
+    with pytest.raises(SpecError) as refused:
+        create_group("h", shards=0, colour="red", action=http(url="api.example.org", sign="nokey"))
+    assert {problem.field for problem in refused.value.problems} == {"shards", "colour", "action.url", "action.sign"}
+
+
+def test_a_group_is_refused_a_handler_that_nobody_knows_but_keeps_one_that_has_gone() -> None:
+    with pytest.raises(SpecError, match="handler: no such handler here or on any live node"):
+        create_group("h", action={"handler": "tests.nop"})
+    TimerGroup.objects.filter(name="g").update(action={"kind": "python", "handler": "gone"})
+
+    update_group("g", action={"kind": "python", "handler": "gone"}, description="as it was read")
+
+    assert TimerGroup.objects.get().description == "as it was read"
+
+
+@pytest.mark.parametrize(("own", "field"), [({"handler": "tests.noop"}, "handler"), ({"action": http()}, "action")])
+def test_a_timer_of_a_pulled_group_has_no_action_of_its_own(own: dict[str, Any], field: str) -> None:
+    create_group("mail", action={"kind": "pull"})
+    words = "has no place here: the timers of group mail are pulled by consumers"
+    with pytest.raises(SpecError, match=words) as refused:
+        schedule_once(group="mail", name="t", after=60, **own)
+    assert refused.value.field == field
+
+    schedule_once(group="mail", name="t", after=60)
+    with pytest.raises(SpecError, match=words):
+        update_timer("mail", "t", **own)
+
+
+def test_a_group_becomes_pulled_only_when_no_living_timer_has_an_action_of_its_own(
+    handlers: TemporaryHandlers,
+) -> None:
+    handlers.add("tests.noop")
+    schedule("own", action=http())
+    schedule("plain")
+    with pytest.raises(NotAllowedNow, match=r"have actions of their own \(1 of them\)"):
+        update_group("g", action={"kind": "pull"})
+
+    update_timer("g", "own", action=None)
+
+    assert update_group("g", action={"kind": "pull"}).action == {"kind": "pull"}
 
 
 def test_a_secret_is_for_the_groups_it_names() -> None:
