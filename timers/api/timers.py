@@ -101,9 +101,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
 )  # fmt: skip
 def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTimer]) -> Answer:
     """Create a timer, or replace the one of that name."""
-    if "name" in body or "group" in body:
-        word = "name" if "name" in body else "group"
-        raise SpecError(word, "is said by the address; leave it out")
+    _refuse(body, ("name", "group"), "is said by the address; leave it out")
     version = wanted_version(request)
     with transaction.atomic():
         if version is not None:
@@ -114,8 +112,7 @@ def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTime
 @route(router, "PATCH", TIMER, scope="schedule", answer=TimerAnswer, openapi={"parameters": [IF_MATCH]})
 def patch_timer(request: HttpRequest, group: str, name: Name, body: Body[TimerChanges]) -> Answer:
     """Change what is named, and leave the rest."""
-    for word in {"group", "name", "actor", "version"} & set(body):
-        raise SpecError(word, "cannot be changed")
+    _refuse(body, ("group", "name", "actor", "version"), "cannot be changed")
     timer = update_timer(group, name, actor=caller(request).actor, version=wanted_version(request), **body)
     return Answer(answer_now(timer), headers=etag(timer.version))
 
@@ -133,6 +130,12 @@ def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = 
     return CancelledAnswer.model_construct(
         timer=answer_now(cancelled.timer), in_flight=cancelled.in_flight, cancelled=cancelled.cancelled
     )
+
+
+def _refuse(body: dict[str, Any], words: tuple[str, ...], why: str) -> None:
+    mistakes = [SpecError(word, why) for word in words if word in body]
+    if mistakes:
+        raise SpecError.combined(mistakes)
 
 
 def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict: Any) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -106,11 +107,19 @@ def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescu
 
 def rescue_expired(now_us: int) -> tuple[Rescued, float | None]:
     """Rescue what consumers hold whose lease has ended; also returns the seconds until the next lease ends, if any."""
-    now = from_microseconds(now_us)
-    fate = Fate(started_us=None, reason="the consumer's lease ended")
-    rescued = _rescue({"expires_at__lte": now}, lambda _: fate, now_us, may_have_started=True, expired_us=now_us)
-    first = Claim.objects.filter(expires_at__gt=now).aggregate(first=Min("expires_at"))["first"]
+    now, rescued = from_microseconds(now_us), Rescued()
+    first = _first_end()
+    if first is not None and first <= now:
+        fate = Fate(started_us=None, reason="the consumer's lease ended")
+        rescued = _rescue({"expires_at__lte": now}, lambda _: fate, now_us, may_have_started=True, expired_us=now_us)
+        first = _first_end(expires_at__gt=now)
     return rescued, None if first is None else (first - now).total_seconds()
+
+
+def _first_end(**condition: datetime) -> datetime | None:
+    """When the first lease of a consumer ends."""
+    first: datetime | None = Claim.objects.filter(**condition).aggregate(first=Min("expires_at"))["first"]
+    return first
 
 
 def _rescue(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 from django.db import connection
@@ -120,8 +121,9 @@ class Housekeeping:
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
         if operations_running():
             self.operations.wake()
-        lease_ends = self._rescue_from_consumers()
-        pause_ends = resume_elapsed(clock.now())
+        present = clock.now()
+        lease_ends = self._rescue_from_consumers(present)
+        pause_ends = resume_elapsed(present)
         waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
@@ -133,9 +135,8 @@ class Housekeeping:
             return UNTIL_WOKEN
         return seconds
 
-    def _rescue_from_consumers(self) -> float | None:
+    def _rescue_from_consumers(self, now: datetime) -> float | None:
         """What consumers did not end in time is shown again; returns the seconds until the next lease ends, if any."""
-        now = clock.now()
         rescued, seconds = rescue_expired(to_microseconds(now))
         if rescued.total:
             record("leases ended", self._node, f"of consumers: {_in_words(rescued)}", now)

@@ -23,11 +23,12 @@ def check_until(until: datetime | str | None, now: datetime) -> datetime | None:
     return at
 
 
+_GROUP_NOW = group_now("%(now)s::timestamptz")
 _RESUME_TIMERS = f"""
 UPDATE timers_timer SET state = 'active', state_reason = '', state_changed_by = '', state_changed_at = %(now)s,
        paused_until = NULL, version = version + 1
 WHERE id = ANY(ARRAY(SELECT t.id FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
-                     WHERE t.state = 'paused' AND t.paused_until <= {group_now("%(now)s::timestamptz")}
+                     WHERE t.state = 'paused' AND t.paused_until <= {_GROUP_NOW}
                      ORDER BY t.id LIMIT 1000 FOR NO KEY UPDATE OF t SKIP LOCKED))
 RETURNING name
 """
@@ -36,7 +37,7 @@ _RESUME_GROUPS = f"""
 UPDATE timers_timer_group SET state = 'active', state_reason = '', state_changed_by = '', state_changed_at = %(now)s,
        paused_until = NULL, version = version + 1
 WHERE id = ANY(ARRAY(SELECT g.id FROM timers_timer_group g
-                     WHERE g.state = 'paused' AND g.paused_until <= {group_now("%(now)s::timestamptz")}
+                     WHERE g.state = 'paused' AND g.paused_until <= {_GROUP_NOW}
                      ORDER BY g.id LIMIT 1000 FOR UPDATE SKIP LOCKED))
 RETURNING name
 """
@@ -44,11 +45,11 @@ RETURNING name
 # A frozen clock is moved by a person, who wakes nobody here: the next regular pass finds what is over then.
 _NEXT = f"""
 SELECT extract(epoch FROM least(
-    (SELECT min(t.paused_until - {group_now("%(now)s::timestamptz")})
-     FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
-     WHERE t.state = 'paused' AND t.paused_until IS NOT NULL AND g.clock_frozen_at IS NULL),
-    (SELECT min(g.paused_until - {group_now("%(now)s::timestamptz")}) FROM timers_timer_group g
-     WHERE g.state = 'paused' AND g.clock_frozen_at IS NULL)))::float
+    (SELECT min(t.paused_until - {_GROUP_NOW}) FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
+     WHERE t.state = 'paused' AND t.paused_until IS NOT NULL
+       AND (g.clock_frozen_at IS NULL OR t.paused_until <= {_GROUP_NOW})),
+    (SELECT min(g.paused_until - {_GROUP_NOW}) FROM timers_timer_group g
+     WHERE g.state = 'paused' AND (g.clock_frozen_at IS NULL OR g.paused_until <= {_GROUP_NOW}))))::float
 """
 
 
@@ -59,12 +60,20 @@ def resume_elapsed(now: datetime) -> float | None:
     What was missed meanwhile follows the misfire policy, as after a resume by hand. Every node does this; a row that
     another one is at is left to it.
     """
+    seconds = _seconds_to_next(now)
+    if seconds is None or seconds > 0:
+        return seconds
     with connection.cursor() as cursor:
         for what, statement in (("timer", _RESUME_TIMERS), ("group", _RESUME_GROUPS)):
             cursor.execute(statement, {"now": now})
             for (name,) in cursor.fetchall():
                 record(f"{what} resumed", "", f"{name}: its pause is over", now)
                 wake_if_soon([now], now)
+    return _seconds_to_next(now)
+
+
+def _seconds_to_next(now: datetime) -> float | None:
+    with connection.cursor() as cursor:
         cursor.execute(_NEXT, {"now": now})
         (seconds,) = cursor.fetchone()
     return None if seconds is None else max(0.0, float(seconds))
