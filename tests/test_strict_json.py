@@ -51,3 +51,8 @@ def test_a_value_that_cannot_be_kept_is_refused_with_its_place(text: bytes, plac
 def test_order_and_big_numbers_come_back_as_they_were() -> None:
     value = strict_json.loads(b'{"b": 123456789012345678901234567890, "a": [1.5, "\xc3\xbc", null]}')
     assert list(value.items()) == [("b", 123456789012345678901234567890), ("a", [1.5, "ü", None])]
+
+
+def test_of_a_line_among_others_only_the_column_is_told() -> None:
+    with pytest.raises(MalformedJson, match="^is no JSON: Extra data at column 4$"):
+        strict_json.loads(b"{} {}", one_line=True)

@@ -21,8 +21,8 @@ class MalformedJson(ValueError):
     """The text is no JSON; the message says where."""
 
 
-def loads(text: bytes, field: str = "body") -> Any:
-    """The value of UTF-8 JSON text.
+def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
+    """The value of UTF-8 JSON text; `one_line`: it is a line among others, so that only columns are told.
 
     Raises MalformedJson for what is no JSON, and SpecError, naming the place, for values that could not be kept.
     """
@@ -35,7 +35,8 @@ def loads(text: bytes, field: str = "body") -> Any:
     except RecursionError:
         raise MalformedJson(f"is nested more than {MAX_DEPTH} levels deep") from None
     except json.JSONDecodeError as error:
-        raise MalformedJson(f"is no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        line = "" if one_line else f"line {error.lineno}, "
+        raise MalformedJson(f"is no JSON: {error.msg} at {line}column {error.colno}") from None
     except ValueError as error:
         # Python itself refuses to read integers of more than 4,300 digits.
         raise MalformedJson(str(error)) from None

@@ -82,3 +82,23 @@ def test_a_body_of_more_than_eight_megabytes_is_refused(api: Asking) -> None:
 
 def test_a_call_of_nothing_does_nothing(api: Asking) -> None:
     assert api.post(BULK, [])["results"] == []
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])
+def test_an_empty_body_is_refused(media_type: str, api: Asking) -> None:
+    said = problem(api("POST", BULK, b" \n", Content_Type=media_type), 422, "invalid")
+    assert said["errors"][0]["message"].startswith("is empty")
+
+
+def test_lines_that_have_lost_their_ends_are_told_how_to_keep_them(api: Asking) -> None:
+    lines = [json.dumps(request).encode() for request in requests(3)]
+    response = api("POST", BULK, b"".join(lines), Content_Type="application/x-ndjson")
+    (said,) = map(json.loads, response.content.splitlines())
+    message = said["errors"][0]["message"]
+    assert "--data-binary" in message
+    assert "at line" not in message
+
+
+def test_another_group_in_a_request_hides_no_other_mistake(api: Asking) -> None:
+    said = api.post(BULK, [{"kind": "once", "name": "", "after": 1, "group": "other", "colour": "red"}])
+    assert {error["field"] for error in said["results"][0]["errors"]} == {"group", "name", "colour"}

@@ -188,3 +188,17 @@ def test_no_more_wait_at_once_than_may(new_key: Callable[..., str], settings: An
         assert all("Retry-After" not in answer.headers for answer in waited)
     finally:
         _waiting_places.cache_clear()
+
+
+def test_leases_waits_and_delays_may_be_iso_durations(api: Asking) -> None:
+    api.post("/groups", {"name": "iso", "action": {"kind": "pull"}, "attempt_timeout": "PT1M", "min_interval": "PT5S"})
+    group = api.get("/groups/iso")
+    assert (group["attempt_timeout"], group["min_interval"]) == (60, 5)
+    api.post("/groups/iso/timers", {"kind": "once", "name": "a", "after": "PT0S"})
+    (message,) = api.post("/groups/iso/claims", {"consumer": "c", "lease": "PT1M", "wait": "PT0.1S"})["messages"]
+    execution = f"/executions/{message['execution']}"
+    extended = api.post(f"{execution}/extend", {"token": message["token"], "lease": "PT1H"})
+    assert extended["expires_at"] > message["expires_at"]
+    said = api.post(f"{execution}/discard", {"token": message["token"], "delay": "PT1H"})
+    assert said["outcome"] == "discarded"
+    assert api.post("/groups/iso/timers/a/fire", {"delay": "PT1H"})["execution"]

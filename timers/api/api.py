@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError, ValidationErrorContext
 
 from timers.api import (
     audit,
@@ -26,6 +28,7 @@ from timers.api import (
     timers,
 )
 from timers.api.description import DESCRIPTION, complete
+from timers.api.invalid import in_our_words
 from timers.api.refusals import problem_of
 from timers.api.strict_body import StrictParser
 from timers.request_id import current_request_id
@@ -38,6 +41,19 @@ class TimersAPI(NinjaAPI):
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         """The answer to a request that raised."""
         return problem_of(exc).response(current_request_id.get())
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        """The mistakes that were found in the parts of a request, in our words."""
+        found = [
+            problem
+            for each in error_contexts
+            for problem in in_our_words(
+                each.pydantic_validation_error, each.model, each.model.__ninja_param_source__ or "body"
+            )
+        ]
+        return ValidationError([asdict(problem) for problem in found])
 
     def get_openapi_schema(self, **kwargs: Any) -> Any:
         """The description (OpenAPI 3.1), every status of every operation in it."""

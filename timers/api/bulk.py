@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,10 +26,13 @@ from timers.lifecycle.control.create import Created, create_timers
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups
 from timers.lifecycle.control.request import parse_request
 from timers.lifecycle.control.spec import TimerSpec
+from timers.mistakes import Mistakes
 
 router = Router(tags=["timers"])
 MOST: Final = 10_000
 LINES: Final = "application/x-ndjson"
+_SEVERAL: Final = re.compile(rb"\}\s*\{")
+_STRIPPED: Final = "; are the ends of lines gone? curl keeps them with --data-binary, and not with -d"
 _TOLD: Final = 100
 """Mistakes that one refusal of the whole tells of."""
 
@@ -77,11 +81,17 @@ class _Call:
                     raise SpecError("body", "must be an object", given=request)
                 name = request.get("name")
                 self.names[index] = name if isinstance(name, str) else None
-                if request.get("group", self.group) != self.group:
-                    raise SpecError("group", "is said by the address, and it is another there", given=request["group"])
-                self.specs[index] = parse_request({**request, "group": self.group}, now)
+                self.specs[index] = self._read(request, now)
             except SpecError as error:
                 self.mistakes[index] = error
+
+    def _read(self, request: Mapping[str, Any], now: datetime) -> TimerSpec:
+        mistakes = Mistakes()
+        if request.get("group", self.group) != self.group:
+            mistakes.add(SpecError("group", "is said by the address, and it is another there", given=request["group"]))
+        spec = mistakes.check(lambda: parse_request({**request, "group": self.group}, now))
+        mistakes.tell()
+        return spec
 
     def write(self, indexes: Sequence[int]) -> None:
         """Create these; where something is wrong, halve until it is found whose it is."""
@@ -199,6 +209,8 @@ def create_in_bulk(
 
 
 def _array(request: HttpRequest) -> Iterator[Any]:
+    if not request.body.strip():
+        raise SpecError("body", "is empty; send an array of requests")
     requests = strict_json.loads(request.body)
     if not isinstance(requests, list):
         raise SpecError("body", "must be an array of requests")
@@ -207,11 +219,14 @@ def _array(request: HttpRequest) -> Iterator[Any]:
 
 def _lines(request: HttpRequest) -> Iterator[Any]:
     """The requests, line by line; one that cannot be read comes as the SpecError that says why."""
-    for line in request.body.split(b"\n"):
-        if line.strip():
-            try:
-                yield strict_json.loads(line)
-            except strict_json.MalformedJson as error:
-                yield SpecError("body", str(error))
-            except SpecError as error:
-                yield error
+    lines = [line for line in request.body.split(b"\n") if line.strip()]
+    if not lines:
+        raise SpecError("body", "is empty; send one request a line")
+    for line in lines:
+        try:
+            yield strict_json.loads(line, one_line=True)
+        except strict_json.MalformedJson as error:
+            hint = _STRIPPED if len(lines) == 1 and _SEVERAL.search(line) else ""
+            yield SpecError("body", f"{error}{hint}")
+        except SpecError as error:
+            yield error

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from timers import conf
 from timers.api.authentication import caller
 from timers.api.executions import EXECUTION
-from timers.api.fields import Body, Name, Number, Reason, Whole
+from timers.api.fields import Body, Name, Reason, Seconds, Whole
 from timers.api.groups import GROUP
 from timers.api.problems import FieldProblemAnswer, not_found
 from timers.api.repeatable import IDEMPOTENCY_KEY, once
@@ -25,6 +25,7 @@ from timers.api.visible import is_visible
 from timers.consuming import Commit, Message, Settled, claim, commit, commit_many, discard, extend
 from timers.exceptions import FieldProblem, SpecError, TimersError
 from timers.lifecycle.next_due import seconds_to_next
+from timers.policies import MAX_SECONDS
 
 router = Router(tags=["consumers"])
 LONGEST_WAIT: Final = 20.0
@@ -32,7 +33,7 @@ _LOOKS_EVERY: Final = 0.25
 """Seconds after which a waiting consumer looks again at the latest: what is scheduled meanwhile may be due at once."""
 _SHORTEST_SLEEP: Final = 0.005
 
-Lease = Annotated[Number, Field(ge=1, le=43_200, description="Seconds until it is shown again.")]
+Lease = Annotated[float, Seconds(1, 43_200, "Until it is shown again.")]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="As it was given with the claim.")]
 
 
@@ -42,7 +43,7 @@ class ClaimBody(Body):
     consumer: Name = Field(description="The name of the program, as people shall see it.")
     limit: Annotated[Whole, Field(ge=1, le=1000)] = 1
     lease: Lease = 30
-    wait: Annotated[Number, Field(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the first.")] = 0
+    wait: Annotated[float, Seconds(0, LONGEST_WAIT, "To wait for the first.")] = 0
     subscription: Name | None = Field(default=None, description="Only what is for this subscription of the group.")
 
 
@@ -57,9 +58,9 @@ class DiscardBody(Body):
     """Not yet."""
 
     token: Token
-    delay: Annotated[Number, Field(ge=0, le=366 * 86_400)] | None = Field(
-        default=None, description="Seconds; left out: as the retry policy, or the next tick, says."
-    )
+    delay: (
+        Annotated[float, Seconds(0, MAX_SECONDS, "Left out: as the retry policy, or the next tick, says.")] | None
+    ) = None
     reason: Reason = ""
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from timers.api.authentication import caller
 from timers.api.execution_answer import ExecutionAnswer, ExecutionInFull, execution_answer, in_full
-from timers.api.fields import Body, Instant, Name, Reason
+from timers.api.fields import Body, Instant, Name, Reason, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
@@ -39,7 +39,7 @@ class ExecutionQuery(PageQuery):
     node: Name | None = None
     since: Instant | None = Field(default=None, description="Scheduled for this instant or later.")
     until: Instant | None = Field(default=None, description="Scheduled before this instant.")
-    min_lateness: Annotated[float | None, Field(ge=0, le=1e9, allow_inf_nan=False, description="Seconds.")] = None
+    min_lateness: Annotated[float, Seconds(0, 1e9)] | None = None
     error_contains: Annotated[str | None, Field(max_length=200)] = None
 
 

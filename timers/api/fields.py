@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from timers.api.schemas import INSTANT
+from timers.api.schemas import INSTANT, duration
 from timers.exceptions import SpecError
+from timers.schedules.duration import parse_seconds
 from timers.schedules.instant import parse_instant
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 class Body(BaseModel):
@@ -31,6 +46,31 @@ def _instant(given: Any) -> datetime:
 
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema(INSTANT)]
 """An instant with its offset from UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Marks a float as a duration: a number of seconds within bounds, or the same as ISO 8601 text."""
+
+    at_least: float
+    at_most: float
+    words: str = ""
+    """For the description."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return duration(self.at_least, self.at_most, self.words)
+
+    def _read(self, given: Any) -> float:
+        # A query has only text: a number stands in it as it would be written in a body.
+        number = json.loads(given) if isinstance(given, str) and _NUMBER.fullmatch(given) else given
+        try:
+            return parse_seconds(number, "seconds", at_least=self.at_least, at_most=self.at_most)
+        except SpecError as error:
+            raise ValueError(error.problems[0].message) from None
+
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]

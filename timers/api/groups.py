@@ -16,7 +16,7 @@ from timers.api.fields import EmptyBody
 from timers.api.group_answer import GroupAnswer
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, keywords, maybe, number
+from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, duration, keywords, maybe, number
 from timers.api.timer_verbs import PauseBody
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
@@ -38,7 +38,7 @@ FIELDS: Final[dict[str, Schema]] = {
     "retention": maybe(number(1, 36_500, "Days.", whole=True)),
     "max_timers": maybe(number(1, 1_000_000_000, "Active and paused timers.", whole=True)),
     "max_payload_bytes": maybe(number(1, MAX_BYTES, "Bytes.", whole=True)),
-    "min_interval": maybe(number(0, MAX_SECONDS, "Seconds between two fires of a timer.")),
+    "min_interval": maybe(duration(0, MAX_SECONDS, "Between two fires of a timer.")),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

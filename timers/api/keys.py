@@ -17,7 +17,7 @@ from timers.access.grants import check_giver
 from timers.access.scopes import SCOPES
 from timers.api.authentication import caller
 from timers.api.conditions import IF_MATCH, etag, wanted_version
-from timers.api.fields import Body, Number
+from timers.api.fields import Body, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import FLAG, INSTANT, NAMES, TEXT, Schema, choice, keywords, maybe, refuse_unknown
@@ -25,6 +25,7 @@ from timers.exceptions import TimerNotFound
 from timers.insights.keys import key_state
 from timers.lifecycle.control.keys import OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.models import ApplicationKey
+from timers.policies import MAX_SECONDS
 
 router = Router(tags=["keys"])
 KEY = "/keys/{key}"
@@ -80,7 +81,7 @@ class KeyMade(KeyAnswer):
 class RotateBody(Body):
     """How long the secret until now holds too."""
 
-    overlap: Annotated[Number, Field(ge=0, le=366 * 86_400, description="Seconds.")] = OVERLAP.total_seconds()
+    overlap: Annotated[float, Seconds(0, MAX_SECONDS)] = OVERLAP.total_seconds()
 
 
 @route(router, "GET", "/keys", scope="admin", answer=Page[KeyAnswer], all_groups=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Final
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
@@ -32,7 +32,6 @@ RETRY_AFTER: Final = 2.0
 
 # What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
-_PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -63,7 +62,7 @@ def problem_of(error: BaseException) -> Problem:
         case MalformedJson():
             return Problem("malformed", f"The body {error}.", [FieldProblem("body", str(error))])
         case ValidationError():
-            return _of_fields(error)
+            return Problem.of_fields("invalid", [FieldProblem(**each) for each in error.errors])
         case AuthenticationError():
             return Problem("unauthorized", "Give a valid application key: `Authorization: Bearer tk_...`, or sign in.")
         case AuthorizationError():
@@ -94,26 +93,3 @@ def problem_of(error: BaseException) -> Problem:
         case _:
             logger.error("a request failed", exc_info=error)
             return Problem("failed", "Something went wrong here; the log tells what, under this request id.")
-
-
-def _of_fields(error: ValidationError) -> Problem:
-    """The mistakes that pydantic found, in our words."""
-    problems = [FieldProblem(_place(each["loc"]), _words(each)) for each in error.errors]
-    return Problem.of_fields("invalid", problems)
-
-
-def _place(location: tuple[Any, ...]) -> str:
-    words = [str(part) for part in location]
-    if words and words[0] in _PARTS:
-        # The name of the argument that holds a whole body says nothing to a caller.
-        words = words[2:] if words[0] == "body" and len(words) > 2 else words[1:]
-    return ".".join(words) or "body"
-
-
-def _words(each: dict[str, Any]) -> str:
-    message = str(each["msg"])
-    if each["type"] == "extra_forbidden":
-        return "is not known here"
-    if each["type"] == "missing":
-        return "is needed"
-    return message[:1].lower() + message[1:]

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from timers import policies
-from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
 
 Schema = dict[str, Any]
 
@@ -23,11 +23,6 @@ INSTANT: Final[Schema] = {
     "type": "string",
     "description": "An instant with its offset from UTC, as ISO 8601 has it.",
     "examples": ["2027-02-26T15:00:27+01:00"],
-}
-DURATION: Final[Schema] = {
-    "type": ["number", "string"],
-    "description": "Seconds, or ISO 8601 such as PT1M30S.",
-    "examples": [60, "PT1M30S"],
 }
 ZONE: Final[Schema] = {
     "type": "string",
@@ -48,6 +43,16 @@ def choice(*words: str) -> Schema:
     return {"type": "string", "enum": list(words)}
 
 
+def duration(low: float | None = None, high: float | None = None, words: str = "") -> Schema:
+    """A duration: a number of seconds within bounds, or the same as text."""
+    bounds = {name: value for name, value in (("minimum", low), ("maximum", high)) if value is not None}
+    return {
+        "anyOf": [{"type": "number", **bounds}, {"type": "string", "maxLength": 64}],
+        "description": f"{words} Seconds, or ISO 8601 such as PT1M30S.".strip(),
+        "examples": [60, "PT1M30S"],
+    }
+
+
 def maybe(schema: Schema) -> Schema:
     """Or null: not given."""
     return {"anyOf": [schema, {"type": "null"}]}
@@ -60,27 +65,29 @@ def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
 
 def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
     """Raises SpecError for every keyword that is not known."""
-    unknown = sorted(set(body) - set(known))
-    if unknown:
-        words = f"is not known here; known are {', '.join(sorted(known))}"
-        raise SpecError.combined(SpecError(word, words) for word in unknown)
+    mistakes = Mistakes()
+    mistakes.refuse_unknown(body, known, where="here")
+    mistakes.tell()
+
+
+DURATION: Final = duration()
 
 
 RETRY: Final[Schema] = {
     **keywords(
         {
             "max_retries": number(0, policies.MAX_RETRIES, whole=True),
-            "min_backoff": number(0, policies.MAX_SECONDS, "Seconds."),
-            "max_backoff": number(0, policies.MAX_SECONDS, "Seconds."),
+            "min_backoff": duration(0, policies.MAX_SECONDS),
+            "max_backoff": duration(0, policies.MAX_SECONDS),
             "jitter": number(0, 1),
-            "delays": {"type": "array", "items": number(0, policies.MAX_SECONDS)},
+            "delays": {"type": "array", "items": duration(0, policies.MAX_SECONDS)},
         },
         [],
     ),
     "description": "The wait before retry n is min_backoff * 2^(n-1), at most max_backoff; or the n-th of delays.",
 }
 
-_SECONDS: Final[Schema] = {"type": "number", "description": "Seconds."}
+_SECONDS: Final = duration(0, policies.MAX_SECONDS)
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
 POLICIES: Final[dict[str, Schema]] = {

@@ -10,11 +10,12 @@ from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers.api.authentication import caller
-from timers.api.fields import Body, Name, Number
+from timers.api.fields import Body, Name, Seconds
 from timers.api.route import Answer, route
 from timers.insights.secrets import secrets
 from timers.lifecycle.control.secrets import create_secret, delete_secret, replace_secret
 from timers.models import Secret
+from timers.policies import MAX_SECONDS
 
 router = Router(tags=["secrets"])
 SECRET = "/secrets/{secret}"  # noqa: S105 - an address
@@ -62,9 +63,7 @@ class SecretBody(Body):
         default=None, description="Where it may be sent; left out: as it was, or anywhere."
     )
     description: Annotated[str, Field(max_length=10_000)] | None = None
-    overlap: Annotated[Number, Field(ge=0, le=366 * 86_400)] = Field(
-        default=86_400, description="Seconds for which a signing key that is replaced signs too."
-    )
+    overlap: Annotated[float, Seconds(0, MAX_SECONDS, "For which a signing key that is replaced signs too.")] = 86_400
 
 
 @route(router, "GET", "/secrets", scope="admin", answer=SecretsAnswer, all_groups=True)

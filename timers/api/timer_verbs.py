@@ -12,13 +12,14 @@ from pydantic import BaseModel, Field
 
 from timers.api.authentication import caller
 from timers.api.conditions import etag
-from timers.api.fields import Body, EmptyBody, Instant, Name, Number, Reason
+from timers.api.fields import Body, EmptyBody, Instant, Name, Number, Reason, Seconds
 from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now
 from timers.api.timer_body import PreviewRequest
 from timers.api.timers import TIMER
 from timers.exceptions import SpecError
 from timers.models import TimerGroup
+from timers.policies import MAX_SECONDS
 from timers.schedules import Preview
 from timers.scheduling import (
     backfill_timer,
@@ -45,7 +46,7 @@ class FireBody(Body):
     """A run beside the schedule."""
 
     payload: Any = Field(default=None, description="Another payload for this run; left out: the timer's.")
-    delay: Annotated[Number, Field(ge=0, le=366 * 86_400, description="Seconds.")] = 0
+    delay: Annotated[float, Seconds(0, MAX_SECONDS)] = 0
 
 
 class BackfillBody(Body):

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db.models import Q, QuerySet
 
+from timers.exceptions import SpecError
+from timers.mistakes import nearest
 from timers.models import AuditEntry
+
+KINDS: Final = (
+    "timer", "execution", "group", "subscription", "operation", "calendar", "secret", "key", "node", "cluster",
+    "declaration",
+)  # fmt: skip
+"""What entries are about: the first words of verbs."""
 
 Place = tuple[datetime, int]
 """Where a page ends: the instant and the number of its last entry."""
@@ -34,12 +43,15 @@ class Subject:
     def parse(cls, text: str) -> Subject:
         """Read `timer`, `timer:billing/nightly`, `group:billing`, `key:sender` or `billing/nightly`.
 
-        A name is taken as it is, whatever it holds; only the first slash ends a group.
+        A name is taken as it is, whatever it holds; only the first slash ends a group. Raises SpecError for a kind that
+        there is none of.
         """
         kind, colon, rest = text.partition(":")
         if not colon and "/" not in text:
-            return cls(kind=text)
+            return cls(_checked(text))
         kind, rest = (kind, rest) if colon and "/" not in kind else ("", text)
+        if kind:
+            _checked(kind)
         if kind == "group":
             return cls(kind, rest, rest)
         group, slash, name = rest.partition("/")
@@ -85,6 +97,14 @@ def find(
 def one(number: int, groups: Collection[str] | None = None) -> AuditEntry | None:
     """The entry of that number; None when there is none that the asker may see."""
     return _visible(groups).filter(id=number).first()
+
+
+def _checked(kind: str) -> str:
+    if kind not in KINDS:
+        near = nearest(kind, KINDS)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(KINDS)}"
+        raise SpecError("subject", f"is of a kind that there is none of; {hint}", given=kind)
+    return kind
 
 
 def _columns(subject: Subject) -> dict[str, str]:

@@ -27,6 +27,7 @@ from timers.lifecycle.rescue import rescue_expired
 from timers.lifecycle.settling import check_lease, token_of
 from timers.lifecycle.subscribers import peers
 from timers.models import ClusterPause, TimerGroup
+from timers.schedules.duration import Duration
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_CLAIMED: Final = 1000
@@ -47,7 +48,7 @@ class Message:
 
 
 def claim(
-    group: str, consumer: str, *, limit: int = 1, lease: float = 30.0, subscription: str | None = None
+    group: str, consumer: str, *, limit: int = 1, lease: Duration = 30.0, subscription: str | None = None
 ) -> list[Message]:
     """Claim up to `limit` due executions of a group for `lease` seconds, the oldest first within a priority.
 
@@ -96,8 +97,9 @@ def _ordinals(group: ServedGroup, subscription: str | None) -> list[int]:
         return peers(group.subscribers, found[0]) if found[0].is_active else []
     if not isinstance(group.action, PullAction):
         pulled = ", ".join(each.name for each in group.subscribers if each.is_pulled)
-        hint = f"say which of its subscriptions you consume: {pulled}" if pulled else "its action must be pull"
-        raise NotAllowedNow(f"group {group.name!r} is served by workers; {hint} to be consumed")
+        if pulled:
+            raise NotAllowedNow(f"group {group.name!r} is consumed by its subscriptions; say by which: {pulled}")
+        raise NotAllowedNow(f"group {group.name!r} is served by workers; its action must be pull to be consumed")
     return [0]
 
 

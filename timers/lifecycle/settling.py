@@ -23,6 +23,7 @@ from timers.lifecycle.held import read_held
 from timers.lifecycle.outcome import Outcome, OutcomeWord, result_text
 from timers.models import Attempt
 from timers.policies import check_seconds
+from timers.schedules.duration import Duration, parse_seconds
 from timers.schedules.instant import to_microseconds
 
 SHORTEST_LEASE: Final = 1.0
@@ -104,7 +105,7 @@ def commit_many(commits: Sequence[Commit]) -> list[Settled | TimersError]:
     return [answers[place] for place in range(len(commits))]
 
 
-def discard(execution: str, token: str, *, delay: float | None = None, reason: str = "") -> Settled:
+def discard(execution: str, token: str, *, delay: Duration | None = None, reason: str = "") -> Settled:
     """Not yet: show it again, after `delay` seconds or when the retry policy (or the next tick) says; it counts.
 
     The same call once more answers the same. Raises StaleToken when the claim is not the caller's any more.
@@ -117,7 +118,7 @@ def discard(execution: str, token: str, *, delay: float | None = None, reason: s
     return answer
 
 
-def extend(execution: str, token: str, *, lease: float = 30.0) -> Extended:
+def extend(execution: str, token: str, *, lease: Duration = 30.0) -> Extended:
     """Keep the claim (all that was claimed with it) for `lease` seconds from now.
 
     Raises StaleToken when the execution is not in the caller's claim any more.
@@ -143,11 +144,8 @@ def token_of(fence: int) -> str:
 
 
 def check_lease(value: Any) -> float:
-    """Seconds from 1 to 12 hours; raises SpecError."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not SHORTEST_LEASE <= value <= LONGEST_LEASE:
-        raise SpecError("lease", f"must be from {SHORTEST_LEASE:g} to {LONGEST_LEASE:g} seconds", given=value)
-    return float(value)
+    """The seconds of a lease, 1 to 12 hours; raises SpecError."""
+    return float(parse_seconds(value, "lease", at_least=SHORTEST_LEASE, at_most=LONGEST_LEASE))
 
 
 def _settle(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:

@@ -58,6 +58,10 @@ def test_every_verb_is_known_to_the_test_below() -> None:
     assert set(public_functions()) == set(VERBS) | OTHERS
 
 
+def test_every_verb_begins_with_a_kind_of_subject() -> None:
+    assert {verb.entry.partition(".")[0] for verb in VERBS.values()} == set(audit.KINDS)
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_leaves_exactly_one_entry_and_none_when_it_is_rolled_back(name: str) -> None:
     verb = VERBS[name]
@@ -285,3 +289,12 @@ def test_the_trail_is_read_page_by_page_even_where_all_was_done_at_one_instant(g
 )
 def test_a_subject_is_read(text: str, subject: Subject) -> None:
     assert Subject.parse(text) == subject
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("bogus", "known are timer, execution"), ("tmer:work/a", "did you mean timer?"), ("bogus:", "known are")],
+)
+def test_a_subject_of_a_kind_that_there_is_none_of_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(SpecError, match=f"subject: is of a kind that there is none of; {hint}"):
+        Subject.parse(text)
