@@ -30,6 +30,13 @@ def test_nothing_has_no_quantile() -> None:
 
 
 @pytest.mark.django_db
+def test_tries_that_are_followed_by_others_are_no_failures() -> None:
+    factories.minute(factories.group(), ago=2, succeeded=9, retried=6, failed=1)
+
+    assert rates(clock.now(), minutes=5).success == pytest.approx(0.9)
+
+
+@pytest.mark.django_db
 def test_all_nodes_are_added_up_minute_by_minute() -> None:
     group = factories.group()
     factories.minute(group, ago=2, succeeded=10, by=1)

@@ -46,7 +46,7 @@ class Rates:
     per_minute: float
     """Tries in the last 60 s: those of this minute, and of the one before as far as it reaches into the 60 s."""
     success: float | None
-    """Share of the tries that succeeded, 0 to 1."""
+    """Share of the executions that ended which succeeded, 0 to 1; a try that is followed by another ends nothing."""
     lateness_p50_ms: float | None
     lateness_p99_ms: float | None
     """Estimated from the histogram; infinite when beyond its last bound. First tries only."""
@@ -65,11 +65,12 @@ def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> R
         Minute(minute, *counts.get(minute, (0, 0, 0)))
         for minute in (first + timedelta(minutes=number) for number in range(minutes))
     )
-    tries = sum(minute.tries for minute in series)
+    succeeded = sum(minute.succeeded for minute in series)
+    ended = succeeded + sum(minute.failed for minute in series)
     return Rates(
         minutes=series,
         per_minute=_last_sixty_seconds(series, (now - this_minute).total_seconds()),
-        success=sum(minute.succeeded for minute in series) / tries if tries else None,
+        success=succeeded / ended if ended else None,
         lateness_p50_ms=quantile(buckets, 0.50),
         lateness_p99_ms=quantile(buckets, 0.99),
     )
