@@ -54,5 +54,5 @@ def test_order_and_big_numbers_come_back_as_they_were() -> None:
 
 
 def test_of_a_line_among_others_only_the_column_is_told() -> None:
-    with pytest.raises(MalformedJson, match="^is no JSON: Extra data at column 4$"):
+    with pytest.raises(MalformedJson, match=r"^is no JSON: Extra data at column 4$"):
         strict_json.loads(b"{} {}", one_line=True)

@@ -31,6 +31,8 @@ def test_a_key_is_made_used_changed_rotated_and_revoked(api: Asking) -> None:
     changed = api("PATCH", f"/keys/{said['id']}", {"scopes": ["read", "consume"]}, If_Match=made.headers["ETag"])
     assert json.loads(changed.content)["scopes"] == ["read", "consume"]
     problem(api("PATCH", f"/keys/{said['id']}", {}, If_Match=made.headers["ETag"]), 409, "stale_version")
+    wrong = {"scopes": ["boss"], "colour": "red"}
+    assert fields(problem(api("PATCH", f"/keys/{said['id']}", wrong), 422, "invalid")) == ["colour", "scopes"]
     rotated = api.post(f"/keys/{said['id']}/rotate", {"overlap": 600})
     forget_known_keys()
     assert rotated["key"] != said["key"]

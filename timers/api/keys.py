@@ -126,7 +126,8 @@ def read_key(request: HttpRequest, key: str) -> Answer:
 )  # fmt: skip
 def patch_key(request: HttpRequest, key: str, body: InBody[KeyChanges]) -> Answer:
     """Change what is named, and leave the rest; it takes effect within a second."""
-    refuse_unknown(body, set(_FIELDS))
+    # What else is unknown is told together with all other mistakes.
+    refuse_unknown(body.keys() & {"version", "actor"}, set(_FIELDS))
     check_giver(caller(request).user_id, _row(key).user_id)
     row = update_key(key, version=wanted_version(request), actor=caller(request).actor, **body)
     return Answer(KeyAnswer(**_fields(row, clock.now())), headers=etag(row.version))

@@ -142,7 +142,7 @@ def test_a_run_that_would_reach_nobody_is_refused(orders: TimerGroup) -> None:
 def test_who_pulls_says_for_which_subscription(orders: TimerGroup) -> None:
     create("a")
     create("b", action={"kind": "pull"})
-    with pytest.raises(NotAllowedNow, match="say which of its subscriptions you consume: b"):
+    with pytest.raises(NotAllowedNow, match="consumed by its subscriptions; say by which: b"):
         claim("orders", "sender")
     with pytest.raises(NotAllowedNow, match="served by workers"):
         claim("orders", "sender", subscription="a")

@@ -132,11 +132,12 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """
     with audited("group.update", actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name))
+        mistakes = Mistakes()
         if fields.get("shards", group.shards) != group.shards and group.timers.exists():
-            raise SpecError("shards", "cannot change while the group has timers", given=fields["shards"])
+            mistakes.add(SpecError("shards", "cannot change while the group has timers", given=fields["shards"]))
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
-        _assign(group, fields, Mistakes())
+        _assign(group, fields, mistakes)
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
         if "max_timers" in fields:
