@@ -204,6 +204,13 @@ def test_a_page_is_few_statements_whatever_it_holds(mine: Timer, django_assert_m
         find(groups={"here"}, node="node-a")
 
 
+_MULTIPLIED = """
+INSERT INTO {table} SELECT (jsonb_populate_record(
+    t, jsonb_build_object('id', gen_random_uuid(), 'timer_id', n, 'group_id', n % 300, 'entry', -n))).*
+FROM {table} t, generate_series(1, 3000) AS n
+"""
+
+
 @pytest.mark.parametrize(
     ("state", "conditions", "index"),
     [
@@ -219,6 +226,12 @@ def test_every_walk_is_served_by_an_index(
     mine: Timer, other: Timer, state: str, conditions: dict[str, Any], index: str
 ) -> None:
     factories.attempt(mine)
+    factories.waiting(other, "failed")
+    with connection.cursor() as cursor:
+        # Whatever is known of the tables from other tests: many timers of many groups.
+        for table in ("timers_attempt", "timers_waiting"):
+            cursor.execute(_MULTIPLIED.format(table=table))
+            cursor.execute(f"ANALYZE {table}")
     with CaptureQueriesContext(connection) as asked:
         find(state, **conditions)
     (walk,) = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
