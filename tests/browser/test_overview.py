@@ -199,7 +199,19 @@ def test_the_admin_keeps_the_content_security_policy_too(open_page: Opened, mode
 
     expect(page.locator("#result_list tbody tr")).not_to_have_count(0)
     page.locator("#result_list tbody a").first.click()
-    expect(page.locator("#content-main form")).to_be_visible()
+    expect(page.locator(f"#{model}_form")).to_be_visible()
+
+
+def test_the_buttons_of_a_failed_execution_lead_to_what_must_be_said_first(open_page: Opened) -> None:
+    row = factories.waiting(factories.timer())
+    page = open_page(f"/admin/timers/waiting/{row.pk}/change/")
+
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_label("Reason:")).to_be_visible()
+    page.get_by_role("link", name="Back").click()
+    page.get_by_role("link", name=row.name).click()
+    page.get_by_role("button", name="Retry with another payload").click()
+    expect(page.get_by_label("Payload:")).to_have_value("")
 
 
 def test_the_form_of_a_timer_shows_the_field_of_its_kind(open_page: Opened) -> None:
