@@ -79,6 +79,21 @@ def test_every_answer_is_described(
 
 
 @pytest.mark.django_db
+def test_the_example_of_a_body_is_taken_as_it_stands(api: Asking, billing: TimerGroup) -> None:
+    paths = api.get("/openapi.json")["paths"]
+    for path, method in (
+        ("/groups/{group}/timers", "post"), ("/groups/{group}/timers/{name}", "put"), ("/schedules/preview", "post"),
+    ):  # fmt: skip
+        body = paths[f"/api/v1{path}"][method]["requestBody"]["content"]["application/json"]["schema"]
+        (example,) = body["examples"]
+        if "group" in example:
+            example["group"] = billing.name
+        asked = path.format(group=billing.name, name="order-1")
+        response = api(method.upper(), asked, example)
+        assert response.status_code in {200, 201}, response.content
+
+
+@pytest.mark.django_db
 def test_the_description_is_complete_openapi(api: Asking) -> None:
     raw = api.get("/openapi.json")
     assert raw["openapi"] == "3.1.0"

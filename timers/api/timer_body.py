@@ -81,6 +81,9 @@ SHARED: Final[dict[str, Schema]] = {
 """The keywords that all kinds share."""
 
 
+_NAMED: Final = {"group": "orders", "name": "order-4711"}
+
+
 def _one_of_the_kinds(further: dict[str, Schema], needed: list[str]) -> Schema:
     return {
         "oneOf": [
@@ -93,6 +96,7 @@ def _one_of_the_kinds(further: dict[str, Schema], needed: list[str]) -> Schema:
             for kind in OWN_KEYWORDS
         ],
         "discriminator": {"propertyName": "kind"},
+        "examples": [{"kind": "once", **{word: _NAMED[word] for word in needed}, "after": 30, "payload": {"a": 1}}],
     }
 
 
