@@ -93,6 +93,7 @@ def test_the_statements_are_as_many_for_one_timer_as_for_many(django_assert_num_
         assert len(timers.soonest()) == 10
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_soonest_are_read_from_the_due_index_alone() -> None:
     factories.node(handlers=["tests.noop"])
     name = factories.group().name
