@@ -32,7 +32,7 @@ def test_a_thousand_fires_are_exact_to_the_microsecond(period: Any, microseconds
 
 def test_a_fire_far_in_the_future_has_not_drifted() -> None:
     rate = parse("fixed_rate", {"period": 0.1, "anchor": "1970-01-01T00:00:00Z"})
-    assert rate.next_after(datetime(9999, 12, 31, tzinfo=UTC)) == datetime(9999, 12, 31, 0, 0, 0, 100_000, tzinfo=UTC)
+    assert rate.next_after(datetime(8999, 12, 31, tzinfo=UTC)) == datetime(8999, 12, 31, 0, 0, 0, 100_000, tzinfo=UTC)
 
 
 def test_the_anchor_is_the_first_instant_and_nothing_is_due_before_it() -> None:

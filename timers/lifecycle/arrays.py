@@ -24,7 +24,9 @@ def _quoted(text: str) -> str:
 
 
 MICROSECONDS_TO_TIMESTAMP = "(TIMESTAMPTZ 'epoch' + {} * INTERVAL '1 microsecond')"
-"""SQL for a bigint of microseconds since 1970 UTC; exact, unlike to_timestamp(double)."""
+"""SQL for a bigint of microseconds since 1970 UTC; unlike to_timestamp(double) exact, up to the year 2255.
+
+An interval is multiplied in floating point: beyond it is exact for whole seconds, and within 32 us for all others."""
 
 
 def timestamp(column: str) -> str:

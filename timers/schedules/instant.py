@@ -9,6 +9,9 @@ from typing import Any
 from timers.exceptions import SpecError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(9000, 1, 1, tzinfo=UTC)
+"""No instant lies here or beyond: whatever is added to one (a jitter, a wait, the offset of a time zone) stays a date
+that Python and PostgreSQL can tell."""
 _MICROSECOND = timedelta(microseconds=1)
 
 # datetime.fromisoformat alone takes more than we want (week dates, and 24:00 only in some Python versions).
@@ -19,13 +22,13 @@ _ISO = re.compile(
 )
 _EXPECTED = "must be an instant with a time zone, such as 2026-11-20T15:00:27Z or 2026-11-20T16:00:27+01:00"
 _NAIVE = "has no time zone: add an offset, such as Z or +01:00"
-_YEARS = "must lie in the years 1970 to 9999 (UTC)"
+_YEARS = f"must lie in the years 1970 to {END.year - 1} (UTC)"
 
 
 def parse_instant(value: Any, field: str) -> datetime:
     """The UTC instant meant by an aware datetime or by an ISO 8601 string with an offset.
 
-    Raises SpecError for anything else: no time zone, a year outside 1970 to 9999, infinity, hour 24, a leap second,
+    Raises SpecError for anything else: no time zone, a year outside 1970 to 8999, infinity, hour 24, a leap second,
     a fraction finer than a microsecond.
     """
     if isinstance(value, str):
@@ -40,9 +43,14 @@ def parse_instant(value: Any, field: str) -> datetime:
         moment = moment.astimezone(UTC)
     except (OverflowError, ValueError):
         raise SpecError(field, _YEARS, given=str(value)) from None
-    if moment.year < 1970:
+    if not EPOCH <= moment < END:
         raise SpecError(field, _YEARS, given=str(value))
     return moment
+
+
+def before_end(moment: datetime | None) -> datetime | None:
+    """An instant of a schedule; None for one that lies beyond the last there is."""
+    return moment if moment is None or moment < END else None
 
 
 def format_instant(moment: datetime) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
-from timers.schedules.instant import format_instant, in_utc, parse_instant
+from timers.schedules.instant import before_end, format_instant, in_utc, parse_instant
 from timers.schedules.schedule import Missed, Schedule
 from timers.schedules.spec_fields import SpecFields
 from timers.schedules.zones import zone
@@ -56,8 +56,8 @@ class FixedRate(Schedule):
 
     def _instant(self, n: int) -> datetime | None:
         try:
-            return self.anchor + self.period * n if n > 0 else self.anchor
-        except OverflowError:  # beyond year 9999
+            return before_end(self.anchor + self.period * n if n > 0 else self.anchor)
+        except OverflowError:
             return None
 
 
@@ -82,8 +82,8 @@ class FixedDelay(Schedule):
 
     def next_after(self, moment: datetime) -> datetime | None:
         try:
-            return in_utc(moment) + self.delay
-        except OverflowError:  # beyond year 9999
+            return before_end(in_utc(moment) + self.delay)
+        except OverflowError:
             return None
 
     def missed(self, first: datetime, until: datetime) -> Missed:

@@ -8,7 +8,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from timers.schedules.clock_policy import ClockPolicy
-from timers.schedules.instant import in_utc
+from timers.schedules.instant import before_end, in_utc
 from timers.schedules.schedule import Missed, Schedule
 from timers.schedules.wall_clock import Change, changes_between, offset_at, place
 
@@ -55,8 +55,9 @@ class WallSchedule(Schedule):
     def next_after(self, moment: datetime) -> datetime | None:
         try:
             clock = in_utc(moment).astimezone(self.zone)
-            return self._next(clock.replace(tzinfo=None, fold=0, microsecond=0), second_pass=clock.fold == 1)
-        except OverflowError:  # beyond year 9999
+            wall = clock.replace(tzinfo=None, fold=0, microsecond=0)
+            return before_end(self._next(wall, second_pass=clock.fold == 1))
+        except OverflowError:
             return None
 
     def missed(self, first: datetime, until: datetime) -> Missed:

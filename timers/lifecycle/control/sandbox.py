@@ -20,7 +20,9 @@ from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
 from timers.schedules.duration import parse_duration
-from timers.schedules.instant import parse_instant, to_microseconds
+from timers.schedules.instant import END, parse_instant, to_microseconds
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,10 @@ def _set(group: TimerGroup, real: datetime, now: datetime, *, frozen: bool) -> T
 
 
 def _after(now: datetime, by: float | str | timedelta) -> datetime:
-    try:
-        return now + timedelta(microseconds=parse_duration(by, "by"))
-    except OverflowError:
-        raise SpecError("by", "leads beyond the year 9999", given=str(by)) from None
+    microseconds = parse_duration(by, "by")
+    if microseconds >= (END - now) // _MICROSECOND:
+        raise SpecError("by", f"leads beyond the year {END.year - 1}", given=str(by))
+    return now + timedelta(microseconds=microseconds)
 
 
 def _forward(now: datetime, moment: datetime | str | None, field: str) -> datetime:
