@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.asking import Asking, fields, problem
-from timers.models import Timer
+from timers.models import Timer, TimerGroup
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
 
@@ -47,6 +47,35 @@ def test_what_only_the_database_knows_to_be_wrong_costs_only_itself_too(api: Ask
     assert [said["results"][index]["errors"][0]["field"] for index in (0, 2, 4)] == ["name", "handler", "name"]
     assert problem(api("POST", f"{BULK}?atomic=true", asked), 422, "invalid")
     assert Timer.objects.count() == 4
+
+
+@pytest.mark.parametrize("wrong", ["handler", "quota", "twice", "taken"])
+def test_what_is_wrong_with_all_of_them_is_found_by_no_more_statements_than_for_one(
+    wrong: str, api: Asking, django_assert_max_num_queries: Any
+) -> None:
+    asked = requests(2_000)
+    if wrong == "quota":
+        TimerGroup.objects.update(max_timers=1)
+        asked = requests(2_001)
+    elif wrong == "handler":
+        asked = [{**request, "handler": "no.such"} for request in asked]
+    elif wrong == "twice":
+        asked = [{**request, "name": "t0"} for request in requests(2_001)]
+    else:
+        api.post(BULK, asked)
+    with django_assert_max_num_queries(20):
+        said = api.post(BULK, asked)
+    assert said["refused"] == 2_000
+    field = {"handler": "handler", "quota": "max_timers"}.get(wrong, "name")
+    assert {result["errors"][0]["field"] for result in said["results"] if result["result"] == "refused"} == {field}
+
+
+def test_taken_names_are_kept_by_no_more_statements_than_one_is(
+    api: Asking, django_assert_max_num_queries: Any
+) -> None:
+    api.post(BULK, requests(500))
+    with django_assert_max_num_queries(20):
+        assert api.post(f"{BULK}?on_conflict=keep", requests(500))["kept"] == 500
 
 
 @pytest.mark.parametrize(("on_conflict", "word"), [("keep", "kept"), ("replace", "replaced")])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import BaseModel, Field
@@ -22,7 +21,7 @@ from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
 from timers.exceptions import FieldProblem, SpecError
 from timers.lifecycle.control.audit import FIRST, Entry, audited
-from timers.lifecycle.control.create import Created, create_timers
+from timers.lifecycle.control.create import Created, create_each
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups
 from timers.lifecycle.control.request import parse_request
 from timers.lifecycle.control.spec import TimerSpec
@@ -93,29 +92,15 @@ class _Call:
         mistakes.tell()
         return spec
 
-    def write(self, indexes: Sequence[int]) -> None:
-        """Create these; where something is wrong, halve until it is found whose it is."""
-        if not indexes:
-            return
-        # What is taken is not touched, as "keep" has it; it is told of as a refusal all the same.
-        on_conflict = "keep" if self.on_conflict == "reject" else self.on_conflict
-        try:
-            with transaction.atomic():
-                specs = [self.specs[index] for index in indexes]
-                done = create_timers(specs, on_conflict=on_conflict, actor=self.actor, found=self.found)
-        except SpecError as error:
-            if len(indexes) == 1:
-                self.mistakes[indexes[0]] = error
-                return
-            half = len(indexes) // 2
-            self.write(indexes[:half])
-            self.write(indexes[half:])
-            return
-        for index, created in zip(indexes, done, strict=True):
-            if created.result == "kept" and self.on_conflict == "reject":
-                self.mistakes[index] = SpecError("name", "is taken; use on_conflict=replace or keep")
+    def write(self) -> None:
+        """Create those with which nothing is wrong."""
+        indexes, specs = list(self.specs), list(self.specs.values())
+        became = create_each(specs, on_conflict=self.on_conflict, actor=self.actor, found=self.found)
+        for index, each in zip(indexes, became, strict=True):
+            if isinstance(each, SpecError):
+                self.mistakes[index] = each
             else:
-                self.created[index] = created
+                self.created[index] = each
 
     def tell(self, entry: Entry) -> None:
         """One audit entry for them all, like that of schedule_many."""
@@ -190,7 +175,7 @@ def create_in_bulk(
     if call.mistakes and atomic:
         raise call.refusal()
     with audited("timer.create_many", call.actor, group=group) as entry:
-        call.write(sorted(call.specs))
+        call.write()
         if call.mistakes and atomic:
             raise call.refusal()
         call.tell(entry)

@@ -27,6 +27,7 @@ NO_VERBS = {
     "pace": "checks",
     "pausing": "the engine's: pauses that end by themselves",
     "plan": "decides what reconcile does",
+    "planned": "asks, and writes nothing",
     "quotas": "checks",
     "request": "reads requests",
     "run": "a part of fire, replay and backfill",

@@ -25,7 +25,7 @@ from timers.lifecycle.control import (
     skip_next,
     subscriptions,
 )
-from timers.lifecycle.control.create import create_timers
+from timers.lifecycle.control.create import create_each, create_timers
 from timers.lifecycle.control.declaration import Declaration, Declared
 from timers.lifecycle.control.request import parse_request
 from timers.models import Timer
@@ -194,6 +194,9 @@ VERBS: dict[str, Verb] = {
     ),
     "create.create_timers": Verb(
         _group, lambda _, actor: create_timers([_spec("nightly")], actor=actor), "timer.create", TIMER
+    ),
+    "create.create_each": Verb(
+        _group, lambda _, actor: create_each([_spec("nightly")], actor=actor), "timer.create", TIMER
     ),
     "delete.delete_group": Verb(
         _timer, lambda _, actor: delete.delete_group("work", force=True, actor=actor), "group.delete", GROUP

@@ -20,7 +20,7 @@ from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
-from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
+from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.fence import revoke
@@ -137,9 +137,12 @@ def update_timer(
             if missed is not None:
                 record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
             _move(timer, spec, due_us, anew=schedule is not None)
-        timer = saved(timer, actor, _EDITED)
-        count_in(limited, timer.group_id, int(was_over and timer.state == Timer.State.ACTIVE))
-        return timer
+        if was_over and timer.state == Timer.State.ACTIVE:
+            for held in limited.values():
+                for refused in without_room(held, [name]).values():
+                    raise refused
+                count_in(held, 1)
+        return saved(timer, actor, _EDITED)
 
 
 def _announce(group: str, priority: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -11,16 +11,14 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.created_entry import TOLD, entry_of, replaced_by
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
-from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas
+from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
+from timers.lifecycle.control.quotas import count_in, hold_quotas
 from timers.lifecycle.control.spec import TimerSpec
-from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup
-from timers.models.calendars import calendars_for, effective
 from timers.schedules.instant import to_microseconds
 
 OnConflict = Literal["reject", "replace", "keep"]
@@ -77,6 +75,11 @@ RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t
 ), told AS ({TOLD})
 SELECT * FROM written
 """
+_LIVING: Final = """
+SELECT t.group_id, t.name, t.id, t.next_fire_at
+FROM unnest(%s::bigint[], %s::text[]) AS u(group_id, name)
+JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
+"""
 
 
 def create_timers(
@@ -88,94 +91,136 @@ def create_timers(
     running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
     schedule that never fires.
     """
+    with transaction.atomic():
+        created: list[Created] = []
+        for each in _create(specs, on_conflict, actor, found, all_or_none=True):
+            if isinstance(each, SpecError):
+                raise each
+            created.append(each)
+        return created
+
+
+def create_each(
+    specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
+) -> list[Created | SpecError]:
+    """The same, but what is wrong with one is that one's alone: what became of each, in the order given."""
+    with transaction.atomic():
+        return _create(specs, on_conflict, actor, found, all_or_none=False)
+
+
+def _create(
+    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups | None, *, all_or_none: bool
+) -> list[Created | SpecError]:
+    """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     if on_conflict not in ON_CONFLICT:
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
-    _refuse_twins(specs)
-    with transaction.atomic():
-        names = {spec.group for spec in specs}
-        now, groups = found or look_up_groups(names)
-        FoundGroups(now, groups).check(names)
-        for group, action in {(spec.group, spec.action) for spec in specs}:
-            check_action_of_timer(action, groups[group])
-        # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
-        ordered = sorted(specs, key=lambda spec: (groups[spec.group].id, spec.name))
-        instants = _Instants(groups.values(), ordered)
-        nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
-        for spec in ordered:
-            check_payload(groups[spec.group], spec.payload)
-            check_interval(groups[spec.group], spec.schedule, nows[spec.group])
-        limited = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
-        firsts = [instants.first(spec, nows[spec.group]) for spec in ordered]
-        _note_priorities(groups.values(), ordered)
-        before = replaced_by(ordered[0]) if len(ordered) == 1 and on_conflict == "replace" else None
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT,
-                {
-                    "actor": actor,
-                    **entry_of(ordered, actor, before),
-                    "replace": on_conflict == "replace",
-                    "group_id": plain_array(groups[spec.group].id for spec in ordered),
-                    "name": text_array(spec.name for spec in ordered),
-                    "description": text_array(spec.description for spec in ordered),
-                    "tags": text_array(json.dumps(spec.tags) for spec in ordered),
-                    "kind": plain_array(spec.schedule.kind for spec in ordered),
-                    "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in ordered),
-                    "time_zone": text_array(spec.time_zone for spec in ordered),
-                    "start_us": plain_array(_microseconds(spec.start_at) for spec in ordered),
-                    "end_us": plain_array(_microseconds(spec.end_at) for spec in ordered),
-                    "max_fires": plain_array(spec.max_fires for spec in ordered),
-                    "jitter": plain_array(spec.jitter for spec in ordered),
-                    "priority": plain_array(spec.priority for spec in ordered),
-                    "until_committed": plain_array(spec.until_committed for spec in ordered),
-                    "payload": text_array(spec.payload for spec in ordered),
-                    "action": text_array(spec.action for spec in ordered),
-                    "overrides": text_array(spec.overrides for spec in ordered),
-                    "next_us": plain_array(to_microseconds(first) for first in firsts),
-                    "source": text_array(spec.source for spec in ordered),
-                    "declared": text_array(spec.declared for spec in ordered),
-                    "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in ordered),
-                },
-            )
-            rows = cursor.fetchall()
-        for group_id in limited:
-            count_in(limited, group_id, sum(row[1] == group_id and row[5] == 1 for row in rows))
-        specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in ordered}
-        nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
-        done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])
-        written: dict[tuple[int, str], tuple[int, datetime, int]] = {}
-        for timer, group_id, name, first, last, version, _ in rows:
-            at, nominal = first, nominals[timer]
-            if timer in done or (last is not None and nominal <= last):
-                past = nominal if last is None else max(nominal, last)
-                at = _unrepeated(instants, specs_by_key[group_id, name], timer, past)
-            written[group_id, name] = timer, at, version
-        created = []
-        for spec in specs:
-            row = written.get((groups[spec.group].id, spec.name))
-            if row is None:
-                created.append(_kept(spec, groups[spec.group].id, on_conflict))
-            else:
-                result = "created" if row[2] == 1 else "replaced"
-                created.append(Created(row[0], spec.group, spec.name, row[1], result))
-        if len(created) == 1 and created[0].result == "created":
-            created = [_with_row(created[0], specs[0], groups[specs[0].group], rows[0][-1], actor)]
-        wake_if_soon(firsts, now)
-    return created
+    names = {spec.group for spec in specs}
+    now, groups = found or look_up_groups(names)
+    FoundGroups(now, groups).check(names)
+    instants = Instants(groups.values(), specs)
+    planned = plan(specs, groups, now, instants)
+    held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
+    refuse_beyond_quotas(specs, planned, held.values())
+    wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
+    if not wanted or (all_or_none and len(wanted) < len(specs)):
+        return [each for each in planned if isinstance(each, SpecError)]
+    # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
+    wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
+    _note_priorities(groups.values(), [spec for spec, _ in wanted])
+    written = _write(wanted, groups, instants, on_conflict == "replace", actor)
+    for group in held.values():
+        new = [row for (group_id, _), row in written.items() if group_id == group.id and row.version == 1]
+        count_in(group, len(new))
+    taken = [spec for spec, _ in wanted if (groups[spec.group].id, spec.name) not in written]
+    kept = _kept(taken, groups) if taken and on_conflict != "reject" else {}
+    became: list[Created | SpecError] = []
+    for spec, first in zip(specs, planned, strict=True):
+        key = groups[spec.group].id, spec.name
+        if isinstance(first, SpecError):
+            became.append(first)
+        elif key in written:
+            row = written[key]
+            result = "created" if row.version == 1 else "replaced"
+            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result))
+        elif key in kept:
+            became.append(Created(kept[key][0], spec.group, spec.name, kept[key][1], "kept"))
+        else:
+            words = f'is taken in group {spec.group}; use on_conflict="replace" or "keep"'
+            became.append(TimerExists("name", words, given=spec.name))
+    if len(specs) == 1 and isinstance(became[0], Created) and became[0].result == "created":
+        became = [_with_row(became[0], specs[0], groups[specs[0].group], next(iter(written.values())).at, actor)]
+    wake_if_soon([first for _, first in wanted], now)
+    return became
 
 
-class _Instants:
-    """First instants, with the exclusion calendars that the timers' policies name."""
+class _Row(NamedTuple):
+    """A row that was written."""
 
-    def __init__(self, groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
-        self._of_group = {group.name: group.policies() for group in groups}
-        self._calendars = calendars_for(spec.policies(self._of_group[spec.group]) for spec in specs)
+    id: int
+    next_fire_at: datetime
+    version: int
+    at: datetime
 
-    def first(self, spec: TimerSpec, not_before: datetime) -> datetime:
-        """When the timer is due first at or after an instant: its first nominal instant and its share of the jitter."""
-        policies = spec.policies(self._of_group[spec.group])
-        schedule = effective(spec.schedule, policies, self._calendars, spec.time_zone)
-        return spec.first_fire(not_before, schedule) + spec.offset
+
+def _write(
+    wanted: Sequence[tuple[TimerSpec, datetime]],
+    groups: Mapping[str, TimerGroup],
+    instants: Instants,
+    replace: bool,
+    actor: str,
+) -> dict[tuple[int, str], _Row]:
+    """Write them all in one statement; the rows by group and name, without those whose name is taken."""
+    specs = [spec for spec, _ in wanted]
+    before = replaced_by(specs[0]) if len(specs) == 1 and replace else None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            {
+                "actor": actor,
+                **entry_of(specs, actor, before),
+                "replace": replace,
+                "group_id": plain_array(groups[spec.group].id for spec in specs),
+                "name": text_array(spec.name for spec in specs),
+                "description": text_array(spec.description for spec in specs),
+                "tags": text_array(json.dumps(spec.tags) for spec in specs),
+                "kind": plain_array(spec.schedule.kind for spec in specs),
+                "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in specs),
+                "time_zone": text_array(spec.time_zone for spec in specs),
+                "start_us": plain_array(_microseconds(spec.start_at) for spec in specs),
+                "end_us": plain_array(_microseconds(spec.end_at) for spec in specs),
+                "max_fires": plain_array(spec.max_fires for spec in specs),
+                "jitter": plain_array(spec.jitter for spec in specs),
+                "priority": plain_array(spec.priority for spec in specs),
+                "until_committed": plain_array(spec.until_committed for spec in specs),
+                "payload": text_array(spec.payload for spec in specs),
+                "action": text_array(spec.action for spec in specs),
+                "overrides": text_array(spec.overrides for spec in specs),
+                "next_us": plain_array(to_microseconds(first) for _, first in wanted),
+                "source": text_array(spec.source for spec in specs),
+                "declared": text_array(spec.declared for spec in specs),
+                "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
+            },
+        )
+        rows = cursor.fetchall()
+    specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
+    nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
+    done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])
+    written: dict[tuple[int, str], _Row] = {}
+    for timer, group_id, name, first, last, version, at in rows:
+        due, nominal = first, nominals[timer]
+        if timer in done or (last is not None and nominal <= last):
+            past = nominal if last is None else max(nominal, last)
+            due = _unrepeated(instants, specs_by_key[group_id, name], timer, past)
+        written[group_id, name] = _Row(timer, due, version, at)
+    return written
+
+
+def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[tuple[int, str], tuple[int, datetime]]:
+    """The id and the next instant of the timers that were left as they are, by group and name."""
+    group_ids, names = (groups[spec.group].id for spec in specs), (spec.name for spec in specs)
+    with connection.cursor() as cursor:
+        cursor.execute(_LIVING, (plain_array(group_ids), text_array(names)))
+        return {(group_id, name): (timer, next_fire_at) for group_id, name, timer, next_fire_at in cursor.fetchall()}
 
 
 def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime, actor: str) -> Created:
@@ -194,7 +239,7 @@ def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -
         note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
 
 
-def _unrepeated(instants: _Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:
+def _unrepeated(instants: Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:
     """When a replaced timer is due first beyond the (nominal) instant that was fired, maybe ahead, or was left out."""
     while True:
         least = past + timedelta(microseconds=1)
@@ -204,29 +249,6 @@ def _unrepeated(instants: _Instants, spec: TimerSpec, timer: int, past: datetime
     with connection.cursor() as cursor:
         cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (past + spec.offset, timer))
     return past + spec.offset
-
-
-def _kept(spec: TimerSpec, group_id: int, on_conflict: str) -> Created:
-    if on_conflict == "reject":
-        raise TimerExists(
-            "name", f'is taken in group {spec.group}; use on_conflict="replace" or "keep"', given=spec.name
-        )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, next_fire_at FROM timers_timer WHERE group_id = %s AND name = %s"
-            " AND state IN ('active', 'paused')",
-            (group_id, spec.name),
-        )
-        timer_id, next_fire_at = cursor.fetchone()
-    return Created(timer_id, spec.group, spec.name, next_fire_at, "kept")
-
-
-def _refuse_twins(specs: Sequence[TimerSpec]) -> None:
-    seen: set[tuple[str, str]] = set()
-    for spec in specs:
-        if (spec.group, spec.name) in seen:
-            raise SpecError("name", f"comes twice for group {spec.group} in one call", given=spec.name)
-        seen.add((spec.group, spec.name))
 
 
 def _microseconds(moment: datetime | None) -> int | None:

@@ -7,10 +7,8 @@ only by way of here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-
-from django.db.models import F
 
 from timers.exceptions import QuotaExceeded
 from timers.models import Timer, TimerGroup
@@ -28,25 +26,25 @@ def hold_quotas(groups: Iterable[str]) -> dict[int, TimerGroup]:
     return {group.id: group for group in limited.select_for_update(no_key=True)}
 
 
-def count_in(held: Mapping[int, TimerGroup], group_id: int, added: int) -> None:
-    """Take note of timers that have been added to a group; raises QuotaExceeded when they are too many for it.
+def without_room(group: TimerGroup, names: Sequence[str]) -> dict[str, QuotaExceeded]:
+    """Those of the names, in their order, for which a held group has no room; who has a living timer needs none."""
+    if group.max_timers is None or len(names) <= group.spare_timers:
+        return {}
+    living = Timer.objects.filter(group_id=group.id, state__in=(Timer.State.ACTIVE, Timer.State.PAUSED))
+    present = living.count()
+    group.spare_timers = max(0, group.max_timers - present)
+    if len(names) <= group.spare_timers:
+        return {}
+    taken = set(living.filter(name__in=names).values_list("name", flat=True))
+    new = [name for name in names if name not in taken]
+    words = f"of group {group.name} is {group.max_timers:,} living timers, and there are {present:,}"
+    refused = new[group.spare_timers :]
+    return {name: QuotaExceeded("max_timers", f"{words}; cancel some, or ask for more") for name in refused}
 
-    `held`: what hold_quotas gave, in the same transaction, before they were added.
-    """
-    group = held.get(group_id)
-    if group is None or group.max_timers is None or not added:
-        return
-    if added <= group.spare_timers:
-        TimerGroup.objects.filter(id=group_id).update(spare_timers=F("spare_timers") - added)
-        return
-    living = Timer.objects.filter(group_id=group_id, state__in=(Timer.State.ACTIVE, Timer.State.PAUSED)).count()
-    if living > group.max_timers:
-        raise QuotaExceeded(
-            "max_timers",
-            f"of group {group.name} is {group.max_timers:,} living timers, and there are {living - added:,};"
-            " cancel some, or ask for more",
-        )
-    TimerGroup.objects.filter(id=group_id).update(spare_timers=group.max_timers - living)
+
+def count_in(group: TimerGroup, added: int) -> None:
+    """Take note of timers that are added to a held group, after it was asked for their room."""
+    TimerGroup.objects.filter(id=group.id).update(spare_timers=max(0, group.spare_timers - added))
 
 
 def check_payload(group: TimerGroup, payload: str | None) -> None:
