@@ -21,6 +21,11 @@ from timers.strict_json import MalformedJson
         (b"[NaN]", "NaN"),
         (b"[-Infinity]", "-Infinity"),
         (b"1e131071", "1e131071"),
+        (b"12345678901234567.89", "would come back as 1.2345678901234568e"),
+        (b"3.141592653589793239", "would come back as 3.141592653589793"),
+        (b"1e-400", "would come back as 0.0"),
+        (b"0." + b"0" * 400 + b"1", "would come back as 0.0"),
+        (b"1." + b"3" * 100_000, "would come back as"),
         (b'{"a": 1, "b": {"x": 1, "x": 2}}', "'x' twice"),
         (b"[" * 100_000, "levels deep"),
         (b"9" * 5000, "digits"),
@@ -51,6 +56,25 @@ def test_a_value_that_cannot_be_kept_is_refused_with_its_place(text: bytes, plac
 def test_order_and_big_numbers_come_back_as_they_were() -> None:
     value = strict_json.loads(b'{"b": 123456789012345678901234567890, "a": [1.5, "\xc3\xbc", null]}')
     assert list(value.items()) == [("b", 123456789012345678901234567890), ("a", [1.5, "ü", None])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.1", "1.10", "-0.0", "0e5", "1E3", "5e-324", "1.7976931348623157e308", "12345678901.345678",
+        "0.10000000000000001",  # as C writes it with %.17g
+        "0.1000000000000000055511151231257827021181583404541015625",  # as Java writes BigDecimal(0.1)
+        "0.50000000000000000000000000000000000000000",
+    ],
+)  # fmt: skip
+def test_a_number_that_means_a_double_is_that_double(text: str) -> None:
+    assert strict_json.loads(text.encode()) == float(text)
+
+
+def test_a_key_that_comes_twice_among_very_many_is_found_in_one_pass() -> None:
+    keys = [*(f'"k{number}": 1' for number in range(200_000)), '"k199999": 2']
+    with pytest.raises(MalformedJson, match="'k199999' twice"):
+        strict_json.loads(f"{{{', '.join(keys)}}}".encode())
 
 
 def test_of_a_line_among_others_only_the_column_is_told() -> None:

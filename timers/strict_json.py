@@ -9,10 +9,15 @@ from __future__ import annotations
 import codecs
 import json
 import math
+from decimal import Decimal
 from typing import Any, Final
 
 from timers import payload
 
+_DOUBLE_DIGITS: Final = 17
+"""So many digits tell any double from its neighbours (IEEE 754); programs that write no more mean the double."""
+_LONGEST: Final = 800
+"""Digits, at most, of the exact decimal form of a double, which some programs write; and a little more."""
 MAX_DEPTH: Final = payload.MAX_DEPTH + 8
 """Levels of a whole body: a payload stands a few levels deep in it."""
 
@@ -47,9 +52,11 @@ def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedJson(f"has the key {twice!r} twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise MalformedJson(f"has the key {name[:200]!r} twice in one object")
+            seen.add(name)
     return value
 
 
@@ -57,7 +64,20 @@ def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise MalformedJson(f"has the number {digits[:40]}, which is out of range; send it as text")
+    if not _comes_back(digits, number):
+        raise MalformedJson(f"has the number {digits[:40]}, which would come back as {number!r}; send it as text")
     return number
+
+
+def _comes_back(digits: str, number: float) -> bool:
+    """Whether a double is what was written: with more than 17 digits, or next to nothing, it may be another number."""
+    if number and len(digits) <= _DOUBLE_DIGITS:
+        return True
+    if len(digits) > _LONGEST:  # no program writes a double so, and to compare it would take long
+        return False
+    written = Decimal(digits)
+    is_exact = written == Decimal(number) or written == Decimal(repr(number))
+    return is_exact or (bool(number) and len(written.as_tuple().digits) <= _DOUBLE_DIGITS)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
+from timers.api import claims
 from timers.api.claims import _waiting_places
 from timers.models import Claim, TimerGroup
 from timers.scheduling import pause_group
@@ -171,6 +173,26 @@ def test_who_waits_gets_what_comes_due_when_it_is_due(new_key: Callable[..., str
     envelope = messages[0]["envelope"]
     assert envelope["FireTime"] >= envelope["ScheduledFireTime"]
     assert took < 10
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("why", ["paused", "another subscription"])
+def test_who_waits_beside_what_is_due_but_not_for_them_looks_only_now_and_then(why: str, api: Asking) -> None:
+    factories.group("beside", action={"kind": "pull"})
+    asked: dict[str, Any] = {"consumer": "c", "wait": 1}
+    if why == "another subscription":
+        for name in "ab":
+            body = {"name": name, "mode": "broadcast", "action": {"kind": "pull"}}
+            api.post("/groups/beside/subscriptions", body)
+        asked["subscription"] = "a"
+    api.post("/groups/beside/timers", {"kind": "once", "name": "x", "after": 0})
+    if why == "paused":
+        api.post("/groups/beside/pause", {})
+    else:
+        assert len(api.post("/groups/beside/claims", asked)["messages"]) == 1
+    with patch("timers.api.claims.claim", wraps=claims.claim) as looked:
+        assert api.post("/groups/beside/claims", asked)["messages"] == []
+    assert looked.call_count <= 12
 
 
 @pytest.mark.django_db(transaction=True)

@@ -210,6 +210,8 @@ def test_a_cancelled_timers_message_gets_no_further_try(pulled: TimerGroup, time
     assert cancel_timer("mail", "m").in_flight == [message.execution]
     assert discard(message.execution, message.token).outcome == "cancelled"
     assert discard(message.execution, message.token).outcome == "cancelled"
+    with pytest.raises(StaleToken):
+        commit(message.execution, message.token)
     assert [row.outcome for row in finals_of(timer)] == ["cancelled"]
 
 

@@ -12,7 +12,7 @@ from timers.access.throttle import Throttle
 from timers.exceptions import TimersError
 
 FAILURES_PER_MINUTE: Final = 100
-"""Keys that may be refused from one address before it has to wait."""
+"""Bad keys that may come from one address before it is told to wait."""
 _NEIGHBOURS: Final = 64  # bits of an IPv6 address that one site has in common
 
 _requests = Throttle()
@@ -42,14 +42,14 @@ def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle =
         raise TooManyRequests(f"These were more requests than {rate:g} per second.", wait)
 
 
-def check_failures(
-    address: str, *, failed: bool = False, now: float | None = None, throttle: Throttle = _failures
-) -> None:
-    """Refuse an address from which too many bad keys came, with TooManyRequests; `failed`: one more came just now."""
+def count_failure(address: str, *, now: float | None = None, throttle: Throttle = _failures) -> None:
+    """Count a bad key that came from an address; raises TooManyRequests when there were too many.
+
+    Good keys from there are let in all the same: behind one address there may be many programs.
+    """
     rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
     now = time.monotonic() if now is None else now
-    ask = throttle.take if failed else throttle.seconds_to_wait
-    wait = ask(_site(address), rate, burst, now)
+    wait = throttle.take(_site(address), rate, burst, now)
     if wait:
         raise TooManyRequests("Too many keys that are not valid came from this address.", wait)
 

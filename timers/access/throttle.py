@@ -36,11 +36,6 @@ class Throttle:
                 self._buckets.popitem(last=False)
             return wait
 
-    def seconds_to_wait(self, identity: str, rate: float, burst: float, now: float) -> float:
-        """What `take` would return, without taking."""
-        with self._lock:
-            return _seconds_to_one(self._filled(identity, rate, burst, now), rate)
-
     def forget(self) -> None:
         """Begin anew with everyone."""
         with self._lock:

@@ -15,7 +15,7 @@ from ninja.utils import check_csrf
 from timers.access.address import client_address
 from timers.access.authenticate import KeyRefused, caller_of_key, caller_of_user
 from timers.access.caller import Caller
-from timers.access.limits import check_failures, check_rate
+from timers.access.limits import check_rate, count_failure
 from timers.api.problems import Problem, not_found
 from timers.api.slashes import path_names
 from timers.api.visible import is_visible
@@ -67,13 +67,12 @@ class ApplicationKey(Scoped):
             return None
         address = client_address(request)
         kind, _, text = header.partition(" ")
-        check_failures(address)
         try:
             if kind.lower() != "bearer":
                 raise KeyRefused
             return caller_of_key(text.strip(), address)
         except KeyRefused:
-            check_failures(address, failed=True)
+            count_failure(address)
             raise Problem(
                 "unauthorized", "This is no valid application key; give one as `Authorization: Bearer tk_...`."
             ) from None

@@ -225,10 +225,15 @@ def _told(messages: Sequence[Message]) -> HttpResponse:
 def _waited(attempt: Callable[[], HttpResponse | None], group: str, seconds: float) -> HttpResponse | None:
     """The first answer within so many seconds; between two looks no transaction is open."""
     deadline = time.monotonic() + seconds
+    pause = _SHORTEST_SLEEP
     while (left := deadline - time.monotonic()) > 0:
         due = seconds_to_next(group)
-        soonest = _LOOKS_EVERY if due is None else min(max(due, _SHORTEST_SLEEP), _LOOKS_EVERY)
-        time.sleep(min(soonest, left))
+        if due is None or due > 0:
+            soonest, pause = _LOOKS_EVERY if due is None else min(due, _LOOKS_EVERY), _SHORTEST_SLEEP
+        else:
+            # What is due, and was not given, may never be: the group is paused, or it is for another subscription.
+            soonest, pause = pause, min(2 * pause, _LOOKS_EVERY)
+        time.sleep(min(max(soonest, _SHORTEST_SLEEP), left))
         found = attempt()
         if found is not None:
             return found

@@ -201,7 +201,7 @@ def _settled_before(word: _Word) -> Settled | StaleToken:
     said = set(own.values_list("outcome", flat=True))
     if word.word in said:
         return Settled(word.execution, word.word)
-    if "cancelled" in said:
+    if "cancelled" in said and word.word == "discarded":
         return Settled(word.execution, "cancelled")
     return StaleToken(f"execution {word.execution} is not held by this claim any more")
 
