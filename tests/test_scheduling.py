@@ -243,6 +243,11 @@ def test_a_one_shot_in_the_past_fires_at_once_rather_than_never() -> None:
     assert schedule_once("work", "timer", at=past).next_fire_at == past
 
 
+def test_a_new_timer_costs_two_statements(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(2):
+        schedule_once("work", "timer", after=86_400)
+
+
 def test_a_wait_of_nothing_is_now() -> None:
     assert schedule_once("work", "timer", after=0).next_fire_at == START
 

@@ -10,7 +10,8 @@ from environ import Env
 
 from timerproject.embedded.folder import Folder
 
-ENGINE: Final = "django.db.backends.postgresql"
+ENGINE: Final = "timerproject.postgresql"
+_OF_THE_URL: Final = "django.db.backends.postgresql"
 
 # A server that is gone without a word is noticed within half a minute, not after two hours.
 CLIENT_OPTIONS: Final = {
@@ -23,8 +24,9 @@ CLIENT_OPTIONS: Final = {
     "application_name": "timers",
 }
 
-# Opening a connection costs more than most requests, so they persist; each is checked when a request takes it up,
-# so a restarted database is no error for anyone. Nothing is pooled: the worker keeps plain connections per thread.
+# Opening a connection costs more than most requests, so they persist; each is checked when a request takes it up
+# (postgresql/base.py), so a restarted database is no error for anyone. Nothing is pooled: the worker keeps plain
+# connections per thread.
 HABITS: Final = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 
 
@@ -49,7 +51,7 @@ def _from_url(url: str) -> dict[str, Any]:
         config: dict[str, Any] = dict(Env.db_url_config(url))
     except ValueError:
         config = {}
-    if config.get("ENGINE") != ENGINE or not config.get("NAME"):
+    if config.pop("ENGINE", None) != _OF_THE_URL or not config.get("NAME"):
         raise ImproperlyConfigured(
             "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name, "
             "or postgresql://user@%2Fsocket%2Ffolder/name. Unset it to use the embedded one."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -91,34 +92,47 @@ def create_timers(
     running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
     schedule that never fires.
     """
-    with transaction.atomic():
-        created: list[Created] = []
-        for each in _create(specs, on_conflict, actor, found, all_or_none=True):
-            if isinstance(each, SpecError):
-                raise each
-            created.append(each)
-        return created
+    # With all or none, what was not created has been raised.
+    return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
 
 
 def create_each(
     specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
 ) -> list[Created | SpecError]:
     """The same, but what is wrong with one is that one's alone: what became of each, in the order given."""
-    with transaction.atomic():
-        return _create(specs, on_conflict, actor, found, all_or_none=False)
+    return _create(specs, on_conflict, actor, found, all_or_none=False)
 
 
 def _create(
     specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups | None, *, all_or_none: bool
 ) -> list[Created | SpecError]:
-    """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     if on_conflict not in ON_CONFLICT:
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
     names = {spec.group for spec in specs}
-    now, groups = found or look_up_groups(names)
-    FoundGroups(now, groups).check(names)
+    found = found or look_up_groups(names)
+    found.check(names)
+    with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
+        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none)
+        if all_or_none:
+            for each in became:
+                if isinstance(each, SpecError):
+                    raise each
+    return became
+
+
+def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
+    """Whether all is written by one statement, which is a transaction by itself: to open one costs two round trips."""
+    is_limited = any(group.max_timers is not None for group in groups.values())
+    return len(specs) == 1 and on_conflict != "replace" and not is_limited
+
+
+def _creating(
+    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups, *, all_or_none: bool
+) -> list[Created | SpecError]:
+    """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
+    groups = found.groups
     instants = Instants(groups.values(), specs)
-    planned = plan(specs, groups, now, instants)
+    planned = plan(specs, groups, found.now, instants)
     held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
@@ -149,7 +163,7 @@ def _create(
             became.append(TimerExists("name", words, given=spec.name))
     if len(specs) == 1 and isinstance(became[0], Created) and became[0].result == "created":
         became = [_with_row(became[0], specs[0], groups[specs[0].group], next(iter(written.values())).at, actor)]
-    wake_if_soon([first for _, first in wanted], now)
+    wake_if_soon([first for _, first in wanted], found.now)
     return became
 
 
