@@ -57,8 +57,7 @@ def serving(field: Field, *words: str) -> Iterator[Web]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [
-        sys.executable, "-m", "gunicorn", "timerproject.wsgi", "--bind", f"127.0.0.1:{port}", "--worker-class",
-        "gthread", "--threads", "4", "--no-control-socket", *words,
+        sys.executable, "-m", "gunicorn", "timerproject.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4", *words
     ]  # fmt: skip
     with (field.folder / "web.log").open("ab") as log:
         server = subprocess.Popen(

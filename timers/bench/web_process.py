@@ -39,7 +39,7 @@ class WebProcess:
         self.url = f"http://{ADDRESS}:{self._port}/api/v1"
         self._words = [
             sys.executable, "-m", "gunicorn", "timerproject.wsgi", "--bind", f"{ADDRESS}:{self._port}",
-            "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads), "--keep-alive", "75", "--no-control-socket",
+            "--workers", str(workers), "--threads", str(threads),
         ]  # fmt: skip
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed on exit
 

@@ -92,17 +92,8 @@ class Command(BaseCommand):
             return sign_in_path(first_start.administrator())
 
     def _web(self) -> Child:
-        words = ["gunicorn", "timerproject.wsgi", "--bind", f"{self.host}:{self.port}", "--worker-class", "gthread"]
-        # Longer than clients and balancers keep a connection that is not used, or they would write to one just closed.
-        words += [
-            "--threads",
-            "8",
-            "--keep-alive",
-            "75",
-            "--no-control-socket",
-            "--graceful-timeout",
-            f"{WEB_STOPS_WITHIN - 5:g}",
-        ]
+        words = ["gunicorn", "timerproject.wsgi", "--bind", f"{self.host}:{self.port}"]
+        words += ["--graceful-timeout", f"{WEB_STOPS_WITHIN - 5:g}"]
         return Child(
             "web",
             [sys.executable, "-m", *words],
