@@ -45,6 +45,12 @@ def test_what_is_not_sent_as_json_is_refused(media_type: str, api: Asking) -> No
     problem(api("POST", "/groups", b'{"name": "a"}', Content_Type=media_type), 415, "media_type")
 
 
+def test_what_has_no_body_has_none_that_is_compressed(api: Asking) -> None:
+    for method, path, status in (("GET", "/groups", 200), ("HEAD", "/groups", 200), ("DELETE", "/groups/none", 404)):
+        assert api(method, path, Content_Encoding="gzip").status_code == status
+    assert api("POST", "/groups", b'{"name": "a"}', Content_Encoding="identity").status_code == 201
+
+
 def test_a_length_that_is_no_number_is_refused(api: Asking) -> None:
     for length in ("-1", "1e3", "٣", "1_0"):
         response = api.client.generic("GET", "/api/v1/groups", CONTENT_LENGTH=length)

@@ -104,3 +104,29 @@ def test_the_description_is_complete_openapi(api: Asking) -> None:
             assert {"400", "401", "403", "422", "429", "500", "503"} <= set(operation["responses"]), (method, path)
     names = [operation["operationId"] for operations in raw["paths"].values() for operation in operations.values()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_held_to_the_bounds_is_answered_as_described_by_every_route(
+    api: Asking, billing: TimerGroup
+) -> None:
+    samples, paths = Samples(billing), api.get("/openapi.json")["paths"]
+    for route in ROUTES:
+        described = paths[f"/api/v1{route.path}"][route.method.lower()]["responses"]
+        path = samples.path(route.path)
+        for body, headers, status in (
+            (b"x", {"Content_Encoding": "gzip"}, 415),
+            (b"x" * 262_145, {}, 413 if not path.endswith("/bulk") else 400),
+            (b"x", {"Transfer_Encoding": "chunked"}, 411),
+        ):
+            assert api(route.method, path, body, **headers).status_code == status, route
+            assert str(status) in described, route
+
+
+@pytest.mark.django_db
+def test_the_description_of_a_call_of_a_handler_tells_of_the_header_that_says_what_follows(api: Asking) -> None:
+    answers = api.get("/openapi.json")["paths"]["/api/v1/handlers/{handler}"]["post"]["responses"]
+    told = {status: answer["headers"]["timer-outcome"]["schema"] for status, answer in answers.items()
+            if "timer-outcome" in answer.get("headers", {})}  # fmt: skip
+    assert told == {"422": {"enum": ["fail"]}, "503": {"enum": ["discard", "snooze"]}}
+    assert "Retry-After" in answers["503"]["headers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ninja.openapi.schema import REF_TEMPLATE
@@ -35,8 +36,8 @@ _PROBLEMS: Final = {
     500: "Something failed here.",
     503: "The database is away; repeat the request after `Retry-After`.",
 }
-_ALWAYS: Final = (400, 401, 403, 422, 429, 500, 503)
-_WITH_BODY: Final = (408, 411, 413, 415)
+# A body may come where none is asked for; it is held to the same bounds.
+_ALWAYS: Final = (400, 401, 403, 408, 411, 413, 415, 422, 429, 500, 503)
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:
@@ -59,24 +60,29 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         statuses.add(404)
     if method != "get":
         statuses |= {404, 409}
-    if "requestBody" in operation:
-        statuses |= {*_WITH_BODY}
     responses = operation["responses"]
     takes_key = any(parameter["name"] == IDEMPOTENCY_KEY for parameter in operation.get("parameters", ()))
-    for response in responses.values():
-        response["headers"] = {"X-Request-Id": _TEXT_HEADER}
+    for status, response in responses.items():
+        if status in statuses:
+            continue
+        response["headers"] = {"X-Request-Id": _TEXT_HEADER, **response.get("headers", {})}
         if takes_key:
             response["headers"][REPLAYED] = _TEXT_HEADER
     for status in sorted(statuses):
-        responses[status] = {"$ref": f"#/components/responses/Problem{status}"}
+        of_its_own = responses.get(status, {}).get("headers")
+        responses[status] = (
+            _problem(status, _PROBLEMS[status], of_its_own)
+            if of_its_own
+            else {"$ref": f"#/components/responses/Problem{status}"}
+        )
     operation["responses"] = {str(status): response for status, response in sorted(responses.items())}
 
 
 _TEXT_HEADER: Final = {"schema": {"type": "string"}}
 
 
-def _problem(status: int, words: str) -> dict[str, Any]:
-    headers: dict[str, Any] = {"X-Request-Id": _TEXT_HEADER}
+def _problem(status: int, words: str, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    headers: dict[str, Any] = {"X-Request-Id": _TEXT_HEADER, **(further or {})}
     if status in {429, 503}:
         headers["Retry-After"] = {"schema": {"type": "string", "pattern": "^[0-9]+$"}}
     return {

@@ -16,6 +16,12 @@ from timers.request_id import current_request_id
 
 router = Router(tags=["handlers"])
 _CODES: Final[dict[int, Code]] = {422: "invalid", 500: "failed", 503: "unavailable"}
+_OUTCOMES: Final[dict[str, Any]] = {
+    "responses": {
+        422: {"headers": {"timer-outcome": {"schema": {"enum": ["fail"]}}}},
+        503: {"headers": {"timer-outcome": {"schema": {"enum": ["discard", "snooze"]}}}},
+    }
+}
 Message = Annotated[Any, WithJsonSchema({"description": "An envelope, or any other value: the payload then."})]
 
 
@@ -25,7 +31,10 @@ class HandlerAnswer(BaseModel):
     result: Any = Field(description="What it returned; null where that is no JSON or longer than 8 KB.")
 
 
-@route(router, "POST", "/handlers/{handler}", scope="schedule", answer=HandlerAnswer, all_groups=True, repeatable=False)
+@route(
+    router, "POST", "/handlers/{handler}", scope="schedule", answer=HandlerAnswer, all_groups=True, repeatable=False,
+    openapi=_OUTCOMES,
+)  # fmt: skip
 def call_handler(request: HttpRequest, handler: str, body: InBody[Message]) -> HandlerAnswer | HttpResponse:
     """Run the handler of that name in the process that takes the call, and wait for its end.
 

@@ -62,9 +62,9 @@ def take_body(request: HttpRequest) -> None:
 
     A sender that falls silent is given up. One that drips is for the buffering proxy that gunicorn wants before it.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem("media_type", "Send the body as it is; compressed ones are not taken.")
     announced = _announced_length(request)
+    if announced != 0 and request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem("media_type", "Send the body as it is; compressed ones are not taken.")
     most = MAX_BULK if request.path_info.endswith(BULK_PATH) else MAX_BODY
     if announced is not None and announced > most:
         raise Problem("too_large", f"The body may have at most {most:,} bytes; this has {announced:,}.")
