@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import tracemalloc
 
 import pytest
 
@@ -43,6 +45,31 @@ def test_a_body_that_cannot_be_taken_is_refused_as_what_it_is(body: bytes, statu
 )
 def test_what_is_not_sent_as_json_is_refused(media_type: str, api: Asking) -> None:
     problem(api("POST", "/groups", b'{"name": "a"}', Content_Type=media_type), 415, "media_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br", "identity, gzip", "x"])
+def test_a_compressed_body_is_refused_whatever_it_holds(encoding: str, api: Asking) -> None:
+    for body in (gzip.compress(b'{"name": "a"}'), b'{"name": "a"}'):
+        said = problem(api("POST", "/groups", body, Content_Encoding=encoding), 415, "media_type")
+        assert "compressed" in said["detail"]
+    assert not TimerGroup.objects.exists()
+
+
+def test_a_body_that_is_compressed_without_saying_so_is_no_json(api: Asking) -> None:
+    problem(api("POST", "/groups", gzip.compress(b'{"name": "a"}')), 400, "malformed")
+
+
+def test_a_body_that_would_unpack_to_very_much_is_refused_as_it_is(api: Asking) -> None:
+    bomb = gzip.compress(b"[" * 64 * 1024 * 1024)
+    assert len(bomb) < 100_000
+    for path, headers in (("/groups", {}), ("/groups/none/timers/bulk", {"Content_Type": "application/x-ndjson"})):
+        tracemalloc.start()
+        try:
+            problem(api("POST", path, bomb, Content_Encoding="gzip", **headers), 415, "media_type")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 2 * 1024 * 1024
 
 
 def test_what_has_no_body_has_none_that_is_compressed(api: Asking) -> None:
