@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
+from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers.api.authentication import caller
+from timers.api.conditions import ON_PUT, check_put, etag
 from timers.api.fields import Body, Name, Seconds
 from timers.api.route import Answer, route
 from timers.insights.secrets import secrets
@@ -73,7 +75,8 @@ def list_secrets(request: HttpRequest) -> SecretsAnswer:
 
 
 @route(
-    router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True, repeatable=False
+    router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True, repeatable=False,
+    openapi={"parameters": ON_PUT},
 )  # fmt: skip
 def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     """Make a secret, or give the one of that name another value; workers send it within seconds.
@@ -81,20 +84,22 @@ def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     It takes no Idempotency-Key, as its answer, which may hold a signing key, is kept nowhere.
     """
     actor = caller(request).actor
-    is_new = not Secret.objects.filter(name=secret).exists()
-    if is_new:
-        made = create_secret(
-            secret, body.value, kind=body.kind or Secret.Kind.TEXT, groups=body.groups or (), hosts=body.hosts or (),
-            description=body.description or "", actor=actor,
-        )  # fmt: skip
-    else:
-        made = replace_secret(
-            secret, body.value, overlap=timedelta(seconds=body.overlap), kind=body.kind, groups=body.groups,
-            hosts=body.hosts, description=body.description, actor=actor,
-        )  # fmt: skip
+    with transaction.atomic():
+        row = Secret.objects.select_for_update(no_key=True).filter(name=secret).only("version").first()
+        check_put(request, None if row is None else row.version)
+        if row is None:
+            made = create_secret(
+                secret, body.value, kind=body.kind or Secret.Kind.TEXT, groups=body.groups or (),
+                hosts=body.hosts or (), description=body.description or "", actor=actor,
+            )  # fmt: skip
+        else:
+            made = replace_secret(
+                secret, body.value, overlap=timedelta(seconds=body.overlap), kind=body.kind, groups=body.groups,
+                hosts=body.hosts, description=body.description, actor=actor,
+            )  # fmt: skip
     (view,) = [each for each in secrets() if each.name == secret]
-    told = SecretAnswer.model_validate(view).model_dump()
-    return Answer(SecretMade(**told, value=made), status=201 if is_new else 200)
+    told = SecretMade(**SecretAnswer.model_validate(view).model_dump(), value=made)
+    return Answer(told, status=201 if row is None else 200, headers=etag(told.version))
 
 
 @route(router, "DELETE", SECRET, scope="admin", answer=None, all_groups=True)

@@ -12,19 +12,28 @@ from pydantic import BaseModel, Field
 
 from timers import clock
 from timers.api.authentication import caller
-from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
+from timers.api.conditions import (
+    IF_MATCH,
+    ON_PUT,
+    check_put,
+    check_version,
+    etag,
+    must_be_new,
+    must_be_there,
+    wanted_version,
+)
 from timers.api.fields import Instant, Name, Reason
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
-from timers.exceptions import SpecError
+from timers.exceptions import SpecError, TimerNotFound
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
 from timers.lifecycle.control.change import claimed_executions, lock_timer
-from timers.models import TimerGroup
+from timers.models import Timer, TimerGroup
 from timers.models.timer_rows import find_timer, timer_of_id
 from timers.scheduling import cancel_timer, schedule_timer, update_timer
 
@@ -97,16 +106,16 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
 
 @route(
     router, "PUT", TIMER, scope="schedule", answer=TimerAnswer, also={201: TimerAnswer},
-    openapi={"parameters": [IF_MATCH]},
+    openapi={"parameters": ON_PUT},
 )  # fmt: skip
 def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTimer]) -> Answer:
-    """Create a timer, or replace the one of that name."""
+    """Create a timer, or replace the one of that name; one that has ended is not replaced, its name is free."""
     _refuse(body, ("name", "group"), "is said by the address; leave it out")
-    version = wanted_version(request)
+    is_new = must_be_new(request)
     with transaction.atomic():
-        if version is not None:
-            check_version(lock_timer(group, name).version, version)
-        return _written(request, group, {**body, "name": name}, "replace")
+        if is_new or must_be_there(request):
+            check_put(request, _living_version(group, name))
+        return _written(request, group, {**body, "name": name}, "reject" if is_new else "replace")
 
 
 @route(router, "PATCH", TIMER, scope="schedule", answer=TimerAnswer, openapi={"parameters": [IF_MATCH]})
@@ -130,6 +139,17 @@ def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = 
     return CancelledAnswer.model_construct(
         timer=answer_now(cancelled.timer), in_flight=cancelled.in_flight, cancelled=cancelled.cancelled
     )
+
+
+def _living_version(group: str, name: str) -> int | None:
+    """The version of the timer that a PUT replaces, its row locked; None where it makes a new one."""
+    if not TimerGroup.objects.filter(name=group).exists():
+        raise not_found(f"group {group!r}")
+    try:
+        timer = lock_timer(group, name)
+    except TimerNotFound:
+        return None
+    return timer.version if timer.state in (Timer.State.ACTIVE, Timer.State.PAUSED) else None
 
 
 def _refuse(body: dict[str, Any], words: tuple[str, ...], why: str) -> None:
