@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Final
 from zoneinfo import available_timezones
@@ -11,6 +12,7 @@ from environ import Env
 
 from timers.conf import truth
 
+THIS_MACHINE: Final = ("localhost", "127.0.0.1", "[::1]")
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _env: Final = Env()
@@ -22,6 +24,21 @@ def switch(name: str, *, default: bool) -> bool:
         return truth(given)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be true or false (given: {given!r}).") from None
+
+
+def debug(name: str, *, hosts: Iterable[str]) -> bool:
+    """A switch, off by default, that may be on only where all host names are this machine's own.
+
+    Pages on errors tell settings and local variables to whoever asks for them.
+    """
+    given = switch(name, default=False)
+    beyond = [host for host in hosts if not _is_this_machine(host)]
+    if given and beyond:
+        raise ImproperlyConfigured(
+            f"{name} must be off where others can reach the service: ALLOWED_HOSTS names {', '.join(beyond)}. "
+            f"Set {name}=off; or, to try things out here, leave ALLOWED_HOSTS to its default, {','.join(THIS_MACHINE)}."
+        )
+    return given
 
 
 def log_level(name: str, *, default: str) -> str:
@@ -47,6 +64,12 @@ def apps(name: str) -> list[str]:
                 f"{name} names {app!r}, which cannot be imported: put its folder beside manage.py, or install it."
             )
     return given
+
+
+def _is_this_machine(host: str) -> bool:
+    # testserver is what Django's test client asks for; names under .localhost never leave the machine (RFC 6761).
+    name = host.strip().lower()
+    return name in {*THIS_MACHINE, "testserver"} or name.endswith(".localhost")
 
 
 def _is_there(app: str) -> bool:

@@ -16,7 +16,6 @@ from timerproject.secret_key import kept_in, new_encryption_key, new_secret_key
 from timers import conf
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-THIS_MACHINE = ["localhost", "127.0.0.1", "[::1]"]
 
 env = Env()
 
@@ -32,8 +31,8 @@ DATABASES = {"default": database(env.str("DATABASE_URL", default=""), Folder.at(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ----------------------------------------------------------------- security
-DEBUG = environment.switch("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=THIS_MACHINE)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[*environment.THIS_MACHINE])
+DEBUG = environment.debug("DEBUG", hosts=ALLOWED_HOSTS)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 if not SECRET_KEY and EMBEDDED_DATABASE:
@@ -47,7 +46,7 @@ if EMBEDDED_DATABASE and not _conf.encryption_keys:
     TIMERS["TIMERS_ENCRYPTION_KEYS"] = kept_in(VAR / "encryption_key", new_encryption_key)
 
 # Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
-HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= set(THIS_MACHINE))
+HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= {*environment.THIS_MACHINE})
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 86400 if HTTPS else 0

@@ -49,7 +49,8 @@ PROJECT: Final = (
     (
         "DEBUG",
         "false",
-        "Pages with details on errors, static files straight from their sources. Never where others can reach it.",
+        "Pages with details on errors, static files straight from their sources. Never where others can reach it: "
+        "once `ALLOWED_HOSTS` names another machine, the start is refused.",
     ),
     (
         "TIME_ZONE",

@@ -97,3 +97,20 @@ def test_apps_of_ones_own_are_installed_beside_those_of_the_service(tmp_path: Pa
 def test_an_app_that_is_not_there_stops_the_start(app: str) -> None:
     answer = read("1", **PRODUCTION, EXTRA_APPS=f"tests,{app}")
     assert f"ImproperlyConfigured: EXTRA_APPS names {app!r}, which cannot be imported" in answer
+
+
+@pytest.mark.parametrize(
+    "hosts", ["timers.example.org", "localhost,10.0.0.5", "*", ".example.org", "localhost.evil.org"]
+)
+def test_details_on_errors_are_refused_where_others_can_reach_the_service(hosts: str) -> None:
+    answer = read("1", **PRODUCTION, DEBUG="on", ALLOWED_HOSTS=hosts)
+    assert "ImproperlyConfigured: DEBUG must be off where others can reach the service: ALLOWED_HOSTS names" in answer
+    assert hosts.rpartition(",")[2] in answer
+    assert "Set DEBUG=off" in answer
+    assert read("s.DEBUG", **PRODUCTION, DEBUG="off", ALLOWED_HOSTS=hosts) == "False"
+
+
+@pytest.mark.parametrize("hosts", ["localhost,127.0.0.1,[::1]", "timers.localhost,.localhost", "testserver", ""])
+def test_details_on_errors_are_there_for_this_machine_alone(hosts: str) -> None:
+    assert read("s.DEBUG", **PRODUCTION, DEBUG="on", ALLOWED_HOSTS=hosts) == "True"
+    assert read("s.DEBUG", **PRODUCTION, DEBUG="on") == "True"
