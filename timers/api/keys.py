@@ -17,7 +17,7 @@ from timers.access.grants import check_giver
 from timers.access.scopes import SCOPES
 from timers.api.authentication import caller
 from timers.api.conditions import IF_MATCH, etag, wanted_version
-from timers.api.fields import Body, Seconds
+from timers.api.fields import Body, EmptyBody, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import FLAG, INSTANT, NAMES, TEXT, Schema, choice, keywords, maybe, refuse_unknown
@@ -126,8 +126,8 @@ def read_key(request: HttpRequest, key: str) -> Answer:
 )  # fmt: skip
 def patch_key(request: HttpRequest, key: str, body: InBody[KeyChanges]) -> Answer:
     """Change what is named, and leave the rest; it takes effect within a second."""
-    # What else is unknown is told together with all other mistakes.
-    refuse_unknown(body.keys() & {"version", "actor"}, set(_FIELDS))
+    # Only what would be taken for an argument; what else is unknown is told together with all other mistakes.
+    refuse_unknown(body.keys() & {"public_id", "version", "actor"}, set(_FIELDS))
     check_giver(caller(request).user_id, _row(key).user_id)
     row = update_key(key, version=wanted_version(request), actor=caller(request).actor, **body)
     return Answer(KeyAnswer(**_fields(row, clock.now())), headers=etag(row.version))
@@ -141,7 +141,7 @@ def rotate(request: HttpRequest, key: str, body: RotateBody = RotateBody()) -> A
 
 
 @route(router, "POST", f"{KEY}/revoke", scope="admin", answer=KeyAnswer, all_groups=True)
-def revoke(request: HttpRequest, key: str) -> Answer:
+def revoke(request: HttpRequest, key: str, body: EmptyBody = EmptyBody()) -> Answer:
     """End a key for good; it is refused everywhere within a second."""
     row = revoke_key(key, actor=caller(request).actor)
     return Answer(KeyAnswer(**_fields(row, clock.now())), headers=etag(row.version))
