@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import F
 
 from tests import factories
-from tests.api.asking import Asking, problem
+from tests.api.asking import Asking, fields, problem
 from timers.lifecycle.kept_answers import forget_answers
 from timers.models import KeptAnswer, Timer
 
@@ -83,6 +83,31 @@ def test_after_a_day_a_key_is_free_again_and_its_answer_forgotten(api: Asking) -
 @pytest.mark.parametrize("key", ["", "a b", "ü", "x" * 201])
 def test_a_key_of_another_form_is_refused(key: str, api: Asking) -> None:
     problem(api("POST", "/groups", {"name": "a"}, Idempotency_Key=key), 422, "invalid")
+
+
+@pytest.mark.django_db
+def test_what_would_be_done_again_all_the_same_refuses_a_key_and_does_nothing(api: Asking) -> None:
+    made = api.post("/keys", {"name": "sender", "scopes": ["read"], "all_groups": True})
+    for method, path, body in (
+        ("POST", "/keys", {"name": "other", "scopes": ["read"], "all_groups": True}),
+        ("POST", f"/keys/{made['id']}/rotate", None),
+        ("PUT", "/secrets/hook", {"kind": "signing"}),
+        ("POST", "/handlers/timerbench.noop", {}),
+    ):
+        said = problem(api(method, path, body, Idempotency_Key="k1"), 422, "invalid")
+        assert fields(said) == ["Idempotency-Key"]
+        assert "is not taken here" in said["detail"]
+    assert api.get(f"/keys/{made['id']}")["version"] == made["version"]
+    assert len(api.get("/keys")["items"]) == 2
+    assert api.get("/secrets")["items"] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("billing")
+def test_what_does_nothing_may_be_asked_with_a_key_too(api: Asking) -> None:
+    asked = {**ONCE, "group": "billing"}
+    assert len(api.post("/schedules/preview", asked, Idempotency_Key="k1")["fires"]) == 1
+    assert not KeptAnswer.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,13 +32,14 @@ class HandlerAnswer(BaseModel):
 
 
 @route(
-    router, "POST", "/handlers/{handler}", scope="schedule", answer=HandlerAnswer, all_groups=True, repeatable=False,
-    openapi=_OUTCOMES,
+    router, "POST", "/handlers/{handler}", scope="schedule", answer=HandlerAnswer, all_groups=True,
+    unrepeatable="what a handler does is in no transaction that could keep its answer", openapi=_OUTCOMES,
 )  # fmt: skip
 def call_handler(request: HttpRequest, handler: str, body: InBody[Message]) -> HandlerAnswer | HttpResponse:
     """Run the handler of that name in the process that takes the call, and wait for its end.
 
     What it raises is told by the status, by `Retry-After` and by the header `timer-outcome`: discard, snooze or fail.
+    An Idempotency-Key is refused: the handler would run again all the same.
     """
     answered = run_handler(handler, body)
     if answered.status == 200:

@@ -29,6 +29,7 @@ from timers.policies import MAX_SECONDS
 
 router = Router(tags=["keys"])
 KEY = "/keys/{key}"
+_HOLDS_A_KEY: Final = "the answer holds the key, and is kept nowhere"
 
 _FIELDS: Final[dict[str, Schema]] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 100},
@@ -100,9 +101,11 @@ def list_keys(request: HttpRequest, query: Query[PageQuery]) -> Page[KeyAnswer]:
     )
 
 
-@route(router, "POST", "/keys", scope="admin", answer=KeyMade, status=201, all_groups=True, repeatable=False)
+@route(
+    router, "POST", "/keys", scope="admin", answer=KeyMade, status=201, all_groups=True, unrepeatable=_HOLDS_A_KEY
+)  # fmt: skip
 def make_key(request: HttpRequest, body: InBody[NewKey]) -> Answer:
-    """Make an application key. Not repeatable by Idempotency-Key, as its answer is kept nowhere."""
+    """Make an application key. An Idempotency-Key is refused, as the answer is kept nowhere."""
     refuse_unknown(body, {*_FIELDS, "user"})
     who = caller(request)
     user = body.pop("user") if "user" in body else get_user_model().objects.get(pk=who.user_id)
@@ -133,7 +136,7 @@ def patch_key(request: HttpRequest, key: str, body: InBody[KeyChanges]) -> Answe
     return Answer(KeyAnswer(**_fields(row, clock.now())), headers=etag(row.version))
 
 
-@route(router, "POST", f"{KEY}/rotate", scope="admin", answer=KeyMade, all_groups=True, repeatable=False)
+@route(router, "POST", f"{KEY}/rotate", scope="admin", answer=KeyMade, all_groups=True, unrepeatable=_HOLDS_A_KEY)
 def rotate(request: HttpRequest, key: str, body: RotateBody = RotateBody()) -> Answer:
     """Give a key another secret; the one until now holds for the overlap too."""
     check_giver(caller(request).user_id, _row(key).user_id)

@@ -54,6 +54,12 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse])
     return response
 
 
+def refuse_key(request: HttpRequest, why: str) -> None:
+    """Refuse a key where the work would be done again all the same."""
+    if HEADER in request.headers:
+        raise Problem.of_fields("invalid", [FieldProblem(HEADER, f"is not taken here: {why}; leave it out")])
+
+
 def _fingerprint(request: HttpRequest) -> str:
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     digest.update(request.body)

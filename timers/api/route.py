@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from timers.access.address import client_address
 from timers.api.authentication import caller, needs
 from timers.api.problems import Problem
-from timers.api.repeatable import IDEMPOTENCY_KEY, once
+from timers.api.repeatable import IDEMPOTENCY_KEY, once, refuse_key
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
 from timers.lifecycle.control.asking import asked_by
@@ -68,18 +68,20 @@ def route(
     also: Mapping[int, type[BaseModel] | None] | None = None,
     all_groups: bool = False,
     repeatable: bool | None = None,
+    unrepeatable: str = "",
     openapi: Mapping[str, Any] | None = None,
 ) -> Callable[[View], View]:
     """Declare a view as a route.
 
-    scope       which the caller must have; None: any caller
-    answer      the body of success, sent with `status` (200, or 204 without a body); `also`: further successes
-    all_groups  not for keys that are limited to some groups
-    repeatable  whether it takes an Idempotency-Key (every write does unless it says no)
-    openapi     more of its description
+    scope         which the caller must have; None: any caller
+    answer        the body of success, sent with `status` (200, or 204 without a body); `also`: further successes
+    all_groups    not for keys that are limited to some groups
+    repeatable    whether it takes an Idempotency-Key (every write does unless it says no)
+    unrepeatable  why a write takes none; one that is sent is refused, as it would be relied on in vain
+    openapi       more of its description
     """
     first = status or (204 if answer is None else 200)
-    takes_key = repeatable if repeatable is not None else method != "GET"
+    takes_key = repeatable if repeatable is not None else method != "GET" and not unrepeatable
     extra: dict[str, Any] = {**(openapi or {})}
     if takes_key:
         extra["parameters"] = [*extra.get("parameters", []), IDEMPOTENCY_KEY]
@@ -92,6 +94,8 @@ def route(
         @functools.wraps(view)
         def answered(request: HttpRequest, **values: Any) -> HttpResponse:
             _refuse_unknown_query(request, query)
+            if unrepeatable:
+                refuse_key(request, unrepeatable)
             for word in words:
                 values[word] = read_name(values[word])
 

@@ -75,13 +75,13 @@ def list_secrets(request: HttpRequest) -> SecretsAnswer:
 
 
 @route(
-    router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True, repeatable=False,
-    openapi={"parameters": ON_PUT},
+    router, "PUT", SECRET, scope="admin", answer=SecretMade, also={201: SecretMade}, all_groups=True,
+    unrepeatable="the answer may hold a signing key, and is kept nowhere", openapi={"parameters": ON_PUT},
 )  # fmt: skip
 def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     """Make a secret, or give the one of that name another value; workers send it within seconds.
 
-    It takes no Idempotency-Key, as its answer, which may hold a signing key, is kept nowhere.
+    An Idempotency-Key is refused, as the answer, which may hold a signing key, is kept nowhere.
     """
     actor = caller(request).actor
     with transaction.atomic():
