@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from timers.conf import LOOK_AHEAD_MARGIN, TABLE, Setting
+from timers.conf import LOOK_AHEAD_MARGIN, TABLE
+from timers.setting import Setting
 
 PROJECT: Final = (
     (

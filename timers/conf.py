@@ -6,8 +6,7 @@ gives them as `TIMERS = {"TIMERS_LEASE": 30}` in its settings. docs/settings.md 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -17,78 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from timers import setting_forms
-
-Value = bool | int | float | str
+from timers.setting import Setting
 
 LOOK_AHEAD_MARGIN: Final = 0.5
 """Seconds by which timers are claimed earlier than the next poll could see them."""
-
-_YES: Final = frozenset({"true", "1", "yes", "y", "on"})
-_NO: Final = frozenset({"false", "0", "no", "n", "off"})
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only words allowed.
-
-    A text that has a form of its own is checked by `reads`, which raises ValueError; `form` puts that form in words.
-    """
-
-    name: str
-    default: Value
-    help: str
-    unit: str = ""
-    lowest: float = -math.inf
-    highest: float = math.inf
-    choices: tuple[str, ...] = ()
-    form: str = "text"
-    reads: Callable[[str], object] = str
-    is_secret: bool = False
-    """Never repeated in a message."""
-
-    @property
-    def field(self) -> str:
-        """The name in `Conf`: TIMERS_POLL_INTERVAL is poll_interval."""
-        return self.name.removeprefix("TIMERS_").lower()
-
-    @property
-    def allowed(self) -> str:
-        """What may be given, in words."""
-        if isinstance(self.default, bool):
-            return "true or false"
-        if self.choices:
-            return " or ".join(self.choices)
-        if isinstance(self.default, str):
-            return self.form
-        kind = "a whole number" if isinstance(self.default, int) else "a number"
-        unit = f" of {self.unit}" if self.unit else ""
-        return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
-
-    def parse(self, given: Any) -> Value:
-        """The value of what was given, be it text or a Python value. ValueError if it makes no sense."""
-        if isinstance(self.default, bool):
-            return truth(given)
-        if isinstance(self.default, str):
-            text = str(given).strip()
-            if self.choices and text not in self.choices:
-                raise ValueError(given)
-            self.reads(text)
-            return text
-        if isinstance(given, bool):
-            raise ValueError(given)
-        number = int(str(given)) if isinstance(self.default, int) else float(given)
-        if not self.lowest <= number <= self.highest:  # also refuses nan
-            raise ValueError(given)
-        return number
-
-
-def truth(given: Any) -> bool:
-    """True or false as people write them; ValueError for any other word."""
-    word = str(given).strip().lower()
-    if word not in _YES | _NO:
-        raise ValueError(given)
-    return word in _YES
-
 
 TABLE: Final = (
     Setting(
