@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from tests.support.eventually import eventually
 from tests.support.handlers import TemporaryHandlers
@@ -116,7 +118,7 @@ def test_where_all_slots_are_taken_the_call_is_to_come_again_and_does_not_count(
     handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(entry_point, "_slots", slots)
+    monkeypatch.setattr(entry_point, "_slots", lambda: slots)
     go = threading.Event()
     handlers.add("held", lambda _: go.wait(10), timeout=0.02)
     assert run_handler("held", ENVELOPE).status == 500
@@ -124,6 +126,27 @@ def test_where_all_slots_are_taken_the_call_is_to_come_again_and_does_not_count(
     assert (answered.status, answered.headers) == (503, {"Retry-After": "1", "timer-outcome": "snooze"})
     go.set()
     eventually(lambda: run_handler("held", ENVELOPE).status == 200)
+
+
+def test_so_many_handlers_run_at_once_as_the_settings_say_and_the_next_is_to_come_again(
+    handlers: TemporaryHandlers,
+) -> None:
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def held(fire: Fire) -> None:
+        begun.release()
+        go.wait(10)
+
+    handlers.add("held", held)
+    entry_point._slots.cache_clear()
+    with override_settings(TIMERS={"TIMERS_ENTRY_SLOTS": 2}), ThreadPoolExecutor() as callers:
+        running = [callers.submit(run_handler, "held", ENVELOPE) for _ in range(2)]
+        assert all(begun.acquire(timeout=10) for _ in running)
+        assert run_handler("held", ENVELOPE).status == 503
+        go.set()
+        assert [each.result(10).status for each in running] == [200, 200]
+        assert run_handler("held", ENVELOPE).status == 200
+    entry_point._slots.cache_clear()
 
 
 def test_an_unknown_handler_is_answered_with_the_nearest(handlers: TemporaryHandlers) -> None:

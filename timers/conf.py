@@ -167,6 +167,14 @@ TABLE: Final = (
         is_secret=True,
     ),
     Setting(
+        "TIMERS_ENTRY_SLOTS",
+        3,
+        "How many handlers may run at once in each web process that they are called in; each holds one of its threads. "
+        "Together with `TIMERS_API_WAITING` less than gunicorn's `--threads`, or nobody else is answered.",
+        lowest=1,
+        highest=10_000,
+    ),
+    Setting(
         "TIMERS_ENCRYPTION_KEYS",
         "",
         "Keys that secrets are encrypted with, the one in use first; older ones stay until `manage.py rotatesecrets` "
@@ -196,8 +204,8 @@ TABLE: Final = (
     Setting(
         "TIMERS_API_WAITING",
         4,
-        "How many consumers may wait for executions at once in each web process; each holds one of its threads. Less "
-        "than gunicorn's `--threads`, or nobody else is answered.",
+        "How many consumers may wait for executions at once in each web process; each holds one of its threads. "
+        "Together with `TIMERS_ENTRY_SLOTS` less than gunicorn's `--threads`, or nobody else is answered.",
         lowest=0,
         highest=10_000,
     ),
@@ -256,6 +264,7 @@ class Conf:
     http_per_target: int
     entry_url: str
     entry_key: str = field(repr=False)
+    entry_slots: int
     encryption_keys: str = field(repr=False)
     api_rate: float
     api_burst: float

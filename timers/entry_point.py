@@ -5,7 +5,8 @@ that is no success with `Retry-After` and `timer-outcome` (see docs/entry-point.
 way of this, and a program may call one with no timer at all.
 
 A handler gets a thread of its own, as its time limit must hold whatever it does. One that runs on behind its limit
-keeps its slot until it has really ended; when all are taken, the answer is to come back later.
+keeps its slot until it has really ended; when all are taken, the answer is to come back later. There are fewer of
+them than threads that answer requests, so handlers never keep all others waiting.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, Literal
 
 from django.db import connections
 
-from timers import clock, handlers
+from timers import clock, conf, handlers
 from timers.exceptions import SpecError, TimerNotFound
 from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
 from timers.lifecycle import errors
@@ -30,8 +32,6 @@ from timers.schedules.instant import parse_instant, to_microseconds
 
 logger = logging.getLogger(__name__)
 
-SLOTS: Final = 32
-"""Handlers that a web process runs at once."""
 BUSY_SECONDS: Final = 1.0
 
 Said = Literal["", "discard", "snooze", "fail"]
@@ -89,7 +89,9 @@ class _Run:
             self.overran = limited.expired()
 
 
-_slots = threading.BoundedSemaphore(SLOTS)
+@cache
+def _slots() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(conf.current().entry_slots)
 
 
 def run_handler(name: str, message: Any) -> Answered:
@@ -101,7 +103,7 @@ def run_handler(name: str, message: Any) -> Answered:
     handler = handlers.find(name)
     if handler is None:
         raise TimerNotFound(f"there is no handler {name!r} here; {handlers.nearest(name, handlers.names())}")
-    run = _Run(handler, _fire(name, message), handler.timeout or Policies().attempt_timeout, _slots)
+    run = _Run(handler, _fire(name, message), handler.timeout or Policies().attempt_timeout, _slots())
     if not run.slot.acquire(blocking=False):
         return Answered(503, detail="as many handlers run here as may", outcome="snooze", wait=BUSY_SECONDS)
     threading.Thread(target=run, name=f"handler {name}", daemon=True).start()

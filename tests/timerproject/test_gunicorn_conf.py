@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import runpy
 
+import pytest
 from django.conf import settings
 from gunicorn.config import Config
 
+from timers import conf
 
-def test_gunicorn_knows_each_setting_and_keeps_unused_connections_longer_than_who_asks_keeps_theirs() -> None:
+
+@pytest.fixture
+def config() -> Config:
+    """gunicorn's settings, with those of the file."""
     said = runpy.run_path(str(settings.BASE_DIR / "gunicorn.conf.py"))
     config = Config()
     for name in (name for name in said if not name.startswith("__")):
         config.set(name, said[name])
-    assert (config.worker_class_str, config.threads) == ("gthread", 8)
+    return config
+
+
+def test_unused_connections_are_kept_for_longer_than_those_keep_them_who_ask(config: Config) -> None:
+    assert config.worker_class_str == "gthread"
     assert config.keepalive > 60
+
+
+def test_handlers_and_waiting_consumers_together_leave_a_thread_to_everybody_else(config: Config) -> None:
+    settings = conf.load({})
+    assert settings.entry_slots + settings.api_waiting < config.threads
