@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
+from tests.support.plans import reads
 from timers import clock
 from timers.insights.execution_list import STATES, find
 from timers.models import Timer, TimerGroup
@@ -251,3 +252,24 @@ def test_every_walk_is_served_by_an_index(state: str, conditions: dict[str, Any]
 
     assert "Seq Scan on timers" not in plan
     assert index in plan
+
+
+@pytest.mark.parametrize(
+    ("state", "conditions", "table"),
+    [("history", {}, "attempt"), ("history", {"group": "here", "timer": "mine"}, "attempt"), ("failed", {}, "waiting")],
+)
+@pytest.mark.usefixtures("many")
+def test_a_page_far_back_reads_no_more_than_the_first(state: str, conditions: dict[str, Any], table: str) -> None:
+    limit, read = 20, []
+    with connection.cursor() as cursor:
+        of_one = "FROM timers_timer t WHERE t.name = 'mine'"
+        cursor.execute(f"UPDATE timers_{table} SET timer_id = t.id, group_id = t.group_id {of_one}")
+        cursor.execute(f"ANALYZE timers_{table}")
+        cursor.execute(f"SELECT id FROM timers_{table} ORDER BY id OFFSET 100 LIMIT 1")
+        (far,) = cursor.fetchone()
+    for before in (None, far):
+        with CaptureQueriesContext(connection) as asked:
+            assert len(find(state, before_id=before, limit=limit, looked_at=limit, **conditions).executions) == limit
+        (walk, *_) = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
+        read.append(sum(each.rows for each in reads(walk) if each.table.startswith(f"timers_{table}")))
+    assert read == [limit + 1] * 2
