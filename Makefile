@@ -36,7 +36,7 @@ bench: setup ## measure this installation beside the raw limit: make bench ARGS=
 check: setup-dev ## check format, lint, types, layers, migrations and the deploy settings
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m ruff check .
-	$(IN_VENV) -m mypy --strict timers timerproject clients/python/src
+	$(IN_VENV) -m mypy --strict timers timerproject clients/python/src clients/python/examples
 	$(VENV)/bin/lint-imports
 	$(IN_VENV) -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 	env DATABASE_URL=postgresql://timers@127.0.0.1:1/timers ALLOWED_HOSTS=timers.example.org \
