@@ -20,21 +20,28 @@ SPREAD = 10.0
 AWAY = 20.0
 """Seconds for which the target answers 503."""
 MIN_BACKOFF, MAX_BACKOFF, JITTER = 4.0, 8.0, 0.5
+PER_TARGET, TAKES = 10, 0.01
+"""Calls that a worker makes to the target at once, and seconds that each takes."""
 SECRETS = 10_000
 CALLS = 2_000
 
 
 def test_after_a_target_was_away_its_retries_do_not_come_all_at_once(calling: Field, here: Town) -> None:
     came: list[float] = []
-    back = [0.0]
+    back, at_once = [0.0], Counter[str]()
     away, answers = plain("503 Service Unavailable"), plain()
 
     async def answer(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         came.append(time.monotonic())
         back[0] = back[0] or came[0] + AWAY
+        at_once["now"] += 1
+        at_once["most"] = max(at_once["most"], at_once["now"])
+        await asyncio.sleep(TAKES)
         await (away if came[-1] < back[0] else answers)(request, reader, writer)
+        at_once["now"] -= 1
 
     target = here.target(answer)
+    calling.settings["TIMERS_HTTP_PER_TARGET"] = str(PER_TARGET)
     calling.start("a", "--workers", "2")
     calling.manage(
         "shell", "-v", "0", "-c",
@@ -51,6 +58,7 @@ def test_after_a_target_was_away_its_retries_do_not_come_all_at_once(calling: Fi
     bins = Counter(int(at - retries[0]) for at in retries)
     mean = len(retries) / (int(retries[-1] - retries[0]) + 1)
     assert max(bins.values()) <= 3 * mean, sorted(bins.items())
+    assert 1 < at_once["most"] <= 2 * PER_TARGET, "each worker keeps within the cap of the target"
     assert came[-1] <= back[0] + MAX_BACKOFF * (1 + JITTER) + 5
     assert calling.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'error'") == len(came) - WEBHOOKS
     calling_once = "SELECT count(DISTINCT timer_id) FROM timers_attempt WHERE outcome = 'succeeded'"
