@@ -1,4 +1,4 @@
-"""Handlers for one test: registered under a name, noted when called, forgotten at the end."""
+"""Handlers for one test: registered under a name, noted when called, and at the end all is as before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TemporaryHandlers:
 
     def __init__(self) -> None:
         self.calls: list[Fire] = []
-        self._names: list[str] = []
+        self._before: dict[str, handlers.Handler | None] = {}
 
     def add(self, name: str, does: Callable[[Fire], Any] | None = None, *, timeout: float | None = None) -> None:
         """A handler that does what is given, or nothing; a second one of a name takes its place."""
@@ -51,11 +51,13 @@ class TemporaryHandlers:
         return [fire for fire in self.calls if fire.name == timer]
 
     def forget(self) -> None:
-        """Unregister all."""
-        for name in self._names:
+        """Unregister all; what stood under their names before stands there again."""
+        for name, before in self._before.items():
             handlers.unregister(name)
+            if before is not None:
+                handlers.handler(name, timeout=before.timeout)(before.function)
 
     def _register(self, name: str, function: Callable[[Fire], Any], timeout: float | None) -> None:
+        self._before.setdefault(name, handlers.find(name))
         handlers.unregister(name)
         handlers.handler(name, timeout=timeout)(function)
-        self._names.append(name)
