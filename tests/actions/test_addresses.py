@@ -89,3 +89,10 @@ def test_what_is_denied_is_closed_though_it_is_public_or_allowed() -> None:
     assert why_refused(ip_address("93.184.215.14"), denied=denied) is not None
     assert why_refused(ip_address("10.1.1.1"), allowed=[ip_network("10.1.0.0/16")], denied=denied) is not None
     assert why_refused(ip_address("64:ff9b::5db8:d70e"), allowed=[ip_network("64:ff9b::/96")], denied=denied)
+
+
+def test_the_loopback_of_ipv6_can_be_opened_by_itself() -> None:
+    allowed = [ip_network("127.0.0.1"), ip_network("::1")]
+    assert why_refused(ip_address("::1"), allowed=allowed) is None
+    assert why_refused(ip_address("::1"), allowed=[ip_network("127.0.0.0/8")]) == "::1 is a loopback address"
+    assert "loopback" in str(why_refused(ip_address("::127.0.0.2"), allowed=[ip_network("::/64")]))

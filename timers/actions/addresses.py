@@ -76,7 +76,8 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 def embedded(address: Address) -> Iterator[IPv4Address]:
     """The IPv4 addresses that an IPv6 address carries."""
-    if isinstance(address, IPv4Address):
+    # The loopback and the unspecified address look like IPv4 ones in an outdated notation, and are none.
+    if isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
         return
     if any(address in network for network in _LAST_32_BITS) or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
         yield IPv4Address(int(address) & 0xFFFFFFFF)
