@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timers.exceptions import SpecError
-from timers.schedules import public_holidays
+from timers.schedules import parse, public_holidays
 from timers.schedules.exclusions import ExclusionCalendar
+from timers.schedules.stretches import Stretch, merged, within
 from timers.schedules.zones import zone
 
 BERLIN = zone("Europe/Berlin")
@@ -144,6 +145,7 @@ def test_a_calendar_comes_back_from_its_rules_in_one_form() -> None:
         ([{"holidays": "DE", "subdivision": "QQ"}], "rules.0.subdivision", "known are BB, BE"),
         ([{"holidays": "DE", "categories": ["bank"]}], "rules.0.categories", "catholic, public, school"),
         ([{"cron": "* * * * *", "duration": 60}], "rules.0.cron", "more than 48 times a day"),
+        ([{"cron": f"{n},{n + 30} * * * *", "duration": 59} for n in range(3)], "rules", "144 windows a day together"),
         ([{"cron": "0 22 * * 8", "duration": 60}], "rules.0.cron", "day-of-week"),
         ([{"cron": "0 22 * * 6"}], "rules.0.duration", "is missing"),
         ([{"cron": "0 22 * * 6", "duration": "P32D"}], "rules.0.duration", "between 1 s and 31 d"),
@@ -170,3 +172,24 @@ def test_public_holidays_without_their_package_say_what_to_install(monkeypatch: 
     with pytest.raises(SpecError, match="pip install holidays"):
         calendar({"holidays": "DE"})
     assert public_holidays.PublicHolidays("DE").where == "DE"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["*/30 * * * *", "0 9 * * 1", "15 2,3 * * *", "0 0 1 * *", "0 22 * * 6,0"]),
+    st.integers(1, 31 * 24 * 60),
+    st.integers(0, 300 * 24 * 60),
+    st.integers(1, 40 * 24 * 60),
+)
+def test_windows_that_overlap_exclude_what_they_exclude_one_by_one(
+    cron: str, minutes: int, begin: int, length: int
+) -> None:
+    start = at("2026-01-01") + timedelta(minutes=begin)
+    end = start + timedelta(minutes=length)
+    it = calendar({"cron": cron, "duration": 60 * minutes})
+    begins, moment = [], start - timedelta(minutes=minutes)
+    schedule = parse("cron", {"expression": cron, "seed": ""}, BERLIN.key)
+    while (found := schedule.next_after(moment)) is not None and found < end:
+        begins.append(moment := found)
+    one_by_one = merged(Stretch(each, each + timedelta(minutes=minutes)) for each in begins)
+    assert it.excluded_windows(start, end, BERLIN) == within(one_by_one, start, end)

@@ -64,13 +64,22 @@ class ExcludedTime:
                 return None
         return free
 
+    def stretch_before(self, end: datetime, at_most: timedelta) -> Stretch | None:
+        """What is excluded up to `end` without a gap, cut where it is longer than that; None: it is free before."""
+        begin = end
+        while (stretch := self._stretch_at(begin - _MICROSECOND)) is not None:
+            begin = stretch.begin
+            if end - begin >= at_most:
+                return Stretch(end - at_most, end)
+        return Stretch(begin, end) if begin < end else None
+
     def _stretch_at(self, instant: datetime) -> Stretch | None:
         block = self._block((instant - EPOCH) // _BLOCK)
         found = bisect_right(block.begins, instant) - 1
         return block.all[found] if found >= 0 and instant < block.all[found].end else None
 
     def _gathered(self, lists: list[list[Stretch]], begin: datetime, end: datetime) -> list[Stretch]:
-        return within(merged(stretch for stretches in lists for stretch in stretches), begin, end)
+        return merged(stretch for stretches in lists for stretch in within(stretches, begin, end))
 
     def _blocks_between(self, begin: datetime, end: datetime) -> list[_Block]:
         last = (end - _MICROSECOND - EPOCH) // _BLOCK

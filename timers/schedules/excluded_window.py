@@ -16,6 +16,7 @@ from timers.schedules.duration import describe_duration, parse_duration, seconds
 from timers.schedules.stretches import Stretch
 
 MOST_WINDOWS_A_DAY = 48
+"""That one rule may begin; the rules of a calendar together may begin twice as many."""
 LONGEST_WINDOW = 31 * 86_400 * 1_000_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,6 +40,11 @@ class ExcludedWindow:
         length = parse_duration(rule["duration"], f"{field}.duration", at_least=1_000_000, at_most=LONGEST_WINDOW)
         return cls(expression, timedelta(microseconds=length))
 
+    @property
+    def a_day(self) -> int:
+        """How many windows begin on a day, at most."""
+        return self.expression.pattern.times.total
+
     def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
         """Why a UTC instant is excluded; None: it is not."""
         begin = _cron(self.expression, zone).next_after(instant - self.duration)
@@ -51,8 +57,11 @@ class ExcludedWindow:
         cron = _cron(self.expression, zone)
         start = cron.next_after(begin - self.duration)
         while start is not None and start < end:
-            yield Stretch(start, start + self.duration)
-            start = cron.next_after(start)
+            # Where the next begins before this one ends, the last that does tells where all of them end.
+            missed = cron.missed(start, min(start + self.duration, end))
+            latest = start if missed is None else missed.latest
+            yield Stretch(start, latest + self.duration)
+            start = cron.next_after(latest)
 
     def to_spec(self) -> dict[str, Any]:
         return {"cron": self.expression.text, "duration": seconds_of(self.duration // _MICROSECOND)}

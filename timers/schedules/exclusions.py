@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from timers.exceptions import SpecError
 from timers.schedules.excluded_days import DayRule, ExcludedDates, ExcludedRange, ExcludedWeekdays, ExcludedYearly
-from timers.schedules.excluded_window import ExcludedWindow
+from timers.schedules.excluded_window import MOST_WINDOWS_A_DAY, ExcludedWindow
 from timers.schedules.instant import in_utc
 from timers.schedules.public_holidays import PublicHolidays
 from timers.schedules.stretches import Stretch, merged, within
@@ -75,6 +75,11 @@ class ExclusionCalendar:
                 problems.append(error)
         if not problems and _weekdays(read) == frozenset(range(7)):
             problems.append(SpecError("rules", "exclude all seven days of the week: nothing would ever fire"))
+        windows = sum(rule.excludes.a_day for rule in read if isinstance(rule.excludes, ExcludedWindow))
+        if windows > 2 * MOST_WINDOWS_A_DAY:
+            # Where each instant moves to is looked for among all of them, a month around.
+            words = f"begin up to {windows:,} windows a day together: at most {2 * MOST_WINDOWS_A_DAY} are allowed"
+            problems.append(SpecError("rules", words))
         own_zone: ZoneInfo | None = None
         try:
             own_zone = zone_of(time_zone) if time_zone else None

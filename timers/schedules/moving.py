@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.schedule import Schedule
-from timers.schedules.stretches import Stretch, between, within, without
+from timers.schedules.stretches import Stretch, without
 from timers.schedules.wall_instants import SteadyTime, first_wall_from, instant_of, steady_times
 from timers.schedules.wall_schedule import WallSchedule
 
@@ -110,9 +110,9 @@ class Moves:
             if (origin := self._first(max(move.begin, at := as_utc(wall - move.shift)), move.end)) == at
         ]
         if self._after:
-            stretches = self._time.stretches(instant - FARTHEST, instant)
-            if stretches and stretches[-1].end == instant and self._moves_to_end(stretches[-1], instant):
-                parts = without([stretches[-1]], self._time.days(*stretches[-1]))
+            stretch = self._time.stretch_before(instant, FARTHEST)
+            if stretch is not None and self._moves_to_end(stretch, instant):
+                parts = without([stretch], self._time.days(*stretch))
                 found += [origin for part in parts if (origin := self._first(*part)) is not None]
         return min(found, default=None)
 
@@ -121,8 +121,9 @@ class Moves:
         end = self._time.free_from(moment, FARTHEST)
         if end is None or end == moment:
             return None
-        stretch = self._time.stretches(end - FARTHEST, end)[-1]
-        return end if self._moves_to_end(stretch, moment + _MICROSECOND) else None
+        stretch = self._time.stretch_before(end, FARTHEST)
+        moves = stretch is not None and self._moves_to_end(stretch, moment + _MICROSECOND)
+        return end if moves else None
 
     def _moves_to_end(self, stretch: Stretch, until: datetime) -> bool:
         """Whether an instant of the stretch before `until` moves to its end, and not to another day."""
@@ -157,22 +158,28 @@ class Moves:
                 if not rest:
                     break
                 shift = steady.offset + distance
-                free = [free for part in rest for free in self._free(part, shift)]
+                free = without(rest, self._taken(Stretch(rest[0].begin, rest[-1].end), shift))
                 yield from (Move(begin, end, shift) for begin, end in free)
                 rest = without(rest, free)
 
-    def _free(self, part: Stretch, shift: timedelta) -> list[Stretch]:
-        """What of a stretch finds a free place so far away."""
-        first, end = part.begin.replace(tzinfo=None) + shift, part.end.replace(tzinfo=None) + shift
+    def _taken(self, span: Stretch, shift: timedelta) -> list[Stretch]:
+        """What of a span finds no free place so far away."""
+        first, end = span.begin.replace(tzinfo=None) + shift, span.end.replace(tzinfo=None) + shift
         there = Stretch(instant_of(self._zone, first), instant_of(self._zone, end - _MICROSECOND) + _MICROSECOND)
-        taken = [
+        excluded = self._time.stretches(*there)
+        if not excluded:
+            return []
+        around = list(steady_times(self._zone, there.begin - _DAY, there.end + _DAY))
+        if len(around) == 1:  # the clock is not set there: all moves by one distance
+            back = around[0].offset - shift
+            return [Stretch(begin + back, until + back) for begin, until in excluded]
+        return [
             Stretch(
-                as_utc(first_wall_from(self._zone, begin) - shift) if begin > there.begin else part.begin,
-                as_utc(first_wall_from(self._zone, until) - shift) if until < there.end else part.end,
+                as_utc(first_wall_from(self._zone, begin) - shift) if begin > there.begin else span.begin,
+                as_utc(first_wall_from(self._zone, until) - shift) if until < there.end else span.end,
             )
-            for begin, until in self._time.stretches(*there)
+            for begin, until in excluded
         ]
-        return list(between(within(taken, *part), *part))
 
     def _steady_times(self, day: date) -> Iterator[SteadyTime]:
         """The stretches of a day in which the clock is not set, each with the offset that makes its walls."""
