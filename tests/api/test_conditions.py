@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from tests.api.asking import Asking, fields, problem
-from timers.models import Secret, Timer
+from tests.api.samples import Samples
+from timers.api.api import api as whole
+from timers.api.route import ROUTES, Route
+from timers.models import Secret, Timer, TimerGroup
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
 
@@ -72,3 +75,30 @@ def test_any_version_of_what_is_there_may_be_changed_and_deleted(api: Asking) ->
     assert api("DELETE", TIMER, If_Match="*").status_code == 200
     for method in ("PATCH", "DELETE"):
         problem(api(method, "/groups/billing/timers/none", {}, If_Match="*"), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("made", "body", "gone"),
+    [
+        ("/calendars", {"name": "a", "rules": [{"weekdays": ["sun"]}]}, "/calendars/a"),
+        ("/secrets/a", BODIES[SECRET], SECRET),
+    ],
+)
+def test_what_was_changed_since_it_was_read_is_not_deleted(
+    made: str, body: dict[str, Any], gone: str, api: Asking
+) -> None:
+    assert api("PUT" if made == gone else "POST", made, body).status_code == 201
+    problem(api("DELETE", gone, If_Match='"77"'), 409, "stale_version")
+    assert api("DELETE", gone, If_Match='"1"').status_code == 204
+    problem(api("DELETE", gone), 404, "not_found")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method != "GET"], ids=lambda each: str(each.path))
+def test_a_condition_that_is_not_heeded_is_refused(route: Route, header: str, api: Asking, billing: TimerGroup) -> None:
+    described = whole.get_openapi_schema()["paths"][f"/api/v1{route.path}"][route.method.lower()]
+    if header in {each["name"] for each in described["parameters"]}:
+        return
+    path = Samples(billing).path(route.path)
+    said = problem(api(route.method, path, {}, **{header.replace("-", "_"): '"1"'}), 422, "invalid")
+    assert header in fields(said) or "requestBody" in described, "where the body lacks something, that is told first"

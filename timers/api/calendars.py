@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from timers.api.authentication import caller
-from timers.api.conditions import IF_MATCH, etag, wanted_version
+from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
 from timers.api.fields import Name
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
@@ -89,10 +90,15 @@ def patch_calendar(request: HttpRequest, calendar: Name, body: InBody[CalendarCh
     return _told(update_calendar(calendar, version=wanted_version(request), actor=caller(request).actor, **body))
 
 
-@route(router, "DELETE", CALENDAR, scope="admin", answer=None, all_groups=True)
+@route(
+    router, "DELETE", CALENDAR, scope="admin", answer=None, all_groups=True, openapi={"parameters": [IF_MATCH]}
+)  # fmt: skip
 def remove_calendar(request: HttpRequest, calendar: Name) -> None:
     """Delete an exclusion calendar that no group and no timer refers to."""
-    delete_calendar(calendar)
+    with transaction.atomic():
+        row = ExclusionCalendar.objects.select_for_update().filter(name=calendar).first()
+        check_version(0 if row is None else row.version, wanted_version(request))
+        delete_calendar(calendar, actor=caller(request).actor)
 
 
 def _told(row: ExclusionCalendar) -> Answer:

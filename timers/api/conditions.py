@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.http import HttpRequest
@@ -48,6 +49,13 @@ def check_version(present: int, wanted: int | None) -> None:
     """Raises StaleVersion when another version was wanted than there is."""
     if wanted is not None and present != wanted:
         raise StaleVersion(f"it is at version {present}, not {wanted}; read it again")
+
+
+def refuse_unheeded(request: HttpRequest, heeded: Collection[str]) -> None:
+    """Refuse a condition that this route does not look at: who sends it relies on it."""
+    for name in ("If-Match", "If-None-Match"):
+        if name in request.headers and name not in heeded:
+            raise Problem.of_fields("invalid", [FieldProblem(name, "is not heeded here; leave it out")])
 
 
 def must_be_there(request: HttpRequest) -> bool:

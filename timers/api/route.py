@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from timers.access.address import client_address
 from timers.api.authentication import caller, needs
+from timers.api.conditions import refuse_unheeded
 from timers.api.problems import Problem
 from timers.api.repeatable import IDEMPOTENCY_KEY, once, refuse_key
 from timers.api.slashes import read_name
@@ -83,6 +84,7 @@ def route(
     first = status or (204 if answer is None else 200)
     takes_key = repeatable if repeatable is not None else method != "GET" and not unrepeatable
     extra: dict[str, Any] = {**(openapi or {})}
+    heeded = {each["name"] for each in extra.get("parameters", []) if each["in"] == "header"}
     if takes_key:
         extra["parameters"] = [*extra.get("parameters", []), IDEMPOTENCY_KEY]
 
@@ -96,6 +98,8 @@ def route(
             _refuse_unknown_query(request, query)
             if unrepeatable:
                 refuse_key(request, unrepeatable)
+            if method != "GET":
+                refuse_unheeded(request, heeded)
             for word in words:
                 values[word] = read_name(values[word])
 

@@ -11,7 +11,7 @@ from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers.api.authentication import caller
-from timers.api.conditions import ON_PUT, check_put, etag
+from timers.api.conditions import IF_MATCH, ON_PUT, check_put, check_version, etag, wanted_version
 from timers.api.fields import Body, Name, Seconds
 from timers.api.route import Answer, route
 from timers.insights.secrets import secrets
@@ -102,7 +102,12 @@ def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     return Answer(told, status=201 if row is None else 200, headers=etag(told.version))
 
 
-@route(router, "DELETE", SECRET, scope="admin", answer=None, all_groups=True)
+@route(
+    router, "DELETE", SECRET, scope="admin", answer=None, all_groups=True, openapi={"parameters": [IF_MATCH]}
+)  # fmt: skip
 def remove_secret(request: HttpRequest, secret: Name) -> None:
     """Delete a secret that no action refers to."""
-    delete_secret(secret)
+    with transaction.atomic():
+        row = Secret.objects.select_for_update().filter(name=secret).only("version").first()
+        check_version(0 if row is None else row.version, wanted_version(request))
+        delete_secret(secret, actor=caller(request).actor)
