@@ -185,3 +185,14 @@ def test_who_does_not_see_the_group_sees_no_execution_of_it(api: Asking, new_key
     for verb in VERBS:
         problem(other("POST", f"{path}/{verb}"), 404, "not_found")
     assert states(api, "state=failed") == [("a", "failed")]
+
+
+def test_what_was_skipped_ahead_of_its_time_hides_nothing_that_has_happened(api: Asking, orders: TimerGroup) -> None:
+    done = settle(api, claim(api), "commit").rpartition("/")[2]
+    for number in range(3):
+        api.post("/groups/orders/timers", {"kind": "cron", "name": f"y{number}", "expression": "@yearly"})
+        api.post(f"/groups/orders/timers/y{number}/skip-next")
+    for query in ("limit=2", "limit=2&group=orders"):
+        assert [each["id"] for each in api.get(f"/executions?{query}")["items"]] == [done]
+    assert states(api, "timer=y1") == [("y1", "skipped")]
+    assert len(api.get("/executions?until=2999-01-01T00:00:00Z")["items"]) == 4

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests import factories
+from timers import clock
 from timers.execution_id import try_id
 from timers.insights import executions
 
@@ -115,3 +116,10 @@ def test_each_list_is_one_statement(django_assert_num_queries: Any) -> None:
         executions.latest()
         executions.waiting("failed")
         executions.held()
+
+
+def test_what_is_scheduled_for_later_can_be_left_out() -> None:
+    timer = factories.timer()
+    factories.attempt(timer, ago=-3600)
+    happened = factories.attempt(timer, ago=1)
+    assert [row.id for row in executions.latest(1, until=clock.now())] == [happened.pk]

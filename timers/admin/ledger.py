@@ -25,6 +25,7 @@ from timers.insights.words import milliseconds
 from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 
+_MILLISECOND = 1_000  # as fine are instants in an id
 _BODIES = ("result", "error_detail", "log", "exchange")
 
 
@@ -42,7 +43,10 @@ class ScheduledFilter(admin.SimpleListFilter):
         span = self._SPANS.get(self.value() or "")
         if span is None:
             return queryset
-        return queryset.filter(pk__gte=lower_bound(to_microseconds(clock.now() - span)))
+        now = clock.now()
+        return queryset.filter(
+            pk__gte=lower_bound(to_microseconds(now - span)), pk__lt=lower_bound(to_microseconds(now) + _MILLISECOND)
+        )
 
 
 @admin.register(Attempt)

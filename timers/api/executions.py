@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,8 +19,9 @@ from timers.api.route import route
 from timers.api.timer_verbs import ExecutionStarted
 from timers.exceptions import NotAllowedNow
 from timers.executions import cancel_execution, dismiss_failed, replay_execution, retry_failed
-from timers.insights.execution_list import find
+from timers.insights.execution_list import WAITING, find
 from timers.insights.one_execution import one
+from timers.lifecycle.group_clock import now_in
 
 router = Router(tags=["executions"])
 EXECUTION = "/executions/{execution}"
@@ -57,9 +59,15 @@ class ReasonBody(Body):
 
 @route(router, "GET", "/executions", scope="read", answer=Page[ExecutionAnswer])
 def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[ExecutionAnswer]:
-    """List executions in a state, newest occurrence first; a page may be short and still have a next one."""
+    """List executions in a state, newest occurrence first; a page may be short and still have a next one.
+
+    What is scheduled for later (a fire that was skipped by hand) is told where `timer`, `since` or `until` is given.
+    """
     begin = position(request, query)
     asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
+    if query.state not in ("claimed", *WAITING) and not {"timer", "since", "until"} & asked.keys():
+        # What was left out ahead of its time would stand before all that has happened.
+        asked["until"] = now_in(query.group or "") + timedelta(milliseconds=1)
     page = find(groups=caller(request).groups, before_id=None if begin is None else UUID(begin[0]), **asked)
     return Page(
         items=[execution_answer(view) for view in page.executions],

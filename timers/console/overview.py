@@ -52,5 +52,5 @@ def answers() -> dict[str, Any]:
         "waits": waits,
         "overdue": overdue,
         "next_fires": timers.soonest(NEXT_FIRES),
-        "latest": executions.latest(LATEST_ATTEMPTS),
+        "latest": executions.latest(LATEST_ATTEMPTS, until=now),
     }

@@ -9,8 +9,12 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES
+from timers.execution_id import MAX_TRIES, lower_bound
 from timers.models import Waiting
+from timers.schedules.instant import to_microseconds
+
+_MILLISECOND: Final = 1_000
+"""As fine are instants in an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +106,21 @@ LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n
 
 
 def latest(
-    limit: int = 20, *, before: UUID | None = None, timer_id: int | None = None, not_after: UUID | None = None
+    limit: int = 20, *, before: UUID | None = None, timer_id: int | None = None, until: datetime | None = None
 ) -> list[LedgerRow]:
     """The newest rows of the ledger by occurrence, of all timers or of one; `before` is the last id of a page.
 
-    `not_after`: leave out rows from this id on, which keeps what was scheduled for later (a delayed run) out of "now".
+    `until`: leave out what is scheduled for later, such as the next fire of a timer that was skipped by hand.
     """
     where = ["true"]
     if before is not None:
         where.append("id < %(before)s")
-    if not_after is not None:
-        where.append("id < %(not_after)s")
+    if until is not None:
+        where.append("id < %(until)s")
     if timer_id is not None:
         where.append("timer_id = %(timer_id)s")
-    params = {"limit": limit, "before": before, "timer_id": timer_id, "not_after": not_after}
+    end = None if until is None else lower_bound(to_microseconds(until) + _MILLISECOND)
+    params = {"limit": limit, "before": before, "timer_id": timer_id, "until": end}
     return [LedgerRow(*row) for row in _asked(_LATEST.format(where=" AND ".join(where)), params)]
 
 
