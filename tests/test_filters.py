@@ -113,6 +113,7 @@ def test_tags_are_asked_for_any_all_or_none(condition: dict[str, Any], tags: lis
         ({"payload": {"a": {"exists": 1}}}, "filter.payload.a.exists"),
         ({"payload": {"a": {"at_least": True}}}, "filter.payload.a.at_least"),
         ({"payload": {"a": {"at_most": float("nan")}}}, "filter.payload.a.at_most"),
+        ({"payload": {"a": {"at_least": 10**400}}}, "filter.payload.a.at_least"),
         ({"payload": {"a": float("inf")}}, "filter.payload.a"),
         ({"payload": {"a": "\x00"}}, "filter.payload.a"),
         ({"payload": {f"{n}": n for n in range(51)}}, "filter"),

@@ -28,7 +28,7 @@ from timers.strict_json import MalformedJson
         (b"1." + b"3" * 100_000, "would come back as"),
         (b'{"a": 1, "b": {"x": 1, "x": 2}}', "'x' twice"),
         (b"[" * 100_000, "levels deep"),
-        (b"9" * 5000, "digits"),
+        (b"9" * 5000, "a number of more than 4,300 digits; send it as text"),
     ],
     ids=lambda value: value[:20].decode("latin-1") if isinstance(value, bytes) else "",
 )

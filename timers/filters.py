@@ -21,6 +21,8 @@ from timers.exceptions import SpecError
 MAX_CONDITIONS: Final = 50
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 1000
+_LARGEST: Final = 10**308
+"""About the largest double; what no reader of JSON would compare alike is no bound."""
 
 _MISSING: Final = object()
 _TAG_WORDS: Final = ("any", "all", "none")
@@ -151,7 +153,8 @@ def _check_word(field: str, word: Any, wanted: Any, problems: list[SpecError]) -
         right = _is_list(wanted) and all(_is_scalar(value) for value in wanted)
         what = f"must be a list of 1 to {MAX_VALUES} texts, numbers, true, false or null"
         return _check(right, f"{field}.{word}", what, wanted, problems)
-    return _check(_is_number(wanted) and math.isfinite(wanted), f"{field}.{word}", "must be a number", wanted, problems)
+    right = _is_number(wanted) and -_LARGEST <= wanted <= _LARGEST
+    return _check(right, f"{field}.{word}", "must be a number between -1e308 and 1e308", wanted, problems)
 
 
 def _check(is_right: bool, field: str, message: str, given: Any, problems: list[SpecError]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import sys
 from decimal import Decimal
 from typing import Any, Final
 
@@ -42,9 +43,11 @@ def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
     except json.JSONDecodeError as error:
         line = "" if one_line else f"line {error.lineno}, "
         raise MalformedJson(f"is no JSON: {error.msg} at {line}column {error.colno}") from None
-    except ValueError as error:
-        # Python itself refuses to read integers of more than 4,300 digits.
-        raise MalformedJson(str(error)) from None
+    except MalformedJson:
+        raise
+    except ValueError:  # Python itself reads no integer that is longer
+        longest = sys.get_int_max_str_digits()
+        raise MalformedJson(f"has a number of more than {longest:,} digits; send it as text") from None
     payload.check(value, field, MAX_DEPTH)
     return value
 

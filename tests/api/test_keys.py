@@ -107,3 +107,9 @@ def test_a_calendar_is_made_read_changed_and_deleted(api: Asking) -> None:
     assert fields(problem(api("POST", "/calendars", {"name": "a", "rules": [{"dates": ["x"]}]}), 422, "invalid"))
     assert api("DELETE", "/calendars/holidays").status_code == 204
     problem(api("GET", "/calendars/holidays"), 404, "not_found")
+
+
+@pytest.mark.parametrize("rate", [0, -1, 10**400, "5", True])
+def test_a_rate_that_makes_no_sense_is_refused(rate: Any, api: Asking) -> None:
+    body = {"name": "k", "user": "root", "scopes": ["read"], "all_groups": True, "rate": rate}
+    assert fields(problem(api("POST", "/keys", body), 422, "invalid")) == ["rate"]

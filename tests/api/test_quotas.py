@@ -47,3 +47,12 @@ def test_a_bulk_call_fills_what_is_left_and_refuses_the_rest(api: Asking) -> Non
 def test_a_bulk_call_that_is_all_or_nothing_writes_nothing(api: Asking) -> None:
     assert api("POST", f"{TIMERS}/bulk?atomic=true", [rate(f"{n}") for n in range(4)]).status_code == 422
     assert not Timer.objects.exists()
+
+
+def test_a_bulk_call_tells_how_many_there_is_room_for(api: Asking) -> None:
+    api.post(TIMERS, rate("a"))
+    asked = [rate(f"{number}") for number in range(4)]
+    said = problem(api("POST", f"{TIMERS}/bulk?atomic=true", asked), 422, "quota")
+    assert "there are 1; there is room for 2 of these 4" in said["errors"][0]["message"]
+    answer = api.post(f"{TIMERS}/bulk", asked)
+    assert "room for 2 of these 4" in answer["results"][3]["errors"][0]["message"]

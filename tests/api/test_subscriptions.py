@@ -98,7 +98,7 @@ def test_what_is_asked_wrongly_names_the_field(api: Asking) -> None:
         (named,) = fields(problem(api("POST", SUBSCRIPTIONS, {**whole, **wrong}), 422, "invalid"))
         assert named.startswith(field)
     subscribe(api, "mail")
-    assert fields(problem(api("POST", SUBSCRIPTIONS, whole), 422, "invalid")) == ["name"]
+    assert fields(problem(api("POST", SUBSCRIPTIONS, whole), 409, "name_taken")) == ["name"]
     problem(api("POST", "/groups/none/subscriptions", whole), 404, "not_found")
 
 

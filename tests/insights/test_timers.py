@@ -31,6 +31,16 @@ def test_what_will_not_fire_is_left_out() -> None:
     assert timers.soonest() == []
 
 
+def test_what_consumers_may_pull_already_stands_before_nothing_that_is_still_to_come() -> None:
+    pulled, worked = factories.group(action={"kind": "pull"}), factories.group()
+    factories.timer("waits for a consumer", in_group=pulled, due_in=-60)
+    factories.timer("overdue", in_group=worked, due_in=-50)
+    factories.timer("will be pulled", in_group=pulled, due_in=20)
+    factories.timer("next", in_group=worked, due_in=10)
+
+    assert [timer.name for timer in timers.soonest(9)] == ["overdue", "next", "will be pulled"]
+
+
 def test_pages_hold_each_timer_once_even_at_one_instant() -> None:
     group, instant = factories.group(shards=3), clock.now() + timedelta(hours=1)
     for number in range(7):
@@ -100,7 +110,7 @@ def test_the_soonest_are_read_from_the_due_index_alone() -> None:
     schedule_many([{"kind": "once", "group": name, "name": f"{number}", "after": number} for number in range(2000)])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE timers_timer, timers_timer_group")
-        statement = timers._SOONEST.format(after="", tie="", group="")
+        statement = timers._SOONEST.format(after=timers._STILL_TO_COME, tie="", group="")
         cursor.execute("EXPLAIN " + statement, {"limit": 10})
         plan = "\n".join(line for (line,) in cursor.fetchall())
 

@@ -19,7 +19,7 @@ from timers.api.route import route
 from timers.api.strict_body import JSON_TYPES
 from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
-from timers.exceptions import FieldProblem, SpecError
+from timers.exceptions import FieldProblem, QuotaExceeded, SpecError
 from timers.lifecycle.control.audit import FIRST, Entry, audited
 from timers.lifecycle.control.create import Created, create_each
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups
@@ -123,8 +123,9 @@ class _Call:
             for index, error in sorted(self.mistakes.items())
             for problem in error.problems
         ]
-        words = f"{len(self.mistakes):,} of the requests make no sense; nothing was written."
-        return Problem("invalid", words, problems[:_TOLD])
+        words = f"{len(self.mistakes):,} of the requests are refused; nothing was written."
+        is_quota = all(isinstance(error, QuotaExceeded) for error in self.mistakes.values())
+        return Problem("quota" if is_quota else "invalid", words, problems[:_TOLD])
 
     def _result(self, index: int) -> BulkResult:
         created = self.created.get(index)

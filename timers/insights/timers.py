@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from timers.insights.counts import NOT_PULLED
 from timers.insights.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, UnreadablePayload, decode
@@ -53,6 +54,10 @@ WHERE g.state = 'active' {{group}}
 ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 """
 _NO_SANDBOX: Final = "AND NOT g.sandbox"
+# What is due in a group that is pulled waits for its consumers as long as they like: it fires next of nobody's doing.
+_STILL_TO_COME: Final = (
+    f"AND t.next_fire_at > CASE WHEN {NOT_PULLED} THEN '-infinity'::timestamptz ELSE timers_now() END"
+)
 _ONE: Final = f"""
 SELECT {_COLUMNS} FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
 WHERE g.name = %(group)s AND t.name = %(name)s
@@ -64,11 +69,11 @@ SELECT result::text FROM timers_attempt WHERE timer_id = %s AND outcome = 'succe
 
 
 def soonest(limit: int = 10) -> list[TimerView]:
-    """The timers that fire next, those of paused groups left out, and those of sandboxes, whose time is another.
+    """The timers that fire next; without those of paused groups, of sandboxes, and what consumers may pull already.
 
     Of very many at one instant any may be given: putting them in order would mean reading them all.
     """
-    return _asked(_SOONEST.format(after="", tie="", group=_NO_SANDBOX), {"limit": limit})
+    return _asked(_SOONEST.format(after=_STILL_TO_COME, tie="", group=_NO_SANDBOX), {"limit": limit})
 
 
 def next_fires(*, group: str | None = None, after: Position | None = None, limit: int = 50) -> list[TimerView]:

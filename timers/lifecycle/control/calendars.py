@@ -15,7 +15,7 @@ from django.db.models import F, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from timers import clock
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.recompute import recompute
@@ -43,7 +43,7 @@ def create_calendar(
             _take_effect(calendar)
             entry.made(calendar)
     except IntegrityError:
-        raise SpecError("name", "is taken by another calendar", given=name) from None
+        raise TimerExists("name", "is taken by another calendar", given=name) from None
     return calendar
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from datetime import datetime
 from difflib import get_close_matches
@@ -111,7 +110,7 @@ def check_rate(value: Any) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and 0 < value <= MOST_RATE):
+    if not (is_number and 0 < value <= MOST_RATE):
         bounds = f"must be a number of requests per second, above 0 and up to {MOST_RATE:,.0f}"
         raise SpecError("rate", bounds, given=value)
     return float(value)

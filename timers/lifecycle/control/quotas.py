@@ -38,8 +38,9 @@ def without_room(group: TimerGroup, names: Sequence[str]) -> dict[str, QuotaExce
     taken = set(living.filter(name__in=names).values_list("name", flat=True))
     new = [name for name in names if name not in taken]
     words = f"of group {group.name} is {group.max_timers:,} living timers, and there are {present:,}"
+    room = f"; there is room for {group.spare_timers:,} of these {len(new):,}" if len(new) > 1 else ""
     refused = new[group.spare_timers :]
-    return {name: QuotaExceeded("max_timers", f"{words}; cancel some, or ask for more") for name in refused}
+    return {name: QuotaExceeded("max_timers", f"{words}{room}; cancel some, or ask for more") for name in refused}
 
 
 def count_in(group: TimerGroup, added: int) -> None:

@@ -16,7 +16,7 @@ from django.db import connection
 
 from timers import actions, clock
 from timers.actions.pull import PullAction
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.execution_id import parse as parse_id
 from timers.filters import Filter
 from timers.lifecycle.control.action_checks import check_action_known
@@ -77,7 +77,7 @@ def create_subscription(
         row = Subscription(group=_lock_group(group), name=name, mode=mode, created_at=clock.now())
         _assign(row, fields, problems)
         if row.group.subscriptions.filter(name=name).exclude(state=Subscription.State.DELETED).exists():
-            raise SpecError("name", "is taken by another subscription of the group", given=name)
+            raise TimerExists("name", "is taken by another subscription of the group", given=name)
         row.ordinal = _free_ordinal(row.group)
         _save(row, actor)
         entry.made(row)
