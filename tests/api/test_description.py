@@ -2,80 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, assume, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.config import SchemathesisConfig
-from schemathesis.generation.modes import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.api.asking import Asking
+from tests.api.describing import MODES, ask_by_description
 from tests.api.samples import Samples
-from timerproject.wsgi import application
-from timers.api.api import api as whole
 from timers.api.route import ROUTES, Route
 from timers.models import TimerGroup
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    negative_data_rejection,
-]
-EXAMPLES = 25
-CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": ["4xx", 503]}}}
-"""Too many of something is refused with 413, which is not among the statuses that are a refusal otherwise."""
-
-
-def described(samples: Samples) -> Any:
-    """The description, with things that exist in the place of the names and ids of paths."""
-    raw = json.loads(json.dumps(whole.get_openapi_schema()))
-    for path, operations in raw["paths"].items():
-        for method, operation in operations.items():
-            for parameter in operation["parameters"]:
-                # What a PUT names last need not be there.
-                makes_it = method == "put" and path.endswith(f"{{{parameter['name']}}}")
-                if parameter["in"] == "path" and not makes_it:
-                    parameter["schema"] = {"type": "string", "enum": [samples.one(parameter["name"]), "none"]}
-    schema = schemathesis.openapi.from_dict(raw, config=SchemathesisConfig.from_dict(CONFIG))
-    schema.app = application
-    return schema
+EXAMPLES = 10
+"""Of each route and mode; the torture profile asks more."""
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("route", [pytest.param(route, id=f"{route.method} {route.path}") for route in ROUTES])
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "not allowed"])
-def test_every_answer_is_described(
-    route: Route, mode: GenerationMode, billing: TimerGroup, new_key: Callable[..., str]
-) -> None:
-    operation = described(Samples(billing))[f"/api/v1{route.path}"][route.method]
-    authorization = {"Authorization": f"Bearer {new_key('admin')}"}
-
-    @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    def ask(case: Any) -> None:
-        # A query holds neither objects nor lists: their text would be sent, and a text it may be.
-        assume(not any(isinstance(value, (dict, list)) for value in (case.query or {}).values()))
-        response = case.call(headers=authorization)
-        case.validate_response(response, checks=CHECKS)
-
-    ask()
+@pytest.mark.parametrize("mode", MODES)
+def test_every_answer_is_described(route: Route, mode: str, billing: TimerGroup, new_key: Callable[..., str]) -> None:
+    ask_by_description(route, mode, Samples(billing), new_key("admin"), examples=EXAMPLES)
 
 
 @pytest.mark.django_db

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from ninja import Router
@@ -23,9 +26,15 @@ _POLICY: Final = (
 @route(router, "GET", "/openapi.json", scope=None, answer=None, status=200)
 def openapi(request: HttpRequest) -> HttpResponse:
     """The description of this API (OpenAPI 3.1)."""
+    return HttpResponse(description(), content_type="application/json")
+
+
+@cache
+def description() -> bytes:
+    """The description as JSON; put together once, as that takes longer than any request should."""
     from timers.api.api import api  # it holds this very router
 
-    return JsonResponse(api.get_openapi_schema())
+    return json.dumps(api.get_openapi_schema(), cls=DjangoJSONEncoder).encode()
 
 
 def pages(request: HttpRequest) -> HttpResponse:
