@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from timers_client import AsyncTimersClient, Discard, LeaseLost, NotFound, TimersClient
+from timers_client import AsyncTimersClient, Discard, Invalid, LeaseLost, NotFound, TimersClient
 
 from tests.support.eventually import eventually
 from timers.models import Attempt, Claim, Waiting
@@ -57,6 +57,9 @@ def test_timers_are_scheduled_listed_changed_and_cancelled(run: Run) -> None:
         with pytest.raises(NotFound):
             await client.get_timer("g", "none")
         assert (await client.ensure_group("g"))["name"] == "g"
+        with pytest.raises(Invalid, match="no address can hold it"):
+            await client.pause_timer("g", "..")
+        assert (await client.get_group("g"))["state"] == "active"
 
     run(work)
 

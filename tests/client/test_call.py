@@ -20,6 +20,19 @@ def test_names_are_one_segment_whatever_they_hold() -> None:
     assert request.headers["Authorization"] == "Bearer tk_x"
 
 
+@pytest.mark.parametrize("name", [".", "..", "a/../b", "./a", "a/."])
+def test_a_name_that_would_be_taken_out_of_an_address_is_refused_before_it_is_sent(name: str) -> None:
+    for call in (
+        calls.pause_timer("g", name), calls.delete_group(name), calls.delete_subscription("g", name),
+        calls.ask("POST", f"/groups/g/timers/{name}/pause"), calls.ask("GET", "/groups/%2e%2E?limit=1"),
+    ):  # fmt: skip
+        with pytest.raises(Invalid, match="no address can hold it") as refused:
+            SERVICE.request(call)
+        assert [problem.field for problem in refused.value.errors] == ["name"]
+    dotted = SERVICE.request(calls.pause_timer("...", ".a../..b")).url
+    assert dotted == "https://timers.example.org/api/v1/groups/.../timers/.a..%2F..b/pause"
+
+
 def test_instants_and_durations_are_written_as_the_service_reads_them() -> None:
     call = calls.schedule_once("g", "n", at=datetime(2027, 1, 2, tzinfo=UTC), jitter=timedelta(seconds=1.5))
     assert json.loads(call.body or b"") == {

@@ -33,6 +33,17 @@ def test_what_was_given_by_an_option_is_refused_by_its_name(
     assert said in capsys.readouterr().err
 
 
+def test_dots_in_the_place_of_a_timer_never_reach_its_group(
+    ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl("pause", "g", "..") == 1
+    assert (
+        capsys.readouterr().err
+        == 'timerctl: refused (invalid): Not sent\n  name: ".." is no name: no address can hold it\n'
+    )
+    assert client.get_group("g")["state"] == "active"
+
+
 def test_words_that_are_no_option_of_the_command_are_told_as_they_came() -> None:
     problem = {"field": "name", "message": 'is taken; use on_conflict="replace"'}
     error = NameTaken(409, {"code": "name_taken", "title": "Conflict", "errors": [problem]})

@@ -12,7 +12,7 @@ from zlib import crc32
 from timers import actions
 from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action
-from timers.lifecycle.control.names import check_name, check_text
+from timers.lifecycle.control.names import check_name, check_text, check_word
 from timers.mistakes import Mistakes
 from timers.models import Timer
 from timers.payload import encode
@@ -197,4 +197,4 @@ def _check_overrides(value: Any) -> str:
 def _check_tags(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_TAGS:
         raise SpecError("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
-    return tuple(check_name("tags", tag) for tag in value)
+    return tuple(check_word("tags", tag) for tag in value)

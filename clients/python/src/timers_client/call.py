@@ -10,10 +10,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import uniform
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from uuid import uuid4
 
-from timers_client.errors import ApiError, ConnectionFailed, RateLimited, TimedOut, TimersError, Unavailable, error_of
+from timers_client.errors import (
+    ApiError,
+    ConnectionFailed,
+    Invalid,
+    RateLimited,
+    TimedOut,
+    TimersError,
+    Unavailable,
+    error_of,
+)
 from timers_client.version import VERSION
 
 Result = TypeVar("Result")
@@ -98,7 +107,8 @@ class Service:
         return cls(url.rstrip("/").removesuffix("/api/v1"), key)
 
     def request(self, call: Call[Any]) -> Request:
-        """The call as it goes over the wire."""
+        """The call as it goes over the wire; raises Invalid for one that would reach something else there."""
+        _refuse_dots(call.path)
         headers = {"Authorization": f"Bearer {self.key}", "Accept": JSON, "User-Agent": USER_AGENT}
         if call.body is not None:
             headers["Content-Type"] = JSON
@@ -147,6 +157,19 @@ class Patience:
 def path(*names: str) -> str:
     """The path of some names: /groups/{...}; each is one segment, whatever it holds."""
     return "".join(f"/{quote(name, safe='')}" for name in names)
+
+
+def _refuse_dots(path: str) -> None:
+    """Raise Invalid where a part of the path is "." or "..".
+
+    Whatever sends it may take such parts out, written as %2E too, and the call would act on what stands above: on the
+    group in the place of a timer.
+    """
+    dots = {".", ".."} & set(unquote(path.partition("?")[0]).split("/"))
+    if dots:
+        message = f'"{max(dots)}" is no name: no address can hold it'
+        problems = [{"field": "name", "message": message}]
+        raise Invalid(422, {"code": "invalid", "title": "Not sent", "detail": f"name: {message}", "errors": problems})
 
 
 def encoded(value: Any) -> bytes:
