@@ -321,6 +321,10 @@ def test_a_preview_of_what_makes_no_sense_is_refused() -> None:
     assert caught.value.field == "expression"
     with pytest.raises(TimerNotFound):
         preview_timer("work", "nothing")
+    for n in (0, -1, 1001, 1.5, True, "5", None):
+        with pytest.raises(SpecError) as caught:
+            preview_timer("work", "planned", n, kind="cron", expression="61 * * * *")  # type: ignore[arg-type]
+        assert [problem.field for problem in caught.value.problems] == ["n", "expression"]
 
 
 @pytest.mark.parametrize(("wrong", "meant"), [("dayOfMonth", "day_of_month"), ("timezone", "time_zone")])

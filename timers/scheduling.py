@@ -29,7 +29,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from timers.exceptions import SpecError, TimerNotFound
 from timers.insights.last_outcomes import tell_last_outcomes
@@ -115,6 +115,7 @@ __all__ = [
 ]
 
 Instant = datetime | str
+MAX_PREVIEW: Final = 1000
 
 
 def schedule_once(
@@ -242,14 +243,18 @@ def get_timer(group: str, name: str) -> Timer:
 
 
 def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Preview:
-    """The next `n` fires (at most 1,000), the schedule in words, and warnings: by the code that fires.
+    """The next `n` fires (1 to 1,000), the schedule in words, and warnings: by the code that fires.
 
     Of the stored timer; or, with the keywords of a schedule_* function and its `kind`, of one that is not (yet) stored.
     """
+    mistakes = Mistakes()
+    n = mistakes.check(lambda: _check_n(n))
     now = now_in(group)
     if not keywords:
+        mistakes.tell()
         return preview_of(get_timer(group, name), n, after=now)
-    spec = parse_request({"group": group, "name": name, **keywords}, now)
+    spec = mistakes.check(lambda: parse_request({"group": group, "name": name, **keywords}, now))
+    mistakes.tell()
     groups = find_groups([spec.group]).groups
     planned = Timer(
         group=groups[spec.group],
@@ -276,6 +281,12 @@ def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: i
     found = list(timers.order_by("name")[:limit])
     tell_last_outcomes(found)
     return found
+
+
+def _check_n(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_PREVIEW:
+        raise SpecError("n", f"must be a whole number from 1 to {MAX_PREVIEW:,}", given=n)
+    return n
 
 
 def _group_of(request: Any) -> str:

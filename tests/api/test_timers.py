@@ -48,6 +48,14 @@ def test_every_kind_of_schedule_can_be_asked_for(own: dict[str, object], api: As
     assert said["next_fire_at"] is not None
 
 
+@pytest.mark.parametrize("n", ["5", None, [], {}, 0, -1, 1.5, True, 1e308, 10**9, 1001])
+def test_a_preview_is_of_one_to_a_thousand_fires(n: object, api: Asking) -> None:
+    asked = {"kind": "fixed_rate", "period": 60, "group": "billing"}
+    said = problem(api("POST", "/schedules/preview", {**asked, "n": n}), 422, "invalid")
+    assert fields(said) == ["n"]
+    assert len(api.post("/schedules/preview", {**asked, "n": 1000})["fires"]) == 1000
+
+
 def test_the_description_knows_the_keywords_that_the_service_knows() -> None:
     assert {kind: frozenset(schemas) for kind, schemas in OWN.items()} == OWN_KEYWORDS
     assert frozenset(SHARED) == OPTIONS
