@@ -215,17 +215,18 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     if SCHEDULE_KEYWORDS & set(changes):
         now = now_in(group)
         request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
-        given_kind = request.pop("kind", None) or kind_of(request)
+        is_of_kind = "kind" in request
+        given_kind = request.pop("kind", None)
         start_at = changes.get("start_at")
 
         def schedule() -> Schedule:
             timer = get_timer(group, name)
-            kind = given_kind or timer.schedule_kind
+            kind = given_kind if is_of_kind else kind_of(request) or timer.schedule_kind
             kept = {}
             # What was not named stays, but for `once`, whose two keywords exclude each other.
             if kind == timer.schedule_kind != "once" and isinstance(timer.schedule, dict):
                 kept = {word: value for word, value in timer.schedule.items() if word in OWN_KEYWORDS[kind]}
-            whose = Whose(group, name, changes.get("time_zone") or timer.time_zone, start_at)
+            whose = Whose(group, name, changes.get("time_zone", timer.time_zone), start_at)
             return parse_schedule(kind, {**kept, **request}, whose, now)
 
     return change.update_timer(

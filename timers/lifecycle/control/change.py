@@ -73,7 +73,7 @@ def update_timer(
     actor: str = "",
     version: int | None = None,
     schedule: Callable[[], Schedule] | None = None,
-    time_zone: str | None = None,
+    time_zone: Any = KEEP,
     mistakes: Mistakes | None = None,
     **fields: Any,
 ) -> Timer:
@@ -109,7 +109,7 @@ def update_timer(
         if "handler" in fields:
             current.pop("action")
         _refuse_unreadable(timer, given={*fields, *(["schedule"] if schedule else [])})
-        zone_name = time_zone or timer.time_zone
+        zone_name = timer.time_zone if time_zone is KEEP else time_zone
         spec = TimerSpec.parse(
             group=group,
             name=name,
@@ -130,7 +130,7 @@ def update_timer(
         spec.write_to(timer)
         if (
             schedule is not None
-            or time_zone is not None
+            or time_zone is not KEEP
             or {"start_at", "end_at", "jitter"} & set(fields)
             or _exclusions(timer) != before
         ):

@@ -25,7 +25,7 @@ OWN_KEYWORDS: Final = {
     "window": frozenset({"begin", "end", "every", "weekdays"}) | _CLOCK_POLICY,
     "rrule": frozenset({"rule"}) | _CLOCK_POLICY,
 }
-"""The keywords of each kind's own."""
+"""The keywords of each kind's own; null is as good as not given: what was kept of them is forgotten."""
 
 _NAMES: Final = frozenset({"group", "name"})
 SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
@@ -52,7 +52,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     mistakes.refuse_unknown(fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "")
     own = {keyword: fields[keyword] for keyword in of_kind & set(fields)}
     options = {keyword: fields[keyword] for keyword in (_NAMES | OPTIONS) & set(fields)}
-    time_zone = fields.get("time_zone") or "UTC"
+    time_zone = fields.get("time_zone", "UTC")
     whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
     return TimerSpec.parse(
         mistakes=mistakes,
@@ -74,7 +74,7 @@ class Whose(NamedTuple):
 
     group: str
     name: str
-    time_zone: str
+    time_zone: Any
     start_at: Any
 
 

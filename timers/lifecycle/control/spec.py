@@ -58,7 +58,7 @@ class TimerSpec:
         group: Any,
         name: Any,
         schedule: Callable[[], Schedule],
-        time_zone: str = "UTC",
+        time_zone: Any = "UTC",
         payload: Any = None,
         start_at: Any = None,
         end_at: Any = None,
@@ -83,7 +83,7 @@ class TimerSpec:
         mistakes = Mistakes() if mistakes is None else mistakes
         check = mistakes.check
         if handler is not None:
-            action = {"kind": "python", "handler": handler}
+            action = check(lambda: _action_of(handler, action))
         done = None if action is None else actions.read(action, mistakes)
         spec = cls(
             group=check(lambda: check_name("group", group)),
@@ -98,7 +98,7 @@ class TimerSpec:
             priority=check(lambda: check_priority(priority), 0),
             until_committed=check(lambda: _check_flag("until_committed", until_committed)),
             action=None if done is None else json.dumps(done.to_spec()),
-            overrides=check(lambda: _check_overrides(overrides)) if overrides else None,
+            overrides=None if overrides is None else check(lambda: _check_overrides(overrides)),
             tags=check(lambda: _check_tags(tags), ()),
             description=check(lambda: check_text("description", description), ""),
         )
@@ -185,11 +185,19 @@ def _check_flag(field: str, value: Any) -> bool:
     return value
 
 
-def _check_overrides(value: Any) -> str:
+def _action_of(handler: Any, action: Any) -> dict[str, Any]:
+    if not isinstance(handler, str) or not handler:
+        raise SpecError("handler", "must be the name of a handler", given=handler)
+    if action is not None:
+        raise SpecError("handler", "stands for an action that calls it, and action is given too; take one of them out")
+    return {"kind": "python", "handler": handler}
+
+
+def _check_overrides(value: Any) -> str | None:
     if not isinstance(value, Mapping):
         raise SpecError("overrides", "must be an object of policies", given=value)
     try:
-        return json.dumps(checked_overrides(value))
+        return json.dumps(checked_overrides(value)) if value else None
     except SpecError as error:
         raise error.within("overrides") from None
 
