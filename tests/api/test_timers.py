@@ -48,6 +48,14 @@ def test_every_kind_of_schedule_can_be_asked_for(own: dict[str, object], api: As
     assert said["next_fire_at"] is not None
 
 
+def test_a_change_that_names_nothing_leaves_the_version_as_it_was(api: Asking) -> None:
+    api.post(TIMERS, RATE)
+    before = api.get(f"{TIMERS}/a")
+    response = api("PATCH", f"{TIMERS}/a", {}, If_Match='"1"')
+    assert (response.status_code, response.headers["ETag"]) == (200, '"1"')
+    assert api.get(f"{TIMERS}/a")["updated_at"] == before["updated_at"]
+
+
 @pytest.mark.parametrize("n", ["5", None, [], {}, 0, -1, 1.5, True, 1e308, 10**9, 1001])
 def test_a_preview_is_of_one_to_a_thousand_fires(n: object, api: Asking) -> None:
     asked = {"kind": "fixed_rate", "period": 60, "group": "billing"}

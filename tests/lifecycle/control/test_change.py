@@ -10,7 +10,7 @@ from tests.support.ledger_rows import finals_of, words_of
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import parse
 from timers.handlers import Discard
-from timers.models import Claim, Timer, TimerGroup, Waiting
+from timers.models import AuditEntry, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import (
     cancel_timer,
     fire_timer,
@@ -33,6 +33,18 @@ def test_an_edit_changes_what_was_given_and_keeps_the_rest(group: TimerGroup) ->
     assert (timer.payload, timer.description, timer.tags, timer.max_fires) == ({"n": 2}, "new", ["a"], 5)
     assert (timer.version, timer.updated_by) == (2, "bob")
     assert timer.next_fire_at == START + timedelta(seconds=10)
+
+
+def test_an_edit_that_names_nothing_changes_nothing(group: TimerGroup) -> None:
+    timer = schedule_fixed_rate("work", "rate", period=10)
+    assert update_timer("work", "rate", actor="bob", version=1).version == 1
+    same = get_timer("work", "rate")
+    assert (same.version, same.updated_at, same.updated_by) == (1, timer.updated_at, timer.updated_by)
+    assert not AuditEntry.objects.filter(verb="timer.update").exists()
+    with pytest.raises(SpecError, match="colour"):
+        update_timer("work", "rate", colour="red")
+    with pytest.raises(StaleVersion):
+        update_timer("work", "rate", version=2)
 
 
 def test_an_edit_of_the_period_holds_from_now_on_and_no_instant_is_fired_again(

@@ -77,7 +77,7 @@ def update_timer(
     mistakes: Mistakes | None = None,
     **fields: Any,
 ) -> Timer:
-    """Replace the given fields of a timer; the instants it fires only rise, whatever the edit.
+    """Replace the given fields of a timer; the instants it fires only rise, whatever the edit. None given: no change.
 
     `version`: refuse (StaleVersion) when someone changed the timer since it was read. Raises SpecError for what makes
     no sense, and for the `mistakes` found before; NotAllowedNow for a cancelled timer. A finished timer with a new
@@ -93,6 +93,11 @@ def update_timer(
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
             raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+        if schedule is None and time_zone is KEEP and not fields:
+            if mistakes is not None:
+                mistakes.tell()
+            entry.nothing()
+            return timer
         current: dict[str, Any] = {
             "payload": timer.payload,
             "start_at": timer.start_at,
