@@ -113,7 +113,13 @@ def test_failed_executions_are_listed_and_retried(
     (claimed,) = client.claim("g", "c")
     client.discard(claimed.execution, claimed.token, reason="broken")
     assert ctl("failed") == 0
-    assert claimed.execution in capsys.readouterr().out
+    (line,) = capsys.readouterr().out.splitlines()[1:]
+    assert (line.split()[0], line.split()[-1]) == (claimed.execution, "broken")
+    assert ctl("--json", "failed") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["error"], listed["reason"]) == ("", "broken")
+    assert ctl("tail", "--once") == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "broken"
     assert ctl("--json", "failed", "--by-fault") == 0
     assert json.loads(capsys.readouterr().out)["count"] == 1
     assert ctl("retry", claimed.execution, "--payload", '"mended"') == 0

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from timers_client.answers import Execution
 from timers_client.ctl.operations import follow, tell
-from timers_client.ctl.output import show_one, show_rows, show_state
+from timers_client.ctl.output import show_one, show_rows, show_state, with_cause
 from timers_client.errors import TimersError
 from timers_client.sync import TimersClient
 
@@ -27,7 +27,8 @@ def failed(arguments: argparse.Namespace, client: TimersClient) -> None:
         show_rows(client.failures(arguments.group), _FAULT, as_json=arguments.json)
         return
     found = client.get_executions(state="failed", group=arguments.group, limit=200)
-    show_rows((each.raw for each in found), _FAILED, as_json=arguments.json)
+    rows = (each.raw for each in found)
+    show_rows(rows if arguments.json else map(with_cause, rows), _FAILED, as_json=arguments.json)
 
 
 def retry(arguments: argparse.Namespace, client: TimersClient) -> None:

@@ -47,6 +47,12 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_j
         print(_fitted("  ".join(map(_padded, line, widths))))
 
 
+def with_cause(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An execution whose `error` says why it ended so: where there was no error, the reason that was given."""
+    is_well = row["state"] == "succeeded"
+    return row if is_well or row["error"] else {**row, "error": row["reason"]}
+
+
 def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
     """One thing: a line for each of its fields, durations with their units, or one JSON object."""
     if as_json:

@@ -8,7 +8,7 @@ from itertools import islice
 from time import sleep
 from typing import Any, Final
 
-from timers_client.ctl.output import Table, show_json
+from timers_client.ctl.output import Table, show_json, with_cause
 from timers_client.sync import TimersClient
 
 _COLUMNS: Final = {
@@ -35,7 +35,7 @@ def tail(arguments: argparse.Namespace, client: TimersClient) -> None:
             if arguments.json:
                 show_json(row)
             else:
-                table.show(row)
+                table.show(with_cause(row))
         if arguments.once:
             return
         seen = {_key(row) for row in rows}
