@@ -271,7 +271,8 @@ def process(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "timers_client.ctl.main", *words]
     environment = {**os.environ, "PYTHONPATH": str(Path(timers_client.__file__).parents[1])}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, **options) as started:
+    options = {"stdout": pipe, "stderr": pipe, **options}
+    with subprocess.Popen(command, text=True, env=environment, **options) as started:
         try:
             yield started
         finally:
@@ -298,3 +299,15 @@ def test_a_reader_that_has_had_enough_is_no_failure(ctl: Any, client: TimersClie
         started.stdout.readline()
         started.stdout.close()
         assert (started.wait(10), started.stderr.read()) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", ["list g", "--json list g", "completion bash", "consume g --limit 1"])
+def test_output_that_cannot_be_written_is_told_in_one_line(ctl: Any, client: TimersClient, words: str) -> None:
+    client.schedule_once("g", "a", after=0)
+    with Path("/dev/full").open("w") as full, process(*words.split(), stdout=full) as started:
+        assert started.stderr is not None
+        assert (started.wait(10), started.stderr.read()) == (
+            2, "timerctl: the output cannot be written: No space left on device\n",
+        )  # fmt: skip
+    assert not Attempt.objects.filter(outcome="succeeded").exists()

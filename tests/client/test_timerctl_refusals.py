@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from timers_client import TimersClient
 from timers_client.ctl.arguments import parser
+from timers_client.ctl.main import main
 from timers_client.ctl.refusal import refusal
 from timers_client.errors import NameTaken
 
@@ -49,3 +50,37 @@ def test_words_that_are_no_option_of_the_command_are_told_as_they_came() -> None
     error = NameTaken(409, {"code": "name_taken", "title": "Conflict", "errors": [problem]})
     resume = parser().below()["resume"].options()
     assert refusal(error, resume) == 'refused (name_taken): Conflict\n  name: is taken; use on_conflict="replace"'
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("consume g --limit 0", "--limit: must be a whole number of at least 1"),
+        ("consume g --limit -1", "--limit: must be a whole number of at least 1"),
+        ("consume g --limit 1.5", "--limit: must be a whole number of at least 1"),
+        ("consume g --exec true --timeout -1", "--timeout: must be a number of seconds of at least 0"),
+        ("tail --depth 0", "--depth: must be a whole number of at least 1"),
+        ("list g --deadline -1", "--deadline: must be a number of seconds of at least 0"),
+        ("list g --deadline nan", "--deadline: must be a number of seconds of at least 0"),
+        ("--deadline soon list g", "--deadline: must be a number of seconds of at least 0"),
+    ],
+)
+def test_a_bound_that_bounds_nothing_is_a_mistake_in_the_command(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_too_many_requests_are_told_with_the_wait_that_was_asked_for(
+    ctl: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = 429, b'{"code": "rate_limited", "detail": "Too many requests."}', {"Retry-After": "20"}
+    monkeypatch.setattr(TimersClient, "_sent", lambda *_: answer)
+    assert ctl("list", "g") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("timerctl: refused (rate_limited): Too many requests.\n")
+    assert "the service asks to wait 20 s (Retry-After)" in said
+    assert "given up, as all of it may take 15 s; --deadline gives it longer" in said

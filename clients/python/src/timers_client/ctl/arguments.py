@@ -6,14 +6,15 @@ from typing import Final
 
 from timers_client.ctl.keywords import OWN, schedule, stored
 from timers_client.ctl.parser import Parser, Word, everywhere, fields, member, payload, reason, until
-from timers_client.ctl.values import kind, pace
+from timers_client.ctl.values import at_least, kind, pace
 from timers_client.version import VERSION
 
 _EPILOG: Final = (
-    "Exit codes: 0 done; 1 refused by the service; 2 a mistake in the command, or no address or key; 3 the service "
-    "cannot be reached; 130 interrupted. Address and key: --url and --key, TIMER_SERVICE_URL and TIMER_SERVICE_KEY, or "
-    "url and key in ~/.config/timerctl.toml, which only its owner may read."
+    "Exit codes: 0 done; 1 refused by the service; 2 a mistake in the command, no address or key, or output that "
+    "cannot be written; 3 the service cannot be reached; 130 interrupted. Address and key: --url and --key, "
+    "TIMER_SERVICE_URL and TIMER_SERVICE_KEY, or url and key in ~/.config/timerctl.toml, which only its owner may read."
 )
+_COUNT: Final = at_least(1, "a whole number", int)
 _ACTION: Final = 'JSON: what a fire does, such as {"kind": "pull"} or {"handler": "reports.build"}'
 
 
@@ -106,13 +107,18 @@ def _consume(consumed: Parser) -> None:
     consumed.add_argument("--consumer", help="the name of this consumer (default: host and process)")
     consumed.add_argument("--subscription", help="only what is for this subscription of the group")
     consumed.add_argument("--lease", type=float, default=30, help="seconds; kept while the command runs (default 30)")
-    consumed.add_argument("--limit", type=int, help="end after so many messages")
+    consumed.add_argument("--limit", type=_COUNT, help="end after so many messages")
     consumed.add_argument(
         "--exec", dest="command", metavar="COMMAND",
         help="run by the shell for each message, the envelope on its standard input: exit code 0 commits, 75 discards, "
         "any other discards with the code as the reason",
     )  # fmt: skip
-    consumed.add_argument("--timeout", type=float, metavar="SECONDS", help="end the command after so long, and discard")
+    consumed.add_argument(
+        "--timeout",
+        type=at_least(0, "a number of seconds"),
+        metavar="SECONDS",
+        help="end the command after so long, and discard",
+    )
 
 
 def _executions(word: Word) -> None:
@@ -121,7 +127,7 @@ def _executions(word: Word) -> None:
     tail.add_argument("--timer")
     tail.add_argument("--once", action="store_true", help="the latest 20 only")
     tail.add_argument(
-        "--depth", type=int, default=1000, help="how many of the newest occurrences each look goes through"
+        "--depth", type=_COUNT, default=1000, help="how many of the newest occurrences each look goes through"
     )
     word("execution", "show one execution with its payload and its tries").add_argument("execution")
     failed = word("failed", "list failed executions, or the faults behind them")

@@ -10,6 +10,7 @@ import subprocess
 from typing import Final
 
 from timers_client.ctl.output import show_json
+from timers_client.errors import TimersError
 from timers_client.message import Discard
 from timers_client.sync import TimersClient
 
@@ -38,9 +39,12 @@ def consume(arguments: argparse.Namespace, client: TimersClient) -> None:
 def _carry_out(command: str, envelope: str, timeout: float | None) -> None:
     # The shell is what --exec asks for: its writer is the one who runs timerctl. In a session of its own, so that
     # Ctrl-C stops timerctl after it, and a command that takes too long is ended with all that it started.
-    process = subprocess.Popen(  # noqa: S602
-        command, shell=True, stdin=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
-    )
+    try:
+        process = subprocess.Popen(  # noqa: S602
+            command, shell=True, stdin=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
+        )
+    except OSError as error:
+        raise TimersError(f"no shell can be started: {error.strerror}") from error
     try:
         process.communicate(envelope, timeout=timeout)
     except subprocess.TimeoutExpired:

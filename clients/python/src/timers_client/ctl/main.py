@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
@@ -10,10 +11,10 @@ from typing import Final
 
 from timers_client.ctl.arguments import parser
 from timers_client.ctl.completion import completion
-from timers_client.ctl.refusal import refusal
+from timers_client.ctl.refusal import rate_limited, refusal
 from timers_client.ctl.settings import client_of
 from timers_client.ctl.words import work_of
-from timers_client.errors import ApiError, ConnectionFailed, TimersError, Unavailable
+from timers_client.errors import ApiError, ConnectionFailed, RateLimited, TimersError, Unavailable
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -24,7 +25,23 @@ INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = parser().parse_args(argv)
+    try:
+        try:
+            return _carried_out(parser().parse_args(argv))
+        finally:
+            # Now, where it can still be told of, and not when the program has ended.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has had enough.
+        _drop_output()
+        return DONE
+    except OSError as error:
+        _drop_output()
+        return _say(f"the output cannot be written: {error.strerror or error}", MISTAKE)
+
+
+def _carried_out(arguments: argparse.Namespace) -> int:
+    """Do what was asked for, and tell of what goes wrong but for the output itself; returns the exit code."""
     if arguments.word == "completion":
         sys.stdout.write(completion(arguments.shell, parser()))
         return DONE
@@ -32,20 +49,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with client_of(arguments.url, arguments.key, arguments.deadline) as client:
             work_of(arguments)(arguments, client)
-            sys.stdout.flush()
     except (ConnectionFailed, Unavailable) as error:
         return _say(f"the service cannot be reached: {error}", UNREACHABLE)
+    except RateLimited as error:
+        return _say(rate_limited(error, arguments.deadline), REFUSED)
     except ApiError as error:
         return _say(refusal(error, arguments.parser.options()), REFUSED)
     except (TimersError, ValueError) as error:
         return _say(str(error), MISTAKE)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has had enough; what is left of it must not be flushed into a broken pipe at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     return DONE
+
+
+def _drop_output() -> None:
+    """What is left of the output must not be flushed at the end to where it cannot go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(words: str, code: int) -> int:

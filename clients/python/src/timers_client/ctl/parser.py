@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import cast
 
-from timers_client.ctl.values import json_value, keyword
+from timers_client.ctl.values import at_least, json_value, keyword
 
 Word = Callable[[str, str], "Parser"]
 """Adds a word, with what it does."""
@@ -67,7 +67,8 @@ def everywhere(word: argparse.ArgumentParser, *, is_outermost: bool = False) -> 
         help="an application key; safer in TIMER_SERVICE_KEY or the file, where no process list shows it",
     )  # fmt: skip
     word.add_argument(
-        "--deadline", type=float, default=15.0 if is_outermost else argparse.SUPPRESS, metavar="SECONDS",
+        "--deadline", type=at_least(0, "a number of seconds"), metavar="SECONDS",
+        default=15.0 if is_outermost else argparse.SUPPRESS,
         help="how long to try while the service cannot be reached (default 15)",
     )  # fmt: skip
     word.add_argument(

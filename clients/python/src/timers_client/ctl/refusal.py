@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from timers_client.errors import ApiError
+from timers_client.errors import ApiError, RateLimited
 
 _PLACES: Final = ("query.", "filter.")
 """Where the service takes some of what options give."""
@@ -18,6 +18,13 @@ def refusal(error: ApiError, options: Mapping[str, str]) -> str:
     request = [f"  the service's log tells more under the request id {error.request_id}"] if not problems else []
     said = error.title if problems else _message(str(error), options)
     return "\n".join([f"refused ({error.code or error.status}): {said}", *problems, *request])
+
+
+def rate_limited(error: RateLimited, deadline: float) -> str:
+    """What is said where the service takes no more requests: when it will, and why it was not waited for."""
+    after = "" if error.retry_after is None else f"  the service asks to wait {error.retry_after:g} s (Retry-After)\n"
+    said = f"refused ({error.code or error.status}): {error}"
+    return f"{said}\n{after}  given up, as all of it may take {deadline:g} s; --deadline gives it longer"
 
 
 def _field(field: str, options: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ def duration(text: str) -> float | str:
     except ValueError:
         return text
     return seconds if math.isfinite(seconds) else text
+
+
+def at_least(least: float, words: str, read: Callable[[str], float] = float) -> Callable[[str], float]:
+    """A number that is at least so much; `words`: what it is called."""
+
+    def number(text: str) -> float:
+        try:
+            value = read(text)
+        except ValueError:
+            value = math.nan
+        if not value >= least:  # nan is neither
+            raise argparse.ArgumentTypeError(f"must be {words} of at least {least:g}")
+        return value
+
+    return number
 
 
 def kind(text: str) -> str:
