@@ -34,6 +34,12 @@ def test_what_is_not_known_is_told_with_the_nearest_or_all_that_are() -> None:
     assert nearest("dayOfMonth", ("day_of_month", "day_of_week")) == "day_of_month"
 
 
+def test_what_is_only_told_is_told_to_be_left_out() -> None:
+    known = ("start_at", "delay")
+    assert str(unknown("created_at", known)) == "created_at: is only told by the service, and not taken; leave it out"
+    assert str(unknown("state", known, within="retry.")) == "retry.state: is not known; did you mean start_at?"
+
+
 def test_so_many_unknown_names_are_not_all_told_nor_at_their_length() -> None:
     mistakes = Mistakes()
     mistakes.refuse_unknown([f"{number:03}{'x' * 1000}" for number in range(1000)], ())

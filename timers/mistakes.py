@@ -10,6 +10,10 @@ from timers.exceptions import SpecError
 
 Value = TypeVar("Value")
 
+ONLY_TOLD: Final = frozenset(
+    {"id", "state", "state_reason", "version", "created_at", "created_by", "updated_at", "updated_by"}
+)
+"""What is told of nearly everything, and given by nobody."""
 _MOST_UNKNOWN: Final = 20
 _LONGEST_NAME: Final = 64
 
@@ -45,12 +49,18 @@ class Mistakes:
             return value
 
     def refuse_unknown(
-        self, given: Iterable[Any], known: Collection[str], *, within: str = "", where: str = ""
+        self,
+        given: Iterable[Any],
+        known: Collection[str],
+        *,
+        within: str = "",
+        where: str = "",
+        told: Collection[str] = ONLY_TOLD,
     ) -> None:
-        """Take note of each name that is not known. `within` and `where`: see unknown."""
+        """Take note of each name that is not known. `within`, `where` and `told`: see unknown."""
         names = [name for name in given if name not in known]
         for name in names[:_MOST_UNKNOWN]:
-            self.add(unknown(name, known, within=within, where=where))
+            self.add(unknown(name, known, within=within, where=where, told=told))
 
     def tell(self) -> None:
         """Raise one SpecError for all that was noted; nothing where there is none."""
@@ -58,12 +68,17 @@ class Mistakes:
             raise SpecError.combined(self._found)
 
 
-def unknown(name: Any, known: Collection[str], *, within: str = "", where: str = "") -> SpecError:
+def unknown(
+    name: Any, known: Collection[str], *, within: str = "", where: str = "", told: Collection[str] = ONLY_TOLD
+) -> SpecError:
     """What is told of a name that is not known: the nearest that is, or all.
 
-    `within`: the path of what it stands in, such as "retry."; `where`: words such as "for cron".
+    `within`: the path of what it stands in, such as "retry."; `where`: words such as "for cron"; `told`: names that
+    were read from an answer and that nobody can give, where they stand in nothing else.
     """
     short = str(name)[:_LONGEST_NAME]
+    if not within and short in told:
+        return SpecError(short, "is only told by the service, and not taken; leave it out")
     near = nearest(short, known)
     hint = f"did you mean {near}?" if near else f"known are {', '.join(sorted(known))}"
     return SpecError(within + short, f"is not known{f' {where}' if where else ''}; {hint}")

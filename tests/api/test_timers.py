@@ -64,6 +64,22 @@ def test_a_preview_is_of_one_to_a_thousand_fires(n: object, api: Asking) -> None
     assert len(api.post("/schedules/preview", {**asked, "n": 1000})["fires"]) == 1000
 
 
+def test_every_word_that_is_only_told_of_a_timer_is_refused_as_such(api: Asking) -> None:
+    api.post(TIMERS, RATE)
+    told = api.get(f"{TIMERS}/a")
+    only_told = told.keys() - SHARED.keys() - {"group", "name", "kind", "period"}
+    assert {"state", "version", "id", "created_at", "remaining", "in_flight", "words"} <= only_told | {"id"}
+    said = problem(api("POST", TIMERS, {**RATE, "name": "b", **dict.fromkeys([*only_told, "id"])}), 422, "invalid")
+    assert set(fields(said)) == only_told | {"id"}
+    assert {error["message"] for error in said["errors"]} == {
+        "is only told by the service, and not taken; leave it out"
+    }
+    said = problem(api("PATCH", f"{TIMERS}/a", dict.fromkeys(only_told - {"version"})), 422, "invalid")
+    assert {error["message"] for error in said["errors"]} == {
+        "is only told by the service, and not taken; leave it out"
+    }
+
+
 def test_the_description_knows_the_keywords_that_the_service_knows() -> None:
     assert {kind: frozenset(schemas) for kind, schemas in OWN.items()} == OWN_KEYWORDS
     assert frozenset(SHARED) == OPTIONS

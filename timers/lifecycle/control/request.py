@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from timers.exceptions import SpecError
 from timers.lifecycle.control.spec import TimerSpec
-from timers.mistakes import Mistakes
+from timers.mistakes import ONLY_TOLD, Mistakes
 from timers.schedules import Schedule, parse
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -39,6 +39,13 @@ OPTIONS: Final = frozenset(
 """The keywords that all kinds share, beside group and name."""
 
 
+_ONLY_TOLD: Final = ONLY_TOLD | {
+    "words", "paused_until", "next_fire_at", "remaining", "last_fire_at", "last_outcome", "last_result", "fire_count",
+    "failures_in_a_row", "in_flight", "state_changed_at", "state_changed_by",
+}  # fmt: skip
+"""What is told of a timer, beside what it was given."""
+
+
 def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool = True) -> TimerSpec:
     """The spec that these keywords (kind, group, name, ...) ask for, or one SpecError for all that is wrong.
 
@@ -49,7 +56,9 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
     of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
     mistakes = Mistakes()
-    mistakes.refuse_unknown(fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "")
+    mistakes.refuse_unknown(
+        fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "", told=_ONLY_TOLD
+    )
     own = {keyword: fields[keyword] for keyword in of_kind & set(fields)}
     options = {keyword: fields[keyword] for keyword in (_NAMES | OPTIONS) & set(fields)}
     time_zone = fields.get("time_zone", "UTC")
@@ -65,7 +74,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
 def known_changes(changes: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
     """Those of the changes that a timer can take; of all others note is taken."""
     known = OPTIONS | SCHEDULE_KEYWORDS
-    mistakes.refuse_unknown(changes, known, where="here, or cannot be changed")
+    mistakes.refuse_unknown(changes, known, where="here, or cannot be changed", told=_ONLY_TOLD)
     return {keyword: value for keyword, value in changes.items() if keyword in known}
 
 
