@@ -20,6 +20,7 @@ _ISO = re.compile(
     r"(?:[Tt ](?P<hour>[0-9]{2}):[0-9]{2}(?::(?P<second>[0-9]{2})(?:[.,][0-9]{1,6}(?P<finer>[0-9]*))?)?"
     r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+_OFFSET = re.compile(r"[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]")
 _EXPECTED = "must be an instant with a time zone, such as 2026-11-20T15:00:27Z or 2026-11-20T16:00:27+01:00"
 _NAIVE = "has no time zone: add an offset, such as Z or +01:00"
 _YEARS = f"must lie in the years 1970 to {END.year - 1} (UTC)"
@@ -91,6 +92,9 @@ def _from_text(text: str, field: str) -> datetime:
         raise SpecError(field, "has a leap second, which no clock here shows: write second 59 or 00", given=text)
     if (found["finer"] or "").strip("0"):
         raise SpecError(field, "is finer than a microsecond: give at most 6 digits of a second", given=text)
+    if found["offset"] not in ("Z", "z") and not _OFFSET.fullmatch(found["offset"]):
+        remedy = "write Z, or hours up to 23 and minutes up to 59 such as +01:00"
+        raise SpecError(field, f"is not an instant: no clock is off by {found['offset']}; {remedy}", given=text)
     try:
         return datetime.fromisoformat(text.upper().replace(",", "."))
     except ValueError as error:
