@@ -162,6 +162,10 @@ def test_the_answer_far_from_the_start_costs_what_it_costs_near_it() -> None:
         ("FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30", "February has no 30th day"),
         ("FREQ=DAILY;INTERVAL=7;BYDAY=TU", "never fires: nothing matches within 40 years"),
         ("FREQ=SECONDLY;INTERVAL=86400;BYHOUR=3", "never fires"),
+        (
+            "FREQ=SECONDLY;INTERVAL=86399;BYMONTH=2;BYMONTHDAY=29;BYHOUR=3",
+            r"^rule: never fires: nothing matches within 40 years of its start \(",
+        ),
         ("FREQ=DAILY;BYHOUR=" + ",".join(["1"] * 40_000), "at most 1,024"),
     ],
 )

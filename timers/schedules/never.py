@@ -10,13 +10,16 @@ _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def why_never(pattern: WallPattern) -> str | None:
-    """The reason: "February has no 30th day"; None when it is not so simple as that."""
+    """The reason: "February has no 30th day"; None when it is not so simple as that.
+
+    That February has no 29th day is none without years: there will be one that has.
+    """
     day = _smallest_day(pattern)
     if day is not None:
         months = " or ".join(MONTHS[month - 1] for month in pattern.months)
         if day > max(_LONGEST_MONTH[month - 1] for month in pattern.months):
             return f"{months} has no {ordinal(day)} day"
-        if pattern.days.of_week is None:
+        if pattern.days.of_week is None and pattern.years:
             return f"{months} has no {ordinal(day)} day in {_years(pattern)}"
     return None
 
