@@ -23,6 +23,7 @@ from timers.scheduling import (
     schedule_many,
     schedule_once,
     schedule_timer,
+    schedule_window,
     update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime
@@ -115,7 +116,8 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "an end before the first fire": (
         lambda: rate(end_at=START + timedelta(seconds=30)), "end_at", "2027-03-01T12:00:30", "before the first fire",
     ),
-    "no fires at all": (lambda: rate(max_fires=0), "max_fires", "(given: 0)", "at least 1"),
+    "no fires at all": (lambda: rate(max_fires=0), "max_fires", "(given: 0)", "from 1 to 2,147,483,647"),
+    "too many fires": (lambda: rate(max_fires=2**31), "max_fires", "2147483648", "from 1 to 2,147,483,647"),
     "half a fire": (lambda: rate(max_fires=1.5), "max_fires", "1.5", "whole number"),
     "a word for a flag": (lambda: rate(until_committed="yes"), "until_committed", "'yes'", "true or false"),
     "tags as text": (lambda: rate(tags="red"), "tags", "'red'", "list"),
@@ -325,6 +327,25 @@ def test_a_preview_of_what_makes_no_sense_is_refused() -> None:
         with pytest.raises(SpecError) as caught:
             preview_timer("work", "planned", n, kind="cron", expression="61 * * * *")  # type: ignore[arg-type]
         assert [problem.field for problem in caught.value.problems] == ["n", "expression"]
+
+
+def test_a_start_after_the_last_fire_is_told_as_the_mistake_that_it_is() -> None:
+    late: dict[str, Any] = {"start_at": "8999-12-31T23:59:59Z"}
+    window: dict[str, Any] = {"begin": "13:00", "end": "15:00", "every": 60}
+    for schedule in (
+        lambda: schedule_cron("work", "timer", expression="30 2 * * *", **late),
+        lambda: schedule_cron("work", "timer", expression="0 0 0 1 1 ? 2040", start_at="2041-01-01T00:00:00Z"),
+        lambda: schedule_window("work", "timer", **window, **late),
+    ):
+        with pytest.raises(SpecError, match="start_at: is after the last fire of the schedule"):
+            schedule()
+    with pytest.raises(SpecError, match="schedule: never fires from now on"):
+        schedule_cron("work", "timer", expression="0 0 0 1 1 ? 2020", start_at="2041-01-01T00:00:00Z")
+
+
+def test_the_length_of_a_text_that_is_shortened_is_its_own() -> None:
+    with pytest.raises(SpecError, match=r"x\.\.\. \(201 characters\)"):
+        rate(name="x" * 201)
 
 
 @pytest.mark.parametrize(("wrong", "meant"), [("dayOfMonth", "day_of_month"), ("timezone", "time_zone")])

@@ -85,4 +85,8 @@ def _shortened(value: Any, limit: int = 120) -> str:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python writes out
         return f"a {type(value).__name__} that is too long to be shown"
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+    return (
+        text
+        if len(text) <= limit
+        else f"{text[:limit]}... ({len(value if isinstance(value, str) else text):,} characters)"
+    )

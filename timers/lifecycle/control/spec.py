@@ -23,6 +23,7 @@ from timers.schedules.instant import parse_instant
 from timers.schedules.jitter import jitter_offset_us
 
 MAX_TAGS: Final = 50
+MAX_FIRES: Final = 2**31 - 1
 MAX_PRIORITY: Final = 9
 MAX_JITTER_US: Final = 366 * 86_400 * 1_000_000
 
@@ -129,6 +130,9 @@ class TimerSpec:
         else:
             first = schedule.first(not_before)
         if first is None:
+            if not_before > now and schedule.first(now) is not None:
+                words = "is after the last fire of the schedule; give an earlier one"
+                raise SpecError("start_at", words, given=not_before.isoformat())
             raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
         if self.end_at is not None and first > self.end_at:
             raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
@@ -163,8 +167,8 @@ class TimerSpec:
 
 
 def _check_max_fires(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31 - 1:
-        raise SpecError("max_fires", "must be a whole number of at least 1", given=value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FIRES:
+        raise SpecError("max_fires", f"must be a whole number from 1 to {MAX_FIRES:,}", given=value)
     return value
 
 
