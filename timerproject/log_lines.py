@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from timers.request_id import WithRequestId
@@ -29,6 +30,14 @@ class JsonLine(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+class ToldByWhoAnswered(logging.Filter):
+    """Keeps back Django's own line, and traceback, about a 503: whoever answers so has logged in one line why."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let all but those pass."""
+        return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
+
+
 def configuration(log_format: str, level: str) -> dict[str, Any]:
     """Django's LOGGING for `text` or `json`; everything goes to standard error, as every line of every process does."""
     return {
@@ -41,13 +50,14 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
             },
             "json": {"()": JsonLine},
         },
-        "filters": {"request_id": {"()": WithRequestId}},
+        "filters": {"request_id": {"()": WithRequestId}, "told": {"()": ToldByWhoAnswered}},
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["request_id"]},
         },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
+            "django.request": {"filters": ["told"]},
             "django.server": {"handlers": [], "level": level, "propagate": True},
         },
     }

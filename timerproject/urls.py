@@ -10,3 +10,5 @@ urlpatterns = [
     path("", include("timers.api.urls")),
     path("", include("timers.console.urls")),
 ]
+
+handler500 = "timerproject.unavailable.server_error"

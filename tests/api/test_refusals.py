@@ -21,6 +21,7 @@ from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError
 
 from tests.api.asking import Asking, problem
+from timers.access.authenticate import forget_known_keys
 from timers.access.limits import TooManyRequests
 from timers.exceptions import (
     NotAllowedNow,
@@ -121,3 +122,17 @@ def test_the_log_tells_what_the_caller_is_not_told(
         (logging.WARNING, "the database is away: terminating connection", True),
         (logging.WARNING, "the database refused a value", False),
     ]
+
+
+def test_who_only_reads_is_told_nothing_of_changes(api: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: object, **kwargs: object) -> None:
+        raise OperationalError(INSIDE)
+
+    monkeypatch.setattr("timers.api.groups.create_group", away)
+    changes = json.dumps(problem(api("POST", "/groups", {"name": "a"}), 503, "unavailable"))
+    assert "Whether a change was made is unknown" in changes
+    monkeypatch.setattr("timers.access.authenticate.read_application_key", away)
+    forget_known_keys()
+    assert problem(api("GET", "/groups"), 503, "unavailable")["detail"] == (
+        "The database cannot be reached, or did not answer in time."
+    )

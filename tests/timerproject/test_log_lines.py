@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from timerproject.log_lines import JsonLine, configuration
+from timerproject.log_lines import JsonLine, ToldByWhoAnswered, configuration
 from timers.request_id import WithRequestId, current_request_id
 
 
@@ -44,3 +44,9 @@ def test_a_line_of_a_request_has_its_id_in_text_and_in_json() -> None:
     assert "timers.worker: late" in text.format(other)
     assert json.loads(JsonLine().format(of_request))["request_id"] == "order-7"
     assert not {"request_id", "of_request"} & set(json.loads(JsonLine().format(other)))
+
+
+def test_a_503_is_told_once_by_whoever_answers_it() -> None:
+    assert not ToldByWhoAnswered().filter(record("Service Unavailable: /", status_code=503))
+    assert ToldByWhoAnswered().filter(record("Internal Server Error: /", status_code=500))
+    assert ToldByWhoAnswered().filter(record("late"))

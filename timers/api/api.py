@@ -40,7 +40,7 @@ class TimersAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         """The answer to a request that raised."""
-        return problem_of(exc).response(current_request_id.get())
+        return problem_of(exc, request.method).response(current_request_id.get())
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]

@@ -37,16 +37,21 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def _why_not() -> str:
     try:
         if _migrations_missing():
-            return "migrations are not applied"
+            return _logged("migrations are not applied")
         with connection.cursor() as cursor:
             cursor.execute("SELECT timers_now()")
             (now,) = cursor.fetchone()
         if not Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=now).exists():
-            return "no node lives"
+            return _logged("no node lives")
     except DatabaseError as error:
-        logger.warning("not ready, the database is away: %s", " ".join(str(error).split()))
-        return "the database is away"
+        return _logged("the database is away", f": {' '.join(str(error).split())}")
     return ""
+
+
+def _logged(why: str, detail: str = "") -> str:
+    """What is told to anybody who asks; the details are for the log."""
+    logger.warning("not ready: %s%s", why, detail)
+    return why
 
 
 _applied = False

@@ -30,12 +30,18 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER: Final = 2.0
 """Seconds after which a database that was away is worth another try."""
 
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of requests that change nothing."""
+
 # What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
 
 
-def problem_of(error: BaseException) -> Problem:
-    """The problem that an exception means; for one that nobody foresaw the log has the traceback, the caller an id."""
+def problem_of(error: BaseException, method: str | None = None) -> Problem:
+    """The problem that an exception means; for one that nobody foresaw the log has the traceback, the caller an id.
+
+    `method`: of the request that raised, where it is known; one that only reads is told nothing of changes.
+    """
     match error:
         case Problem():
             return error
@@ -68,7 +74,7 @@ def problem_of(error: BaseException) -> Problem:
         case AuthorizationError():
             return Problem("forbidden", "This is not allowed.")
         case HttpError() if error.__cause__ is not None:
-            return problem_of(error.__cause__)
+            return problem_of(error.__cause__, method)
         case HttpError(status_code=403):
             return Problem("forbidden", "The CSRF token is missing or wrong; send it as X-CSRFToken.")
         case RequestDataTooBig():
@@ -82,14 +88,16 @@ def problem_of(error: BaseException) -> Problem:
             logger.warning("the database refused a value", exc_info=error)
             return Problem("malformed", "A value is out of the range that can be kept.")
         case _ if isinstance(error, DATABASE_AWAY):
-            # One line: while it is away every request comes here, and what it says is always the same.
-            logger.warning("the database is away: %s", " ".join(str(error).split()))
-            return Problem(
-                "unavailable",
-                "The database cannot be reached, or did not answer in time. Whether a change was made is unknown: "
-                "repeat the request with its Idempotency-Key.",
-                retry_after=RETRY_AFTER,
-            )
+            return _unavailable(error, method)
         case _:
             logger.error("a request failed", exc_info=error)
             return Problem("failed", "Something went wrong here; the log tells what, under this request id.")
+
+
+def _unavailable(error: BaseException, method: str | None) -> Problem:
+    # One line: while it is away every request comes here, and what it says is always the same.
+    logger.warning("the database is away: %s", " ".join(str(error).split()))
+    said = "The database cannot be reached, or did not answer in time."
+    if method not in READING:
+        said += " Whether a change was made is unknown: repeat the request with its Idempotency-Key."
+    return Problem("unavailable", said, retry_after=RETRY_AFTER)

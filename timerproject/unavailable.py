@@ -1,0 +1,41 @@
+"""What is answered while the database cannot be had: 503 and when to come back, whoever asks and wherever it showed.
+
+Sessions are in the database, so that it is away shows in the middleware already, before any view of ours. Each layer of
+middleware turns what was raised below it into an answer by itself, and asks this view for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.views import defaults
+
+from timers.api.frame import PREFIX
+from timers.api.refusals import DATABASE_AWAY, READING, problem_of
+from timers.request_id import current_request_id
+
+PAGE_RETRY_AFTER: Final = 5
+"""Seconds after which a page asks for itself again."""
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The answer to a request that raised, for what was raised: 503 without the database, else 500."""
+    error = sys.exc_info()[1]
+    if not isinstance(error, DATABASE_AWAY):
+        return defaults.server_error(request)
+    problem = problem_of(error, request.method)
+    if request.path_info.startswith(PREFIX):
+        return problem.response(current_request_id.get())
+    if request.headers.get("HX-Request") == "true":
+        # A fragment: the page that asks stays as it is, and says itself that it has no news.
+        page, media_type = problem.detail, "text/plain; charset=utf-8"
+    else:
+        # Without the request: what it would add to the page (who has signed in) is in the database.
+        may_repeat = request.method in READING
+        page = render_to_string("unavailable.html", {"may_repeat": may_repeat, "seconds": PAGE_RETRY_AFTER})
+        media_type = "text/html; charset=utf-8"
+    headers = {"Retry-After": str(PAGE_RETRY_AFTER), "Cache-Control": "no-store"}
+    return HttpResponse(page, status=problem.status, content_type=media_type, headers=headers)
