@@ -218,6 +218,16 @@ TABLE: Final = (
         reads=setting_forms.trusted_proxies,
     ),
     Setting(
+        "TIMERS_WEB_STATEMENT_TIMEOUT",
+        15.0,
+        "How long a request may wait for the answer to one of its statements; it waits at most 5 s for a lock. Then it "
+        "is answered 503 with Retry-After. Handlers that are called over HTTP are not held to it. 0: no bound, and the "
+        "sessions are left as they are.",
+        unit="seconds",
+        lowest=0,
+        highest=3600,
+    ),
+    Setting(
         "TIMERS_LOG_FORMAT",
         "text",
         "Log lines for people, or one JSON object per line.",
@@ -270,6 +280,7 @@ class Conf:
     api_burst: float
     api_waiting: int
     trusted_proxies: str
+    web_statement_timeout: float
     log_format: str
     var: str
     pg_bin: str

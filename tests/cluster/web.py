@@ -43,6 +43,16 @@ class Web:
         finally:
             connection.close()
 
+    def page(self, path: str) -> tuple[str, str]:
+        """What somebody who signed in long ago sees while no session can be looked up, and its Retry-After."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers={"Cookie": f"sessionid={'k' * 32}"})
+            response = connection.getresponse()
+            return response.read().decode(), response.headers.get("Retry-After", "")
+        finally:
+            connection.close()
+
     @contextmanager
     def raw(self) -> Iterator[socket.socket]:
         """A connection on which anything may be sent."""

@@ -9,6 +9,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
+from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from timers.access.limits import TooManyRequests
 from timers.api.problems import Problem, not_found
@@ -35,6 +36,8 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
+
+_TOO_SLOW: Final = frozenset({QueryCanceled.sqlstate, LockNotAvailable.sqlstate})
 
 
 def problem_of(error: BaseException, method: str | None = None) -> Problem:
@@ -96,7 +99,8 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
 
 def _unavailable(error: BaseException, method: str | None) -> Problem:
     # One line: while it is away every request comes here, and what it says is always the same.
-    logger.warning("the database is away: %s", " ".join(str(error).split()))
+    how = "did not answer in time" if getattr(error.__cause__, "sqlstate", None) in _TOO_SLOW else "is away"
+    logger.warning("the database %s: %s", how, " ".join(str(error).split()))
     said = "The database cannot be reached, or did not answer in time."
     if method not in READING:
         said += " Whether a change was made is unknown: repeat the request with its Idempotency-Key."
