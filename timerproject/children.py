@@ -19,10 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
+from timerproject.pauses import Pauses
+
 READY_WITHIN: Final = 60.0
-SHORTEST_WAIT, LONGEST_WAIT = 1.0, 30.0
-SETTLED_AFTER: Final = 60.0
-"""Seconds a child must have lived for its next death to count as the first again."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final = ctypes.CDLL(None)
@@ -42,14 +41,13 @@ class Child:
     is_ready: Callable[[int], bool]
     stop_within: float
     process: subprocess.Popen[bytes] | None = None
-    deaths: int = 0
-    started_at: float = 0.0
+    pauses: Pauses = field(default_factory=Pauses)
     restart_at: float = 0.0
     half_line: bytes = b""
 
     def start(self) -> IO[bytes]:
         """Start it and return its output."""
-        self.started_at = time.monotonic()
+        self.pauses.started(time.monotonic())
         # A process group of its own: Ctrl-C in the terminal must reach only the one that stops the others in order.
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -75,10 +73,14 @@ class Child:
 
 @dataclass
 class Children:
-    """The group. `say` gets the name of a child and a line of its output, or of ours about it."""
+    """The group. `say` gets the name of a child and a line of its output, or of ours about it.
+
+    `beside` is called every half second while they are up: for what is looked after too, and is no child.
+    """
 
     members: Sequence[Child]
     say: Callable[[str, str], None]
+    beside: Callable[[], None] = lambda: None
     signals: int = 0
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -95,6 +97,7 @@ class Children:
                     on_ready()
                 while not self.signals:
                     self._restart_the_dead()
+                    self.beside()
                     self._pump(0.5)
             finally:
                 self._stop_in_order()
@@ -126,8 +129,7 @@ class Children:
                 continue
             if not child.restart_at:
                 self._drain_output(child)
-                child.deaths = 1 if now - child.started_at > SETTLED_AFTER else child.deaths + 1
-                wait = min(SHORTEST_WAIT * 2 ** (child.deaths - 1), LONGEST_WAIT)
+                wait = child.pauses.next(now)
                 child.restart_at = now + wait
                 self.say(child.name, f"{child.how_it_ended()}; starting it again in {wait:g} s")
             elif now >= child.restart_at:

@@ -95,6 +95,21 @@ def test_up_serves_stops_in_order_and_comes_back_after_kill_9(var: Path, port: i
         urllib.request.urlopen(f"http://localhost:{port}/")
 
 
+def test_a_database_that_is_killed_is_started_again_and_stopped_at_the_end(var: Path, port: int) -> None:
+    up = Up(var, port)
+    up.until(r"Stop with Ctrl-C")
+    postmaster = var / "pgdata/postmaster.pid"
+    killed = int(postmaster.read_text().split()[0])
+    os.kill(killed, signal.SIGKILL)
+    up.until(r"up   \| the embedded PostgreSQL has ended; starting it again in 1 s")
+    started = up.until(r"up   \| Started: process (\d+),")
+    assert int(started[1]) != killed
+    with urllib.request.urlopen(f"http://localhost:{port}/login/") as answer:
+        assert answer.status == 200
+    assert up.end(signal.SIGTERM) == 0, up.output
+    assert not postmaster.exists()
+
+
 def test_a_taken_port_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("timers.management.commands.up.PORT_FREE_WITHIN", 0)
     with socket.socket() as other:

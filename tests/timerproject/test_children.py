@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from timerproject import children
+from timerproject import pauses
 from timerproject.children import CannotStart, Child, Children
 
 PATIENT = "trap 'echo bye; exit 0' TERM; echo here; while :; do sleep 0.02; done"
@@ -55,7 +55,7 @@ def test_one_that_ends_before_it_is_ready_stops_all() -> None:
 
 
 def test_one_that_dies_later_is_started_again_after_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "SHORTEST_WAIT", 0.05)
+    monkeypatch.setattr(pauses, "SHORTEST_WAIT", 0.05)
     group = Group(node=PATIENT, web=PATIENT)
     web = group.children.members[1]
 

@@ -68,6 +68,10 @@ class Folder:
         return Path(f"/tmp/timers-{os.geteuid()}-{self.digest}")  # noqa: S108 - private, see make()
 
     @property
+    def socket_lock(self) -> Path:
+        return self.socket_folder / f".s.PGSQL.{PORT}.lock"
+
+    @property
     def digest(self) -> str:
         """A short name for this folder, for what must lie elsewhere."""
         return hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]

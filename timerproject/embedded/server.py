@@ -21,12 +21,15 @@ from timerproject.embedded import binaries as programs
 from timerproject.embedded import run_as as identity
 from timerproject.embedded.binaries import Binaries
 from timerproject.embedded.folder import DATABASE, PORT, USER, EmbeddedDatabaseError, Folder
+from timerproject.embedded.process import is_server
 from timerproject.embedded.run_as import RunAs
 from timers import conf
 
 START_DEADLINE: Final = 40.0
 STOP_DEADLINE: Final = 60.0
 LARGEST_LOG: Final = 10_000_000
+NO_PROCESS: Final = 2**31 - 1
+"""Beyond the numbers that any kernel gives."""
 
 SETTINGS: Final = {
     "listen_addresses": "",
@@ -64,6 +67,7 @@ class EmbeddedServer:
             usable = identity.reachable(found, run_as, self.folder)
             if self.major() is None:
                 self._make_cluster(usable, run_as)
+            self._void_stale_locks()
             self._start(usable, run_as)
             self._make_database()
             return True
@@ -107,11 +111,8 @@ class EmbeddedServer:
 
     def pid(self) -> int | None:
         """The living server's process, by its own pid file."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pid = int(self.folder.pid_file.read_text().split()[0])
-            os.kill(pid, 0)
-            return pid
-        return None
+        pid = _noted_pid(self.folder.pid_file)
+        return pid if pid is not None and is_server(pid) else None
 
     def major(self) -> int | None:
         """The PostgreSQL version that made the cluster; None if there is no cluster yet."""
@@ -132,6 +133,19 @@ class EmbeddedServer:
         if made.returncode:
             raise EmbeddedDatabaseError(f"The database cluster could not be made in {data}:\n{made.stderr.strip()}")
         new.rename(data)
+
+    def _void_stale_locks(self) -> None:
+        """Let PostgreSQL see that the process of its lock files is gone.
+
+        It takes any process of that number for a server: one that nobody reaps, or a stranger's after a restart of the
+        container. The files stay, with a number that no process has: one names the shared memory too, by which
+        PostgreSQL sees whether children of the dead one are still at work.
+        """
+        for lock in (self.folder.pid_file, self.folder.socket_lock):
+            pid = _noted_pid(lock)
+            if pid is not None and not is_server(pid):
+                lines = lock.read_text().split("\n")
+                lock.write_text("\n".join([str(NO_PROCESS), *lines[1:]]))
 
     def _start(self, usable: Binaries, run_as: RunAs) -> None:
         deadline = time.monotonic() + START_DEADLINE
@@ -183,8 +197,6 @@ class EmbeddedServer:
     def _gone(self, pid: int) -> bool:
         deadline = time.monotonic() + STOP_DEADLINE
         while time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # ours if this process started it: else it would stay as a zombie
             if self.pid() != pid:
                 return True
             time.sleep(0.02)
@@ -208,6 +220,13 @@ def configured() -> EmbeddedServer:
     """The server of this project's settings."""
     settings = conf.current()
     return EmbeddedServer(Folder.at(django_settings.VAR), pg_bin=settings.pg_bin)
+
+
+def _noted_pid(lock: Path) -> int | None:
+    """The process that a lock file of PostgreSQL names."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(lock.read_text().split()[0])
+    return None
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +14,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.conf import settings
 
+from tests.support.eventually import eventually
 from timerproject.embedded import run_as
 from timerproject.embedded.folder import EmbeddedDatabaseError, Folder
 from timerproject.embedded.server import EmbeddedServer
+
+_START_AND_STAY = """
+import sys
+from timerproject.embedded.folder import Folder
+from timerproject.embedded.server import EmbeddedServer
+server = EmbeddedServer(Folder.at(sys.argv[1]))
+server.start()
+print(server.pid(), flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -72,6 +86,37 @@ def test_what_was_committed_outlives_kill_9(server: EmbeddedServer, whole_tree: 
         os.kill(pid, signal.SIGKILL)
     assert server.start() is True
     assert sql(server, "SELECT count(*) FROM kept") == [(200,)]
+
+
+def test_a_dead_server_that_nobody_reaps_is_no_obstacle(server: EmbeddedServer) -> None:
+    """As long as its parent lives and does not look, the number of the dead one is taken."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _START_AND_STAY, str(server.folder.root)], cwd=settings.BASE_DIR,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdin and parent.stdout
+    with parent:
+        pid = int(parent.stdout.readline())
+        os.killpg(pid, signal.SIGKILL)
+        eventually(lambda: not server.pid())
+        os.kill(pid, 0)
+        assert server.start() is True
+        assert sql(server, "SELECT 1") == [(1,)]
+        parent.stdin.close()
+
+
+def test_a_strangers_process_with_the_number_of_a_dead_server_is_no_obstacle_and_is_left_alone(
+    server: EmbeddedServer,
+) -> None:
+    server.start()
+    server.stop()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        assert stranger.stdin
+        server.folder.pid_file.write_text(f"{stranger.pid}\n{server.folder.data}\n1\n5432\n\n\n")
+        assert server.stop() is False
+        assert server.start() is True
+        assert stranger.poll() is None
+        stranger.stdin.close()
 
 
 def test_a_long_path_is_served_by_a_short_socket(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from timerproject import first_start
 from timerproject.children import CannotStart, Child, Children
 from timerproject.embedded.folder import EmbeddedDatabaseError
 from timerproject.embedded.server import configured
+from timerproject.embedded.watch import Watch
 from timers import conf
 from timers.console.sign_in import sign_in_path
 from timers.models import Node, Timer
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             refuse_taken_port(self.host, self.port)
             with self._database():
                 link = self._prepare(demo=not options["no_demo"])
-                children = Children([self._node(options["workers"]), self._web()], self._say)
+                children = Children([self._node(options["workers"]), self._web()], self._say, self._beside())
                 children.run(on_ready=lambda: self._invite(link))
         except KeyboardInterrupt:
             pass
@@ -81,6 +82,11 @@ class Command(BaseCommand):
                     self._say(
                         "up", "the embedded PostgreSQL stays, as it was running before: manage.py embeddeddb stop"
                     )
+
+    def _beside(self) -> Callable[[], None]:
+        if not settings.EMBEDDED_DATABASE:
+            return lambda: None
+        return Watch(configured(), lambda line: self._say("up", line)).look
 
     def _prepare(self, *, demo: bool) -> str:
         """Make everything ready, and return the path of the administrator's sign-in link."""
