@@ -96,6 +96,16 @@ def test_what_control_refuses_comes_back_on_its_field_and_no_key_is_made(alice: 
     assert not keys_on(page)
 
 
+@pytest.mark.parametrize("forged", ["abc", "-1", "1e3", "²", "9" * 40])
+def test_a_group_that_cannot_be_one_is_refused_on_its_field(alice: Client, forged: str) -> None:
+    group = factories.group()
+    page = alice.post(ADD, sent(all_groups="", groups=[str(group.pk), forged]))
+    assert page.status_code == 200
+    assert "groups" in page.context["adminform"].form.errors
+    assert not ApplicationKey.objects.exists()
+    assert alice.get(f"{ADD}?groups={forged}").status_code == 200
+
+
 def test_a_key_for_a_user_who_may_not_says_so(alice: Client) -> None:
     User.objects.create_user("bot")
     page = alice.post(ADD, sent(user="bot"))

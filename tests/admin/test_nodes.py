@@ -55,3 +55,11 @@ def test_it_is_resumed_from_the_list_too(alice: Client) -> None:
     alice.post(reverse("admin:timers_clusterpause_add"), {"reason": ""}, follow=True)
     run(alice, "clusterpause", "delete_selected", ClusterPause.objects.get().pk, post="yes")
     assert not ClusterPause.objects.exists()
+
+
+def test_a_reason_that_is_too_long_is_refused_on_its_field(alice: Client) -> None:
+    page = alice.post(reverse("admin:timers_clusterpause_add"), {"reason": "x" * 10_001})
+    assert page.status_code == 200
+    assert "at most 10,000 characters" in page.text
+    assert 'maxlength="10000"' in page.text
+    assert not ClusterPause.objects.exists()

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -29,6 +30,13 @@ from timers.schedules.duration import MICROSECONDS_PER_SECOND
 
 _HOUR = 3600
 _LONGEST_HOURS = LONGEST_OVERLAP // MICROSECONDS_PER_SECOND // _HOUR
+
+
+class GroupsWidget(AutocompleteSelectMultiple):
+    """Shows what was sent again, without what cannot be a group's id; the field has said that it is none."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, [each for each in value if each.isascii() and each.isdigit()], attr)
 
 
 class KeyForm(ControlForm):
@@ -112,6 +120,11 @@ class KeyAdmin(ControlAdmin):
         "state_cell", "beginning_cell", "user_cell", "used_cell", "previous_cell", "created_cell", "updated_cell",
         "revoked_cell",
     )  # fmt: skip
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(
+            db_field, request, widget=GroupsWidget(db_field, self.admin_site), **kwargs
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).annotate(read_at=cells.read_at())
