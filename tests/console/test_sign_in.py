@@ -60,7 +60,7 @@ def test_a_link_of_someone_who_may_not_sign_in_any_more_ends(admin: User, client
     assert client.post(link).status_code == 410
 
 
-@pytest.mark.parametrize("path", ["/sign-in/MQ/x-y/", "/sign-in/%00/a-b/", "/sign-in/OTk5OTk5/a-b/", "/sign-in/__/-/"])
+@pytest.mark.parametrize("path", ["/sign-in/MQ/x-y/", "/sign-in/OTk5OTk5/a-b/", "/sign-in/__/-/"])
 def test_a_made_up_link_is_refused(admin: User, client: Client, path: str) -> None:
     assert client.post(path).status_code == 410
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
+from timers.api.refusals import problem_of
 from timers.api.slashes import keep_slashes
 from timers.api.strict_body import take_body
 from timers.request_id import current_request_id
+
+logger = logging.getLogger(__name__)
 
 PREFIX: Final = "/api/"
 REQUEST_ID: Final = "X-Request-Id"
@@ -29,9 +34,11 @@ _IN_OUR_WORDS: Final[dict[int, tuple[Code, str]]] = {
     500: ("failed", "Something went wrong here; the log tells what, under this request id."),
 }
 
+NUL: Final = "holds a NUL (%00), which no name and no text here may hold."
+
 
 class ApiFrame:
-    """Middleware, the outermost; it leaves alone what is not under /api/."""
+    """Middleware, the outermost; of what is not under /api/ it only refuses addresses that nobody can mean."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -51,6 +58,12 @@ class ApiFrame:
 
     def _leave_alone(self, request: HttpRequest) -> HttpResponseBase:
         current_request_id.set("")
+        try:
+            _check_address(request)
+            if "%00" in request.META.get("QUERY_STRING", ""):
+                raise Problem("malformed", f"The query {NUL}")
+        except Problem as problem:
+            return HttpResponse(f"{problem.detail}\n", status=problem.status, content_type="text/plain; charset=utf-8")
         return self.get_response(request)
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -58,6 +71,7 @@ class ApiFrame:
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
         current_request_id.set(request_id)
         try:
+            _check_address(request)
             # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
             if settings.SECURE_SSL_REDIRECT and not request.is_secure():
                 raise Problem("forbidden", "Use https: what is sent over plain http can be read on the way.")
@@ -79,3 +93,14 @@ class ApiFrame:
         if "Allow" in response.headers:
             said.headers["Allow"] = response.headers["Allow"]
         return said
+
+
+def _check_address(request: HttpRequest) -> None:
+    """Raises Problem for a host that is not served, and for a path that nothing can have."""
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        logger.warning("a request for a host that is not served: %.200r", request.META.get("HTTP_HOST", ""))
+        raise problem_of(error) from None
+    if "\x00" in request.path_info:
+        raise Problem("malformed", f"The path {NUL}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER: Final = 2.0
 """Seconds after which a database that was away is worth another try."""
+
+NOT_SERVED: Final = (
+    "This host (the Host header) is not served here; whoever runs the service names it in ALLOWED_HOSTS."
+)
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of requests that change nothing."""
@@ -82,6 +86,8 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
             return Problem("forbidden", "The CSRF token is missing or wrong; send it as X-CSRFToken.")
         case RequestDataTooBig():
             return Problem("too_large", "The body is too large.")
+        case DisallowedHost():
+            return Problem("malformed", NOT_SERVED)
         case SuspiciousOperation():
             return Problem("malformed", "The request makes no sense.")
         case IntegrityError():
