@@ -12,3 +12,6 @@ keepalive = 75
 
 # Nobody asks it, and two servers of one user would want the same.
 control_socket_disable = True
+
+# The most that gunicorn takes. A group and a timer may have names of 200 characters, twelve bytes each in an address.
+limit_request_line = 8190

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -98,6 +99,15 @@ def test_names_with_slashes_reach_their_timers(web: Web) -> None:
     assert web.ask("POST", "/groups/g/timers", timer)[0] == 201
     status, _, said = web.ask("GET", "/groups/g/timers/a%2Fb%252Fc")
     assert (status, said["name"]) == (200, "a/b%2Fc")
+
+
+def test_the_longest_names_reach_their_timers(web: Web) -> None:
+    group, name = "\N{MANTELPIECE CLOCK}" * 200, "\N{MONEY BAG}" * 200
+    web.ask("POST", "/groups", {**GROUP, "name": group})
+    address = f"/groups/{quote(group)}/timers"
+    assert web.ask("POST", address, {"kind": "once", "name": name, "after": 60})[0] == 201
+    status, _, said = web.ask("GET", f"{address}/{quote(name)}")
+    assert (status, said["name"]) == (200, name)
 
 
 @pytest.fixture

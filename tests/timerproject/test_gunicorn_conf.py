@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import runpy
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
 from gunicorn.config import Config
 
 from timers import conf
+from timers.models.group import NAME_LENGTH
 
 
 @pytest.fixture
@@ -29,3 +31,8 @@ def test_unused_connections_are_kept_for_longer_than_those_keep_them_who_ask(con
 def test_handlers_and_waiting_consumers_together_leave_a_thread_to_everybody_else(config: Config) -> None:
     settings = conf.load({})
     assert settings.entry_slots + settings.api_waiting < config.threads
+
+
+def test_the_longest_address_is_taken(config: Config) -> None:
+    name = quote("\N{MANTELPIECE CLOCK}" * NAME_LENGTH)
+    assert len(f"POST /api/v1/groups/{name}/timers/{name}/preview HTTP/1.1") < config.limit_request_line
