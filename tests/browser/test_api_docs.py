@@ -26,3 +26,11 @@ def test_a_call_can_be_tried_from_the_pages_with_the_session(open_page: Opened) 
     block.get_by_role("button", name="Try it out").click()
     block.get_by_role("button", name="Execute").click()
     expect(block.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("dark", True), ("light", False)])
+def test_the_pages_are_dark_where_the_system_is(open_page: Opened, scheme: str, is_dark: bool) -> None:
+    page = open_page("/api/v1/docs", color_scheme=scheme)
+    expect(page.locator(".opblock-tag").first).to_be_visible()
+    ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor.match(/[0-9]+/g).map(Number)")
+    assert (max(ground[:3]) < 60 and len(ground) == 3) == is_dark
