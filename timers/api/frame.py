@@ -59,7 +59,7 @@ class ApiFrame:
     def _leave_alone(self, request: HttpRequest) -> HttpResponseBase:
         current_request_id.set("")
         try:
-            _check_address(request)
+            _check_head(request)
             if "%00" in request.META.get("QUERY_STRING", ""):
                 raise Problem("malformed", f"The query {NUL}")
         except Problem as problem:
@@ -71,7 +71,7 @@ class ApiFrame:
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
         current_request_id.set(request_id)
         try:
-            _check_address(request)
+            _check_head(request)
             # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
             if settings.SECURE_SSL_REDIRECT and not request.is_secure():
                 raise Problem("forbidden", "Use https: what is sent over plain http can be read on the way.")
@@ -95,8 +95,8 @@ class ApiFrame:
         return said
 
 
-def _check_address(request: HttpRequest) -> None:
-    """Raises Problem for a host that is not served, and for a path that nothing can have."""
+def _check_head(request: HttpRequest) -> None:
+    """Raises Problem for a host that is not served, and for what nothing can be looked for by."""
     try:
         request.get_host()
     except DisallowedHost as error:
@@ -104,3 +104,6 @@ def _check_address(request: HttpRequest) -> None:
         raise problem_of(error) from None
     if "\x00" in request.path_info:
         raise Problem("malformed", f"The path {NUL}")
+    # As cookies write it, in quotes; a session is looked for by its cookie.
+    if "\\000" in request.META.get("HTTP_COOKIE", ""):
+        raise Problem("malformed", "A cookie holds a NUL (\\000).")
