@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -22,3 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if stack := config.stash.get(_until_the_end, None):
         stack.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_committed_ledger(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test commits is no history of the next one."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = "transactional_db" in request.fixturenames or (marker is not None and marker.kwargs.get("transaction"))
+    if not commits:
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    # Where the settings are not there yet, this very file is read.
+    from tests.support.committed import ledger_emptied_afterwards
+
+    with ledger_emptied_afterwards():
+        yield

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
 
 from tests import factories
-from tests.support.committed import ledger_emptied_afterwards
 from tests.support.sessions import OtherSession
 from timers.access.authenticate import caller_of_key
 from timers.access.known_keys import KnownKeys
@@ -18,10 +15,8 @@ HERE = "192.0.2.7"
 
 
 @pytest.fixture(autouse=True)
-def committed(transactional_db: None) -> Iterator[None]:
-    with ledger_emptied_afterwards():
-        User.objects.create_superuser("root")
-        yield
+def committed(transactional_db: None) -> None:
+    User.objects.create_superuser("root")
 
 
 def test_a_request_does_not_wait_for_somebody_who_holds_the_keys_row() -> None:

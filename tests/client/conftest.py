@@ -11,7 +11,6 @@ from django.db import connection
 from timers_client import TimersClient
 from timers_client.ctl.main import main
 
-from tests.support.committed import ledger_emptied_afterwards
 from tests.support.eventually import eventually
 from timers.access.authenticate import forget_known_keys
 from timers.access.limits import forget_callers
@@ -19,13 +18,10 @@ from timers.lifecycle.control.keys import create_key
 
 
 @pytest.fixture(autouse=True)
-def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test has written is gone before the next, and the sessions of its server's threads have ended."""
-    if "transactional_db" not in request.fixturenames:
-        yield
-        return
-    with ledger_emptied_afterwards():
-        yield
+def _sessions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The sessions of a test's server's threads have ended before the next."""
+    yield
+    if "transactional_db" in request.fixturenames:
         eventually(_is_alone)
 
 

@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 
 from tests import factories
-from tests.support.committed import ledger_emptied_afterwards
 from tests.support.handlers import TemporaryHandlers
 from timers.models import TimerGroup
 from timers.testing import Stepper, VirtualTime
@@ -21,10 +20,8 @@ def _without_the_rows_of_others(django_db_setup: None, django_db_blocker: Any) -
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """Rows are committed, so that other sessions see them; none are left."""
-    with ledger_emptied_afterwards():
-        yield
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.committed import ledger_emptied_afterwards
 from tests.support.handlers import TemporaryHandlers
 from tests.support.targets import Town, town
 from tests.worker.calling import Caller
@@ -21,10 +20,8 @@ def handlers() -> Iterator[TemporaryHandlers]:
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """Rows are committed, so that other sessions see them; none are left."""
-    with ledger_emptied_afterwards():
-        yield
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
-from tests.support.committed import ledger_emptied_afterwards
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import in_threads
 from timers.exceptions import QuotaExceeded, SpecError
@@ -205,9 +204,8 @@ def test_a_quota_that_makes_no_sense_is_refused(group: TimerGroup, wrong: dict[s
 
 class TestInParallel:
     @pytest.fixture(autouse=True)
-    def _(self, transactional_db: None) -> Iterator[None]:
-        with ledger_emptied_afterwards():
-            yield
+    def _(self, transactional_db: None) -> None:
+        """Rows are committed, so that other sessions see them."""
 
     def test_fifty_at_once_never_exceed_it_by_even_one(self, time: VirtualTime, handlers: TemporaryHandlers) -> None:
         factories.group("work", max_timers=120)
