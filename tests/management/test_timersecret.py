@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from timers.encryption import new_key
+from timers.insights.secrets import secrets
 from timers.lifecycle.secret_values import SecretValue, read_secrets
 from timers.setting_forms import encryption_keys
 
@@ -47,7 +48,8 @@ def test_a_signing_key_is_made_printed_and_replaced() -> None:
     secret = read_secrets(["key"])["key"]
     assert isinstance(secret, SecretValue)
     assert (secret.value, secret.previous) == (second, first)
-    told("timersecret", "limit", "key", "--host", "example.org")
+    told("timersecret", "limit", "key", "--host", "example.org", "--description", "of the shop")
+    assert [(kept.hosts, kept.description) for kept in secrets()] == [(("example.org",), "of the shop")]
     told("timersecret", "delete", "key")
     assert told("timersecret", "list") == ""
 

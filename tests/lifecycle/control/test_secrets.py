@@ -109,6 +109,7 @@ def test_a_replaced_password_is_gone_at_once() -> None:
         ({"hosts": ["*"]}, "hosts"),
         ({"hosts": ["API.example.org"]}, "hosts"),
         ({"hosts": ["https://x"]}, "hosts"),
+        ({"description": "of\0ours"}, "description"),
     ],
 )
 def test_what_makes_no_sense_is_refused_naming_the_field_and_not_the_value(fields: dict[str, str], field: str) -> None:
@@ -180,6 +181,19 @@ def test_a_secret_is_bound_to_groups_and_hosts() -> None:
         check_secrets(action(auth=BEARER, url="https://example.org/"), "billing")
     limit_secret("token", groups=[], hosts=["example.org"])
     check_secrets(action(auth=BEARER, url="https://example.org/"), "other")
+
+
+def test_what_a_secret_is_for_is_said_anew_without_another_value() -> None:
+    create_secret("token", "v", groups=["billing"], description="old")
+    limit_secret("token", description="of the payment service", actor="ann")
+
+    (view,) = secrets()
+    assert (view.description, view.groups, view.updated_by) == ("of the payment service", ("billing",), "ann")
+    assert value("token").value == "v"
+    with pytest.raises(SpecError, match="description: must be text"):
+        limit_secret("token", description="x" * 10_001)
+    limit_secret("token", description="")
+    assert secrets()[0].description == ""
 
 
 def test_a_value_moved_to_another_row_does_not_open() -> None:

@@ -16,7 +16,7 @@ from timers.actions.target import parse_host
 from timers.encryption import Keyring, Sealed, Unopenable
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.control.audit import audited
-from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.secret_values import context, refusal
 from timers.models import Secret
 
@@ -46,6 +46,7 @@ def create_secret(
         lambda: check_name("name", name),
         lambda: _check_kind(kind),
         lambda: _check_scope(groups, hosts),
+        lambda: check_text("description", description),
     ):
         try:
             check()
@@ -83,10 +84,10 @@ def replace_secret(
     """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
 
     `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `kind`:
-    the one that it has; raises SpecError for another. `groups`, `hosts`: as of limit_secret, which is done with it.
-    `description`: None: as it was.
+    the one that it has; raises SpecError for another. The others: as of limit_secret, which is done with it.
     """
     _check_scope(groups or (), hosts or ())
+    check_text("description", description or "")
     if overlap < timedelta():
         raise SpecError("overlap", "must not be negative", given=str(overlap))
     with audited("secret.replace", actor, name=name) as entry:
@@ -101,26 +102,35 @@ def replace_secret(
             row.previous_key, row.previous_value, row.previous_until = "", None, None
         sealed = Keyring.in_force().seal(plain, context(name))
         row.key, row.value = sealed.key, sealed.content
-        row.description = row.description if description is None else description
-        _limit(row, groups, hosts)
+        _limit(row, groups, hosts, description)
         _save(row, now, actor)
     return plain if made else None
 
 
 def limit_secret(
-    name: str, *, groups: Collection[str] | None = None, hosts: Collection[str] | None = None, actor: str = ""
+    name: str,
+    *,
+    groups: Collection[str] | None = None,
+    hosts: Collection[str] | None = None,
+    description: str | None = None,
+    actor: str = "",
 ) -> None:
-    """Say anew whose timers may use a secret and where it may be sent; None: as it was, empty: without bound."""
+    """Say anew whose timers may use a secret, where it may be sent, and what it is; its value stays.
+
+    None: as it was; no group or no host: without bound.
+    """
     _check_scope(groups or (), hosts or ())
+    check_text("description", description or "")
     with audited("secret.limit", actor, name=name) as entry:
         row = entry.watch(_locked(name))
-        _limit(row, groups, hosts)
+        _limit(row, groups, hosts, description)
         _save(row, clock.now(), actor)
 
 
-def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] | None) -> None:
+def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] | None, description: str | None) -> None:
     row.groups = row.groups if groups is None else list(groups)
     row.hosts = row.hosts if hosts is None else list(hosts)
+    row.description = row.description if description is None else description
 
 
 _USERS: Final = """

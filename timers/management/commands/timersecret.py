@@ -36,8 +36,11 @@ class Command(BaseCommand):
                 one.add_argument(
                     "--overlap", type=float, default=24, metavar="HOURS", help="How long the old signing key signs too."
                 )
-        limit = verbs.add_parser("limit", help="Say anew whose timers may use it, and where it may be sent.")
+        limit = verbs.add_parser(
+            "limit", help="Say anew whose timers may use it, where it may be sent, and what it is."
+        )
         limit.add_argument("name")
+        limit.add_argument("--description")
         _add_scope(limit)
         verbs.add_parser("delete", help="Delete a secret that nothing refers to.").add_argument("name")
 
@@ -69,7 +72,10 @@ class Command(BaseCommand):
         self._say(made, f"The secret {options['name']} has another value.")
 
     def _limit(self, options: dict[str, Any]) -> None:
-        limit_secret(options["name"], groups=options["group"], hosts=options["host"], actor="manage.py")
+        limit_secret(
+            options["name"], groups=options["group"], hosts=options["host"], description=options["description"],
+            actor="manage.py",
+        )  # fmt: skip
         self.stdout.write(f"The bounds of {options['name']} are set.")
 
     def _delete(self, options: dict[str, Any]) -> None:
