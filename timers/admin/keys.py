@@ -5,6 +5,7 @@ The text of a key is on one page, the answer to the request that made it; it is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -12,8 +13,6 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -23,6 +22,7 @@ from timers.access.scopes import not_allowed
 from timers.admin import cells
 from timers.admin.asking import ask
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.admin.shown_once import show_once
 from timers.insights.keys import KEY_STATES, key_state, keys_in_state
 from timers.lifecycle.control.keys import LONGEST_OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.models import ApplicationKey
@@ -156,11 +156,11 @@ class KeyAdmin(ControlAdmin):
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         missing = not_allowed(obj.user, obj.scopes)
-        remarks = [
+        warnings = [
             f"{obj.user.get_username()} may not {scope} yet, and so neither may the key; needed: {', '.join(names)}."
             for scope, names in missing.items()
         ]
-        return self._show(request, [(obj, obj.shown_once)], remarks)
+        return self._show(request, [(obj, obj.shown_once)], warnings)
 
     @admin.action(description="Rotate: give another secret ...", permissions=["change"])
     def rotate(self, request: HttpRequest, rows: QuerySet[ApplicationKey]) -> HttpResponse | None:
@@ -181,18 +181,10 @@ class KeyAdmin(ControlAdmin):
         return ask(self, request, rows, forms.Form, call, title="Revoke for good", done="revoked")
 
     def _show(
-        self, request: HttpRequest, made: list[tuple[ApplicationKey, str]], remarks: list[str] | None = None
+        self, request: HttpRequest, made: list[tuple[ApplicationKey, str]], warnings: Sequence[str] = ()
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Application key" if len(made) == 1 else "Application keys",
-            "opts": self.opts,
-            "made": made,
-            "remarks": remarks or [],
-        }
-        response = TemplateResponse(request, "admin/timers/keys_made.html", context)
-        add_never_cache_headers(response)
-        return response
+        title = "Application key" if len(made) == 1 else "Application keys"
+        return show_once(self, request, made, title=title, warnings=warnings)
 
     @admin.display(description="begins with")
     def beginning_cell(self, key: ApplicationKey) -> SafeString:
