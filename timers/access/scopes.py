@@ -15,8 +15,11 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     "schedule": ("timers.add_timer", "timers.change_timer"),
     "consume": ("timers.change_claim",),
     "operate": ("timers.change_waiting",),
-    "admin": ("timers.add_timergroup", "timers.change_timergroup", "timers.change_applicationkey"),
-}
+    "admin": (
+        "timers.add_timergroup", "timers.change_timergroup", "timers.change_applicationkey",
+        "timers.add_secret", "timers.change_secret", "timers.delete_secret",
+    ),
+}  # fmt: skip
 """All of them are needed. A superuser has every one."""
 
 
