@@ -129,7 +129,7 @@ def own_server(tmp_path: Path) -> Iterator[tuple[EmbeddedServer, Field]]:
 def test_a_server_that_hangs_is_given_up_and_found_again(own_server: tuple[EmbeddedServer, Field]) -> None:
     _, field = own_server
     field.settings["TIMERS_WEB_STATEMENT_TIMEOUT"] = "0.5"
-    with serving(field) as web:
+    with serving(field, "--threads", "1") as web:  # so that the next request has the same session
         assert web.ask("GET", "/groups")[0] == 200
         others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         sessions = [pid for (pid,) in field.rows(others)]
