@@ -21,23 +21,33 @@ from timers.lifecycle.fire import fire_due
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime
+from timers.worker import capacity as capacity_module
 from timers.worker import claimer as claimer_module
-from timers.worker.claimer import MAX_HELD, MAX_HELD_BY_GROUP, Claimer
+from timers.worker.capacity import MAX_HELD, MAX_HELD_BY_GROUP, Capacity
+from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
 from timers.worker.pace import Pace
+from timers.worker.sharing import Sharing
 
 
 class Bench:
     """A claimer that is stepped by the test; what it claims is kept."""
 
-    def __init__(self, node: Stepper, *, sure: bool = True, threads: int = 8) -> None:
+    def __init__(
+        self, node: Stepper, *, sure: bool = True, threads: int = 8, run_seconds: float | None = 0.001
+    ) -> None:
+        """`run_seconds`: the known run time of all groups that exist by now; None: it is unknown."""
         self.held: list[Execution] = []
         self.revoked: list[set[str]] = []
         self.pace = Pace()
         self.started = started(sure=sure)
+        if run_seconds is not None:
+            self.pace.learn(dict.fromkeys(TimerGroup.objects.values_list("id", flat=True), run_seconds))
         options = NodeOptions("node-a", threads=threads)
+        capacity = Capacity(threads, options.concurrency, self.pace)
         self.claimer = Claimer(
-            node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, self.pace,
+            node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, capacity,
+            Sharing(node.holder, options.partition, self.pace, capacity),
             self,  # type: ignore[arg-type]
             self.revoked.append,
         )  # fmt: skip
@@ -73,7 +83,7 @@ def backlog(time: VirtualTime, handlers: TemporaryHandlers) -> Callable[..., Tim
 def test_groups_share_the_room_equally_whatever_their_backlog(
     backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claimer_module, "MAX_HELD", 90)
+    monkeypatch.setattr(capacity_module, "MAX_HELD", 90)
     for name, number in (("huge", 1000), ("big", 300), ("small", 20)):
         backlog(name, number)
     bench = Bench(node)
@@ -87,7 +97,7 @@ def test_groups_share_the_room_equally_whatever_their_backlog(
 def test_one_group_with_a_huge_backlog_starves_no_other(
     backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claimer_module, "MAX_HELD", 40)
+    monkeypatch.setattr(capacity_module, "MAX_HELD", 40)
     backlog("huge", 1000)
     for name in ("a", "b", "c"):
         backlog(name, 10)
@@ -102,44 +112,66 @@ def test_one_group_with_a_huge_backlog_starves_no_other(
 def test_a_group_of_higher_priority_is_served_first(
     backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claimer_module, "MAX_HELD", 50)
+    monkeypatch.setattr(capacity_module, "MAX_HELD", 50)
     backlog("plain", 100)
     backlog("urgent", 100, priority=5)
     bench = Bench(node)
     assert bench.step() == {"urgent": 50}
 
 
-def test_no_more_is_claimed_than_can_be_used_soon(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
-    slow, quick = backlog("slow", 200), backlog("quick", 200)
-    bench = Bench(node, threads=8)
-    bench.pace.measured(slow.id, 10.0, 8)
-    bench.pace.measured(quick.id, 0.05, 8)
-    came = bench.step()
-    # Slow: one for each slot. Quick: also what eight slots need for half a second at 50 ms each.
-    assert came == {"slow": 8, "quick": 88}
-    assert bench.step() == {}
-    bench.claimer.no_longer_held([execution for execution in bench.held if execution.group.name == "slow"][:3])
-    assert bench.step() == {"slow": 3}
-
-
-def test_a_group_with_free_slots_is_served_at_once_among_many_that_are_full(
+def test_free_threads_are_shared_by_all_groups_whatever_their_run_time(
     backlog: Callable[..., TimerGroup], node: Stepper
 ) -> None:
-    bench = Bench(node, threads=2)
-    for number in range(12):
-        bench.pace.measured(backlog(f"full-{number:02}", 5).id, 10.0, 2)
+    slow, quick = backlog("slow", 200), backlog("quick", 200)
+    bench = Bench(node, threads=8, run_seconds=None)
+    bench.pace.measured(slow.id, 10.0, 8)
+    bench.pace.measured(quick.id, 0.05, 8)
+    # Half of the threads each: four slow ones, or what four threads get through in a quarter of a second at 50 ms each.
+    assert bench.step() in ({"slow": 4, "quick": 24}, {"slow": 5, "quick": 24})
     while bench.step():
         pass
-    assert Counter(execution.group.name for execution in bench.held) == {f"full-{n:02}": 2 for n in range(12)}
-    bench.pace.measured(backlog("free", 2).id, 10.0, 2)
-    assert bench.step() == {"free": 2}
+    held = Counter(execution.group.name for execution in bench.held)
+    assert held["slow"] + held["quick"] / 6 == pytest.approx(8, abs=0.5)
+
+
+@pytest.mark.parametrize("run_seconds", [None, 3.0, 25.0])
+def test_slow_and_unknown_work_is_claimed_for_free_threads_only(
+    run_seconds: float | None, backlog: Callable[..., TimerGroup], node: Stepper
+) -> None:
+    backlog("work", 40)
+    bench = Bench(node, threads=4, run_seconds=run_seconds)
+    while bench.step():
+        pass
+    assert len(bench.held) == 4
+    bench.claimer.no_longer_held(bench.held[:3])
+    assert bench.step() == {"work": 3}
+
+
+def test_a_full_worker_claims_nothing_of_other_groups(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    backlog("slow", 4)
+    bench = Bench(node, threads=4, run_seconds=25.0)
+    assert bench.step() == {"slow": 4}
+    bench.pace.learn({backlog("quick", 1).id: 0.0001})
+    bench.step()
+    assert bench.step() == {}
+    bench.claimer.no_longer_held(bench.held[:1])
+    assert bench.step() == {"quick": 1}
+
+
+def test_full_threads_leave_room_for_async_work(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
+    backlog("slow", 4)
+    bench = Bench(node, threads=4, run_seconds=None)
+    assert bench.step() == {"slow": 4}
+    group = backlog("hooks", 300, max_batch=1000)
+    TimerGroup.objects.filter(id=group.id).update(action={"kind": "http", "url": "https://example.org/"})
+    assert bench.step() == {"hooks": 200}
 
 
 def test_async_handlers_have_room_for_as_many_as_run_at_once(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
     group = backlog("async", 300)
-    bench = Bench(node, threads=8)
+    bench = Bench(node, threads=8, run_seconds=None)
     bench.pace.measured(group.id, 10.0, 200)
-    assert bench.step() == {"async": 210}
+    assert bench.step() == {"async": 200}
 
 
 def test_calls_have_room_for_as_many_as_run_at_once_from_the_first_claim_on(
@@ -380,7 +412,7 @@ def test_what_is_only_put_behind_others_is_work_done_too(node: Stepper, handlers
 def test_timers_of_a_higher_priority_get_the_room_first(
     backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claimer_module, "MAX_HELD", 10)
+    monkeypatch.setattr(capacity_module, "MAX_HELD", 10)
     backlog("work", 100)
     bench = Bench(node)
     assert bench.step() == {"work": 10}

@@ -72,6 +72,8 @@ class ServedGroup:
     calendars: Calendars = field(default_factory=dict, compare=False, repr=False)
     subscribers: tuple[Subscriber, ...] = ()
     """Who gets the executions of timers that have no action of their own; none: the group's action does it all."""
+    required_roles: frozenset[str] = frozenset()
+    """Only nodes that have all of these serve it."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -126,6 +128,7 @@ class ServedGroup:
             own_clock,
             calendars or {},
             subscribers,
+            frozenset(row.required_roles),
         )
 
 

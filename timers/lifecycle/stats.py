@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import connection
+from django.db.models import F, Sum
 
 from timers.lifecycle.arrays import plain_array, timestamp
-from timers.models import LATENESS_BUCKETS_MS
+from timers.models import LATENESS_BUCKETS_MS, StatsMinute
+
+RECENT: Final = timedelta(hours=1)
+"""How far back run times are looked up."""
 
 
 @dataclass(slots=True)
@@ -55,3 +61,14 @@ def add_minute_counts(node_id: int, counts: Sequence[MinuteCount]) -> None:
                 [plain_array(count.lateness) for count in counts],
             ),
         )
+
+
+def recent_run_seconds(group_ids: Collection[int], now: datetime) -> dict[int, float]:
+    """The mean run time in seconds of groups' executions over the last hour; groups that ran nothing are left out."""
+    rows = (
+        StatsMinute.objects.filter(group_id__in=group_ids, minute__gt=now - RECENT)
+        .values_list("group_id")
+        .annotate(seconds=Sum("run_seconds"), runs=Sum(F("succeeded") + F("retried") + F("failed")))
+        .filter(runs__gt=0)
+    )
+    return {group_id: seconds / runs for group_id, seconds, runs in rows}

@@ -24,6 +24,12 @@ def wake_if_soon(instants: list[datetime], now: datetime) -> None:
         _notify(WAKE_CHANNEL, "")
 
 
+def wake_workers() -> None:
+    """Wake all workers: there is work for them now."""
+    if conf.current().notify:
+        _notify(WAKE_CHANNEL, "")
+
+
 def tell_revoked(executions: Sequence[str]) -> None:
     """Tell workers of executions in their claims that they are asked to end."""
     if conf.current().notify:

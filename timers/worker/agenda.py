@@ -47,6 +47,11 @@ class Agenda:
         if due:
             self._hand_over(due)
 
+    def waiting(self) -> list[Execution]:
+        """What waits for its instant, in no order."""
+        with self._changed:
+            return [entry[2] for entry in self._heap]
+
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
         """Take executions back before their instant: those of the given ids, or all."""
         with self._changed:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import heapq
 import logging
 import random
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from timers import handlers
-from timers.actions.entry import EntryAction
-from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
@@ -23,26 +19,25 @@ from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
+from timers.lifecycle.wakeup import wake_workers
 from timers.worker.agenda import Agenda
+from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
-from timers.worker.pace import Pace
+from timers.worker.relief import Relief
+from timers.worker.sharing import LATE_SECONDS, Parts, Sharing
 from timers.worker.started import Started
 
 logger = logging.getLogger(__name__)
 
-AHEAD_SECONDS: Final = 0.5
-"""Work claimed beyond the free slots: what they will need within this time, by the measured pace."""
-MAX_HELD: Final = 4000
-"""The most executions that one worker holds, whatever the pace."""
-MAX_HELD_BY_GROUP: Final = 3000
-"""The rest is kept for other groups, however long the backlog of one."""
 FULL_SCAN_SECONDS: Final = 5.0
 """At least this often the due index is read from its start, for what was committed late below the low mark."""
 HANDLERS_SECONDS: Final = 5.0
 UNSURE_SECONDS: Final = 0.1
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
+ANNOUNCED_SECONDS: Final = 0.1
+"""What is left to other workers is not announced when they were woken so short a time ago."""
 
 
 class Claimer:
@@ -55,18 +50,21 @@ class Claimer:
         settings: Conf,
         clock: DatabaseClock,
         started: Started,
-        pace: Pace,
+        capacity: Capacity,
+        sharing: Sharing,
         agenda: Agenda,
         revoke: Callable[[set[str]], None],
+        relief: Relief | None = None,
     ) -> None:
         self._holder = holder
-        self._threads, self._concurrency = options.threads, options.concurrency
         self._settings = settings
         self._clock = clock
         self._started = started
-        self._pace = pace
+        self._capacity = capacity
+        self._sharing = sharing
         self._agenda = agenda
         self._revoke = revoke
+        self._relief = relief
         self._revoked_read_at = 0.0
         self._partition = options.partition
         self._groups = ServedGroups(options.partition, options.roles)
@@ -75,11 +73,10 @@ class Claimer:
         self._leave: list[str] = []
         self._leave_read_at = -HANDLERS_SECONDS
         self._looks: list[int] = []
+        self._left_look_us: int | None = None
+        self._noticed_at = 0.0
         self._turn = 0
         self._hungry = False
-        self._fences: Counter[int] = Counter()
-        self._held_by_group: Counter[int] = Counter()
-        self._fences_lock = threading.Lock()
         self._unsure = False
         self.skipped = 0
         self.loop = Loop("claimer", self.step)
@@ -87,18 +84,18 @@ class Claimer:
     @property
     def held(self) -> int:
         """Executions claimed and neither recorded nor given back."""
-        return self._fences.total()
+        return self._capacity.held
 
     def no_longer_held(self, executions: Iterable[Execution]) -> None:
         """These were recorded or given back: there is room for others."""
-        with self._fences_lock:
-            executions = list(executions)
-            self._fences.subtract(execution.fence for execution in executions)
-            self._held_by_group.subtract(execution.group.id for execution in executions)
-            # A Counter keeps what has come down to zero.
-            self._fences += Counter()
+        self._capacity.remove(executions)
         if self._hungry and self.held <= MAX_HELD // 2:
             self.loop.wake()
+
+    def notice(self) -> None:
+        """A notification came, to this worker as to all others: look now."""
+        self._noticed_at = time.monotonic()
+        self.loop.wake()
 
     def look_at(self, instants_us: Sequence[int]) -> None:
         """Timers have been opened for their next fire at these instants; look now when one is within the look-ahead."""
@@ -134,6 +131,8 @@ class Claimer:
         self._clock.set(reading)
         self._forget_marks_of_idle(work)
         self._look_for_revoked()
+        if self._relief is not None:
+            self._relief.step()
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
             return 0
@@ -146,16 +145,43 @@ class Claimer:
         by_priority: dict[tuple[int, int], list[DueWork]] = {}
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
+        # What nobody here has room for needs no sharing.
+        startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
+        parts = self._sharing.parts(startable, now_us, horizon_us) if startable else {}
         claimed = 0
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
-                room = self._room(item, sharers=len(items) - position)
+                sharers = len(items) - position
+                room = self._capacity.room(item.group, sharers)
                 if room < 1:
                     self._hungry = True
                     continue
-                claimed += self._claim_or_log(item, now_us, horizon_us, min(room, item.group.max_batch))
+                part, weight = parts.get(item.part), self._capacity.weight(item.group.id)
+                limit = min(room, item.group.max_batch, room if part is None else part.room(weight, sharers))
+                if limit < 1:
+                    continue
+                before = self.held
+                claimed += self._claim_or_log(item, now_us, horizon_us, limit)
+                if part is not None:
+                    part.take(self.held - before, weight)
+        self._leave_to_others(parts, now_us)
         return claimed
+
+    def _leave_to_others(self, parts: Parts, now_us: int) -> None:
+        """See that the others look for their parts in time, and look again for what they did not take."""
+        left = [part for part in set(parts.values()) if part.due > part.taken]
+        if not left:
+            return
+        first_us = max(min(part.first_us for part in left), now_us)
+        look_us = first_us + round(LATE_SECONDS * 1_000_000)
+        if self._left_look_us is None or look_us < self._left_look_us:
+            self._left_look_us = look_us
+        soon_us = now_us + round(self._settings.poll_interval * 1_000_000)
+        was_noticed = time.monotonic() - self._noticed_at < ANNOUNCED_SECONDS
+        if first_us < soon_us and not was_noticed and any(part.others_are_free for part in left):
+            self._noticed_at = time.monotonic()
+            wake_workers()
 
     def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
         """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
@@ -166,16 +192,6 @@ class Claimer:
                 raise
             logger.exception("group %s cannot be claimed from", item.group.name)
             return 0
-
-    def _room(self, item: DueWork, sharers: int) -> int:
-        """How many more executions of this group the worker can use soon; what it may hold at all is shared."""
-        seconds = self._pace.seconds(item.group.id)
-        calls = isinstance(item.group.action, (HttpAction, EntryAction))
-        slots = self._pace.parallel(item.group.id, self._concurrency if calls else self._threads)
-        usable = round(slots * AHEAD_SECONDS / seconds) if seconds > 0 else MAX_HELD
-        wanted = min(slots + usable, MAX_HELD_BY_GROUP) - self._held_by_group[item.group.id]
-        # Rounded up, so a group is never left out while there is any room.
-        return min(wanted, -((self.held - MAX_HELD) // sharers))
 
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
         executions: list[Execution] = []
@@ -209,15 +225,11 @@ class Claimer:
 
     def _hold(self, executions: Sequence[Execution]) -> None:
         if executions:
-            with self._fences_lock:
-                self._fences[executions[0].fence] += len(executions)
-                self._held_by_group[executions[0].group.id] += len(executions)
+            self._capacity.add(executions)
             self._agenda.add(executions)
 
     def _give_orphans_back(self) -> None:
-        with self._fences_lock:
-            known = set(self._fences)
-        rescued = rescue_orphans(self._holder, known, self._clock.now_us())
+        rescued = rescue_orphans(self._holder, self._capacity.fences, self._clock.now_us())
         if rescued.total:
             logger.warning("gave %d executions back whose claim was committed unheard", rescued.total)
 
@@ -249,6 +261,10 @@ class Claimer:
         now_us = self._clock.now_us()
         # Jittered by a quarter, so no worker always wins the race for a regular timer.
         wait = self._settings.poll_interval * random.uniform(0.75, 1.0)
+        if self._left_look_us is not None:
+            wait = min(wait, (self._left_look_us - now_us) / 1_000_000)
+            if self._left_look_us <= now_us:
+                self._left_look_us, wait = None, BREATH_SECONDS
         while self._looks and self._looks[0] <= now_us:
             heapq.heappop(self._looks)
             wait = BREATH_SECONDS

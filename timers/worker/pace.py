@@ -1,15 +1,18 @@
 """How long handlers take: an exponentially weighted mean per handler and per group.
 
-The executor takes quick handlers in chunks and slow ones singly; the claimer claims no more than can be used soon.
+The executor takes quick handlers in chunks and slow ones singly; the claimer claims no more than can start soon. What
+has never run counts as slow: a burst of it is shared by all workers instead of filling the first one.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Final
 
 WEIGHT: Final = 0.2
 """How much the newest measurement counts."""
-UNKNOWN: Final = 0.05
+UNKNOWN: Final = math.inf
 """Seconds assumed for what has not run yet."""
 
 
@@ -21,7 +24,7 @@ class Pace:
         self._parallel: dict[object, int] = {}
 
     def seconds(self, key: object) -> float:
-        """The mean of that key."""
+        """The mean of that key; infinite while it is unknown."""
         return self._means.get(key, UNKNOWN)
 
     def parallel(self, key: object, otherwise: int) -> int:
@@ -29,7 +32,12 @@ class Pace:
         return self._parallel.get(key, otherwise)
 
     def measured(self, key: object, seconds: float, parallel: int) -> None:
-        """Take a measurement over."""
+        """Update the mean with a measurement."""
         mean = self._means.get(key)
         self._means[key] = seconds if mean is None else mean + WEIGHT * (seconds - mean)
         self._parallel[key] = parallel
+
+    def learn(self, means: Mapping[int, float]) -> None:
+        """Add means that other workers, or earlier ones, have recorded; what was measured here stays."""
+        for key, seconds in means.items():
+            self._means.setdefault(key, seconds)

@@ -6,6 +6,7 @@ singly. Should one item of a chunk take long after all, the rest of the chunk is
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -20,12 +21,15 @@ from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
 from timers.worker.attempts import Report, raised, returned, started_at, time_limit
+from timers.worker.capacity import occupancy
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 
 CHUNK_SECONDS: Final = 0.002
 """How long a chunk of quick handlers should take."""
 MAX_CHUNK: Final = 100
+LONG_SECONDS: Final = 0.05
+"""A handler that runs so much longer than the mean may run for any time."""
 STALLED_SECONDS: Final = 0.02
 """From when on an item of a chunk counts as long, and the rest of the chunk is put back."""
 
@@ -37,12 +41,14 @@ Item = tuple[Execution, Handler]
 class _Taker:
     """One thread and the chunk it works on."""
 
-    __slots__ = ("chunk", "item_began", "thread", "working")
+    __slots__ = ("chunk", "handler", "item_began", "thread", "working")
 
     def __init__(self) -> None:
         self.chunk: deque[Item] = deque()
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
+        self.handler = ""
+        """The name of the handler that runs, or ran last."""
         self.working = False
         """From taking a chunk until its outcomes are reported."""
         self.thread: threading.Thread | None = None
@@ -80,6 +86,37 @@ class ThreadPool:
     def running(self) -> int:
         """Handlers that run now."""
         return len(self._running)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every thread runs a handler that is slow, or has run for longer than a quick one does."""
+        now = time.monotonic()
+        return all(
+            began and max(now - began, self._pace.seconds(taker.handler)) > LONG_SECONDS
+            for taker in self._takers
+            for began in (taker.item_began,)
+        )
+
+    def seconds_until_free(self) -> list[float]:
+        """Seconds until each thread is free, by the mean run time of its handler; infinite where nobody can tell."""
+        now = time.monotonic()
+        return [_seconds_left(now - began, self._pace.seconds(taker.handler)) if (began := taker.item_began) else 0.0
+                for taker in self._takers]  # fmt: skip
+
+    def overrunning(self) -> float:
+        """Threads whose handler runs much longer than the mean, less the part of them that the mean accounts for."""
+        now = time.monotonic()
+        return sum(
+            1.0 - occupancy(seconds)
+            for taker in self._takers
+            if (began := taker.item_began)
+            and math.isinf(_seconds_left(now - began, seconds := self._pace.seconds(taker.handler)))
+        )
+
+    def queued(self) -> list[Execution]:
+        """What waits for a thread, in order."""
+        with self._work:
+            return [execution for execution, _ in self._queue]
 
     def submit(self, items: Sequence[Item]) -> None:
         """Queue executions whose instant has come."""
@@ -166,6 +203,7 @@ class ThreadPool:
             # Frozen or cut off for a while: a heartbeat makes it sure again, or the supervisor ends this process.
             time.sleep(WAIT_FOR_LEASE_SECONDS)
         started_us = started_at(execution, self._clock)
+        taker.handler = handler.name
         taker.item_began = began = time.monotonic()
         cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
         execution.cell = cell
@@ -191,6 +229,13 @@ class ThreadPool:
         self._pace.measured(handler.name, seconds, len(self._takers))
         self._pace.measured(execution.group.id, seconds, len(self._takers))
         return outcome
+
+
+def _seconds_left(elapsed: float, mean: float) -> float:
+    """Seconds until a handler ends that has run for `elapsed` seconds; infinite when the mean does not tell."""
+    if math.isinf(mean) or elapsed > 2 * mean + LONG_SECONDS:
+        return math.inf
+    return max(mean - elapsed, 0.0)
 
 
 def _close_unusable_connections() -> None:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,7 @@ from timers.lifecycle.release import release
 from timers.worker import run_log
 from timers.worker.agenda import Agenda
 from timers.worker.attempts import never_begun
+from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
@@ -29,6 +30,8 @@ from timers.worker.minute_stats import MinuteStats
 from timers.worker.options import WorkerSetup
 from timers.worker.pace import Pace
 from timers.worker.recorder import Recorder
+from timers.worker.relief import Relief
+from timers.worker.sharing import Sharing
 from timers.worker.started import Started, Vitals
 from timers.worker.thread_pool import ThreadPool
 
@@ -59,17 +62,22 @@ class Worker:
         self._stats = MinuteStats(setup.node_id)
         self._recorder = Recorder(self._holder, self._clock, self._started, self._stats, self._recorded)
         options = setup.options
+        pool = ThreadPool(setup.node, options.threads, self._clock, self._started, pace, self._recorder.put)
         self._executor = Executor(
-            ThreadPool(setup.node, options.threads, self._clock, self._started, pace, self._recorder.put),
+            pool,
             EventLoop(setup.node, options.concurrency, self._clock, self._started, pace, self._recorder.put),
             self._clock,
             self._recorder.put,
         )
-        self._agenda = Agenda(self._clock, self._executor.submit)
+        self._pool = pool
+        self._agenda = Agenda(self._clock, self._hand_over)
+        capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning)
+        sharing = Sharing(self._holder, options.partition, pace, capacity)
         self._claimer = Claimer(
-            self._holder, options, self._settings, self._clock, self._started, pace, self._agenda, self._revoked.append
-        )
-        self._listener = Listener(self._claimer.loop.wake, self._revoked.append) if self._settings.notify else None
+            self._holder, options, self._settings, self._clock, self._started, capacity, sharing, self._agenda,
+            self._revoked.append, Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing),
+        )  # fmt: skip
+        self._listener = Listener(self._claimer.notice, self._revoked.append) if self._settings.notify else None
         self._commands = threading.Thread(target=self._obey, args=(commands,), name="commands", daemon=True)
 
     def run(self) -> None:
@@ -88,9 +96,19 @@ class Worker:
             self._executor.tick()
             self._serve_revocations()
             self._obey_pause()
+            self._ask_for_relief()
             if self._started.taken_back:
                 break
         self._end()
+
+    def _hand_over(self, executions: Sequence[Execution]) -> None:
+        self._executor.submit(executions)
+        self._ask_for_relief()
+
+    def _ask_for_relief(self) -> None:
+        """Have what waits behind slow handlers given back to workers that can start it in time."""
+        if self._pool.is_full and (self._pool.queued() or len(self._agenda)):
+            self._claimer.loop.wake()
 
     def _end(self) -> None:
         """Claim no more, give back what has not begun, wait for what has, record it."""

@@ -78,3 +78,10 @@ def patient(fire: Fire) -> None:
         _note(fire)
         if fire.cancelled.wait(20):
             raise InterruptedError("as I was asked")
+
+
+@handler("cluster.rest", timeout=120)
+def rest(fire: Fire) -> None:
+    """Rests for as many seconds as the payload says."""
+    _note(fire)
+    time.sleep(fire.payload)

@@ -1,0 +1,134 @@
+"""Capacity: how much of a worker's slots is taken, and how much more it can start soon.
+
+An execution that takes `s` seconds occupies `s / (s + AHEAD_SECONDS)` of a slot, a slow one all of it. So one slot has
+room for one slow execution, or for as many quick ones as it gets through within AHEAD_SECONDS. What a worker holds
+counts over all groups, whether it runs, is queued, or waits for its instant.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Final
+
+from timers import handlers
+from timers.actions import Action
+from timers.actions.entry import EntryAction
+from timers.actions.http import HttpAction
+from timers.lifecycle.execution import Execution, ServedGroup
+from timers.worker.pace import Pace
+
+AHEAD_SECONDS: Final = 0.25
+"""What is claimed must be able to start this long after its instant, by the measured run times."""
+SLOW_SECONDS: Final = 1.0
+"""From this run time on an execution occupies a whole slot."""
+MAX_HELD: Final = 4000
+"""The most executions that one worker holds, whatever their run time."""
+MAX_HELD_BY_GROUP: Final = 3000
+"""The rest is kept for other groups, however long the backlog of one."""
+ROUNDING: Final = 1e-6
+
+
+class Slots(Enum):
+    """What an execution needs to run: a thread for a plain handler, or a place on the event loop."""
+
+    THREADS = "threads"
+    ASYNC = "async"
+
+
+def slots_of(action: Action | None) -> Slots:
+    """What the executions of an action need."""
+    if isinstance(action, (HttpAction, EntryAction)):
+        return Slots.ASYNC
+    handler = None if action is None or not action.handler else handlers.find(action.handler)
+    return Slots.ASYNC if handler is not None and handler.is_async else Slots.THREADS
+
+
+def occupancy(seconds: float) -> float:
+    """The part of a slot that an execution of that run time occupies; 1 where it is unknown (infinite)."""
+    return 1.0 if seconds >= SLOW_SECONDS else seconds / (seconds + AHEAD_SECONDS)
+
+
+class Capacity:
+    """Counts what a worker holds. The claimer adds and asks, the recorder removes."""
+
+    def __init__(
+        self, threads: int, async_slots: int, pace: Pace, overrunning: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`overrunning`: threads whose handler runs much longer than the pace says, less what it counts for anyway."""
+        self.slots = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
+        self._pace = pace
+        self._overrunning = overrunning
+        self._held: Counter[tuple[int, Slots]] = Counter()
+        self._fences: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """Executions claimed and neither recorded nor given back."""
+        return self._fences.total()
+
+    @property
+    def fences(self) -> set[int]:
+        """The claims that they belong to."""
+        with self._lock:
+            return set(self._fences)
+
+    def add(self, executions: Iterable[Execution]) -> None:
+        """Count executions that were claimed."""
+        self._count(executions, 1)
+
+    def remove(self, executions: Iterable[Execution]) -> None:
+        """Count no longer what was recorded or given back."""
+        self._count(executions, -1)
+
+    def _count(self, executions: Iterable[Execution], step: int) -> None:
+        action: object = self
+        slots = Slots.THREADS
+        with self._lock:
+            for execution in executions:
+                # By far the most of a batch share one action.
+                if execution.action is not action:
+                    action, slots = execution.action, slots_of(execution.action)
+                self._fences[execution.fence] += step
+                self._held[execution.group.id, slots] += step
+            if step < 0:
+                # A Counter keeps what has come down to zero.
+                self._fences += Counter()
+                self._held += Counter()
+
+    def held_of(self, group_id: int) -> int:
+        """Executions of one group that are held."""
+        return sum(self._held[group_id, slots] for slots in Slots)
+
+    def slots_for(self, group: ServedGroup) -> Slots:
+        """What the executions of a group need: those of its action, or what the last of them needed."""
+        needed = slots_of(group.action)
+        width = self._pace.parallel(group.id, self.slots[needed])
+        return needed if width == self.slots[needed] else next(each for each in Slots if each is not needed)
+
+    def weight(self, group_id: int) -> float:
+        """The part of a slot that one execution of a group occupies."""
+        return occupancy(self._pace.seconds(group_id))
+
+    def taken(self, slots: Slots) -> float:
+        """How much of its slots is taken, by what it holds and by handlers that overrun."""
+        with self._lock:
+            held = list(self._held.items())
+        taken = sum(count * self.weight(group_id) for (group_id, needed), count in held if needed is slots)
+        return taken + self._overrunning() if slots is Slots.THREADS else taken
+
+    def room(self, group: ServedGroup, sharers: int) -> int:
+        """How many more executions of a group can start soon, as one of `sharers` groups that want the same slots."""
+        slots = self.slots_for(group)
+        weight = self.weight(group.id)
+        startable = MAX_HELD
+        if weight > 0:
+            free = (self.slots[slots] - self.taken(slots)) / weight
+            # An equal share is rounded up, so a group is never left out while there is any room. Rounding errors of
+            # sums must not cost or bring a whole execution.
+            startable = min(math.floor(free + ROUNDING), math.ceil(free / sharers - ROUNDING))
+        return min(startable, MAX_HELD_BY_GROUP - self.held_of(group.id), -((self.held - MAX_HELD) // sharers))

@@ -1,0 +1,109 @@
+"""Relief: executions that cannot start in time here go back, uncounted, while another worker has free threads.
+
+A worker claims ahead of the instant. When its threads are taken in the meantime by handlers that run longer than they
+used to, what waits behind them would start late, though a thread of another worker is free.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from timers.clock import DatabaseClock
+from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.release import release
+from timers.lifecycle.wakeup import wake_workers
+from timers.worker.agenda import Agenda
+from timers.worker.capacity import AHEAD_SECONDS, Capacity, Slots, slots_of
+from timers.worker.pace import Pace
+from timers.worker.sharing import Sharing
+from timers.worker.thread_pool import ThreadPool
+
+PAUSE_SECONDS: Final = 0.1
+"""The other workers are asked for free threads no more often than this."""
+
+logger = logging.getLogger(__name__)
+
+
+class Relief:
+    """Finds and gives back what would start late; called by the claimer, in its thread and connection."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        clock: DatabaseClock,
+        agenda: Agenda,
+        pool: ThreadPool,
+        pace: Pace,
+        capacity: Capacity,
+        sharing: Sharing,
+    ) -> None:
+        self._holder = holder
+        self._clock = clock
+        self._agenda = agenda
+        self._pool = pool
+        self._pace = pace
+        self._capacity = capacity
+        self._sharing = sharing
+        self._next_at = 0.0
+
+    def step(self) -> None:
+        """Give back what would start late here and can start elsewhere."""
+        if not self._pool.is_full or time.monotonic() < self._next_at:
+            return
+        waiting = self._pool.queued() + [each for each in self._agenda.waiting() if _needs_thread(each)]
+        waiting.sort(key=lambda execution: execution.start_us)
+        now_us = self._clock.now_us()
+        entries = [((each.start_us - now_us) / 1_000_000, self._pace.seconds(each.group.id)) for each in waiting]
+        late = late_starts(self._pool.seconds_until_free(), entries)
+        if not late:
+            return
+        self._next_at = time.monotonic() + PAUSE_SECONDS
+        free = float(self._sharing.free_elsewhere(Slots.THREADS))
+        chosen: set[str] = set()
+        for execution in (waiting[number] for number in late):
+            free -= self._capacity.weight(execution.group.id)
+            if free < 0:
+                break
+            chosen.add(execution.id)
+        if chosen:
+            self._give_back(chosen)
+
+    def _give_back(self, ids: set[str]) -> None:
+        executions = self._pool.take(ids) + self._agenda.take(ids)
+        if not executions:
+            return
+        try:
+            given = release(self._holder, executions, self._clock.now_us())
+        except Exception:
+            self._agenda.add(executions)
+            raise
+        self._capacity.remove(executions)
+        wake_workers()
+        logger.info("gave %d executions back that would have started late here", given)
+
+
+def late_starts(free_in: Sequence[float], entries: Sequence[tuple[float, float]]) -> list[int]:
+    """The positions of the entries that cannot start within AHEAD_SECONDS of their instant.
+
+    `free_in`: seconds until each thread is free; infinite where nobody can tell. `entries`: seconds until the instant
+    of each execution (negative: it has passed), in that order, and its run time in seconds.
+    """
+    threads = list(free_in)
+    heapq.heapify(threads)
+    late = []
+    for position, (start, seconds) in enumerate(entries):
+        begins = max(threads[0], start)
+        if begins > max(start, 0.0) + AHEAD_SECONDS:
+            late.append(position)
+        else:
+            heapq.heapreplace(threads, begins + (0.0 if math.isinf(seconds) else seconds))
+    return late
+
+
+def _needs_thread(execution: Execution) -> bool:
+    return slots_of(execution.action) is Slots.THREADS

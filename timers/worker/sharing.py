@@ -1,0 +1,175 @@
+"""Sharing: this worker's part of a burst of slow or unknown work, so that it does not fill the first one that looks.
+
+Quick work is not shared: whoever looks first is through with it before the others would have begun.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from timers import clock
+from timers.lifecycle.due import DueWork
+from timers.lifecycle.execution import Holder, ServedGroup
+from timers.lifecycle.load import WorkerLoad, WorkerLoads, count_due
+from timers.lifecycle.stats import recent_run_seconds
+from timers.worker.capacity import ROUNDING, Capacity, Slots
+from timers.worker.fair_part import Occupied, fair_parts
+from timers.worker.pace import Pace
+
+BRIEF_SECONDS: Final = 0.05
+"""A batch that one worker gets through in this time is not shared."""
+LATE_SECONDS: Final = 0.1
+"""What is left so long after its instant is taken by whoever has room: its worker may be gone."""
+ALONE_SECONDS: Final = 1.0
+"""For so long a worker that found no other does not look for others again."""
+SATURATED_SECONDS: Final = 0.1
+"""For so long after more was due than all free slots nothing is counted: each worker takes what it has room for."""
+LEARN_SECONDS: Final = 5.0
+"""How often the run time of a group that is unknown here is looked up."""
+
+
+Parts = dict[tuple[int, int, int], "Part"]
+"""A worker's part by group, shard and priority."""
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """This worker's part of what is due for one set of workers, shared by the groups that they serve."""
+
+    left: float
+    """Slots' worth that it may still take."""
+    due: int
+    """Executions that are due, for all workers; what is beyond all free slots may be left out."""
+    first_us: int
+    """The earliest instant of them, by the database's clock."""
+    others_are_free: bool
+    is_saturated: bool
+    """Whether more is due than all free slots."""
+    taken: int = 0
+    """Executions that were taken of it."""
+
+    def room(self, weight: float, sharers: int) -> int:
+        """How many executions of one of `sharers` groups it may take, where each occupies `weight` of a slot."""
+        return math.ceil(self.left / weight / sharers - ROUNDING) if weight > 0 else self.due
+
+    def take(self, count: int, weight: float) -> None:
+        """Count what was taken."""
+        self.left -= count * weight
+        self.taken += count
+
+
+class Sharing:
+    """Computes the parts of one worker; see the module's text."""
+
+    def __init__(self, holder: Holder, partition: str, pace: Pace, capacity: Capacity) -> None:
+        self._holder = holder
+        self._pace = pace
+        self._capacity = capacity
+        self._loads = WorkerLoads(partition)
+        self._alone_until = 0.0
+        self._saturated_until = 0.0
+        self._slots: dict[int, Slots] = {}
+        self._learned: dict[int, float] = {}
+
+    def parts(self, work: Sequence[DueWork], now_us: int, horizon_us: int) -> Parts:
+        """This worker's part by item of work; what is missing there is not shared."""
+        self._learn([item.group.id for item in work])
+        shared = [item for item in work if not self._is_brief(item)]
+        now = time.monotonic()
+        if not shared or now < self._alone_until or now < self._saturated_until:
+            return {}
+        loads = self._read_loads()
+        if not any(self._is_other(load) for load in loads):
+            self._alone_until = now + ALONE_SECONDS
+            return {}
+        parts: Parts = {}
+        for (slots, members), items in self._by_workers(shared, loads).items():
+            part = self._part([loads[member] for member in members], slots, items, now_us, horizon_us)
+            parts |= {item.part: part for item in items}
+        if all(part.is_saturated for part in parts.values()):
+            self._saturated_until = now + SATURATED_SECONDS
+        return parts
+
+    def free_elsewhere(self, slots: Slots) -> int:
+        """Free slots of the other live workers of the partition, all together."""
+        others = [load for load in self._read_loads() if self._is_other(load)]
+        return math.floor(sum(self._occupied(load, slots).free for load in others))
+
+    def _read_loads(self) -> list[WorkerLoad]:
+        loads = self._loads.read()
+        self._learn([group_id for load in loads for group_id, _ in load.held])
+        return loads
+
+    def _is_brief(self, item: DueWork) -> bool:
+        """Whether this worker gets through a whole batch at once, so that sharing it would not end it sooner."""
+        seconds = self._pace.seconds(item.group.id)
+        width = self._capacity.slots[self._capacity.slots_for(item.group)]
+        return seconds * item.group.max_batch <= BRIEF_SECONDS * width
+
+    def _is_other(self, load: WorkerLoad) -> bool:
+        return (load.node_id, load.worker) != (self._holder.node_id, self._holder.worker)
+
+    def _by_workers(
+        self, shared: Sequence[DueWork], loads: Sequence[WorkerLoad]
+    ) -> dict[tuple[Slots, tuple[int, ...]], list[DueWork]]:
+        """The items by the slots that they need and the workers (positions in `loads`) that serve them."""
+        found: dict[tuple[Slots, tuple[int, ...]], list[DueWork]] = {}
+        for item in shared:
+            slots = self._slots[item.group.id] = self._capacity.slots_for(item.group)
+            members = tuple(number for number, load in enumerate(loads) if self._serves(load, item.group))
+            found.setdefault((slots, members), []).append(item)
+        return found
+
+    def _serves(self, load: WorkerLoad, group: ServedGroup) -> bool:
+        if not self._is_other(load):
+            return True
+        profile = load.profile
+        return group.required_roles <= profile.roles and (not group.handler or group.handler in profile.handlers)
+
+    def _part(
+        self, loads: Sequence[WorkerLoad], slots: Slots, items: Sequence[DueWork], now_us: int, horizon_us: int
+    ) -> Part:
+        others = [self._occupied(load, slots) for load in loads if self._is_other(load)]
+        own = Occupied(self._capacity.slots[slots], self._capacity.taken(slots))
+        weights = [self._capacity.weight(item.group.id) for item in items]
+        free = own.free + sum(other.free for other in others)
+        # Beyond what all workers have room for, or take in one claim each, the number does not matter.
+        batches = (len(others) + 1) * max(item.group.max_batch for item in items)
+        cap = min(math.ceil(free / min(weights)) + 1, batches)
+        counts = count_due(items, now_us, horizon_us, round(LATE_SECONDS * 1_000_000), cap)
+        due = sum(each.count * weight for each, weight in zip(counts, weights, strict=True))
+        late = sum(each.late * weight for each, weight in zip(counts, weights, strict=True))
+        with_room = 1 + sum(other.free >= 1 for other in others)
+        return Part(
+            left=max(fair_parts([own, *others], due)[0], late / with_room),
+            due=sum(each.count for each in counts),
+            first_us=min((each.first_us for each in counts if each.count), default=now_us),
+            others_are_free=with_room > 1,
+            is_saturated=due >= free,
+        )
+
+    def _occupied(self, load: WorkerLoad, slots: Slots) -> Occupied:
+        width = load.profile.threads if slots is Slots.THREADS else load.profile.async_slots
+        # What a group of which nothing is known here needs counts for both.
+        taken = sum(
+            count * self._capacity.weight(group_id)
+            for group_id, count in load.held
+            if self._slots.get(group_id, slots) is slots
+        )
+        return Occupied(width, taken)
+
+    def _learn(self, group_ids: Sequence[int]) -> None:
+        """Look up the run times that other workers, or earlier ones, recorded for groups that are unknown here."""
+        now = time.monotonic()
+        unknown = {
+            group_id
+            for group_id in group_ids
+            if math.isinf(self._pace.seconds(group_id)) and now >= self._learned.get(group_id, 0.0)
+        }
+        if unknown:
+            self._learned |= dict.fromkeys(unknown, now + LEARN_SECONDS)
+            self._pace.learn(recent_run_seconds(unknown, clock.now()))
