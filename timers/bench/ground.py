@@ -86,10 +86,16 @@ def due_one_shots(group: str, count: int) -> list[int]:
     )
 
 
-def one_shots_at(group: str, first: datetime, gap: timedelta, count: int) -> list[int]:
+def one_shots_at(group: str, first: datetime, gap: timedelta, count: int, *, payload: Any = PAYLOAD) -> list[int]:
     """Create one-shots at first, first + gap, ...; returns their ids."""
     return _create(
-        {"kind": "once", "group": group, "at": first + number * gap, "name": f"at-{first:%H%M%S%f}-{number}"}
+        {
+            "kind": "once",
+            "group": group,
+            "at": first + number * gap,
+            "name": f"at-{first:%H%M%S%f}-{number}",
+            "payload": payload,
+        }
         for number in range(count)
     )
 
@@ -115,7 +121,7 @@ def _create(requests: Iterator[dict[str, Any]]) -> list[int]:
     ids: list[int] = []
     chunk: list[dict[str, Any]] = []
     for request in requests:
-        chunk.append({**request, "payload": PAYLOAD})
+        chunk.append({"payload": PAYLOAD, **request})
         if len(chunk) == CHUNK:
             ids += _ids(schedule_many(chunk))
             chunk = []

@@ -38,11 +38,13 @@ class NodeProcess:
         threads: int | None = None,
         concurrency: int | None = None,
         settings: Mapping[str, str] | None = None,
+        name: str = "",
     ) -> None:
         self._ground = ground
+        self._name = f"{ground.partition}-{name}" if name else ground.partition
         self._workers = workers
         self._words = [
-            sys.executable, "-m", "django", "runtimerworker", "--name", ground.partition,
+            sys.executable, "-m", "django", "runtimerworker", "--name", self._name,
             "--partition", ground.partition, "--workers", str(workers),
             *(["--threads", str(threads)] if threads else []),
             *(["--concurrency", str(concurrency)] if concurrency else []),
@@ -98,7 +100,7 @@ class NodeProcess:
 
     def _warm_up(self) -> None:
         """Give the node small batches until each worker has run some."""
-        group = self._ground.group("warm-up", max_batch=5)
+        group = self._ground.group(f"warm-up-{self._name}", max_batch=5)
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             self.check()
@@ -106,8 +108,8 @@ class NodeProcess:
             time.sleep(0.3)
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT count(DISTINCT worker) FROM timers_attempt WHERE group_id = %s AND finished_at > %s",
-                    (group.id, group.created_at),
+                    "SELECT count(DISTINCT worker) FROM timers_attempt WHERE group_id = %s AND node = %s",
+                    (group.id, self._name),
                 )
                 if cursor.fetchone()[0] == self._workers:
                     return

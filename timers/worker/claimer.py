@@ -25,7 +25,7 @@ from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
-from timers.worker.sharing import LATE_SECONDS, Parts, Sharing
+from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts, Sharing
 from timers.worker.started import Started
 
 logger = logging.getLogger(__name__)
@@ -173,8 +173,8 @@ class Claimer:
         left = [part for part in set(parts.values()) if part.due > part.taken]
         if not left:
             return
-        first_us = max(min(part.first_us for part in left), now_us)
-        look_us = first_us + round(LATE_SECONDS * 1_000_000)
+        first_us = min(part.first_us for part in left)
+        look_us = max(first_us + round(LATE_SECONDS * 1_000_000), now_us + round(LATE_PAUSE_SECONDS * 1_000_000))
         if self._left_look_us is None or look_us < self._left_look_us:
             self._left_look_us = look_us
         soon_us = now_us + round(self._settings.poll_interval * 1_000_000)

@@ -24,6 +24,8 @@ BRIEF_SECONDS: Final = 0.05
 """A batch that one worker gets through in this time is not shared."""
 LATE_SECONDS: Final = 0.1
 """What is left so long after its instant is taken by whoever has room: its worker may be gone."""
+LATE_PAUSE_SECONDS: Final = 0.03
+"""It is taken in steps of a fair part each, so that others who are only slow still get theirs."""
 ALONE_SECONDS: Final = 1.0
 """For so long a worker that found no other does not look for others again."""
 SATURATED_SECONDS: Final = 0.1
@@ -42,6 +44,8 @@ class Part:
 
     left: float
     """Slots' worth that it may still take."""
+    late: float
+    """Slots' worth of what others should have taken by now, as this worker's part of it."""
     due: int
     """Executions that are due, for all workers; what is beyond all free slots may be left out."""
     first_us: int
@@ -72,6 +76,7 @@ class Sharing:
         self._loads = WorkerLoads(partition)
         self._alone_until = 0.0
         self._saturated_until = 0.0
+        self._late_from = 0.0
         self._slots: dict[int, Slots] = {}
         self._learned: dict[int, float] = {}
 
@@ -87,8 +92,12 @@ class Sharing:
             self._alone_until = now + ALONE_SECONDS
             return {}
         parts: Parts = {}
+        takes_late = now >= self._late_from
         for (slots, members), items in self._by_workers(shared, loads).items():
             part = self._part([loads[member] for member in members], slots, items, now_us, horizon_us)
+            if takes_late and part.late:
+                part.left = max(part.left, part.late)
+                self._late_from = now + LATE_PAUSE_SECONDS
             parts |= {item.part: part for item in items}
         if all(part.is_saturated for part in parts.values()):
             self._saturated_until = now + SATURATED_SECONDS
@@ -145,7 +154,8 @@ class Sharing:
         late = sum(each.late * weight for each, weight in zip(counts, weights, strict=True))
         with_room = 1 + sum(other.free >= 1 for other in others)
         return Part(
-            left=max(fair_parts([own, *others], due)[0], late / with_room),
+            left=fair_parts([own, *others], due)[0],
+            late=late / with_room,
             due=sum(each.count for each in counts),
             first_us=min((each.first_us for each in counts if each.count), default=now_us),
             others_are_free=with_room > 1,

@@ -85,3 +85,10 @@ def rest(fire: Fire) -> None:
     """Rests for as many seconds as the payload says."""
     _note(fire)
     time.sleep(fire.payload)
+
+
+@handler("cluster.slow_first", timeout=120)
+def slow_first(fire: Fire) -> None:
+    """The first attempt takes as many seconds as the payload says, every further one a second."""
+    _note(fire)
+    time.sleep(fire.payload if fire.number_of_try == 1 else 1)

@@ -10,7 +10,20 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from timers import clock
-from timers.bench import backlog, catchup, create, drain, http, idle, installation, lateness, recurring, rest, schedules
+from timers.bench import (
+    backlog,
+    burst,
+    catchup,
+    create,
+    drain,
+    http,
+    idle,
+    installation,
+    lateness,
+    recurring,
+    rest,
+    schedules,
+)
 from timers.bench.figures import NotDrained
 from timers.bench.ground import BenchRuns
 from timers.bench.node_process import NodeFailed
@@ -23,6 +36,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "lateness": (lateness.measure, "start minus scheduled instant"),
     "backlog": (backlog.measure, "overdue timers, half of them recurring, and what others feel of them"),
     "recurring": (recurring.measure, "many timers of one short period"),
+    "burst": (burst.measure, "how a burst of slow timers is shared by the workers of several nodes"),
     "idle": (idle.measure, "what a node costs that has nothing to do"),
     "catchup": (catchup.measure, "the first decision about a timer that nobody looked at for a year"),
     "http": (http.measure, "calls of a slow target a second, with so many under way at once"),
@@ -46,11 +60,13 @@ class Command(BaseCommand):
             made[name].add_argument(
                 "--json", action="store_true", default=False, dest="json_here", help="One compact line."
             )
-        for name in ("drain", "lateness", "backlog", "recurring", "idle", "http"):
+        for name in ("drain", "lateness", "backlog", "recurring", "burst", "idle", "http"):
             made[name].add_argument("--workers", type=int, default=1, help="Worker processes of the node (default 1).")
         for name in ("drain", "lateness", "backlog", "recurring", "idle"):
             made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
-        counts = {"drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000, "http": 10_000}
+        counts = {
+            "drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000, "burst": 16, "http": 10_000,
+        }  # fmt: skip
         for name, default in counts.items():
             made[name].add_argument("--executions", type=int, default=default, help=f"How many (default {default:,}).")
         for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0, "rest": 5.0}.items():
@@ -67,6 +83,11 @@ class Command(BaseCommand):
         made["lateness"].add_argument("--rate", type=int, default=50, help="Timers a second (default 50).")
         made["lateness"].add_argument(
             "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
+        )
+        made["burst"].add_argument("--nodes", type=int, default=3, help="Nodes that run at once (default 3).")
+        made["burst"].add_argument("--run-seconds", type=float, default=3.0, help="Of each handler (default 3).")
+        made["burst"].add_argument(
+            "--ahead", type=float, default=0.0, help="Seconds from the creation to the instant (default 0)."
         )
         made["http"].add_argument(
             "--in-flight", type=int, default=500, help="Calls of a worker under way at once (default 500)."
