@@ -108,7 +108,9 @@ def node(name: str = "", *, beat_ago: float = 0.4, lease: float = 10, **fields: 
         "heartbeat_interval": 2.0,
         "lease_expires_at": heartbeat_at + timedelta(seconds=lease),
         "workers": 2,
-        "slots": 16,
+        "threads": 16,
+        "async_slots": 400,
+        "slots": 416,
         "version": "0.1.0",
         "handlers": ["tests.noop"],
     }

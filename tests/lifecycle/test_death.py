@@ -12,7 +12,7 @@ from timers.models import ClusterEvent, Node, TimerGroup
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime, registration
 
-REPORT = Beat(0, 0, 0, {})
+REPORT = Beat(0, 0, 0, 0, {})
 NEVER = 10**9
 """Seconds: longer than any server has been up."""
 

@@ -15,7 +15,7 @@ from timers.lifecycle.nodes import Beat, Renewed, beat, free_name, handlers_else
 from timers.models import ClusterEvent, Node
 from timers.testing import START, VirtualTime, registration
 
-REPORT = Beat(clock_offset=0.25, busy=3, rss=1024, counters={"1": {"succeeded": 7}})
+REPORT = Beat(clock_offset=0.25, busy_threads=2, busy_async=1, rss=1024, counters={"1": {"succeeded": 7}})
 NOBODY = 2**22 - 3
 """A process id that no process has."""
 

@@ -36,7 +36,10 @@ def row(time: VirtualTime) -> Node:
 def made(row: Node, renewed: list[int] | None = None, **settings: object) -> Heartbeat:
     told = renewed if renewed is not None else []
     return Heartbeat(
-        row.id, conf.load({"TIMERS_CRASH_LOCK": False} | settings), lambda: (3, 1024, {"1": {}}), lambda: told.append(1)
+        row.id,
+        conf.load({"TIMERS_CRASH_LOCK": False} | settings),
+        lambda: (2, 1, 1024, {"1": {}}),
+        lambda: told.append(1),
     )
 
 

@@ -44,16 +44,24 @@ def test_a_cell_that_was_freed_is_used_again(memory: bytearray) -> None:
 
 def test_vitals_come_through(memory: bytearray) -> None:
     said = Vitals(
-        pulse=123.25, earliest_deadline=130.5, busy=3, held=70, succeeded=2**40, retried=5, failed=6, skipped=7
+        pulse=123.25,
+        earliest_deadline=130.5,
+        busy_threads=3,
+        busy_async=4,
+        held=70,
+        succeeded=2**40,
+        retried=5,
+        failed=6,
+        skipped=7,
     )
-    assert Started(memory).vitals() == Vitals(0, 0, 0, 0, 0, 0, 0, 0)
+    assert Started(memory).vitals() == Vitals(0, 0, 0, 0, 0, 0, 0, 0, 0)
     Started(memory).say(said)
     assert Started(memory).vitals() == said
 
 
 def test_neither_vitals_nor_lease_nor_cells_overwrite_each_other(memory: bytearray) -> None:
     view = Started(memory)
-    full = Vitals(1e300, 1e300, *[2**62] * 6)
+    full = Vitals(1e300, 1e300, *[2**62] * 7)
     view.say(full)
     view.lease_is_sure_until(boot_time() + 100)
     assert not view.taken_back

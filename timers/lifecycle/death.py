@@ -82,7 +82,7 @@ def declare_dead(node: Node, reason: str) -> bool:
         now = clock.now()
         # The beat that the verdict was based on: one that came since acquits the node.
         looked_at = Node.objects.filter(id=node.id, state__in=Node.LIVE, heartbeat_at=node.heartbeat_at)
-        changed = looked_at.update(state=Node.State.DEAD, state_reason=reason, ended_at=now)
+        changed = looked_at.update(state=Node.State.DEAD, state_reason=reason, ended_at=now, busy=0, busy_threads=0)
         if changed:
             record("node died", node.name, reason, now)
     return bool(changed)

@@ -31,7 +31,10 @@ class Registration:
     roles: Sequence[str]
     allow_execution: bool
     workers: int
-    slots: int
+    threads: int
+    """Plain handlers that all its workers together run at once."""
+    async_slots: int
+    """Async handlers and HTTP calls that all its workers together run at once."""
     heartbeat_interval: float
     lease: float
     version: str
@@ -46,7 +49,10 @@ class Beat:
     """What a node reports with each heartbeat."""
 
     clock_offset: float
-    busy: int
+    busy_threads: int
+    """Executions that run in a thread."""
+    busy_async: int
+    """Executions that run on an event loop."""
     rss: int
     counters: dict[str, Any]
     draining: bool = False
@@ -93,7 +99,9 @@ def register(node: Registration) -> Node:
             lease_expires_at=now + timedelta(seconds=node.lease),
             crash_lock=node.crash_lock,
             workers=node.workers,
-            slots=node.slots,
+            threads=node.threads,
+            async_slots=node.async_slots,
+            slots=node.threads + node.async_slots,
             version=node.version,
             zone_rules=edition(),
             handlers=list(node.handlers),
@@ -101,7 +109,8 @@ def register(node: Registration) -> Node:
         )
     except IntegrityError:
         raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
-    record("node joined", row.name, f"pid {row.pid} on {row.host}, {row.workers} workers, {row.slots} slots", now)
+    capacity = f"{row.workers} workers, {row.threads} threads, {row.async_slots} async slots"
+    record("node joined", row.name, f"pid {row.pid} on {row.host}, {capacity}", now)
     return row
 
 
@@ -122,13 +131,14 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
             "UPDATE timers_node SET heartbeat_at = timers_now(),"
             " lease_expires_at = timers_now() + %s * INTERVAL '1 second',"
             " state = CASE WHEN state = 'standby' THEN state WHEN %s THEN 'draining' ELSE 'active' END,"
-            " clock_offset = %s, busy = %s, rss = %s, counters = %s"
+            " clock_offset = %s, busy = %s, busy_threads = %s, rss = %s, counters = %s"
             " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining') RETURNING timers_now(), wish",
             (
                 lease,
                 report.draining,
                 report.clock_offset,
-                report.busy,
+                report.busy_threads + report.busy_async,
+                report.busy_threads,
                 report.rss,
                 json.dumps(report.counters),
                 node_id,
@@ -147,7 +157,10 @@ def set_stopped(node_id: int, name: str) -> None:
     """The node has ended in order."""
     with transaction.atomic():
         now = clock.now()
-        if Node.objects.filter(id=node_id, state__in=Node.LIVE).update(state=Node.State.STOPPED, ended_at=now):
+        changed = Node.objects.filter(id=node_id, state__in=Node.LIVE).update(
+            state=Node.State.STOPPED, ended_at=now, busy=0, busy_threads=0
+        )
+        if changed:
             record("node stopped", name, "", now)
 
 

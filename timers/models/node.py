@@ -54,8 +54,15 @@ class Node(models.Model):
     clock_offset = models.FloatField(default=0, help_text="Seconds that the node's clock is ahead of the database's.")
     crash_lock = models.BooleanField(default=False, help_text="Whether a session lock tells other nodes of a crash.")
     workers = models.PositiveSmallIntegerField(default=0)
-    slots = models.PositiveIntegerField(default=0)
-    busy = models.PositiveIntegerField(default=0)
+    threads = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Plain handlers that all its workers together run at once."
+    )
+    async_slots = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Async handlers and HTTP calls that all its workers together run at once."
+    )
+    slots = models.PositiveIntegerField(default=0, help_text="The sum of threads and async_slots.")
+    busy = models.PositiveIntegerField(default=0, help_text="Executions that ran at the last heartbeat.")
+    busy_threads = models.PositiveIntegerField(default=0, db_default=0, help_text="Those of them that ran in a thread.")
     counters = ExactJSONField(default=dict, help_text="What each worker has done since it started.")
     version = models.CharField(max_length=40)
     zone_rules = models.CharField(max_length=40, blank=True, default="", help_text="Edition of its time zone rules.")

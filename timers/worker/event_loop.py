@@ -71,6 +71,11 @@ class EventLoop:
         """Handlers and calls that run or whose outcome is not reported yet."""
         return len(self._tasks) + len(self._ended)
 
+    @property
+    def running(self) -> int:
+        """Handlers and calls that run now."""
+        return len(self._running)
+
     def submit(self, items: Sequence[Awaited]) -> None:
         """Queue executions whose instant has come."""
         self._pending.put([(item, item[1].lane if isinstance(item[1], HttpAction) else None) for item in items])

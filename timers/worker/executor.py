@@ -32,6 +32,11 @@ class Executor:
         """Handlers that run."""
         return self._threads.busy + self._loop.busy
 
+    @property
+    def running(self) -> tuple[int, int]:
+        """Executions that run now: in threads, on the event loop."""
+        return self._threads.running, self._loop.running
+
     def submit(self, executions: Sequence[Execution]) -> None:
         """Run these as soon as a slot is free."""
         plain: list[Item] = []

@@ -26,7 +26,7 @@ class Heartbeat:
         self,
         node_id: int,
         settings: Conf,
-        report: Callable[[], tuple[int, int, dict[str, Any]]],
+        report: Callable[[], tuple[int, int, int, dict[str, Any]]],
         on_renewed: Callable[[], None],
         wish: str = "",
     ) -> None:
@@ -56,9 +56,9 @@ class Heartbeat:
         unlocked = self._settings.crash_lock and self._locked_connection is not connection.connection
         if unlocked and take_crash_lock(self._node_id):
             self._locked_connection = connection.connection
-        busy, rss, counters = self._report()
+        busy_threads, busy_async, rss, counters = self._report()
         sent = time.time()
-        report = Beat(self._offset, busy, rss, counters, self.draining)
+        report = Beat(self._offset, busy_threads, busy_async, rss, counters, self.draining)
         renewed = beat(self._node_id, self._settings.lease, report)
         if renewed is None:
             self.declared_dead = True

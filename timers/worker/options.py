@@ -22,9 +22,14 @@ class NodeOptions:
     """Seconds that running handlers may take after SIGTERM."""
 
     @property
-    def slots(self) -> int:
-        """How many handlers the node runs at once."""
-        return self.workers * (self.threads + self.concurrency) if self.allow_execution else 0
+    def all_threads(self) -> int:
+        """How many plain handlers the node runs at once, over all its workers."""
+        return self.workers * self.threads if self.allow_execution else 0
+
+    @property
+    def all_async_slots(self) -> int:
+        """How many async handlers and HTTP calls the node runs at once, over all its workers."""
+        return self.workers * self.concurrency if self.allow_execution else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ FREE, RUNNING, ENDED = 0, 1, 2
 
 CELLS: Final = 4096
 _CELL = struct.Struct("<B7xdq36s4x")  # state, deadline (CLOCK_MONOTONIC), started (us UTC), execution id
-_HEADER = struct.Struct("<ddqqqqqq")  # pulse, earliest deadline, busy, held, succeeded, retried, failed, skipped
+_HEADER = struct.Struct("<ddqqqqqqq")
+# pulse, earliest deadline, busy threads, busy async slots, held, succeeded, retried, failed, skipped
 _TAKEN_BACK: Final = _HEADER.size
 _SURE_UNTIL: Final = 96
 _FIRST_CELL: Final = 128
@@ -36,12 +37,18 @@ class Vitals:
     """CLOCK_MONOTONIC seconds; 0 before the first."""
     earliest_deadline: float
     """CLOCK_MONOTONIC seconds at which the first running handler reaches its limit; 0: none runs."""
-    busy: int
+    busy_threads: int
+    busy_async: int
     held: int
     succeeded: int
     retried: int
     failed: int
     skipped: int
+
+    @property
+    def busy(self) -> int:
+        """Executions that run, in threads and on the event loop."""
+        return self.busy_threads + self.busy_async
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ class Started:
     def say(self, vitals: Vitals) -> None:
         """Write the worker's vitals."""
         _HEADER.pack_into(
-            self._bytes, 0, vitals.pulse, vitals.earliest_deadline, vitals.busy, vitals.held,
+            self._bytes, 0, vitals.pulse, vitals.earliest_deadline, vitals.busy_threads, vitals.busy_async, vitals.held,
             vitals.succeeded, vitals.retried, vitals.failed, vitals.skipped,
         )  # fmt: skip
 

@@ -112,7 +112,8 @@ class Supervisor:
             roles=self._options.roles,
             allow_execution=self._options.allow_execution,
             workers=self._options.workers,
-            slots=self._options.slots,
+            threads=self._options.all_threads,
+            async_slots=self._options.all_async_slots,
             heartbeat_interval=self._settings.heartbeat_interval,
             lease=self._settings.lease,
             version=VERSION,
@@ -298,29 +299,32 @@ class Supervisor:
 
     # Reporting
 
-    def _report(self) -> tuple[int, int, dict[str, Any]]:
-        """Busy handlers, bytes of memory, counters per worker and in all: what a heartbeat carries."""
-        busy = 0
+    def _report(self) -> tuple[int, int, int, dict[str, Any]]:
+        """Busy threads, busy async slots, bytes of memory, counters per worker and in all: what a heartbeat carries."""
+        busy_threads = busy_async = 0
         workers: dict[str, Any] = {}
         totals = dict(self._totals)
         for child in list(self._children):
             vitals = child.vitals
-            busy += vitals.busy
+            busy_threads += vitals.busy_threads
+            busy_async += vitals.busy_async
             workers[str(child.number)] = {
-                "pid": child.pid, "busy": vitals.busy, "held": vitals.held, "succeeded": vitals.succeeded,
+                "pid": child.pid, "busy": vitals.busy, "busy_threads": vitals.busy_threads, "held": vitals.held,
+                "succeeded": vitals.succeeded,
                 "retried": vitals.retried, "failed": vitals.failed, "skipped": vitals.skipped,
             }  # fmt: skip
             for word in totals:
                 totals[word] += getattr(vitals, word)
         for child in list(self._retired):
             vitals = child.vitals
-            busy += vitals.busy
+            busy_threads += vitals.busy_threads
+            busy_async += vitals.busy_async
             for word in totals:
                 totals[word] += getattr(vitals, word)
         if time.monotonic() >= self._rss_at:
             self._rss_at = time.monotonic() + 10.0
             self._rss = resident_bytes([os.getpid(), *(child.pid for child in [*self._children, *self._retired])])
-        return busy, self._rss, {"workers": workers, **totals}
+        return busy_threads, busy_async, self._rss, {"workers": workers, **totals}
 
     def _add_totals(self, child: Child) -> None:
         vitals = child.vitals

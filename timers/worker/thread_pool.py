@@ -76,6 +76,11 @@ class ThreadPool:
         """Threads that run a handler or have not reported its outcome yet."""
         return sum(taker.working for taker in self._takers)
 
+    @property
+    def running(self) -> int:
+        """Handlers that run now."""
+        return len(self._running)
+
     def submit(self, items: Sequence[Item]) -> None:
         """Queue executions whose instant has come."""
         with self._work:

@@ -173,12 +173,14 @@ class Worker:
 
     def _say_vitals(self) -> None:
         running = self._started.running() if self._executor.busy else []
+        busy_threads, busy_async = self._executor.running
         counters = self._recorder.counters
         self._started.say(
             Vitals(
                 pulse=time.monotonic(),
                 earliest_deadline=min((cell.deadline for cell in running), default=0.0),
-                busy=len(running),
+                busy_threads=busy_threads,
+                busy_async=busy_async,
                 held=self._claimer.held,
                 succeeded=counters.succeeded,
                 retried=counters.retried,

@@ -19,7 +19,7 @@ from timers.models import ClusterEvent, ClusterPause, Node, TimerGroup, Waiting
 from timers.scheduling import fire_timer, get_timer, schedule_fixed_rate, schedule_once
 from timers.testing import START, Stepper, VirtualTime
 
-REPORT = Beat(0, 0, 0, {})
+REPORT = Beat(0, 0, 0, 0, {})
 
 
 def events() -> list[tuple[str, str, str]]:
