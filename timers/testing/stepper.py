@@ -38,8 +38,8 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
     """What a node with one worker says when it starts."""
     values: dict[str, object] = {
         "name": name, "host": "machine-1", "pid": os.getpid(), "partition": partition, "roles": list(roles),
-        "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200, "heartbeat_interval": 2.0, "lease": 10.0,
-        "version": "0", "handlers": [], "crash_lock": False,
+        "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200, "heartbeat_interval": 2.0,
+        "lease": 10.0, "version": "0", "handlers": [], "crash_lock": False,
     }  # fmt: skip
     return Registration(**{**values, **said})  # type: ignore[arg-type]
 
