@@ -140,7 +140,7 @@ def test_a_node_that_died_a_minute_ago_is_missed_and_one_of_yesterday_is_not() -
         {"state": "dead", "ended_at": factories.LONG_AGO},
         {"state": "stopped", "ended_at": factories.LONG_AGO},
         {"beat_ago": 30, "lease": 10},
-        {"beat_ago": 4.1, "lease": 5, "crash_lock": True},
+        {"beat_ago": 0.3, "heartbeat_interval": 0.1, "lease": 1, "crash_lock": True},
     ],
     ids=["declared dead", "stopped", "lease over", "crash lock free"],
 )
@@ -160,7 +160,7 @@ def test_a_node_that_has_ended_runs_holds_and_offers_nothing(ended: dict[str, An
 
 
 def test_a_node_whose_crash_lock_is_held_is_suspect_and_not_dead() -> None:
-    row = factories.node(beat_ago=4.1, lease=5, crash_lock=True)
+    row = factories.node(beat_ago=0.3, heartbeat_interval=0.1, lease=1, crash_lock=True)
     assert take_crash_lock(row.pk)
 
     assert only_node().state == "suspect"

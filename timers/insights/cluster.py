@@ -203,8 +203,8 @@ class Sentence:
 
 _COLUMNS: Final = """
 id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
-heartbeat_interval, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy, busy_threads, crash_lock,
-counters::text AS counters, version,
+heartbeat_interval, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy, busy_threads,
+crash_lock, counters::text AS counters, version,
 zone_rules, rss, incarnation, mode, roles, handlers, wish, wish_reason, wished_by, wished_at
 """
 # Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
