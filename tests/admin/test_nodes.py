@@ -24,6 +24,22 @@ def test_a_node_is_asked_by_an_action(alice: Client, action: str, wish: str, bef
     assert (entry.verb, entry.actor, entry.address) == (f"node.{action}", "alice", "127.0.0.1")
 
 
+def test_list_and_page_tell_what_living_nodes_run_by_kind_of_slot(alice: Client) -> None:
+    node = factories.node("node-a", busy=3, busy_threads=3)
+    factories.claim(node, factories.timer(), executions=5)
+    for page in (list_of("node"), page_of("node", node.pk)):
+        assert "3 of 16 threads, 0 of 400 async slots" in alice.get(page).text
+
+
+def test_list_and_page_tell_nothing_running_on_a_node_that_has_ended(alice: Client) -> None:
+    counters = {"workers": {"1": {"busy": 7321}}}
+    node = factories.node("node-a", beat_ago=30, lease=10, busy=7321, busy_threads=7321, counters=counters)
+    for page in (list_of("node"), page_of("node", node.pk)):
+        text = alice.get(page).text
+        assert "dead" in text
+        assert "7321" not in text
+
+
 def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
     node = factories.node("node-a", state="dead")
     assert "its process has ended" in told(run(alice, "node", "drain", node.pk))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Thread
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
 from timers.api import claims
 from timers.api.claims import _waiting_places
-from timers.models import Claim, TimerGroup
+from timers.models import Attempt, Claim, KeptAnswer, Timer, TimerGroup, Waiting
 from timers.scheduling import pause_group
 
 CLAIMS = "/groups/orders/claims"
@@ -54,6 +56,62 @@ def test_what_is_due_is_claimed_with_its_envelope_and_committed(api: Asking) -> 
     assert done == {"execution": messages[0]["execution"], "outcome": "succeeded"}
     assert api.post(f"/executions/{messages[0]['execution']}/commit", body) == done
     assert api.get(f"/executions/{messages[0]['execution']}")["result"] == {"sent": True}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", [{}, {"Idempotency_Key": "k"}], ids=["without a key", "with a key"])
+def test_a_claim_that_finds_no_message_keeps_what_it_skipped(api: Asking, key: dict[str, str]) -> None:
+    group = factories.group("orders", action={"kind": "pull"}, max_lateness=1)
+    late = factories.timer("e1", in_group=group, due_in=-3, schedule_kind="once", schedule={"at": "2020-01-01T00:00Z"})
+    assert api.post(CLAIMS, {"consumer": "c", "limit": 1}, **key)["messages"] == []
+    assert Attempt.objects.get(timer_id=late.id).reason == "expired"
+    api.post("/groups/orders/timers", {"kind": "once", "name": "e2", "after": 0})
+    (message,) = api.post(CLAIMS, {"consumer": "c", "limit": 1}, **key)["messages"]
+    assert message["envelope"]["Name"] == "e2"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("orders")
+def test_a_key_stays_free_until_there_is_a_message_and_then_belongs_to_it(api: Asking) -> None:
+    key = {"Idempotency_Key": "k"}
+    assert api.post(CLAIMS, {"consumer": "c"}, **key)["messages"] == []
+    assert not KeptAnswer.objects.exists()
+    schedule(api, 2)
+    first = api.post(CLAIMS, {"consumer": "c"}, **key)
+    assert len(first["messages"]) == 1
+    assert api.post(CLAIMS, {"consumer": "c"}, **key) == first
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("orders")
+def test_a_waiting_claim_with_a_key_skips_what_has_expired_and_gets_what_comes(api: Asking) -> None:
+    TimerGroup.objects.update(max_lateness=1)
+    schedule(api)
+    Timer.objects.update(next_fire_at=F("next_fire_at") - timedelta(seconds=5))
+    api.post("/groups/orders/timers", {"kind": "once", "name": "next", "after": 0.3})
+    (message,) = api.post(CLAIMS, {"consumer": "c", "wait": 20}, Idempotency_Key="k")["messages"]
+    assert message["envelope"]["Name"] == "next"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("orders")
+def test_a_claim_with_a_key_keeps_the_failure_of_what_cannot_be_read(api: Asking) -> None:
+    schedule(api)
+    factories.spoil(Timer.objects.get(), "payload")
+    assert api.post(CLAIMS, {"consumer": "c"}, Idempotency_Key="k")["messages"] == []
+    assert Waiting.objects.get().state == "failed"
+    assert not Claim.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("orders")
+def test_a_claim_with_a_key_keeps_the_rescue_of_what_another_let_lapse(api: Asking) -> None:
+    schedule(api)
+    claim(api)
+    Claim.objects.update(expires_at=F("expires_at") - timedelta(hours=1))
+    (message,) = api.post(CLAIMS, {"consumer": "d"}, Idempotency_Key="k")["messages"]
+    assert message["envelope"]["NumberOfTry"] == 2
+    assert Attempt.objects.get().outcome == "lost"
 
 
 @pytest.mark.django_db

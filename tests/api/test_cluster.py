@@ -37,6 +37,25 @@ def test_nodes_are_listed_by_name_a_page_at_a_time(api: Asking) -> None:
     assert rest["next"] is None
 
 
+def test_nodes_that_have_ended_run_and_hold_nothing(api: Asking) -> None:
+    counters = {"workers": {"1": {"busy": 8, "held": 9}}, "succeeded": 2}
+    for state in ("dead", "stopped"):
+        ended = factories.node(state, state=state, ended_at=clock.now(), busy=8, busy_threads=8, counters=counters)
+        factories.claim(ended, factories.timer(), executions=9)
+    for node in [*api.get("/nodes")["items"], api.get("/nodes/dead"), api.get("/nodes/stopped")]:
+        assert [node[name] for name in ("busy", "busy_threads", "busy_async", "held", "slots", "threads")] == [0] * 6
+        assert (node["left_behind"], node["counters"]) == (9, {"succeeded": 2})
+    assert [api.get("/cluster")[name] for name in ("busy", "held", "slots")] == [0, 0, 0]
+
+
+def test_the_api_tells_threads_and_async_slots_apart(api: Asking) -> None:
+    node = factories.node("node-a", busy=3, busy_threads=2)
+    factories.claim(node, factories.timer(), executions=5)
+    for told in (api.get("/nodes/node-a"), api.get("/cluster")):
+        assert (told["busy"], told["busy_threads"], told["busy_async"], told["held"]) == (3, 2, 1, 5)
+        assert (told["threads"], told["async_slots"], told["slots"]) == (16, 400, 416)
+
+
 def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
     old = factories.node("node-a", state="dead", ended_at=clock.now() - timedelta(days=3))
     assert api.get("/nodes/node-a")["id"] == old.pk

@@ -78,14 +78,23 @@ def test_an_empty_installation_says_what_to_do(viewer: Client) -> None:
 
 
 def test_nodes_fires_and_attempts_are_told(viewer: Client) -> None:
-    node = factories.node("node-a", busy=3)
+    node = factories.node("node-a", busy=3, busy_threads=3)
     timer = factories.timer("charge", in_group=factories.group("billing"), due_in=42)
     factories.claim(node, timer, executions=9)
     factories.attempt(timer, "error", number=2, node="node-a", error_title="CardDeclined: expired\nTraceback")
 
     page = viewer.get("/").text
 
-    for told in ("node-a", "3 of 16", "charge", "billing", "every 1 h", "in 4", "CardDeclined: expired", "error"):
+    for told in (
+        "node-a",
+        "3 of 16 threads, 0 of 400 async slots",
+        "charge",
+        "billing",
+        "every 1 h",
+        "in 4",
+        "CardDeclined: expired",
+        "error",
+    ):
         assert told in page
     assert "Traceback" not in page
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests import factories
 from timers import clock
 from timers.insights import cluster, counts, rates
+from timers.lifecycle.death import take_crash_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -27,13 +29,14 @@ def only_node() -> cluster.NodeView:
 
 
 def test_a_node_that_beats_is_alive_with_what_it_holds() -> None:
-    row = factories.node(busy=3)
+    row = factories.node(busy=3, busy_threads=2)
     factories.claim(row, factories.timer(), executions=5)
     factories.claim(row, factories.timer(), executions=2)
 
     node = only_node()
 
-    assert (node.state, node.alive, node.busy, node.slots) == ("active", True, 3, 16)
+    assert (node.state, node.alive, node.busy, node.slots) == ("active", True, 3, 416)
+    assert (node.busy_threads, node.busy_async, node.usage) == (2, 1, "2 of 16 threads, 1 of 400 async slots")
     assert (node.held, node.claims) == (7, 2)
     assert 0.3 < node.heartbeat_age < 5
 
@@ -129,6 +132,62 @@ def test_a_node_that_died_a_minute_ago_is_missed_and_one_of_yesterday_is_not() -
     gone.ended_at = clock.now() - timedelta(hours=2)
     gone.save()
     assert "All well: 1 node alive" in sentence().text
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"state": "dead", "ended_at": factories.LONG_AGO},
+        {"state": "stopped", "ended_at": factories.LONG_AGO},
+        {"beat_ago": 30, "lease": 10},
+        {"beat_ago": 0.3, "heartbeat_interval": 0.1, "lease": 1, "crash_lock": True},
+    ],
+    ids=["declared dead", "stopped", "lease over", "crash lock free"],
+)
+def test_a_node_that_has_ended_runs_holds_and_offers_nothing(ended: dict[str, Any]) -> None:
+    counters = {"succeeded": 7, "workers": {"1": {"pid": 1, "busy": 8, "held": 9}}}
+    row = factories.node(busy=8, busy_threads=8, counters=counters, **ended)
+    factories.claim(row, factories.timer(), executions=9)
+
+    node, total = only_node(), cluster.cluster(clock.now())
+
+    assert not node.alive
+    assert (node.busy, node.held, node.slots, node.threads, node.usage) == (0, 0, 0, 0, "0")
+    assert (total.busy, total.held, total.slots, total.usage) == (0, 0, 0, "0")
+    assert node.counters == {"succeeded": 7}
+    assert node.left_behind == 9
+    assert "9 executions of it wait to be rescued" in concerns()
+
+
+def test_a_node_whose_crash_lock_is_held_is_suspect_and_not_dead() -> None:
+    row = factories.node(beat_ago=0.3, heartbeat_interval=0.1, lease=1, crash_lock=True)
+    assert take_crash_lock(row.pk)
+
+    assert only_node().state == "suspect"
+
+
+def test_what_a_node_no_longer_holds_does_not_count_as_running() -> None:
+    row = factories.node(busy=30, busy_threads=8)
+    assert only_node().busy == 0
+
+    factories.claim(row, factories.timer(), executions=10)
+
+    assert (only_node().busy_threads, only_node().busy_async) == (8, 2)
+
+
+def test_a_node_with_all_threads_busy_says_so_whatever_async_slots_are_free() -> None:
+    row = factories.node(threads=8, async_slots=200, slots=208, busy=8, busy_threads=8)
+    factories.claim(row, factories.timer(), executions=9)
+
+    assert only_node().usage == "8 of 8 threads, 0 of 200 async slots"
+    assert cluster.cluster(clock.now()).usage == "8 of 8 threads, 0 of 200 async slots"
+
+
+def test_a_node_that_does_not_split_its_slots_still_tells_their_sum() -> None:
+    row = factories.node(threads=0, async_slots=0, slots=208, busy=3)
+    factories.claim(row, factories.timer(), executions=3)
+
+    assert only_node().usage == "3 of 208 slots"
 
 
 def test_counters_that_cannot_be_read_do_not_hide_the_node() -> None:

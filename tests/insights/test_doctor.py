@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from tests import factories
 from timers import clock
-from timers.execution_id import execution_id
+from timers.execution_id import execution_id, try_id
 from timers.insights.doctor import Report, examine
 from timers.insights.doctor.database import judged
 from timers.lifecycle import partitions
-from timers.models import Attempt, Claim, Timer, ZoneRules
+from timers.models import Attempt, Claim, Node, Timer, ZoneRules
 from timers.schedules.instant import to_microseconds
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,18 @@ def healthy() -> None:
     partitions.create_ahead(clock.now().date(), 7)
     factories.node("serving", crash_lock=False)
     factories.timer("at rest")
+
+
+def fired(*, ago: float = 600, **fields: Any) -> Timer:
+    """A timer that has fired so many seconds ago; nothing else knows of it."""
+    timer = factories.timer(last_fire_at=clock.now() - timedelta(seconds=ago), fire_count=1, **fields)
+    timer.refresh_from_db()
+    return timer
+
+
+def last_execution(timer: Timer, ordinal: int = 0) -> str:
+    assert timer.last_fire_at is not None
+    return execution_id(to_microseconds(timer.last_fire_at), timer.id, ordinal=ordinal)
 
 
 def overdue_and_nobody_fires() -> str:
@@ -152,6 +165,27 @@ def a_subscription_that_nobody_consumes() -> str:
     return "waiting_for_consumers"
 
 
+def a_message_that_no_consumer_claims() -> str:
+    factories.timer(in_group=factories.group(action={"kind": "pull"}), due_in=-3700)
+    return "unclaimed_messages"
+
+
+def a_retry_that_no_consumer_claims() -> str:
+    timer = factories.timer(in_group=factories.group(action={"kind": "pull"}))
+    factories.waiting(timer, "ready", ago=3700)
+    return "unclaimed_messages"
+
+
+def a_one_shot_whose_outcome_is_gone() -> str:
+    fired(schedule_kind="once", state="finished", next_fire_at=None)
+    return "fired_without_a_trace"
+
+
+def a_recurring_timer_whose_last_outcome_is_gone() -> str:
+    fired()
+    return "fired_without_a_trace"
+
+
 def a_subscription_that_was_spoilt_by_hand() -> str:
     factories.subscription(filter={"nonsense": 1})
     return "unreadable_subscriptions"
@@ -173,6 +207,10 @@ FAULTS: list[Callable[[], str]] = [
     a_subscription_whose_handler_no_node_knows,
     a_subscription_that_nobody_consumes,
     a_subscription_that_was_spoilt_by_hand,
+    a_message_that_no_consumer_claims,
+    a_retry_that_no_consumer_claims,
+    a_one_shot_whose_outcome_is_gone,
+    a_recurring_timer_whose_last_outcome_is_gone,
     a_clock_that_is_wrong,
     a_day_without_its_partition,
     nodes_of_two_editions,
@@ -196,6 +234,41 @@ def test_a_queue_that_moves_is_well() -> None:
     hold(filled, "backfill")
     for timer, origin in ((claimed, "schedule"), (retried, "schedule"), (filled, "backfill")):
         factories.waiting(timer, "queued", origin=origin)
+    assert examined() == set()
+
+
+def test_a_message_that_waits_for_less_than_an_hour_or_is_held_is_well() -> None:
+    group = factories.group(action={"kind": "pull"})
+    factories.timer(in_group=group, due_in=-3500)
+    held = factories.timer(in_group=group, due_in=-7200)
+    Timer.objects.filter(id=held.id).update(open_execution=hold(held, "schedule"))
+    assert examined() == set()
+
+
+def test_a_message_of_a_paused_group_is_missed_by_nobody() -> None:
+    factories.timer(in_group=factories.group(action={"kind": "pull"}, state="paused"), due_in=-7200)
+    assert examined() == set()
+
+
+def test_a_fire_that_is_claimed_waits_or_has_its_outcome_has_left_a_trace() -> None:
+    claimed, parked, ended, shared = fired(), fired(), fired(), fired()
+    factories.claim(Node.objects.get(), claimed, executions=0)
+    Claim.objects.update(executions=[last_execution(claimed)])
+    factories.waiting(parked, "failed", id=last_execution(parked))
+    factories.attempt(ended, "succeeded", id=last_execution(ended))
+    factories.attempt(shared, "succeeded", id=last_execution(shared, ordinal=3))
+    assert examined() == set()
+
+
+def test_a_try_alone_is_no_outcome() -> None:
+    tried = fired()
+    factories.attempt(tried, "error", id=try_id(last_execution(tried), 1))
+    assert "fired_without_a_trace" in examined()
+
+
+def test_a_fire_of_which_history_is_no_longer_kept_is_well() -> None:
+    fired(ago=86_400 * 31)
+    fired(ago=86_400 * 3, in_group=factories.group(retention=2))
     assert examined() == set()
 
 

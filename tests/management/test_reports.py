@@ -38,6 +38,19 @@ def test_the_cluster_is_one_json_object_when_asked() -> None:
     assert told["sentence"]
 
 
+def test_the_command_tells_nothing_running_on_a_dead_node_and_its_threads_on_a_living_one() -> None:
+    living = factories.node("north", busy=3, busy_threads=3)
+    dead = factories.node("south", beat_ago=30, lease=10, busy=7321, busy_threads=7321)
+    for node in (living, dead):
+        factories.claim(node, factories.timer(), executions=5)
+    text = printed("timercluster")
+    assert "3 of 16 threads, 0 of 400 async slots" in text
+    assert "7321" not in text
+    north, south = json.loads(printed("timercluster", "--json"))["nodes"]
+    assert (north["busy"], north["held"]) == (3, 5)
+    assert (south["busy"], south["held"]) == (0, 0)
+
+
 def test_the_edition_of_each_nodes_time_zone_rules_is_told() -> None:
     factories.node("north", zone_rules="2026b")
     assert "2026b" in printed("timercluster")

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from timers import clock
 from timers.admin import cells
 from timers.admin.actions import for_each
-from timers.admin.bounded import ReadOnlyAdmin
+from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
-from timers.insights.cluster import judged_state
+from timers.insights.cluster import nodes_by_id
 from timers.insights.words import milliseconds
 from timers.lifecycle.control.nodes import activate_node, drain_node, stop_node
 from timers.models import Node
+
+
+class NodeChangeList(BoundedChangeList):
+    """With what the engine judges of each node."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        _judge(self.result_list)
+
+
+def _judge(nodes: Iterable[Any]) -> None:
+    """Set `judged` on rows of nodes: their state, and what they run and hold, as it must be read now."""
+    rows = list(nodes)
+    views = nodes_by_id([row.pk for row in rows], clock.now())
+    for row in rows:
+        row.judged = views[row.pk]
 
 
 @admin.register(Node)
@@ -34,7 +52,7 @@ class NodeAdmin(ReadOnlyAdmin):
     fields = (
         "name", "state_cell", "state_reason", "wish_cell", "incarnation", "host", "pid", "partition", "mode",
         "precedence", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell", "heartbeat_interval",
-        "lease_expires_at", "clock_cell", "crash_lock", "workers", "slots", "busy", "rss", "version",
+        "lease_expires_at", "clock_cell", "crash_lock", "workers", "running_cell", "held_cell", "rss", "version",
         "handlers", "counters_cell",
     )  # fmt: skip
     readonly_fields = fields
@@ -74,23 +92,36 @@ class NodeAdmin(ReadOnlyAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).annotate(read_at=cells.read_at())
         return rows
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NodeChangeList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        node = super().get_object(request, object_id, from_field)
+        if node is not None:
+            _judge([node])
+        return node
+
     @admin.display(description="state")
     def state_cell(self, node: Any) -> SafeString | str:
-        beat = (node.heartbeat_at, node.heartbeat_interval)
-        return cells.state(judged_state(node.state, *beat, node.lease_expires_at, node.read_at))
+        return cells.state(node.judged.state)
 
     @admin.display(description="last heartbeat")
     def heartbeat_cell(self, node: Any) -> SafeString | str:
         return cells.near(node.heartbeat_at, node.read_at)
 
     @admin.display(description="running")
-    def running_cell(self, node: Node) -> str:
-        return f"{node.busy} of {node.slots}"
+    def running_cell(self, node: Any) -> str:
+        return str(node.judged.usage)
+
+    @admin.display(description="held")
+    def held_cell(self, node: Any) -> str:
+        left = node.judged.left_behind
+        return f"{left} wait to be rescued" if left else str(node.judged.held)
 
     @admin.display(description="clock ahead by")
     def clock_cell(self, node: Node) -> str:
         return milliseconds(node.clock_offset * 1000)
 
     @admin.display(description="counters")
-    def counters_cell(self, node: Node) -> SafeString | str:
-        return body(node.counters)
+    def counters_cell(self, node: Any) -> SafeString | str:
+        return body(node.judged.counters)

@@ -52,9 +52,14 @@ class NodeAnswer(BaseModel):
     lease_expires_at: datetime
     clock_offset: float = Field(description="How far its clock is ahead of the database's.")
     workers: int
-    slots: int
-    busy: int
+    threads: int = Field(description="Plain handlers that it can run at once; 0 when it has ended.")
+    async_slots: int = Field(description="Async handlers and HTTP calls that it can run at once; 0 when it has ended.")
+    slots: int = Field(description="The sum of threads and async_slots.")
+    busy: int = Field(description="Executions that run: the sum of busy_threads and busy_async.")
+    busy_threads: int
+    busy_async: int
     held: int = Field(description="Executions in its claims: running, or waiting for their instant.")
+    left_behind: int = Field(description="Of a node that has ended: executions that wait for their rescue.")
     counters: dict[str, Any]
     version: str
     zone_rules: str
@@ -90,9 +95,13 @@ class ClusterAnswer(BaseModel):
     at: datetime
     alive: int = Field(description="Nodes whose lease is valid.")
     nodes: int
-    slots: int = Field(description="Executions that the living nodes can run at once.")
+    threads: int = Field(description="Plain handlers that the living nodes can run at once.")
+    async_slots: int = Field(description="Async handlers and HTTP calls that the living nodes can run at once.")
+    slots: int = Field(description="The sum of threads and async_slots.")
     busy: int
-    held: int
+    busy_threads: int
+    busy_async: int
+    held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
     concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
 
@@ -162,8 +171,12 @@ def _whole() -> ClusterAnswer:
         at=now,
         alive=len(found.alive),
         nodes=len(found.nodes),
+        threads=found.threads,
+        async_slots=found.async_slots,
         slots=found.slots,
         busy=found.busy,
+        busy_threads=found.busy_threads,
+        busy_async=found.busy_async,
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
         concerns=[ConcernAnswer.model_validate(each) for each in insights.concerns(found)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from django.http import HttpRequest, HttpResponse
 
@@ -28,8 +28,15 @@ IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
 }
 
 
-def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse]) -> HttpResponse:
-    """Do the work; or, where the request's key was used before, answer as then."""
+@overload
+def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse]) -> HttpResponse: ...
+@overload
+def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse | None]) -> HttpResponse | None: ...
+def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse | None]) -> HttpResponse | None:
+    """Do the work; or, where the request's key was used before, answer as then.
+
+    Work that returns None has no answer yet: what it changed is committed, and the key stays free.
+    """
     key = request.headers.get(HEADER)
     if key is None:
         return work()
@@ -37,8 +44,10 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse])
         problem = FieldProblem(HEADER, "must be 1 to 200 printable ASCII characters without spaces")
         raise Problem.of_fields("invalid", [problem])
 
-    def kept() -> Kept:
+    def kept() -> Kept | None:
         response = work()
+        if response is None:
+            return None
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         return Kept(response.status_code, response.content.decode(), headers)
 
@@ -46,6 +55,8 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse])
         answer = answer_once(caller.identity, key, _fingerprint(request), kept)
     except KeyReused as error:
         raise Problem("key_reused", str(error), [FieldProblem(HEADER, str(error))]) from None
+    if answer is None:
+        return None
     response = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     if not answer.body:
         del response.headers["Content-Type"]

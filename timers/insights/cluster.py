@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -13,6 +14,7 @@ from timers.insights.counts import Count, Waits
 from timers.insights.rates import Rates
 from timers.insights.words import milliseconds, plural, span
 from timers.models import ClusterPause
+from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 from timers.payload import UnreadablePayload, decode
 
 CLOCK_OFFSET_ALARM: Final = 0.25
@@ -38,7 +40,8 @@ class NodeView:
     pid: int
     partition: str
     state: str
-    """The row's state, but suspect when two beats are missing, and dead once the lease is over."""
+    """The row's state, but suspect when two beats are missing, and dead once the lease has ended or the node's crash
+    lock is free."""
     reason: str
     allow_execution: bool
     started_at: datetime
@@ -49,10 +52,20 @@ class NodeView:
     lease_left: float
     clock_offset: float
     workers: int
+    threads: int
+    """Plain handlers that it can run at once. A node that has ended has no slots of any kind."""
+    async_slots: int
+    """Async handlers and HTTP calls that it can run at once."""
     slots: int
-    busy: int
+    """The sum of threads and async_slots."""
+    busy_threads: int
+    """Executions that ran in a thread at its last heartbeat, and that it still holds."""
+    busy_async: int
+    """Executions that ran on an event loop at its last heartbeat, and that it still holds."""
     held: int
-    """Executions in its living claims: running, or waiting in a worker for their instant."""
+    """Executions in its claims, running or waiting in a worker for their instant; 0 for a node that has ended."""
+    left_behind: int
+    """Executions in the claims of a node that has ended: they wait for their rescue."""
     claims: int
     counters: dict[str, Any]
     version: str
@@ -75,6 +88,16 @@ class NodeView:
     def alive(self) -> bool:
         """Whether the node's lease is valid."""
         return self.state not in ("dead", "stopped")
+
+    @property
+    def busy(self) -> int:
+        """Executions that run, in threads and on event loops."""
+        return self.busy_threads + self.busy_async
+
+    @property
+    def usage(self) -> str:
+        """What runs of what could, in words: 8 of 8 threads, 0 of 200 async slots."""
+        return usage_words(self)
 
     def is_missed(self, now: datetime) -> bool:
         """Whether it died, and not long ago."""
@@ -120,19 +143,44 @@ class Cluster:
         return tuple(node for node in self.nodes if node.alive)
 
     @property
+    def threads(self) -> int:
+        """How many plain handlers the living nodes can run at once."""
+        return sum(node.threads for node in self.nodes)
+
+    @property
+    def async_slots(self) -> int:
+        """How many async handlers and HTTP calls the living nodes can run at once."""
+        return sum(node.async_slots for node in self.nodes)
+
+    @property
     def slots(self) -> int:
-        """How many executions the living nodes can run at once."""
-        return sum(node.slots for node in self.alive)
+        """How many executions the living nodes can run at once, threads and async slots together."""
+        return sum(node.slots for node in self.nodes)
+
+    @property
+    def busy_threads(self) -> int:
+        """How many executions run in threads, as of the last heartbeats."""
+        return sum(node.busy_threads for node in self.nodes)
+
+    @property
+    def busy_async(self) -> int:
+        """How many executions run on event loops, as of the last heartbeats."""
+        return sum(node.busy_async for node in self.nodes)
 
     @property
     def busy(self) -> int:
-        """How many they are running, as of their last heartbeats."""
-        return sum(node.busy for node in self.alive)
+        """How many executions run, as of the last heartbeats."""
+        return self.busy_threads + self.busy_async
 
     @property
     def held(self) -> int:
-        """How many executions all nodes hold."""
+        """How many executions the living nodes hold."""
         return sum(node.held for node in self.nodes)
+
+    @property
+    def usage(self) -> str:
+        """What runs of what could, in words."""
+        return usage_words(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +203,21 @@ class Sentence:
 
 _COLUMNS: Final = """
 id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
-heartbeat_interval, lease_expires_at, clock_offset, workers, slots, busy, counters::text AS counters, version,
+heartbeat_interval, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy, busy_threads,
+crash_lock, counters::text AS counters, version,
 zone_rules, rss, incarnation, mode, roles, handlers, wish, wish_reason, wished_by, wished_at
+"""
+# Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
+# missing and its crash lock is free. Shortly after a start of the server everyone's beats are missing.
+_CRASHED: Final = f"""
+CASE WHEN n.state IN ('starting', 'active', 'standby', 'draining')
+      AND n.heartbeat_at < %(now)s - {MISSED_BEATS} * n.heartbeat_interval * INTERVAL '1 second'
+      AND clock_timestamp() - pg_postmaster_start_time() > n.lease_expires_at - n.heartbeat_at
+     THEN {LOCK_IS_FREE} ELSE false END
 """
 # The newest incarnation of each name. The table is small: nodes long gone are pruned.
 _NODES: Final = f"""
-SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
+SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
 FROM (SELECT DISTINCT ON (name) {_COLUMNS}
       FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
 LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
@@ -170,11 +227,11 @@ ORDER BY n.name LIMIT 1000
 """
 
 
-_NODE: Final = f"""
-SELECT n.*, COALESCE(c.held, 0) AS held, COALESCE(c.claims, 0) AS claims
-FROM (SELECT {_COLUMNS} FROM timers_node WHERE id = %(id)s) n
-CROSS JOIN (SELECT sum(cardinality(executions)) AS held, count(*) AS claims
-            FROM timers_claim WHERE node_id = %(id)s) c
+_BY_ID: Final = f"""
+SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
+FROM (SELECT {_COLUMNS} FROM timers_node WHERE id = ANY(%(ids)s::int[])) n
+CROSS JOIN LATERAL (SELECT sum(cardinality(executions)) AS held, count(*) AS claims
+                    FROM timers_claim WHERE node_id = n.id) c
 """
 _NEWEST: Final = """
 SELECT id FROM timers_node WHERE name = %(name)s
@@ -184,7 +241,7 @@ ORDER BY (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC 
 
 def cluster(now: datetime) -> Cluster:
     """The nodes of all partitions at `now`, by name, and whether all of it is paused."""
-    rows = _rows(_NODES, {"since": now - GHOSTS_FOR})
+    rows = _rows(_NODES, {"since": now - GHOSTS_FOR, "now": now})
     pause = ClusterPause.objects.first()
     return Cluster(
         tuple(_node(row, now) for row in rows), None if pause is None else Pause(pause.at, pause.by, pause.reason)
@@ -193,14 +250,19 @@ def cluster(now: datetime) -> Cluster:
 
 def node(of: int | str, now: datetime) -> NodeView | None:
     """The node of that id, or the living one of that name (else the one that ended last); None: there is none."""
-    known = [{"id": of}] if isinstance(of, int) else _rows(_NEWEST, {"name": of})
-    rows = _rows(_NODE, known[0]) if known else []
-    return _node(rows[0], now) if rows else None
+    known = [of] if isinstance(of, int) else [row["id"] for row in _rows(_NEWEST, {"name": of})]
+    return next(iter(nodes_by_id(known, now).values()), None)
+
+
+def nodes_by_id(ids: Collection[int], now: datetime) -> dict[int, NodeView]:
+    """The nodes of those ids that exist, whether alive or not."""
+    rows = _rows(_BY_ID, {"ids": list(ids), "now": now}) if ids else []
+    return {row["id"]: _node(row, now) for row in rows}
 
 
 def _rows(statement: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, params)
+        cursor.execute(statement, {**params, "lock_class": CRASH_LOCK_CLASS})
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -226,8 +288,9 @@ def concerns(cluster: Cluster) -> list[Concern]:
                     f" it counts as dead in {span(max(node.lease_left, 0))}.",
                 )
             )
-        if not node.alive and node.held:
-            text = f"Node {node.name} is {node.state} and {plural(node.held, 'execution')} of it wait to be rescued."
+        if node.left_behind:
+            waits = f"{plural(node.left_behind, 'execution')} of it wait to be rescued"
+            text = f"Node {node.name} is {node.state} and {waits}."
             found.append(Concern("attention", text))
         if node.alive and node.clock_is_off:
             which = "ahead of" if node.clock_offset > 0 else "behind"
@@ -264,15 +327,23 @@ def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count, now: 
     return Sentence("well", f"All well: {said}.")
 
 
-def judged_state(
-    state: str, heartbeat_at: datetime, heartbeat_interval: float, lease_expires_at: datetime, now: datetime
-) -> str:
+def usage_words(of: NodeView | Cluster) -> str:
+    """What runs of what could, by kind of slot: 8 of 8 threads, 0 of 200 async slots; "0" where there are no slots."""
+    if of.slots > of.threads + of.async_slots:
+        # A node of an earlier version that does not say how many of its slots are threads.
+        return f"{of.busy} of {of.slots} slots"
+    kinds = ((of.busy_threads, of.threads, "thread"), (of.busy_async, of.async_slots, "async slot"))
+    return ", ".join(f"{busy} of {plural(most, kind)}" for busy, most, kind in kinds if most) or str(of.busy)
+
+
+def _judged_state(row: dict[str, Any], age: float, now: datetime) -> str:
     """The state of a node's row as it must be read at `now`: a node that cannot beat cannot say so itself."""
+    state: str = row["state"]
     if state in ("dead", "stopped"):
         return state
-    if lease_expires_at < now:
+    if row["crashed"] or row["lease_expires_at"] < now:
         return "dead"
-    return "suspect" if (now - heartbeat_at).total_seconds() > MISSED_BEATS * heartbeat_interval else state
+    return "suspect" if age > MISSED_BEATS * row["heartbeat_interval"] else state
 
 
 def _overdue(overdue: Count) -> str:
@@ -283,18 +354,30 @@ def _overdue(overdue: Count) -> str:
 
 def _node(row: dict[str, Any], now: datetime) -> NodeView:
     age = (now - row["heartbeat_at"]).total_seconds()
-    lease_expires_at = row["lease_expires_at"]
-    state = judged_state(row.pop("state"), row["heartbeat_at"], row["heartbeat_interval"], lease_expires_at, now)
+    row["state"] = _judged_state(row, age, now)
+    alive = row["state"] not in ("dead", "stopped")
+    del row["crashed"], row["crash_lock"]
     try:
         counters = decode(row.pop("counters"))
     except UnreadablePayload:
         counters = {}
+    counters = counters if isinstance(counters, dict) else {}
+    in_claims, busy = row.pop("in_claims"), row.pop("busy")
+    held = in_claims if alive else 0
+    # The last heartbeat's report may be older than the claims: what is no longer held does not run.
+    busy_async = min(busy - row["busy_threads"], held)
+    row["busy_threads"] = min(row["busy_threads"], held)
+    if not alive:
+        row |= {"threads": 0, "async_slots": 0, "slots": 0}
+        counters.pop("workers", None)
     reason = row.pop("state_reason")
     return NodeView(
         **row,
-        state=state,
+        busy_async=min(busy_async, held - row["busy_threads"]),
+        held=held,
+        left_behind=in_claims - held,
         reason=reason,
         heartbeat_age=max(age, 0.0),
-        lease_left=(lease_expires_at - now).total_seconds(),
-        counters=counters if isinstance(counters, dict) else {},
+        lease_left=(row["lease_expires_at"] - now).total_seconds(),
+        counters=counters,
     )

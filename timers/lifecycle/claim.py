@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, TextField
@@ -22,6 +22,9 @@ from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
 
+LOOKS: Final = 20
+"""Batches of executions of cancelled timers that one claim ends to come to what may run."""
+
 
 def claim_ready(
     holder: AnyHolder,
@@ -39,18 +42,21 @@ def claim_ready(
     executions are claimed, one after the other, for the first of them (None: those that workers take, for themselves).
     """
     with transaction.atomic():
-        rows: list[dict[str, Any]] = []
-        for ordinal in group.for_workers(leave) if of is None else of:
-            if len(rows) < limit:
-                horizon = group.clock.horizon(now_us, horizon_us)
-                rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave)
-        if not rows:
-            return []
-        # A try was in flight when its timer was cancelled (or deleted), and came back for another.
-        given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
-        if given_up:
+        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
+        for _ in range(LOOKS):
+            for ordinal in group.for_workers(leave) if of is None else of:
+                if len(rows) < limit:
+                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave)
+            # A try was in flight when its timer was cancelled (or deleted), and came back for another.
+            given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
+            if not given_up:
+                break
             end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
+            if rows:
+                break
+        if not rows:
+            return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
         insert_claim(holder, group, executions, now_us)

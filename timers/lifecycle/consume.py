@@ -26,6 +26,7 @@ from timers.lifecycle.release import release
 from timers.lifecycle.rescue import rescue_expired
 from timers.lifecycle.settling import check_lease, token_of
 from timers.lifecycle.subscribers import peers
+from timers.lifecycle.unclaimed import skip_unclaimed
 from timers.models import ClusterPause, TimerGroup
 from timers.schedules.duration import Duration
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -70,8 +71,15 @@ def claim(
     now = clock.now()
     now_us = to_microseconds(now)
     rescue_expired(now_us)
-    executions = _take(holder, pulled, row, now_us, limit, ordinals)
-    return _messages(holder, executions, now_us)
+    messages: list[Message] = []
+    for _ in range(_ROUNDS):
+        taken = _take(holder, pulled, row, now_us, limit - len(messages), ordinals)
+        fit = _messages(holder, taken, now_us)
+        messages += fit
+        # What cannot be read has failed, and is in nobody's way: there may be more behind it.
+        if len(fit) == len(taken) or len(messages) >= limit:
+            break
+    return messages
 
 
 _known: Final[dict[int, ServedGroup]] = {}
@@ -109,10 +117,10 @@ def _take(
     taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit, of=ordinals)
     for priority in sorted(row.timer_priorities, reverse=True):
         for shard in range(row.shards):
-            # Of what a group with subscriptions fires, much may be for others: it is looked at further.
-            for _ in range(_ROUNDS if group.subscribers else 1):
+            for _ in range(_ROUNDS):
                 if len(taken) >= limit:
                     break
+                # Of what a group with subscriptions fires, much may be for others.
                 some = max(limit - len(taken), _SOME) if group.subscribers else limit - len(taken)
                 fired = fire_due(
                     holder, group, shard, priority,
@@ -121,6 +129,9 @@ def _take(
                 taken += fired.executions
                 if not fired.more or not fired.rows:
                     break
+                if not group.subscribers and not fired.executions:
+                    # What does not run any more stands before what does.
+                    skip_unclaimed(group, shard, priority, now_us)
     # A timer that makes up for what it missed fires more than once.
     release(holder, taken[limit:], now_us)
     return taken[:limit]

@@ -10,29 +10,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
 
 from django.db import connection, transaction
 
 from timers import clock
 from timers.lifecycle.events import record
 from timers.models import Claim, Node
-
-CRASH_LOCK_CLASS: Final = 0x54494D45
-"""First key of the crash locks ("TIME"); the second is the node row's id."""
-
-_LOCK_IS_FREE = """
-n.crash_lock AND NOT EXISTS (
-    SELECT 1 FROM pg_locks l
-    WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s AND l.objid = n.id AND l.objsubid = 2
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-"""
+from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
 SELECT n.id, n.name, n.host, n.pid, n.heartbeat_at,
        n.lease_expires_at < timers_now()
          OR CASE WHEN n.heartbeat_at < timers_now() - 2 * n.heartbeat_interval * INTERVAL '1 second'
-                 THEN {_LOCK_IS_FREE} ELSE false END AS gone,
+                 THEN {LOCK_IS_FREE} ELSE false END AS gone,
        extract(epoch FROM n.heartbeat_at - timers_now())::float + 2 * n.heartbeat_interval AS until_verdict,
        clock_timestamp() - pg_postmaster_start_time() > %(settled)s * INTERVAL '1 second' AS settled
 FROM timers_node n
@@ -116,7 +106,7 @@ def _has_crashed_here(node: Node) -> bool:
     except ProcessLookupError:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {_LOCK_IS_FREE} FROM timers_node n WHERE n.id = %(id)s",
+                f"SELECT {LOCK_IS_FREE} FROM timers_node n WHERE n.id = %(id)s",
                 {"lock_class": CRASH_LOCK_CLASS, "id": node.id},
             )
             (free,) = cursor.fetchone()

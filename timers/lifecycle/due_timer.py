@@ -137,8 +137,12 @@ def lock_due(
     limit: int,
     low_us: int | None = None,
     leave: Collection[str] = (),
+    ids: Sequence[int] | None = None,
 ) -> list[DueTimer]:
-    """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due."""
+    """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due.
+
+    `ids`: only those of these timers.
+    """
     due = Timer.objects.filter(
         Q(open_execution=None) | Q(next_fire_at__lte=from_microseconds(now_us)),
         group_id=group.id,
@@ -147,6 +151,8 @@ def lock_due(
         state=Timer.State.ACTIVE,
         next_fire_at__lte=from_microseconds(horizon_us),
     )
+    if ids is not None:
+        due = due.filter(id__in=ids)
     if low_us is not None:
         due = due.filter(next_fire_at__gte=from_microseconds(low_us))
     if leave:

@@ -24,6 +24,7 @@ from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import queued_behind
 from timers.lifecycle.replace import make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
+from timers.lifecycle.unfired import without_fires
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.payload import decode, storable
@@ -95,7 +96,7 @@ def fire_due(
         fired = Fired()
         if not rows:
             return fired
-        batch = _Batch(group, now_us, group.for_workers(leave) if takes is None else takes)
+        batch = Batch(group, now_us, group.for_workers(leave) if takes is None else takes)
         for row in rows:
             if batch.is_full:
                 break
@@ -109,7 +110,7 @@ def fire_due(
     return fired
 
 
-class _Batch:
+class Batch:
     """The decisions of one transaction, gathered row by row and written together."""
 
     def __init__(self, group: ServedGroup, now_us: int, takes: Collection[int]) -> None:
@@ -135,24 +136,37 @@ class _Batch:
         """Whether the rest is better left to the next transaction."""
         return len(self.executions) + len(self.for_others) + len(self.queued) + len(self.skips) >= MAX_ROWS
 
-    def take(self, row: DueTimer, rows: list[DueTimer]) -> None:
-        """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once."""
+    @property
+    def moved(self) -> int:
+        """Timers that were decided about."""
+        return len(self._one_shots) + len(self._moved)
+
+    def take(self, row: DueTimer, rows: list[DueTimer], *, leave_fires: bool = False) -> None:
+        """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once.
+
+        `leave_fires`: nobody takes executions now; what would run, or cannot be read, stays due.
+        """
         try:
             policies = row.policies(self._group)
             matches = self._matching(row) if self._group.subscribers else None
             unwanted = NOBODY if matches == () else ""
             plain = not row.follows and not row.jitter and not unwanted
             if plain and _fires_anyway(policies, self._now_us - row.nominal_us):
+                if leave_fires:
+                    return
                 self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
                 self._one_shots.append(row.id)
                 return
             queued = self._queued_behind(row, rows) if policies.overlap_policy == "queue" else 0
             due = row.due(self._group, policies, queued, unwanted)
             decision = decide(due, policies, self._now_us - row.offset_us)
+            left = without_fires(decision, due) if leave_fires else decision
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
-            self._park(row, error)
+            if not leave_fires:
+                self._park(row, error)
             return
-        self._carry_out(row, policies, decision, matches)
+        if left is not None:
+            self._carry_out(row, policies, left, matches)
 
     def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""

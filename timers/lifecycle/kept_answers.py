@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, overload
 
 from django.db import connection, transaction
 
@@ -42,13 +42,23 @@ ON CONFLICT (caller, key) DO UPDATE
     WHERE k.created_at < timers_now() - make_interval(hours => %(hours)s)
 RETURNING id
 """
+_FREE: Final = "DELETE FROM timers_kept_answer WHERE id = %s"
 _FILL: Final = "UPDATE timers_kept_answer SET status = %s, headers = %s, body = %s WHERE id = %s"
 
 
-def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept]) -> Kept:
-    """The answer of `work`, or the one that it gave when this key was used before; raises KeyReused.
+@overload
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept]) -> Kept: ...
+@overload
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None]) -> Kept | None: ...
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None]) -> Kept | None:
+    """Return the answer of `work`, or the one that it gave when this key was used before.
 
-    Two at the same moment: the second waits for the first. What `work` raises undoes its doing, and keeps nothing.
+    Two calls at the same moment: the second waits for the first. An exception of `work` rolls its changes back and
+    keeps no answer. None is no exception: the changes of `work` are committed, and the key stays free for the answer of
+    a later call.
+
+    Raises:
+        KeyReused: the key belongs to another request.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -58,7 +68,10 @@ def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept
             return _kept_before(caller, key, fingerprint)
         kept = work()
         with connection.cursor() as cursor:
-            cursor.execute(_FILL, (kept.status, json.dumps(dict(kept.headers)), kept.body, taken[0]))
+            if kept is None:
+                cursor.execute(_FREE, taken)
+            else:
+                cursor.execute(_FILL, (kept.status, json.dumps(dict(kept.headers)), kept.body, taken[0]))
         return kept
 
 

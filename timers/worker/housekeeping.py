@@ -21,6 +21,7 @@ from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.operations import carry_out, operations_running
 from timers.lifecycle.prune import prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
+from timers.lifecycle.unclaimed import UnclaimedTimers, unclaimed_parts
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.loop import Loop
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 class Housekeeping:
     """A thread of the supervisor: what must be done in the database for dead workers, dead nodes and old rows.
 
-    Bulk operations have a thread of their own beside it, for a rescue must not wait behind them.
+    Bulk operations, and skips in groups that are pulled, have threads of their own: a rescue must not wait for them.
     """
 
     def __init__(self, node_id: int, node: str, settings: Conf, heartbeat: Heartbeat) -> None:
@@ -49,21 +50,27 @@ class Housekeeping:
         self._leftovers_at = 0.0
         self.loop = Loop("housekeeping", self.step)
         self.operations = Loop("operations", self.carry_out)
+        self._unclaimed_timers = UnclaimedTimers()
+        self._no_unclaimed = True
+        self.unclaimed = Loop("unclaimed", self.skip_unclaimed)
 
     def start(self) -> None:
         """Begin."""
         self.loop.start()
         self.operations.start()
+        self.unclaimed.start()
 
     def stop(self) -> None:
-        """Ask both threads to end after their present step; does not wait."""
+        """Ask the threads to end after their present step; does not wait."""
         self.loop.stop()
         self.operations.stop()
+        self.unclaimed.stop()
 
     def join(self, timeout: float) -> None:
         """Wait for their end, `timeout` seconds at most for each."""
         self.loop.join(timeout)
         self.operations.join(timeout)
+        self.unclaimed.join(timeout)
 
     def rescue_child(
         self,
@@ -122,6 +129,8 @@ class Housekeeping:
         if operations_running():
             self.operations.wake()
         present = clock.now()
+        if self._no_unclaimed and unclaimed_parts(present):
+            self.unclaimed.wake()
         lease_ends = self._rescue_from_consumers(present)
         pause_ends = resume_elapsed(present)
         waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
@@ -130,6 +139,15 @@ class Housekeeping:
     def carry_out(self) -> float:
         """One chunk of a bulk operation; returns seconds to the next. Without one, no session is kept open for them."""
         seconds = carry_out()
+        if seconds is None:
+            connection.close()
+            return UNTIL_WOKEN
+        return seconds
+
+    def skip_unclaimed(self) -> float:
+        """One pass over due timers that consumers pull; returns seconds to the next. The session is kept only then."""
+        seconds = self._unclaimed_timers.step()
+        self._no_unclaimed = seconds is None
         if seconds is None:
             connection.close()
             return UNTIL_WOKEN

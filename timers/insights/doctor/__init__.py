@@ -8,11 +8,13 @@ final row; no claim of a dead node and no due ready row without a server is olde
     examine    runs the checks, each by itself and for a bounded time
     overdue    timers and waiting executions whose time has come and that nobody takes
     places     occurrences in two places, or in none
+    vanished   fires that left no trace
     nodes      nodes, leases, clocks, versions, handlers
     database   the server's settings and sessions
     ledger     the ledger's partitions
     secrets    secrets that do not open
     keys       application keys that end soon
+    consumers  messages that no consumer claims
     failures   failed executions that wait for a person
 """
 

@@ -9,7 +9,19 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets, subscriptions
+from timers.insights.doctor import (
+    consumers,
+    database,
+    failures,
+    keys,
+    ledger,
+    nodes,
+    overdue,
+    places,
+    secrets,
+    subscriptions,
+    vanished,
+)
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -27,10 +39,12 @@ CHECKS: Final[tuple[Check, ...]] = (
     places.open_in_no_place,
     places.queued_behind_nothing,
     places.finished_but_held,
+    vanished.fired_without_a_trace,
     ledger.missing_partitions,
     ledger.strays,
     subscriptions.waiting_for_consumers,
     subscriptions.full_while_paused,
+    consumers.unclaimed_messages,
     subscriptions.unreadable_subscriptions,
     database.unsafe_settings,
     database.unclean_tables,

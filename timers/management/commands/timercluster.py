@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 level=said.level,
                 sentence=said.text,
                 concerns=[asdict(concern) for concern in concerns(seen)],
-                nodes=[asdict(node) for node in seen.nodes],
+                nodes=[{**asdict(node), "busy": node.busy} for node in seen.nodes],
                 groups=[asdict(group) for group in all_groups],
                 rates=asdict(lately),
                 next_fires=[asdict(timer) for timer in next_fires],
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             )
 
 
-_NODE_COLUMNS: Final = ("node", "state", "beat", "busy/slots", "held", "succeeded", "retried", "failed", "clock",
+_NODE_COLUMNS: Final = ("node", "state", "beat", "running", "held", "succeeded", "retried", "failed", "clock",
                         "memory", "version", "zone rules", "up for")  # fmt: skip
 _GROUP_COLUMNS: Final = ("group", "state", "active", "overdue", "ready", "failed", "next fire")
 _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
@@ -85,7 +85,7 @@ def _node_rows(seen: Cluster) -> list[list[str]]:
     for node in seen.nodes:
         rows.append(
             [
-                node.name, node.state, f"{span(node.heartbeat_age)} ago", f"{node.busy}/{node.slots}", str(node.held),
+                node.name, node.state, f"{span(node.heartbeat_age)} ago", node.usage, str(node.held),
                 *_counted(node.counters), f"{node.clock_offset * 1000:+.1f} ms",
                 "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version,
                 node.zone_rules, _up_for(node),
