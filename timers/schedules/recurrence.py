@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime, timedelta
+from datetime import MAXYEAR, date, datetime, timedelta
 
 from timers.schedules.recurrence_years import RuleYears, SteppedYears, years_of
 from timers.schedules.rrule_text import RuleParts
@@ -46,7 +46,7 @@ class Recurrence:
         wall = max(wall, self.start - _SECOND)
         if self._years is None or (self.last is not None and wall >= self.last):
             return None
-        year, day = wall.year, wall.timetuple().tm_yday - 1
+        year, day = wall.year, _day_of_year(wall)
         days = self._days_of(year)
         if days[day] and (second := self._years.times(year, day).after(_second_of_day(wall))) is not None:
             return self._bounded(_wall(year, day, second))
@@ -70,6 +70,8 @@ class Recurrence:
             end = min(end, self.last + _SECOND)
         if self._years is None or end <= start:
             return 0
+        if start.date() == end.date():
+            return self._before_in_day(end) - self._before_in_day(start)
         count = self._before(end) - self._before(start)
         return count + sum(self._years.total(year) for year in range(start.year, end.year))
 
@@ -111,12 +113,15 @@ class Recurrence:
     def _before(self, wall: datetime) -> int:
         """How many walls of its year lie before a wall."""
         assert self._years is not None
-        day = wall.timetuple().tm_yday - 1
-        count = self._years.total(wall.year, day)
-        if self._days_of(wall.year)[day]:
-            second = _second_of_day(wall) + (wall.microsecond > 0)
-            count += self._years.times(wall.year, day).count_before(second)
-        return count
+        return self._years.total(wall.year, _day_of_year(wall)) + self._before_in_day(wall)
+
+    def _before_in_day(self, wall: datetime) -> int:
+        """How many walls of its day lie before a wall."""
+        assert self._years is not None
+        day = _day_of_year(wall)
+        if not self._days_of(wall.year)[day]:
+            return 0
+        return self._years.times(wall.year, day).count_before(_second_of_day(wall) + (wall.microsecond > 0))
 
     def _bounded(self, wall: datetime) -> datetime | None:
         return wall if self.last is None or wall <= self.last else None
@@ -142,6 +147,10 @@ def _nth(times: TimesOfDay, number: int) -> int:
         else:
             low = middle + 1
     return low
+
+
+def _day_of_year(wall: datetime) -> int:
+    return wall.toordinal() - date(wall.year, 1, 1).toordinal()
 
 
 def _second_of_day(wall: datetime) -> int:
