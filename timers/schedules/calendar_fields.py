@@ -61,7 +61,11 @@ class CalendarField:
             return tuple(range(self.low, self.high + 1))
         if "/" in text and "," not in text:
             return tuple(self._increment(text))
-        return tuple(sorted({value for term in self._terms(text) for value in self._values(*term)}))
+        # Rising spans first: ranges of thousands of years that overlap are gone through once.
+        values: list[int] = []
+        for span in sorted((span for term in self._terms(text) for span in self._spans(*term)), key=_bounds):
+            values += range(max(span.start, values[-1] + 1) if values else span.start, span.stop)
+        return tuple(values)
 
     def _terms(self, text: str) -> Iterable[tuple[str, str | None, str]]:
         """The terms of a list: the first value, the last one of a range, and the term as it was written."""
@@ -71,12 +75,12 @@ class CalendarField:
                 raise self._refused(written, text, self._hint(written, text))
             yield found[1], found[2], written
 
-    def _values(self, first: str, last: str | None, written: str) -> Iterable[int]:
+    def _spans(self, first: str, last: str | None, written: str) -> list[range]:
         low = self._value(first, written)
         high = low if last is None else self._value(last, written)
         if low <= high:
-            return range(low, high + 1)
-        return [*range(low, self.high + 1), *range(self.low, high + 1)]
+            return [range(low, high + 1)]
+        return [range(low, self.high + 1), range(self.low, high + 1)]
 
     def _increment(self, text: str) -> Iterable[int]:
         found = _INCREMENT.fullmatch(text)
@@ -158,6 +162,10 @@ class DayOfMonthAttribute(CalendarField):
         if ordinal not in _ORDINALS:
             raise self._refused(text, written, " (1st, 2nd, 3rd, 4th, 5th or Last stands before a weekday)")
         return NthWeekday(_ORDINALS[ordinal], _WEEKDAYS[weekday])
+
+
+def _bounds(span: range) -> tuple[int, int]:
+    return span.start, span.stop
 
 
 SECOND = CalendarField("second", "0", 0, 59, "0-59", increments=True)

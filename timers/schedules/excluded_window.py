@@ -14,11 +14,16 @@ from timers.schedules.cron import Cron
 from timers.schedules.cron_expression import CronExpression
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
 from timers.schedules.stretches import Stretch
+from timers.schedules.times_of_day import TimesOfDay
+from timers.schedules.wall_instants import steady_times
 
 MOST_WINDOWS_A_DAY = 48
 """That one rule may begin; the rules of a calendar together may begin twice as many."""
 LONGEST_WINDOW = 31 * 86_400 * 1_000_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_UNSETTLED = timedelta(days=2)
+"""After the clock is set: no zone skips or repeats more than a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +59,65 @@ class ExcludedWindow:
 
     def stretches(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
         """The windows of which something lies from `begin` to before `end`, whole; they may overlap."""
+        begin = begin - self.duration + _MICROSECOND
+        for number, steady in enumerate(steady_times(zone, begin - _UNSETTLED, end)):
+            # What a clock that has been set makes of its walls is the cron expression's affair, window by window.
+            settled = min(steady.begin + _UNSETTLED, steady.end)
+            if number:
+                yield from self._one_by_one(max(steady.begin, begin), settled, zone)
+            yield from self._day_by_day(max(settled, begin), steady.end, steady.offset)
+
+    def _one_by_one(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
+        """The windows that begin from `begin` to before `end`."""
         cron = _cron(self.expression, zone)
-        start = cron.next_after(begin - self.duration)
+        start = cron.first(begin)
         while start is not None and start < end:
-            # Where the next begins before this one ends, the last that does tells where all of them end.
-            missed = cron.missed(start, min(start + self.duration, end))
-            latest = start if missed is None else missed.latest
-            yield Stretch(start, latest + self.duration)
-            start = cron.next_after(latest)
+            yield Stretch(start, start + self.duration)
+            start = cron.next_after(start)
+
+    def _day_by_day(self, begin: datetime, end: datetime, offset: timedelta) -> Iterator[Stretch]:
+        """The same where the wall clock goes on steadily, `offset` ahead of UTC: each day has the same windows."""
+        if begin >= end:
+            return
+        wall, last = (each.replace(tzinfo=None) + offset for each in (begin, end))
+        day = datetime(wall.year, wall.month, wall.day)
+        spans = _spans(self.expression.pattern.times, self.duration)
+        pattern = self.expression.pattern
+        while day < last:
+            if pattern.has_day(day):
+                midnight = begin + (day - wall)
+                if wall <= day and day + _DAY <= last:
+                    yield from (Stretch(midnight + first, midnight + until) for first, until in spans)
+                else:
+                    for start in _starts(pattern.times):
+                        if begin <= midnight + start < end:
+                            yield Stretch(midnight + start, midnight + start + self.duration)
+            day += _DAY
 
     def to_spec(self) -> dict[str, Any]:
         return {"cron": self.expression.text, "duration": seconds_of(self.duration // _MICROSECOND)}
+
+
+@lru_cache(maxsize=1024)
+def _spans(times: TimesOfDay, duration: timedelta) -> tuple[tuple[timedelta, timedelta], ...]:
+    """The windows of a day from its midnight on, those that touch as one."""
+    spans: list[tuple[timedelta, timedelta]] = []
+    for start in _starts(times):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = spans[-1][0], start + duration
+        else:
+            spans.append((start, start + duration))
+    return tuple(spans)
+
+
+@lru_cache(maxsize=1024)
+def _starts(times: TimesOfDay) -> tuple[timedelta, ...]:
+    starts: list[timedelta] = []
+    second = times.after(-1)
+    while second is not None:
+        starts.append(timedelta(seconds=second))
+        second = times.after(second)
+    return tuple(starts)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,8 @@
 """Recurrence: the walls of a recurrence rule of iCalendar (RFC 5545, section 3.3.10).
 
-A rule is expanded month by month, and what was expanded is remembered: the answer for a wall far from the start costs
-as much as one near it, and a rule that matches nothing is found out after 40 years of its calendar.
+A rule is computed year by year (see recurrence_years.py), and a year costs some ten microseconds whatever the rule: the
+answer for a wall far from the start costs as much as one near it, the last wall of COUNT is found by the totals of the
+years, and a rule that matches nothing is found out after 40 years of its calendar.
 
 python-dateutil expands the same rules, but walks from the start, and on and on where nothing matches. It is what the
 tests compare with.
@@ -9,26 +10,20 @@ tests compare with.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from calendar import isleap
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime, timedelta
-from typing import NamedTuple
+from datetime import MAXYEAR, date, datetime, timedelta
 
-from timers.schedules.recurrence_month import expand
+from timers.schedules.recurrence_years import RuleYears, SteppedYears, years_of
 from timers.schedules.rrule_text import RuleParts
 from timers.schedules.times_of_day import TimesOfDay
 
 YEARS_SEARCHED = 40
 """How far from a wall the next one is looked for."""
-_MOST_MONTHS = 1_000
+_MOST_YEARS = 4
+"""Years of which the days are remembered: the present one, and what a preview or a count looks at around it."""
 _SECOND = timedelta(seconds=1)
-
-
-class _Month(NamedTuple):
-    days: tuple[int, ...]
-    times: tuple[TimesOfDay, ...]
-    """Of each of these days."""
-    total: int
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +35,29 @@ class Recurrence:
     """A wall of whole seconds: the first that may match, and what the rule takes what it does not say from."""
     last: datetime | None = None
     """The last wall that may match."""
-    _months: dict[tuple[int, int], _Month] = field(default_factory=dict, repr=False, compare=False)
+    _years: RuleYears | None = field(init=False, repr=False, compare=False)
+    _days: dict[int, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_years", years_of(self.parts, self.start))
 
     def after(self, wall: datetime) -> datetime | None:
         """The first matching wall strictly after `wall`; None when there is none in the next 40 years."""
         wall = max(wall, self.start - _SECOND)
-        if self.last is not None and wall >= self.last:
+        if self._years is None or (self.last is not None and wall >= self.last):
             return None
-        found = self._in_month(wall)
-        year, month = wall.year, wall.month
-        end = min(wall.year + YEARS_SEARCHED, MAXYEAR, MAXYEAR if self.last is None else self.last.year)
-        while found is None:
-            year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+        year, day = wall.year, _day_of_year(wall)
+        days = self._days_of(year)
+        if days[day] and (second := self._years.times(year, day).after(_second_of_day(wall))) is not None:
+            return self._bounded(_wall(year, day, second))
+        found = days.find(1, day + 1)
+        end = min(year + YEARS_SEARCHED, MAXYEAR, MAXYEAR if self.last is None else self.last.year)
+        while found < 0:
+            year += 1
             if year > end:
                 return None
-            there = self._month(year, month)
-            if there.days:
-                found = _wall(year, month, there.days[0], there.times[0].after(-1) or 0)
-        return found if self.last is None or found <= self.last else None
+            found = self._days_of(year).find(1)
+        return self._bounded(_wall(year, found, self._years.times(year, found).after(-1) or 0))
 
     def first(self) -> datetime | None:
         """The first wall of all; None when there is none within 40 years of the start."""
@@ -68,73 +68,94 @@ class Recurrence:
         start = max(start, self.start)
         if self.last is not None:
             end = min(end, self.last + _SECOND)
-        if end <= start:
+        if self._years is None or end <= start:
             return 0
+        if start.date() == end.date():
+            return self._before_in_day(end) - self._before_in_day(start)
         count = self._before(end) - self._before(start)
-        year, month = start.year, start.month
-        while (year, month) < (end.year, end.month):
-            count += self._month(year, month).total
-            year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-        return count
+        return count + sum(self._years.total(year) for year in range(start.year, end.year))
 
     def nth(self, number: int, years: int) -> datetime | None:
-        """The nth wall, counted from 1, when it lies within so many years of the start."""
-        left = number + self._before(self.start)
-        for months in range(self.start.month - 1, self.start.month - 1 + years * 12):
-            there = self._month(self.start.year + months // 12, months % 12 + 1)
-            if there.total < left:
-                left -= there.total
+        """The nth wall, counted from 1, when it comes within so many years of the start's month."""
+        if self._years is None:
+            return None
+        if isinstance(self._years, SteppedYears) and (span := self._years.steady_seconds) is not None:
+            try:
+                first = self.first()
+                found = None if first is None else first + _SECOND * (span * (number - 1))
+            except OverflowError:
+                return None
+        else:
+            found = self._counted(number + self._before(self.start), years)
+        is_within = found is not None and (found.year - years, found.month) < (self.start.year, self.start.month)
+        return found if is_within else None
+
+    def _counted(self, number: int, years: int) -> datetime | None:
+        """The nth wall of those from the beginning of the start's year on."""
+        assert self._years is not None
+        for year in range(self.start.year, min(self.start.year + years, MAXYEAR) + 1):
+            total = self._years.total(year)
+            if number > total:
+                number -= total
                 continue
-            for day, times in zip(there.days, there.times, strict=True):
-                if times.total >= left:
-                    return _wall(self.start.year + months // 12, months % 12 + 1, day, _nth(times, left))
-                left -= times.total
+            # The last day that has fewer than so many walls before it.
+            low, high = 0, 365 + isleap(year) - 1
+            while low < high:
+                middle = (low + high + 1) // 2
+                if self._years.total(year, middle) < number:
+                    low = middle
+                else:
+                    high = middle - 1
+            number -= self._years.total(year, low)
+            return _wall(year, low, _nth(self._years.times(year, low), number))
         return None
 
-    def _in_month(self, wall: datetime) -> datetime | None:
-        there = self._month(wall.year, wall.month)
-        at = bisect_left(there.days, wall.day)
-        if at < len(there.days) and there.days[at] == wall.day:
-            second = there.times[at].after(_second_of_day(wall))
-            if second is not None:
-                return _wall(wall.year, wall.month, wall.day, second)
-            at += 1
-        if at == len(there.days):
-            return None
-        return _wall(wall.year, wall.month, there.days[at], there.times[at].after(-1) or 0)
-
     def _before(self, wall: datetime) -> int:
-        """How many walls of its month lie before a wall."""
-        there = self._month(wall.year, wall.month)
-        at = bisect_left(there.days, wall.day)
-        count = sum(times.total for times in there.times[:at])
-        if at < len(there.days) and there.days[at] == wall.day:
-            count += there.times[at].count_before(_second_of_day(wall) + (wall.microsecond > 0))
-        return count
+        """How many walls of its year lie before a wall."""
+        assert self._years is not None
+        return self._years.total(wall.year, _day_of_year(wall)) + self._before_in_day(wall)
 
-    def _month(self, year: int, month: int) -> _Month:
-        there = self._months.get((year, month))
-        if there is None:
-            there = self._expanded(year, month)
-            if len(self._months) >= _MOST_MONTHS:
-                self._months.clear()
-            self._months[year, month] = there
-        return there
+    def _before_in_day(self, wall: datetime) -> int:
+        """How many walls of its day lie before a wall."""
+        assert self._years is not None
+        day = _day_of_year(wall)
+        if not self._days_of(wall.year)[day]:
+            return 0
+        return self._years.times(wall.year, day).count_before(_second_of_day(wall) + (wall.microsecond > 0))
 
-    def _expanded(self, year: int, month: int) -> _Month:
-        expanded = expand(self.parts, self.start, year, month)
-        times = tuple(times for _, times in expanded)
-        return _Month(tuple(day for day, _ in expanded), times, sum(part.total for part in times))
+    def _bounded(self, wall: datetime) -> datetime | None:
+        return wall if self.last is None or wall <= self.last else None
+
+    def _days_of(self, year: int) -> bytes:
+        days = self._days.get(year)
+        if days is None:
+            assert self._years is not None
+            days = self._years.days(year)
+            if len(self._days) >= _MOST_YEARS:
+                self._days.clear()
+            self._days[year] = days
+        return days
 
 
 def _nth(times: TimesOfDay, number: int) -> int:
     """The nth of some times of day, counted from 1."""
-    return bisect_left(range(86_400), number, key=lambda second: times.count_before(second + 1))
+    low, high = 0, 86_399
+    while low < high:
+        middle = (low + high) // 2
+        if times.count_before(middle + 1) >= number:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _day_of_year(wall: datetime) -> int:
+    return wall.toordinal() - date(wall.year, 1, 1).toordinal()
 
 
 def _second_of_day(wall: datetime) -> int:
     return wall.hour * 3_600 + wall.minute * 60 + wall.second
 
 
-def _wall(year: int, month: int, day: int, second: int) -> datetime:
-    return datetime(year, month, day, second // 3_600, second // 60 % 60, second % 60)
+def _wall(year: int, day: int, second: int) -> datetime:
+    return datetime(year, 1, 1) + _DAY * day + _SECOND * second

@@ -22,7 +22,7 @@ from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.day_rules import DayRule, Numbers
 from timers.schedules.never import why_never
 from timers.schedules.recurrence import YEARS_SEARCHED, Recurrence
-from timers.schedules.recurrence_month import completed
+from timers.schedules.recurrence_years import completed
 from timers.schedules.rrule_text import WITHIN_A_DAY, RuleParts, normalised
 from timers.schedules.rrule_words import rule_in_words
 from timers.schedules.spec_fields import SpecFields

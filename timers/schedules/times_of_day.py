@@ -57,6 +57,12 @@ class ClockTimes:
                 count += bisect_left(self.seconds, second)
         return count
 
+    def nth(self, number: int) -> int:
+        """The second of the day that has so many of them before it; `number` is less than `total`."""
+        rest, second = divmod(number, len(self.seconds))
+        hour, minute = divmod(rest, len(self.minutes))
+        return self.hours[hour] * 3_600 + self.minutes[minute] * 60 + self.seconds[second]
+
 
 @dataclass(frozen=True, slots=True)
 class ListedTimes:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+# No zone is farther from UTC than a day, so this has an offset in each of them.
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
 # The zones' changes since 1970 lie six days apart or more, so no two of them hide between two looks.
 _STRIDE = timedelta(days=3)
 
@@ -58,12 +62,26 @@ def place(zone: ZoneInfo, wall: datetime) -> datetime | Change:
 
 def changes_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Change]:
     """The changes after `start` up to and including `end` (UTC instants), in order."""
+    for year in range(start.year, end.year + 1):
+        for change in _changes_in(zone, year):
+            if start < change.at <= end:
+                yield change
+
+
+@lru_cache(maxsize=4096)
+def _changes_in(zone: ZoneInfo, year: int) -> tuple[Change, ...]:
+    """The changes of a year of UTC, from its first instant to before that of the next year."""
+    found = []
+    end = datetime(year + 1, 1, 1, tzinfo=UTC) - _MICROSECOND if year < MAXYEAR else datetime.max.replace(tzinfo=UTC)
+    # From before the year on: a change in its very first instant belongs to it.
+    start = max(datetime(year, 1, 1, tzinfo=UTC) - _SECOND, _FIRST)
     offset = offset_at(zone, start)
     while start < end:
-        look = min(start + _STRIDE, end)
+        look = min(start + _STRIDE, end) if end - start > _STRIDE else end
         if (offset_there := offset_at(zone, look)) != offset:
-            yield _change_between(zone, start, look)
+            found.append(_change_between(zone, start, look))
         start, offset = look, offset_there
+    return tuple(found)
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> Change:

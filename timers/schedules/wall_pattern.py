@@ -6,9 +6,10 @@ A *wall* is what a clock on the wall shows: a naive datetime, here of whole seco
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from calendar import isleap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import MAXYEAR, datetime
+from datetime import MAXYEAR, date, datetime
 
 from timers.schedules.day_rules import EVERY_DAY, DayRule
 from timers.schedules.times_of_day import TimesOfDay
@@ -50,6 +51,10 @@ class WallPattern:
         """How many walls match from `start` to before `end`; takes about a microsecond for each month between."""
         if end <= start:
             return 0
+        if start.date() == end.date():
+            if start.day not in self._days(start.year, start.month):
+                return 0
+            return self.times.count_before(_second_of_day(end)) - self.times.count_before(_second_of_day(start))
         days = sum(len(self.days.days(year, month)) for year, month in self._months_between(start, end))
         count = 0
         for bound, sign in ((start, -1), (end, 1)):
@@ -60,20 +65,28 @@ class WallPattern:
             days -= before if sign < 0 else len(days_there) - before
         return count + days * self.times.total
 
+    def has_day(self, day: date) -> bool:
+        """Whether it matches at any time of a day."""
+        return day.day in self._days(day.year, day.month)
+
     def ever_matches(self) -> bool:
         """Whether any wall matches at all, be it past or future."""
-        years = _EVERY_KIND_OF_YEAR if self.years is None else self.years
+        years = _EVERY_KIND_OF_YEAR if self.years is None else _one_of_each_kind(self.years)
         return any(self.days.days(year, month) for year in years for month in self.months)
 
     def _days(self, year: int, month: int) -> tuple[int, ...]:
-        if month in self.months and (self.years is None or year in self.years):
-            return self.days.days(year, month)
-        return ()
+        return self.days.days(year, month) if month in self.months and self._has_year(year) else ()
+
+    def _has_year(self, year: int) -> bool:
+        if self.years is None:
+            return True
+        found = bisect_left(self.years, year)
+        return found < len(self.years) and self.years[found] == year
 
     def _month_after(self, year: int, month: int) -> tuple[int, int]:
         """The next month that has its place in the pattern; a year beyond the calendar when there is none."""
         later = bisect_right(self.months, month)
-        if later < len(self.months) and (self.years is None or year in self.years):
+        if later < len(self.months) and self._has_year(year):
             return year, self.months[later]
         if self.years is None:
             return year + 1, self.months[0]
@@ -83,10 +96,20 @@ class WallPattern:
     def _months_between(self, start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
         """The months of the pattern from that of `start` to that of `end`, both included."""
         for year in range(start.year, end.year + 1):
-            if self.years is None or year in self.years:
+            if self._has_year(year):
                 for month in self.months:
                     if (start.year, start.month) <= (year, month) <= (end.year, end.month):
                         yield year, month
+
+
+def _one_of_each_kind(years: tuple[int, ...]) -> Iterable[int]:
+    """Of these years one of each kind there is among them: thousands of years cost no more than a few."""
+    found: dict[tuple[int, bool], int] = {}
+    for year in years:
+        found[date(year, 1, 1).weekday(), isleap(year)] = year
+        if len(found) == len(_EVERY_KIND_OF_YEAR):
+            break
+    return found.values()
 
 
 def _second_of_day(wall: datetime) -> int:

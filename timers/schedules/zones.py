@@ -16,6 +16,8 @@ from timers.exceptions import SpecError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_NAME = 64
+_LONGEST_COMPARED = 40
+"""Longer ones are no misspelt zone: the longest of all has 32 characters."""
 _EDITION = re.compile(r"([0-9]{4})([a-z]+)")
 # Files that lie beside the zones: copies with leap seconds, the machine's own zone, a placeholder.
 _NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
@@ -96,7 +98,7 @@ def _load(name: str) -> ZoneInfo | None:
 
 
 def _did_you_mean(name: str) -> str:
-    if len(name) > _LONGEST_NAME:
+    if len(name) > _LONGEST_COMPARED:
         return ""
     if (region := _REGION_OF.get(name.upper())) is not None:
         return f" but an abbreviation: name a region, such as {region}"

@@ -1,0 +1,301 @@
+"""The years of a recurrence rule (RFC 5545, section 3.3.10): on which days it fires, how often, and at which times.
+
+FREQ and INTERVAL say which periods take part, the BY parts which of their days and times. Three forms:
+
+- EvenYears: all days that match fire at the same times.
+- SteppedYears: hours, minutes or seconds whose INTERVAL does not divide the day, so that each day has its own times.
+- ChosenYears: BYSETPOS chooses from each period.
+
+What lies before the rule's start is as if it belonged to the rule; the caller leaves it out.
+"""
+
+from __future__ import annotations
+
+from calendar import isleap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import compress
+from typing import Protocol
+
+from timers.schedules.matching_days import DayFilter, MatchingDays, both, every, matching_days, month_bounds
+from timers.schedules.rrule_text import RuleParts
+from timers.schedules.stepped_times import UNIT_SECONDS, Steps, times_from, units_by_phase
+from timers.schedules.times_of_day import ClockTimes, ListedTimes, TimesOfDay
+
+
+class RuleYears(Protocol):
+    """What a rule makes of each year. Days are indices: 0 is 1 January."""
+
+    def days(self, year: int) -> bytes:
+        """One byte for each day of the year: 1 where the rule fires."""
+
+    def total(self, year: int, until: int | None = None) -> int:
+        """How often it fires in the year, before the day `until` when that is given."""
+
+    def times(self, year: int, day: int) -> TimesOfDay:
+        """When it fires on one of its days."""
+
+
+def completed(parts: RuleParts, start: datetime) -> RuleParts:
+    """The rule with what it takes from its start."""
+    found: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...]] = {}
+    weekday = start.isoweekday() % 7
+    if parts.frequency in ("YEARLY", "MONTHLY", "WEEKLY") and not (
+        parts.weekdays or parts.month_days or parts.year_days
+    ):
+        if parts.frequency == "WEEKLY" or parts.weeks:
+            found["weekdays"] = ((0, weekday),)
+        else:
+            found["month_days"] = (start.day,)
+            if parts.frequency == "YEARLY" and not parts.months:
+                found["months"] = (start.month,)
+    if not parts.hours and parts.frequency not in UNIT_SECONDS:
+        found["hours"] = (start.hour,)
+    if not parts.minutes and parts.frequency not in ("MINUTELY", "SECONDLY"):
+        found["minutes"] = (start.minute,)
+    if not parts.seconds and parts.frequency != "SECONDLY":
+        found["seconds"] = (start.second,)
+    return replace(parts, **found)  # type: ignore[arg-type]
+
+
+def years_of(parts: RuleParts, start: datetime) -> RuleYears | None:
+    """The years of a completed rule; None for one whose times of day never come."""
+    matching = matching_days(
+        DayFilter(
+            parts.weekdays, parts.month_days, parts.year_days, parts.weeks, parts.months, parts.week_start,
+            counts_in_year=parts.frequency == "YEARLY" and not parts.months,
+        )
+    )  # fmt: skip
+    if parts.positions and parts.frequency == "DAILY":  # each day is a period, so all choices are alike
+        chosen = _choice(ClockTimes(parts.hours, parts.minutes, parts.seconds), parts.positions, 1)
+        return EvenYears(parts, start, matching, chosen.times[0]) if chosen.times else None
+    if parts.positions:
+        return ChosenYears(parts, start, matching, {})
+    unit = UNIT_SECONDS.get(parts.frequency)
+    if unit is None:
+        return EvenYears(parts, start, matching, ClockTimes(parts.hours, parts.minutes, parts.seconds))
+    steps = Steps(unit, parts.interval, parts.hours, parts.minutes, parts.seconds)
+    first = (start.hour * 3_600 + start.minute * 60 + start.second) // unit
+    if steps.units_a_day % parts.interval == 0:
+        times = times_from(steps, first % parts.interval)
+        return None if times is None else EvenYears(replace(parts, interval=1), start, matching, times)
+    return SteppedYears(steps, start.date().toordinal() * steps.units_a_day + first, matching)
+
+
+@dataclass(frozen=True, slots=True)
+class EvenYears:
+    """All days that match, in the periods that take part, fire at the same times."""
+
+    parts: RuleParts
+    start: datetime
+    matching: MatchingDays
+    each: TimesOfDay
+
+    def days(self, year: int) -> bytes:
+        return in_turn(self.parts, self.start, year, self.matching.of_year(year))
+
+    def total(self, year: int, until: int | None = None) -> int:
+        return self.days(year).count(1, 0, until) * self.each.total
+
+    def times(self, year: int, day: int) -> TimesOfDay:  # noqa: ARG002
+        return self.each
+
+
+@dataclass(frozen=True, slots=True)
+class SteppedYears:
+    """Each day has its own phase: the first of its units that takes part."""
+
+    steps: Steps
+    origin: int
+    """The unit that takes part first of all, counted from the year 1."""
+    matching: MatchingDays
+
+    def days(self, year: int) -> bytes:
+        row = self.matching.of_year(year)
+        if self._has_every_day:
+            return row
+        if 1 not in row:
+            return row
+        found = bytearray(len(row))
+        if self.steps.interval > self.steps.units_a_day:
+            for day in self._single(year, len(row)):
+                found[day] = row[day]
+            return bytes(found)
+        for day, units in zip(compress(range(len(row)), row), self._units(year, row), strict=True):
+            found[day] = units > 0
+        return bytes(found)
+
+    def total(self, year: int, until: int | None = None) -> int:
+        row = self.matching.of_year(year)[:until]
+        if 1 not in row:
+            return 0
+        if self.steps.interval > self.steps.units_a_day:
+            units = sum(map(row.__getitem__, self._single(year, len(row))))
+        elif not self.steps.is_filtered and 0 not in row:
+            first = self._unit(year)
+            units = self._steps_before(first + len(row) * self.steps.units_a_day) - self._steps_before(first)
+        else:
+            units = sum(self._units(year, row))
+        return units * self.steps.times_of_unit
+
+    def times(self, year: int, day: int) -> TimesOfDay:
+        phase = (self.origin - self._unit(year) - day * self.steps.units_a_day) % self.steps.interval
+        times = times_from(self.steps, phase)
+        assert times is not None  # one of its days
+        return times
+
+    @property
+    def steady_seconds(self) -> int | None:
+        """The seconds from each fire to the next, where they are always the same; else None."""
+        if self.steps.is_filtered or self.steps.times_of_unit != 1 or not self.matching.are_all:
+            return None
+        return self.steps.interval * self.steps.unit
+
+    @property
+    def _has_every_day(self) -> bool:
+        return not self.steps.is_filtered and self.steps.interval <= self.steps.units_a_day
+
+    def _units(self, year: int, row: bytes) -> Iterator[int]:
+        """How many units take part and match, on each of the days that are set; for intervals of at most a day."""
+        a_day, phase = self.steps.units_a_day, (self.origin - self._unit(year)) % self.steps.interval
+        by_phase = units_by_phase(self.steps)
+        # Nothing but calls from C to C: this is the inner loop of all counts over years.
+        phases = map(self.steps.interval.__rmod__, compress(range(phase, phase - len(row) * a_day, -a_day), row))
+        return map(by_phase.__getitem__, phases)
+
+    def _single(self, year: int, length: int) -> Iterator[int]:
+        """The days of the year, the first `length` ones, on which a unit takes part and matches: one at most each."""
+        a_day = self.steps.units_a_day
+        first = (self.origin - self._unit(year)) % self.steps.interval
+        units = range(first, length * a_day, self.steps.interval)
+        days = map(a_day.__rfloordiv__, units)
+        if not self.steps.is_filtered:
+            return days
+        return compress(days, map(units_by_phase(self.steps).__getitem__, map(a_day.__rmod__, units)))
+
+    def _steps_before(self, unit: int) -> int:
+        """How many units take part before this one, or have yet to come until it: only differences mean anything."""
+        return -((self.origin - unit) // self.steps.interval)
+
+    def _unit(self, year: int) -> int:
+        """The first unit of a year, counted from the year 1."""
+        return date(year, 1, 1).toordinal() * self.steps.units_a_day
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What BYSETPOS chooses of a period in which so many days match: times by the place of the day among those."""
+
+    times: dict[int, ListedTimes]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenYears:
+    """BYSETPOS chooses some of the times of each period; what it chooses depends on how many days match in it."""
+
+    parts: RuleParts
+    start: datetime
+    matching: MatchingDays
+    _choices: dict[int, _Choice]
+
+    def days(self, year: int) -> bytes:
+        found = bytearray(365 + isleap(year))
+        for day, _ in self._chosen(self._periods(year), len(found)):
+            found[day] = 1
+        return bytes(found)
+
+    def total(self, year: int, until: int | None = None) -> int:
+        end = 365 + isleap(year) if until is None else until
+        total, cut = 0, []
+        for begin, row in self._periods(year):
+            if 0 <= begin and begin + len(row) <= end:
+                total += self._choice(row.count(1)).total
+            elif begin < end:
+                cut.append((begin, row))
+        return total + sum(times.total for _, times in self._chosen(cut, end))
+
+    def times(self, year: int, day: int) -> TimesOfDay:
+        for begin, row in self._periods(year):
+            if begin <= day < begin + len(row):
+                return self._choice(row.count(1)).times[row.count(1, 0, day - begin)]
+        raise LookupError(f"the rule does not fire on day {day} of {year}")
+
+    def _chosen(self, periods: Iterable[tuple[int, bytes]], end: int) -> Iterator[tuple[int, ListedTimes]]:
+        """The chosen days of these periods, from 0 to before `end`, with their times."""
+        for begin, row in periods:
+            choice = self._choice(row.count(1))
+            if choice.times:
+                matching = list(compress(range(begin, begin + len(row)), row))
+                for place, times in choice.times.items():
+                    if 0 <= matching[place] < end:
+                        yield matching[place], times
+
+    def _periods(self, year: int) -> Iterator[tuple[int, bytes]]:
+        """The periods that take part and of which days lie in the year: their first days, and which days match."""
+        row = in_turn(self.parts, self.start, year, self.matching.of_year(year))
+        if self.parts.frequency == "YEARLY":
+            yield 0, row
+        elif self.parts.frequency == "MONTHLY":
+            yield from ((begin, row[begin:end]) for begin, end in month_bounds(len(row)))
+        else:
+            yield from self._weeks(year, row)
+
+    def _weeks(self, year: int, row: bytes) -> Iterator[tuple[int, bytes]]:
+        first = -((date(year, 1, 1).isoweekday() - self.parts.week_start) % 7)
+        around = self._beside(year - 1)[-7:] + row + self._beside(year + 1)[:7]
+        for begin in range(first, len(row), 7):
+            yield begin, around[begin + 7 : begin + 14]
+
+    def _beside(self, year: int) -> bytes:
+        if not date.min.year <= year <= date.max.year:
+            return bytes(366)
+        return in_turn(self.parts, self.start, year, self.matching.of_year(year))
+
+    def _choice(self, matching: int) -> _Choice:
+        choice = self._choices.get(matching)
+        if choice is None:
+            choice = self._choices[matching] = _choice(
+                ClockTimes(self.parts.hours, self.parts.minutes, self.parts.seconds), self.parts.positions, matching
+            )
+        return choice
+
+
+@lru_cache(maxsize=256)
+def _choice(times: ClockTimes, positions: tuple[int, ...], matching: int) -> _Choice:
+    chosen: dict[int, set[int]] = {}
+    length = matching * times.total
+    for position in positions:
+        at = position - 1 if position > 0 else length + position
+        if 0 <= at < length:
+            place, time = divmod(at, times.total)
+            chosen.setdefault(place, set()).add(times.nth(time))
+    listed = {place: ListedTimes(tuple(sorted(seconds))) for place, seconds in sorted(chosen.items())}
+    return _Choice(listed, sum(each.total for each in listed.values()))
+
+
+def in_turn(parts: RuleParts, start: datetime, year: int, row: bytes) -> bytes:
+    """Of the days that match, those in periods that INTERVAL lets take part (FREQ of days or more)."""
+    interval, length = parts.interval, len(row)
+    if interval == 1 or 1 not in row:
+        return row
+    if parts.frequency == "YEARLY":
+        return row if (year - start.year) % interval == 0 else bytes(length)
+    if parts.frequency == "MONTHLY":
+        first = (start.month - 1 - (year - start.year) * 12) % interval
+        takes_part = bytearray(length)
+        for begin, end in month_bounds(length)[first::interval]:
+            takes_part[begin:end] = row[begin:end]
+        return bytes(takes_part)
+    new_year = date(year, 1, 1).toordinal()
+    if parts.frequency == "DAILY":
+        return both(row, every(length, (start.date().toordinal() - new_year) % interval, interval))
+    # In days from 1 January: the beginning of the start's week, which may lie in any year.
+    week = start.date().toordinal() - (start.isoweekday() - parts.week_start) % 7 - new_year
+    first = (week + 6) % (7 * interval) - 6
+    takes_part = bytearray(length)
+    for begin in range(first, length, 7 * interval):
+        takes_part[max(begin, 0) : begin + 7] = row[max(begin, 0) : begin + 7]
+    return bytes(takes_part)

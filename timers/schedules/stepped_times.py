@@ -1,0 +1,139 @@
+"""Times of day of rules that step through the hours, minutes or seconds (FREQ=HOURLY, MINUTELY, SECONDLY).
+
+A rule takes every `interval`th unit (hour, minute, second); of the units of a day those take part that start at some
+first one, its *phase*. Of these BYHOUR, BYMINUTE and BYSECOND let some match. Which units they let match is a row of
+bytes, one for each unit of the day; a phase is a slice of it, so that nothing is walked second by second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from timers.schedules.times_of_day import ClockTimes, RegularTimes, TimesOfDay
+
+SECONDS_A_DAY: Final = 86_400
+UNIT_SECONDS: Final = {"HOURLY": 3_600, "MINUTELY": 60, "SECONDLY": 1}
+_BYTE: Final = 255
+
+
+class Steps(NamedTuple):
+    """How a rule steps through the day, and which of the units it lets match; empty: all of them."""
+
+    unit: int
+    """Seconds: 3,600, 60 or 1."""
+    interval: int
+    """Units."""
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+    """Of the units; for hours, the minutes at which each of them fires."""
+    seconds: tuple[int, ...]
+    """Of the units; for hours and minutes, the seconds at which each of them fires."""
+
+    @property
+    def units_a_day(self) -> int:
+        return SECONDS_A_DAY // self.unit
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some units do not match."""
+        return bool(self.hours or (self.unit < 3_600 and self.minutes) or (self.unit == 1 and self.seconds))
+
+    @property
+    def times_of_unit(self) -> int:
+        """How often a matching unit fires."""
+        return (len(self.minutes) if self.unit == 3_600 else 1) * (len(self.seconds) if self.unit > 1 else 1)
+
+
+def times_from(steps: Steps, phase: int) -> TimesOfDay | None:
+    """The times of a day whose first unit that takes part is `phase`; None when there are none."""
+    if phase >= steps.units_a_day:
+        return None
+    hours, minutes, seconds = steps.hours or range(24), steps.minutes or range(60), steps.seconds or range(60)
+    # Where the interval divides the next greater unit, the phase chooses the same units in each of those.
+    if steps.unit == 3_600:
+        found = [hour for hour in hours if hour >= phase and (hour - phase) % steps.interval == 0]
+        return _clock(found, minutes, seconds)
+    if 60 % steps.interval == 0:
+        if steps.unit == 60:
+            return _clock(hours, [minute for minute in minutes if minute % steps.interval == phase], seconds)
+        return _clock(hours, minutes, [second for second in seconds if second % steps.interval == phase])
+    if steps.unit == 1 and not steps.is_filtered:
+        return RegularTimes(range(phase, SECONDS_A_DAY, steps.interval))
+    times = SteppedTimes(steps, phase)
+    return times if times.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class SteppedTimes:
+    """The matching ones of the units from a phase on. Keeps nothing: what it looks at is shared by all rules."""
+
+    steps: Steps
+    phase: int
+
+    @property
+    def total(self) -> int:
+        return _matching(self.steps, self.phase).count(1) * self.steps.times_of_unit
+
+    def after(self, second: int) -> int | None:
+        steps = self.steps
+        unit, rest = divmod(second, steps.unit)  # -1 is the last second of the unit before the first
+        place, beyond = divmod(unit - self.phase, steps.interval)
+        row = _matching(steps, self.phase)
+        if not beyond and 0 <= place < len(row) and row[place] and steps.unit == 60:
+            later = next((each for each in steps.seconds if each > rest), None)
+            if later is not None:
+                return unit * 60 + later
+        found = row.find(1, max(0, place + 1))
+        return None if found < 0 else (self.phase + found * steps.interval) * steps.unit + self._first_of_unit
+
+    def count_before(self, second: int) -> int:
+        steps = self.steps
+        unit, rest = divmod(second, steps.unit)
+        place, beyond = divmod(unit - self.phase, steps.interval)
+        row = _matching(steps, self.phase)
+        whole = row.count(1, 0, max(0, place + (beyond > 0))) * steps.times_of_unit
+        if not beyond and 0 <= place < len(row) and row[place] and steps.unit == 60:
+            whole += sum(each < rest for each in steps.seconds)
+        return whole
+
+    @property
+    def _first_of_unit(self) -> int:
+        return self.steps.seconds[0] if self.steps.unit == 60 else 0
+
+
+@lru_cache(maxsize=64)
+def units_by_phase(steps: Steps) -> Sequence[int]:
+    """How many units match on a day, by its phase; for intervals of at most a day, or else up to the day's end."""
+    row, interval = _row(steps.unit, steps.hours, steps.minutes, steps.seconds), steps.interval
+    if interval >= len(row):
+        return row
+    slices = -(-len(row) // interval)
+    if slices > _BYTE:
+        return [row[phase::interval].count(1) for phase in range(interval)]
+    # All phases are added up at once, as the digits of numbers to the base 256: no digit grows beyond 255.
+    padded = row.ljust(slices * interval, b"\x00")
+    digits = sum(int.from_bytes(padded[at : at + interval]) for at in range(0, len(padded), interval))
+    return digits.to_bytes(interval)
+
+
+@lru_cache(maxsize=256)
+def _matching(steps: Steps, phase: int) -> bytes:
+    """One byte for each of the units from a phase on: 1 where it matches."""
+    return _row(steps.unit, steps.hours, steps.minutes, steps.seconds)[phase :: steps.interval]
+
+
+@lru_cache(maxsize=32)
+def _row(unit: int, hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> bytes:
+    """One byte for each unit of the day: 1 where it matches."""
+    row = b"\x01"
+    for size, size_of_unit, chosen in ((60, 1, seconds), (60, 60, minutes), (24, 3_600, hours)):
+        if unit <= size_of_unit:
+            row = b"".join(row if not chosen or n in chosen else bytes(len(row)) for n in range(size))
+    return row
+
+
+def _clock(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> ClockTimes | None:
+    return ClockTimes(tuple(hours), tuple(minutes), tuple(seconds)) if hours and minutes and seconds else None
