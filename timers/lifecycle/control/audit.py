@@ -55,8 +55,8 @@ class Entry:
 
     def watch(self, row: Row) -> Row:
         """Keep what changes of a row from now on; it is the subject."""
+        self._watched.append((row, dict(_values(row))))
         if not self.is_silent:
-            self._watched.append((row, dict(_values(row))))
             self._is_about(row)
         return row
 
@@ -76,7 +76,7 @@ class Entry:
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything has changed by now."""
+        """Whether anything has changed by now; what a row records of itself (its version, its times) does not count."""
         return any(self.difference())
 
     def changed(self, field: str, before: Any, after: Any) -> None:

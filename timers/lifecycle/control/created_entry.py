@@ -26,12 +26,6 @@ WHERE %(is_told)s AND w.id IS NOT NULL
 """SQL: one entry for all rows that `written` has returned, if there are any; its parameters are those of `entry_of`."""
 
 
-def replaced_by(spec: TimerSpec) -> Timer | None:
-    """The timer that a single request takes the place of, locked as the replacing will lock it."""
-    living = Timer.objects.named(spec.group, spec.name).filter(state__in=("active", "paused"))
-    return living.select_for_update(no_key=True, of=("self",)).first()
-
-
 def entry_of(specs: Sequence[TimerSpec], actor: str, replaced: Timer | None) -> dict[str, Any]:
     """The parameters of TOLD: of one timer all that it is, of many how many there were and the first names."""
     said = who(actor)

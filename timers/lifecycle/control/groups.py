@@ -128,6 +128,8 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Change fields of a group; workers take the change over with their next poll.
 
+    Fields that are given as they are change nothing: no version, no audit entry.
+
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
@@ -138,6 +140,9 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
         _assign(group, fields, mistakes)
+        if not entry.has_changes:
+            entry.nothing()
+            return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
         if "max_timers" in fields:
@@ -185,6 +190,9 @@ def _set_state(
     verb = "group.pause" if state == TimerGroup.State.PAUSED else "group.resume"
     with audited(verb, actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name))
+        if (group.state, group.paused_until) == (state, until):
+            entry.nothing()
+            return group
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
         group.state_changed_at, group.paused_until = clock.now(), until
         return _saved(group)

@@ -110,6 +110,9 @@ def set_pace(
     checked = check_pace(pace, "pace")
     with audited("operation.set_pace", actor) as entry:
         row = entry.watch(_lock(operation, groups))
+        if row.pace == checked:
+            entry.nothing()
+            return row
         row.pace, row.next_at = checked, clock.now()
         row.save(update_fields=["pace", "next_at"])
         return row

@@ -147,8 +147,8 @@ class _Pass:
         changes = edits(spec, [*plan.write, *(["schedule"] if plan.move else [])])
         try:
             if changes:
-                # With its schedule given anew, a timer goes on from now: what it would have fired meanwhile is no miss.
-                update_timer(spec.group, spec.name, actor=self._source, **changes)
+                # A timer that is declared again goes on from now: what it would have fired meanwhile is not missed.
+                update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
         except SpecError as error:
             raise declaration.located(error) from None
         if plan.move == "resume":

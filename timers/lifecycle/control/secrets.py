@@ -124,7 +124,10 @@ def limit_secret(
     with audited("secret.limit", actor, name=name) as entry:
         row = entry.watch(_locked(name))
         _limit(row, groups, hosts, description)
-        _save(row, clock.now(), actor)
+        if entry.has_changes:
+            _save(row, clock.now(), actor)
+        else:
+            entry.nothing()
 
 
 def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] | None, description: str | None) -> None:
