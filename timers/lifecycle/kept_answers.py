@@ -18,6 +18,7 @@ from timers.exceptions import TimersError
 from timers.models import KeptAnswer
 
 KEPT_HOURS: Final = 24
+LONGEST_GROUP: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +36,28 @@ class KeyReused(TimersError):
 
 
 _TAKE: Final = """
-INSERT INTO timers_kept_answer AS k (caller, key, fingerprint, status, headers, body, created_at)
-VALUES (%(caller)s, %(key)s, %(fingerprint)s, 0, '{}', '', timers_now())
+INSERT INTO timers_kept_answer AS k (caller, key, "group", fingerprint, status, headers, body, created_at)
+VALUES (%(caller)s, %(key)s, %(group)s, %(fingerprint)s, 0, '{}', '', timers_now())
 ON CONFLICT (caller, key) DO UPDATE
-    SET fingerprint = EXCLUDED.fingerprint, created_at = EXCLUDED.created_at, status = 0
+    SET fingerprint = EXCLUDED.fingerprint, "group" = EXCLUDED."group", created_at = EXCLUDED.created_at, status = 0
     WHERE k.created_at < timers_now() - make_interval(hours => %(hours)s)
 RETURNING id
 """
 _FILL: Final = "UPDATE timers_kept_answer SET status = %s, headers = %s, body = %s WHERE id = %s"
 
 
-def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept]) -> Kept:
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept], *, group: str = "") -> Kept:
     """The answer of `work`, or the one that it gave when this key was used before; raises KeyReused.
+
+    `group`: the name of the group that the request is for. With the group its answers go: they tell of nothing that is
+    in another one of that name.
 
     Two at the same moment: the second waits for the first. What `work` raises undoes its doing, and keeps nothing.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_TAKE, {"caller": caller, "key": key, "fingerprint": fingerprint, "hours": KEPT_HOURS})
+            given = {"caller": caller, "key": key, "group": group[:LONGEST_GROUP], "fingerprint": fingerprint}
+            cursor.execute(_TAKE, {**given, "hours": KEPT_HOURS})
             taken = cursor.fetchone()
         if taken is None:
             return _kept_before(caller, key, fingerprint)
@@ -70,6 +75,11 @@ def forget_answers() -> int:
             (KEPT_HOURS,),
         )
         return int(cursor.rowcount)
+
+
+def forget_answers_of(group: str) -> None:
+    """Delete what was answered about a group that is being deleted."""
+    KeptAnswer.objects.filter(group=group).delete()
 
 
 def _kept_before(caller: str, key: str, fingerprint: str) -> Kept:

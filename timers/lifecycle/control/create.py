@@ -75,7 +75,7 @@ FROM (SELECT timers_now() AS at) now, unnest({_ARRAYS}) AS u({_NAMES})
 ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in _DEFINITION)},
     state = 'active', state_reason = '', paused_until = NULL, fire_count = 0, failures_in_a_row = 0,
-    source = excluded.source, declared = excluded.declared,
+    source = excluded.source, owner = '', declared = excluded.declared,
     open_execution = {_STILL_OPEN.format(committed="excluded.until_committed")},
     next_fire_at = excluded.next_fire_at, version = t.version + 1,
     updated_at = excluded.updated_at, updated_by = excluded.updated_by
@@ -92,6 +92,7 @@ UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     fire_count = CASE WHEN u.begins_anew THEN 0 ELSE t.fire_count END,
     failures_in_a_row = CASE WHEN u.begins_anew THEN 0 ELSE t.failures_in_a_row END,
     source = CASE WHEN u.begins_anew THEN u.source ELSE t.source END,
+    owner = CASE WHEN u.begins_anew THEN '' ELSE t.owner END,
     declared = CASE WHEN u.begins_anew THEN u.declared::json ELSE t.declared END,
     open_execution = CASE WHEN u.begins_anew THEN {_STILL_OPEN.format(committed="u.until_committed")}
         ELSE t.open_execution END,

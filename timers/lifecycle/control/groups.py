@@ -17,6 +17,7 @@ from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
 from timers.mistakes import Mistakes
@@ -96,6 +97,7 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     try:
         with audited("group.create", actor, group=name, name=name) as entry:
             group.save()
+            grant_promised(group)
             entry.made(group)
     except IntegrityError:
         raise TimerExists("name", "is taken by another group", given=name) from None
