@@ -94,8 +94,8 @@ TABLE: Final = (
     Setting(
         "TIMERS_DECLARATION_OWNER",
         "",
-        "The program that the timers declared in its code and files belong to; of several programs on one database each "
-        "reconciles only its own. Empty: the name of the Django project, which is the root package of its "
+        "The program that the timers declared in its code and files belong to; of several programs on one database "
+        "each reconciles only its own. Empty: the name of the Django project, which is the root package of its "
         "`ROOT_URLCONF`.",
         form="a name of 1 to 200 characters",
         reads=setting_forms.owner,

@@ -86,7 +86,7 @@ def find(
     """
     rows = _visible(groups)
     if actor is not None:
-        rows = rows.filter(actor=actor)
+        rows = _by(rows, actor)
     if verb is not None:
         rows = rows.filter(verb=verb)
     rows = _about(rows, subject or Subject())
@@ -114,6 +114,13 @@ def _checked(kind: str) -> str:
         hint = f"did you mean {near}?" if near else f"known are {', '.join(KINDS)}"
         raise SpecError("subject", f"is of a kind that there is none of; {hint}", given=kind)
     return kind
+
+
+def _by(rows: QuerySet[AuditEntry], actor: str) -> QuerySet[AuditEntry]:
+    """The entries of an actor: of an application key, those of the key that has the name now, or had it last."""
+    rows, name = rows.filter(actor=actor), actor.removeprefix("key ")
+    key = None if name == actor else _id_of(ApplicationKey.objects.filter(name=name).order_by("-id"))
+    return rows if key is None else rows.filter(Q(key_id=key) | Q(key_id=None))
 
 
 def _about(rows: QuerySet[AuditEntry], subject: Subject) -> QuerySet[AuditEntry]:

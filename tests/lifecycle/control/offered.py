@@ -33,6 +33,7 @@ NO_VERBS = {
     "redefine": "a part of create",
     "request": "reads requests",
     "run": "a part of fire, replay and backfill",
+    "secret_groups": "parts of create and delete of groups",
     "secrets": {"users_of", "check_secrets"},
     "spec": "checks",
     "subscriptions": {"find_subscription", "list_subscriptions"},
