@@ -12,6 +12,7 @@ from timers.lifecycle import control
 NO_VERBS = {
     "asking": "who asks",
     "audit": "the trail itself",
+    "create_statement": "a part of create",
     "created_entry": "a part of create",
     "change": {"claimed_executions", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
