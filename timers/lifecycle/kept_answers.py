@@ -78,8 +78,8 @@ def forget_answers() -> int:
 
 
 def forget_answers_of(group: str) -> None:
-    """Delete what was answered about a group that is being deleted."""
-    KeptAnswer.objects.filter(group=group).delete()
+    """Delete what was answered about a group that is being deleted; the answer that tells of it is still to come."""
+    KeptAnswer.objects.filter(group=group).exclude(status=0).delete()
 
 
 def _kept_before(caller: str, key: str, fingerprint: str) -> Kept:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,14 +11,26 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 
 from tests import factories
+from tests.lifecycle.control.edited_timers import (
+    DAY,
+    HOUR,
+    JITTER,
+    KINDS,
+    NAME,
+    SECOND,
+    SHARE,
+    SPREAD,
+    derived,
+    instants,
+    redefined,
+    schedule,
+)
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
 from timers.encryption import new_key
-from timers.exceptions import SpecError
 from timers.lifecycle.control import groups, keys, secrets, subscriptions
 from timers.lifecycle.control.calendars import create_calendar, update_calendar
-from timers.models import AuditEntry, Timer, TimerGroup, Waiting
-from timers.schedules.jitter import jitter_offset_us
+from timers.models import AuditEntry, Timer, TimerGroup
 from timers.scheduling import (
     get_timer,
     pause_group,
@@ -29,31 +40,12 @@ from timers.scheduling import (
     schedule_fixed_delay,
     schedule_fixed_rate,
     schedule_many,
-    schedule_rrule,
     schedule_timer,
     update_group,
     update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime
 
-SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-NAME = "spread"
-JITTER = 600.0
-SHARE = timedelta(microseconds=jitter_offset_us(NAME, JITTER))
-
-KINDS: dict[str, dict[str, Any]] = {
-    "once": {"kind": "once", "at": START + HOUR},
-    "rate": {"kind": "fixed_rate", "period": 700},
-    "rate with start": {"kind": "fixed_rate", "period": 700, "start_at": START + 100 * SECOND},
-    "delay": {"kind": "fixed_delay", "delay": 700},
-    "delay with start": {"kind": "fixed_delay", "delay": 700, "start_at": START + 100 * SECOND},
-    "cron": {"kind": "cron", "expression": "*/11 * * * *"},
-    "cron with H": {"kind": "cron", "expression": "H/13 * * * *"},
-    "calendar": {"kind": "calendar", "minute": "*/12", "hour": "*"},
-    "window": {"kind": "window", "begin": "12:00", "end": "17:00", "every": "PT9M"},
-    "rrule": {"kind": "rrule", "rule": "FREQ=MINUTELY;INTERVAL=8"},
-}
-SPREAD = [name for name in KINDS if "delay" not in name]
 UNRELATED: list[dict[str, Any]] = [
     {"payload": {"n": 2}},
     {"priority": 3},
@@ -64,29 +56,6 @@ UNRELATED: list[dict[str, Any]] = [
     {"overrides": {"misfire_grace": 50, "retry": {"max_retries": 7}}},
     {"handler": "tests.noop"},
 ]
-
-
-def schedule(kind: str, group: str = "work", **more: Any) -> Timer:
-    return get_timer(group, schedule_timer({**KINDS[kind], "group": group, "name": NAME, **more}).name)
-
-
-def redefined(kind: str, **more: Any) -> str:
-    request = {**KINDS[kind], "group": "work", "name": NAME, **more}
-    return schedule_timer(request, on_conflict="replace").result
-
-
-def instants(timer: Timer) -> list[datetime]:
-    return [row.scheduled_for for row in finals_of(timer) if row.outcome == "succeeded"]
-
-
-def derived(timer: Timer) -> dict[str, Any]:
-    """All that an edit must not touch."""
-    names = (
-        "schedule_kind", "schedule", "next_fire_at", "last_fire_at", "fire_count", "open_execution", "last_outcome",
-        "failures_in_a_row", "state", "paused_until", "state_reason",
-    )  # fmt: skip
-    row = Timer.objects.get(id=timer.id)
-    return {name: getattr(row, name) for name in names}
 
 
 class TestUnrelatedFields:
@@ -293,147 +262,6 @@ class TestJitter:
         update_calendar("night", rules=[{"cron": "0 15 * * *", "duration": "PT1H"}])
         node.advance(hours=1)
         assert instants(timer) == [START + HOUR]
-
-
-class TestAnchors:
-    def test_another_period_counts_from_start_at_as_before(self, group: TimerGroup, node: Stepper) -> None:
-        schedule_fixed_rate("work", NAME, period=3600, start_at=START + 5 * SECOND)
-        node.advance(400)
-        timer = update_timer("work", NAME, period=600)
-        assert timer.next_fire_at == START + 605 * SECOND
-
-    def test_another_period_of_a_rate_without_start_counts_from_where_it_counted(
-        self, group: TimerGroup, node: Stepper
-    ) -> None:
-        schedule_fixed_rate("work", NAME, period=3600)
-        node.advance(400)
-        assert update_timer("work", NAME, period=600).next_fire_at == START + 600 * SECOND
-        again = schedule_fixed_rate("work", NAME, period=500, on_conflict="replace")
-        assert again.next_fire_at == START + 500 * SECOND
-
-    def test_another_start_at_is_counted_from(self, group: TimerGroup) -> None:
-        schedule_fixed_rate("work", NAME, period=600, start_at=START + 5 * SECOND)
-        timer = update_timer("work", NAME, start_at=START + 77 * SECOND)
-        assert timer.next_fire_at == START + 77 * SECOND
-        assert update_timer("work", NAME, period=100).next_fire_at == START + 77 * SECOND
-
-    def test_a_timer_that_becomes_a_rate_counts_from_its_start_at(self, group: TimerGroup, node: Stepper) -> None:
-        schedule_cron("work", NAME, expression="0 * * * *", start_at=START + 5 * SECOND)
-        node.advance(100)
-        assert update_timer("work", NAME, period=600).next_fire_at == START + 605 * SECOND
-
-    @pytest.mark.parametrize("by", ["update", "replace"])
-    @pytest.mark.parametrize("days_later", range(1, 15, 3))
-    def test_another_hour_keeps_the_weeks_of_a_biweekly_rule(
-        self, by: str, days_later: int, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        rule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR={};BYMINUTE=0;BYSECOND=0"
-        timer = schedule_rrule("work", NAME, rule=rule.format(17))
-        node.advance(days=days_later)
-        if by == "update":
-            update_timer("work", NAME, rule=rule.format(18))
-        else:
-            schedule_rrule("work", NAME, rule=rule.format(18), on_conflict="replace")
-        node.advance(days=40)
-        weeks = {(at - START).days // 7 for at in instants(timer)}
-        assert weeks >= {2, 4}
-        assert not any(week % 2 for week in weeks)
-
-    def test_another_hour_keeps_the_day_of_a_monthly_rule(self, group: TimerGroup, node: Stepper) -> None:
-        schedule_rrule("work", NAME, rule="FREQ=MONTHLY;BYHOUR=17;BYMINUTE=0;BYSECOND=0")
-        node.advance(days=9)
-        timer = update_timer("work", NAME, rule="FREQ=MONTHLY;BYHOUR=18;BYMINUTE=0;BYSECOND=0")
-        assert timer.next_fire_at is not None
-        assert timer.next_fire_at.isoformat() == "2027-04-01T18:00:00+00:00"
-
-    def test_another_zone_keeps_the_wall_that_a_rule_counts_from(self, group: TimerGroup, node: Stepper) -> None:
-        rule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9;BYMINUTE=0;BYSECOND=0"
-        schedule_rrule("work", NAME, rule=rule, time_zone="Europe/Berlin", start_at="2027-03-08T00:00:00+01:00")
-        timer = update_timer("work", NAME, time_zone="America/New_York")
-        assert timer.next_fire_at is not None
-        assert timer.next_fire_at.isoformat() == "2027-03-08T14:00:00+00:00"
-
-    def test_another_zone_leaves_what_follows_no_wall_clock(self, group: TimerGroup, node: Stepper) -> None:
-        for kind in ("once", "rate", "delay"):
-            timer = schedule_timer({**KINDS[kind], "group": "work", "name": kind})
-            node.advance(50)
-            assert update_timer("work", kind, time_zone="Asia/Tokyo").next_fire_at == timer.next_fire_at
-
-    def test_another_delay_counts_from_the_end_of_the_run_before(
-        self, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        schedule_fixed_delay("work", NAME, delay=100)
-        node.advance(100)
-        node.advance(30)
-        assert update_timer("work", NAME, delay=50).next_fire_at == START + 150 * SECOND
-        assert update_timer("work", NAME, delay=300).next_fire_at == START + 400 * SECOND
-        assert update_timer("work", NAME, delay=10).next_fire_at == START + 130 * SECOND, "the end was 30 s ago"
-
-    def test_an_end_of_a_delay_with_a_start_that_has_passed_brings_no_further_run(
-        self, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        timer = schedule("delay with start")
-        node.advance(200)
-        due = derived(timer)["next_fire_at"]
-        assert update_timer("work", NAME, end_at=START + DAY).next_fire_at == due
-
-
-class TestBounds:
-    @pytest.mark.parametrize("by", ["update", "replace"])
-    def test_fires_that_are_used_up_finish_the_timer(
-        self, by: str, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        timer = schedule("rate")
-        node.advance(2200)
-        if by == "update":
-            update_timer("work", NAME, max_fires=2)
-        else:
-            redefined("rate", max_fires=2)
-        timer.refresh_from_db()
-        assert (timer.fire_count, timer.state, timer.next_fire_at) == (3, "finished", None)
-
-    def test_fires_that_are_used_up_give_up_what_is_due_with_a_row(self, group: TimerGroup, node: Stepper) -> None:
-        timer = schedule("rate")
-        node.advance(1500)
-        node.time.advance(1400)
-        update_timer("work", NAME, max_fires=1)
-        row = finals_of(timer)[-1]
-        assert (row.outcome, row.reason, row.missed_count) == ("skipped", "edited", 1)
-        assert derived(timer)["state"] == "finished"
-
-    def test_fires_that_are_used_up_delete_a_timer_that_is_not_kept(self, group: TimerGroup, node: Stepper) -> None:
-        schedule("rate", overrides={"on_finish": "delete"})
-        node.advance(1500)
-        update_timer("work", NAME, max_fires=1)
-        assert not Timer.objects.exists()
-
-    def test_a_running_delay_whose_fires_are_used_up_ends_with_its_run(
-        self, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        timer = schedule("delay")
-        node.time.advance(700)
-        node.claim()
-        update_timer("work", NAME, max_fires=1)
-        node.until_idle()
-        assert derived(timer)["state"] == "finished"
-        assert not Waiting.objects.exists()
-
-    @pytest.mark.parametrize("late", [0, 701], ids=["to come", "due"])
-    def test_an_end_before_the_next_fire_is_refused(self, late: float, group: TimerGroup, node: Stepper) -> None:
-        timer = schedule("rate")
-        node.time.advance(late)
-        with pytest.raises(SpecError, match="end_at: is before the"):
-            update_timer("work", NAME, end_at=START + 60 * SECOND)
-        assert derived(timer)["state"] == "active"
-
-    def test_more_fires_are_counted_with_those_that_were(
-        self, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-    ) -> None:
-        timer = schedule("rate", max_fires=3)
-        node.advance(1500)
-        redefined("rate", max_fires=4)
-        node.advance(20_000)
-        assert len(instants(timer)) == 4
 
 
 def test_a_secret_that_is_limited_as_it_was_writes_nothing(time: VirtualTime) -> None:

@@ -9,7 +9,18 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets, subscriptions
+from timers.insights.doctor import (
+    database,
+    declared,
+    failures,
+    keys,
+    ledger,
+    nodes,
+    overdue,
+    places,
+    secrets,
+    subscriptions,
+)
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -37,6 +48,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database.old_transactions,
     secrets.unopenable_secrets,
     keys.ending_keys,
+    declared.ownerless_declared_timers,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000
