@@ -7,7 +7,7 @@ gives them as `TIMERS = {"TIMERS_LEASE": 30}` in its settings. docs/settings.md 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
@@ -90,6 +90,15 @@ TABLE: Final = (
         True,
         "A node that starts makes the timers that are declared in code what is declared there. Turn off to do it by "
         "`manage.py synctimers` alone.",
+    ),
+    Setting(
+        "TIMERS_DECLARATION_OWNER",
+        "",
+        "The program that the timers declared in its code and files belong to; of several programs on one database "
+        "each reconciles only its own. Empty: the name of the Django project, which is the root package of its "
+        "`ROOT_URLCONF`.",
+        form="a name of 1 to 200 characters",
+        reads=setting_forms.owner,
     ),
     Setting(
         "TIMERS_DRAIN_TIMEOUT",
@@ -264,6 +273,7 @@ class Conf:
     node_retention: int
     partitions_ahead: int
     sync_declared: bool
+    declaration_owner: str
     drain_timeout: float
     overrun_grace: float
     http_allow_private: str
@@ -296,7 +306,17 @@ def current() -> Conf:
     """The settings of this process, read once."""
     from django.conf import settings
 
-    return load(getattr(settings, "TIMERS", {}))
+    conf = load(getattr(settings, "TIMERS", {}))
+    return conf if conf.declaration_owner else replace(conf, declaration_owner=_project_name(settings))
+
+
+def _project_name(settings: Any) -> str:
+    """The root package of the Django project that this process serves."""
+    for name in ("ROOT_URLCONF", "WSGI_APPLICATION", "SETTINGS_MODULE"):
+        module = getattr(settings, name, None)
+        if isinstance(module, str) and module:
+            return module.partition(".")[0]
+    return "django"
 
 
 def load(given: Mapping[str, Any]) -> Conf:

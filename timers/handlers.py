@@ -118,6 +118,8 @@ class Fire:
     time_zone: str
     subscription: str = ""
     """The subscription that it is for, where the group has some."""
+    group_id: int = 0
+    """The group's identity: another group that is made under its name has another one."""
     cancelled: Cancellation = field(default_factory=Cancellation, compare=False, repr=False)
     """Set when the timer was cancelled, or its next fire replaces this one: end soon. Raise whatever you like, or
     return what you have. (An async handler is cancelled with asyncio.CancelledError.)"""

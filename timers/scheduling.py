@@ -56,9 +56,11 @@ from timers.lifecycle.control.groups import (
     update_group,
 )
 from timers.lifecycle.control.request import (
+    ANCHORS,
     OWN_KEYWORDS,
     SCHEDULE_KEYWORDS,
     Whose,
+    anchor_of,
     kind_of,
     known_changes,
     parse_request,
@@ -72,7 +74,9 @@ from timers.mistakes import Mistakes
 from timers.models import Timer
 from timers.models.timer_rows import find_timer
 from timers.schedules import Preview, Schedule
+from timers.schedules import parse as parse_stored
 from timers.schedules.duration import Duration
+from timers.schedules.instant import parse_instant
 
 __all__ = [
     "Advance",
@@ -207,31 +211,53 @@ def schedule_many(
 def update_timer(group: str, name: str, *, actor: str = "", version: int | None = None, **changes: Any) -> Timer:
     """Change the given keywords of a timer; its kind changes when `kind` or another kind's keyword is given.
 
-    `version`: refuse with StaleVersion when someone changed the timer since it was read.
+    What is not given stays as it was: a rate or a rule goes on counting from where it counted, unless `start_at` is
+    changed. `version`: refuse with StaleVersion when someone changed the timer since it was read.
     """
     mistakes = Mistakes()
     changes = known_changes(changes, mistakes)
     schedule: Callable[[], Schedule] | None = None
-    if SCHEDULE_KEYWORDS & set(changes):
-        now = now_in(group)
+    if (SCHEDULE_KEYWORDS | {"start_at"}) & set(changes):
         request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
-        is_of_kind = "kind" in request
-        given_kind = request.pop("kind", None)
-        start_at = changes.get("start_at")
-
-        def schedule() -> Schedule:
-            timer = get_timer(group, name)
-            kind = given_kind if is_of_kind else kind_of(request) or timer.schedule_kind
-            kept = {}
-            # What was not named stays, but for `once`, whose two keywords exclude each other.
-            if kind == timer.schedule_kind != "once" and isinstance(timer.schedule, dict):
-                kept = {word: value for word, value in timer.schedule.items() if word in OWN_KEYWORDS[kind]}
-            whose = Whose(group, name, changes.get("time_zone", timer.time_zone), start_at)
-            return parse_schedule(kind, {**kept, **request}, whose, now)
-
+        schedule = _EditedSchedule(group, name, request, changes)
     return change.update_timer(
         group, name, actor=actor, version=version, schedule=schedule, mistakes=mistakes, **changes
     )
+
+
+class _EditedSchedule:
+    """Makes the schedule of a timer after an edit: of the keywords that are given, and those that stay."""
+
+    def __init__(self, group: str, name: str, own: dict[str, Any], changes: Mapping[str, Any]) -> None:
+        self._group, self._name = group, name
+        self._is_of_kind = "kind" in own
+        self._own, self._changes = own, changes
+
+    def __call__(self) -> Schedule:
+        timer = get_timer(self._group, self._name)
+        time_zone, stored = self._changes.get("time_zone", timer.time_zone), timer.schedule
+        own = {keyword: value for keyword, value in self._own.items() if keyword != "kind"}
+        kind = self._own["kind"] if self._is_of_kind else kind_of(own) or timer.schedule_kind
+        is_over = timer.state == Timer.State.FINISHED
+        if kind == timer.schedule_kind and not own and (is_over or kind not in ANCHORS):
+            return parse_stored(kind, stored, time_zone)
+        start_at, kept, anchor = self._changes.get("start_at", timer.start_at), {}, None
+        if kind == timer.schedule_kind and isinstance(stored, dict):
+            # What was not named stays, but for `once`, whose two keywords exclude each other.
+            if kind != "once":
+                kept = {word: value for word, value in stored.items() if word in OWN_KEYWORDS[kind]}
+            if not is_over and (start_at is None or _is_instant(start_at, timer.start_at)):
+                anchor = anchor_of(kind, stored)
+        whose = Whose(self._group, self._name, time_zone, start_at, anchor)
+        return parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
+
+
+def _is_instant(given: Any, instant: datetime | None) -> bool:
+    """Whether what is given means this instant; what makes no sense means none."""
+    try:
+        return parse_instant(given, "start_at") == instant
+    except SpecError:
+        return False
 
 
 def get_timer(group: str, name: str) -> Timer:

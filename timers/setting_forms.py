@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Network = IPv4Network | IPv6Network
 
 KEY_BYTES: Final = 32
+OWNER_LENGTH: Final = 200
 _KEY: Final = re.compile(r"([A-Za-z0-9_.-]{1,32}):([A-Za-z0-9+/_-]{43}=?)")
 
 
@@ -86,6 +87,13 @@ def entry_url(text: str) -> Target | None:
     if "?" in target.path:
         raise ValueError(text)
     return target
+
+
+def owner(text: str) -> str:
+    """The name of a program that declares timers; empty: the project's."""
+    if len(text) > OWNER_LENGTH or not text.isprintable():
+        raise ValueError
+    return text
 
 
 def token(text: str) -> str:

@@ -329,3 +329,10 @@ def test_an_occurrence_is_open_while_an_execution_of_one_subscription_lives() ->
     assert "open_in_no_place" in examined()
     factories.waiting(timer, "ready", ago=-60, id=execution_id(at, timer.id, "schedule", 1), subscription=1)
     assert examined() == set()
+
+
+def test_a_declared_timer_without_an_owner_is_told_and_is_no_fault() -> None:
+    factories.timer("nightly", source="code")
+    factories.timer("rate", source="code", owner="shop")
+    (finding,) = [each for each in examine(clock.now()).findings if each.check == "ownerless_declared_timers"]
+    assert (finding.severity, [row["timer"] for row in finding.evidence]) == ("info", ["nightly"])

@@ -119,9 +119,9 @@ class TestPauseUntil:
         rate.refresh_from_db()
         assert (rate.state, rate.paused_until, handlers.calls) == ("cancelled", None, [])
 
-    def test_a_timer_scheduled_anew_is_not_paused(self, rate: Timer, node: Stepper) -> None:
+    def test_a_timer_with_another_schedule_in_its_place_is_not_paused(self, rate: Timer, node: Stepper) -> None:
         pause_timer("work", "rate", until=START + 5 * SECOND)
-        schedule_fixed_rate("work", "rate", period=10, on_conflict="replace")
+        schedule_fixed_rate("work", "rate", period=20, on_conflict="replace")
         rate.refresh_from_db()
         assert (rate.state, rate.paused_until) == ("active", None)
 

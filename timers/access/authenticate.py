@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from timers.access.known_keys import MOST_SECONDS, KnownKey, KnownKeys
 from timers.access.scopes import expanded, scopes_of
 from timers.exceptions import TimersError
 from timers.key_text import KeyText, read_key
-from timers.lifecycle.key_use import NOTED_EVERY, note_use, read_application_key, renew_digest
+from timers.lifecycle.key_use import NOTED_EVERY, names_of_groups, note_use, read_application_key, renew_digest
 from timers.models import ApplicationKey
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,9 @@ def caller_of_key(text: str, address: str, *, at: float | None = None, known: Kn
         known.put(text, found, at, seconds)
     elif not found.admits(address):
         raise _refused(_NOT_FROM_THERE, key.public_id, address)
+    elif found.group_ids:
+        # A group may have been deleted a moment ago, and another one made under its name: that is not the key's.
+        return replace(found.caller, groups=frozenset(names_of_groups(found.group_ids)))
     return found.caller
 
 
@@ -71,7 +76,7 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
     if read is None:
         key.matches(NO_DIGEST)
         raise _refused("there is no such key", key.public_id, address)
-    row, groups, now = read
+    row, groups, now = read.row, read.groups, read.now
     until = _holds_until(row, key, now)
     if until is None:  # before all else: how long the rest takes would tell that there is such a key
         raise _refused("its secret is wrong", key.public_id, address)
@@ -82,7 +87,8 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
         reason = "its time is over"
     elif not row.user.is_active:
         reason = f"its user {row.user.get_username()!r} is not active"
-    known = KnownKey(_caller(row, groups), tuple(row.allowed_addresses))
+    group_ids = frozenset() if row.all_groups else frozenset(groups)
+    known = KnownKey(_caller(row, groups.values()), tuple(row.allowed_addresses), group_ids)
     if reason is None and not known.admits(address):
         reason = _NOT_FROM_THERE
     if reason is not None:
@@ -103,7 +109,7 @@ def _holds_until(row: ApplicationKey, key: KeyText, now: datetime) -> datetime |
     return None
 
 
-def _caller(row: ApplicationKey, groups: list[str]) -> Caller:
+def _caller(row: ApplicationKey, groups: Iterable[str]) -> Caller:
     return Caller(
         actor=f"key {row.name}",
         user_id=row.user_id,

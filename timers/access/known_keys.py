@@ -22,6 +22,8 @@ class KnownKey:
 
     caller: Caller
     allowed_addresses: tuple[str, ...]
+    group_ids: frozenset[int] = frozenset()
+    """The identities of the groups that it is for, where it is not for all."""
 
     def admits(self, address: str) -> bool:
         """Whether it may be used from this address; one that is not known is none of those allowed."""

@@ -19,7 +19,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = ("actor__exact",)
     search_help_text = 'The whole name of who asked; of a key in quotes: "key sender".'
     fields = (
-        "at", "actor", "key_cell", "address", "request_id", "verb", "subject", "subject_id", "before_cell",
+        "at", "actor", "key_cell", "address", "request_id", "verb", "subject", "group_id", "subject_id", "before_cell",
         "after_cell",
     )  # fmt: skip
     readonly_fields = fields

@@ -143,7 +143,8 @@ class SecretAdmin(ControlAdmin):
 
     @admin.display(description="groups")
     def groups_cell(self, secret: Secret) -> str:
-        return _first(secret.groups)
+        is_for_none = not secret.groups and not secret.is_for_all_groups
+        return "none: they were deleted" if is_for_none else _first(secret.groups)
 
     @admin.display(description="hosts")
     def hosts_cell(self, secret: Secret) -> str:

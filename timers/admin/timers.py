@@ -239,7 +239,7 @@ class TimerAdmin(ControlAdmin):
 
     @admin.display(description="declared in")
     def source_cell(self, timer: Timer) -> str:
-        return timer.source or "–"
+        return f"{timer.source} of {timer.owner}" if timer.owner else timer.source or "–"
 
     @admin.display(description="created")
     def created_told(self, timer: Timer) -> SafeString:

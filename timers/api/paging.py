@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timers.api.authentication import caller
 from timers.api.problems import Problem
+from timers.api.slashes import path_names
 from timers.exceptions import FieldProblem
+from timers.models.group import group_ids
 
 MAX_PAGE: Final = 200
 _SIGNER: Final = signing.Signer(salt="timers.api.paging", sep=".")
@@ -74,4 +76,11 @@ def _is_signed(value: str, signature: str) -> bool:
 
 def _bound_to(request: HttpRequest) -> str:
     filters = sorted((name, values) for name, values in request.GET.lists() if name not in {"cursor", "limit"})
-    return json.dumps([caller(request).identity, request.path, filters])
+    return json.dumps([caller(request).identity, request.path, _group_id(request), filters])
+
+
+def _group_id(request: HttpRequest) -> int | None:
+    """The identity of the group that the list is of: a cursor is not good for another group of its name."""
+    name = path_names(request).get("group") or request.GET.get("group")
+    found = group_ids([name]) if name and str(name).isprintable() else []
+    return found[0] if found else None

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from timers.access.caller import Caller
 from timers.api.problems import Problem
+from timers.api.slashes import path_names
 from timers.exceptions import FieldProblem
 from timers.lifecycle.kept_answers import Kept, KeyReused, answer_once
 
@@ -52,7 +53,8 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse |
         return Kept(response.status_code, response.content.decode(), headers)
 
     try:
-        answer = answer_once(caller.identity, key, _fingerprint(request), kept)
+        group = str(path_names(request).get("group", ""))
+        answer = answer_once(caller.identity, key, _fingerprint(request), kept, group=group)
     except KeyReused as error:
         raise Problem("key_reused", str(error), [FieldProblem(HEADER, str(error))]) from None
     if answer is None:

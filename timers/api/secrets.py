@@ -33,7 +33,8 @@ class SecretAnswer(BaseModel):
     name: str
     kind: str
     description: str
-    groups: list[str] = Field(description="Whose timers may use it; empty: all.")
+    groups: list[str] = Field(description="Whose timers may use it.")
+    all_groups: bool = Field(description="It is for every group. If not, and there is no group: its groups are gone.")
     hosts: list[str] = Field(description="Where it may be sent; empty: everywhere.")
     previous_until: datetime | None = Field(description="Until then the signing key before it signs too.")
     version: int

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
 from timers.exceptions import SpecError
 from timers.mistakes import nearest
-from timers.models import AuditEntry
+from timers.models import (
+    ApplicationKey,
+    AuditEntry,
+    ExclusionCalendar,
+    Secret,
+    Subscription,
+    Timer,
+    TimerGroup,
+)
+from timers.models.group import group_ids
 
 KINDS: Final = (
     "timer", "execution", "group", "subscription", "operation", "calendar", "secret", "key", "node", "cluster",
@@ -71,16 +80,16 @@ def find(
 ) -> AuditPage:
     """The entries that meet all conditions.
 
-    `groups`: the names of those that the asker may see, and what concerns no single group is not for them; None: all.
+    `groups`: the names of those that the asker may see, and what concerns no single group is not for them, nor what
+    concerned a former group of such a name; None: all.
     `verb`: such as timer.pause. `since`, `until`: at or after, and before, by the database's clock.
     """
     rows = _visible(groups)
     if actor is not None:
-        rows = rows.filter(actor=actor)
+        rows = _by(rows, actor)
     if verb is not None:
         rows = rows.filter(verb=verb)
-    for column, wanted in _columns(subject or Subject()).items():
-        rows = rows.filter(**{column: wanted})
+    rows = _about(rows, subject or Subject())
     if since is not None:
         rows = rows.filter(at__gte=since)
     if until is not None:
@@ -107,11 +116,49 @@ def _checked(kind: str) -> str:
     return kind
 
 
-def _columns(subject: Subject) -> dict[str, str]:
+def _by(rows: QuerySet[AuditEntry], actor: str) -> QuerySet[AuditEntry]:
+    """The entries of an actor: of an application key, those of the key that has the name now, or had it last."""
+    rows, name = rows.filter(actor=actor), actor.removeprefix("key ")
+    key = None if name == actor else _id_of(ApplicationKey.objects.filter(name=name).order_by("-id"))
+    return rows if key is None else rows.filter(Q(key_id=key) | Q(key_id=None))
+
+
+def _about(rows: QuerySet[AuditEntry], subject: Subject) -> QuerySet[AuditEntry]:
+    """The entries about a subject: about the thing that has the name now, not about others that had it before.
+
+    Where nothing has the name any more, all are meant that had it.
+    """
     columns = {"subject_kind": subject.kind, "subject_group": subject.group, "subject_name": subject.name}
-    return {column: wanted for column, wanted in columns.items() if wanted}
+    rows = rows.filter(**{column: wanted for column, wanted in columns.items() if wanted})
+    if subject.group:
+        group_id = TimerGroup.objects.filter(name=subject.group).values_list("id", flat=True).first()
+        if group_id is not None:
+            rows = rows.filter(group_id=group_id)
+    present = _IDENTITIES[subject.kind](subject) if subject.name and subject.kind in _IDENTITIES else None
+    # What was done to many at once tells of none of them alone.
+    return rows if present is None else rows.filter(subject_id__in=[str(present), ""])
+
+
+_IDENTITIES: Final[dict[str, Callable[[Subject], int | None]]] = {
+    "timer": lambda subject: _id_of(Timer.objects.named(subject.group, subject.name)),
+    "subscription": lambda subject: _id_of(
+        Subscription.objects.filter(group__name=subject.group, name=subject.name).order_by("-id")
+    ),
+    "calendar": lambda subject: _id_of(ExclusionCalendar.objects.filter(name=subject.name)),
+    "secret": lambda subject: _id_of(Secret.objects.filter(name=subject.name)),
+    "key": lambda subject: _id_of(ApplicationKey.objects.filter(name=subject.name).order_by("-id")),
+}
+"""By the kind of a subject: the identity of the thing that has the name now, or had it last. A node's name is its
+identity: it is the same node after a restart."""
+
+
+def _id_of(rows: QuerySet[Any]) -> int | None:
+    found: int | None = rows.values_list("id", flat=True).first()
+    return found
 
 
 def _visible(groups: Collection[str] | None) -> QuerySet[AuditEntry]:
     rows = AuditEntry.objects.all()
-    return rows if groups is None else rows.filter(subject_group__in=sorted(groups))
+    if groups is None:
+        return rows
+    return rows.filter(subject_group__in=sorted(groups), group_id__in=group_ids(groups))

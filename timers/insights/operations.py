@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from timers.models import BulkOperation
+from timers.models.group import group_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,6 @@ def one(operation: int, groups: Collection[str] | None = None) -> BulkOperation 
 
 
 def _visible(groups: Collection[str] | None) -> QuerySet[BulkOperation]:
-    """Those that touch no other group than the asker's."""
+    """Those that touch no other group than the asker's; a former group of such a name is another one."""
     rows = BulkOperation.objects.all()
-    return rows if groups is None else rows.filter(groups__contained_by=sorted(groups))
+    return rows if groups is None else rows.filter(group_ids__contained_by=group_ids(groups))

@@ -23,6 +23,8 @@ class SecretView:
     version: int
     updated_at: datetime
     updated_by: str
+    all_groups: bool
+    """Whether it is for every group; without, and without a group, it is for none: its groups were deleted."""
 
 
 def secrets() -> list[SecretView]:
@@ -30,7 +32,7 @@ def secrets() -> list[SecretView]:
     return [
         SecretView(
             row.name, row.kind, row.description, tuple(row.groups), tuple(row.hosts), row.key, row.previous_until,
-            row.version, row.updated_at, row.updated_by,
+            row.version, row.updated_at, row.updated_by, row.is_for_all_groups,
         )
         for row in Secret.objects.defer("value", "previous_value").order_by("name")
     ]  # fmt: skip

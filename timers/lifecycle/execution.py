@@ -267,6 +267,7 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         fire_time_us=execution.group.clock.at(started_us),
         scheduled_fire_time_us=execution.scheduled_us,
         time_zone=execution.time_zone,
+        group_id=execution.group.id,
         cancelled=execution.cancelled,
         subscription="" if subscriber is None else subscriber.name,
     )

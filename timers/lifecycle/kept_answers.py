@@ -18,6 +18,7 @@ from timers.exceptions import TimersError
 from timers.models import KeptAnswer
 
 KEPT_HOURS: Final = 24
+LONGEST_GROUP: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class KeyReused(TimersError):
 
 
 _TAKE: Final = """
-INSERT INTO timers_kept_answer AS k (caller, key, fingerprint, status, headers, body, created_at)
-VALUES (%(caller)s, %(key)s, %(fingerprint)s, 0, '{}', '', timers_now())
+INSERT INTO timers_kept_answer AS k (caller, key, "group", fingerprint, status, headers, body, created_at)
+VALUES (%(caller)s, %(key)s, %(group)s, %(fingerprint)s, 0, '{}', '', timers_now())
 ON CONFLICT (caller, key) DO UPDATE
-    SET fingerprint = EXCLUDED.fingerprint, created_at = EXCLUDED.created_at, status = 0
+    SET fingerprint = EXCLUDED.fingerprint, "group" = EXCLUDED."group", created_at = EXCLUDED.created_at, status = 0
     WHERE k.created_at < timers_now() - make_interval(hours => %(hours)s)
 RETURNING id
 """
@@ -47,22 +48,31 @@ _FILL: Final = "UPDATE timers_kept_answer SET status = %s, headers = %s, body = 
 
 
 @overload
-def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept]) -> Kept: ...
+def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept], *, group: str = "") -> Kept: ...
 @overload
-def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None]) -> Kept | None: ...
-def answer_once(caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None]) -> Kept | None:
+def answer_once(
+    caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None], *, group: str = ""
+) -> Kept | None: ...
+def answer_once(
+    caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None], *, group: str = ""
+) -> Kept | None:
     """Return the answer of `work`, or the one that it gave when this key was used before.
 
     Two calls at the same moment: the second waits for the first. An exception of `work` rolls its changes back and
     keeps no answer. None is no exception: the changes of `work` are committed, and the key stays free for the answer of
     a later call.
 
+    Args:
+        group: the name of the group that the request is for. Its answers are deleted with the group, and a new group
+            of that name does not get them.
+
     Raises:
         KeyReused: the key belongs to another request.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_TAKE, {"caller": caller, "key": key, "fingerprint": fingerprint, "hours": KEPT_HOURS})
+            given = {"caller": caller, "key": key, "group": group[:LONGEST_GROUP], "fingerprint": fingerprint}
+            cursor.execute(_TAKE, {**given, "hours": KEPT_HOURS})
             taken = cursor.fetchone()
         if taken is None:
             return _kept_before(caller, key, fingerprint)
@@ -83,6 +93,11 @@ def forget_answers() -> int:
             (KEPT_HOURS,),
         )
         return int(cursor.rowcount)
+
+
+def forget_answers_of(group: str) -> None:
+    """Delete what was answered about a group that is being deleted; the answer that tells of it is still to come."""
+    KeptAnswer.objects.filter(group=group).exclude(status=0).delete()
 
 
 def _kept_before(caller: str, key: str, fingerprint: str) -> Kept:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
@@ -31,16 +32,40 @@ WHERE id = (SELECT id FROM timers_application_key WHERE id = %(id)s AND digest =
 """
 
 
-def read_application_key(public_id: str) -> tuple[ApplicationKey, list[str], datetime] | None:
-    """The key of that public id with its user, the names of its groups, and the database's now; in one query."""
-    groups = ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk"))
+class KeyRead(NamedTuple):
+    """An application key as the database has it."""
+
+    row: ApplicationKey
+    """With its user."""
+    groups: dict[int, str]
+    """The names of its groups by their identities."""
+    now: datetime
+    """By the database's clock."""
+
+
+def read_application_key(public_id: str) -> KeyRead | None:
+    """The key of that public id, in one query; None when there is none."""
+    groups = ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk")).order_by("timergroup_id")
     row = (
         ApplicationKey.objects.filter(public_id=public_id)
         .select_related("user")
-        .annotate(group_names=ArraySubquery(groups.values("timergroup__name")), read_at=RawSQL("timers_now()", ()))
+        .annotate(
+            group_ids=ArraySubquery(groups.values("timergroup_id")),
+            group_names=ArraySubquery(groups.values("timergroup__name")),
+            read_at=RawSQL("timers_now()", ()),
+        )
         .first()
     )
-    return None if row is None else (row, row.group_names, row.read_at)
+    if row is None:
+        return None
+    return KeyRead(row, dict(zip(row.group_ids, row.group_names, strict=True)), row.read_at)
+
+
+def names_of_groups(identities: Collection[int]) -> list[str]:
+    """The names of the groups that are still there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM timers_timer_group WHERE id = ANY(%s)", (list(identities),))
+        return [name for (name,) in cursor.fetchall()]
 
 
 def note_use(key: int, address: str) -> None:

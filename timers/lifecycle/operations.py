@@ -17,7 +17,6 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Min, Q
 
 from timers import clock
-from timers.lifecycle.control.operations import group_ids
 from timers.lifecycle.control.pace import pause_between
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.failed_filter import FailedFilter
@@ -141,12 +140,12 @@ def _next_chunk(operation: BulkOperation, room: int) -> _Chunk:
         **meant.params(),
         "cursor": operation.cursor,
         "frozen": operation.frozen_entry,
-        "group_ids": group_ids(operation.groups),
+        "group_ids": operation.group_ids,
         "window": WINDOW,
         "room": room,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_SELECT.format(where=meant.where(in_groups=operation.groups is not None) or "true"), params)
+        cursor.execute(_SELECT.format(where=meant.where(in_groups=operation.group_ids is not None) or "true"), params)
         found: list[tuple[str, int]] = cursor.fetchall()
         if len(found) == room:
             return _Chunk([execution for execution, _ in found], found[-1][1], is_last=False)

@@ -91,7 +91,8 @@ class _Recomputing:
         moved: list[tuple[int, datetime | None]] = []
         for row in rows:
             self._done.seen += 1
-            if row.next_fire_at is None or row.next_fire_at <= now:
+            # An instant that has come fires as it was, also where it still waits for its share of the jitter.
+            if row.next_fire_at is None or row.next_fire_at - row.offset <= now:
                 continue
             try:
                 at = self._next(row, now)
@@ -111,10 +112,7 @@ class _Recomputing:
         """When the timer is due by the rules as they are now; None: never again."""
         row.group = self._group
         schedule, offset = schedule_of(row, self._calendars), row.offset
-        assert row.next_fire_at is not None
-        # An instant that has passed may still be to come by its share of the jitter.
-        not_before = min(now, row.next_fire_at - offset)
-        nominal = schedule.first(not_before if row.start_at is None else max(not_before, row.start_at))
+        nominal = schedule.first(now if row.start_at is None else max(now, row.start_at))
         if nominal is not None and row.last_fire_at is not None and nominal <= row.last_fire_at:
             nominal = schedule.next_after(row.last_fire_at)
         while nominal is not None and nominal + offset != row.next_fire_at and is_done(row.id, nominal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from timers.actions.signing import signing_key
 from timers.encryption import Keyring, Sealed, Unopenable
@@ -22,6 +23,7 @@ class SecretValue:
     value: str = field(repr=False)
     previous: str | None = field(default=None, repr=False)
     previous_until: datetime | None = None
+    group_ids: tuple[int, ...] = ()
 
     def signing_keys(self, now: datetime) -> list[bytes]:
         """The keys that sign at this instant: the present one and, while it is being changed, the one before."""
@@ -30,22 +32,48 @@ class SecretValue:
             keys.append(signing_key(self.previous))
         return keys
 
-    def why_not_for(self, kind: str, group: str, host: str) -> str | None:
+    def why_not_for(self, kind: str, group: str, group_id: int, host: str) -> str | None:
         """Why it may not be used so, in words; None: it may."""
-        return refusal(self.name, self.kind, self.groups, self.hosts, kind, group, host)
+        return refusal(self, kind, group, group_id, host)
 
 
-def refusal(
-    name: str, is_kind: str, groups: Collection[str], hosts: Collection[str], kind: str, group: str, host: str
-) -> str | None:
-    """Why a secret may not be used as `kind` by a group's timer that calls a host, in words; None: it may."""
-    if is_kind != kind:
-        return f"the secret {name!r} is of the kind {is_kind}, not {kind}"
-    if groups and group not in groups:
-        return f"the secret {name!r} is not for group {group!r}"
+class Bounds(Protocol):
+    """What a secret is, and what it is for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def groups(self) -> Collection[str]: ...
+    @property
+    def group_ids(self) -> Collection[int]: ...
+    @property
+    def hosts(self) -> Collection[str]: ...
+
+
+def refusal(secret: Bounds, kind: str, group: str, group_id: int, host: str) -> str | None:
+    """Why a secret may not be used as `kind` by a group's timer that calls a host, in words; None: it may.
+
+    `group_id`: the group's identity, for a group of the same name may be another one; 0: it is not made yet.
+    """
+    if secret.kind != kind:
+        return f"the secret {secret.name!r} is of the kind {secret.kind}, not {kind}"
+    if not _is_for(secret, group, group_id):
+        return f"the secret {secret.name!r} is not for group {group!r}"
+    hosts = secret.hosts
     if kind != Secret.Kind.CERTIFICATES and hosts and not any(_matches(host, pattern) for pattern in hosts):
-        return f"the secret {name!r} is not for host {host!r}"
+        return f"the secret {secret.name!r} is not for host {host!r}"
     return None
+
+
+def _is_for(secret: Bounds, group: str, group_id: int) -> bool:
+    if not secret.groups and not secret.group_ids:
+        return True
+    if group_id:
+        return group_id in secret.group_ids
+    # Promised to the first group that is made under the name (zip: deleted groups have no names any more).
+    return (group, 0) in zip(secret.groups, secret.group_ids, strict=False)
 
 
 def _matches(host: str, pattern: str) -> bool:
@@ -69,7 +97,10 @@ def _opened(row: Secret, keyring: Keyring) -> SecretValue:
     if row.previous_value is not None:
         previous = keyring.open(Sealed(row.previous_key, bytes(row.previous_value)), context(row.name))
     value = keyring.open(Sealed(row.key, bytes(row.value)), context(row.name))
-    return SecretValue(row.name, row.kind, tuple(row.groups), tuple(row.hosts), value, previous, row.previous_until)
+    return SecretValue(
+        row.name, row.kind, tuple(row.groups), tuple(row.hosts), value, previous, row.previous_until,
+        tuple(row.group_ids),
+    )  # fmt: skip
 
 
 def context(name: str) -> str:

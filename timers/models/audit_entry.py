@@ -23,6 +23,9 @@ class AuditEntry(models.Model):
     verb = models.CharField(max_length=40, help_text="What was done, such as timer.pause.")
     subject_kind = models.CharField(max_length=20)
     subject_group = models.CharField(max_length=NAME_LENGTH, blank=True)
+    group_id = models.BigIntegerField(
+        null=True, help_text="The group's identity: one that is made anew under its name has another one."
+    )
     subject_name = models.CharField(max_length=NAME_LENGTH, blank=True)
     subject_id = models.CharField(max_length=64, blank=True, help_text="Tells it from others of the same name.")
     before = ExactJSONField(null=True, help_text="What changed, as it was.")

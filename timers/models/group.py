@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -172,3 +174,8 @@ class TimerGroup(models.Model):
     def policies(self) -> policies.Policies:
         """The group's policies as a value; raises SpecError when a column was written by hand and makes no sense."""
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
+
+
+def group_ids(names: Collection[str]) -> list[int]:
+    """The identities of the groups that have these names now; a name that no group has is left out."""
+    return list(TimerGroup.objects.filter(name__in=list(names)).values_list("id", flat=True))

@@ -10,6 +10,9 @@ class KeptAnswer(models.Model):
 
     caller = models.CharField(max_length=200)
     key = models.CharField(max_length=200)
+    group = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The group that the address names."
+    )
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of method, address and body.")
     status = models.PositiveSmallIntegerField(default=0)
     headers = models.JSONField(default=dict)

@@ -30,6 +30,9 @@ class Secret(models.Model):
         blank=True,
         help_text="The groups whose timers may use it; empty: all.",
     )
+    # In the order of the names; 0: there is no group of that name yet. Behind them: groups that were deleted, which
+    # nothing becomes again. So a secret whose last group was deleted is for none, and not for all.
+    group_ids = ArrayField(models.BigIntegerField(), default=list, blank=True, editable=False)
     hosts = ArrayField(
         models.CharField(max_length=253),
         default=list,
@@ -57,6 +60,11 @@ class Secret(models.Model):
                 condition=models.Q(kind__in=["text", "signing", "certificates"]), name="timers_secret_kind"
             ),
         )
+
+    @property
+    def is_for_all_groups(self) -> bool:
+        """Whether the timers of every group may use it."""
+        return not self.groups and not self.group_ids
 
     def __str__(self) -> str:
         return self.name

@@ -81,6 +81,14 @@ class Timer(models.Model):
         default="",
         help_text="Where the timer is declared (code, a file); empty: nowhere.",
     )
+    # The database's default: timers that nobody declared are created without naming it.
+    owner = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The program that declares the timer; empty: none, or one from before programs had names.",
+    )
     declared = ExactJSONField(null=True, blank=True, help_text="What was declared there when it was last reconciled.")
     shard = models.PositiveSmallIntegerField(default=0)
     version = models.PositiveIntegerField(default=1)

@@ -69,7 +69,7 @@ class HttpCalls:
             await self._renew_rules()
         try:
             self._check(action)
-            secrets = await self._secrets_for(action, fire.group)
+            secrets = await self._secrets_for(action, fire)
             body = _body(action, fire)
             headers, hidden = self._headers(action, fire, body, secrets)
             proxy = None if action.entry_key else action.proxy or self._rules.proxy
@@ -171,7 +171,7 @@ class HttpCalls:
         self._outlet = self._outlet or open_outlet(self._rules)
         return self._outlet
 
-    async def _secrets_for(self, action: HttpAction, group: str) -> dict[str, SecretValue]:
+    async def _secrets_for(self, action: HttpAction, fire: Fire) -> dict[str, SecretValue]:
         wanted = action.secrets()
         if not wanted:
             return {}
@@ -184,7 +184,7 @@ class HttpCalls:
             secret = found[name]
             if not isinstance(secret, SecretValue):
                 raise _unusable(action, secret or f"there is no secret {name!r}")
-            reason = secret.why_not_for(kind, group, action.target.host)
+            reason = secret.why_not_for(kind, fire.group, fire.group_id, action.target.host)
             if reason is not None:
                 raise _unusable(action, reason)
             usable[name] = secret

@@ -12,6 +12,7 @@ from django.db import OperationalError, connection, transaction
 from timers.insights.doctor import (
     consumers,
     database,
+    declared,
     failures,
     keys,
     ledger,
@@ -51,6 +52,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database.old_transactions,
     secrets.unopenable_secrets,
     keys.ending_keys,
+    declared.ownerless_declared_timers,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from django.db import connection, models, transaction
 
 from timers.lifecycle.control.asking import asker
-from timers.models.group import NAME_LENGTH
+from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.payload import Unreadable
 
 Row = TypeVar("Row", bound=models.Model)
@@ -36,7 +36,7 @@ _SECRET: Final = frozenset({"value", "previous_value", "digest", "previous_diges
 _DIGESTED: Final = frozenset({"payload"})
 _OWN_RECORD: Final = frozenset(
     {"id", "version", "created_at", "created_by", "updated_at", "updated_by", "state_changed_at", "state_changed_by",
-     "declared", "spare_timers", "timer_priorities", "worker_ordinals", "frozen_entry", "cursor", "next_at"}
+     "declared", "owner", "spare_timers", "timer_priorities", "worker_ordinals", "frozen_entry", "cursor", "next_at"}
 )  # fmt: skip
 
 _within: Final[ContextVar[bool]] = ContextVar("timers_audited", default=False)
@@ -48,6 +48,8 @@ class Entry:
     def __init__(self, verb: str, group: str, name: str, subject_id: Any, *, silent: bool) -> None:
         self.verb = verb
         self.group, self.name, self.subject_id = group, name, subject_id
+        self.group_id: int | None = None
+        """The group's identity; None: that of the group which has the name at the end."""
         self.is_silent = silent
         self._watched: list[tuple[models.Model, dict[str, Any]]] = []
         self._before: dict[str, Any] = {}
@@ -55,8 +57,8 @@ class Entry:
 
     def watch(self, row: Row) -> Row:
         """Keep what changes of a row from now on; it is the subject."""
+        self._watched.append((row, dict(_values(row))))
         if not self.is_silent:
-            self._watched.append((row, dict(_values(row))))
             self._is_about(row)
         return row
 
@@ -76,7 +78,7 @@ class Entry:
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything has changed by now."""
+        """Whether anything has changed by now; what a row records of itself (its version, its times) does not count."""
         return any(self.difference())
 
     def changed(self, field: str, before: Any, after: Any) -> None:
@@ -111,6 +113,8 @@ class Entry:
     def _is_about(self, row: models.Model) -> None:
         if not self.subject_id:
             self.subject_id = row.pk or ""
+        if self.group_id is None:
+            self.group_id = row.pk if isinstance(row, TimerGroup) else getattr(row, "group_id", None)
 
 
 @contextmanager
@@ -175,9 +179,10 @@ def who(actor: str) -> dict[str, Any]:
 
 _WRITE: Final = """
 INSERT INTO timers_audit_entry (at, actor, key_id, address, request_id, verb, subject_kind, subject_group,
-                                subject_name, subject_id, before, after)
+                                group_id, subject_name, subject_id, before, after)
 VALUES (timers_now(), %(actor)s, %(key_id)s, %(address)s, %(request_id)s, %(verb)s, %(kind)s, %(group)s,
-        %(name)s, %(id)s, %(before)s::json, %(after)s::json)
+        COALESCE(%(group_id)s, (SELECT g.id FROM timers_timer_group g WHERE g.name = %(group)s)), %(name)s,
+        %(id)s, %(before)s::json, %(after)s::json)
 """
 
 
@@ -191,6 +196,7 @@ def _write(entry: Entry, actor: str) -> None:
                 "verb": entry.verb,
                 "kind": entry.verb.partition(".")[0],
                 "group": entry.group,
+                "group_id": entry.group_id if entry.group else None,
                 "name": entry.name,
                 "id": str(entry.subject_id),
                 "before": as_json(before),

@@ -59,6 +59,9 @@ def update_calendar(name: str, *, version: int | None = None, actor: str = "", *
             raise StaleVersion(f"calendar {name!r} was changed meanwhile (version {calendar.version}, not {version})")
         held = calendar.rules, calendar.time_zone
         _assign(calendar, fields, actor)
+        if not entry.has_changes:
+            entry.nothing()
+            return calendar
         calendar.version += 1
         calendar.save()
         if (calendar.rules, calendar.time_zone) != held:

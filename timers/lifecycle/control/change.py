@@ -17,12 +17,15 @@ from timers.execution_id import execution_id
 from timers.lifecycle import ledger
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
+from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
@@ -32,10 +35,10 @@ from timers.models import Timer, TimerGroup, Waiting
 from timers.models.calendars import schedule_of
 from timers.payload import Unreadable, encode
 from timers.policies import check_seconds
-from timers.schedules import Missed, Schedule
+from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
 from timers.schedules.duration import Duration
-from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.instant import to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,6 @@ class Cancelled:
     cancelled: int
     """Executions that waited for another try and will not get it."""
 
-
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 KEEP: Any = object()
 """Marks an argument that was not given: the timer keeps what it has."""
@@ -75,13 +76,22 @@ def update_timer(
     schedule: Callable[[], Schedule] | None = None,
     time_zone: Any = KEEP,
     mistakes: Mistakes | None = None,
+    restarts: bool = False,
     **fields: Any,
 ) -> Timer:
-    """Replace the given fields of a timer; the instants it fires only rise, whatever the edit. None given: no change.
+    """Replace the given fields of a timer; what is not given stays as it was, its next instant included.
 
-    `version`: refuse (StaleVersion) when someone changed the timer since it was read. Raises SpecError for what makes
-    no sense, and for the `mistakes` found before; NotAllowedNow for a cancelled timer. A finished timer with a new
-    schedule becomes active again.
+    The instants that it fires only rise, whatever the edit. Fields that are given as they are change nothing, no
+    version and no audit entry either.
+
+    Args:
+        version: refuse (StaleVersion) when someone changed the timer since it was read.
+        schedule: makes the new schedule; None: the timer keeps its own.
+        mistakes: what was found wrong before; raised together with all else.
+        restarts: go on from now, as a timer that was just made; what it would have fired until now is not missed.
+
+    Raises SpecError for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another schedule
+    becomes active again.
     """
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
@@ -123,31 +133,27 @@ def update_timer(
             schedule=schedule or (lambda: parse_schedule(timer.schedule_kind, timer.schedule, zone_name)),
             **{**current, **fields},
         )
+        if not restarts and is_as_defined(timer, spec):
+            entry.nothing()
+            return timer
         check_action_of_timer(spec.action, timer.group)
         if "payload" in fields:
             check_payload(timer.group, spec.payload)
         if schedule is not None:
             check_interval(timer.group, spec.schedule, _now_of(timer))
         was_over = timer.state == Timer.State.FINISHED
-        before = _exclusions(timer)
-        missed = None if schedule is None else _missed(timer)
-        due_us = None if timer.next_fire_at is None else to_microseconds(timer.next_fire_at - timer.offset)
+        before = Before.of(timer)
         spec.write_to(timer)
-        if (
-            schedule is not None
-            or time_zone is not KEEP
-            or {"start_at", "end_at", "jitter"} & set(fields)
-            or _exclusions(timer) != before
-        ):
-            if missed is not None:
-                record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
-            _move(timer, spec, due_us, anew=schedule is not None)
+        _reschedule(timer, before, spec, restarts=restarts)
         if was_over and timer.state == Timer.State.ACTIVE:
             for held in limited.values():
                 for refused in without_room(held, [name]).values():
                     raise refused
                 count_in(held, 1)
-        return saved(timer, actor, _EDITED)
+        saved(timer, actor, _EDITED)
+        if timer.state == Timer.State.FINISHED and not was_over:
+            delete_finished([timer.id])
+        return timer
 
 
 def _announce(group: str, priority: Any) -> None:
@@ -240,69 +246,51 @@ def claimed_executions(timer: Timer) -> list[str]:
         return [execution for (execution,) in cursor.fetchall()]
 
 
-def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> None:
-    """Set the next instant after an edit; `anew`: the rule itself was replaced, not only its bounds or zone.
-
-    `due_us`: the nominal instant that was next before the edit.
-    """
+def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool) -> None:
+    """Set the next instant, and with it the state, of a timer whose definition is written already."""
     now = _now_of(timer)
-    is_over = timer.state == Timer.State.FINISHED
-    if is_over and not anew:
+    if timer.state == Timer.State.FINISHED:
+        if restarts or not before.has_rule((timer.schedule_kind, timer.schedule)):
+            _begin_again(timer, spec, now)
         return
-    if not is_over and timer.next_fire_at is None and timer.open_execution is not None:
-        # The end of its execution brings the next instant, by the rule as it is then.
-        return
-    if timer.next_fire_at is not None and timer.next_fire_at <= now and not anew:
-        # Due already: it fires as it was, at its new share of the jitter; the edit holds from the next one on.
-        if due_us is not None:
-            timer.next_fire_at = from_microseconds(due_us) + spec.offset
-        return
-    timer.next_fire_at = _first_of_the_edited(timer, spec, now if anew else _floor(now, due_us)) + spec.offset
-    wake_if_soon([timer.next_fire_at], now)
-    if is_over:
-        timer.state = Timer.State.ACTIVE
-        timer.fire_count = 0
-        if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
-            timer.open_execution = None
-
-
-def _missed(timer: Timer) -> Missed | None:
-    """The instants that have come and are not fired: with another rule for the timer they never will be."""
-    now = _now_of(timer)
-    if timer.state != Timer.State.ACTIVE or timer.next_fire_at is None or timer.next_fire_at > now:
-        return None
-    due, until = timer.next_fire_at - timer.offset, now - timer.offset
-    try:
-        return schedule_of(timer).missed(due, until if timer.end_at is None else min(until, timer.end_at))
-    except SpecError:
-        return Missed(due, 1)
-
-
-def _floor(now: datetime, due_us: int | None) -> datetime:
-    """Where the next instant is looked for: one that has passed may still be to come by its share of the jitter."""
-    return now if due_us is None else min(now, from_microseconds(due_us) - _MICROSECOND)
-
-
-def _first_of_the_edited(timer: Timer, spec: TimerSpec, not_before: datetime) -> datetime:
-    """The timer's next nominal instant; what was fired (it may have been ahead) or left out does not come again."""
-    schedule = schedule_of(timer)
-    if timer.last_fire_at is None:
-        first = spec.first_fire(not_before, schedule)
+    if restarts and before.due is not None:
+        following = Next(first_beyond(before.last, spec, schedule_of(timer), now), is_found_anew=True)
     else:
-        beyond = timer.last_fire_at + _MICROSECOND
-        first = max(spec.first_fire(max(not_before, beyond), schedule), beyond)
-    while is_done(timer.id, first):
-        first = max(spec.first_fire(first + _MICROSECOND, schedule), first + _MICROSECOND)
-    return first
+        following = next_after_edit(before, spec, schedule_of(timer), timer, now)
+    if following.given_up is not None:
+        record_skip(timer, following.given_up.latest, "edited", beside=following.given_up.count - 1)
+    if following.due is None:
+        return
+    if timer.max_fires is not None and timer.fire_count >= timer.max_fires:
+        # No fire is left: an instant that has come is given up, and one that is to come would never be fired.
+        if following.given_up is None and before.due is not None and before.due <= now:
+            missed = before.missed(now)
+            record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
+        timer.next_fire_at, timer.state = None, Timer.State.FINISHED
+        return
+    due = following.due
+    if following.is_found_anew:
+        due = _not_done(timer, due, spec)
+    timer.next_fire_at = due + spec.offset
+    wake_if_soon([timer.next_fire_at], now)
 
 
-def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
-    """Which calendars hold for the timer, and how."""
-    try:
-        policies = timer.policies()
-    except SpecError:
-        return (), ""
-    return policies.exclusion_calendars, policies.on_excluded
+def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
+    """Make a finished timer active: its fires are counted from none."""
+    due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
+    timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
+    timer.state, timer.fire_count = Timer.State.ACTIVE, 0
+    if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
+        timer.open_execution = None
+    wake_if_soon([timer.next_fire_at], now)
+
+
+def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
+    """The nominal instant, or the first after it that the ledger has no final row of: it was not left out."""
+    schedule = schedule_of(timer)
+    while is_done(timer.id, due):
+        due = first_beyond(due, spec, schedule, due)
+    return due
 
 
 def _now_of(timer: Timer) -> datetime:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
-from timers.lifecycle.arrays import plain_array, text_array, timestamp
-from timers.lifecycle.control.created_entry import TOLD, entry_of, replaced_by
+from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.control.change import record_skip
+from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of, arrays_of_redefined
+from timers.lifecycle.control.created_entry import entry_of
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
+from timers.lifecycle.control.redefine import Redefined, continued, is_unchanged, lock_living, redefine
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup
-from timers.schedules.instant import to_microseconds
 
 OnConflict = Literal["reject", "replace", "keep"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = ("reject", "replace", "keep")
@@ -39,43 +41,6 @@ class Created(NamedTuple):
     """Its row, where it was created alone: as good as read again."""
 
 
-# An instant that was fired is never fired again for the same row, so the next one is beyond the last. An execution that
-# runs goes on, and moves nothing of the new schedule; only where others queue behind it, they still wait for its end.
-# The audit entry is written by the same statement: one more would make each create slower by a round trip.
-_INSERT = f"""
-WITH written AS (
-INSERT INTO timers_timer AS t (group_id, name, description, tags, schedule_kind, schedule, time_zone, start_at, end_at,
-    max_fires, jitter, priority, until_committed, payload, action, overrides, state, state_reason, state_changed_by,
-    next_fire_at, fire_count, last_outcome, failures_in_a_row, source, declared, shard, version, created_at, created_by,
-    updated_at, updated_by)
-SELECT u.group_id, u.name, u.description,
-    ARRAY(SELECT json_array_elements_text(u.tags::json)), u.kind, u.schedule::json, u.time_zone,
-    {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.jitter, u.priority, u.until_committed,
-    u.payload::json, u.action::json, u.overrides::json, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0,
-    u.source, u.declared::json, u.shard, 1, now.at, %(actor)s, now.at, %(actor)s
-FROM (SELECT timers_now() AS at) now, unnest(%(group_id)s::bigint[], %(name)s::text[], %(description)s::text[],
-    %(tags)s::text[], %(kind)s::text[], %(schedule)s::text[], %(time_zone)s::text[], %(start_us)s::bigint[],
-    %(end_us)s::bigint[], %(max_fires)s::int[], %(jitter)s::float8[], %(priority)s::int[], %(until_committed)s::bool[],
-    %(payload)s::text[], %(action)s::text[], %(overrides)s::text[], %(next_us)s::bigint[], %(source)s::text[],
-    %(declared)s::text[], %(shard)s::int[])
-    AS u(group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, jitter, priority,
-         until_committed, payload, action, overrides, next_us, source, declared, shard)
-ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
-    description = excluded.description, tags = excluded.tags, schedule_kind = excluded.schedule_kind,
-    schedule = excluded.schedule, time_zone = excluded.time_zone, start_at = excluded.start_at,
-    end_at = excluded.end_at, max_fires = excluded.max_fires, jitter = excluded.jitter, priority = excluded.priority,
-    until_committed = excluded.until_committed, payload = excluded.payload, action = excluded.action,
-    overrides = excluded.overrides, state = 'active', state_reason = '', paused_until = NULL, fire_count = 0,
-    failures_in_a_row = 0, source = excluded.source, declared = excluded.declared, shard = excluded.shard,
-    open_execution = CASE WHEN NOT excluded.until_committed AND EXISTS (
-        SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id AND w.state = 'queued') THEN t.open_execution END,
-    next_fire_at = excluded.next_fire_at, version = t.version + 1,
-    updated_at = excluded.updated_at, updated_by = excluded.updated_by
-WHERE %(replace)s
-RETURNING t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t.created_at
-), told AS ({TOLD})
-SELECT * FROM written
-"""
 _LIVING: Final = """
 SELECT t.group_id, t.name, t.id, t.next_fire_at
 FROM unnest(%s::bigint[], %s::text[]) AS u(group_id, name)
@@ -131,31 +96,53 @@ def _creating(
 ) -> list[Created | SpecError]:
     """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     groups = found.groups
-    instants = Instants(groups.values(), specs)
-    planned = plan(specs, groups, found.now, instants)
     held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
+    living = lock_living(specs, groups) if on_conflict == "replace" else {}
+    settled: dict[tuple[int, str], Timer] = {}
+    if living:
+        specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]
+        defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
+        settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
+    instants = Instants(groups.values(), specs)
+    redefined: dict[tuple[int, str], Redefined] = {}
+
+    def first(spec: TimerSpec, now: datetime) -> datetime:
+        key = groups[spec.group].id, spec.name
+        if key in settled:
+            return now
+        if key in living:
+            redefined[key] = redefine(living[key], spec, instants.schedule(spec), now)
+            return redefined[key].due_at or now
+        return instants.first(spec, now)
+
+    planned = plan(specs, groups, found.now, first if living else instants.first, settled)
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
     if not wanted or (all_or_none and len(wanted) < len(specs)):
         return [each for each in planned if isinstance(each, SpecError)]
+    if settled:
+        wanted = [(spec, first) for spec, first in wanted if (groups[spec.group].id, spec.name) not in settled]
     # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
     wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
     _note_priorities(groups.values(), [spec for spec, _ in wanted])
-    written = _write(wanted, groups, instants, on_conflict == "replace", actor)
+    written = _write(wanted, groups, instants, redefined, on_conflict == "replace", actor) if wanted else {}
     for group in held.values():
         new = [row for (group_id, _), row in written.items() if group_id == group.id and row.version == 1]
         count_in(group, len(new))
-    taken = [spec for spec, _ in wanted if (groups[spec.group].id, spec.name) not in written]
+    is_taken = written.keys() | settled.keys()
+    taken = [spec for spec, _ in wanted if (groups[spec.group].id, spec.name) not in is_taken]
     kept = _kept(taken, groups) if taken and on_conflict != "reject" else {}
     became: list[Created | SpecError] = []
-    for spec, first in zip(specs, planned, strict=True):
+    for spec, first_at in zip(specs, planned, strict=True):
         key = groups[spec.group].id, spec.name
-        if isinstance(first, SpecError):
-            became.append(first)
+        if isinstance(first_at, SpecError):
+            became.append(first_at)
         elif key in written:
             row = written[key]
             result = "created" if row.version == 1 else "replaced"
             became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result))
+        elif key in settled:
+            became.append(Created(settled[key].id, spec.group, spec.name, settled[key].next_fire_at, "replaced"))
         elif key in kept:
             became.append(Created(kept[key][0], spec.group, spec.name, kept[key][1], "kept"))
         else:
@@ -180,53 +167,58 @@ def _write(
     wanted: Sequence[tuple[TimerSpec, datetime]],
     groups: Mapping[str, TimerGroup],
     instants: Instants,
+    redefined: Mapping[tuple[int, str], Redefined],
     replace: bool,
     actor: str,
 ) -> dict[tuple[int, str], _Row]:
     """Write them all in one statement; the rows by group and name, without those whose name is taken."""
     specs = [spec for spec, _ in wanted]
-    before = replaced_by(specs[0]) if len(specs) == 1 and replace else None
+    before = next(iter(redefined.values())).was if len(specs) == 1 and redefined else None
+    shared = {"actor": actor, **entry_of(specs, actor, before), "replace": replace}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT,
-            {
-                "actor": actor,
-                **entry_of(specs, actor, before),
-                "replace": replace,
-                "group_id": plain_array(groups[spec.group].id for spec in specs),
-                "name": text_array(spec.name for spec in specs),
-                "description": text_array(spec.description for spec in specs),
-                "tags": text_array(json.dumps(spec.tags) for spec in specs),
-                "kind": plain_array(spec.schedule.kind for spec in specs),
-                "schedule": text_array(json.dumps(spec.schedule.to_spec()) for spec in specs),
-                "time_zone": text_array(spec.time_zone for spec in specs),
-                "start_us": plain_array(_microseconds(spec.start_at) for spec in specs),
-                "end_us": plain_array(_microseconds(spec.end_at) for spec in specs),
-                "max_fires": plain_array(spec.max_fires for spec in specs),
-                "jitter": plain_array(spec.jitter for spec in specs),
-                "priority": plain_array(spec.priority for spec in specs),
-                "until_committed": plain_array(spec.until_committed for spec in specs),
-                "payload": text_array(spec.payload for spec in specs),
-                "action": text_array(spec.action for spec in specs),
-                "overrides": text_array(spec.overrides for spec in specs),
-                "next_us": plain_array(to_microseconds(first) for _, first in wanted),
-                "source": text_array(spec.source for spec in specs),
-                "declared": text_array(spec.declared for spec in specs),
-                "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
-            },
-        )
+        if redefined:
+            new = [each for each in wanted if (groups[each[0].group].id, each[0].name) not in redefined]
+            cursor.execute(REPLACE, {**shared, **arrays_of(new, groups), **arrays_of_redefined(redefined, groups)})
+        else:
+            cursor.execute(INSERT, {**shared, **arrays_of(wanted, groups)})
         rows = cursor.fetchall()
+    _record_given_up(redefined.values(), groups)
     specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
-    nominals = {row[0]: row[3] - specs_by_key[row[1], row[2]].offset for row in rows}
-    done = done_among([(row[0], nominals[row[0]]) for row in rows if row[5] > 1])
+    done = _done_of(rows, specs_by_key, redefined)
     written: dict[tuple[int, str], _Row] = {}
-    for timer, group_id, name, first, last, version, at in rows:
-        due, nominal = first, nominals[timer]
-        if timer in done or (last is not None and nominal <= last):
+    for timer, group_id, name, due, last, version, at in rows:
+        key = group_id, name
+        if timer in done or (last is not None and key not in redefined and due - specs_by_key[key].offset <= last):
+            nominal = due - specs_by_key[key].offset
             past = nominal if last is None else max(nominal, last)
-            due = _unrepeated(instants, specs_by_key[group_id, name], timer, past)
-        written[group_id, name] = _Row(timer, due, version, at)
+            written[key] = _Row(timer, _unrepeated(instants, specs_by_key[key], timer, past), version, at)
+        else:
+            written[key] = _Row(timer, due, version, at)
+    delete_finished([each.was.id for each in redefined.values() if each.ends])
     return written
+
+
+def _record_given_up(redefined: Iterable[Redefined], groups: Mapping[str, TimerGroup]) -> None:
+    """Record the instants that had come and that the timers' new schedules do not have."""
+    names = {group.id: group.name for group in groups.values()}
+    for each in redefined:
+        if each.given_up is not None:
+            each.was.group = groups[names[each.was.group_id]]
+            record_skip(each.was, each.given_up.latest, "edited", beside=each.given_up.count - 1)
+
+
+def _done_of(
+    rows: Sequence[tuple[Any, ...]],
+    specs: Mapping[tuple[int, str], TimerSpec],
+    redefined: Mapping[tuple[int, str], Redefined],
+) -> set[int]:
+    """The timers whose next instant the ledger has the final row of already: it was left out on demand."""
+    asked = []
+    for timer, group_id, name, due, _, version, _ in rows:
+        key = group_id, name
+        if redefined[key].is_found_anew if key in redefined else version > 1:
+            asked.append((timer, due - specs[key].offset))
+    return done_among(asked)
 
 
 def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[tuple[int, str], tuple[int, datetime]]:
@@ -263,7 +255,3 @@ def _unrepeated(instants: Instants, spec: TimerSpec, timer: int, past: datetime)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (past + spec.offset, timer))
     return past + spec.offset
-
-
-def _microseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else to_microseconds(moment)

@@ -11,25 +11,20 @@ from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 
 TOLD = f"""
-INSERT INTO timers_audit_entry (at, actor, key_id, address, request_id, verb, subject_kind, subject_group, subject_name,
-                                subject_id, before, after)
+INSERT INTO timers_audit_entry (at, actor, key_id, address, request_id, verb, subject_kind, subject_group, group_id,
+                                subject_name, subject_id, before, after)
 SELECT timers_now(), %(asker)s, %(key_id)s, %(address)s, %(request_id)s,
        CASE WHEN %(many)s THEN 'timer.create_many' WHEN w.created = 1 THEN 'timer.create' ELSE 'timer.replace' END,
-       'timer', %(subject_group)s, %(subject_name)s, CASE WHEN %(many)s THEN '' ELSE w.id::text END, %(before)s::json,
+       'timer', %(subject_group)s, CASE WHEN %(subject_group)s <> '' THEN w.group_id END, %(subject_name)s,
+       CASE WHEN %(many)s THEN '' ELSE w.id::text END, %(before)s::json,
        CASE WHEN %(many)s THEN json_build_object('created', w.created, 'replaced', w.replaced, 'first', w.first)
             ELSE %(after)s::json END
 FROM (SELECT count(*) FILTER (WHERE version = 1) AS created, count(*) FILTER (WHERE version > 1) AS replaced,
-             min(id) AS id, (array_agg(name ORDER BY name))[:{FIRST}] AS first
+             min(id) AS id, min(group_id) AS group_id, (array_agg(name ORDER BY name))[:{FIRST}] AS first
       FROM written) w
 WHERE %(is_told)s AND w.id IS NOT NULL
 """
 """SQL: one entry for all rows that `written` has returned, if there are any; its parameters are those of `entry_of`."""
-
-
-def replaced_by(spec: TimerSpec) -> Timer | None:
-    """The timer that a single request takes the place of, locked as the replacing will lock it."""
-    living = Timer.objects.named(spec.group, spec.name).filter(state__in=("active", "paused"))
-    return living.select_for_update(no_key=True, of=("self",)).first()
 
 
 def entry_of(specs: Sequence[TimerSpec], actor: str, replaced: Timer | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.execution_id import lower_bound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_waiting
+from timers.lifecycle.control.secret_groups import forget_deleted
+from timers.lifecycle.kept_answers import forget_answers_of
 from timers.models import Claim, Node, TimerGroup, Waiting
 from timers.schedules.instant import to_microseconds
 
@@ -38,6 +40,8 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
             raise NotAllowedNow(f"executions of group {name!r} are claimed; try again when they have ended")
         entry.gone(group)
         entry.told(timers=timers, **({"reason": reason} if reason else {}))
+        forget_deleted(group)
+        forget_answers_of(group.name)
         group.delete()
     return timers
 

@@ -68,6 +68,12 @@ def changed(before: Values, after: Values) -> list[str]:
     return [name for name in FIELDS if before[name] != after[name]]
 
 
+def is_as_defined(row: Timer, spec: TimerSpec) -> bool:
+    """Whether the definition of a timer is this one already: to write it would change nothing."""
+    wanted = values_of_spec(spec)
+    return not changed(values_of_row(row, wanted), wanted)
+
+
 def in_words(name: str, values: Values) -> str:
     """A value for people, shortened."""
     value = values[name]

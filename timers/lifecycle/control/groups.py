@@ -17,6 +17,7 @@ from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
 from timers.mistakes import Mistakes
@@ -96,6 +97,7 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     try:
         with audited("group.create", actor, group=name, name=name) as entry:
             group.save()
+            grant_promised(group)
             entry.made(group)
     except IntegrityError:
         raise TimerExists("name", "is taken by another group", given=name) from None
@@ -128,6 +130,8 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Change fields of a group; workers take the change over with their next poll.
 
+    Fields that are given as they are change nothing: no version, no audit entry.
+
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
@@ -138,6 +142,9 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
         _assign(group, fields, mistakes)
+        if not entry.has_changes:
+            entry.nothing()
+            return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
         if "max_timers" in fields:
@@ -185,6 +192,9 @@ def _set_state(
     verb = "group.pause" if state == TimerGroup.State.PAUSED else "group.resume"
     with audited(verb, actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name))
+        if (group.state, group.paused_until) == (state, until):
+            entry.nothing()
+            return group
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
         group.state_changed_at, group.paused_until = clock.now(), until
         return _saved(group)

@@ -115,6 +115,9 @@ def update_key(public_id: str, *, version: int | None = None, actor: str = "", *
             row.groups.set(named)
         for field, value in values.items():
             setattr(row, field, value)
+        if not entry.has_changes:
+            entry.nothing()
+            return row
         return _changed(row, now, actor)
 
 

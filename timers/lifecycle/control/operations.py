@@ -18,7 +18,8 @@ from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.pace import check_pace
 from timers.lifecycle.failed_filter import FailedFilter
-from timers.models import BulkOperation, TimerGroup
+from timers.models import BulkOperation
+from timers.models.group import group_ids
 
 LONGEST_REASON: Final = 1000
 
@@ -58,12 +59,14 @@ def start_operation(
     touched = [meant.group] if meant.group is not None else None if groups is None else sorted(groups)
     with audited("operation.start", actor, group=meant.group or "") as entry:
         now = clock.now()
-        frozen, total = _freeze(meant, touched)
+        touched_ids = None if touched is None else group_ids(touched)
+        frozen, total = _freeze(meant, touched_ids)
         is_done = total == 0
         row = BulkOperation.objects.create(
             verb=verb,
             filter=meant.to_spec(),
             groups=touched,
+            group_ids=touched_ids,
             reason=reason,
             pace=checked_pace,
             state=BulkOperation.State.DONE if is_done else BulkOperation.State.RUNNING,
@@ -110,6 +113,9 @@ def set_pace(
     checked = check_pace(pace, "pace")
     with audited("operation.set_pace", actor) as entry:
         row = entry.watch(_lock(operation, groups))
+        if row.pace == checked:
+            entry.nothing()
+            return row
         row.pace, row.next_at = checked, clock.now()
         row.save(update_fields=["pace", "next_at"])
         return row
@@ -122,27 +128,27 @@ FROM timers_waiting_entry s
 """
 
 
-def _freeze(meant: FailedFilter, groups: list[str] | None) -> tuple[int, int]:
+def _freeze(meant: FailedFilter, touched: list[int] | None) -> tuple[int, int]:
     """The last entry there is, and how many failed executions up to it meet the filter."""
-    where = meant.where(in_groups=groups is not None) or "true"
+    where = meant.where(in_groups=touched is not None) or "true"
     with connection.cursor() as cursor:
-        cursor.execute(_FREEZE.format(where=where), {**meant.params(), "group_ids": group_ids(groups)})
+        cursor.execute(_FREEZE.format(where=where), {**meant.params(), "group_ids": touched})
         frozen, total = cursor.fetchone()
     return frozen, total
 
 
-def group_ids(groups: Collection[str] | None) -> list[int] | None:
-    """The ids of groups by name; those that are gone are left out."""
-    return None if groups is None else list(TimerGroup.objects.filter(name__in=groups).values_list("id", flat=True))
-
-
 def _lock(operation: int, groups: Collection[str] | None) -> BulkOperation:
     row = BulkOperation.objects.select_for_update().filter(id=operation).first()
-    if row is None or (groups is not None and not (row.groups is not None and set(row.groups) <= set(groups))):
+    if row is None or (groups is not None and not _is_within(row, groups)):
         raise TimerNotFound(f"there is no operation {operation}")
     if row.state in BulkOperation.ENDED:
         raise NotAllowedNow(f"operation {operation} is {row.state} already")
     return row
+
+
+def _is_within(row: BulkOperation, groups: Collection[str]) -> bool:
+    """Whether the operation touches no other group than these."""
+    return row.group_ids is not None and set(row.group_ids) <= set(group_ids(groups))
 
 
 def _set_state(row: BulkOperation, state: str, word: str, reason: str, actor: str) -> BulkOperation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from timers.exceptions import SpecError
@@ -12,6 +12,7 @@ from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import TimerGroup
 from timers.models.calendars import calendars_for, effective
+from timers.schedules import Schedule
 
 Planned = datetime | SpecError
 """The first instant of a timer that may be written, or why it may not."""
@@ -26,15 +27,26 @@ class Instants:
 
     def first(self, spec: TimerSpec, not_before: datetime) -> datetime:
         """When the timer is due first at or after an instant: its first nominal instant and its share of the jitter."""
+        return spec.first_fire(not_before, self.schedule(spec)) + spec.offset
+
+    def schedule(self, spec: TimerSpec) -> Schedule:
+        """The schedule with the exclusion calendars of its policies."""
         policies = spec.policies(self._of_group[spec.group])
-        schedule = effective(spec.schedule, policies, self._calendars, spec.time_zone)
-        return spec.first_fire(not_before, schedule) + spec.offset
+        return effective(spec.schedule, policies, self._calendars, spec.time_zone)
 
 
 def plan(
-    specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup], now: datetime, instants: Instants
+    specs: Sequence[TimerSpec],
+    groups: Mapping[str, TimerGroup],
+    now: datetime,
+    first: Callable[[TimerSpec, datetime], datetime],
+    settled: Collection[tuple[int, str]] = (),
 ) -> list[Planned]:
-    """One answer for each, in their order; `now`: the database's."""
+    """One answer for each, in their order.
+
+    `now`: the database's. `first`: when a timer is due first, from its group's present instant on. `settled`: the
+    groups' ids and names of those that are defined so already, so there is nothing to check.
+    """
     nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
     actions = {
         (group, action): _mistake(lambda: check_action_of_timer(action, groups[group]))  # noqa: B023 - called at once
@@ -44,14 +56,16 @@ def plan(
     planned: list[Planned] = []
     for spec in specs:
         try:
-            if (wrong := actions[spec.group, spec.action]) is not None:
+            is_settled = bool(settled) and (groups[spec.group].id, spec.name) in settled
+            if not is_settled and (wrong := actions[spec.group, spec.action]) is not None:
                 raise wrong
             if (spec.group, spec.name) in seen:
                 raise SpecError("name", f"comes twice for group {spec.group} in one call", given=spec.name)
             seen.add((spec.group, spec.name))
-            check_payload(groups[spec.group], spec.payload)
-            check_interval(groups[spec.group], spec.schedule, nows[spec.group])
-            planned.append(instants.first(spec, nows[spec.group]))
+            if not is_settled:
+                check_payload(groups[spec.group], spec.payload)
+                check_interval(groups[spec.group], spec.schedule, nows[spec.group])
+            planned.append(first(spec, nows[spec.group]))
         except SpecError as error:
             planned.append(error)
     return planned

@@ -3,6 +3,10 @@
 Three states are compared field by field: what was declared last (Timer.declared), what is declared now, and the row. A
 field that is declared anew is written; one that was edited by hand stays, as long as its declaration does. What is no
 longer declared is paused, never deleted. The same declarations once more find nothing to do.
+
+Several programs may share one database. Each timer belongs to the program (its owner) that declares it, and a program
+touches only its own; a name that two of them declare is a conflict. A timer from before programs had names has no
+owner, and becomes that of the first program that declares it.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from timers import clock, handlers
+from timers import clock, conf, handlers
 from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
@@ -38,19 +42,37 @@ Key = tuple[str, str]
 """Group and name."""
 
 
-def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False, actor: str = "") -> Reconciled:
+def reconcile(
+    declared: Declared,
+    *,
+    owner: str | None = None,
+    take_over: str = "",
+    node: str = "",
+    dry_run: bool = False,
+    actor: str = "",
+) -> Reconciled:
     """Create, update, pause and resume timers until they are as the source declares them; all or nothing.
 
-    One at a time for each source: whoever comes second finds nothing to do. `node`: who does it, for the cluster's
-    events. `dry_run`: do it all, report it, and roll it back. Raises SpecError for all that makes no sense.
+    One at a time for each source of a program: whoever comes second finds nothing to do. Raises SpecError for invalid
+    declarations.
+
+    Args:
+        owner: the program that declares; None: TIMERS_DECLARATION_OWNER.
+        take_over: another program, whose timers of this source become this one's first: it had another name.
+        node: who does it, for the cluster's events.
+        dry_run: do it all, report it, and roll it back.
     """
     specs = declared.specs()
+    owner = conf.current().declaration_owner if owner is None else owner
     with audited("declaration.reconcile", actor or (f"node {node}" if node else ""), name=declared.source) as entry:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))", (declared.source,)
+                "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))",
+                (f"{owner} {declared.source}",),
             )
-        report = _Pass(declared, specs).run()
+        if take_over:
+            Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
+        report = _Pass(declared, specs, owner).run()
         if dry_run or not report.wrote:
             entry.nothing()
         entry.many(**{verb: getattr(report, verb) for verb, _ in VERBS if getattr(report, verb)})
@@ -62,10 +84,11 @@ def reconcile(declared: Declared, *, node: str = "", dry_run: bool = False, acto
 
 
 class _Pass:
-    """One pass over the timers of a source, within its transaction."""
+    """One pass over the timers of a program's source, within its transaction."""
 
-    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]]) -> None:
+    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]], owner: str) -> None:
         self._source = declared.source
+        self._owner = owner
         self._groups = declared.groups
         self._specs = specs
         self._told: dict[Verb, list[Entry]] = {}
@@ -82,7 +105,7 @@ class _Pass:
         told = {verb: tuple(sorted(entries, key=str)) for verb, entries in self._told.items()}
         named = {(entry.group, entry.name) for entries in told.values() for entry in entries}
         unchanged = sum(key in rows and key not in named for key in self._specs)
-        return replace(Reconciled(self._source, unchanged=unchanged), **told)  # type: ignore[arg-type]
+        return replace(Reconciled(self._source, unchanged=unchanged, owner=self._owner), **told)  # type: ignore[arg-type]
 
     def _ensure_groups(self) -> None:
         """Create the groups that are missing. One that exists is left as it is, and told where it differs."""
@@ -102,11 +125,25 @@ class _Pass:
             raise SpecError.combined(problems)
 
     def _rows(self) -> dict[Key, Timer]:
-        """The timers of the source: of each name the living one, else the one that ended last."""
+        """The timers of the source: of each name the living one, else the one that ended last.
+
+        One without an owner is adopted where it is declared here; else nobody knows whose it is.
+        """
         rows: dict[Key, Timer] = {}
-        for row in Timer.objects.filter(source=self._source).select_related("group").order_by("id"):
+        adopted: list[int] = []
+        known = Timer.objects.filter(source=self._source, owner__in=("", self._owner))
+        for row in known.select_related("group").order_by("id"):
+            if not row.owner:
+                if _key(row) not in self._specs:
+                    if row.state == Timer.State.ACTIVE:
+                        why = f"{paused_because(self._source)}, but it has no owner: pause or cancel it"
+                        self._tell("kept", Entry(*_key(row), why))
+                    continue
+                row.owner = self._owner
+                adopted.append(row.id)
             if _key(row) not in rows or rows[_key(row)].state not in LIVING:
                 rows[_key(row)] = row
+        Timer.objects.filter(id__in=adopted).update(owner=self._owner)
         return rows
 
     def _taken_names(self) -> set[Key]:
@@ -115,13 +152,15 @@ class _Pass:
             state__in=LIVING,
             group__name__in={group for group, _ in self._specs},
             name__in={name for _, name in self._specs},
-        ).exclude(source=self._source)
+        ).exclude(source=self._source, owner__in=("", self._owner))
         taken: set[Key] = set()
-        for group, name, source in theirs.values_list("group__name", "name", "source"):
+        for group, name, source, owner in theirs.values_list("group__name", "name", "source", "owner"):
             if (group, name) in self._specs:
                 taken.add((group, name))
-                owner = f"is declared in {source}" if source else "was not made from a declaration"
-                self._tell("conflicts", Entry(group, name, f"a timer of that name exists, which {owner}"))
+                why = f"is declared in {source}" if source else "was not made from a declaration"
+                if owner not in ("", self._owner):
+                    why += f" of the program {owner!r}; this is {self._owner!r}"
+                self._tell("conflicts", Entry(group, name, f"a timer of that name exists, which {why}"))
         return taken
 
     def _plan(self, key: Key, row: Timer) -> Plan:
@@ -139,7 +178,7 @@ class _Pass:
             Timer.objects.filter(id=row.id).update(declared=None)
         elif plan.move == "forget":
             # It has ended: declared again, it is a new timer.
-            Timer.objects.filter(id=row.id).update(source="", declared=None)
+            Timer.objects.filter(id=row.id).update(source="", owner="", declared=None)
         elif key in self._specs:
             self._write(plan, row, *self._specs[key])
 
@@ -147,8 +186,8 @@ class _Pass:
         changes = edits(spec, [*plan.write, *(["schedule"] if plan.move else [])])
         try:
             if changes:
-                # With its schedule given anew, a timer goes on from now: what it would have fired meanwhile is no miss.
-                update_timer(spec.group, spec.name, actor=self._source, **changes)
+                # A timer that is declared again goes on from now: what it would have fired meanwhile is not missed.
+                update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
         except SpecError as error:
             raise declaration.located(error) from None
         if plan.move == "resume":
@@ -176,7 +215,9 @@ class _Pass:
         if problems:
             raise SpecError.combined(problems)
         if specs:
-            for created in create_timers(specs, actor=self._source):
+            made = create_timers(specs, actor=self._source)
+            Timer.objects.filter(id__in=[created.id for created in made]).update(owner=self._owner)
+            for created in made:
                 spec = self._specs[created.group, created.name][1]
                 self._tell("created", Entry(created.group, created.name, spec.schedule.describe()))
 

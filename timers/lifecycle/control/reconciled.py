@@ -52,6 +52,8 @@ class Reconciled:
     over: tuple[Entry, ...] = field(default=(), compare=False)
     """Declared, but there is no instant left at which they could fire: not made."""
     unchanged: int = 0
+    owner: str = field(default="", compare=False)
+    """The program whose declarations they are."""
 
     @property
     def wrote(self) -> bool:

@@ -85,6 +85,18 @@ class Whose(NamedTuple):
     name: str
     time_zone: Any
     start_at: Any
+    anchor: str | None = None
+    """What a stored rate or rule counts from, as its spec has it: it goes on counting from there. None: start_at."""
+
+
+ANCHORS: Final = {"fixed_rate": "anchor", "rrule": "start"}
+"""The kinds that count from an instant, and the words of their specs for it."""
+
+
+def anchor_of(kind: str, spec: Any) -> str | None:
+    """What a stored schedule counts from, as text; None for one that counts from nothing, or cannot be read."""
+    anchor = spec.get(ANCHORS[kind]) if kind in ANCHORS and isinstance(spec, Mapping) else None
+    return anchor if isinstance(anchor, str) else None
 
 
 def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
@@ -116,6 +128,8 @@ def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mis
         return {**given, "seed": f"{whose.group}/{whose.name}"}
     if kind not in ("fixed_rate", "rrule"):
         return given
+    if whose.anchor is not None:
+        return {**given, ANCHORS[kind]: whose.anchor}
     start = mistakes.check(lambda: now if whose.start_at is None else parse_instant(whose.start_at, "start_at"), now)
     if kind == "fixed_rate":
         return {**given, "anchor": start.isoformat()}

@@ -18,7 +18,7 @@ from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.secret_values import context, refusal
-from timers.models import Secret
+from timers.models import Secret, TimerGroup
 
 MAX_BYTES: Final = 64 * 1024
 OVERLAP: Final = timedelta(days=1)
@@ -61,7 +61,7 @@ def create_secret(
         with audited("secret.create", actor, name=name) as entry:
             row = Secret.objects.create(
                 name=name, kind=kind, description=description, groups=list(groups), hosts=list(hosts),
-                key=sealed.key, value=sealed.content, created_at=now, updated_at=now,
+                group_ids=_identities(groups), key=sealed.key, value=sealed.content, created_at=now, updated_at=now,
                 created_by=actor, updated_by=actor,
             )  # fmt: skip
             entry.made(row)
@@ -124,13 +124,23 @@ def limit_secret(
     with audited("secret.limit", actor, name=name) as entry:
         row = entry.watch(_locked(name))
         _limit(row, groups, hosts, description)
-        _save(row, clock.now(), actor)
+        if entry.has_changes:
+            _save(row, clock.now(), actor)
+        else:
+            entry.nothing()
 
 
 def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] | None, description: str | None) -> None:
-    row.groups = row.groups if groups is None else list(groups)
+    if groups is not None:
+        row.groups, row.group_ids = list(groups), _identities(groups)
     row.hosts = row.hosts if hosts is None else list(hosts)
     row.description = row.description if description is None else description
+
+
+def _identities(groups: Collection[str]) -> list[int]:
+    """The identities of groups in the order of their names; 0 for one that is not made yet."""
+    known = dict(TimerGroup.objects.filter(name__in=list(groups)).values_list("name", "id")) if groups else {}
+    return [known.get(name, 0) for name in groups]
 
 
 _USERS: Final = """
@@ -176,13 +186,14 @@ def check_secrets(action: HttpAction, group: str) -> None:
     wanted = action.secrets()
     if not wanted:
         return
+    (group_id,) = _identities([group])
     rows = {row.name: row for row in Secret.objects.raw(_USED, [sorted({name for _, name, _ in wanted})])}
     problems = []
     for field, name, kind in wanted:
         row = rows.get(name)
         if row is None:
             problems.append(SpecError(field, "there is no such secret; create it first", given=name))
-        elif reason := refusal(name, row.kind, row.groups, row.hosts, kind, group, action.target.host):
+        elif reason := refusal(row, kind, group, group_id, action.target.host):
             problems.append(SpecError(field, reason))
     if problems:
         raise SpecError.combined(problems)

@@ -103,7 +103,10 @@ def update_subscription(
         row = entry.watch(_lock(group, name))
         _check_version(row, version)
         _assign(row, {field: value for field, value in fields.items() if field in EDITABLE}, problems)
-        _save(row, actor)
+        if entry.has_changes:
+            _save(row, actor)
+        else:
+            entry.nothing()
     return row
 
 

@@ -30,12 +30,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--file", metavar="timers.yaml", help="A file of declarations, instead of the code's.")
+        parser.add_argument(
+            "--owner", metavar="PROGRAM", help="Whose declarations they are. Default: TIMERS_DECLARATION_OWNER."
+        )
+        parser.add_argument(
+            "--take-over", metavar="PROGRAM", default="", help="The program had this name: its timers stay its own."
+        )
         parser.add_argument("--dry-run", action="store_true", help="Show what would be done, and do nothing.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = reconcile(self._declared(options["file"]), dry_run=options["dry_run"], actor="manage.py")
+            report = reconcile(
+                self._declared(options["file"]),
+                owner=options["owner"],
+                take_over=options["take_over"],
+                dry_run=options["dry_run"],
+                actor="manage.py",
+            )
         except SpecError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"errors": [asdict(problem) for problem in error.problems]}))

@@ -53,6 +53,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         for secret in secrets():
             bounds = [f"groups {', '.join(secret.groups)}"] if secret.groups else []
+            bounds += [] if secret.groups or secret.all_groups else ["no group: its groups were deleted"]
             bounds += [f"hosts {', '.join(secret.hosts)}"] if secret.hosts else []
             self.stdout.write(
                 f"{secret.name}  {secret.kind}  key {secret.key}  changed {secret.updated_at:%Y-%m-%d %H:%M}"
