@@ -42,7 +42,7 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ears]:
     eventually(lambda: ears.wakes)
     yield ears
     ears.listener.stop()
-    ears.listener._thread.join(timeout=10)
+    ears.listener.thread.join(timeout=10)
     assert not ears.listener._thread.is_alive()
 
 

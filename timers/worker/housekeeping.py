@@ -50,6 +50,11 @@ class Housekeeping:
         self.loop = Loop("housekeeping", self.step)
         self.operations = Loop("operations", self.carry_out)
 
+    @property
+    def loops(self) -> list[Loop]:
+        """Its threads, to be watched."""
+        return [self.loop, self.operations]
+
     def start(self) -> None:
         """Begin."""
         self.loop.start()
