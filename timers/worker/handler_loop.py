@@ -48,7 +48,6 @@ class HandlerLoop(asyncio.SelectorEventLoop):
     """An event loop that refuses to handlers what would end or change it for all of them."""
 
     stop = _refused("stop")
-    close = _refused("close")
     set_debug = _refused("set_debug")
     set_default_executor = _refused("set_default_executor")
     set_exception_handler = _refused("set_exception_handler")

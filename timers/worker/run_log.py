@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-from timers.lifecycle import errors
 from timers.payload import storable
 
 MAX_CHARACTERS: Final = 8_000
@@ -31,8 +30,9 @@ class RunLogHandler(logging.Handler):
             return
         try:
             line = self.format(record)
-        except Exception as error:  # noqa: BLE001 - a log call with wrong arguments must not fail its handler
-            line = f"{record.levelname} {record.name}: (this line cannot be formatted: {errors.kind_of(error)})"
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not fail its handler
+            self.handleError(record)
+            return
         log.lines.append(line)
         log.length += len(line) + 1
 
