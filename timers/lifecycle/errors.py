@@ -74,7 +74,7 @@ def fingerprint(kind: str, where: str, message: str) -> str:
 
 
 def _title(kind: str, message: str) -> str:
-    return _short(f"{kind}: {message}" if message else kind, TITLE_LENGTH)
+    return short(f"{kind}: {message}" if message else kind)
 
 
 def _frames(error: BaseException) -> TracebackType | None:
@@ -143,5 +143,6 @@ def _place(frames: TracebackType | None) -> str:
     return f"{code.co_filename}:{code.co_name}"
 
 
-def _short(text: str, length: int) -> str:
+def short(text: str, length: int = TITLE_LENGTH) -> str:
+    """Cut a text to the length of a title."""
     return text if len(text) <= length else text[: length - 3] + "..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from timers import handlers
@@ -137,6 +137,21 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
     return Outcome(
         execution, "timeout", started_us, finished_us,
         reason=title, error_title=title, error_fingerprint=errors.fingerprint("timeout", execution.action_name, ""),
+    )  # fmt: skip
+
+
+def spoilt(outcome: Outcome, left: Sequence[str]) -> Outcome:
+    """The handler left something behind that would spoil others: an error, whatever it returned or asked for."""
+    title = f"the handler left behind: {', '.join(left)}"
+    if outcome.word == "error":
+        outcome.reason = "; ".join(filter(None, (outcome.reason, title)))
+        return outcome
+    # Without what it varies in (names of variables, numbers of locks).
+    kinds = ",".join(sorted({words.partition(" (")[0] for words in left}))
+    return Outcome(
+        outcome.execution, "error", outcome.started_us, outcome.finished_us,
+        reason=title, error_title=errors.short(title), error_detail=title, log=outcome.log, exchange=outcome.exchange,
+        error_fingerprint=errors.fingerprint("left behind", outcome.execution.action_name, kinds),
     )  # fmt: skip
 
 

@@ -18,9 +18,10 @@ from timers.handlers import Cancellation, Fire
 from timers.lifecycle import errors
 from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
-from timers.worker import run_log
-from timers.worker.attempts import Report, Work, overran, raised, returned, started_at, time_limit
-from timers.worker.handler_loop import HandlerLoop, HandlerTask, blocker, current, raiser
+from timers.worker import process_state, run_log
+from timers.worker.attempts import Report, Work, overran, raised, returned, spoilt, started_at, time_limit
+from timers.worker.current import current
+from timers.worker.handler_loop import HandlerLoop, HandlerTask, blocker, raiser
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
 from timers.worker.lanes import Lanes
@@ -133,6 +134,7 @@ class EventLoop:
     def _run(self) -> None:
         """Run the loop; what comes out of a handler's task or callback ends the handler, not the loop."""
         asyncio.set_event_loop(self._loop)
+        process_state.begin_thread()
         while not self._stopped:
             try:
                 self._loop.run_forever()
@@ -211,11 +213,16 @@ class EventLoop:
         if (fatal := self._fatal.get(execution.id)) is not None:
             outcome = raised(execution, fatal, started_us, outcome.finished_us)
         outcome.log = run_log.end()
+        if not isinstance(work, HttpAction) and (left := process_state.left_by(execution, self._is_alone)):
+            outcome = spoilt(outcome, left)
         outcome.exchange = None if exchange is None else exchange.text()
         self._end(execution, outcome)
         seconds = time.monotonic() - began
         self._pace.measured(work.name, seconds, self._concurrency)
         self._pace.measured(execution.group.id, seconds, self._concurrency)
+
+    def _is_alone(self) -> bool:
+        return len(self._started.running()) == 1
 
     def _end(self, execution: Execution, outcome: Outcome) -> None:
         self._running.pop(execution.id, None)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextvars import Context, ContextVar
+from contextvars import Context
 from types import FrameType, TracebackType
 from typing import Any
 
 from timers.lifecycle.execution import Execution
-
-current: ContextVar[Execution | None] = ContextVar("timers_current_execution", default=None)
-"""The execution on whose behalf the code runs; None: the worker's own."""
+from timers.worker.current import current
 
 
 class HandlerTask(asyncio.Task[None]):
@@ -37,7 +35,7 @@ def _refused(name: str) -> Callable[..., Any]:
 
     def method(self: HandlerLoop, *args: Any, **options: Any) -> Any:
         if current.get() is not None:
-            raise RuntimeError(f"the event loop is its worker's, and other handlers run on it: {name}() is refused")
+            raise RuntimeError(f"the event loop is its worker's: {name}() is refused")
         return original(self, *args, **options)
 
     method.__name__ = name

@@ -26,9 +26,14 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     try:
+        from timers.worker import process_state
+
+        process_state.wrap_changers()
+
         import django
 
         django.setup()
+        process_state.note_process()
 
         from timers.worker.worker import Worker
 

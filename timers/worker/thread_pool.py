@@ -23,6 +23,8 @@ from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
 from timers.worker.attempts import Report, raised, returned, started_at, time_limit
+from timers.worker.current import current
+from timers.worker.handler_state import HandlerState
 from timers.worker.pace import Pace
 from timers.worker.pulse import WatchedThread
 from timers.worker.started import Started
@@ -43,7 +45,7 @@ Item = tuple[Execution, Handler]
 class _Taker:
     """One thread and the chunk it works on."""
 
-    __slots__ = ("chunk", "execution", "item_began", "outcomes", "started_us", "thread", "working")
+    __slots__ = ("chunk", "execution", "item_began", "outcomes", "started_us", "state", "thread", "working")
 
     def __init__(self, thread: WatchedThread) -> None:
         self.thread = thread
@@ -53,6 +55,8 @@ class _Taker:
         self.execution: Execution | None = None
         """The running item, until it has its outcome."""
         self.started_us: int | None = None
+        self.state: HandlerState
+        """Made by the thread itself."""
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
         self.working = False
@@ -167,6 +171,7 @@ class ThreadPool:
 
     def _run(self, index: int) -> None:
         taker = self._takers[index]
+        taker.state = HandlerState(self._is_alone)
         while True:
             try:
                 while self._take_chunk(taker):
@@ -207,6 +212,9 @@ class ThreadPool:
             taker.outcomes.append(raised(execution, error, taker.started_us, self._clock.now_us()))
         self._report_ended(taker)
 
+    def _is_alone(self) -> bool:
+        return len(self._started.running()) == 1
+
     def _take_chunk(self, taker: _Taker) -> bool:
         with self._work:
             if taker.chunk:  # It was interrupted.
@@ -241,9 +249,10 @@ class ThreadPool:
             return None
         taker.started_us = started_us
         run_log.begin()
+        current.set(execution)
         self._running[execution.id] = execution.cancelled
         try:
-            value = handler.function(fire_of(execution, self._node, started_us))
+            value = taker.state.run(handler.function, fire_of(execution, self._node, started_us))
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             seconds = time.monotonic() - began
             outcome = raised(execution, error, started_us, started_us + round(seconds * 1_000_000))
@@ -252,6 +261,7 @@ class ThreadPool:
             outcome = returned(execution, value, started_us, started_us + round(seconds * 1_000_000))
         self._running.pop(execution.id, None)
         outcome.log = run_log.end()
+        outcome = taker.state.judge(execution, outcome)
         self._started.end(cell)
         taker.item_began = 0.0
         self._pace.measured(handler.name, seconds, len(self._takers))

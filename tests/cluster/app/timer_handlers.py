@@ -140,7 +140,7 @@ async def stop_loop_below(fire: Fire) -> None:
     """By the base class, past whatever the worker's loop refuses."""
     _note(fire)
     loop = asyncio.get_running_loop()
-    asyncio.SelectorEventLoop.stop(cast(asyncio.SelectorEventLoop, loop))
+    asyncio.SelectorEventLoop.stop(cast("asyncio.SelectorEventLoop", loop))
     await asyncio.sleep(0.05)
 
 
@@ -180,7 +180,7 @@ async def raise_async(fire: Fire) -> None:
 
 @handler("cluster.children", timeout=2)
 def children(fire: Fire) -> None:
-    """Starts programs in every way in which they could escape, writes their ids down, and does what the payload says."""
+    """Starts programs in every way in which they could escape, and writes their ids down."""
     _note(fire)
     path = Path(f"{os.environ['CALLS']}.children")
     for options in ({}, {"start_new_session": True}, {"env": {"PATH": os.environ["PATH"]}}):
