@@ -42,8 +42,7 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ears]:
     eventually(lambda: ears.wakes)
     yield ears
     ears.listener.stop()
-    ears.listener._thread.join(timeout=10)
-    assert not ears.listener._thread.is_alive()
+    assert ears.listener.thread.join(timeout=10)
 
 
 def test_beginning_to_listen_is_a_wake_for_what_was_missed_before(ears: Ears) -> None:

@@ -13,6 +13,8 @@ from timers.policies import MAX_RETRIES
 
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
 MAX_RESULT_BYTES: Final = 8 * 1024
+MAX_RESULT_VALUES: Final = 8 * 1024
+"""Each value in a list or object takes a byte of JSON at least."""
 Next = Literal["end", "again", "park", "drop", "cancel"]
 
 
@@ -67,10 +69,25 @@ def result_text(value: Any) -> str | None:
     """What a try returned as JSON text; None for None. Raises SpecError for what is no JSON, and beyond 8 KB of it."""
     if value is None:
         return None
+    if type(value) in (dict, list, tuple) and _has_too_many_values(value):
+        # Before it is walked: a few lists that hold each other many times stand for more values than can be counted.
+        raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     text = encode(value, "result")
     if len(text.encode()) > MAX_RESULT_BYTES:
         raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     return text
+
+
+def _has_too_many_values(value: Any) -> bool:
+    left, count = [value], 0
+    while left:
+        inner = left.pop()
+        count += len(inner)
+        if count > MAX_RESULT_VALUES:
+            return True
+        values = inner.values() if isinstance(inner, dict) else inner
+        left += [each for each in values if type(each) in (dict, list, tuple) and each]
+    return False
 
 
 def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:

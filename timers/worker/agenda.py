@@ -10,6 +10,7 @@ from itertools import count
 
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Execution
+from timers.worker.pulse import WatchedThread
 
 SPIN_S = 0.0002
 """The last stretch of a wait is not slept: a timed wait overshoots by about as much."""
@@ -25,14 +26,20 @@ class Agenda:
         self._order = count()
         self._changed = threading.Condition()
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="agenda", daemon=True)
+        self.thread = WatchedThread("agenda", self._run)
 
     def start(self) -> None:
         """Begin to hand over."""
-        self._thread.start()
+        self.thread.start()
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def overdue_since(self) -> float:
+        """time.monotonic() at which the first execution came due that is still here; 0: none is due."""
+        with self._changed:
+            due = self._clock.monotonic_at(self._heap[0][0]) if self._heap else 0.0
+        return due if due <= time.monotonic() else 0.0
 
     def add(self, executions: Sequence[Execution]) -> None:
         """Take executions; those whose instant has come are handed over at once."""
@@ -64,10 +71,11 @@ class Agenda:
 
     def stop(self) -> None:
         """End the thread, after what it is handing over; what is left stays for take()."""
+        self.thread.expect_end()
         with self._changed:
             self._stopped = True
             self._changed.notify()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from timers import handlers
@@ -15,6 +15,7 @@ from timers.handlers import Discard, Fail, Handler, Retry, Snooze
 from timers.lifecycle import errors
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome, result_text
+from timers.policies import check_seconds
 
 Work = Handler | HttpAction
 """What a try does: call a handler, or make an HTTP call."""
@@ -36,7 +37,14 @@ class CallFailed(Exception):
 
 
 def find_work(execution: Execution) -> Work | str:
-    """What this execution does, or why it cannot be done here."""
+    """What this execution does, or why it cannot be done here. Never raises."""
+    try:
+        return _find_work(execution)
+    except Exception as error:  # noqa: BLE001 - this one cannot be run; those that are handed over with it can
+        return f"its action cannot be read: {errors.short_title(error)}"
+
+
+def _find_work(execution: Execution) -> Work | str:
     if execution.poison:
         return execution.poison
     if execution.action is None:
@@ -71,29 +79,46 @@ def started_at(execution: Execution, clock: DatabaseClock) -> int:
 
 
 def returned(execution: Execution, value: Any, started_us: int, finished_us: int) -> Outcome:
-    """The handler returned: succeeded, with what it returned where that is JSON and not too long."""
+    """The handler returned: succeeded, with what it returned where that is JSON and not too long. Never raises."""
     outcome = Outcome(execution, "succeeded", started_us, finished_us)
     if value is not None:
         try:
             outcome.result = result_text(value)
         except SpecError as error:
             outcome.reason = f"the result was not kept: {error.problems[0].message}"
-        except Exception as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
-            outcome.reason = f"the result was not kept: {type(error).__name__}"
+        except BaseException as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
+            outcome.reason = f"the result was not kept: {errors.kind_of(error)}"
     return outcome
 
 
-def raised(execution: Execution, error: BaseException, started_us: int, finished_us: int) -> Outcome:
-    """It raised: one of our directives, a failed call, or any other exception, which is an error retried by policy."""
+def raised(execution: Execution, error: BaseException, started_us: int | None, finished_us: int) -> Outcome:
+    """It raised: one of our directives, a failed call, or any other exception, which is an error retried by policy.
+
+    Never raises: the exception is user code, and so are its class and its attributes.
+    """
+    try:
+        return _raised(execution, error, started_us, finished_us)
+    except BaseException as fault:  # noqa: BLE001 - an attribute of the exception raised, or there is no memory left
+        title = f"{errors.kind_of(error)}: its meaning cannot be read ({errors.kind_of(fault)})"
+        return Outcome(
+            execution, "error", started_us, finished_us,
+            reason=title, error_title=title, error_fingerprint=errors.fingerprint("unreadable", "", title),
+        )  # fmt: skip
+
+
+def _raised(execution: Execution, error: BaseException, started_us: int | None, finished_us: int) -> Outcome:
+    # By the type, for __class__ may be an attribute of user code.
+    kind = type(error)
     outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.message_of(error) or None)
-    if isinstance(error, Discard):
+    if issubclass(kind, Discard):
         outcome.word = "discarded"
-    elif isinstance(error, Snooze):
-        outcome.word, outcome.wait = "snoozed", error.seconds
-    elif isinstance(error, Retry):
-        outcome.wait = error.after
+    elif issubclass(kind, Snooze) and isinstance(error, Snooze):
+        outcome.wait = check_seconds("seconds", error.seconds)
+        outcome.word = "snoozed"
+    elif issubclass(kind, Retry) and isinstance(error, Retry):
+        outcome.wait = None if error.after is None else check_seconds("after", error.after)
         outcome.error_title = f"Retry: {outcome.reason}" if outcome.reason else "Retry"
-    elif isinstance(error, CallFailed):
+    elif issubclass(kind, CallFailed) and isinstance(error, CallFailed):
         outcome.error_title, outcome.reason = error.title, error.pauses or None
         outcome.error_fingerprint = errors.fingerprint("http", error.place, error.code)
         outcome.wait, outcome.permanent, outcome.pauses = error.wait, error.permanent, error.pauses
@@ -101,7 +126,7 @@ def raised(execution: Execution, error: BaseException, started_us: int, finished
         described = errors.describe(error)
         outcome.error_title, outcome.error_detail = described.title, described.detail
         outcome.error_fingerprint = described.fingerprint
-        outcome.permanent = isinstance(error, Fail)
+        outcome.permanent = issubclass(kind, Fail)
         outcome.reason = "the handler raised Fail" if outcome.permanent else None
     return outcome
 
@@ -115,14 +140,31 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
     )  # fmt: skip
 
 
+def spoilt(outcome: Outcome, left: Sequence[str]) -> Outcome:
+    """The handler left something behind that would spoil others: an error, whatever it returned or asked for."""
+    title = f"the handler left behind: {', '.join(left)}"
+    if outcome.word == "error":
+        outcome.reason = "; ".join(filter(None, (outcome.reason, title)))
+        return outcome
+    # Without what it varies in (names of variables, numbers of locks).
+    kinds = ",".join(sorted({words.partition(" (")[0] for words in left}))
+    return Outcome(
+        outcome.execution, "error", outcome.started_us, outcome.finished_us,
+        reason=title, error_title=errors.short(title), error_detail=title, log=outcome.log, exchange=outcome.exchange,
+        error_fingerprint=errors.fingerprint("left behind", outcome.execution.action_name, kinds),
+    )  # fmt: skip
+
+
 def never_begun(execution: Execution, now_us: int) -> Outcome:
     """The execution was asked to end before it began."""
     return Outcome(execution, "lost", None, now_us, reason="it had not begun")
 
 
-def unrecordable(outcome: Outcome, error: Exception) -> Outcome:
-    """What is recorded in place of an outcome that the database refuses for what is in it."""
-    title = f"the outcome ({outcome.word}) could not be recorded: {errors.message_of(error).partition(chr(10))[0]}"
+def unrecordable(outcome: Outcome, error: Exception | None) -> Outcome:
+    """What is recorded in place of an outcome that cannot be written for what is in it; None: nor can the error be."""
+    title = f"the outcome ({outcome.word}) could not be recorded"
+    if error is not None:
+        title += f": {errors.message_of(error).partition(chr(10))[0]}"
     return Outcome(
         outcome.execution, "error", outcome.started_us, outcome.finished_us,
         reason=title, error_title=title[: errors.TITLE_LENGTH], permanent=outcome.word == "succeeded",

@@ -13,11 +13,18 @@ from timers.lifecycle.execution import Holder
 from timers.lifecycle.rescue import Fate
 from timers.worker import process
 from timers.worker.options import NodeOptions, WorkerSetup
+from timers.worker.pulse import Fault
 from timers.worker.started import RUNNING, Started, Vitals, shared_memory
 from timers.worker.worker import DRAIN
 
 STUCK_SECONDS: Final = 2.5
 """A worker that says nothing for so long while a handler runs is held by it (a call that keeps the interpreter)."""
+SILENT_SECONDS: Final = 10.0
+"""A worker that says nothing for so long has no main thread any more, or one that hangs."""
+START_SECONDS: Final = 120.0
+"""How long a worker may take to import the handlers and say something for the first time."""
+KILL_SECONDS: Final = 5.0
+"""How long a killed process may take to be gone; one that the kernel holds back longer can do nothing more."""
 
 _context: Final[SpawnContext] = multiprocessing.get_context("spawn")
 
@@ -63,10 +70,23 @@ class Child:
         return self.started.vitals()
 
     @property
-    def stuck(self) -> bool:
-        """Whether a handler keeps the whole process from doing anything else."""
+    def fault(self) -> Fault | None:
+        """Why the worker asks to be replaced; None: it does not."""
+        return self.started.fault
+
+    def silence(self, awake_since: float) -> str:
+        """Why the worker's silence says that it must be replaced; empty: it does not.
+
+        Args:
+            awake_since: time.monotonic() since when the supervisor itself has run without a break.
+        """
         pulse = self.vitals.pulse
-        return pulse > 0 and time.monotonic() - pulse > STUCK_SECONDS and bool(self.started.running())
+        silent = time.monotonic() - max(pulse or self.born, awake_since)
+        if pulse == 0:
+            return f"it has not come up within {START_SECONDS:.0f} s" if silent > START_SECONDS else ""
+        if silent > STUCK_SECONDS and self.started.running():
+            return "a handler keeps the interpreter"
+        return f"its main thread has shown no sign of life for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def overrun(self) -> list[str]:
         """Executions whose handler runs beyond its limit."""
@@ -85,25 +105,29 @@ class Child:
     def kill(self) -> None:
         """End the process at once and wait until it is gone."""
         self._process.kill()
-        self._process.join()
+        self._process.join(KILL_SECONDS)
 
     def join(self, timeout: float) -> bool:
         """Wait for the end; whether it came."""
         self._process.join(timeout)
         return not self.alive
 
-    def fates(self, reason: str, overran: frozenset[str] = frozenset()) -> dict[str, Fate]:
+    def fates(self, reason: str, overran: frozenset[str] = frozenset(), culprit: str = "") -> dict[str, Fate]:
         """What became of the executions that had begun, after the end of the process.
 
-        `reason`: why it ended. `overran`: those that ran beyond their limit, the cause of it all; the others are not to
-        blame. Where no cause is known, all that were running are held to account, so a crash loop ends.
+        Args:
+            reason: why it ended.
+            overran: those that ran beyond their limit, the cause of it all; the others are not to blame.
+            culprit: the execution that caused the end in another way. Where no cause is known, all that were running
+                are held to account, so a crash loop ends.
         """
         fates: dict[str, Fate] = {}
         for cell in self.started.cells():
             if cell.execution in overran:
                 fates[cell.execution] = Fate(cell.started_us, "timeout", "ran longer than its limit and was stopped")
             elif cell.state == RUNNING:
-                fates[cell.execution] = Fate(cell.started_us, "lost", reason, forgiven=bool(overran))
+                is_innocent = bool(overran) or (bool(culprit) and cell.execution != culprit)
+                fates[cell.execution] = Fate(cell.started_us, "lost", reason, forgiven=is_innocent)
             else:
                 fates[cell.execution] = Fate(
                     cell.started_us, "lost", f"ended, but was not recorded: {reason}", forgiven=True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
 import time
 from collections.abc import Awaitable, Collection, Sequence
+from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
@@ -13,16 +15,22 @@ from timers import conf
 from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
 from timers.handlers import Cancellation, Fire
+from timers.lifecycle import errors
 from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
-from timers.worker import run_log
-from timers.worker.attempts import Report, Work, overran, raised, returned, started_at, time_limit
+from timers.worker import process_state, run_log
+from timers.worker.attempts import Report, Work, overran, raised, returned, spoilt, started_at, time_limit
+from timers.worker.current import current
+from timers.worker.handler_loop import HandlerLoop, HandlerTask, blocker, raiser
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
 from timers.worker.lanes import Lanes
 from timers.worker.pace import Pace
+from timers.worker.pulse import WatchedThread
 from timers.worker.started import Started
 from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
+
+logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS: Final = 1.0
 """What the loop has to end by itself what reached its limit; only then does the supervisor count it as overrunning."""
@@ -56,15 +64,20 @@ class EventLoop:
         self._report = report
         self._calls = calls or HttpCalls(clock)
         self._pending: Lanes[Awaited] = Lanes(per_target or conf.current().http_per_target)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running: dict[str, tuple[Cancellation, asyncio.Task[None] | None]] = {}
+        self._tasks: dict[asyncio.Task[None], Execution] = {}
+        self._running: dict[str, tuple[Cancellation, asyncio.Task[None]]] = {}
+        self._fatal: dict[str, BaseException] = {}
+        """By execution: what a background task or callback of its handler raised to end the loop."""
         self._ended: list[Outcome] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="event-loop", daemon=True)
+        self._loop = HandlerLoop()
+        self._stopped = False
+        self._beat_sent = 0.0
+        self._beat_pending = False
+        self.thread = WatchedThread("event-loop", self._run)
 
     def start(self) -> None:
         """Start the loop's thread."""
-        self._thread.start()
+        self.thread.start()
 
     @property
     def busy(self) -> int:
@@ -95,25 +108,79 @@ class EventLoop:
 
     def stop(self) -> None:
         """End the loop and its connections; what still runs is left where it is."""
+        self.thread.expect_end()
         asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+
+    def blocked_since(self) -> float:
+        """time.monotonic() since when the loop serves nothing; 0: it does. Called a few times a second."""
+        if self._beat_pending:
+            return self._beat_sent
+        self._beat_pending, self._beat_sent = True, time.monotonic()
+        with suppress(RuntimeError):  # A closed loop serves nothing.
+            self._loop.call_soon_threadsafe(self._beat)
+        return 0.0
+
+    def blocker(self) -> tuple[Execution | None, str]:
+        """Who keeps the loop, where that is known, and in which place of the code."""
+        return blocker(self.thread.ident or 0)
+
+    def runs(self, execution: Execution) -> bool:
+        """Whether the handler of that execution has not ended."""
+        return execution.id in self._running
+
+    def _beat(self) -> None:
+        self._beat_pending = False
 
     async def _close(self) -> None:
         await self._calls.close()
+        self._stopped = True
         self._loop.stop()
 
     def _run(self) -> None:
+        """Run the loop; what comes out of a handler's task or callback ends the handler, not the loop."""
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        process_state.begin_thread()
+        while not self._stopped:
+            try:
+                self._loop.run_forever()
+            except BaseException as error:
+                is_handlers, execution = raiser(error)
+                if not is_handlers:
+                    raise
+                self._blame(execution, error)
+            else:
+                if not self._stopped:
+                    logger.error("the event loop was stopped by a handler; it goes on")
+
+    def _blame(self, execution: Execution | None, error: BaseException) -> None:
+        words = errors.short_title(error)
+        if execution is None:
+            logger.error("%s left the event loop; it goes on", words)
+            return
+        logger.error(
+            "a task or callback of %s/%s tried to end the event loop with %s; it goes on",
+            execution.group.name, execution.name, words,
+        )  # fmt: skip
+        _, task = self._running.get(execution.id, (None, None))
+        if task is not None:
+            self._fatal[execution.id] = error
+            self._loop.call_soon(task.cancel, context=Context())
 
     def _begin_pending(self) -> None:
         while len(self._tasks) < self._concurrency and (begun := self._pending.begin()) is not None:
             (execution, work), lane = begun
-            task = self._loop.create_task(self._try(execution, work))
-            self._tasks.add(task)
+            task = HandlerTask(self._try(execution, work), loop=self._loop)
+            task.execution = execution
+            self._tasks[task] = execution
             task.add_done_callback(partial(self._ended_task, lane))
 
     def _ended_task(self, lane: str | None, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        execution = self._tasks[task]
+        fault = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if fault is not None:
+            # It ended without its outcome: cancelled before its first step, or its coroutine was closed by another.
+            self._end(execution, raised(execution, fault, None, self._clock.now_us()))
+        del self._tasks[task]
         self._pending.end(lane)
         self._begin_pending()
 
@@ -130,14 +197,17 @@ class EventLoop:
         run_log.begin()
         exchange = Exchange() if isinstance(work, HttpAction) else None
         limited = asyncio.timeout(limit)
-        self._running[execution.id] = execution.cancelled, asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[execution.id] = execution.cancelled, task
+        current.set(execution)
         try:
             async with limited:
                 value = await self._begun(work, fire_of(execution, self._node, started_us), exchange)
-        except GeneratorExit:
-            # The loop has ended, and this with it: there is nobody to be told.
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+        except BaseException as error:
+            if asyncio.current_task(self._loop) is not task:
+                # This coroutine is being closed from outside: there is no step in which an outcome could be made.
+                raise
             finished_us = self._since(started_us, began)
             if limited.expired():
                 outcome = overran(execution, limit, started_us, finished_us)
@@ -145,13 +215,25 @@ class EventLoop:
                 outcome = raised(execution, error, started_us, finished_us)
         else:
             outcome = returned(execution, value, started_us, self._since(started_us, began))
-        self._running.pop(execution.id, None)
+        if (fatal := self._fatal.get(execution.id)) is not None:
+            outcome = raised(execution, fatal, started_us, outcome.finished_us)
         outcome.log = run_log.end()
+        if not isinstance(work, HttpAction) and (left := process_state.left_by(execution, self._is_alone)):
+            outcome = spoilt(outcome, left)
         outcome.exchange = None if exchange is None else exchange.text()
-        self._started.end(cell)
+        self._end(execution, outcome)
         seconds = time.monotonic() - began
         self._pace.measured(work.name, seconds, self._concurrency)
         self._pace.measured(execution.group.id, seconds, self._concurrency)
+
+    def _is_alone(self) -> bool:
+        return len(self._started.running()) == 1
+
+    def _end(self, execution: Execution, outcome: Outcome) -> None:
+        self._running.pop(execution.id, None)
+        self._fatal.pop(execution.id, None)
+        if execution.cell >= 0:
+            self._started.end(execution.cell)
         if not self._ended:
             self._loop.call_soon(self._report_ended)
         self._ended.append(outcome)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,10 +15,18 @@ from timers.lifecycle.death import take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
 from timers.worker.boot_clock import boot_time
 from timers.worker.loop import Loop
+from timers.worker.pulse import Watch
 
 LEASE_MARGIN: Final = 3.0
 """A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
 before its work is taken."""
+
+UNMANAGED_SECONDS: Final = 5.0
+"""Looks of half a second at most are counted, one for each beat: with a beat every two seconds, some twenty seconds."""
+SHORTEST_PATIENCE: Final = 10.0
+"""Seconds after which a beat that does not return is given up and another thread beats, with another connection."""
+
+logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
@@ -47,10 +57,14 @@ class Heartbeat:
         """What the beats say of it; the supervisor's to set."""
         self.declared_dead = False
         """Another node took us for dead and may run what we held."""
-        self.loop = Loop("heartbeat", self.step)
+        self.managed_at = time.monotonic()
+        """When the supervisor's main thread last passed its round; the supervisor's to set."""
+        self._unmanaged = Watch()
+        self.loop = Loop("heartbeat", self.step, patience=max(settings.lease, SHORTEST_PATIENCE))
 
     def step(self) -> float:
         """One beat; returns seconds to the next."""
+        self._end_if_unmanaged()
         began = boot_time()
         self._failing, failed_before = True, self._failing
         unlocked = self._settings.crash_lock and self._locked_connection is not connection.connection
@@ -73,6 +87,14 @@ class Heartbeat:
             # A beat that took so long tells of a stall in which nobody could beat.
             self.steady_since = boot_time()
         return self._settings.heartbeat_interval
+
+    def _end_if_unmanaged(self) -> None:
+        """End the node when nobody manages its workers any more: others take over, and the kernel ends the workers."""
+        self._unmanaged.begin(time.monotonic())
+        if self._unmanaged.lasts("supervisor", self.managed_at) > UNMANAGED_SECONDS:
+            logger.critical("the supervisor's main thread hangs or has ended: the node ends, others take over its work")
+            logging.shutdown()
+            os._exit(1)
 
     @property
     def lease_ends(self) -> float:

@@ -54,6 +54,11 @@ class Housekeeping:
         self._no_unclaimed = True
         self.unclaimed = Loop("unclaimed", self.skip_unclaimed)
 
+    @property
+    def loops(self) -> list[Loop]:
+        """Its threads, to be watched."""
+        return [self.loop, self.operations]
+
     def start(self) -> None:
         """Begin."""
         self.loop.start()

@@ -10,8 +10,10 @@ from typing import Final
 import psycopg
 from django.db import connection
 
+from timers.lifecycle import errors
 from timers.lifecycle.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
 from timers.worker.loop import FIRST_PAUSE, LONGEST_PAUSE
+from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +29,27 @@ class Listener:
         self._wake = wake
         self._revoke = revoke
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self.thread = WatchedThread("listener", self._run, patience=DATABASE_STEP_SECONDS)
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End soon."""
+        self.thread.expect_end()
         self._stopping.set()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
+            self.thread.busy()
             try:
                 self._listen()
                 pause = FIRST_PAUSE
             except Exception as error:  # noqa: BLE001 - polling goes on without us; listen again when it works
-                logger.info("listener: %s; listening again in %.1f s", str(error).partition("\n")[0], pause)
+                self.thread.idle()
+                logger.info("listener: %s; listening again in %.1f s", errors.short_title(error), pause)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             finally:
@@ -58,6 +63,7 @@ class Listener:
         # What was sent while nobody listened is found by a look.
         self._wake()
         while not self._stopping.is_set():
+            self.thread.busy()
             revoked: set[str] = set()
             woken = False
             for notice in raw.notifies(timeout=CHECK_SECONDS, stop_after=1):

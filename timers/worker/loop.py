@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
+from timers.lifecycle import errors
+from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 from timers.worker.session import GuardedSession
 
 logger = logging.getLogger(__name__)
@@ -24,17 +26,26 @@ class Loop:
     step is logged and tried again after a pause, with a new database connection.
     """
 
-    def __init__(self, name: str, step: Callable[[], float]) -> None:
+    def __init__(self, name: str, step: Callable[[], float], *, patience: float = DATABASE_STEP_SECONDS) -> None:
+        self._name = name
         self._step = step
+        self._patience = patience
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._pause = 0.0
         self._session = GuardedSession()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = self._new_thread()
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.thread.start()
+
+    def restart(self) -> None:
+        """Go on in a new thread, with a connection of its own; one that hangs ends when its step does."""
+        self.thread.expect_end()
+        self._session = GuardedSession()
+        self.thread = self._new_thread()
+        self.thread.start()
 
     def wake(self) -> None:
         """Run the step now rather than when its wait is over."""
@@ -42,43 +53,49 @@ class Loop:
 
     def stop(self) -> None:
         """Ask the loop to end after the present step; does not wait."""
+        self.thread.expect_end()
         self._stopping.set()
         self._wake.set()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; False when it has not come within `timeout` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self.thread.join(timeout)
 
     @property
     def stopping(self) -> bool:
         """Whether stop() was called."""
         return self._stopping.is_set()
 
-    def _run(self) -> None:
+    def _new_thread(self) -> WatchedThread:
+        thread = WatchedThread(self._name, lambda: self._run(thread), patience=self._patience)
+        return thread
+
+    def _run(self, thread: WatchedThread) -> None:
         try:
-            while not self._stopping.is_set():
-                self._wake.wait(self._step_or_pause())
+            while not self._stopping.is_set() and thread is self.thread:
+                self._wake.wait(self._step_or_pause(thread))
                 # Last: a wake that came before it is served by the next step.
                 self._wake.clear()
         finally:
             connection.close()
 
-    def _step_or_pause(self) -> float:
+    def _step_or_pause(self, thread: WatchedThread) -> float:
+        thread.busy()
         try:
             self._session.ensure()
             delay = self._step()
         except Exception as error:
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-            first_line = str(error).partition("\n")[0]
             logger.warning(
-                "%s failed, next try in %.1f s: %s: %s",
-                self._thread.name, self._pause, type(error).__name__, first_line, exc_info=not is_database_fault(error),
+                "%s failed, next try in %.1f s: %s",
+                thread.name, self._pause, errors.short_title(error), exc_info=not is_database_fault(error),
             )  # fmt: skip
             connection.close()
+            thread.idle()
             # A woken loop must not spin on a failing database.
             self._stopping.wait(self._pause)
             return 0
+        thread.idle()
         self._pause = 0.0
         return delay
 

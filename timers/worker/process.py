@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
+import logging
 import os
 import signal
 import sys
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from timers.worker import descendants
 from timers.worker.options import WorkerSetup
 
 SWITCH_INTERVAL: Final = 0.001
@@ -20,22 +21,25 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
     # The supervisor alone decides how a node ends; a signal to the whole process group must not end handlers midway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with_parent(setup.supervisor_pid)
+    descendants.lead_session()
+    descendants.die_with_parent(setup.supervisor_pid)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
-    import django
+    try:
+        from timers.worker import process_state
 
-    django.setup()
+        process_state.wrap_changers()
 
-    from timers.worker.worker import Worker
+        import django
 
-    Worker(setup, memory, commands).run()
+        django.setup()
+        process_state.note_process()
 
+        from timers.worker.worker import Worker
 
-def _die_with_parent(supervisor_pid: int) -> None:
-    """Have the kernel kill this process when its supervisor dies, even if a handler hogs the interpreter (Linux)."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != supervisor_pid:
-            os._exit(1)  # It died before the kernel was told.
+        Worker(setup, memory, commands).run()
+    except BaseException:
+        logging.getLogger(__name__).critical("worker %d ends by an error of its own", setup.number, exc_info=True)
+    # Never by returning: the interpreter would wait for threads that handlers started.
+    logging.shutdown()
+    os._exit(1)

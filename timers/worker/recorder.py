@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import DataError, IntegrityError, ProgrammingError
-
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.outcome import Outcome
 from timers.worker.attempts import unrecordable
 from timers.worker.failure_lines import FailureLines
-from timers.worker.loop import Loop
+from timers.worker.loop import Loop, is_database_fault
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.started import Started
 
@@ -98,10 +96,12 @@ class Recorder:
         return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
 
     def _finish(self) -> Finished:
-        """Finish the batch; where the database refuses its content, one by one, so one bad outcome stops no other."""
+        """Finish the batch; where something in it cannot be written, one by one, so one bad outcome stops no other."""
         try:
             return finish(self._holder, self._batch, self._clock.now_us())
-        except (DataError, IntegrityError, ProgrammingError, UnicodeError):
+        except Exception as error:
+            if is_database_fault(error):
+                raise
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
         together = Finished()
         for outcome in self._batch:
@@ -112,16 +112,19 @@ class Recorder:
         return together
 
     def _finish_one(self, outcome: Outcome) -> Finished:
-        try:
-            return finish(self._holder, [outcome], self._clock.now_us())
-        except (DataError, IntegrityError, ProgrammingError, UnicodeError) as error:
-            replacement = unrecordable(outcome, error)
-        try:
-            return finish(self._holder, [replacement], self._clock.now_us())
-        except (DataError, IntegrityError, ProgrammingError, UnicodeError):
-            # It stays in its claim, to be rescued when this worker ends; the others go on.
-            logger.exception("the outcome of execution %s cannot be recorded in any form", outcome.execution.id)
-            return Finished()
+        """Finish an outcome, or what can be written in its place; the last form has no text from outside."""
+        fault: Exception | None = None
+        for number in range(3):
+            form = outcome if number == 0 else unrecordable(outcome, fault if number == 1 else None)
+            try:
+                return finish(self._holder, [form], self._clock.now_us())
+            except Exception as error:
+                if is_database_fault(error):
+                    raise
+                fault = error
+        # It stays in its claim, to be rescued when this worker ends; the others go on.
+        logger.error("the outcome of execution %s cannot be recorded in any form", outcome.execution.id, exc_info=fault)
+        return Finished()
 
     def _count(self, finished: Finished) -> None:
         counters = self.counters

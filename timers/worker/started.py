@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnContext
 from typing import Any, Final
 
 from timers.worker.boot_clock import boot_time
+from timers.worker.pulse import Fault
 
 FREE, RUNNING, ENDED = 0, 1, 2
 
@@ -26,7 +27,9 @@ _HEADER = struct.Struct("<ddqqqqqqq")
 _TAKEN_BACK: Final = _HEADER.size
 _SURE_UNTIL: Final = 96
 _FIRST_CELL: Final = 128
-SIZE: Final = _FIRST_CELL + CELLS * _CELL.size
+_FAULT: Final = _FIRST_CELL + CELLS * _CELL.size
+_FAULT_TEXT: Final = struct.Struct("<36s400s")  # execution id, UTF-8 reason
+SIZE: Final = _FAULT + 1 + _FAULT_TEXT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Started:
 
     def cells(self) -> Iterator[Cell]:
         """All cells in use."""
-        for state, deadline, started_us, execution in _CELL.iter_unpack(self._bytes[_FIRST_CELL:]):
+        for state, deadline, started_us, execution in _CELL.iter_unpack(self._bytes[_FIRST_CELL:_FAULT]):
             if state != FREE:
                 yield Cell(state, deadline, started_us, execution.decode())
 
@@ -113,6 +116,22 @@ class Started:
     def vitals(self) -> Vitals:
         """Read the worker's vitals."""
         return Vitals(*_HEADER.unpack_from(self._bytes, 0))
+
+    def report_fault(self, fault: Fault) -> None:
+        """Ask the supervisor to replace this worker; the first fault stays."""
+        if not self._bytes[_FAULT]:
+            reason = fault.reason.encode()[:400].decode(errors="ignore").encode()
+            _FAULT_TEXT.pack_into(self._bytes, _FAULT + 1, fault.execution.encode(), reason)
+            self._bytes[_FAULT] = 2 if fault.may_recover else 1
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why the worker asks to be replaced; None: it does not."""
+        if not self._bytes[_FAULT]:
+            return None
+        execution, reason = _FAULT_TEXT.unpack_from(self._bytes, _FAULT + 1)
+        may_recover = self._bytes[_FAULT] == 2
+        return Fault(reason.rstrip(b"\0").decode(), execution.rstrip(b"\0").decode(), may_recover)
 
     def take_back(self) -> None:
         """Forbid the worker to start anything more: what it has not begun goes to others."""

@@ -19,14 +19,18 @@ from timers.lifecycle import nodes
 from timers.models import Node
 from timers.version import VERSION
 from timers.worker.child import Child
+from timers.worker.descendants import Descendants
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.housekeeping import Housekeeping
 from timers.worker.loop import is_database_fault
 from timers.worker.memory import resident_bytes
 from timers.worker.options import NodeOptions
+from timers.worker.own_threads import OwnThreads
 from timers.worker.rollout import Rollout
 
 TICK_SECONDS: Final = 0.1
+AWAKE_SECONDS: Final = 1.0
+"""A round that took longer means that this process did not run."""
 SETTLE_SECONDS: Final = 0.02
 """After the order to start nothing more, until no worker can be just starting something."""
 MAX_RETIRED: Final = 8
@@ -44,6 +48,10 @@ class Supervisor:
         self._settings = conf.current()
         self._children: list[Child] = []
         self._retired: list[Child] = []
+        self._retired_at: dict[int, float] = {}
+        """By process id: when a worker was retired (time.monotonic())."""
+        self._descendants = Descendants()
+        self._awake_since = self._round_at = time.monotonic()
         self._signals = 0
         self._wish = ""
         self._has_lived = False
@@ -55,6 +63,7 @@ class Supervisor:
         """Work until SIGTERM or SIGINT, then drain; a second signal ends the node at once."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        self._descendants.start()
         while not self._signals:
             self._live_once()
         logger.info("node %s has ended", self._options.name)
@@ -74,6 +83,7 @@ class Supervisor:
         self._housekeeping.start()
         rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
         rollout.loop.start()
+        self._threads = OwnThreads(self._heartbeat.loop, [*self._housekeeping.loops, rollout.loop])
         self._has_lived = True
         logger.info(
             "node %s is up: pid %d, %d workers with %d threads and %d async slots each, %d handlers",
@@ -83,6 +93,7 @@ class Supervisor:
         self._restart_at.clear()
         try:
             while not self._signals and not self._heartbeat.declared_dead:
+                self._begin_round()
                 if self._heartbeat.lease_left < self._heartbeat.margin:
                     self._fall_silent()
                 else:
@@ -158,6 +169,17 @@ class Supervisor:
             self._children.clear()
         self._heartbeat.loop.wake()
 
+    def _begin_round(self) -> None:
+        """Show a sign of life, and see to this process's own threads and its guardian."""
+        now = time.monotonic()
+        if now - self._round_at > AWAKE_SECONDS:
+            # This process was frozen, and most likely its workers were too: their silence says nothing yet.
+            self._awake_since = now
+        self._round_at = self._heartbeat.managed_at = now
+        self._threads.keep(now)
+        if self._descendants.keep_guardian():
+            logger.warning("the guardian of node %s had ended and was started again", self._options.name)
+
     # Children
 
     def _keep_children(self, node_id: int) -> None:
@@ -165,75 +187,108 @@ class Supervisor:
         for child in list(self._children):
             if not child.alive:
                 self._bury(child)
-            elif child.stuck or child.overrun():
+            elif child.fault or child.silence(self._awake_since) or child.overrun():
                 self._retire(child)
         takes_work = self._options.allow_execution and self._wish != Node.Wish.DRAIN
         wanted = self._options.workers if takes_work else 0
         running = {child.number for child in self._children}
         for number in range(1, wanted + 1):
             if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
-                self._children.append(Child(node_id, self._options, number))
+                child = Child(node_id, self._options, number)
+                self._descendants.worker_started(child.pid)
+                self._children.append(child)
         # Each tick as well as with each beat: a new worker knows no lease yet.
         self._renew_leases()
 
     def _bury(self, child: Child) -> None:
         """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
         self._children.remove(child)
+        self._end_descendants(child)
         self._add_totals(child)
         code = child.exit_code
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if child.fault is not None:
+            how = f"{child.fault.reason}; {how}"
         reason = f"its worker process ended ({how}) while it ran"
-        self._housekeeping.rescue_child(child.holder, child.fates(reason), how)
+        culprit = "" if child.fault is None else child.fault.execution
+        self._housekeeping.rescue_child(child.holder, child.fates(reason, culprit=culprit), how)
         # A worker that ends right after its start is started anew only every second: the log stays readable.
         if time.monotonic() - child.born < 1.0:
             self._restart_at[child.number] = time.monotonic() + 1.0
 
     def _retire(self, child: Child) -> None:
-        """A handler overran, or keeps the interpreter: the worker starts nothing more, others take the rest at once.
+        """A handler overran or keeps the interpreter, or a component ended: the worker starts nothing more.
 
-        Neighbours in the same process may end within the grace; then it is killed, which alone ends a plain handler.
+        Others take the rest at once. Neighbours in the same process may end within the grace; then it is killed, which
+        alone ends a plain handler.
         """
-        overran = child.overrun()
+        if child.fault is not None:
+            reason = child.fault.reason
+        elif child.overrun():
+            reason = "a handler overran its limit"
+        else:
+            reason = child.silence(self._awake_since)
         self._children.remove(child)
         child.started.take_back()
         time.sleep(SETTLE_SECONDS)
-        self._housekeeping.rescue_child(
-            child.holder, child.fates("retired"),
-            "a handler overran its limit" if overran else "a handler keeps the interpreter",
-            only_unstarted=True,
-        )  # fmt: skip
+        self._housekeeping.rescue_child(child.holder, child.fates("retired"), reason, only_unstarted=True)
         self._retired.append(child)
+        self._retired_at[child.pid] = time.monotonic()
 
     def _watch_retired(self) -> None:
         for child in list(self._retired):
             if child.alive and not self._has_had_its_grace(child):
                 continue
             ended = not child.alive
-            overran = frozenset(child.overrun())
+            overran, fault = frozenset(child.overrun()), child.fault
+            silence = "" if ended or overran else child.silence(self._awake_since)
+            if fault is not None and fault.execution:
+                # Those that share the event loop with it came to their limits because of it.
+                overran &= {fault.execution}
             child.kill()
             self._retired.remove(child)
+            self._retired_at.pop(child.pid, None)
+            self._end_descendants(child)
             self._add_totals(child)
-            reason = (
-                "its worker was stopped because another handler overran its limit" if overran else "its worker ended"
-            )
-            fates = child.fates(reason, overran)
+            if fault is not None:
+                reason, how = f"its worker was stopped because {fault.reason}", f"replaced: {fault.reason}"
+            elif overran:
+                reason = "its worker was stopped because another handler overran its limit"
+                how = "killed at a handler's limit"
+            else:
+                reason, how = f"its worker ended{silence and ': ' + silence}", silence or "ended"
+            fates = child.fates(reason, overran, "" if fault is None else fault.execution)
             self._housekeeping.rescue_child(
-                child.holder, fates, "ended" if ended else "killed at a handler's limit", in_order=child.exit_code == 0
+                child.holder, fates, "ended" if ended else how, in_order=child.exit_code == 0
             )
 
     def _has_had_its_grace(self, child: Child) -> bool:
         """Whether a handler is beyond its limit and its neighbours, if any, have had their time to end.
 
         A worker that was retired for keeping the interpreter, and comes back from it, ends by itself when all is done.
+        One whose component ended or hangs has its grace from then on, one without anything that runs has none.
         """
         running = child.started.running()
         overran = set(child.overrun())
+        is_silent = bool(child.silence(self._awake_since))
+        if child.fault is not None and not child.fault.may_recover:
+            grace = self._settings.overrun_grace if running else 0.0
+            return time.monotonic() >= self._retired_at.get(child.pid, 0.0) + grace
         if not overran:
-            return False
+            return is_silent and not running
         is_crowded = len(self._retired) > MAX_RETIRED and self._wish != Node.Wish.DRAIN
-        alone = len(running) == len(overran) or child.stuck or is_crowded
+        alone = len(running) == len(overran) or is_silent or is_crowded
         grace = 0.0 if alone else self._settings.overrun_grace
         return time.monotonic() >= min(cell.deadline for cell in running if cell.execution in overran) + grace
+
+    def _end_descendants(self, child: Child) -> None:
+        """End what the handlers of a dead worker left running, before its executions are given to others."""
+        ended = self._descendants.worker_ended(child.pid)
+        if ended:
+            logger.warning(
+                "worker %d (pid %d): %d processes that its handlers had started were killed with it",
+                child.number, child.pid, ended,
+            )  # fmt: skip
 
     def _fall_silent(self) -> None:
         """No heartbeat came through: end all handlers before others may take their work."""
@@ -244,6 +299,7 @@ class Supervisor:
     def _kill_all(self) -> None:
         for child in [*self._children, *self._retired]:
             child.kill()
+            self._end_descendants(child)
             self._add_totals(child)
             self._housekeeping.rescue_child(child.holder, child.fates("its node was cut off or stopped"), "killed")
         self._children.clear()
@@ -262,15 +318,17 @@ class Supervisor:
         signals = self._signals
         deadline = time.monotonic() + self._options.drain_timeout
         while self._children or self._retired:
+            self._begin_round()
             self._watch_retired()
             for child in list(self._children):
                 if not child.alive:
                     self._children.remove(child)
+                    self._end_descendants(child)
                     self._add_totals(child)
                     self._housekeeping.rescue_child(
                         child.holder, child.fates("its node stopped"), "drained", in_order=child.exit_code == 0
                     )
-                elif child.overrun():
+                elif child.fault or child.overrun():
                     self._retire(child)
             if (
                 time.monotonic() >= deadline

@@ -6,24 +6,32 @@ singly. Should one item of a chunk take long after all, the rest of the chunk is
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 
 from django.db import connections
 
 from timers.clock import DatabaseClock
 from timers.handlers import Cancellation, Handler
+from timers.lifecycle import errors
 from timers.lifecycle.execution import Execution, fire_of
 from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
 from timers.worker.attempts import Report, raised, returned, started_at, time_limit
 from timers.worker.capacity import occupancy
+from timers.worker.current import current
+from timers.worker.handler_state import HandlerState
 from timers.worker.pace import Pace
+from timers.worker.pulse import WatchedThread
 from timers.worker.started import Started
+
+logger = logging.getLogger(__name__)
 
 CHUNK_SECONDS: Final = 0.002
 """How long a chunk of quick handlers should take."""
@@ -41,17 +49,26 @@ Item = tuple[Execution, Handler]
 class _Taker:
     """One thread and the chunk it works on."""
 
-    __slots__ = ("chunk", "handler", "item_began", "thread", "working")
+    __slots__ = (
+        "chunk", "execution", "handler", "item_began", "outcomes", "started_us", "state", "thread", "working",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, thread: WatchedThread) -> None:
+        self.thread = thread
         self.chunk: deque[Item] = deque()
+        self.outcomes: list[Outcome] = []
+        """Of this chunk, not reported yet."""
+        self.execution: Execution | None = None
+        """The running item, until it has its outcome."""
+        self.started_us: int | None = None
+        self.state: HandlerState
+        """Made by the thread itself."""
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
         self.handler = ""
         """The name of the handler that runs, or ran last."""
         self.working = False
         """From taking a chunk until its outcomes are reported."""
-        self.thread: threading.Thread | None = None
 
 
 class ThreadPool:
@@ -69,13 +86,40 @@ class ThreadPool:
         self._work = threading.Condition()
         self._stopped = False
         self._running: dict[str, Cancellation] = {}
-        self._takers = [_Taker() for _ in range(threads)]
+        self._takers = [
+            _Taker(WatchedThread(f"handler-{number}", partial(self._run, number - 1)))
+            for number in range(1, threads + 1)
+        ]
+        self._waiting: tuple[Item | None, float] | None = None
+        """The first item of the queue while a thread is free, and time.monotonic() since when it has been."""
 
     def start(self) -> None:
         """Start the threads."""
-        for number, taker in enumerate(self._takers, 1):
-            taker.thread = threading.Thread(target=self._run, args=(taker,), name=f"handler-{number}", daemon=True)
+        for taker in self._takers:
             taker.thread.start()
+
+    @property
+    def threads(self) -> list[WatchedThread]:
+        """The threads, to be watched."""
+        return [taker.thread for taker in self._takers]
+
+    def running_in(self, thread: str) -> Execution | None:
+        """What the thread of that name runs."""
+        return next((taker.execution for taker in self._takers if taker.thread.name == thread), None)
+
+    def stalled_since(self) -> float:
+        """time.monotonic() since when items have waited though a thread is free; 0: none has. Called regularly."""
+        if not self._queue or all(taker.working for taker in self._takers):
+            self._waiting = None
+        elif self._waiting is None or self._waiting[0] is not self._queue_head():
+            self._waiting = (self._queue_head(), time.monotonic())
+        return 0.0 if self._waiting is None else self._waiting[1]
+
+    def _queue_head(self) -> Item | None:
+        try:
+            return self._queue[0]
+        except IndexError:
+            return None
 
     @property
     def busy(self) -> int:
@@ -149,6 +193,8 @@ class ThreadPool:
 
     def stop(self) -> None:
         """End the threads after what they run now."""
+        for taker in self._takers:
+            taker.thread.expect_end()
         with self._work:
             self._stopped = True
             self._work.notify_all()
@@ -167,24 +213,57 @@ class ThreadPool:
                 moved = True
         return moved
 
-    def _run(self, taker: _Taker) -> None:
-        while self._take_chunk(taker):
-            outcomes: list[Outcome] = []
-            while True:
-                try:
-                    execution, handler = taker.chunk.popleft()
-                except IndexError:
-                    break
-                outcome = self._call(taker, execution, handler)
-                if outcome is not None:
-                    outcomes.append(outcome)
-            if outcomes:
-                self._report(outcomes)
-            taker.working = False
-            _close_unusable_connections()
+    def _run(self, index: int) -> None:
+        taker = self._takers[index]
+        taker.state = HandlerState(self._is_alone)
+        while True:
+            try:
+                while self._take_chunk(taker):
+                    self._work_off(taker)
+                return
+            except BaseException as error:  # noqa: BLE001 - see _interrupted
+                self._interrupted(taker, error)
+
+    def _work_off(self, taker: _Taker) -> None:
+        while True:
+            try:
+                execution, handler = taker.chunk.popleft()
+            except IndexError:
+                break
+            taker.execution = execution
+            outcome = self._call(taker, execution, handler)
+            if outcome is not None:
+                taker.outcomes.append(outcome)
+            taker.execution = None
+        self._report_ended(taker)
+        _close_unusable_connections()
+
+    def _report_ended(self, taker: _Taker) -> None:
+        outcomes, taker.outcomes = taker.outcomes, []
+        if outcomes:
+            self._report(outcomes)
+        taker.working = False
+
+    def _interrupted(self, taker: _Taker, error: BaseException) -> None:
+        """Something raised in our own code: an exception that was sent to this thread, and came after its handler."""
+        logger.error("%s was interrupted by %s; it goes on", taker.thread.name, errors.short_title(error))
+        execution, taker.execution = taker.execution, None
+        if execution is not None:
+            self._running.pop(execution.id, None)
+            if execution.cell >= 0:
+                self._started.end(execution.cell)
+            taker.item_began = 0.0
+            taker.outcomes.append(raised(execution, error, taker.started_us, self._clock.now_us()))
+        self._report_ended(taker)
+
+    def _is_alone(self) -> bool:
+        return len(self._started.running()) == 1
 
     def _take_chunk(self, taker: _Taker) -> bool:
         with self._work:
+            if taker.chunk:  # It was interrupted.
+                taker.working = True
+                return True
             while not self._queue:
                 if self._stopped:
                     return False
@@ -202,6 +281,7 @@ class ThreadPool:
         while not self._started.lease_is_sure and not self._started.taken_back:
             # Frozen or cut off for a while: a heartbeat makes it sure again, or the supervisor ends this process.
             time.sleep(WAIT_FOR_LEASE_SECONDS)
+        taker.started_us = None
         started_us = started_at(execution, self._clock)
         taker.handler = handler.name
         taker.item_began = began = time.monotonic()
@@ -212,10 +292,12 @@ class ThreadPool:
             self._started.forget(cell)
             taker.item_began = 0.0
             return None
+        taker.started_us = started_us
         run_log.begin()
+        current.set(execution)
         self._running[execution.id] = execution.cancelled
         try:
-            value = handler.function(fire_of(execution, self._node, started_us))
+            value = taker.state.run(handler.function, fire_of(execution, self._node, started_us))
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             seconds = time.monotonic() - began
             outcome = raised(execution, error, started_us, started_us + round(seconds * 1_000_000))
@@ -224,6 +306,7 @@ class ThreadPool:
             outcome = returned(execution, value, started_us, started_us + round(seconds * 1_000_000))
         self._running.pop(execution.id, None)
         outcome.log = run_log.end()
+        outcome = taker.state.judge(execution, outcome)
         self._started.end(cell)
         taker.item_began = 0.0
         self._pace.measured(handler.name, seconds, len(self._takers))

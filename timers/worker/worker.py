@@ -22,6 +22,8 @@ from timers.worker.agenda import Agenda
 from timers.worker.attempts import never_begun
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
+from timers.worker.components import Components
+from timers.worker.descendants import AdoptedProcesses, end_process_group
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
 from timers.worker.listener import Listener
@@ -29,6 +31,7 @@ from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.options import WorkerSetup
 from timers.worker.pace import Pace
+from timers.worker.pulse import WatchedThread
 from timers.worker.recorder import Recorder
 from timers.worker.relief import Relief
 from timers.worker.sharing import Sharing
@@ -36,6 +39,7 @@ from timers.worker.started import Started, Vitals
 from timers.worker.thread_pool import ThreadPool
 
 VITALS_SECONDS: Final = 0.2
+ADOPTED_LOOK_SECONDS: Final = 10.0
 
 DRAIN: Final = "drain"
 """The supervisor's one command: claim no more, give back what has not begun, end when the rest is recorded."""
@@ -63,12 +67,8 @@ class Worker:
         self._recorder = Recorder(self._holder, self._clock, self._started, self._stats, self._recorded)
         options = setup.options
         pool = ThreadPool(setup.node, options.threads, self._clock, self._started, pace, self._recorder.put)
-        self._executor = Executor(
-            pool,
-            EventLoop(setup.node, options.concurrency, self._clock, self._started, pace, self._recorder.put),
-            self._clock,
-            self._recorder.put,
-        )
+        loop = EventLoop(setup.node, options.concurrency, self._clock, self._started, pace, self._recorder.put)
+        self._executor = Executor(pool, loop, self._clock, self._recorder.put)
         self._pool = pool
         self._agenda = Agenda(self._clock, self._hand_over)
         capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning)
@@ -78,7 +78,13 @@ class Worker:
             self._revoked.append, Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing),
         )  # fmt: skip
         self._listener = Listener(self._claimer.notice, self._revoked.append) if self._settings.notify else None
-        self._commands = threading.Thread(target=self._obey, args=(commands,), name="commands", daemon=True)
+        self._commands = WatchedThread("commands", lambda: self._obey(commands))
+        on_database = [self._claimer.loop.thread, self._recorder.loop.thread]
+        if self._listener is not None:
+            on_database.append(self._listener.thread)
+        self._components = Components(self._agenda, pool, loop, on_database, self._commands)
+        self._adopted = AdoptedProcesses()
+        self._adopted_at = 0.0
 
     def run(self) -> None:
         """Work until told to drain, then end; the supervisor watches the vitals meanwhile."""
@@ -93,6 +99,7 @@ class Worker:
             self._listener.start()
         while not self._drain.wait(VITALS_SECONDS):
             self._say_vitals()
+            self._look_at_components()
             self._executor.tick()
             self._serve_revocations()
             self._obey_pause()
@@ -122,6 +129,7 @@ class Worker:
             self._listener.stop()
         while self._executor.busy or self._recorder.pending:
             self._say_vitals()
+            self._look_at_components()
             self._executor.tick()
             time.sleep(0.02)
         self._recorder.loop.stop()
@@ -207,11 +215,23 @@ class Worker:
             )
         )
 
+    def _look_at_components(self) -> None:
+        """Have the supervisor replace this worker when a part of it has ended or hangs."""
+        now = time.monotonic()
+        fault = self._components.fault(now, database_answers=self._started.lease_is_sure)
+        if fault is not None and self._started.fault is None:
+            logger.critical("worker %d must be replaced: %s", self._holder.worker, fault.reason)
+            self._started.report_fault(fault)
+        if now - self._adopted_at >= ADOPTED_LOOK_SECONDS:
+            self._adopted_at = now
+            self._adopted.collect(now)
+
     def _obey(self, commands: Connection) -> None:
         try:
             while commands.recv() != DRAIN:
                 pass
         except (EOFError, OSError):
             # The supervisor is gone, and with it the node's heartbeat: others will take over what we hold.
-            os._exit(1)
+            end_process_group()
+        self._commands.expect_end()
         self._drain.set()

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import fcntl
 import os
 import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+from tests.support.hostile import hostile
 from timers.handlers import Fail, Fire, handler
 
 _calls = os.open(os.environ["CALLS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600) if "CALLS" in os.environ else -1
+
+_left: set[asyncio.Task[Any]] = set()
 
 
 def _note(fire: Fire) -> None:
@@ -92,3 +101,113 @@ def slow_first(fire: Fire) -> None:
     """The first attempt takes as many seconds as the payload says, every further one a second."""
     _note(fire)
     time.sleep(fire.payload if fire.number_of_try == 1 else 1)
+
+
+@handler("cluster.end_thread")
+def end_thread(fire: Fire) -> None:
+    """Ends a thread of its worker, named by the payload, by an exception from outside; woken, it sees it at once."""
+    _note(fire)
+    (thread,) = (each for each in threading.enumerate() if each.name == fire.payload)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+
+
+@handler("cluster.pthread_exit")
+def pthread_exit(fire: Fire) -> None:
+    """Ends its own thread below the interpreter."""
+    _note(fire)
+    ctypes.CDLL(None).pthread_exit(None)
+
+
+@handler("cluster.background_exit")
+async def background_exit(fire: Fire) -> None:
+    """A background task ends the program, as it believes."""
+    _note(fire)
+
+    async def leave() -> None:
+        sys.exit(7)
+
+    task = asyncio.create_task(leave())
+    await asyncio.sleep(60)
+    await task
+
+
+@handler("cluster.child_exit")
+async def child_exit(fire: Fire) -> None:
+    """A task that it awaits ends the program."""
+    _note(fire)
+
+    async def leave() -> None:
+        sys.exit(8)
+
+    await asyncio.create_task(leave())
+
+
+@handler("cluster.stop_loop")
+async def stop_loop(fire: Fire) -> None:
+    _note(fire)
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(60)
+
+
+@handler("cluster.stop_loop_below")
+async def stop_loop_below(fire: Fire) -> None:
+    """By the base class, past whatever the worker's loop refuses."""
+    _note(fire)
+    loop = asyncio.get_running_loop()
+    asyncio.SelectorEventLoop.stop(cast("asyncio.SelectorEventLoop", loop))
+    await asyncio.sleep(0.05)
+
+
+@handler("cluster.close_selector")
+async def close_selector(fire: Fire) -> None:
+    """Takes from the loop what it waits with: no loop can go on after that."""
+    _note(fire)
+    asyncio.get_running_loop()._selector.close()  # type: ignore[attr-defined]
+    await asyncio.sleep(60)
+
+
+@handler("cluster.block_behind")
+async def block_behind(fire: Fire) -> None:
+    """Leaves a task behind that blocks the loop after it has returned."""
+    _note(fire)
+
+    async def block() -> None:
+        await asyncio.sleep(0.1)
+        time.sleep(60)
+
+    _left.add(asyncio.create_task(block()))
+
+
+@handler("cluster.raise")
+def raise_it(fire: Fire) -> None:
+    """Raises an exception that is hostile in the way that the payload names."""
+    _note(fire)
+    raise hostile(fire.payload)
+
+
+@handler("cluster.raise_async")
+async def raise_async(fire: Fire) -> None:
+    _note(fire)
+    await asyncio.sleep(0)
+    raise hostile(fire.payload)
+
+
+@handler("cluster.children", timeout=2)
+def children(fire: Fire) -> None:
+    """Starts programs in every way in which they could escape, and writes their ids down."""
+    _note(fire)
+    path = Path(f"{os.environ['CALLS']}.children")
+    for options in ({}, {"start_new_session": True}, {"env": {"PATH": os.environ["PATH"]}}):
+        child = subprocess.Popen(["sleep", "1000"], **options)  # type: ignore[call-overload]
+        _append(path, child.pid)
+    # Twice forked, in a session of its own: what a daemon does.
+    script = "import os; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); "
+    script += f"open({str(path)!r}, 'a').write(f'{{os.getpid()}}\\n'); os.execvp('sleep', ['sleep', '1000'])"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    if fire.payload == "overrun":
+        time.sleep(60)
+
+
+def _append(path: Path, pid: int) -> None:
+    with path.open("a") as file:
+        file.write(f"{pid}\n")

@@ -1,0 +1,12 @@
+"""The execution on whose behalf code runs, in the context (of contextvars) of its handler."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Imported before Django is set up.
+    from timers.lifecycle.execution import Execution
+
+current: ContextVar[Execution | None] = ContextVar("timers_current_execution", default=None)
+"""None: the worker's own code."""

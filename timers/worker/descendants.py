@@ -1,0 +1,183 @@
+"""Descendants: no program that a handler started survives its worker.
+
+    worker       leads a session of its own and is a subreaper (Linux): what its handlers start stays below it, also a
+                 program that forks twice or makes its own session
+    supervisor   is a subreaper too: when a worker dies, what was below it becomes the supervisor's child and is killed,
+                 before the worker's executions are given to others
+    guardian     does the same when the supervisor itself is killed (see guardian)
+
+Other systems have no subreaper: there the process group of a worker is killed with it, and a program that left that
+group lives on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final, NoReturn
+
+from timers.worker import guardian
+
+IS_LINUX: Final = sys.platform == "linux"
+END_SECONDS: Final = 2.0
+"""How long one look may wait for killed descendants to be gone; the next look kills again what is left."""
+ADOPTED_SECONDS: Final = 60.0
+"""A worker collects the exit status of an ended process that it adopted after this time, so it takes none that a
+handler still waits for."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, even while a handler keeps the interpreter (Linux)."""
+    if IS_LINUX:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # It died before the kernel was told.
+
+
+def become_subreaper() -> None:
+    """Become the parent of every descendant whose own parent ends (Linux)."""
+    if IS_LINUX:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def lead_session() -> None:
+    """Make this worker the leader of a session and process group of its own, and the reaper of what runs below it."""
+    with contextlib.suppress(PermissionError):  # It leads one already.
+        os.setsid()
+    become_subreaper()
+
+
+def end_process_group() -> NoReturn:
+    """End this worker at once, and what runs in its process group."""
+    with contextlib.suppress(OSError):
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def children_of(pid: int) -> list[int]:
+    """The child processes of a process, those that have ended and are not waited for included; empty without /proc."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                children += map(int, (task / "children").read_text(encoding="ascii").split())
+    return children
+
+
+class Descendants:
+    """The supervisor's side: ends what dead workers leave, and keeps a guardian for its own death."""
+
+    def __init__(self) -> None:
+        self._mark = uuid.uuid4().hex
+        self._workers: set[int] = set()
+        self._guardian: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Prepare this process before its first worker starts."""
+        become_subreaper()
+        os.environ[guardian.MARK] = self._mark
+        self.keep_guardian()
+
+    def keep_guardian(self) -> bool:
+        """Start the guardian, where none lives; returns whether one had ended."""
+        if not IS_LINUX or (self._guardian is not None and self._guardian.poll() is None):
+            return False
+        had_ended = self._guardian is not None
+        environment = {name: value for name, value in os.environ.items() if name != guardian.MARK}
+        self._guardian = subprocess.Popen(
+            [sys.executable, "-I", "-S", guardian.__file__, self._mark],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
+            start_new_session=True, bufsize=0, cwd="/",
+        )  # fmt: skip
+        for pid in self._workers:
+            self._tell(f"+{pid}")
+        return had_ended
+
+    def worker_started(self, pid: int) -> None:
+        """Note a worker, whose session the guardian ends after this process."""
+        self._workers.add(pid)
+        self._tell(f"+{pid}")
+
+    def worker_ended(self, pid: int) -> int:
+        """Kill all that a worker left running, after its own end; returns how many processes that were."""
+        if not IS_LINUX:
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        self._workers.discard(pid)
+        ended = self.end_orphans()
+        self._tell(f"-{pid}")
+        return ended
+
+    def end_orphans(self) -> int:
+        """Kill and collect what this process adopted from dead workers; returns how many processes that were."""
+        ended: set[int] = set()
+        deadline = time.monotonic() + END_SECONDS
+        # Again and again: the children of what is killed become children of this process in their turn.
+        while (orphans := self._orphans()) and time.monotonic() < deadline:
+            for pid in orphans:
+                guardian.kill(pid)
+                with contextlib.suppress(ChildProcessError):
+                    if os.waitpid(pid, os.WNOHANG)[0]:
+                        ended.add(pid)
+            time.sleep(0.002)
+        return len(ended)
+
+    def _orphans(self) -> list[int]:
+        """Children of this process that lie in another session, without its workers and its guardian.
+
+        Workers lead sessions of their own, so whatever ran below one of them is in another session than this process.
+        """
+        own: Collection[int] = {*self._workers, -1 if self._guardian is None else self._guardian.pid}
+        session = os.getsid(0)
+        found = (guardian.read_process(pid) for pid in children_of(os.getpid()) if pid not in own)
+        return [each.pid for each in found if each is not None and each.session != session]
+
+    def _tell(self, message: str) -> None:
+        # A guardian that has ended is started again by the next look, and then told of all workers.
+        if self._guardian is not None and self._guardian.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._guardian.stdin.write(f"{message}\n".encode())
+
+
+class AdoptedProcesses:
+    """The worker's side: collects ended processes whose parents ended before them, which nobody else can wait for."""
+
+    def __init__(self) -> None:
+        self._ended_since: dict[int, float] = {}
+
+    def collect(self, now: float) -> None:
+        """One look; `now`: seconds that only go forward.
+
+        The kernel gives adopted processes to the main thread, which starts none itself. A child of a handler's thread
+        that has ended comes there too, with somebody who may wait for it: hence the delay.
+        """
+        main = f"/proc/self/task/{os.getpid()}/children"
+        ended: dict[int, float] = {}
+        with contextlib.suppress(OSError):
+            for pid in map(int, Path(main).read_text(encoding="ascii").split()):
+                process = guardian.read_process(pid)
+                if process is None or process.state != "Z":
+                    continue
+                since = self._ended_since.get(pid, now)
+                if now - since < ADOPTED_SECONDS:
+                    ended[pid] = since
+                else:
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(pid, os.WNOHANG)
+        self._ended_since = ended
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,37 @@
+"""What a handler leaves behind is found after its end, put back, and makes its try an error.
+
+Its context (contextvars: decimal context, active language, Django's current time zone) is its own and is dropped with
+it. Connections are looked at by connection_state, the process by process_state. docs/handlers.md has the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from timers.handlers import Fire
+from timers.lifecycle.execution import Execution
+from timers.lifecycle.outcome import Outcome
+from timers.worker import process_state
+from timers.worker.attempts import spoilt
+from timers.worker.connection_state import ConnectionState
+
+
+class HandlerState:
+    """The state of one handler thread; made in that thread."""
+
+    def __init__(self, is_alone: Callable[[], bool]) -> None:
+        process_state.begin_thread()
+        self._connections = ConnectionState()
+        self._is_alone = is_alone
+
+    @staticmethod
+    def run(function: Callable[[Fire], Any], fire: Fire) -> Any:
+        """Call a handler in a context of its own."""
+        return copy_context().run(function, fire)
+
+    def judge(self, execution: Execution, outcome: Outcome) -> Outcome:
+        """Put back what the handler left; returns the outcome, or the error that it is then."""
+        left = self._connections.left() + process_state.left_by(execution, self._is_alone)
+        return spoilt(outcome, left) if left else outcome

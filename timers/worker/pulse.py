@@ -1,0 +1,171 @@
+"""Pulse: every thread of a worker or supervisor is watched, so that none can end or hang unnoticed.
+
+A WatchedThread notes what ended it and since when its present step runs. A Watch looks at several of them a few times a
+second and reports the first fault. In a worker the main thread looks, and publishes the fault to the supervisor, which
+replaces the worker; the main thread itself is watched by the supervisor, by its vitals.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from timers.lifecycle import errors
+
+logger = logging.getLogger(__name__)
+
+DATABASE_STEP_SECONDS: Final = 60.0
+"""Longer than the guards of our sessions let any statement run: a step that takes so long, while the node's heartbeat
+comes through, will not come back."""
+LOOK_SECONDS: Final = 0.5
+"""The most that one look counts towards a hang: a process that was frozen looks again before its threads can go on."""
+TASKS_SECONDS: Final = 1.0
+"""How often the kernel is asked which threads exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a worker must be replaced."""
+
+    reason: str
+    """Which component ended or hangs, and the cause."""
+    execution: str = ""
+    """The execution that caused it, where that is known."""
+    may_recover: bool = False
+    """Whether it may pass: the execution keeps a component and is within its limit."""
+
+
+class WatchedThread:
+    """A daemon thread that notes how it ended.
+
+    Args:
+        name: shown in logs.
+        run: the thread's work; it returns only after `expect_end()`.
+        patience: seconds that one step (between `busy` and `idle`) may take; None: any time.
+    """
+
+    def __init__(self, name: str, run: Callable[[], None], *, patience: float | None = None) -> None:
+        self.name = name
+        self.patience = patience
+        self.busy_since = 0.0
+        """time.monotonic() at the start of the present step; 0: it waits."""
+        self._target = run
+        self._ends = False
+        self._cause = ""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def expect_end(self) -> None:
+        """From now on the end of the thread is no fault."""
+        self._ends = True
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end; False when it has not come within `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's identifier in Python; None before its start."""
+        return self._thread.ident
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._thread.is_alive()
+
+    def busy(self) -> None:
+        """Note that a step begins; called by the thread."""
+        self.busy_since = time.monotonic()
+
+    def idle(self) -> None:
+        """Note that a step has ended; called by the thread."""
+        self.busy_since = 0.0
+
+    def end_cause(self, tasks: set[int] | None = None) -> str:
+        """What ended the thread; empty while it runs, before its start and after an expected end.
+
+        Args:
+            tasks: the kernel's ids of this process's threads, to find one that ended without Python's knowledge.
+        """
+        if self._ends or self._thread.ident is None:
+            return ""
+        if not self._thread.is_alive():
+            return self._cause or "it ended without a cause"
+        if tasks is not None and self._thread.native_id is not None and self._thread.native_id not in tasks:
+            return "its system thread ended below the interpreter"
+        return ""
+
+    def _run(self) -> None:
+        try:
+            self._target()
+            self._cause = "it returned"
+        except BaseException as error:  # noqa: BLE001 - the cause of the end is the point, whatever it is
+            self._cause = errors.short_title(error)
+            if not self._ends:
+                logger.critical("thread %s ended: %s\n%s", self.name, self._cause, errors.describe(error).detail)
+
+
+class Watch:
+    """Looks at threads, and at what else can tell of a hang; one per process, called by its main thread."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, float]] = {}
+        """By name: the start of the condition that was seen last, and for how long it has been seen since."""
+        self._looked_at = 0.0
+        self._elapsed = 0.0
+        self._tasks: set[int] | None = None
+        self._tasks_at = 0.0
+
+    def begin(self, now: float) -> None:
+        """Begin a look; call it regularly. `now`: time.monotonic()."""
+        self._elapsed = min(now - self._looked_at, LOOK_SECONDS) if self._looked_at else 0.0
+        self._looked_at = now
+        if now - self._tasks_at >= TASKS_SECONDS:
+            self._tasks, self._tasks_at = _tasks(), now
+
+    def ended(self, threads: Iterable[WatchedThread]) -> tuple[WatchedThread, str] | None:
+        """The first thread that has ended without being asked to, and what ended it."""
+        for thread in threads:
+            if cause := thread.end_cause(self._tasks):
+                return thread, cause
+        return None
+
+    def hanging(self, threads: Iterable[WatchedThread]) -> tuple[WatchedThread, float] | None:
+        """The first thread whose present step has outlasted its patience, and for how many seconds it runs."""
+        for thread in threads:
+            if thread.patience is not None:
+                seconds = self.lasts(thread.name, thread.busy_since)
+                if seconds > thread.patience:
+                    return thread, seconds
+        return None
+
+    def lasts(self, name: str, since: float) -> float:
+        """For how many seconds the condition of that name has been seen.
+
+        Counted by looks, so that time in which this process was frozen does not count. `since`: its start, which tells
+        one such condition from the next; 0: it does not hold.
+        """
+        before, seconds = self._seen.get(name, (0.0, 0.0))
+        seconds = seconds + self._elapsed if since and since == before else 0.0
+        self._seen[name] = (since, seconds)
+        return seconds
+
+
+def _tasks() -> set[int] | None:
+    if sys.platform != "linux":
+        return None
+    try:
+        return {int(entry.name) for entry in Path("/proc/self/task").iterdir()}
+    except OSError:
+        return None
