@@ -17,13 +17,14 @@ from timers.execution_id import execution_id
 from timers.lifecycle import ledger
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_fires
+from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
-from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
@@ -44,15 +45,17 @@ class Cancelled:
 
     timer: Timer
     in_flight: list[str]
-    """Executions that were claimed already: told to stop if they have not started, but they may run."""
+    """Executions that had begun, or whose holder did not answer in time: they are asked to end, but may run."""
     cancelled: int
-    """Executions that waited for another try and will not get it."""
+    """Executions that had not begun, or waited for another attempt, and will not get it."""
 
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 KEEP: Any = object()
 """Marks an argument that was not given: the timer keeps what it has."""
+_FOR_PEOPLE: Final = frozenset({"description"})
+"""Fields that change nothing about what is claimed."""
 
 
 _STATE: Final = (
@@ -82,13 +85,16 @@ def update_timer(
     `version`: refuse (StaleVersion) when someone changed the timer since it was read. Raises SpecError for what makes
     no sense, and for the `mistakes` found before; NotAllowedNow for a cancelled timer. A finished timer with a new
     schedule becomes active again.
+
+    What is claimed and has not begun is called back, and fires as the timer is then; the returned timer's `in_flight`
+    names what has begun.
     """
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
             # Before the timer is locked: whoever holds a group may want its timers.
             _announce(group, fields["priority"])
         limited = hold_quotas([group]) if schedule is not None else {}
-        timer = entry.watch(lock_timer(group, name))
+        timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
@@ -128,6 +134,9 @@ def update_timer(
             check_payload(timer.group, spec.payload)
         if schedule is not None:
             check_interval(timer.group, spec.schedule, _now_of(timer))
+        if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
+            timer.in_flight = call_back_fires(timer, others_too=True)
+        entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
         before = _exclusions(timer)
         missed = None if schedule is None else _missed(timer)
@@ -163,14 +172,18 @@ def pause_timer(
 ) -> Timer:
     """Fire no more until resumed, by hand or by itself at `until`.
 
-    An execution that is claimed or waits for a retry goes on. Pausing a paused timer sets its `until` anew.
+    A fire that is claimed and has not begun is undone: it is due again, and missed when the timer is resumed. An
+    execution that has begun, or waits for a retry, goes on; the returned timer's `in_flight` names what is claimed.
+    Pausing a paused timer replaces its `until`.
     """
     with audited("timer.pause", actor, group=group, name=name) as entry:
-        timer = entry.watch(lock_timer(group, name))
+        timer = lock_timer(group, name)
         at = check_until(until, _now_of(timer))
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             entry.nothing()
             return timer
+        timer.in_flight = call_back_fires(timer)
+        entry.watch(timer)
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only an active one can be paused")
         timer.paused_until = at
@@ -195,8 +208,8 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
     """Never fire again, and give up retries that wait. Failed executions stay for a person.
 
-    What is claimed already cannot be called back for certain: it is told to stop if it has not started, and named in
-    the answer's `in_flight`.
+    What is claimed and has not begun is cancelled at once. What has begun is asked to end, and named in the answer's
+    `in_flight`.
     """
     with audited("timer.cancel", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
@@ -204,9 +217,8 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
-        cancelled = cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
-        in_flight = claimed_executions(timer)
-        revoke(in_flight, timer.group_id)
+        unbegun, in_flight = cancel_claimed(timer.id, timer.group_id)
+        cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
         entry.many(in_flight=in_flight)
         entry.told(cancelled_executions=cancelled)
     return Cancelled(timer, in_flight, cancelled)
