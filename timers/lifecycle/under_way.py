@@ -27,6 +27,7 @@ class UnderWay:
     """An execution that is claimed, or ready to be claimed."""
 
     id: str
+    group_id: int
     timer_id: int
     scheduled_us: int
     """Nominal instant, microseconds since 1970 UTC."""
@@ -58,14 +59,15 @@ class CalledBack:
 # Bits 18 to 61 of an execution id are its timer's.
 _TIMER_OF: Final = f"((('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1})"
 _CLAIMED: Final = """
-SELECT e.id::text, c.id, c.node_id, c.worker_pid, (c.details -> e.id::text)::text
+SELECT e.id::text, c.group_id, c.id, c.node_id, c.worker_pid, (c.details -> e.id::text)::text
 FROM timers_claim c, unnest(c.executions) AS e(id)
 WHERE {condition}
 """
 _OF_TIMERS: Final = f"""
 {_CLAIMED.format(condition=f"c.group_id = %(group)s AND {_TIMER_OF} = ANY(%(timers)s::bigint[])")}
 UNION ALL
-SELECT w.id::text, NULL, NULL, NULL, json_build_object('tried', w.attempt, 'missed_count', w.missed_count)::text
+SELECT w.id::text, w.group_id, NULL, NULL, NULL,
+       json_build_object('tried', w.attempt, 'missed_count', w.missed_count)::text
 FROM timers_waiting w
 WHERE w.timer_id = ANY(%(timers)s::bigint[]) AND w.state = 'ready'
 """
@@ -123,14 +125,16 @@ def _read(statement: str, **parameters: Any) -> list[UnderWay]:
         return [_under_way(*row) for row in cursor.fetchall()]
 
 
-def _under_way(execution: str, fence: int | None, node: int | None, pid: int | None, details: str | None) -> UnderWay:
+def _under_way(
+    execution: str, group_id: int, fence: int | None, node: int | None, pid: int | None, details: str | None
+) -> UnderWay:
     occurrence = parse_id(execution)
     said = json.loads(details) if details else {}
     is_plain = not said.get("tried") and not said.get("missed_count")
     is_first = occurrence.origin == "schedule" and is_plain and (fence is None or node is not None)
     process = None if node is None or pid is None else (node, pid)
     return UnderWay(
-        execution, occurrence.timer_id, occurrence.scheduled_us, occurrence.origin, is_first, fence, process
+        execution, group_id, occurrence.timer_id, occurrence.scheduled_us, occurrence.origin, is_first, fence, process
     )
 
 

@@ -12,6 +12,9 @@ from timers.lifecycle import control
 NO_VERBS = {
     "asking": "who asks",
     "audit": "the trail itself",
+    "call_back": "a part of the verbs that pause and change",
+    "call_back_replaced": "a part of create",
+    "call_back_to_cancel": "a part of the verbs that cancel",
     "created_entry": "a part of create",
     "change": {"claimed_executions", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
@@ -29,6 +32,7 @@ NO_VERBS = {
     "plan": "decides what reconcile does",
     "planned": "asks, and writes nothing",
     "quotas": "checks",
+    "renew_groups": "a part of the verbs that concern all groups",
     "request": "reads requests",
     "run": "a part of fire, replay and backfill",
     "secrets": {"users_of", "check_secrets"},

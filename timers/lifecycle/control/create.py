@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
+from timers.lifecycle.control.call_back_replaced import call_back_replaced
 from timers.lifecycle.control.created_entry import TOLD, entry_of, replaced_by
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
@@ -37,6 +38,8 @@ class Created(NamedTuple):
     """created, replaced or kept."""
     timer: Timer | None = None
     """Its row, where it was created alone: as good as read again."""
+    in_flight: tuple[str, ...] = ()
+    """Executions of the timer that it replaced which had begun, or whose holder did not answer in time."""
 
 
 # An instant that was fired is never fired again for the same row, so the next one is beyond the last. An execution that
@@ -88,9 +91,10 @@ def create_timers(
 ) -> list[Created]:
     """Create timers, all or none, in the order given; `found`: their groups, where they were read just now.
 
-    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (its
-    running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
-    schedule that never fires.
+    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (a
+    running execution goes on, and is named in `in_flight`; one that is claimed and has not begun is
+    called back), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a schedule that
+    never fires.
     """
     # With all or none, what was not created has been raised.
     return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
@@ -141,7 +145,9 @@ def _creating(
     # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
     wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
     _note_priorities(groups.values(), [spec for spec, _ in wanted])
-    written = _write(wanted, groups, instants, on_conflict == "replace", actor)
+    replaces = on_conflict == "replace"
+    in_flight = call_back_replaced([(groups[spec.group].id, spec.name) for spec, _ in wanted]) if replaces else {}
+    written = _write(wanted, groups, instants, replaces, actor)
     for group in held.values():
         new = [row for (group_id, _), row in written.items() if group_id == group.id and row.version == 1]
         count_in(group, len(new))
@@ -155,7 +161,8 @@ def _creating(
         elif key in written:
             row = written[key]
             result = "created" if row.version == 1 else "replaced"
-            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result))
+            gone_on = tuple(in_flight.get(key, ()))
+            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result, in_flight=gone_on))
         elif key in kept:
             became.append(Created(kept[key][0], spec.group, spec.name, kept[key][1], "kept"))
         else:
