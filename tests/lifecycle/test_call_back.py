@@ -289,3 +289,19 @@ def test_what_a_change_recalls_waits_until_its_transaction_has_ended(
         session.rollback()
         ahead.run()
         assert [fire.name for fire in handlers.calls] == ["kept", "moved"]
+
+
+def test_a_late_fire_behind_which_instants_were_skipped_is_not_undone(
+    group: TimerGroup, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    """It waits for a free thread, and the next instant was skipped for its sake: it goes on, and is named."""
+    timer = schedule_fixed_rate("work", "t", period=10)
+    time.advance(10)
+    (execution,) = node.claim()
+    time.advance(10)
+    node.claim()
+    assert words_of(timer) == ["skipped"]
+    assert update_timer("work", "t", payload="new").in_flight == [execution.id]
+    node.run()
+    node.finish()
+    assert words_of(timer) == ["succeeded", "skipped"]

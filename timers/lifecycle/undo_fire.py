@@ -12,13 +12,12 @@ from typing import Final
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES, execution_id, occurrence_of, try_id, with_ordinal
+from timers.execution_id import execution_id, occurrence_of
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.fence import Held, let_go
 from timers.lifecycle.under_way import CalledBack, UnderWay
 from timers.models import Timer
-from timers.models.subscription import MAX_SUBSCRIPTIONS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 Row = tuple[Timer, int, int]
@@ -50,10 +49,10 @@ def undo_fires(called_back: CalledBack, timers: Collection[Timer]) -> set[str]:
     set to what was written.
     """
     begun = [replace(each, is_first=False) for each in called_back.others]
-    recorded = _recorded({occurrence_of(each.id) for each in called_back.unbegun if each.is_first})
+    passed = _passed({occurrence_of(each.id) for each in called_back.unbegun if each.is_first})
     by_timer: dict[int, list[UnderWay]] = {}
     for each in (*called_back.unbegun, *begun):
-        is_first = each.is_first and occurrence_of(each.id) not in recorded
+        is_first = each.is_first and occurrence_of(each.id) not in passed
         by_timer.setdefault(each.timer_id, []).append(replace(each, is_first=is_first))
     undone: list[UnderWay] = []
     rows: list[Row] = []
@@ -101,16 +100,17 @@ def _is_latest(timer: Timer, nominal_us: int) -> bool:
     return moves_at_fire and timer.next_fire_at > timer.last_fire_at + timer.offset
 
 
-def _recorded(occurrences: Collection[str]) -> set[str]:
-    """Occurrences that the ledger knows of: an execution of theirs has begun or ended, for another subscription."""
+def _passed(occurrences: Collection[str]) -> set[str]:
+    """Occurrences from which on the ledger has rows of their timers: of another subscription's execution, or of later
+    instants that were skipped meanwhile. What is recorded is not due again.
+    """
     if not occurrences:
         return set()
-    last = {each: try_id(with_ordinal(each, MAX_SUBSCRIPTIONS), MAX_TRIES) for each in occurrences}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT o.id::text FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS o(id, last, timer) WHERE EXISTS ("
-            "SELECT 1 FROM timers_attempt a WHERE a.timer_id = o.timer AND a.id BETWEEN o.id AND o.last)",
-            (plain_array(last), plain_array(last.values()), plain_array(parse_id(each).timer_id for each in last)),
+            "SELECT o.id::text FROM unnest(%s::uuid[], %s::bigint[]) AS o(id, timer) WHERE EXISTS ("
+            "SELECT 1 FROM timers_attempt a WHERE a.timer_id = o.timer AND a.id >= o.id AND a.origin = 'schedule')",
+            (plain_array(occurrences), plain_array(parse_id(each).timer_id for each in occurrences)),
         )
         return {occurrence for (occurrence,) in cursor.fetchall()}
 

@@ -33,7 +33,7 @@ def call_back_fires(timer: Timer, *, others_too: bool = False) -> list[str]:
         firsts = undoable(timer, found)
         return {each.id for each in found if each.id in firsts or (others_too and each.process and not each.is_first)}
 
-    return _carry_out(call_back(find, choose), [timer], give_back=others_too)
+    return _carry_out(call_back(find, choose), [timer], give_back=lambda each: others_too and not each.is_first)
 
 
 def call_back_groups(
@@ -62,19 +62,22 @@ def call_back_groups(
 
     called_back = call_back(lambda: claimed_of_groups(group_ids), choose)
     called_back.others = [each for each in called_back.others if only(each)]
-    return _carry_out(called_back, timers, give_back=give_back)
+    return _carry_out(called_back, timers, give_back=lambda _: give_back)
 
 
-def _carry_out(called_back: CalledBack, timers: Collection[Timer], *, give_back: bool) -> list[str]:
-    """Undo fires of these timers, give back the rest or let it go on; returns what is in flight."""
+def _carry_out(
+    called_back: CalledBack, timers: Collection[Timer], *, give_back: Callable[[UnderWay], bool]
+) -> list[str]:
+    """Undo fires of these timers and give back the rest where it is to be; returns what goes on."""
     undone = undo_fires(called_back, timers) if timers and called_back.unbegun else set()
     rest = [each for each in called_back.unbegun if each.id not in undone and each.fence is not None]
-    if rest and give_back:
-        _give_back(called_back, rest)
-    if undone or (rest and give_back):
+    given_back = [each for each in rest if give_back(each)]
+    if given_back:
+        _give_back(called_back, given_back)
+    if undone or given_back:
         now = clock.now()
         wake_if_soon([now], now)
-    return called_back.in_flight if give_back else sorted([*called_back.in_flight, *(each.id for each in rest)])
+    return sorted([*called_back.in_flight, *(each.id for each in rest if each not in given_back)])
 
 
 def _give_back(called_back: CalledBack, executions: Sequence[UnderWay]) -> None:
