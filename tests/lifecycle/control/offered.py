@@ -16,7 +16,7 @@ NO_VERBS = {
     "call_back_replaced": "a part of create",
     "call_back_to_cancel": "a part of the verbs that cancel",
     "created_entry": "a part of create",
-    "change": {"claimed_executions", "record_skip", "lock_timer", "saved"},
+    "change": {"claimed_executions", "now_of", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
     "delete": {"erase_history", "forget_node"},  # for measurements; no face offers them
     "difference": "compares",

@@ -133,7 +133,7 @@ def update_timer(
         if "payload" in fields:
             check_payload(timer.group, spec.payload)
         if schedule is not None:
-            check_interval(timer.group, spec.schedule, _now_of(timer))
+            check_interval(timer.group, spec.schedule, now_of(timer))
         if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
             timer.in_flight = call_back_fires(timer, others_too=True)
         entry.watch(timer)
@@ -178,7 +178,7 @@ def pause_timer(
     """
     with audited("timer.pause", actor, group=group, name=name) as entry:
         timer = lock_timer(group, name)
-        at = check_until(until, _now_of(timer))
+        at = check_until(until, now_of(timer))
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             entry.nothing()
             return timer
@@ -200,7 +200,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
         if timer.state != Timer.State.PAUSED:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
         if timer.next_fire_at is not None:
-            wake_if_soon([timer.next_fire_at], _now_of(timer))
+            wake_if_soon([timer.next_fire_at], now_of(timer))
         timer.paused_until, timer.failures_in_a_row = None, 0
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
 
@@ -233,7 +233,7 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: Duration = 
     text = None if payload is KEEP else encode(payload)
     with audited("timer.fire", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
-        now = _now_of(timer)
+        now = now_of(timer)
         reason = f"run now by {actor}" if actor else "run now"
         execution = make_run(timer, "manual", now + timedelta(seconds=seconds), now=now, payload=text, reason=reason)
         entry.told(execution=execution, delay=seconds, **({} if text is None else {"payload": json.loads(text)}))
@@ -257,7 +257,7 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
 
     `due_us`: the nominal instant that was next before the edit.
     """
-    now = _now_of(timer)
+    now = now_of(timer)
     is_over = timer.state == Timer.State.FINISHED
     if is_over and not anew:
         return
@@ -280,7 +280,7 @@ def _move(timer: Timer, spec: TimerSpec, due_us: int | None, *, anew: bool) -> N
 
 def _missed(timer: Timer) -> Missed | None:
     """The instants that have come and are not fired: with another rule for the timer they never will be."""
-    now = _now_of(timer)
+    now = now_of(timer)
     if timer.state != Timer.State.ACTIVE or timer.next_fire_at is None or timer.next_fire_at > now:
         return None
     due, until = timer.next_fire_at - timer.offset, now - timer.offset
@@ -317,7 +317,7 @@ def _exclusions(timer: Timer) -> tuple[tuple[str, ...], str]:
     return policies.exclusion_calendars, policies.on_excluded
 
 
-def _now_of(timer: Timer) -> datetime:
+def now_of(timer: Timer) -> datetime:
     """The present instant of the timer's group."""
     return GroupClock.of(timer.group).moment(clock.now())
 
@@ -326,7 +326,7 @@ def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> Non
     """The final row of an occurrence that a person leaves out, and of so many before it."""
     at_us = to_microseconds(at)
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
-    ledger.write_skips([skip], to_microseconds(_now_of(timer)))
+    ledger.write_skips([skip], to_microseconds(now_of(timer)))
 
 
 def lock_timer(group: str, name: str) -> Timer:

@@ -20,6 +20,7 @@ from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
@@ -203,6 +204,8 @@ def _set_state(
             group.in_flight = call_back_groups([group.id])
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
         group.state_changed_at, group.paused_until = clock.now(), until
+        if not is_pause:
+            wake_if_soon([group.state_changed_at], group.state_changed_at)
         return _saved(group)
 
 

@@ -9,8 +9,9 @@ from typing import Final
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_fires
-from timers.lifecycle.control.change import lock_timer, record_skip, saved
+from timers.lifecycle.control.change import lock_timer, now_of, record_skip, saved
 from timers.lifecycle.delete_finished import delete_finished
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer
 from timers.models.calendars import schedule_of
 from timers.schedules import Schedule
@@ -45,8 +46,10 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
             following = None
         record_skip(timer, skipped, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
         timer.next_fire_at = None if following is None else following + timer.offset
-        if following is None:
+        if timer.next_fire_at is None:
             timer.state = Timer.State.FINISHED
+        else:
+            wake_if_soon([timer.next_fire_at], now_of(timer))
         saved(timer, actor, ("state", "next_fire_at"))
         entry.told(skipped=skipped, **({"reason": reason} if reason else {}))
         delete_finished([timer.id])
