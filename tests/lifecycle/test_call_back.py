@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
 
@@ -12,6 +14,8 @@ from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.executions import cancel_execution
 from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import (
+    backfill_timer,
+    cancel_backfill,
     cancel_timer,
     fire_timer,
     get_timer,
@@ -305,3 +309,19 @@ def test_a_late_fire_behind_which_instants_were_skipped_is_not_undone(
     node.run()
     node.finish()
     assert words_of(timer) == ["succeeded", "skipped"]
+
+
+def test_cancel_of_a_backfill_ends_what_is_claimed_and_has_not_begun(
+    group: TimerGroup, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    schedule_fixed_rate("work", "t", period=60, start_at=time.now)
+    time.advance(1)
+    node.until_idle()
+    handlers.calls.clear()
+    time.advance(3600 * 24)
+    pause_timer("work", "t")
+    backfill_timer("work", "t", start=time.now - timedelta(minutes=5), end=time.now)
+    assert len(node.claim()) == 1
+    assert cancel_backfill("work", "t") == 5
+    node.until_idle()
+    assert handlers.calls == []
