@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -25,11 +26,12 @@ TABLE: Final = (
     Setting(
         "TIMERS_POLL_INTERVAL",
         1.0,
-        "How often a worker looks for due timers. Those due sooner than that are announced by NOTIFY, so this"
-        " bounds lateness only where NOTIFY is off.",
+        "How often a worker looks for due timers. Those due before any living node's next look are announced by NOTIFY,"
+        " so this bounds lateness only where NOTIFY is off.",
         unit="seconds",
         lowest=0.05,
         highest=60,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HEARTBEAT_INTERVAL",
@@ -38,6 +40,7 @@ TABLE: Final = (
         unit="seconds",
         lowest=0.1,
         highest=600,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_LEASE",
@@ -47,18 +50,21 @@ TABLE: Final = (
         unit="seconds",
         lowest=0.5,
         highest=3600,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_NOTIFY",
         True,
-        "Announce timers that are due within the look-ahead by NOTIFY. Turn off behind a PgBouncer in "
-        "transaction mode; everything still works, at most one poll late.",
+        "Whether nodes are woken by NOTIFY for timers that are due before their next look. Turn off behind a PgBouncer "
+        "in transaction mode; everything still works, at most one poll late.",
+        is_shared=True,
     ),
     Setting(
         "TIMERS_CRASH_LOCK",
         True,
         "Each node holds a session advisory lock by which others notice its crash before its lease is over. "
         "Turn off behind PgBouncer.",
+        is_shared=True,
     ),
     Setting(
         "TIMERS_RETENTION",
@@ -67,8 +73,17 @@ TABLE: Final = (
         unit="days",
         lowest=1,
         highest=36500,
+        is_shared=True,
     ),
-    Setting("TIMERS_AUDIT_RETENTION", 365, "How long the audit trail is kept.", unit="days", lowest=1, highest=36500),
+    Setting(
+        "TIMERS_AUDIT_RETENTION",
+        365,
+        "How long the audit trail is kept.",
+        unit="days",
+        lowest=1,
+        highest=36500,
+        is_shared=True,
+    ),
     Setting(
         "TIMERS_NODE_RETENTION",
         7,
@@ -76,6 +91,7 @@ TABLE: Final = (
         unit="days",
         lowest=1,
         highest=36500,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_PARTITIONS_AHEAD",
@@ -84,6 +100,7 @@ TABLE: Final = (
         unit="days",
         lowest=1,
         highest=366,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_SYNC_DECLARED",
@@ -123,6 +140,7 @@ TABLE: Final = (
         "The metadata server of a cloud is opened only by its very address.",
         form="networks (CIDRs) or addresses, separated by commas",
         reads=setting_forms.networks,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HTTP_DENY",
@@ -130,6 +148,7 @@ TABLE: Final = (
         "Networks that timers may never call, such as public addresses of your own.",
         form="networks (CIDRs) or addresses, separated by commas",
         reads=setting_forms.networks,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HTTP_PORTS",
@@ -137,11 +156,13 @@ TABLE: Final = (
         "The ports that timers may call.",
         form="ports and spans of ports such as `443,8000-8999`, or `any`",
         reads=setting_forms.ports,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HTTP_ALLOW_PLAIN",
         False,
         "Let timers call http:// too, where anybody on the way can read and change what is sent.",
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HTTP_PROXY",
@@ -150,6 +171,7 @@ TABLE: Final = (
         "go. Proxies of the process's environment are never used.",
         form="the URL of a proxy such as `http://proxy.example.org:3128`",
         reads=setting_forms.proxy,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_HTTP_PER_TARGET",
@@ -166,6 +188,7 @@ TABLE: Final = (
         "out even where that is no public address.",
         form="a URL such as `https://timers.example.org/api/v1/handlers`",
         reads=setting_forms.entry_url,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_ENTRY_KEY",
@@ -174,6 +197,7 @@ TABLE: Final = (
         form="an application key",
         reads=setting_forms.token,
         is_secret=True,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_ENTRY_SLOTS",
@@ -192,6 +216,7 @@ TABLE: Final = (
         form="keys as `name:32 bytes in base64`, separated by commas",
         reads=setting_forms.encryption_keys,
         is_secret=True,
+        is_shared=True,
     ),
     Setting(
         "TIMERS_API_RATE",
@@ -299,6 +324,19 @@ class Conf:
     def look_ahead(self) -> float:
         """How far into the future timers are claimed, in seconds: they wait in the agenda for their instant."""
         return self.poll_interval + LOOK_AHEAD_MARGIN
+
+
+LONGEST_LOOK_AHEAD: Final = BY_NAME["TIMERS_POLL_INTERVAL"].highest + LOOK_AHEAD_MARGIN
+"""Seconds that any node may claim timers ahead, whatever its settings."""
+
+
+def shared_settings(conf: Conf) -> dict[str, Any]:
+    """The settings that are to be the same everywhere, by name: their values, of secrets a digest."""
+    found = {setting.name: getattr(conf, setting.field) for setting in TABLE if setting.is_shared}
+    return {
+        name: sha256(value.encode()).hexdigest()[:12] if BY_NAME[name].is_secret and value else value
+        for name, value in found.items()
+    }
 
 
 @cache

@@ -11,7 +11,17 @@ from timers.exceptions import SpecError
 Value = TypeVar("Value")
 
 ONLY_TOLD: Final = frozenset(
-    {"id", "state", "state_reason", "version", "created_at", "created_by", "updated_at", "updated_by"}
+    {
+        "id",
+        "state",
+        "state_reason",
+        "version",
+        "created_at",
+        "created_by",
+        "updated_at",
+        "updated_by",
+        "in_flight",
+    }
 )
 """What is told of nearly everything, and given by nobody."""
 _MOST_UNKNOWN: Final = 20

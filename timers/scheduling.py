@@ -325,4 +325,6 @@ def _group_of(request: Any) -> str:
 def _create(request: dict[str, Any]) -> Timer:
     on_conflict, actor = request.pop("on_conflict", "reject"), request.pop("actor", "")
     created = schedule_timer(request, on_conflict=on_conflict, actor=actor)
-    return created.timer or Timer.objects.select_related("group").get(id=created.id)
+    timer = created.timer or Timer.objects.select_related("group").get(id=created.id)
+    timer.in_flight = created.in_flight
+    return timer

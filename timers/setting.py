@@ -29,6 +29,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     form: str = "text"
     reads: Callable[[str], object] = str
+    is_shared: bool = False
+    """To be the same on all nodes and web processes; the doctor compares them."""
     is_secret: bool = False
     """Never repeated in a message."""
 

@@ -30,3 +30,19 @@ def test_a_timer_fires_at_its_own_instants_however_seldom_its_node_polls(field: 
     assert all(0 <= (started - scheduled).total_seconds() < PERIOD for _, scheduled, started in rows)
     apart = {(after - before).total_seconds() for (one, before, _), (other, after, _) in pairwise(rows) if one == other}
     assert apart == {PERIOD}
+
+
+_ONE_SHOTS = """
+from timers.scheduling import ensure_group, schedule_once
+ensure_group("once")
+for after in (2, 4, 6):
+    schedule_once("once", f"after {after}", after=after, handler="cluster.count")
+"""
+
+
+def test_a_process_that_polls_often_announces_timers_to_a_node_that_looks_seldom(field: Field) -> None:
+    field.settings["TIMERS_POLL_INTERVAL"] = "20"
+    field.start("a", "--workers", "1")
+    field.settings["TIMERS_POLL_INTERVAL"] = "1"
+    field.manage("shell", "-v", "0", "-c", _ONE_SHOTS)
+    field.wait_until_succeeded(3, within=15)

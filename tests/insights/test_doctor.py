@@ -51,6 +51,17 @@ def last_execution(timer: Timer, ordinal: int = 0) -> str:
     return execution_id(to_microseconds(timer.last_fire_at), timer.id, ordinal=ordinal)
 
 
+def a_node_that_polls_less_often_than_this_process() -> str:
+    factories.node("slow", settings={"TIMERS_POLL_INTERVAL": 10.0})
+    return "differing_settings"
+
+
+def two_nodes_with_different_keys() -> str:
+    for number in range(2):
+        factories.node(settings={"TIMERS_ENCRYPTION_KEYS": f"digest {number}"})
+    return "differing_settings"
+
+
 def overdue_and_nobody_fires() -> str:
     factories.timer(due_in=-7200)
     return "overdue_timers"
@@ -215,6 +226,8 @@ FAULTS: list[Callable[[], str]] = [
     a_day_without_its_partition,
     nodes_of_two_editions,
     a_node_that_is_older_than_what_was_applied,
+    a_node_that_polls_less_often_than_this_process,
+    two_nodes_with_different_keys,
 ]
 
 

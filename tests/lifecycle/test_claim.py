@@ -81,8 +81,8 @@ def test_an_execution_whose_timer_was_cancelled_while_it_was_tried_gets_no_other
     timer = schedule_fixed_rate("work", "rate", period=10)
     node.time.advance(10)
     (execution,) = node.claim()
-    assert cancel_timer("work", "rate").in_flight == [execution.id]
     node.run()
+    assert cancel_timer("work", "rate").in_flight == [execution.id]
     node.finish()
     node.time.advance(1000)
     assert node.until_idle() == []

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from timers.api.authentication import caller
 from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
@@ -46,6 +46,9 @@ class CalendarAnswer(BaseModel):
     created_at: datetime
     updated_at: datetime
     updated_by: str
+    in_flight: list[str] = Field(
+        default=[], description="Of a pause or change: claimed executions that it came too late for."
+    )
 
 
 @route(router, "GET", "/calendars", scope="read", answer=Page[CalendarAnswer])

@@ -47,6 +47,9 @@ class GroupAnswer(BaseModel):
     version: int
     created_at: datetime
     updated_at: datetime
+    in_flight: list[str] = Field(
+        default=[], description="Of a pause or change: claimed executions that it came too late for."
+    )
 
     @classmethod
     def of(cls, group: TimerGroup) -> GroupAnswer:

@@ -104,6 +104,7 @@ class ClusterAnswer(BaseModel):
     held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
     concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
+    in_flight: list[str] = Field(default=[], description="Of a pause: executions that had begun.")
 
 
 @route(router, "GET", "/nodes", scope="read", answer=Page[NodeAnswer], all_groups=True)
@@ -153,8 +154,8 @@ def read_cluster(request: HttpRequest) -> ClusterAnswer:
 @route(router, "POST", "/cluster/pause", scope="admin", answer=ClusterAnswer, all_groups=True)
 def pause(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
     """Start nothing anywhere, on no node and for no consumer; what runs goes on."""
-    pause_cluster(reason=body.reason, actor=caller(request).actor)
-    return _whole()
+    paused = pause_cluster(reason=body.reason, actor=caller(request).actor)
+    return _whole().model_copy(update={"in_flight": list(paused.in_flight)})
 
 
 @route(router, "POST", "/cluster/resume", scope="admin", answer=ClusterAnswer, all_groups=True)

@@ -61,6 +61,9 @@ class SubscriptionAnswer(BaseModel):
     created_at: datetime
     updated_at: datetime
     updated_by: str
+    in_flight: list[str] = Field(
+        default=[], description="Of a pause or change: claimed executions that it came too late for."
+    )
 
 
 class SubscriptionsAnswer(BaseModel):

@@ -57,7 +57,9 @@ class TimerAnswer(BaseModel):
     updated_at: datetime
     updated_by: str
     in_flight: list[str] = Field(
-        default=[], description="Executions that are held right now; told of one timer, not in lists."
+        default=[],
+        description="Executions that are claimed right now; of a pause or change, those that it came too late for."
+        " Given for one timer, not in lists.",
     )
     last_result: Any = Field(default=None, description="What its latest run returned; told of one timer.")
 

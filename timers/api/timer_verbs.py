@@ -125,7 +125,7 @@ class PreviewAnswer(BaseModel):
 def pause(request: HttpRequest, group: str, name: Name, body: PauseBody = PauseBody()) -> Answer:
     """Fire no more until resumed, by hand or by itself."""
     timer = pause_timer(group, name, until=body.until, reason=body.reason, actor=caller(request).actor)
-    return Answer(answer_now(timer), headers=etag(timer.version))
+    return Answer(answer_now(timer, in_flight=list(timer.in_flight)), headers=etag(timer.version))
 
 
 @route(router, "POST", f"{TIMER}/resume", scope="operate", answer=TimerAnswer)
@@ -159,8 +159,9 @@ def stop_backfill(request: HttpRequest, group: str, name: Name) -> BackfillCance
 @route(router, "POST", f"{TIMER}/skip-next", scope="operate", answer=SkippedAnswer)
 def skip_next(request: HttpRequest, group: str, name: Name, body: EmptyBody = EmptyBody()) -> SkippedAnswer:
     """Leave out the next fire that would run."""
-    skipped, _ = skip_next_fire(group, name, actor=caller(request).actor)
-    return SkippedAnswer.model_construct(skipped=skipped, timer=answer_now(get_timer(group, name)))
+    left_out = skip_next_fire(group, name, actor=caller(request).actor)
+    timer = answer_now(get_timer(group, name), in_flight=list(left_out.in_flight))
+    return SkippedAnswer.model_construct(skipped=left_out[0], timer=timer)
 
 
 @route(router, "GET", f"{TIMER}/next-fires", scope="read", answer=PreviewAnswer)

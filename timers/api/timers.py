@@ -58,8 +58,8 @@ class CancelledAnswer(BaseModel):
     """What became of a timer that was cancelled."""
 
     timer: TimerAnswer
-    in_flight: list[str] = Field(description="Executions that are held: asked to end, but they may run.")
-    cancelled: int = Field(description="Executions that waited for another try and will not get it.")
+    in_flight: list[str] = Field(description="Executions that had begun: asked to end, but they may run.")
+    cancelled: int = Field(description="Executions that had not begun, or waited for another attempt.")
 
 
 @route(router, "GET", TIMERS, scope="read", answer=Page[TimerAnswer])
@@ -123,7 +123,7 @@ def patch_timer(request: HttpRequest, group: str, name: Name, body: Body[TimerCh
     """Change what is named, and leave the rest."""
     _refuse(body, ("group", "name", "actor", "version"), "cannot be changed")
     timer = update_timer(group, name, actor=caller(request).actor, version=wanted_version(request), **body)
-    return Answer(answer_now(timer), headers=etag(timer.version))
+    return Answer(answer_now(timer, in_flight=list(timer.in_flight)), headers=etag(timer.version))
 
 
 @route(
@@ -175,4 +175,5 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
         timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
-    return Answer(timer_answer(timer, now or timer.created_at), status, {**etag(timer.version), "Location": location})
+    answer = timer_answer(timer, now or timer.created_at, in_flight=list(created.in_flight))
+    return Answer(answer, status, {**etag(timer.version), "Location": location})

@@ -16,6 +16,7 @@ from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
+from timers.lifecycle.group_lock import is_served_as_known
 from timers.models import Timer, Waiting
 from timers.payload import decode, storable
 from timers.policies import overridden
@@ -67,6 +68,7 @@ def _lock_ready(
     group: ServedGroup, ordinal: int, horizon_us: int, limit: int, leave: Collection[str]
 ) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
+        is_served_as_known(group),
         group_id=group.id,
         subscription=ordinal,
         state=Waiting.State.READY,

@@ -14,6 +14,7 @@ from timers.actions import Action, parse_text
 from timers.execution_id import execution_id
 from timers.lifecycle.decide import Chosen, Due
 from timers.lifecycle.execution import Execution, ServedGroup
+from timers.lifecycle.group_lock import is_served_as_known
 from timers.models import Timer
 from timers.payload import decode, storable
 from timers.policies import Policies, overridden
@@ -141,9 +142,11 @@ def lock_due(
 ) -> list[DueTimer]:
     """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due.
 
-    `ids`: only those of these timers.
+    `ids`: only those of these timers. Returns None where the group has changed since it was read, or is just being
+    changed.
     """
     due = Timer.objects.filter(
+        is_served_as_known(group),
         Q(open_execution=None) | Q(next_fire_at__lte=from_microseconds(now_us)),
         group_id=group.id,
         shard=shard,

@@ -20,6 +20,7 @@ from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
+from timers.lifecycle.group_lock import has_changed
 from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import queued_behind
 from timers.lifecycle.replace import make_way
@@ -49,6 +50,8 @@ class Fired:
     """More may be due: there were as many as the limit, or they were left to the next transaction."""
     last_us: int = 0
     """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
+    is_stale: bool = False
+    """Nothing was taken, for the group has changed since it was read: it is to be read again."""
     looks_us: list[int] = field(default_factory=list)
     """When the timers that were fired or queued are due next, by the database's clock."""
 
@@ -88,13 +91,12 @@ def fire_due(
     """
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
-        if group.subscribers and not _is_current(group):
-            return Fired(more=True)
         rows = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
         )
         fired = Fired()
         if not rows:
+            fired.is_stale = has_changed(group)
             return fired
         batch = Batch(group, now_us, group.for_workers(leave) if takes is None else takes)
         for row in rows:
@@ -307,13 +309,6 @@ class Batch:
             now = from_microseconds(self._now_us)
             wake_if_soon([now], now)
         return ready
-
-
-def _is_current(group: ServedGroup) -> bool:
-    """Whether the group's subscriptions are still as they were read; they stay so until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT version FROM timers_timer_group WHERE id = %s FOR KEY SHARE", (group.id,))
-        return bool(cursor.fetchone() == (group.version,))
 
 
 def _skip(execution: Execution, reason: str) -> ledger.Skip:

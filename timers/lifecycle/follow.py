@@ -205,6 +205,8 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
             timer.end(execution, word, to_microseconds(ended_at), is_last=is_last)
             moved[timer_id] = timer
     _write_moved(moved.values(), now_us)
+    # A worker looks by itself at what its own executions bring; here nobody else does.
+    wake_if_soon([from_microseconds(row.next_us) for row in moved.values() if row.next_us], from_microseconds(now_us))
     _wake_for(promote(backfilled, now_us, backfill=True), now_us)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,12 @@ class Registration:
     version: str
     handlers: Sequence[str]
     crash_lock: bool
+    look_ahead: float = 0.0
+    """Seconds that it claims timers ahead of their instants."""
+    listens: bool = False
+    """Whether it is woken by NOTIFY."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those that are to be the same everywhere; see conf.shared_settings."""
     wish: str = ""
     """What was asked of the incarnation before, in the same process."""
 
@@ -105,6 +111,9 @@ def register(node: Registration) -> Node:
             version=node.version,
             zone_rules=edition(),
             handlers=list(node.handlers),
+            look_ahead=node.look_ahead,
+            listens=node.listens,
+            settings=dict(node.settings),
             wish=node.wish,
         )
     except IntegrityError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import models
 
 from timers.models.group import NAME_LENGTH
+from timers.models.in_flight import InFlight
 
 
-class ClusterPause(models.Model):
+class ClusterPause(InFlight, models.Model):
     """The pause of the whole cluster: there is one row, or none."""
 
     ONLY = 1

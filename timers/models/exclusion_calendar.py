@@ -6,9 +6,10 @@ from django.db import models
 
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH
+from timers.models.in_flight import InFlight
 
 
-class ExclusionCalendar(models.Model):
+class ExclusionCalendar(InFlight, models.Model):
     """A named list of rules (see timers/schedules/exclusions.py) that groups and timers refer to by its name."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)

@@ -9,6 +9,7 @@ from django.db import models
 
 from timers import policies
 from timers.models.fields import ExactJSONField
+from timers.models.in_flight import InFlight
 
 NAME_LENGTH = 200
 
@@ -23,7 +24,7 @@ def default_priorities() -> list[int]:
     return [0]
 
 
-class TimerGroup(models.Model):
+class TimerGroup(InFlight, models.Model):
     """Timers treated the same way: retry, misfire, overlap, limits, who may serve them, retention."""
 
     class State(models.TextChoices):

@@ -6,6 +6,7 @@ from django.db import models
 
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.models.in_flight import InFlight
 
 MAX_SUBSCRIPTIONS = 255
 """Of one group, with those that were deleted and are still remembered: what an execution id has room for."""
@@ -14,7 +15,7 @@ MAX_PARKED = 1000
 """Executions that wait for one paused subscription; further occurrences are skipped for it."""
 
 
-class Subscription(models.Model):
+class Subscription(InFlight, models.Model):
     """A receiver of a group's timers, with an action, a filter and a retry policy of its own.
 
     `ordinal` tells its executions from those of others (see timers/execution_id.py). The row of a deleted one is kept,

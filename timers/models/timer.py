@@ -10,6 +10,7 @@ from django.db import models
 from timers.execution_id import MAX_TIMER_ID
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.models.in_flight import InFlight
 from timers.policies import Policies
 from timers.schedules.jitter import jitter_offset_us
 
@@ -23,7 +24,7 @@ class TimerQuerySet(models.QuerySet["Timer"]):
         return self.filter(group__name=group, name=name).order_by(ended, "-id")
 
 
-class Timer(models.Model):
+class Timer(InFlight, models.Model):
     """A named payload, a schedule and policies in a group; long-lived.
 
     `next_fire_at` carries the whole schedule for the engine: it asks the index what is due and computes nothing else.

@@ -21,6 +21,8 @@ from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.nodes import Registration, register
 from timers.lifecycle.outcome import Outcome, impossible
+from timers.lifecycle.recall import in_this_process
+from timers.lifecycle.recall_answers import has_ended, standing_of
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Rescued, rescue_node
 from timers.models import Node
@@ -76,6 +78,9 @@ class Stepper:
         """Occurrences that a policy left out, so far."""
         self.queued = 0
         """Occurrences that were put behind another one of their timer, so far."""
+        self._held_back: list[tuple[int, Execution]] = []
+        """Recalled by a change, under its token, until that has ended."""
+        in_this_process[self.holder.node_id, self.holder.worker_pid] = self
         self._partition, self._roles = partition, list(roles)
         self._groups = ServedGroups(partition, self._roles)
 
@@ -102,6 +107,7 @@ class Stepper:
 
     def run(self) -> list[Outcome]:
         """Call the handlers of all that is held and due; time passes as far as they move it."""
+        self._settle_recalled()
         due = [execution for execution in self.held if execution.start_us <= self.time.us]
         self.held = [execution for execution in self.held if execution.start_us > self.time.us]
         ended = [self._call(execution) for execution in due]
@@ -167,6 +173,7 @@ class Stepper:
 
     def release(self) -> int:
         """Give back what is held and not run, as a drain does."""
+        self._settle_recalled()
         executions, self.held = self.held, []
         return release(self.holder, executions, self.time.us)
 
@@ -174,7 +181,23 @@ class Stepper:
         """Take over what another node holds, as after its death."""
         return rescue_node(dead.node.id, self.time.us, f"node {dead.node.name} died")
 
+    def hold_back(self, token: int, executions: Collection[str]) -> set[str]:
+        """Keep these from being run while the token is locked; returns those that had not been."""
+        recalled = [execution for execution in self.held if execution.id in executions]
+        self.held = [execution for execution in self.held if execution.id not in executions]
+        self._held_back += [(token, execution) for execution in recalled]
+        return {execution.id for execution in recalled}
+
+    def _settle_recalled(self) -> None:
+        """Hold again what was recalled by changes that were rolled back, and forget what the others took."""
+        ended = [execution for token, execution in self._held_back if has_ended(token)]
+        if ended:
+            self._held_back = [each for each in self._held_back if each[1] not in ended]
+            standing = standing_of(ended)
+            self.held += [*standing.to_begin, *standing.to_end]
+
     def _drop_revoked(self) -> None:
+        self._settle_recalled()
         unwanted = revoked_of(self.holder) if self.held else set()
         self.outcomes += [never_begun(execution, self.time.us) for execution in self.held if execution.id in unwanted]
         self.held = [execution for execution in self.held if execution.id not in unwanted]

@@ -214,6 +214,8 @@ class Claimer:
 
     def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:
         self.skipped += fired.skipped
+        if fired.is_stale:
+            self.loop.wake()
         if fired.more:
             self._hungry = True
             self._low_marks[key] = fired.last_us

@@ -1,4 +1,4 @@
-"""The listener: LISTEN wakes the claimer early and tells which claimed executions were cancelled. A hint, no more."""
+"""The listener: LISTEN wakes the claimer early, and brings what is asked of claimed executions. A hint, no more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import psycopg
 from django.db import connection
 
 from timers.lifecycle import errors
+from timers.lifecycle.recall import RECALL_CHANNEL
 from timers.lifecycle.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
 from timers.worker.loop import FIRST_PAUSE, LONGEST_PAUSE
 from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
@@ -25,9 +26,19 @@ CHECK_SECONDS: Final = 1.0
 class Listener:
     """A connection of its own that does nothing but LISTEN."""
 
-    def __init__(self, wake: Callable[[], None], revoke: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        revoke: Callable[[set[str]], None],
+        recall: Callable[[], None] = lambda: None,
+        *,
+        address: str = "",
+    ) -> None:
+        """`address`: the name under which recalls are announced to this worker."""
         self._wake = wake
         self._revoke = revoke
+        self._recall = recall
+        self._address = address
         self._stopping = threading.Event()
         self.thread = WatchedThread("listener", self._run, patience=DATABASE_STEP_SECONDS)
 
@@ -59,25 +70,34 @@ class Listener:
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {WAKE_CHANNEL}")
             cursor.execute(f"LISTEN {REVOKE_CHANNEL}")
+            cursor.execute(f"LISTEN {RECALL_CHANNEL}")
         raw: psycopg.Connection = connection.connection
         # What was sent while nobody listened is found by a look.
         self._wake()
+        self._recall()
         while not self._stopping.is_set():
             self.thread.busy()
             revoked: set[str] = set()
             woken = False
             for notice in raw.notifies(timeout=CHECK_SECONDS, stop_after=1):
+                # Someone waits for the answer to a recall: nothing is gathered before it.
+                self._pass_on_recall(notice)
                 woken |= notice.channel == WAKE_CHANNEL
                 revoked |= _revoked(notice)
             if not woken and not revoked:
                 continue
             for notice in raw.notifies(timeout=GATHER_SECONDS):
+                self._pass_on_recall(notice)
                 woken |= notice.channel == WAKE_CHANNEL
                 revoked |= _revoked(notice)
             if woken:
                 self._wake()
             if revoked:
                 self._revoke(revoked)
+
+    def _pass_on_recall(self, notice: psycopg.Notify) -> None:
+        if notice.channel == RECALL_CHANNEL and notice.payload == self._address:
+            self._recall()
 
 
 def _revoked(notice: psycopg.Notify) -> set[str]:

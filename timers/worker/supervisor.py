@@ -130,6 +130,9 @@ class Supervisor:
             version=VERSION,
             handlers=handlers.names(),
             crash_lock=self._settings.crash_lock,
+            look_ahead=self._settings.look_ahead,
+            listens=self._settings.notify,
+            settings=conf.shared_settings(self._settings),
             wish=self._wish,
         )
         while not self._signals:

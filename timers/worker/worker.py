@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
@@ -16,10 +15,10 @@ from django.db import connection
 from timers import clock, conf
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.finish import Finished
+from timers.lifecycle.recall import address
 from timers.lifecycle.release import release
 from timers.worker import run_log
 from timers.worker.agenda import Agenda
-from timers.worker.attempts import never_begun
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
 from timers.worker.components import Components
@@ -32,6 +31,7 @@ from timers.worker.minute_stats import MinuteStats
 from timers.worker.options import WorkerSetup
 from timers.worker.pace import Pace
 from timers.worker.pulse import WatchedThread
+from timers.worker.recalls import Recalls
 from timers.worker.recorder import Recorder
 from timers.worker.relief import Relief
 from timers.worker.sharing import Sharing
@@ -59,8 +59,8 @@ class Worker:
         self._holder = Holder(setup.node_id, setup.node, setup.number, os.getpid())
         self._clock = clock.DatabaseClock(clock.now())
         connection.close()
-        self._revoked: deque[set[str]] = deque()
         self._drain = threading.Event()
+        self._is_ending = False
         self._unstarted: list[Execution] = []
         pace = Pace()
         self._stats = MinuteStats(setup.node_id)
@@ -71,20 +71,28 @@ class Worker:
         self._executor = Executor(pool, loop, self._clock, self._recorder.put)
         self._pool = pool
         self._agenda = Agenda(self._clock, self._hand_over)
+        self._recalls = Recalls(
+            self._holder, self._clock, self._started, self._agenda, self._executor, begin=self._begin_recalled,
+            report=self._recorder.put, no_longer_held=self._no_longer_held, polls=not self._settings.notify,
+        )  # fmt: skip
         capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning)
         sharing = Sharing(self._holder, options.partition, pace, capacity)
         self._claimer = Claimer(
             self._holder, options, self._settings, self._clock, self._started, capacity, sharing, self._agenda,
-            self._revoked.append, Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing),
+            self._recalls.revoke, Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing),
         )  # fmt: skip
-        self._listener = Listener(self._claimer.notice, self._revoked.append) if self._settings.notify else None
+        self._listener = self._new_listener() if self._settings.notify else None
         self._commands = WatchedThread("commands", lambda: self._obey(commands))
-        on_database = [self._claimer.loop.thread, self._recorder.loop.thread]
+        on_database = [self._claimer.loop.thread, self._recorder.loop.thread, self._recalls.loop.thread]
         if self._listener is not None:
             on_database.append(self._listener.thread)
         self._components = Components(self._agenda, pool, loop, on_database, self._commands)
         self._adopted = AdoptedProcesses()
         self._adopted_at = 0.0
+
+    def _new_listener(self) -> Listener:
+        me = address((self._holder.node_id, self._holder.worker_pid))
+        return Listener(self._claimer.notice, self._recalls.revoke, self._recalls.loop.wake, address=me)
 
     def run(self) -> None:
         """Work until told to drain, then end; the supervisor watches the vitals meanwhile."""
@@ -95,13 +103,13 @@ class Worker:
         self._executor.start()
         self._agenda.start()
         self._claimer.loop.start()
+        self._recalls.loop.start()
         if self._listener is not None:
             self._listener.start()
         while not self._drain.wait(VITALS_SECONDS):
             self._say_vitals()
             self._look_at_components()
             self._executor.tick()
-            self._serve_revocations()
             self._obey_pause()
             self._ask_for_relief()
             if self._started.taken_back:
@@ -121,17 +129,22 @@ class Worker:
         """Claim no more, give back what has not begun, wait for what has, record it."""
         self._claimer.loop.stop()
         self._claimer.loop.join()
+        self._is_ending = True
         self._agenda.stop()
-        unstarted = self._unstarted + self._agenda.take() + self._executor.take()
+        unstarted, self._unstarted = self._unstarted + self._agenda.take() + self._executor.take(), []
         if not self._started.taken_back:
             self._give_back(unstarted)
-        if self._listener is not None:
-            self._listener.stop()
-        while self._executor.busy or self._recorder.pending:
+        while self._executor.busy or self._recorder.pending or self._recalls.pending:
             self._say_vitals()
             self._look_at_components()
             self._executor.tick()
             time.sleep(0.02)
+        if self._listener is not None:
+            self._listener.stop()
+        self._recalls.loop.stop()
+        self._recalls.loop.join()
+        if self._unstarted and not self._started.taken_back:
+            self._give_back(self._unstarted)
         self._recorder.loop.stop()
         self._recorder.loop.join()
         self._in_database(self._stats.flush)
@@ -187,15 +200,15 @@ class Worker:
         if looks:
             self._claimer.look_at(looks)
 
-    def _serve_revocations(self) -> None:
-        """End what this worker is asked to end: at once what has not begun, cooperatively what has."""
-        while self._revoked:
-            ids = self._revoked.popleft()
-            unstarted = self._agenda.take(ids) + self._executor.take(ids)
-            if unstarted:
-                now_us = self._clock.now_us()
-                self._recorder.put([never_begun(execution, now_us) for execution in unstarted])
-            self._executor.cancel(ids)
+    def _no_longer_held(self, executions: Sequence[Execution]) -> None:
+        self._claimer.no_longer_held(executions)
+
+    def _begin_recalled(self, executions: Sequence[Execution]) -> None:
+        """The changes that recalled them were rolled back: they go on, or back when this worker begins nothing more."""
+        if self._is_ending:
+            self._unstarted.extend(executions)
+        else:
+            self._agenda.add(executions)
 
     def _say_vitals(self) -> None:
         running = self._started.running() if self._executor.busy else []

@@ -12,9 +12,12 @@ from timers.lifecycle import control
 NO_VERBS = {
     "asking": "who asks",
     "audit": "the trail itself",
+    "call_back": "a part of the verbs that pause and change",
+    "call_back_replaced": "a part of create",
+    "call_back_to_cancel": "a part of the verbs that cancel",
     "create_statement": "a part of create",
     "created_entry": "a part of create",
-    "change": {"claimed_executions", "record_skip", "lock_timer", "saved"},
+    "change": {"claimed_executions", "now_of", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
     "delete": {"erase_history", "forget_node"},  # for measurements; no face offers them
     "difference": "compares",
@@ -32,6 +35,7 @@ NO_VERBS = {
     "planned": "asks, and writes nothing",
     "quotas": "checks",
     "redefine": "a part of create",
+    "renew_groups": "a part of the verbs that concern all groups",
     "request": "reads requests",
     "run": "a part of fire, replay and backfill",
     "secret_groups": "parts of create and delete of groups",

@@ -116,6 +116,7 @@ def test_another_payload_can_be_given(week: None, node: Stepper, handlers: Tempo
 def test_what_waits_of_it_can_be_cancelled(week: None, node: Stepper, handlers: TemporaryHandlers) -> None:
     backfill_timer("work", "nightly", start=START - 7 * DAY, end=START)
     node.claim()
+    node.run()
     assert cancel_backfill("work", "nightly", actor="ada") == 6
     node.until_idle()
     assert len(handlers.calls) == 1

@@ -155,15 +155,15 @@ def test_what_waits_or_has_failed_is_cancelled_for_good(failed: str) -> None:
         cancel_execution(failed)
 
 
-def test_what_is_claimed_is_asked_to_end_and_its_timer_goes_on(
+def test_what_has_begun_is_asked_to_end_and_its_timer_goes_on(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     handlers.script("tests.noop", ValueError("down"), None)
     timer = schedule_fixed_rate("work", "rate", period=10)
     node.time.advance(10)
     (execution,) = node.claim()
-    assert cancel_execution(execution.id).in_flight
     node.run()
+    assert cancel_execution(execution.id).in_flight
     node.finish()
     assert words_of(timer) == ["cancelled"]
     node.advance(10)

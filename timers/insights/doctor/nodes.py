@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Final
 
+from timers import conf
 from timers.insights.cluster import cluster, concerns
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
@@ -77,6 +79,43 @@ def differing_zone_rules(now: datetime) -> list[Finding]:
             shown(behind, "node", "zone_rules"),
         )
     ]
+
+
+_SETTINGS: Final = """
+SELECT name AS node, settings::text AS settings FROM timers_node
+WHERE state IN ('starting', 'active', 'standby', 'draining') AND lease_expires_at > %(now)s
+ORDER BY name LIMIT 1001
+"""
+HERE: Final = "this process"
+
+
+def differing_settings(now: datetime) -> list[Finding]:
+    """Settings that are to be the same everywhere and are not, among the living nodes and this process."""
+    published = {row["node"]: json.loads(row["settings"]) for row in rows(_SETTINGS, {"now": now})}
+    # A node of an older version publishes none, or fewer.
+    everywhere = {HERE: conf.shared_settings(conf.current()), **published}
+    findings: list[Finding] = []
+    for name in everywhere[HERE]:
+        by_value: dict[str, list[str]] = {}
+        for who, settings in everywhere.items():
+            if name in settings:
+                by_value.setdefault(json.dumps(settings[name]), []).append(who)
+        if len(by_value) > 1:
+            findings.append(_differing(name, by_value))
+    return findings
+
+
+def _differing(name: str, by_value: dict[str, list[str]]) -> Finding:
+    is_secret = conf.BY_NAME[name].is_secret
+    places = "; ".join(
+        f"{', '.join(who[:5])}{', ...' if len(who) > 5 else ''}" + ("" if is_secret else f": {json.loads(value)!s}")
+        for value, who in by_value.items()
+    )
+    return Finding(
+        "warning",
+        f"{name} is not the same everywhere ({places}).",
+        f"Give all nodes and web processes the same {name}, and restart those that differ.",
+    )
 
 
 # The handlers of groups are few; of timers, those that fire next are asked of the due index, shard by shard.

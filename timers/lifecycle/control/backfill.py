@@ -20,6 +20,7 @@ from timers.execution_id import execution_id, lower_bound
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
 from timers.lifecycle.control.run import ordinals_of, subscribers_for
@@ -102,12 +103,13 @@ class _Row(NamedTuple):
 
 
 def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
-    """Cancel what still waits of a timer's backfills; returns how many executions there were."""
+    """Cancel what has not begun of a timer's backfills; returns how many executions there were."""
     with audited("timer.cancel_backfill", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         why = reason or (f"backfill cancelled by {actor}" if actor else "the backfill was cancelled")
         where = "timer_id = %(timer)s AND origin = 'backfill' AND state IN ('ready', 'queued')"
-        cancelled = len(end_waiting(where, "cancelled", why, timer=timer.id))
+        unbegun, _ = cancel_claimed(timer.id, timer.group_id, lambda each: each.origin == "backfill", begun_too=False)
+        cancelled = len(unbegun) + len(end_waiting(where, "cancelled", why, wait=True, timer=timer.id))
         if not cancelled:
             entry.nothing()
         entry.told(cancelled_executions=cancelled, **({"reason": reason} if reason else {}))

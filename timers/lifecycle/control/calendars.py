@@ -11,13 +11,15 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from django.db import IntegrityError
-from django.db.models import F, Q, QuerySet, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name
+from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.recompute import recompute
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
@@ -50,6 +52,8 @@ def create_calendar(
 def update_calendar(name: str, *, version: int | None = None, actor: str = "", **fields: Any) -> ExclusionCalendar:
     """Change rules, description or time_zone; workers take the change over with their next poll.
 
+    Fires that are claimed and have not begun are undone, and decided by the new rules; the returned calendar's
+    `in_flight` names what has begun.
     `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises SpecError,
     TimerNotFound.
     """
@@ -81,7 +85,7 @@ def delete_calendar(name: str, *, actor: str = "") -> None:
                 f"calendar {name!r} is referred to by {', '.join(referring[:_NAMED])}{more}; take it off them first"
             )
         calendar.delete()
-        _renew_groups()
+        renew_groups()
 
 
 def _locked(name: str) -> ExclusionCalendar:
@@ -114,15 +118,14 @@ def _assign(calendar: ExclusionCalendar, fields: dict[str, Any], actor: str) -> 
 
 
 def _take_effect(calendar: ExclusionCalendar) -> None:
-    _renew_groups()
-    own = [timer.id for timer in _overriding(calendar.name)]
-    recompute(Timer.objects.filter(Q(group__in=list(_groups(calendar.name))) | Q(id__in=own)))
-
-
-def _renew_groups() -> None:
-    """Let workers read all groups, and with them all calendars, again."""
-    ids = list(TimerGroup.objects.order_by("name").select_for_update().values_list("id", flat=True))
-    TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
+    renew_groups()
+    own = {timer.id: timer.group_id for timer in _overriding(calendar.name)}
+    groups = {group.id for group in _groups(calendar.name)}
+    # Now that no fire is under way: what is claimed ahead is due again, to be fired by the calendar as it is now.
+    calendar.in_flight = call_back_groups(
+        groups | set(own.values()), only=lambda each: each.timer_id in own or each.group_id in groups, give_back=False
+    )
+    recompute(Timer.objects.filter(Q(group__in=groups) | Q(id__in=own)))
 
 
 def _groups(calendar: str) -> QuerySet[TimerGroup]:

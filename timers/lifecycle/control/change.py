@@ -17,6 +17,8 @@ from timers.execution_id import execution_id
 from timers.lifecycle import ledger
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_fires
+from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
@@ -26,7 +28,6 @@ from timers.lifecycle.control.quotas import check_interval, check_payload, count
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
-from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
@@ -47,13 +48,15 @@ class Cancelled:
 
     timer: Timer
     in_flight: list[str]
-    """Executions that were claimed already: told to stop if they have not started, but they may run."""
+    """Executions that had begun, or whose holder did not answer in time: they are asked to end, but may run."""
     cancelled: int
-    """Executions that waited for another try and will not get it."""
+    """Executions that had not begun, or waited for another attempt, and will not get it."""
 
 
 KEEP: Any = object()
 """Marks an argument that was not given: the timer keeps what it has."""
+_FOR_PEOPLE: Final = frozenset({"description"})
+"""Fields that change nothing about what is claimed."""
 
 
 _STATE: Final = (
@@ -82,7 +85,8 @@ def update_timer(
     """Replace the given fields of a timer; what is not given stays as it was, its next instant included.
 
     The instants that it fires only rise, whatever the edit. Fields that are given as they are change nothing, no
-    version and no audit entry either.
+    version and no audit entry either. What is claimed and has not begun is called back, and fires as the timer is then;
+    the returned timer's `in_flight` names what has begun.
 
     Args:
         version: refuse (StaleVersion) when someone changed the timer since it was read.
@@ -98,7 +102,7 @@ def update_timer(
             # Before the timer is locked: whoever holds a group may want its timers.
             _announce(group, fields["priority"])
         limited = hold_quotas([group]) if schedule is not None else {}
-        timer = entry.watch(lock_timer(group, name))
+        timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
@@ -140,7 +144,10 @@ def update_timer(
         if "payload" in fields:
             check_payload(timer.group, spec.payload)
         if schedule is not None:
-            check_interval(timer.group, spec.schedule, _now_of(timer))
+            check_interval(timer.group, spec.schedule, now_of(timer))
+        if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
+            timer.in_flight = call_back_fires(timer, others_too=True)
+        entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
         before = Before.of(timer)
         spec.write_to(timer)
@@ -169,14 +176,18 @@ def pause_timer(
 ) -> Timer:
     """Fire no more until resumed, by hand or by itself at `until`.
 
-    An execution that is claimed or waits for a retry goes on. Pausing a paused timer sets its `until` anew.
+    A fire that is claimed and has not begun is undone: it is due again, and missed when the timer is resumed. An
+    execution that has begun, or waits for a retry, goes on; the returned timer's `in_flight` names what is claimed.
+    Pausing a paused timer replaces its `until`.
     """
     with audited("timer.pause", actor, group=group, name=name) as entry:
-        timer = entry.watch(lock_timer(group, name))
-        at = check_until(until, _now_of(timer))
+        timer = lock_timer(group, name)
+        at = check_until(until, now_of(timer))
         if timer.state == Timer.State.PAUSED and timer.paused_until == at:
             entry.nothing()
             return timer
+        timer.in_flight = call_back_fires(timer)
+        entry.watch(timer)
         if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only an active one can be paused")
         timer.paused_until = at
@@ -193,7 +204,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
         if timer.state != Timer.State.PAUSED:
             raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
         if timer.next_fire_at is not None:
-            wake_if_soon([timer.next_fire_at], _now_of(timer))
+            wake_if_soon([timer.next_fire_at], now_of(timer))
         timer.paused_until, timer.failures_in_a_row = None, 0
         return _set_state(timer, Timer.State.ACTIVE, "", actor)
 
@@ -201,8 +212,8 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
     """Never fire again, and give up retries that wait. Failed executions stay for a person.
 
-    What is claimed already cannot be called back for certain: it is told to stop if it has not started, and named in
-    the answer's `in_flight`.
+    What is claimed and has not begun is cancelled at once. What has begun is asked to end, and named in the answer's
+    `in_flight`.
     """
     with audited("timer.cancel", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
@@ -210,9 +221,8 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
-        cancelled = cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
-        in_flight = claimed_executions(timer)
-        revoke(in_flight, timer.group_id)
+        unbegun, in_flight = cancel_claimed(timer.id, timer.group_id)
+        cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
         entry.many(in_flight=in_flight)
         entry.told(cancelled_executions=cancelled)
     return Cancelled(timer, in_flight, cancelled)
@@ -227,7 +237,7 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: Duration = 
     text = None if payload is KEEP else encode(payload)
     with audited("timer.fire", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
-        now = _now_of(timer)
+        now = now_of(timer)
         reason = f"run now by {actor}" if actor else "run now"
         execution = make_run(timer, "manual", now + timedelta(seconds=seconds), now=now, payload=text, reason=reason)
         entry.told(execution=execution, delay=seconds, **({} if text is None else {"payload": json.loads(text)}))
@@ -248,7 +258,7 @@ def claimed_executions(timer: Timer) -> list[str]:
 
 def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool) -> None:
     """Set the next instant, and with it the state, of a timer whose definition is written already."""
-    now = _now_of(timer)
+    now = now_of(timer)
     if timer.state == Timer.State.FINISHED:
         if restarts or not before.has_rule((timer.schedule_kind, timer.schedule)):
             _begin_again(timer, spec, now)
@@ -293,7 +303,7 @@ def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
     return due
 
 
-def _now_of(timer: Timer) -> datetime:
+def now_of(timer: Timer) -> datetime:
     """The present instant of the timer's group."""
     return GroupClock.of(timer.group).moment(clock.now())
 
@@ -302,7 +312,7 @@ def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> Non
     """The final row of an occurrence that a person leaves out, and of so many before it."""
     at_us = to_microseconds(at)
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
-    ledger.write_skips([skip], to_microseconds(_now_of(timer)))
+    ledger.write_skips([skip], to_microseconds(now_of(timer)))
 
 
 def lock_timer(group: str, name: str) -> Timer:

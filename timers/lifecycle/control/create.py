@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.control.call_back_replaced import call_back_replaced
 from timers.lifecycle.control.change import record_skip
 from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of, arrays_of_redefined
 from timers.lifecycle.control.created_entry import entry_of
@@ -39,6 +40,8 @@ class Created(NamedTuple):
     """created, replaced or kept."""
     timer: Timer | None = None
     """Its row, where it was created alone: as good as read again."""
+    in_flight: tuple[str, ...] = ()
+    """Executions of the timer that it replaced which had begun, or whose holder did not answer in time."""
 
 
 _LIVING: Final = """
@@ -53,9 +56,10 @@ def create_timers(
 ) -> list[Created]:
     """Create timers, all or none, in the order given; `found`: their groups, where they were read just now.
 
-    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (its
-    running execution goes on), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a
-    schedule that never fires.
+    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (a
+    running execution goes on, and is named in `in_flight`; one that is claimed and has not begun is
+    called back), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a schedule that
+    never fires.
     """
     # With all or none, what was not created has been raised.
     return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
@@ -97,7 +101,11 @@ def _creating(
     """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     groups = found.groups
     held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
-    living = lock_living(specs, groups) if on_conflict == "replace" else {}
+    in_flight: dict[tuple[int, str], list[str]] = {}
+    living: dict[tuple[int, str], Timer] = {}
+    if on_conflict == "replace":
+        in_flight = call_back_replaced(sorted((groups[spec.group].id, spec.name) for spec in specs))
+        living = lock_living(specs, groups)
     settled: dict[tuple[int, str], Timer] = {}
     if living:
         specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]
@@ -140,7 +148,8 @@ def _creating(
         elif key in written:
             row = written[key]
             result = "created" if row.version == 1 else "replaced"
-            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result))
+            gone_on = tuple(in_flight.get(key, ()))
+            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result, in_flight=gone_on))
         elif key in settled:
             became.append(Created(settled[key].id, spec.group, spec.name, settled[key].next_fire_at, "replaced"))
         elif key in kept:

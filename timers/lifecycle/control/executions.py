@@ -14,10 +14,11 @@ from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound, TimersErr
 from timers.execution_id import Occurrence
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.audit import Entry, audited
+from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
-from timers.lifecycle.fence import revoke
+from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import Attempt, Claim, Timer, Waiting
@@ -85,7 +86,8 @@ class CancelledExecution:
 
     execution: str
     in_flight: bool
-    """It was claimed already: its holder is asked to end it, and it ends as cancelled unless it succeeds first."""
+    """It had begun, or its holder did not answer in time: it is asked to end, and ends as cancelled unless it succeeds
+    first."""
 
 
 def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> CancelledExecution:
@@ -93,14 +95,20 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
 
     Raises TimerNotFound when there is no such execution, NotAllowedNow when it has ended already.
     """
-    check_execution(execution)
+    timer_id = check_execution(execution).timer_id
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
     with audited("execution.cancel", actor, subject_id=execution) as entry:
         _say_of(entry, execution)
+        # Before its claim: the order of all locks.
+        lock_timers([timer_id])
         for _ in range(_LOOKS):
             is_ended = bool(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]))
             group_id = None if is_ended else _claimed_in(execution)
-            if is_ended or (group_id is not None and revoke([execution], group_id)):
+            in_flight: list[str] = []
+            if group_id is not None:
+                unbegun, in_flight = cancel_claimed(timer_id, group_id, only=lambda each: each.id == execution)
+                is_ended = bool(unbegun)
+            if is_ended or in_flight:
                 entry.told(in_flight=not is_ended, reason=why)
                 return CancelledExecution(execution, in_flight=not is_ended)
         raise _not_under_way(execution, "be cancelled")

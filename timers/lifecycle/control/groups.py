@@ -15,11 +15,13 @@ from timers.actions.http import HttpAction
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
@@ -42,6 +44,8 @@ _BOUNDS: Final = {
 }
 EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
+_CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles"}
+"""Fields that claimed executions carry: a change of these calls them back."""
 
 
 _LOOK_UP: Final = f"""
@@ -130,17 +134,20 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     """Change fields of a group; workers take the change over with their next poll.
 
-    Fields that are given as they are change nothing: no version, no audit entry.
+    Fields that are given as they are change nothing: no version, no audit entry. What is claimed and has not begun is
+    called back where the group's policies, its action or its nodes change, and is carried out by the new ones; the
+    returned group's `in_flight` names what has begun.
 
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
-        group = entry.watch(_locked(name))
+        group = entry.watch(_locked(name, against_fires=bool(_CARRIED & fields.keys())))
         mistakes = Mistakes()
         if fields.get("shards", group.shards) != group.shards and group.timers.exists():
             mistakes.add(SpecError("shards", "cannot change while the group has timers", given=fields["shards"]))
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
+        carried = {field: getattr(group, field) for field in _CARRIED & fields.keys()}
         _assign(group, fields, mistakes)
         if not entry.has_changes:
             entry.nothing()
@@ -149,6 +156,8 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             _refuse_own_actions(group)
         if "max_timers" in fields:
             group.spare_timers = 0
+        if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
+            group.in_flight = call_back_groups([group.id])
         _saved(group)
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))
@@ -177,7 +186,11 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
 
 
 def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:
-    """Fire nothing of the group until it is resumed, by hand or by itself at `until`; what is claimed goes on."""
+    """Fire nothing of the group until it is resumed, by hand or by itself at `until`.
+
+    What is claimed and has not begun goes back: fires are undone, and missed when the group is resumed; retries and
+    manual runs wait. What has begun goes on, and is named in the returned group's `in_flight`.
+    """
     return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, now_in(name)))
 
 
@@ -191,21 +204,30 @@ def _set_state(
 ) -> TimerGroup:
     verb = "group.pause" if state == TimerGroup.State.PAUSED else "group.resume"
     with audited(verb, actor, group=name, name=name) as entry:
-        group = entry.watch(_locked(name))
+        is_pause = state == TimerGroup.State.PAUSED
+        group = entry.watch(_locked(name, against_fires=is_pause))
         if (group.state, group.paused_until) == (state, until):
             entry.nothing()
             return group
+        if is_pause:
+            group.in_flight = call_back_groups([group.id])
         group.state, group.state_reason, group.state_changed_by = state, reason, actor
         group.state_changed_at, group.paused_until = clock.now(), until
+        if not is_pause:
+            wake_if_soon([group.state_changed_at], group.state_changed_at)
         return _saved(group)
 
 
-def _locked(name: str) -> TimerGroup:
-    # Not against those who only refer to it: timers are created meanwhile.
-    group = TimerGroup.objects.select_for_update(no_key=True).filter(name=name).first()
+def _locked(name: str, *, against_fires: bool = False) -> TimerGroup:
+    # A fire holds the row as the creation of a timer does, by referring to it. Creations go on where fires may.
+    group = TimerGroup.objects.select_for_update(no_key=not against_fires).filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
     return group
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _saved(group: TimerGroup) -> TimerGroup:

@@ -12,7 +12,9 @@ from typing import Final
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.control.audit import Entry, audited
+from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_text
+from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.events import record
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import ClusterPause, Node
@@ -49,8 +51,8 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
 def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
     """Start nothing anywhere, on no node and for no consumer, until the cluster is resumed; what runs goes on.
 
-    What workers hold and have not begun goes back. Timers come due meanwhile, and are late. A paused cluster that is
-    paused again stays as it is.
+    What workers hold and have not begun goes back, as it does when a group is paused; the returned pause's `in_flight`
+    names what has begun. Timers come due meanwhile, and are late. A paused cluster that is paused again stays as it is.
     """
     check_text("reason", reason)
     with audited("cluster.pause", actor) as entry:
@@ -61,6 +63,7 @@ def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
         if not is_new:
             entry.nothing()
             return row
+        row.in_flight = call_back_groups(renew_groups())
         entry.changed("paused", False, True)
         entry.told(reason=reason)
         record("cluster paused", "", _words(actor, reason), now)

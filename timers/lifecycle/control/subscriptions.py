@@ -21,6 +21,7 @@ from timers.execution_id import parse as parse_id
 from timers.filters import Filter
 from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name, check_text
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.follow import end_locked, lock_timers
@@ -48,7 +49,7 @@ class DeletedSubscription:
     handed_over: int
     """Executions that waited for it, and went to other queue subscriptions."""
     in_flight: list[str]
-    """Executions that were claimed for it; of a broadcast one, they are asked to end."""
+    """Executions that had begun for it; of a broadcast one, they are asked to end."""
 
 
 def create_subscription(
@@ -89,6 +90,9 @@ def update_subscription(
 ) -> Subscription:
     """Change action, filter, retry or description; what waits for it already stays with it.
 
+    What is claimed for it and has not begun is carried out as it is then; the returned subscription's `in_flight` names
+    what has begun.
+
     `version`: refuse with StaleVersion when someone changed it since it was read. Raises SpecError, TimerNotFound.
     """
     problems: list[SpecError] = []
@@ -102,16 +106,22 @@ def update_subscription(
     with audited("subscription.update", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         _check_version(row, version)
+        before = row.action, row.filter, row.retry
         _assign(row, {field: value for field, value in fields.items() if field in EDITABLE}, problems)
-        if entry.has_changes:
-            _save(row, actor)
-        else:
+        if not entry.has_changes:
             entry.nothing()
+            return row
+        if (row.action, row.filter, row.retry) != before:
+            row.in_flight = _call_back(row)
+        _save(row, actor)
     return row
 
 
 def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = "") -> Subscription:
-    """Deliver nothing to it until it is resumed; what is claimed goes on.
+    """Deliver nothing to it until it is resumed.
+
+    What is claimed for it and has not begun waits for that; what has begun goes on, and is named in the returned
+    subscription's `in_flight`.
 
     The group's other queue subscriptions take over what waits for a paused one, as far as it passes their filters. What
     a broadcast subscription misses waits for it, up to 1,000 executions; further occurrences are skipped for it.
@@ -121,6 +131,7 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
         if row.state == Subscription.State.PAUSED:
             entry.nothing()
             return row
+        row.in_flight = _call_back(row)
         _set_state(row, Subscription.State.PAUSED, reason, actor)
         _let_others_go_on(row)
     hand_over(row)
@@ -145,14 +156,16 @@ def delete_subscription(
 ) -> DeletedSubscription:
     """Deliver nothing more to it. What waits for it goes to other queue subscriptions, or is cancelled.
 
-    What is claimed for a broadcast subscription is asked to end; for a queue subscription it goes on, and a further try
-    is another one's. Failed executions stay for a person. Without any subscription the group is as before its first.
+    What is claimed for it and has not begun goes the same way. What has begun is asked to end, of a broadcast
+    subscription; of a queue subscription it goes on, and a further attempt is another one's. Failed executions stay for
+    a person. Without any subscription the group is as before its first.
     `version`: refuse with StaleVersion when someone changed it since it was read. Raises TimerNotFound.
     """
     why = reason or f"its subscription {name} was deleted" + (f" by {actor}" if actor else "")
     with audited("subscription.delete", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         _check_version(row, version)
+        _call_back(row)
         _set_state(row, Subscription.State.DELETED, reason, actor)
     # Each step by itself: fires go on meanwhile, and what is left undone is done by any node's housekeeping.
     done = hand_over(row, why)
@@ -281,6 +294,12 @@ def _renew(group: TimerGroup) -> None:
 
 def _is_pulled(row: Subscription) -> bool:
     return isinstance(row.action, dict) and row.action.get("kind") == PullAction.kind
+
+
+def _call_back(row: Subscription) -> list[str]:
+    """Make ready again what workers hold for it and have not begun; returns what is in flight."""
+    claimed = set(_claimed(row))
+    return call_back_groups([row.group_id], only=lambda each: each.id in claimed, undo=False) if claimed else []
 
 
 def _claimed(row: Subscription) -> list[str]:

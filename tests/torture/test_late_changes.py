@@ -1,0 +1,36 @@
+"""Changes just before the begin: after an answer that names nothing in flight, nothing of the old instant begins."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.cluster.field import Field, eventually, timer_of
+from tests.cluster.late_changes import begun_after_the_answer, races_of
+
+pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+
+RACES = int(os.environ.get("TORTURE_RACES", "1600"))
+"""The full profile: TORTURE_RACES=10000."""
+THREADS = 8
+
+
+@pytest.mark.parametrize("notify", [True, False], ids=["with NOTIFY", "by polling"])
+def test_nothing_begins_after_a_change_that_names_nothing_in_flight(field: Field, notify: bool) -> None:
+    field.settings["TIMERS_NOTIFY"] = str(notify)
+    field.start("a", "--workers", "2")
+    field.start("b", "--workers", "1")
+    races = races_of(field, THREADS, RACES)
+    done = [race for race in races if not race.refused]
+    eventually(lambda: field.value("SELECT count(*) FROM timers_timer WHERE state = 'active'") == 0, within=60)
+    eventually(lambda: field.value("SELECT count(*) FROM timers_claim") == 0)
+
+    assert len(races) == RACES
+    assert begun_after_the_answer(races, field.calls()) == []
+    calls = Counter(timer_of(call.execution) for call in field.calls())
+    moved = [race for race in done if race.verb == "update" and not race.in_flight]
+    in_time = [race for race in moved if race.acknowledged * 1_000_000 < race.due_us]
+    assert {calls[race.timer] for race in in_time} == {1}, "each fires once, at its new instant"
+    assert sum(not race.in_flight for race in done) > RACES // 2, "most are called back"

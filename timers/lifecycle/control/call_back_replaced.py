@@ -1,0 +1,66 @@
+"""Call back what is claimed of timers that are going to be replaced by new ones of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from django.db import connection
+
+from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.control.call_back import call_back_fires
+from timers.models import Timer
+
+# Bits 18 to 61 of an execution id are its timer's. One-shots are finished from their fire on, which may be ahead.
+_UNDER_WAY: Final = f"""
+WITH under_way AS (
+    SELECT DISTINCT (('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1} AS timer
+    FROM timers_claim c, unnest(c.executions) AS e(id) WHERE c.group_id = ANY(%(groups)s::bigint[])
+    UNION
+    SELECT w.timer_id FROM timers_waiting w
+    WHERE w.group_id = ANY(%(groups)s::bigint[]) AND w.state = 'ready' AND w.attempt = 0 AND w.origin = 'schedule'
+)
+SELECT t.id FROM under_way u JOIN timers_timer t ON t.id = u.timer
+JOIN unnest(%(group_of)s::bigint[], %(names)s::text[]) AS n(group_id, name)
+  ON n.group_id = t.group_id AND n.name = t.name
+WHERE t.state IN ('active', 'paused', 'finished')
+"""
+_LOCK: Final = """
+SELECT t.id FROM timers_timer t
+JOIN unnest(%(group_of)s::bigint[], %(names)s::text[]) AS n(group_id, name)
+  ON n.group_id = t.group_id AND n.name = t.name
+WHERE t.state IN ('active', 'paused') OR t.id = ANY(%(under_way)s::bigint[])
+ORDER BY t.group_id, t.name, t.id FOR UPDATE OF t
+"""
+
+
+def call_back_replaced(names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:
+    """Undo fires that have not begun of the timers of these names (group and name, sorted); one query where none is.
+
+    Returns what is in flight of each. A one-shot whose fire is undone lives again, and is replaced as others are.
+    """
+    parameters = {
+        "groups": plain_array(sorted({group for group, _ in names})),
+        "group_of": plain_array(group for group, _ in names),
+        "names": text_array(name for _, name in names),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDER_WAY, parameters)
+        under_way = [timer for (timer,) in cursor.fetchall()]
+    if not under_way:
+        return {}
+    _lock(parameters, under_way)
+    in_flight: dict[tuple[int, str], list[str]] = {}
+    for timer in Timer.objects.filter(id__in=under_way).select_related("group").order_by("id"):
+        in_flight.setdefault((timer.group_id, timer.name), []).extend(call_back_fires(timer))
+    return in_flight
+
+
+def _lock(parameters: dict[str, str], under_way: Sequence[int]) -> None:
+    """Groups, which new timers refer to, before timers; and these in the order in which they are then written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM timers_timer_group WHERE id = ANY(%(groups)s::bigint[]) ORDER BY name FOR KEY SHARE",
+            parameters,
+        )
+        cursor.execute(_LOCK, {**parameters, "under_way": plain_array(under_way)})
