@@ -23,11 +23,13 @@ from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
+from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.pace import Pace
 from timers.worker.started import Started
+from timers.worker.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Claimer:
         self._partition = options.partition
         self._groups = ServedGroups(options.partition, options.roles)
         self._low_marks: dict[Part, int] = {}
+        self._watch = Watch(settings.look_ahead)
         self._full_scan_at = 0.0
         self._leave: list[str] = []
         self._leave_read_at = -HANDLERS_SECONDS
@@ -118,9 +121,11 @@ class Claimer:
         """One pass over the groups with due work; returns seconds to the next."""
         # Until this pass is through, a claim may be committed whose answer is lost with the connection.
         if not self._started.lease_is_sure:
+            self._watch.broke()
             return UNSURE_SECONDS
         was_unsure, self._unsure = self._unsure, True
         if was_unsure:
+            self._watch.broke()
             self._give_orphans_back()
         delay = self._pass()
         self._unsure = False
@@ -132,6 +137,7 @@ class Claimer:
         horizon_us = now_us + self._look_ahead_us
         reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
         self._clock.set(reading)
+        self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
         self._look_for_revoked()
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
@@ -190,6 +196,7 @@ class Claimer:
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._low_marks.get(item.part), leave=self._leave,
+                watched_since_us=self._watch.since_us,
             )  # fmt: skip
             self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)

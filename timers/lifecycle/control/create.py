@@ -67,8 +67,6 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     until_committed = excluded.until_committed, payload = excluded.payload, action = excluded.action,
     overrides = excluded.overrides, state = 'active', state_reason = '', paused_until = NULL, fire_count = 0,
     failures_in_a_row = 0, source = excluded.source, declared = excluded.declared, shard = excluded.shard,
-    open_execution = CASE WHEN NOT excluded.until_committed AND EXISTS (
-        SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id AND w.state = 'queued') THEN t.open_execution END,
     next_fire_at = excluded.next_fire_at, version = t.version + 1,
     updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
