@@ -6,7 +6,8 @@
      2 bits  origin (schedule, manual, backfill, replay)
      2 bits  variant
     44 bits  timer id
-     8 bits  ordinal (of scheduled fires: of the subscription that it is for, 0 without one; else any that is free)
+     8 bits  ordinal (of scheduled fires: of the subscription that it is for, 0 without one; else any that is free,
+             with the highest bit set when it may run at the same time as others of its timer)
     10 bits  seq: 0 for the execution and its one final ledger row, n for the row of its n-th try
 
 Scheduled fires get the same id whoever computes it and however often, so the database itself refuses a second final
@@ -15,6 +16,7 @@ outcome; ids sort by time, route to their partition of the ledger, and tell time
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +26,10 @@ ORIGINS: Final = ("schedule", "manual", "backfill", "replay")
 MAX_TIMER_ID: Final = (1 << 44) - 1
 MAX_TRIES: Final = (1 << 10) - 1
 """The last try that an id has room for; policies allow 1,000."""
+
+ORDINALS: Final = 256
+OVERLAPPING: Final = 128
+"""The ordinals from this one on are of manual, backfilled and replayed runs that may overlap with others."""
 
 _FIXED_BITS: Final = (8 << 76) | (0b10 << 62)
 _ORDINAL_AND_SEQ: Final = (1 << 18) - 1
@@ -64,6 +70,18 @@ def occurrence_of(execution: str) -> str:
 def with_ordinal(occurrence: str, ordinal: int) -> str:
     """The id of the occurrence's execution for the subscription of that ordinal."""
     return _canonical(int(occurrence.replace("-", ""), 16) | ordinal << 10)
+
+
+def may_overlap(execution: str) -> bool:
+    """Whether its caller chose that it may run at the same time as others of its timer."""
+    occurrence = parse(execution)
+    return occurrence.origin != "schedule" and occurrence.ordinal >= OVERLAPPING
+
+
+def ids_of_occurrence(occurrence: str, ordinals: Iterable[int]) -> set[str]:
+    """All ids that the executions of an occurrence may have. `ordinals`: those of the group's subscriptions."""
+    is_scheduled = parse(occurrence).origin == "schedule"
+    return {with_ordinal(occurrence, ordinal) for ordinal in ({0, *ordinals} if is_scheduled else range(ORDINALS))}
 
 
 def parse(execution: str) -> Occurrence:

@@ -83,6 +83,8 @@ class Policies:
     overlap_policy: str = "skip"
     max_queued: int = 1
     """The most fires that queue behind a running one."""
+    retry_blocks: bool = True
+    """Whether an execution that waits for its retry counts as open for the overlap policy."""
     pause_after_failures: int = 0
     """A timer pauses itself after so many failed executions in a row; 0: never."""
     exclusion_calendars: tuple[str, ...] = ()
@@ -157,6 +159,12 @@ def _count(most: int) -> Read:
     return read
 
 
+def _flag(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise SpecError(name, "must be true or false", given=given)
+    return given
+
+
 def _fraction(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 1:
         raise SpecError(name, "must be a number from 0 to 1", given=given)
@@ -192,6 +200,7 @@ _POLICIES: Final[dict[str, Read]] = {
     "max_catchup": _count(MAX_CATCHUP),
     "overlap_policy": _one_of(*OVERLAP_POLICIES),
     "max_queued": _count(MAX_QUEUED),
+    "retry_blocks": _flag,
     "pause_after_failures": _count(1_000_000),
     "exclusion_calendars": _calendar_names,
     "on_excluded": _one_of(*ON_EXCLUDED),

@@ -94,9 +94,59 @@ def told(decision: Decision) -> dict[str, list[tuple[Any, ...]]]:
 
 # What becomes of a timer of one second whose instants 0, 1, 2 and 3 have come. grace: the misfire grace in seconds.
 TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, list[tuple[Any, ...]]]]] = [
-    # In time, nothing open: the first fires, the others come with the next decisions.
-    ({}, {}, {"fires": [(0, 0)]}),
-    ({"overlap_policy": "allow"}, {}, {"fires": [(0, 0)]}),
+    # Nothing open: several that came while nobody fired are missed, also within the grace.
+    ({}, {}, {"fires": [(3, 3)]}),
+    ({"overlap_policy": "allow"}, {}, {"fires": [(3, 3)]}),
+    ({"misfire_policy": "skip"}, {}, {"skipped": [(3, "misfire", 3)]}),
+    ({"misfire_policy": "fire_all"}, {}, {"fires": [(0, 0)], "queued": [(1, 0), (2, 0), (3, 0)]}),
+    # Nothing open any more, but an execution was open until second 2: at 0 and 1 it was.
+    (
+        {},
+        {"free_since_us": at(2)},
+        {"skipped": [(0, "overlap", 0), (1, "overlap", 0)], "fires": [(2, 0)], "queued": [(3, 0)]},
+    ),
+    (
+        {"overlap_policy": "queue"},
+        {"free_since_us": at(2.5)},
+        {"fires": [(0, 0)], "skipped": [(1, "overlap", 0), (2, "overlap", 0)], "queued": [(3, 0)]},
+    ),
+    (
+        {"overlap_policy": "replace"},
+        {"free_since_us": at(2.5)},
+        {"skipped": [(0, "replaced", 0), (1, "replaced", 0)], "fires": [(2, 0)], "queued": [(3, 0)]},
+    ),
+    ({"overlap_policy": "allow"}, {"free_since_us": at(3.1)}, {"fires": [(3, 3)]}),
+    # Nobody looked before second 2, whatever was open then.
+    ({}, {"free_since_us": at(2), "watched_since_us": at(3)}, {"fires": [(3, 3)]}),
+    ({}, {"is_open": True, "watched_since_us": at(2.5)}, {"queued": [(2, 2)], "skipped": [(3, "overlap", 0)]}),
+    ({}, {"is_open": True, "watched_since_us": at(3.1)}, {"queued": [(3, 3)]}),
+    (
+        {},
+        {"is_open": True, "watched_since_us": at(0.5)},
+        {"queued": [(0, 0)], "skipped": [(n, "overlap", 0) for n in (1, 2, 3)]},
+    ),
+    ({"misfire_policy": "skip"}, {"is_open": True, "watched_since_us": at(3.1)}, {"skipped": [(3, "misfire", 3)]}),
+    (
+        {"misfire_policy": "fire_all", "max_catchup": 3},
+        {"is_open": True, "watched_since_us": at(3.1)},
+        {"queued": [(0, 0), (1, 0), (2, 0)], "skipped": [(3, "beyond max_catchup (3)", 0)]},
+    ),
+    (
+        {"overlap_policy": "replace"},
+        {"is_open": True, "watched_since_us": at(2.5)},
+        {"queued": [(2, 2), (3, 0)]},
+    ),
+    (
+        {"overlap_policy": "replace"},
+        {"is_open": True, "made_up": 7},
+        {"queued": [(3, 0)], "skipped": [(n, "replaced", 0) for n in range(3)]},
+    ),
+    # What has no other fire, or goes before a backfill, waits for the end.
+    (
+        {},
+        {"is_open": True, "always_waits": True},
+        {"queued": [(0, 0)], "skipped": [(n, "overlap", 0) for n in (1, 2, 3)]},
+    ),
     # In time, the one before is open.
     ({}, {"is_open": True}, {"skipped": [(n, "overlap", 0) for n in range(4)]}),
     (
@@ -124,7 +174,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, list[tuple[Any, ...]
         {"is_open": True},
         {"queued": [(3, 0)], "skipped": [(0, "replaced", 0), (1, "replaced", 0), (2, "replaced", 0)]},
     ),
-    ({"overlap_policy": "allow"}, {"is_open": True}, {"fires": [(0, 0), (1, 0), (2, 0), (3, 0)]}),
+    ({"overlap_policy": "allow"}, {"is_open": True}, {"fires": [(3, 3)]}),
     # Late: one for all, each, none.
     ({"misfire_grace": 1}, {}, {"fires": [(3, 3)]}),
     ({"misfire_grace": 1}, {"is_open": True}, {"skipped": [(3, "overlap", 3)]}),
@@ -141,22 +191,22 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, list[tuple[Any, ...]
     (
         {"misfire_grace": 1, "misfire_policy": "fire_all", "max_catchup": 2},
         {},
-        {"fires": [(0, 0)], "queued": [(1, 0)], "skipped": [(3, "beyond max_catchup", 1)]},
+        {"fires": [(0, 0)], "queued": [(1, 0)], "skipped": [(3, "beyond max_catchup (2)", 1)]},
     ),
     (
         {"misfire_grace": 1, "misfire_policy": "fire_all", "max_catchup": 0},
         {},
-        {"skipped": [(3, "beyond max_catchup", 3)]},
+        {"skipped": [(3, "beyond max_catchup (0)", 3)]},
     ),
     # Too late for any policy.
-    ({"max_lateness": 1.5}, {}, {"skipped": [(1, "expired", 1)], "fires": [(2, 0)]}),
+    ({"max_lateness": 1.5}, {}, {"skipped": [(1, "expired", 1)], "fires": [(2, 0)], "queued": [(3, 0)]}),
     ({"max_lateness": 0}, {}, {"skipped": [(3, "expired", 3)]}),
     (
         {"max_lateness": 1.5, "misfire_grace": 1, "misfire_policy": "fire_all"},
         {},
         {"skipped": [(1, "expired", 1)], "fires": [(2, 0)], "queued": [(3, 0)]},
     ),
-    ({"max_lateness": 3.5}, {}, {"fires": [(0, 0)]}),
+    ({"max_lateness": 3.5}, {}, {"fires": [(3, 3)]}),
     # The last fires of a timer: what would come after them is none of its instants.
     ({"misfire_grace": 1, "misfire_policy": "fire_all"}, {"fires_left": 2}, {"fires": [(0, 0)], "queued": [(1, 0)]}),
     (
@@ -165,7 +215,11 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, list[tuple[Any, ...]
         {"fires": [(0, 0)], "queued": [(1, 0)]},
     ),
     ({"overlap_policy": "queue", "max_queued": 9}, {"is_open": True, "fires_left": 2}, {"queued": [(0, 0), (1, 0)]}),
-    ({"overlap_policy": "allow"}, {"is_open": True, "fires_left": 3}, {"fires": [(0, 0), (1, 0), (2, 0)]}),
+    (
+        {"overlap_policy": "allow", "misfire_policy": "fire_all"},
+        {"is_open": True, "fires_left": 3},
+        {"fires": [(0, 0), (1, 0), (2, 0)]},
+    ),
     ({}, {"is_open": True, "fires_left": 2}, {"skipped": [(n, "overlap", 0) for n in range(4)]}),
     (
         {"overlap_policy": "queue", "max_queued": 1},
@@ -243,7 +297,7 @@ def test_excluded_instants_that_are_too_late_as_well_have_their_row() -> None:
     decision = decide(due, Policies(max_lateness=10), at(95.5))
     assert told(decision) == {
         "skipped": [(19, "excluded by a list", 19), (85, "expired", 65)],
-        "fires": [(86, 0)],
+        "fires": [(95, 9)],
     }
 
 
@@ -276,6 +330,9 @@ def worlds(draw: st.DrawFn) -> tuple[Due, Policies, int]:
         START_US,
         is_open=is_open,
         queued=draw(st.integers(0, 2)) if is_open else 0,
+        made_up=draw(st.integers(0, 2)) if is_open else 0,
+        free_since_us=draw(st.one_of(st.none(), st.integers(-5, instants[-1] + 10).map(at))),
+        watched_since_us=draw(st.one_of(st.none(), st.integers(-5, instants[-1] + 10).map(at))),
         end_us=draw(st.one_of(st.none(), st.integers(0, instants[-1] + 10).map(at))),
         fires_left=draw(st.one_of(st.none(), st.integers(1, 5))),
     )
@@ -311,8 +368,7 @@ def test_each_instant_that_has_come_is_dealt_with_once(world: tuple[Due, Policie
     else:
         dealt_with = [us for us in come if us in following]
         assert len(rows) + sum(row.missed_count for row in rows) == len(dealt_with)
-        # Only a fire that opens an execution (or runs beside others) leaves instants that have come for later.
-        assert len(dealt_with) == len(come) or (not due.is_open and len(decision.fires) == 1)
+        assert len(dealt_with) == len(come)
     if decision.next_us is not None:
         assert decision.next_us > max([due.next_us, *told_of])
         assert decision.next_us in occurrences(due)
@@ -332,15 +388,18 @@ def test_the_bounds_of_the_policies_hold(world: tuple[Due, Policies, int]) -> No
         assert decision.next_us is None or decision.next_us <= due.end_us
     if policies.max_lateness is not None:
         assert all(now_us - us <= policies.max_lateness * SECOND for us, _ in taken)
+    if policies.overlap_policy != "allow":
+        assert len(decision.fires) <= (0 if due.is_open else 1), "never two at once"
+    due = replace(due, free_since_us=None, watched_since_us=None)
+    decision = decide(due, policies, now_us)
+    taken = [*decision.fires, *decision.queued]
     late = now_us - due.next_us > policies.misfire_grace * SECOND
     if late and policies.misfire_policy == "fire_all" and policies.max_lateness is None:
         assert len(taken) <= policies.max_catchup
     if late and policies.misfire_policy == "skip" and policies.max_lateness is None:
-        assert not taken
+        assert all(now_us - us <= policies.misfire_grace * SECOND for us, _ in taken)
     if policies.misfire_policy == "fire_once" and late and policies.max_lateness is None:
         assert len(taken) <= 1
-    if policies.overlap_policy != "allow":
-        assert len(decision.fires) <= (0 if due.is_open else 1), "never two at once"
     if due.is_open and policies.overlap_policy == "queue":
         assert not decision.queued or due.queued + len(decision.queued) <= policies.max_queued
     if due.is_open and policies.overlap_policy == "skip":

@@ -85,7 +85,7 @@ def test_what_is_beyond_max_catchup_is_one_row_with_its_count(node: Stepper, han
     assert len(handlers.calls) == 100
     assert handlers.calls[-1].scheduled_fire_time == START + 100 * SECOND
     rest = finals_of(timer)[-1]
-    assert (rest.outcome, rest.reason, rest.missed_count) == ("skipped", "beyond max_catchup", 499)
+    assert (rest.outcome, rest.reason, rest.missed_count) == ("skipped", "beyond max_catchup (100)", 499)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_year_of_minutes_costs_a_bounded_number_of_rows_and_holds_up_nobody(
     calls = handlers.called("minutely")
     assert len(calls) == 1000
     rest = finals_of(minutely)[-1]
-    assert (rest.reason, 1000 + rest.missed_count + 1) == ("beyond max_catchup", 365 * 24 * 60 + 1)
+    assert (rest.reason, 1000 + rest.missed_count + 1) == ("beyond max_catchup (1,000)", 365 * 24 * 60 + 1)
 
 
 def test_one_transaction_writes_so_many_rows_and_leaves_the_rest_to_the_next(

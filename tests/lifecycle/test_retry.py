@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.ledger_rows import words_of
+from tests.support.ledger_rows import rows_of, words_of
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.models import TimerGroup, Waiting
 from timers.scheduling import schedule_once
@@ -100,7 +100,7 @@ def test_a_snooze_is_not_counted_against_max_retries(
     handlers.script("tests.noop", *[Snooze(60)] * 10, ValueError("down"), Snooze(5), ValueError("down"), None)
     timer = one_shot(node, overrides={"retry": {"max_retries": 2}})
     assert waits(node) == [60] * 10 + [120, 5, 240]
-    assert words_of(timer) == ["snoozed"] * 10 + ["error", "snoozed", "error", "succeeded"]
+    assert words_of(timer) == ["snoozed", "error", "snoozed", "error", "succeeded"]
     assert handlers.calls[-1].number_of_try == 14
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_tried_more_than_a_thousand_times(
     node.until_idle()
     Waiting.objects.update(attempt=998, forgiven=998)
     assert waits(node) == [1, 1]
-    assert words_of(timer) == ["snoozed"] * 3
+    assert words_of(timer) == ["snoozed"]
     assert Waiting.objects.get().state == "failed"
 
 
@@ -161,3 +161,63 @@ def test_failures_without_an_error_are_told_apart_by_their_reasons(
 
 def _discard(reason: str) -> None:
     raise Discard(reason)
+
+
+def test_an_execution_is_snoozed_more_often_than_an_id_has_numbers_for_tries(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Snooze(60))
+    timer = one_shot(node)
+    execution = node.claim()[0]
+    node.held.clear()
+    for _ in range(3):
+        node.held.append(execution)
+        node.run()
+        node.finish()
+        node.time.advance(60)
+        (execution,) = node.claim()
+        node.held.clear()
+    # The rest of its life so far, without living through it.
+    node.release()
+    execution.snoozes = 1_100
+    handlers.script("tests.noop", Snooze(60), ValueError("down"), None)
+    node.held.append(execution)
+    node.run()
+    node.finish()
+    row = Waiting.objects.get()
+    assert (row.state, row.reason, row.snoozes, row.attempt) == ("ready", "snoozed 1,101 times", 1_101, 1)
+    node.time.advance(60)
+    node.until_idle()
+    node.time.advance(600)
+    node.until_idle()
+    rows = rows_of(timer)
+    assert [(row.outcome, row.attempt, row.reason) for row in rows] == [
+        ("snoozed", 1, None),
+        ("error", 2, "after 1,101 snoozes"),
+        ("succeeded", 3, None),
+    ]
+
+
+def test_snoozes_in_a_row_survive_a_release(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.noop", Snooze(60))
+    one_shot(node)
+    for _ in range(2):
+        node.until_idle()
+        node.time.advance(60)
+    node.claim()
+    node.release()
+    assert Waiting.objects.get().snoozes == 2
+
+
+def test_what_fails_for_the_most_tries_of_an_execution_says_so(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Snooze(60))
+    one_shot(node)
+    (execution,) = node.claim()
+    execution.attempt, execution.forgiven = 1_000, 999
+    node.run()
+    node.finish()
+    row = Waiting.objects.get()
+    assert (row.state, row.reason) == ("failed", "had 1,000 tries, the most of one execution; snoozed")
+    assert row.error_title == "had 1,000 tries, the most of one execution"

@@ -36,7 +36,8 @@ class GroupForm(ControlForm):
         fields = (
             "name", "description", "action", "retry", "attempt_timeout", "on_failed", "pause_after_failures",
             "misfire_policy", "misfire_grace", "max_lateness", "max_catchup", "overlap_policy", "max_queued",
-            "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition", "required_roles",
+            "retry_blocks", "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition",
+            "required_roles",
             "shards", "retention", "max_timers", "max_payload_bytes", "min_interval",
         )  # fmt: skip
 
@@ -60,7 +61,7 @@ class GroupAdmin(ControlAdmin):
             {"fields": ("retry", "attempt_timeout", "on_failed", "pause_after_failures")},
         ),
         ("When a fire is late", {"fields": ("misfire_policy", "misfire_grace", "max_lateness", "max_catchup")}),
-        ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued")}),
+        ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued", "retry_blocks")}),
         ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
         ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "shards")}),
         ("What is too much", {"fields": ("max_timers", "max_payload_bytes", "min_interval")}),

@@ -32,11 +32,11 @@ from timers.insights.words import milliseconds, plural
 from timers.lifecycle.control.backfill import backfill_timer
 from timers.lifecycle.control.change import (
     cancel_timer,
-    claimed_executions,
     fire_timer,
     pause_timer,
     resume_timer,
 )
+from timers.lifecycle.control.run import claimed_executions
 from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.models import Timer
 from timers.models.fields import ExactJSONField
@@ -78,7 +78,7 @@ class TimerAdmin(ControlAdmin):
     list_filter = ("state", "schedule_kind", GroupFilter)
     search_fields = ("=id",)
     search_help_text = "A timer's exact name, group/name, or id; or the beginning of a name."
-    actions = ("pause", "pause_until", "resume", "fire_now", "skip_next", "backfill", "cancel")
+    actions = ("pause", "pause_until", "resume", "fire_now", "fire_overlapping", "skip_next", "backfill", "cancel")
 
     class Media:
         js = ("timers/admin_schedule.js",)
@@ -259,9 +259,16 @@ class TimerAdmin(ControlAdmin):
             request, rows, "resumed", lambda timer, actor: resume_timer(timer.group.name, timer.name, actor=actor)
         )
 
-    @admin.action(description="Fire now: once, beside the schedule", permissions=["change"])
+    @admin.action(description="Fire now: once, in addition to the schedule", permissions=["change"])
     def fire_now(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
         self._each(request, rows, "fired", lambda timer, actor: fire_timer(timer.group.name, timer.name, actor=actor))
+
+    @admin.action(description="Fire now, also while an execution runs", permissions=["change"])
+    def fire_overlapping(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
+        def call(timer: Timer, actor: str) -> None:
+            fire_timer(timer.group.name, timer.name, overlap="allow", actor=actor)
+
+        self._each(request, rows, "fired", call)
 
     @admin.action(description="Pause until ...", permissions=["change"])
     def pause_until(self, request: HttpRequest, rows: QuerySet[Timer]) -> TemplateResponse | None:

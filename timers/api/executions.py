@@ -16,7 +16,7 @@ from timers.api.fields import Body, Instant, Name, Reason, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.api.timer_verbs import ExecutionStarted
+from timers.api.timer_verbs import ExecutionStarted, Overlap
 from timers.exceptions import NotAllowedNow
 from timers.executions import cancel_execution, dismiss_failed, replay_execution, retry_failed
 from timers.insights.execution_list import WAITING, find
@@ -49,6 +49,12 @@ class PayloadBody(Body):
     """Another payload, or none: as it was."""
 
     payload: Any = None
+
+
+class ReplayBody(PayloadBody):
+    """Another payload, or none: the timer's."""
+
+    overlap: Overlap = None
 
 
 class ReasonBody(Body):
@@ -104,9 +110,10 @@ def cancel(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody()
 
 
 @route(router, "POST", f"{EXECUTION}/replay", scope="operate", answer=ExecutionStarted, status=202)
-def replay(request: HttpRequest, execution: str, body: PayloadBody = PayloadBody()) -> ExecutionStarted:
+def replay(request: HttpRequest, execution: str, body: ReplayBody = ReplayBody()) -> ExecutionStarted:
     """Run the action of an ended execution's timer again, as a fresh execution."""
-    return ExecutionStarted(execution=replay_execution(execution, actor=caller(request).actor, **_given(body)))
+    actor = caller(request).actor
+    return ExecutionStarted(execution=replay_execution(execution, overlap=body.overlap, actor=actor, **_given(body)))
 
 
 def _given(body: PayloadBody) -> dict[str, Any]:

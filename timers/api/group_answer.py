@@ -32,6 +32,7 @@ class GroupAnswer(BaseModel):
     max_catchup: int
     overlap_policy: str
     max_queued: int
+    retry_blocks: bool
     pause_after_failures: int
     exclusion_calendars: list[str]
     on_excluded: str

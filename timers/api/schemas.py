@@ -98,6 +98,7 @@ POLICIES: Final[dict[str, Schema]] = {
     "max_catchup": _COUNT,
     "overlap_policy": choice(*policies.OVERLAP_POLICIES),
     "max_queued": _COUNT,
+    "retry_blocks": {"type": "boolean"},
     "pause_after_failures": _COUNT,
     "exclusion_calendars": NAMES,
     "on_excluded": choice(*policies.ON_EXCLUDED),

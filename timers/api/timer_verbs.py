@@ -42,11 +42,20 @@ class PauseBody(Body):
     reason: Reason = ""
 
 
+Overlap = Annotated[
+    Literal["skip", "queue", "allow", "replace"] | None,
+    Field(
+        description="The overlap policy of this run, while an execution of the timer has not ended; null: the timer's."
+    ),
+]
+
+
 class FireBody(Body):
-    """A run beside the schedule."""
+    """A run in addition to the schedule."""
 
     payload: Any = Field(default=None, description="Another payload for this run; left out: the timer's.")
     delay: Annotated[float, Seconds(0, MAX_SECONDS)] = 0
+    overlap: Overlap = None
 
 
 class BackfillBody(Body):
@@ -137,9 +146,12 @@ def resume(request: HttpRequest, group: str, name: Name, body: EmptyBody = Empty
 
 @route(router, "POST", f"{TIMER}/fire", scope="operate", answer=ExecutionStarted, status=202)
 def fire(request: HttpRequest, group: str, name: Name, body: FireBody = FireBody()) -> ExecutionStarted:
-    """Run once, beside the schedule."""
+    """Run once, in addition to the schedule; 409 where the overlap policy is skip and an execution has not ended."""
     own = {"payload": body.payload} if "payload" in body.model_fields_set else {}
-    return ExecutionStarted(execution=fire_timer(group, name, delay=body.delay, actor=caller(request).actor, **own))
+    actor = caller(request).actor
+    return ExecutionStarted(
+        execution=fire_timer(group, name, delay=body.delay, overlap=body.overlap, actor=actor, **own)
+    )
 
 
 @route(router, "POST", f"{TIMER}/backfill", scope="operate", answer=BackfillStarted, status=202)

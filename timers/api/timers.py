@@ -32,7 +32,8 @@ from timers.exceptions import SpecError, TimerNotFound
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
-from timers.lifecycle.control.change import claimed_executions, lock_timer
+from timers.lifecycle.control.change import lock_timer
+from timers.lifecycle.control.run import claimed_executions
 from timers.models import Timer, TimerGroup
 from timers.models.timer_rows import find_timer, timer_of_id
 from timers.scheduling import cancel_timer, schedule_timer, update_timer

@@ -17,6 +17,7 @@ from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import is_served_as_known
+from timers.lifecycle.turn import rows_in_turn
 from timers.models import Timer, Waiting
 from timers.payload import decode, storable
 from timers.policies import overridden
@@ -56,6 +57,7 @@ def claim_ready(
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
             if rows:
                 break
+        rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
@@ -86,6 +88,7 @@ def _lock_ready(
             "available_at",
             "attempt",
             "forgiven",
+            "snoozes",
             "missed_count",
             "origin",
             "subscription",
@@ -108,7 +111,7 @@ def _follows(row: dict[str, Any]) -> bool:
     """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
     is_open = row["open_execution"] is not None and str(row["open_execution"]) == occurrence_of(str(row["id"]))
-    return row["origin"] == "schedule" and (recurs or is_open)
+    return is_open or (row["origin"] == "schedule" and recurs)
 
 
 def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
@@ -127,6 +130,7 @@ def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Executi
         origin=row["origin"],
         missed_count=row["missed_count"],
         forgiven=row["forgiven"],
+        snoozes=row["snoozes"],
         own_payload=row["own_payload"],
         schedule_kind=row["kind"] or "once",
         schedule_text=row["schedule"] or "",

@@ -18,6 +18,11 @@ MAX_MISSED = 2**31 - 1
 """The most that a missed_count can say."""
 MAX_WALKED = 1000
 """Instants that are looked at one by one in a decision; what is beyond them is counted and gets one row."""
+BRIEF_US = 1_500_000
+"""A fire that is late by no more than this is no sign of an outage: a worker was busy for a moment.
+
+Several instants that are due at once and within it each run, one after the other; beyond it they are missed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,18 @@ class Due:
     is_open: bool = False
     """Its execution before is not ended."""
     queued: int = 0
-    """Fires that queue behind that one."""
+    """Fires that queue behind that one because they came while it was open."""
+    made_up: int = 0
+    """Fires that queue behind that one because their instants were missed."""
+    always_waits: bool = False
+    """Behind an open execution its fire waits, also where the policy would skip it.
+
+    A one-shot has no other fire, and a backfill must not displace the schedule.
+    """
+    free_since_us: int | None = None
+    """When its latest execution ended: what came due before found that one open."""
+    watched_since_us: int | None = None
+    """Since when it could be fired at any moment: a node was looking, and nothing was paused. None: all the time."""
     waits_for_end: bool = False
     """The next instant is known only at the end of the execution (fixed_delay, until_committed)."""
     follows_runs: bool = False
@@ -62,11 +78,18 @@ class Decision:
     fires: list[Chosen] = field(default_factory=list)
     queued: list[Chosen] = field(default_factory=list)
     """To run one after the other, once what runs (or the fire before them) has ended."""
+    made_up: int = 0
+    """How many of the queued ones, from the first, are made up for: no later fire replaces them."""
     skipped: list[Skipped] = field(default_factory=list)
     replaces: bool = False
     """The open execution, and what queues behind it, makes way for the one that is queued here."""
+    replaces_queued: bool = False
+    """Only what queues makes way, except for what is made up for."""
     next_us: int | None = None
     finished: bool = False
+
+
+_UNKNOWN = -1
 
 
 class _Come(NamedTuple):
@@ -76,8 +99,12 @@ class _Come(NamedTuple):
     """Those that shall run, oldest first."""
     last_us: int
     """The latest that has been dealt with."""
-    beyond: Skipped | None = None
+    beyond: tuple[Skipped, ...] = ()
     """Those that are too many to be made up for."""
+    made_up: list[Chosen] = []
+    """Those that run whatever is open now, before the chosen ones: when they came due, nobody could fire them."""
+    following_us: int | None = _UNKNOWN
+    """The instant after the latest, where it is known already; None: there is none."""
 
 
 def decide(due: Due, policies: Policies, now_us: int) -> Decision:
@@ -85,18 +112,18 @@ def decide(due: Due, policies: Policies, now_us: int) -> Decision:
     decision = Decision()
     come = _choose(due, policies, now_us, decision.skipped)
     if due.unwanted:
-        decision.skipped += [Skipped(at, due.unwanted, missed) for at, missed in come.chosen]
-        come = come._replace(chosen=[])
-    _admit(come.chosen, due, policies, decision)
+        decision.skipped += [Skipped(at, due.unwanted, missed) for at, missed in [*come.made_up, *come.chosen]]
+        come = come._replace(made_up=[], chosen=[])
+    _admit(come, due, policies, decision)
     exhausted = due.fires_left is not None and _taken(decision) >= due.fires_left
-    if come.beyond is not None and not exhausted:
-        decision.skipped.append(come.beyond)
-    _move_on(decision, due, come.last_us, now_us, exhausted=exhausted)
+    if not exhausted:
+        decision.skipped += come.beyond
+    _move_on(decision, due, come, now_us, exhausted=exhausted)
     return decision
 
 
 def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -> _Come:
-    """The misfire policy where the timer is late, and its instants one by one where it is not."""
+    """Leave out what is too late for any policy; the rest depends on whether an execution is open."""
     start_us = due.next_us
     if policies.max_lateness is not None:
         too_late_us = now_us - round(policies.max_lateness * 1_000_000) - 1
@@ -108,43 +135,114 @@ def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -
             if following is None or following > now_us:
                 return _Come([], last_us)
             start_us = following
+    if due.is_open and policies.overlap_policy != "allow":
+        return _choose_behind_open(due, policies, start_us, now_us, skipped)
+    return _choose_when_free(due, policies, start_us, now_us, skipped)
+
+
+def _choose_behind_open(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
+    """An execution is open: what nobody could fire is made up for behind it, the rest overlaps."""
+    missed: _Come | None = None
+    if due.watched_since_us is not None and start_us < due.watched_since_us and start_us <= now_us:
+        missed = _make_up(due, policies, start_us, min(due.watched_since_us - 1, now_us), now_us, skipped)
+        following = _following(due, missed.last_us)
+        if following is None or following > now_us:
+            return missed._replace(chosen=[], made_up=missed.chosen)
+        start_us = following
     if now_us - start_us > policies.misfire_grace * 1_000_000:
-        return _make_up(due, policies, start_us, now_us, skipped)
+        rest = _make_up(due, policies, start_us, now_us, now_us, skipped)
+    else:
+        rest = _one_by_one(due, start_us, now_us, skipped)
+    return rest if missed is None else rest._replace(made_up=missed.chosen, beyond=missed.beyond + rest.beyond)
+
+
+def _choose_when_free(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
+    """No execution is open: several instants that nobody could fire are missed, whatever the grace."""
+    overlapped: list[Chosen] = []
+    has_come = start_us <= now_us
+    is_unwatched = has_come and due.watched_since_us is not None and start_us < due.watched_since_us
+    if has_come and not is_unwatched and _came_while_open(due, policies, start_us):
+        assert due.free_since_us is not None
+        until_us = min(due.free_since_us - 1, now_us)
+        came = _one_by_one(due, start_us, until_us, skipped)
+        overlapped = _let_in(came.chosen, policies, skipped)
+        following = _following(due, came.last_us)
+        if following is None or following > now_us:
+            return _Come(overlapped, came.last_us)
+        start_us = following
+    is_late = now_us - start_us > policies.misfire_grace * 1_000_000
+    if is_late or ((is_unwatched or now_us - start_us > BRIEF_US) and not due.follows_runs):
+        come = _make_up(due, policies, start_us, now_us, now_us, skipped)
+    else:
+        come = _one_by_one(due, start_us, now_us, skipped)
+    chosen = [*overlapped, *come.chosen]
+    return come._replace(chosen=chosen[:1] if due.waits_for_end else chosen)
+
+
+def _came_while_open(due: Due, policies: Policies, instant_us: int) -> bool:
+    """Whether the execution before was still open at an instant, though it has ended by now."""
+    if due.waits_for_end or policies.overlap_policy == "allow" or due.free_since_us is None:
+        return False
+    return instant_us < due.free_since_us
+
+
+def _let_in(chosen: list[Chosen], policies: Policies, skipped: list[Skipped]) -> list[Chosen]:
+    """The overlap policy for instants at which the execution before was open, that has ended meanwhile."""
+    if policies.overlap_policy == "replace":
+        skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
+        return chosen[-1:]
+    room = policies.max_queued if policies.overlap_policy == "queue" else 0
+    skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
+    return chosen[:room]
+
+
+def _one_by_one(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -> _Come:
+    """Each instant from `start_us` on by itself, which may lie ahead; of very many the rest as one."""
     chosen: list[Chosen] = []
-    last_us = start_us
-    for count, instant_us in enumerate(_instants(due, start_us, now_us)):
-        if count == MAX_WALKED:
-            rest, last_us = _summed_up(due, instant_us, now_us, skipped)
-            return _Come(chosen if rest is None else [*chosen, rest], last_us)
+    last_us, instant_us = start_us, start_us
+    following: int | None = start_us
+    for _ in range(MAX_WALKED):
+        if _is_over(due, instant_us):
+            break
         last_us = instant_us
         if (reason := due.schedule.reason(from_microseconds(instant_us))) is not None:
             skipped.append(Skipped(instant_us, reason))
-            continue
-        chosen.append(Chosen(instant_us))
-        if not due.is_open:
-            # It opens an execution (or runs beside others): what follows is another decision.
-            break
+        else:
+            chosen.append(Chosen(instant_us))
+        following = _following(due, instant_us)
+        if following is None or following > until_us:
+            return _Come(chosen, last_us, following_us=following)
+        instant_us = following
+    else:
+        rest, last_us = _summed_up(due, instant_us, until_us, skipped)
+        return _Come(chosen if rest is None else [*chosen, rest], last_us)
     return _Come(chosen, last_us)
 
 
-def _make_up(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
-    """The misfire policy: what becomes of the instants from `start_us` on, which is later than the grace."""
-    missed, last_us = _summed_up(due, start_us, now_us, skipped)
+def _make_up(due: Due, policies: Policies, start_us: int, until_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
+    """The misfire policy: what becomes of the instants from `start_us` to `until_us`.
+
+    A single one is not missed, only late, as long as it is within the grace.
+    """
+    missed, last_us = _summed_up(due, start_us, until_us, skipped)
     if missed is None:
         return _Come([], last_us)
+    if missed.missed_count == 0 and now_us - missed.instant_us <= policies.misfire_grace * 1_000_000:
+        return _Come([missed], last_us)
     if policies.misfire_policy == "skip":
         skipped.append(Skipped(missed.instant_us, "misfire", missed.missed_count))
         return _Come([], last_us)
     if policies.misfire_policy == "fire_once" or due.waits_for_end:
         return _Come([missed], last_us)
     chosen: list[Chosen] = []
-    for instant_us in _instants(due, start_us, now_us):
+    for instant_us in _instants(due, start_us, until_us):
         if due.schedule.reason(from_microseconds(instant_us)) is not None:
             continue
         if len(chosen) == policies.max_catchup:
-            rest = _missed(due, instant_us, now_us)
+            rest = _missed(due, instant_us, until_us)
             assert rest is not None  # this instant at least
-            return _Come(chosen, last_us, Skipped(rest.instant_us, "beyond max_catchup", rest.missed_count))
+            reason = f"beyond max_catchup ({policies.max_catchup:,})"
+            return _Come(chosen, last_us, (Skipped(rest.instant_us, reason, rest.missed_count),))
         chosen.append(Chosen(instant_us))
     return _Come(chosen, last_us)
 
@@ -166,35 +264,54 @@ def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -
     return missed, last_us if missed is None else max(last_us, missed.instant_us)
 
 
-def _admit(chosen: list[Chosen], due: Due, policies: Policies, decision: Decision) -> None:
+def _admit(come: _Come, due: Due, policies: Policies, decision: Decision) -> None:
     """The overlap policy: what becomes of the chosen instants. Those after the last fire of max_fires are none."""
-    left = len(chosen) if due.fires_left is None else due.fires_left
-    if not chosen or left <= 0:
+    left = len(come.made_up) + len(come.chosen) if due.fires_left is None else due.fires_left
+    if left <= 0:
         return
     if policies.overlap_policy == "allow" and not due.waits_for_end:
-        decision.fires = chosen[:left]
+        decision.fires = come.chosen[:left]
     elif not due.is_open:
-        # Several are made up for (fire_all): they never ran into each other, so none is skipped for the others' sake.
-        decision.fires, decision.queued = chosen[:1], chosen[1:left]
-    elif policies.overlap_policy == "replace":
-        decision.replaces, decision.queued = True, chosen[-1:]
-        decision.skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
+        # Several are made up for: they never ran into each other, so none is skipped for the others' sake.
+        decision.fires, decision.queued = come.chosen[:1], come.chosen[1:left]
+        decision.made_up = len(decision.queued)
     else:
-        room = max(0, policies.max_queued - due.queued) if policies.overlap_policy == "queue" else 0
-        decision.queued = chosen[: min(room, left)]
-        if room < left:
-            decision.skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
+        decision.queued = come.made_up[:left]
+        decision.made_up = len(decision.queued)
+        _queue_or_skip(come.chosen, left - decision.made_up, due, policies, decision)
 
 
-def _move_on(decision: Decision, due: Due, last_us: int, now_us: int, *, exhausted: bool) -> None:
+def _queue_or_skip(chosen: list[Chosen], left: int, due: Due, policies: Policies, decision: Decision) -> None:
+    """What becomes of instants at which an execution is open."""
+    if not chosen or left <= 0:
+        return
+    if policies.overlap_policy == "replace":
+        decision.replaces_queued = due.made_up + decision.made_up > 0
+        decision.replaces = not decision.replaces_queued
+        decision.queued += chosen[-1:]
+        decision.skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
+        return
+    most = policies.max_queued if policies.overlap_policy == "queue" else 0
+    room = max(0, (max(most, 1) if due.always_waits else most) - due.queued)
+    decision.queued += chosen[: min(room, left)]
+    if room < left:
+        decision.skipped += [Skipped(at, "overlap", missed) for at, missed in chosen[room:]]
+
+
+def _move_on(decision: Decision, due: Due, come: _Come, now_us: int, *, exhausted: bool) -> None:
     waits = due.waits_for_end and _taken(decision) > 0
     if exhausted:
         decision.finished = not waits
         return
     if waits:
         return
-    # What counts from the end of a run that was skipped counts from now.
-    decision.next_us = _following(due, max(last_us, now_us) if due.waits_for_end else last_us)
+    if due.waits_for_end:
+        # What counts from the end of a run that was skipped counts from now.
+        decision.next_us = _following(due, max(come.last_us, now_us))
+    elif come.following_us == _UNKNOWN:
+        decision.next_us = _following(due, come.last_us)
+    else:
+        decision.next_us = come.following_us
     if decision.next_us is not None and _is_over(due, decision.next_us):
         decision.next_us = None
     decision.finished = decision.next_us is None

@@ -12,9 +12,11 @@ from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import Action, parse_text
 from timers.execution_id import execution_id
+from timers.execution_id import parse as parse_id
 from timers.lifecycle.decide import Chosen, Due
 from timers.lifecycle.execution import Execution, ServedGroup
 from timers.lifecycle.group_lock import is_served_as_known
+from timers.lifecycle.queued import NONE_QUEUED, Queued
 from timers.models import Timer
 from timers.payload import decode, storable
 from timers.policies import Policies, overridden
@@ -41,6 +43,8 @@ class DueTimer(NamedTuple):
     payload: str | None
     action: str | None
     overrides: str | None
+    free_since: datetime | None
+    state_changed_at: datetime | None
     tags: Sequence[str] = ()
     """Read only where the group has subscriptions, whose filters look at them."""
 
@@ -64,17 +68,39 @@ class DueTimer(NamedTuple):
         """The timer's row is moved when its execution ends; a plain one-shot is done with its fire."""
         return self.until_committed or self.kind != "once"
 
+    @property
+    def is_behind_backfill(self) -> bool:
+        """The open execution makes up for a past stretch on demand; the schedule goes before it."""
+        return self.open_execution is not None and parse_id(str(self.open_execution)).origin == "backfill"
+
     def policies(self, group: ServedGroup) -> Policies:
         """The group's policies after the timer's overrides."""
         return group.policies if self.overrides is None else overridden(group.policies, self.overrides)
 
-    def due(self, group: ServedGroup, policies: Policies, queued: int, unwanted: str = "") -> Due:
-        """What the decision needs to know; raises SpecError when the schedule cannot be read."""
+    def due(
+        self,
+        group: ServedGroup,
+        policies: Policies,
+        queued: Queued = NONE_QUEUED,
+        unwanted: str = "",
+        watched_since_us: int | None = None,
+    ) -> Due:
+        """What the decision needs to know; raises SpecError when the schedule cannot be read.
+
+        `watched_since_us`: since when a node has looked at the group without a break and the group was not paused.
+        """
+        if self.state_changed_at is not None and group.clock.frozen_us is None:
+            resumed_us = group.clock.at(to_microseconds(self.state_changed_at))
+            watched_since_us = max(watched_since_us or resumed_us, resumed_us)
         return Due(
             schedule=group.schedule(self.kind, self.schedule, self.time_zone, policies),
             next_us=self.nominal_us,
             is_open=self.open_execution is not None,
-            queued=queued,
+            queued=queued.overlapping,
+            made_up=queued.made_up,
+            always_waits=not self.follows or self.is_behind_backfill,
+            free_since_us=None if self.free_since is None else to_microseconds(self.free_since) - self.offset_us,
+            watched_since_us=None if watched_since_us is None else watched_since_us - self.offset_us,
             waits_for_end=self.waits_for_end,
             follows_runs=self.kind == "fixed_delay",
             end_us=None if self.end_at is None else to_microseconds(self.end_at),
@@ -180,6 +206,8 @@ def lock_due(
             Cast(F("payload"), TextField()),
             Cast(F("action"), TextField()),
             Cast(F("overrides"), TextField()),
+            "free_since",
+            "state_changed_at",
             *also,
         )[:limit]
     )

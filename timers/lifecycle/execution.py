@@ -74,10 +74,22 @@ class ServedGroup:
     """Who gets the executions of timers that have no action of their own; none: the group's action does it all."""
     required_roles: frozenset[str] = frozenset()
     """Only nodes that have all of these serve it."""
+    state_changed_us: int | None = None
+    """When it was last paused or resumed, by the database's clock (microseconds)."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
         return effective(parse_text(kind, spec_text, time_zone), policies, self.calendars, time_zone)
+
+    def watched_since(self, real_us: int | None) -> int | None:
+        """Since when (microseconds of the group's clock) its timers could be fired at any moment; None: always.
+
+        `real_us`: since when a node has looked at it, by the database's clock. A clock that stands still says nothing.
+        """
+        if self.clock.frozen_us is not None:
+            return None
+        known = [each for each in (real_us, self.state_changed_us) if each is not None]
+        return self.clock.at(max(known)) if known else None
 
     @property
     def handler(self) -> str:
@@ -129,6 +141,7 @@ class ServedGroup:
             calendars or {},
             subscribers,
             frozenset(row.required_roles),
+            None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
         )
 
 
@@ -172,6 +185,8 @@ class Execution:
     missed_count: int = 0
     forgiven: int = 0
     """Tries that do not count against max_retries."""
+    snoozes: int = 0
+    """How often it has been snoozed since its latest try that ended otherwise."""
     own_payload: str | None = None
     """JSON text, where the payload is not the timer's (a manual run with another one, an edited retry)."""
     schedule_kind: str = "once"
@@ -223,6 +238,7 @@ class Execution:
             and self.attempt == 1
             and self.own_payload is None
             and self.missed_count == 0
+            and self.snoozes == 0
             and self.origin == "schedule"
         ):
             return None
@@ -230,6 +246,7 @@ class Execution:
             **({} if told else {"subscription": self.subscription}),
             "tried": self.attempt - 1,
             "forgiven": self.forgiven,
+            "snoozes": self.snoozes,
             "missed_count": self.missed_count,
             "origin": self.origin,
             "available_us": self.available_us,

@@ -98,11 +98,15 @@ def settle(
             outcome.reason = f"asked to end: {outcome.reason or outcome.word}"
             entries.append(ledger.final_entry(outcome, "cancelled"))
         else:
-            entries.append(ledger.try_entry(outcome))
+            if not (outcome.is_further_snooze and verdict.next == "again"):
+                entries.append(ledger.try_entry(outcome))
             if verdict.next == "drop":
                 entries.append(ledger.final_entry(outcome, "failed"))
             else:
                 waiting.append(_waiting_row(outcome, verdict))
+        if verdict.reason or (execution.snoozes > 1 and outcome.word != "snoozed"):
+            snoozed = f"after {execution.snoozes:,} snoozes" if execution.snoozes > 1 else ""
+            outcome.reason = "; ".join(each for each in (outcome.reason, verdict.reason, snoozed) if each)
         if verdict.next in ("end", "drop", "cancel") and execution.policies.on_finish == "delete":
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
@@ -118,13 +122,17 @@ def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
     if is_failed and fault is None:
         # Lost or discarded: those of one reason belong together as those of one error do.
         fault = fingerprint(outcome.word, "", outcome.reason or "")
+    is_further = outcome.is_further_snooze and not is_failed
+    snoozes = execution.snoozes + 1 if outcome.word == "snoozed" else 0
+    reason = outcome.reason or (f"snoozed {snoozes:,} times" if snoozes > 1 else outcome.word)
     return WaitingRow(
         execution=execution,
         state="failed" if is_failed else "ready",
         available_us=verdict.available_us or execution.group.clock.at(outcome.finished_us),
-        tried=execution.attempt,
-        forgiven=execution.forgiven + (outcome.forgiven or outcome.word == "snoozed"),
-        reason=outcome.reason or outcome.word,
-        error_title=outcome.error_title or "",
+        tried=execution.attempt - is_further,
+        forgiven=execution.forgiven + (not is_further and (outcome.forgiven or outcome.word == "snoozed")),
+        reason="; ".join(each for each in (verdict.reason, reason) if each),
+        error_title=outcome.error_title or verdict.reason,
         error_fingerprint=fault,
+        snoozes=snoozes,
     )

@@ -22,8 +22,8 @@ from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import has_changed
 from timers.lifecycle.parked import room_for_parked
-from timers.lifecycle.queued import queued_behind
-from timers.lifecycle.replace import make_way
+from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
+from timers.lifecycle.replace import drop_queue, make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.unfired import without_fires
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -81,13 +81,15 @@ def fire_due(
     low_us: int | None = None,
     leave: Collection[str] = (),
     takes: Collection[int] | None = None,
+    watched_since_us: int | None = None,
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
     Instants are microseconds since 1970 UTC. `low_us`: skip the dead entries at the head of the index below it.
     `leave`: handlers that only other nodes know; their timers are left for those. `takes`: the subscriptions whose
     executions are claimed (None: what workers take); those of others are made ready for them. Timers due after `now_us`
-    are claimed ahead; one whose execution before is not ended is left until its instant has come.
+    are claimed ahead; one whose execution before is not ended is left until its instant has come. `watched_since_us`:
+    since when somebody has looked at the group without a break (None: all the time); what came due before was missed.
     """
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
@@ -98,7 +100,9 @@ def fire_due(
         if not rows:
             fired.is_stale = has_changed(group)
             return fired
-        batch = Batch(group, now_us, group.for_workers(leave) if takes is None else takes)
+        batch = Batch(
+            group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
+        )
         for row in rows:
             if batch.is_full:
                 break
@@ -115,14 +119,19 @@ def fire_due(
 class Batch:
     """The decisions of one transaction, gathered row by row and written together."""
 
-    def __init__(self, group: ServedGroup, now_us: int, takes: Collection[int]) -> None:
+    def __init__(
+        self, group: ServedGroup, now_us: int, takes: Collection[int], watched_since_us: int | None = None
+    ) -> None:
         self._group = group
         self._now_us = now_us
+        self._watched_since_us = watched_since_us
         self._takes = frozenset(takes)
         self.executions: list[Execution] = []
         self.for_others: list[Execution] = []
         """Of subscriptions that somebody else serves, or that are paused."""
         self.queued: list[Execution] = []
+        self.made_up: set[str] = set()
+        """Those of the queued ones that are made up for."""
         self.skips: list[ledger.Skip] = []
         self._one_shots: list[int] = []
         self._moved: list[_Moved] = []
@@ -130,7 +139,9 @@ class Batch:
         """Timers whose last instants were skipped, and that are not to be kept."""
         self._replacing: dict[str, tuple[_Moved, str]] = {}
         """The open execution that shall make way -> its timer, and the execution that comes in its place."""
-        self._behind: dict[int, int] | None = None
+        self._without_queue: list[int] = []
+        """Timers whose queue makes way, except for what is made up for."""
+        self._behind: dict[int, Queued] | None = None
         self._room: dict[int, int] | None = None
 
     @property
@@ -152,15 +163,14 @@ class Batch:
             policies = row.policies(self._group)
             matches = self._matching(row) if self._group.subscribers else None
             unwanted = NOBODY if matches == () else ""
-            plain = not row.follows and not row.jitter and not unwanted
+            plain = not row.follows and not row.jitter and not unwanted and row.open_execution is None
             if plain and _fires_anyway(policies, self._now_us - row.nominal_us):
                 if leave_fires:
                     return
                 self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
                 self._one_shots.append(row.id)
                 return
-            queued = self._queued_behind(row, rows) if policies.overlap_policy == "queue" else 0
-            due = row.due(self._group, policies, queued, unwanted)
+            due = row.due(self._group, policies, self._queued_behind(row, rows), unwanted, self._watched_since_us)
             decision = decide(due, policies, self._now_us - row.offset_us)
             left = without_fires(decision, due) if leave_fires else decision
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
@@ -173,6 +183,7 @@ class Batch:
     def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""
         ready = self._make_way()
+        drop_queue(self._without_queue)
         _finish_one_shots(self._one_shots)
         _move_on(self._moved)
         waiting_rows.insert(
@@ -183,6 +194,7 @@ class Batch:
                     execution.available_us,
                     0,
                     0,
+                    MADE_UP if execution.id in self.made_up else "",
                 )
                 for execution in self.queued
             ]
@@ -247,7 +259,10 @@ class Batch:
             for at, reason, count in decision.skipped
         ]
         fires = [execution for chosen in decision.fires for execution in self._made(row, chosen, matches)]
-        queued = [execution for chosen in decision.queued for execution in self._made(row, chosen, matches)]
+        made_up = [each for chosen in decision.queued[: decision.made_up] for each in self._made(row, chosen, matches)]
+        others = [each for chosen in decision.queued[decision.made_up :] for each in self._made(row, chosen, matches)]
+        queued = [*made_up, *others]
+        self.made_up.update(execution.id for execution in made_up)
         next_us = None if decision.next_us is None else decision.next_us + row.offset_us
         for execution in fires:
             execution.next_us = next_us
@@ -270,6 +285,8 @@ class Batch:
         self._moved.append(moved)
         if decision.finished and not chosen and policies.on_finish == "delete":
             self._over.append(row.id)
+        if decision.replaces_queued:
+            self._without_queue.append(row.id)
         if decision.replaces:
             assert open_execution is not None  # only what is open can be replaced
             self._replacing[open_execution] = moved, occurrence_of(queued[0].id)
@@ -288,12 +305,12 @@ class Batch:
         open_execution = None if row.open_execution is None else str(row.open_execution)
         self._moved.append(_Moved(row.id, next_us, row.nominal_us, 1, "paused", open_execution, execution.poison))
 
-    def _queued_behind(self, row: DueTimer, rows: list[DueTimer]) -> int:
+    def _queued_behind(self, row: DueTimer, rows: list[DueTimer]) -> Queued:
         if row.open_execution is None:
-            return 0
+            return NONE_QUEUED
         if self._behind is None:
             self._behind = queued_behind([other.id for other in rows if other.open_execution is not None])
-        return self._behind.get(row.id, 0)
+        return self._behind.get(row.id, NONE_QUEUED)
 
     def _make_way(self) -> set[str]:
         """The executions that may start at once, because what they replace only waited for another try."""

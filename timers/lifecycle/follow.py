@@ -48,6 +48,10 @@ class LockedTimer:
     failures_in_a_row: int
     next_us: int | None = None
     """A next instant that this end brings."""
+    free_us: int | None = None
+    """When its open execution ended."""
+    backfills: bool = False
+    """It takes up the next of a backfill, where nothing else queues."""
 
     def end(
         self,
@@ -77,12 +81,25 @@ class LockedTimer:
                 self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
             if self.state == "active" and pauses:
                 self.state, self.state_reason = "paused", pauses
-        if not is_last or self.open_execution != occurrence_of(execution):
+        if is_last and self.free(execution, ended_us) and not self.has_next:
+            self._move_on(ended_us, is_over=self.until_committed)
+
+    def free(self, execution: str, ended_us: int) -> bool:
+        """Let the next one begin; whether the timer waited for this execution."""
+        if self.open_execution != occurrence_of(execution):
+            return False
+        self.open_execution, self.free_us, self.backfills = None, ended_us, True
+        return True
+
+    def move_on_if_stranded(self) -> None:
+        """Give it a next instant where nothing brings one: what ended was no fire of its schedule."""
+        if self.open_execution is None and self.free_us is not None and not self.has_next and self.next_us is None:
+            self._move_on(self.free_us, is_over=False)
+
+    def _move_on(self, ended_us: int, *, is_over: bool) -> None:
+        if self.state not in ("active", "paused"):
             return
-        self.open_execution = None
-        if self.state not in ("active", "paused") or (self.has_next and not self.until_committed):
-            return
-        if not self.until_committed and (self.fires_left is None or self.fires_left > 0):
+        if not is_over and (self.fires_left is None or self.fires_left > 0):
             self.next_us = self._instant_after(ended_us)
         if self.next_us is None:
             self.state = "finished"
@@ -136,25 +153,44 @@ _WORDS: Final = {"end": "succeeded", "park": "failed", "drop": "failed", "cancel
 def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int) -> None:
     """Open the way for the next fire of each locked timer whose execution ended."""
     moved: dict[int, LockedTimer] = {}
-    backfilled: set[int] = set()
     others = _left_open(verdicts, timers)
     for outcome, verdict in verdicts:
         execution = outcome.execution
         timer = timers.get(execution.timer_id)
-        if verdict.next == "again" or timer is None:
+        if timer is None or not _lets_go(execution, verdict, timer):
             continue
         if execution.follows:
-            most = execution.policies.pause_after_failures
             ended_us = execution.group.clock.at(outcome.finished_us)
             is_last = not others or occurrence_of(execution.id) not in others
-            # A receiver that is gone pauses its subscription, not the timer (see finish).
-            pauses = "" if execution.subscription else outcome.pauses
-            timer.end(execution.id, _WORDS[verdict.next], ended_us, most, pauses, is_last=is_last)
+            if verdict.next != "again" and execution.origin == "schedule":
+                most = execution.policies.pause_after_failures
+                # A receiver that is gone pauses its subscription, not the timer (see finish).
+                pauses = "" if execution.subscription else outcome.pauses
+                timer.end(execution.id, _WORDS[verdict.next], ended_us, most, pauses, is_last=is_last)
+            elif is_last:
+                timer.free(execution.id, ended_us)
             moved[timer.id] = timer
         elif execution.origin == "backfill":
-            backfilled.add(timer.id)
+            _take_up_backfill(timer, moved)
     _write_moved(moved.values(), now_us)
-    _wake_for(promote(backfilled, now_us, backfill=True), now_us)
+
+
+def _lets_go(execution: Execution, verdict: Verdict, timer: LockedTimer) -> bool:
+    """Whether its timer may go on: it has ended, or waits for a retry that does not block the timer."""
+    if verdict.next != "again":
+        return True
+    waits_for_end = timer.until_committed or timer.kind == "fixed_delay"
+    return execution.follows and not execution.policies.retry_blocks and not waits_for_end
+
+
+def _take_up_backfill(timer: LockedTimer, moved: dict[int, LockedTimer]) -> None:
+    """One of a backfill has ended that its timer did not wait for: the next becomes ready, unless another one is open.
+
+    What is open takes it up at its end.
+    """
+    if timer.open_execution is None:
+        timer.backfills = True
+        moved[timer.id] = timer
 
 
 def _left_open(verdicts: Sequence[tuple[Outcome, Verdict]], timers: Mapping[int, LockedTimer]) -> set[str]:
@@ -162,9 +198,12 @@ def _left_open(verdicts: Sequence[tuple[Outcome, Verdict]], timers: Mapping[int,
     ending = [
         outcome.execution
         for outcome, verdict in verdicts
-        if verdict.next != "again" and outcome.execution.group.subscribers and outcome.execution.follows
+        if outcome.execution.group.subscribers
+        and outcome.execution.follows
+        and (timer := timers.get(outcome.execution.timer_id)) is not None
+        and _is_awaited(timer, outcome.execution.id)
+        and _lets_go(outcome.execution, verdict, timer)
     ]
-    ending = [execution for execution in ending if _is_awaited(timers.get(execution.timer_id), execution.id)]
     occurrences = {
         occurrence_of(execution.id): [each.ordinal for each in execution.group.subscribers] for execution in ending
     }
@@ -186,7 +225,6 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
     `word`: cancelled, failed or skipped.
     """
     moved: dict[int, LockedTimer] = {}
-    backfilled: set[int] = set()
     awaited = [each for each in ended if _is_awaited(timers.get(each[1]), each[0])]
     ordinals = ordinals_of({group_id for *_, group_id in awaited}) if awaited else {}
     others = still_open(
@@ -198,24 +236,29 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
         timer = timers.get(timer_id)
         if timer is None:
             continue
-        if parse_id(execution).origin == "backfill":
-            backfilled.add(timer_id)
-        elif timer.open_execution == occurrence_of(execution):
+        origin = parse_id(execution).origin
+        if timer.open_execution == occurrence_of(execution):
             is_last = timer.open_execution not in others
-            timer.end(execution, word, to_microseconds(ended_at), is_last=is_last)
-            moved[timer_id] = timer
+            ended_us = to_microseconds(ended_at)
+            if origin == "schedule":
+                timer.end(execution, word, ended_us, is_last=is_last)
+            elif is_last:
+                timer.free(execution, ended_us)
+            moved[timer.id] = timer
+        elif origin == "backfill":
+            _take_up_backfill(timer, moved)
     _write_moved(moved.values(), now_us)
     # A worker looks by itself at what its own executions bring; here nobody else does.
     wake_if_soon([from_microseconds(row.next_us) for row in moved.values() if row.next_us], from_microseconds(now_us))
-    _wake_for(promote(backfilled, now_us, backfill=True), now_us)
 
 
 _MOVE = f"""
 UPDATE timers_timer t
 SET open_execution = u.open_execution, last_outcome = u.last_outcome, failures_in_a_row = u.failures, state = u.state,
-    state_reason = u.state_reason, next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at)
-FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bigint[])
-     AS u(id, open_execution, last_outcome, failures, state, state_reason, next_us)
+    state_reason = u.state_reason, next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at),
+    free_since = COALESCE({timestamp("u.free_us")}, t.free_since)
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
+     AS u(id, open_execution, last_outcome, failures, state, state_reason, next_us, free_us)
 WHERE t.id = u.id
 """
 
@@ -225,9 +268,11 @@ def _write_moved(timers: Iterable[LockedTimer], now_us: int) -> None:
     rows = list(timers)
     if not rows:
         return
-    promoted = promote((row.id for row in rows if row.open_execution is None), now_us)
-    for row in rows:
-        row.open_execution = promoted.get(row.id, row.open_execution)
+    free = [row for row in rows if row.open_execution is None]
+    promoted = promote((row.id for row in free), now_us, [row.id for row in free if row.backfills])
+    for row in free:
+        row.open_execution = promoted.open.get(row.id)
+        row.move_on_if_stranded()
     with connection.cursor() as cursor:
         cursor.execute(
             _MOVE,
@@ -239,12 +284,9 @@ def _write_moved(timers: Iterable[LockedTimer], now_us: int) -> None:
                 plain_array(row.state for row in rows),
                 text_array(row.state_reason for row in rows),
                 plain_array(row.next_us for row in rows),
+                plain_array(row.free_us for row in rows),
             ),
         )
-    _wake_for(promoted, now_us)
-
-
-def _wake_for(promoted: dict[int, str], now_us: int) -> None:
-    if promoted:
+    if promoted.executions:
         now = from_microseconds(now_us)
         wake_if_soon([now], now)

@@ -72,17 +72,16 @@ def _execution(
         origin=details.get("origin", "schedule"),
         missed_count=details.get("missed_count", 0),
         forgiven=details.get("forgiven", 0),
+        snoozes=details.get("snoozes", 0),
         own_payload=details.get("payload"),
     )
     if timer is not None:
         execution.schedule_kind = timer.schedule_kind
         execution.schedule_text = json.dumps(timer.schedule)
         execution.until_committed = timer.until_committed and execution.origin == "schedule"
-        execution.follows = execution.origin == "schedule" and (
-            execution.until_committed
-            or timer.schedule_kind != "once"
-            or str(timer.open_execution) == occurrence_of(text)
-        )
+        recurs = execution.until_committed or timer.schedule_kind != "once"
+        is_open = str(timer.open_execution) == occurrence_of(text)
+        execution.follows = is_open or (execution.origin == "schedule" and recurs)
         try:
             if timer.overrides:
                 execution.policies = overridden(group.policies, json.dumps(timer.overrides))

@@ -46,6 +46,11 @@ class Outcome:
     lost_before: bool = False
     """The try before this lost one was lost too."""
 
+    @property
+    def is_further_snooze(self) -> bool:
+        """Whether the try before was snoozed too: both have one number and one row in the ledger."""
+        return self.word == "snoozed" and self.execution.snoozes > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -53,6 +58,8 @@ class Verdict:
 
     next: Next
     available_us: int = 0
+    reason: str = ""
+    """Why, where neither the outcome nor the policy says so."""
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
@@ -101,9 +108,12 @@ def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
     retry = execution.attempt - forgiven
     """The number of the retry that would follow, counting only tries that count."""
     policy = execution.policies.retry
-    exhausted = retry > policy.max_retries or execution.attempt >= MAX_RETRIES
-    if outcome.permanent or (exhausted and outcome.word != "snoozed") or execution.attempt >= MAX_RETRIES:
-        return Verdict("park" if execution.policies.on_failed == "park" else "drop")
+    exhausted = retry > policy.max_retries and outcome.word != "snoozed"
+    # A further snooze in a row takes no number of its own.
+    is_numbered_out = execution.attempt >= MAX_RETRIES and not outcome.is_further_snooze
+    if outcome.permanent or exhausted or is_numbered_out:
+        reason = "" if outcome.permanent or exhausted else f"had {MAX_RETRIES:,} tries, the most of one execution"
+        return Verdict("park" if execution.policies.on_failed == "park" else "drop", reason=reason)
     if outcome.wait is not None:
         return Verdict("again", now_us + round(outcome.wait * 1_000_000))
     if outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before):

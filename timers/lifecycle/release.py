@@ -37,6 +37,7 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
                     tried=execution.attempt - 1,
                     forgiven=execution.forgiven,
                     reason="released",
+                    snoozes=execution.snoozes,
                 )
                 for execution in ours
             ],

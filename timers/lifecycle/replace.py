@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from timers.execution_id import occurrence_of, with_ordinal
+from timers.execution_id import ids_of_occurrence, occurrence_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fence import revoke
+from timers.lifecycle.queued import MADE_UP
 from timers.lifecycle.siblings import still_open
 
 REPLACED: Final = "replaced by the next fire"
 LOOKS: Final = 3
 """A worker may give an execution back, and another take it up, while it is looked for."""
+
+
+def drop_queue(timers: Sequence[int]) -> None:
+    """Skip the scheduled fires that queue for these (locked) timers, except for what is made up for."""
+    if timers:
+        end_waiting(
+            "state = 'queued' AND origin = 'schedule' AND attempt = 0 AND reason <> %(made_up)s"
+            " AND timer_id = ANY(%(timers)s::bigint[])",
+            "skipped", "replaced", timers=list(timers), made_up=MADE_UP,
+        )  # fmt: skip
 
 
 def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str]:
@@ -23,12 +34,9 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
     end: it is cancelled at once where it has not begun, and cooperatively where it has; its successor waits for that.
     Where there are subscriptions, all executions of the occurrence make way.
     """
-    end_waiting(
-        "state = 'queued' AND origin = 'schedule' AND timer_id = ANY(%(timers)s::bigint[])",
-        "skipped", "replaced", timers=list(open_executions.values()),
-    )  # fmt: skip
+    drop_queue(list(open_executions.values()))
     ordinals = [each.ordinal for each in group.subscribers]
-    left, ended = {with_ordinal(each, ordinal) for each in open_executions for ordinal in (0, *ordinals)}, list[str]()
+    left, ended = {each for open_one in open_executions for each in ids_of_occurrence(open_one, ordinals)}, list[str]()
     for _ in range(LOOKS):
         ended += end_waiting(
             "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, wait=True, ids=list(left)
@@ -37,6 +45,6 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
         if not left:
             break
     if not ordinals:
-        return ended
+        return [occurrence_of(execution) for execution in ended]
     living = still_open(dict.fromkeys(open_executions, ordinals), [group.id], ())
     return [each for each in {occurrence_of(execution) for execution in ended} if each not in living]

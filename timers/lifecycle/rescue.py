@@ -174,7 +174,13 @@ def _rescue_batch(
         if fate.started_us is None and not may_have_started and not is_revoked:
             given_back.append(
                 WaitingRow(
-                    execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released"
+                    execution,
+                    "ready",
+                    execution.available_us,
+                    execution.attempt - 1,
+                    execution.forgiven,
+                    "released",
+                    snoozes=execution.snoozes,
                 )
             )
             continue

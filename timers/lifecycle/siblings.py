@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connection
 
-from timers.execution_id import occurrence_of, with_ordinal
+from timers.execution_id import ids_of_occurrence, occurrence_of
 from timers.lifecycle.arrays import plain_array
 
 _LIVING: Final = """
@@ -33,7 +33,7 @@ def still_open(occurrences: Mapping[str, Iterable[int]], groups: Collection[int]
     `groups`: theirs. `ended`: executions that are just ending. One statement, so what moves between waiting and a claim
     meanwhile is seen in one of them.
     """
-    wanted = [with_ordinal(occurrence, each) for occurrence, ordinals in occurrences.items() for each in {0, *ordinals}]
+    wanted = [each for occurrence, ordinals in occurrences.items() for each in ids_of_occurrence(occurrence, ordinals)]
     if not wanted:
         return set()
     with connection.cursor() as cursor:

@@ -23,21 +23,23 @@ class WaitingRow(NamedTuple):
     reason: str = ""
     error_title: str = ""
     error_fingerprint: str | None = None
+    snoozes: int = 0
 
 
 _INSERT = f"""
-INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
-                            origin, subscription, reason, error_title, error_fingerprint, created_at, changed_at)
-SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven,
+INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, snoozes, missed_count,
+                            payload, origin, subscription, reason, error_title, error_fingerprint, created_at,
+                            changed_at)
+SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven, u.snoozes,
        u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin,
        u.subscription, u.reason, u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")},
        {timestamp("%(now_us)s")}
 FROM unnest(%(id)s::uuid[], %(group_id)s::bigint[], %(timer_id)s::bigint[], %(name)s::text[], %(state)s::text[],
-            %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(missed_count)s::int[],
-            %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[], %(subscription)s::int[], %(reason)s::text[],
-            %(error_title)s::text[], %(error_fingerprint)s::text[])
-     AS u(id, group_id, timer_id, name, state, available_us, tried, forgiven, missed_count, payload, keep, origin,
-          subscription, reason, error_title, error_fingerprint)
+            %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(snoozes)s::int[],
+            %(missed_count)s::int[], %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[],
+            %(subscription)s::int[], %(reason)s::text[], %(error_title)s::text[], %(error_fingerprint)s::text[])
+     AS u(id, group_id, timer_id, name, state, available_us, tried, forgiven, snoozes, missed_count, payload, keep,
+          origin, subscription, reason, error_title, error_fingerprint)
 LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
 """
 
@@ -64,6 +66,7 @@ def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
                 "available_us": plain_array(row.available_us for row in rows),
                 "tried": plain_array(row.tried for row in rows),
                 "forgiven": plain_array(row.forgiven for row in rows),
+                "snoozes": plain_array(row.snoozes for row in rows),
                 "missed_count": plain_array(execution.missed_count for execution in executions),
                 "payload": text_array(execution.own_payload for execution in executions),
                 "keep": plain_array(

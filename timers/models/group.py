@@ -98,6 +98,11 @@ class TimerGroup(InFlight, models.Model):
     max_queued = models.PositiveIntegerField(
         default=1, help_text="The most fires that queue behind a running one; further ones are skipped."
     )
+    retry_blocks = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether an execution that waits for its retry counts as not ended for the overlap policy.",
+    )
     pause_after_failures = models.PositiveIntegerField(
         default=0, help_text="A timer pauses itself after so many failed executions in a row; 0: never."
     )

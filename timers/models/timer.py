@@ -73,6 +73,11 @@ class Timer(InFlight, models.Model):
     open_execution = models.UUIDField(
         null=True, blank=True, help_text="The execution that the next fire must wait for or be skipped for."
     )
+    free_since = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When its latest execution ended: what came due before found that one open.",
+    )
     last_outcome = models.CharField(max_length=10, blank=True, default="")
     failures_in_a_row = models.PositiveIntegerField(default=0)
 

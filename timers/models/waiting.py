@@ -29,6 +29,9 @@ class Waiting(models.Model):
     forgiven = models.PositiveSmallIntegerField(
         default=0, help_text="Tries that the retry policy does not count: snoozes, and those before a person's retry."
     )
+    snoozes = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="How often it has been snoozed since its latest other try."
+    )
     missed_count = models.PositiveIntegerField(default=0)
     payload = ExactJSONField(null=True, blank=True, help_text="Empty: the timer's.")
     origin = models.CharField(max_length=10, choices=[(origin, origin) for origin in ORIGINS], default="schedule")

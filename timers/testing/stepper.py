@@ -49,6 +49,9 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
 class Stepper:
     """A node whose loops are the test: claim(), run(), finish(), each one pass at the virtual now.
 
+    It decides as a node does: what came due while the clock was moved and nothing was stepped is missed, unless an
+    execution was open then. It looks from the moment that it is made: what came due before, nobody could fire.
+
     The lifecycle functions are the real ones, and so is what becomes of a handler's end. Handlers are called one after
     the other in the test's thread and transaction, whatever their time limit; an async one runs to its end.
     """
@@ -83,6 +86,7 @@ class Stepper:
         in_this_process[self.holder.node_id, self.holder.worker_pid] = self
         self._partition, self._roles = partition, list(roles)
         self._groups = ServedGroups(partition, self._roles)
+        self._watched_since_us = time.us
 
     def claim(self, limit: int = 10_000, leave: Collection[str] = ()) -> list[Execution]:
         """Fire what is due and claim what is ready, in all groups; returns what came."""
@@ -98,6 +102,7 @@ class Stepper:
                 fired = fire_due(
                     self.holder, item.group, item.shard, item.priority,
                     now_us=now_us, horizon_us=horizon_us, limit=limit, leave=leave,
+                    watched_since_us=self._watched_since_us,
                 )  # fmt: skip
                 came += fired.executions
                 self.skipped += fired.skipped

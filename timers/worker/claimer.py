@@ -20,6 +20,7 @@ from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.wakeup import wake_workers
+from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.loop import Loop, is_database_fault
@@ -27,6 +28,7 @@ from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
 from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts, Sharing
 from timers.worker.started import Started
+from timers.worker.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Claimer:
         self._partition = options.partition
         self._groups = ServedGroups(options.partition, options.roles)
         self._low_marks: dict[Part, int] = {}
+        self._watch = Watch(settings.look_ahead)
         self._full_scan_at = 0.0
         self._leave: list[str] = []
         self._leave_read_at = -HANDLERS_SECONDS
@@ -115,9 +118,11 @@ class Claimer:
         """One pass over the groups with due work; returns seconds to the next."""
         # Until this pass is through, a claim may be committed whose answer is lost with the connection.
         if not self._started.lease_is_sure:
+            self._watch.broke()
             return UNSURE_SECONDS
         was_unsure, self._unsure = self._unsure, True
         if was_unsure:
+            self._watch.broke()
             self._give_orphans_back()
         delay = self._pass()
         self._unsure = False
@@ -129,6 +134,7 @@ class Claimer:
         horizon_us = now_us + self._look_ahead_us
         reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
         self._clock.set(reading)
+        self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
         self._look_for_revoked()
         if self._relief is not None:
@@ -206,6 +212,7 @@ class Claimer:
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._low_marks.get(item.part), leave=self._leave,
+                watched_since_us=self._watch.since_us,
             )  # fmt: skip
             self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)

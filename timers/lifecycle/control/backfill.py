@@ -16,14 +16,14 @@ from django.db import connection
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.execution_id import execution_id, lower_bound
+from timers.execution_id import ORDINALS, OVERLAPPING, execution_id, lower_bound
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
-from timers.lifecycle.control.change import KEEP, claimed_executions, lock_timer
+from timers.lifecycle.control.change import KEEP, lock_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
-from timers.lifecycle.control.run import ordinals_of, subscribers_for
+from timers.lifecycle.control.run import claimed_executions, ordinals_of, subscribers_for
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
@@ -36,7 +36,6 @@ from timers.schedules.instant import parse_instant, to_microseconds
 MAX_BACKFILL: Final = 10_000
 """Occurrences that one call may ask for."""
 OVERLAP: Final = ("queue", "allow")
-_ORDINALS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,11 @@ def backfill_timer(
 ) -> Backfilled:
     """Run every occurrence that the timer's schedule has from `start` to before `end`, both in the past.
 
-    `overlap`: "queue" runs one after the other, oldest first; "allow" as many at once as there are slots. `per_second`:
-    no more than so many become ready in a second. What exclusion calendars leave out is left out here too. Raises
-    SpecError where there is nothing to run, or more than 10,000; NotAllowedNow for a cancelled timer.
+    `overlap`: "queue" runs one after the other, oldest first, and unless the timer's overlap policy is `allow` never at
+    the same time as another execution of the timer; the schedule goes first. "allow" runs as many at once as there are
+    slots, whatever else runs. `per_second`: no more than so many become ready in a second. What exclusion calendars
+    leave out is left out here too. Raises SpecError where there is nothing to run, or more than 10,000; NotAllowedNow
+    for a cancelled timer.
     """
     text = None if payload is KEEP else encode(payload)
     with audited("timer.backfill", actor, group=group, name=name) as entry:
@@ -82,7 +83,7 @@ def backfill_timer(
             for number, at in enumerate(instants)
             for place, ordinal in enumerate(ordinals_of(matches, execution_id(to_microseconds(at), timer.id)))
         ]
-        is_free = overlap == "allow" or not _under_way(timer)
+        is_free = overlap == "allow" or not (_under_way(timer) or timer.open_execution)
         _insert(timer, rows, overlap, is_free, text, f"backfill by {actor}" if actor else "backfill")
         wake_if_soon([now], now)
         entry.told(
@@ -168,7 +169,8 @@ FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(available)s::bigint[], %(subs
 
 
 def _insert(timer: Timer, rows: list[_Row], overlap: str, is_free: bool, payload: str | None, reason: str) -> None:
-    ordinals = _free_ordinals(timer, rows[0].at, rows[-1].at, 1 + max(row.place for row in rows))
+    pool = range(OVERLAPPING, ORDINALS) if overlap == "allow" else range(OVERLAPPING)
+    ordinals = _free_ordinals(timer, rows[0].at, rows[-1].at, 1 + max(row.place for row in rows), pool)
     ready = len(rows) if overlap == "allow" else int(is_free)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -199,7 +201,7 @@ FROM (SELECT id FROM timers_attempt WHERE timer_id = %(timer)s AND id >= %(first
 """
 
 
-def _free_ordinals(timer: Timer, first: datetime, last: datetime, wanted: int) -> list[int]:
+def _free_ordinals(timer: Timer, first: datetime, last: datetime, wanted: int, pool: range) -> list[int]:
     """What tells this backfill's ids from those of earlier ones of the same instants, and from each other."""
     bounds: dict[str, Any] = {
         "timer": timer.id,
@@ -211,7 +213,9 @@ def _free_ordinals(timer: Timer, first: datetime, last: datetime, wanted: int) -
         used = {ordinal for (ordinal,) in cursor.fetchall()}
     claimed = [parse_id(execution) for execution in claimed_executions(timer)]
     used |= {occurrence.ordinal for occurrence in claimed if occurrence.origin == "backfill"}
-    free = [ordinal for ordinal in range(_ORDINALS) if ordinal not in used][:wanted]
+    free = [ordinal for ordinal in pool if ordinal not in used][:wanted]
     if len(free) < wanted:
-        raise NotAllowedNow(f"these occurrences of timer {timer.name!r} have been backfilled {_ORDINALS} times already")
+        raise NotAllowedNow(
+            f"these occurrences of timer {timer.name!r} have been backfilled too often: at most {len(pool)} times"
+        )
     return free

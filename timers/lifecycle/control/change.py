@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection
-
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
@@ -25,7 +23,7 @@ from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
-from timers.lifecycle.control.run import make_run
+from timers.lifecycle.control.run import claimed_executions, make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
@@ -228,10 +226,20 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
     return Cancelled(timer, in_flight, cancelled)
 
 
-def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: Duration = 0, actor: str = "") -> str:
-    """Run the timer's action once, now or after `delay` seconds, beside its schedule; returns the execution's id.
+def fire_timer(
+    group: str,
+    name: str,
+    *,
+    payload: Any = KEEP,
+    delay: Duration = 0,
+    overlap: str | None = None,
+    actor: str = "",
+) -> str:
+    """Run the timer's action once, now or after `delay` seconds, in addition to its schedule; returns its execution.
 
-    `payload`: another one for this run. Works in every state of the timer but cancelled.
+    `payload`: another one for this run. `overlap`: the overlap policy of this run; None: the timer's. While an
+    execution of the timer has not ended, `skip` refuses the run (NotAllowedNow), `queue` queues it, `replace` asks the
+    other one to end first, and `allow` runs both. Works in every state of the timer but cancelled.
     """
     seconds = check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
@@ -239,21 +247,14 @@ def fire_timer(group: str, name: str, *, payload: Any = KEEP, delay: Duration = 
         timer = entry.watch(lock_timer(group, name))
         now = now_of(timer)
         reason = f"run now by {actor}" if actor else "run now"
-        execution = make_run(timer, "manual", now + timedelta(seconds=seconds), now=now, payload=text, reason=reason)
-        entry.told(execution=execution, delay=seconds, **({} if text is None else {"payload": json.loads(text)}))
+        at = now + timedelta(seconds=seconds)
+        execution = make_run(timer, "manual", at, now=now, payload=text, reason=reason, overlap=overlap)
+        entry.told(
+            execution=execution, delay=seconds,
+            **({} if overlap is None else {"overlap": overlap}),
+            **({} if text is None else {"payload": json.loads(text)}),
+        )  # fmt: skip
         return execution
-
-
-def claimed_executions(timer: Timer) -> list[str]:
-    """The timer's executions that a worker holds right now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id) WHERE c.group_id = %s"
-            # Bits 18 to 61 of an execution id are its timer's.
-            " AND ((('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & %s) = %s",
-            (timer.group_id, (1 << 44) - 1, timer.id),
-        )
-        return [execution for (execution,) in cursor.fetchall()]
 
 
 def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool) -> None:
@@ -290,8 +291,6 @@ def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
     due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
     timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
     timer.state, timer.fire_count = Timer.State.ACTIVE, 0
-    if not Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED).exists():
-        timer.open_execution = None
     wake_if_soon([timer.next_fire_at], now)
 
 

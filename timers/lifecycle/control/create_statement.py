@@ -30,10 +30,6 @@ _ARRAYS: Final = """%(group_id)s::bigint[], %(name)s::text[], %(description)s::t
 _NAMES: Final = """group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, jitter,
     priority, until_committed, payload, action, overrides, next_us, source, declared, shard"""
 _RETURNED: Final = "t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t.created_at"
-# Only where others queue behind an execution that runs, they still wait for its end; else it moves nothing of the new
-# schedule.
-_STILL_OPEN: Final = """CASE WHEN NOT {committed} AND EXISTS (
-        SELECT 1 FROM timers_waiting w WHERE w.timer_id = t.id AND w.state = 'queued') THEN t.open_execution END"""
 
 # An instant that was fired is never fired again for the same row, so the next one is beyond the last. A conflict is
 # one with a timer that was created at the same moment: those that were there before are redefined.
@@ -48,7 +44,6 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in _DEFINITION)},
     state = 'active', state_reason = '', paused_until = NULL, fire_count = 0, failures_in_a_row = 0,
     source = excluded.source, owner = '', declared = excluded.declared,
-    open_execution = {_STILL_OPEN.format(committed="excluded.until_committed")},
     next_fire_at = excluded.next_fire_at, version = t.version + 1,
     updated_at = excluded.updated_at, updated_by = excluded.updated_by
 WHERE %(replace)s
@@ -66,8 +61,6 @@ UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     source = CASE WHEN u.begins_anew THEN u.source ELSE t.source END,
     owner = CASE WHEN u.begins_anew THEN '' ELSE t.owner END,
     declared = CASE WHEN u.begins_anew THEN u.declared::json ELSE t.declared END,
-    open_execution = CASE WHEN u.begins_anew THEN {_STILL_OPEN.format(committed="u.until_committed")}
-        ELSE t.open_execution END,
     next_fire_at = CASE WHEN u.ends THEN NULL ELSE COALESCE({timestamp("u.next_us")}, t.next_fire_at) END,
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
 FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_begins_anew)s::bool[], %(old_ends)s::bool[])

@@ -114,8 +114,10 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
         raise _not_under_way(execution, "be cancelled")
 
 
-def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") -> str:
+def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None = None, actor: str = "") -> str:
     """Run the action of an ended execution's timer again, now, as a fresh execution; returns the new one's id.
+
+    `overlap`: the overlap policy of this run; None: the timer's. See fire_timer.
 
     The ledger keeps no payloads: the run has the one that its timer has now, unless another is given. It has the
     timer's present action and policies too, and its origin is `replay`. Raises TimerNotFound when the history of the
@@ -135,9 +137,15 @@ def replay_execution(execution: str, *, payload: Any = KEEP, actor: str = "") ->
         now = GroupClock.of(timer.group).moment(clock.now())
         reason = f"replay of {execution}" + (f" by {actor}" if actor else "")
         only_for = occurrence.ordinal if occurrence.origin == "schedule" else 0
-        replay = make_run(timer, "replay", now, now=now, payload=text, reason=reason, only_for=only_for)
+        replay = make_run(
+            timer, "replay", now, now=now, payload=text, reason=reason, only_for=only_for, overlap=overlap
+        )
         entry.group, entry.name = timer.group.name, timer.name
-        entry.told(execution=replay, **({} if text is None else {"payload": json.loads(text)}))
+        entry.told(
+            execution=replay,
+            **({} if overlap is None else {"overlap": overlap}),
+            **({} if text is None else {"payload": json.loads(text)}),
+        )
         return replay
 
 

@@ -1,4 +1,4 @@
-"""One more run of a timer beside its schedule: run now, and replay."""
+"""One more run of a timer in addition to its schedule: run now, and replay."""
 
 from __future__ import annotations
 
@@ -11,30 +11,43 @@ from typing import Final
 from django.db import connection, models
 
 from timers import clock
-from timers.exceptions import NotAllowedNow
-from timers.execution_id import execution_id
+from timers.exceptions import NotAllowedNow, SpecError
+from timers.execution_id import OVERLAPPING, execution_id
 from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.quotas import check_payload
+from timers.lifecycle.execution import served
+from timers.lifecycle.queued import MADE_UP
+from timers.lifecycle.replace import make_way
 from timers.lifecycle.subscribers import Subscriber, matching, read_subscribers, receivers
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable
+from timers.policies import OVERLAP_POLICIES, Policies
 from timers.schedules.instant import to_microseconds
 
 _TRIES: Final = 1000
 
 
 def make_run(
-    timer: Timer, origin: str, at: datetime, *, now: datetime, payload: str | None, reason: str, only_for: int = 0
+    timer: Timer,
+    origin: str,
+    at: datetime,
+    *,
+    now: datetime,
+    payload: str | None,
+    reason: str,
+    only_for: int = 0,
+    overlap: str | None = None,
 ) -> str:
-    """Make an execution of a locked timer ready for an instant of its group; returns its id.
+    """Make an execution of a locked timer for an instant of its group; returns its id.
 
     `payload`: JSON text, None: the timer's. `now`: the group's. Where the group has subscriptions, each that would get
     a fire gets a run, and the first one's id is returned; `only_for`: none but the one of this ordinal, if it lives.
-    Raises NotAllowedNow for a cancelled timer and where no subscription matches, SpecError for an action that nobody
-    could run.
+    `overlap`: the overlap policy of this run, None: the timer's. Raises NotAllowedNow for a cancelled timer, where no
+    subscription matches, and where the overlap policy leaves no room; SpecError for an action that nobody could run.
     """
+    policy = overlap_of(timer, overlap)
     if timer.state == Timer.State.CANCELLED:
         raise NotAllowedNow(f"timer {timer.name!r} is cancelled")
     check_payload(timer.group, payload)
@@ -43,9 +56,89 @@ def make_run(
     ordinals = [only_for] if only_for in {each.ordinal for each in matches or ()} else None
     if ordinals is None:
         ordinals = ordinals_of(matches, f"{timer.id}/{getrandbits(32)}")
-    ids = [_insert(timer, origin, at, now, payload, reason, ordinal) for ordinal in ordinals]
+    # What is due later meets what is open then.
+    waits = policy != "allow" and at <= now and not _has_room(timer, policy, now)
+    state = Waiting.State.QUEUED if waits else Waiting.State.READY
+    ids = [_insert(timer, origin, at, now, payload, reason, ordinal, state, policy) for ordinal in ordinals]
     wake_if_soon([at], now)
     return ids[0]
+
+
+def overlap_of(timer: Timer, given: str | None) -> str:
+    """The overlap policy of a run: the one given for it, else the timer's; raises SpecError."""
+    if given is not None and given not in OVERLAP_POLICIES:
+        raise SpecError("overlap", f"must be one of {', '.join(OVERLAP_POLICIES)}", given=given)
+    if given is not None:
+        return given
+    try:
+        return timer.policies().overlap_policy
+    except SpecError:
+        return Policies().overlap_policy
+
+
+def _has_room(timer: Timer, policy: str, now: datetime) -> bool:
+    """Whether a run may begin now; False: it queues behind the open execution.
+
+    Raises NotAllowedNow where the policy lets it do neither.
+    """
+    unended = unended_of(timer, now)
+    if not unended:
+        return True
+    if policy == "skip":
+        raise NotAllowedNow(
+            f"timer {timer.name!r}: execution {unended[0]} has not ended, and the overlap policy is skip."
+            ' Try again when it has ended, or give overlap="queue" or "allow".'
+        )
+    if policy == "queue":
+        most = _max_queued(timer)
+        behind = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED, attempt=0)
+        if behind.exclude(origin="backfill").exclude(reason=MADE_UP).count() >= most:
+            raise NotAllowedNow(
+                f"timer {timer.name!r}: execution {unended[0]} has not ended, and its queue is full"
+                f' (max_queued is {most:,}). Try again later, or give overlap="allow".'
+            )
+    elif timer.open_execution is not None:
+        (group,) = served([timer.group])
+        make_way({str(timer.open_execution): timer.id}, group)
+        timer.refresh_from_db(fields=["open_execution"])
+    return timer.open_execution is None
+
+
+def unended_of(timer: Timer, now: datetime) -> list[str]:
+    """The executions of a locked timer that a further one would overlap with: what is open, runs, or is about to."""
+    found = [] if timer.open_execution is None else [str(timer.open_execution)]
+    ready = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.READY)
+    about_to_run = models.Q(available_at__lte=now)
+    if timer.schedule_kind == "once" and _retry_blocks(timer):
+        about_to_run |= models.Q(origin="schedule", attempt__gt=0)
+    waiting = ready.filter(about_to_run).values_list("id", flat=True)
+    return [*found, *claimed_executions(timer), *map(str, waiting)]
+
+
+def claimed_executions(timer: Timer) -> list[str]:
+    """The timer's executions that a worker holds right now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id) WHERE c.group_id = %s"
+            # Bits 18 to 61 of an execution id are its timer's.
+            " AND ((('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & %s) = %s",
+            (timer.group_id, (1 << 44) - 1, timer.id),
+        )
+        return [execution for (execution,) in cursor.fetchall()]
+
+
+def _max_queued(timer: Timer) -> int:
+    try:
+        return timer.policies().max_queued
+    except SpecError:
+        return Policies().max_queued
+
+
+def _retry_blocks(timer: Timer) -> bool:
+    try:
+        return timer.policies().retry_blocks
+    except SpecError:
+        return True
 
 
 def ordinals_of(matches: Sequence[Subscriber] | None, execution: str) -> list[int]:
@@ -71,15 +164,23 @@ def subscribers_for(timer: Timer, payload: str | None) -> tuple[Subscriber, ...]
 
 
 def _insert(
-    timer: Timer, origin: str, at: datetime, now: datetime, payload: str | None, reason: str, ordinal: int
+    timer: Timer,
+    origin: str,
+    at: datetime,
+    now: datetime,
+    payload: str | None,
+    reason: str,
+    ordinal: int,
+    state: Waiting.State,
+    policy: str,
 ) -> str:
     row = Waiting(
-        id=_free_id(timer, origin, at),
+        id=_free_id(timer, origin, at, OVERLAPPING if policy == "allow" else 0),
         subscription=ordinal,
         group_id=timer.group_id,
         timer_id=timer.id,
         name=timer.name,
-        state=Waiting.State.READY,
+        state=state,
         available_at=at,
         origin=origin,
         reason=reason,
@@ -100,12 +201,14 @@ SELECT EXISTS (SELECT 1 FROM timers_waiting WHERE id = %(id)s)
 """
 
 
-def _free_id(timer: Timer, origin: str, at: datetime) -> str:
+def _free_id(timer: Timer, origin: str, at: datetime, kind: int) -> str:
     """An id that no run of the same microsecond has: there may be some where a clock is frozen."""
     for _ in range(_TRIES):
-        candidate = execution_id(to_microseconds(at), timer.id, origin, getrandbits(8))
+        candidate = execution_id(to_microseconds(at), timer.id, origin, kind | getrandbits(7))
         with connection.cursor() as cursor:
             cursor.execute(_IS_TAKEN, {"id": candidate, "group": timer.group_id})
             if not cursor.fetchone()[0]:
                 return candidate
-    raise NotAllowedNow(f"timer {timer.name!r} has been run too often at {at.isoformat()}")
+    raise NotAllowedNow(
+        f"timer {timer.name!r} has been run too often at {at.isoformat()}: at most {OVERLAPPING} runs have one instant"
+    )

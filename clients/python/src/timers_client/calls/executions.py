@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from timers_client.answers import Execution, Page, Raw
 from timers_client.call import Call, encoded, path
-from timers_client.calls.words import NOT_GIVEN, page_of, payload_of, raw, raws, started
+from timers_client.calls.words import NOT_GIVEN, Overlap, page_of, payload_of, raw, raws, started
 
 
 def get_executions(**filters: Any) -> Call[Page[Execution]]:
@@ -39,9 +39,13 @@ def cancel_execution(execution: str, *, reason: str = "") -> Call[Execution]:
     return Call("POST", path("executions", execution, "cancel"), Execution.of, encoded({"reason": reason}))
 
 
-def replay(execution: str, *, payload: Any = NOT_GIVEN) -> Call[str]:
-    """Run the action of an ended execution's timer again; returns the new execution's id."""
-    return Call("POST", path("executions", execution, "replay"), started, payload_of(payload))
+def replay(execution: str, *, payload: Any = NOT_GIVEN, overlap: Overlap | None = None) -> Call[str]:
+    """Run the action of an ended execution's timer again; returns the new execution's id.
+
+    `overlap`: the overlap policy of this run, while an execution of the timer has not ended; None: the timer's.
+    """
+    body = ({} if payload is NOT_GIVEN else {"payload": payload}) | ({} if overlap is None else {"overlap": overlap})
+    return Call("POST", path("executions", execution, "replay"), started, encoded(body))
 
 
 def failures(group: str | None = None) -> Call[list[Raw]]:

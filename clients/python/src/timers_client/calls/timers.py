@@ -6,7 +6,7 @@ from typing import Any
 
 from timers_client.answers import Cancelled, Page, Raw, Timer
 from timers_client.call import Call, encoded, path
-from timers_client.calls.words import NOT_GIVEN, Instant, if_match, page_of, raw, started
+from timers_client.calls.words import NOT_GIVEN, Instant, Overlap, if_match, page_of, raw, started
 
 
 def get_timer(group: str, name: str) -> Call[Timer]:
@@ -43,9 +43,18 @@ def resume_timer(group: str, name: str) -> Call[Timer]:
     return Call("POST", _timer(group, name, "resume"), Timer.of)
 
 
-def fire_timer(group: str, name: str, *, payload: Any = NOT_GIVEN, delay: float = 0) -> Call[str]:
-    """Run once, beside the schedule, after `delay` seconds; returns the execution's id."""
-    body = {"delay": delay} | ({} if payload is NOT_GIVEN else {"payload": payload})
+def fire_timer(
+    group: str, name: str, *, payload: Any = NOT_GIVEN, delay: float = 0, overlap: Overlap | None = None
+) -> Call[str]:
+    """Run once, in addition to the schedule, after `delay` seconds; returns the execution's id.
+
+    `overlap`: the overlap policy of this run, while an execution of the timer has not ended; None: the timer's.
+    """
+    body = (
+        {"delay": delay}
+        | ({} if overlap is None else {"overlap": overlap})
+        | ({} if payload is NOT_GIVEN else {"payload": payload})
+    )
     return Call("POST", _timer(group, name, "fire"), started, encoded(body))
 
 

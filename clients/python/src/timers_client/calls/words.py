@@ -15,6 +15,8 @@ Instant = datetime | str
 """With its offset from UTC."""
 OnConflict = Literal["reject", "replace", "keep"]
 """What becomes of a request whose name is taken."""
+Overlap = Literal["skip", "queue", "allow", "replace"]
+"""What becomes of a run while an execution of its timer has not ended."""
 Kind = Literal["once", "fixed_rate", "fixed_delay", "cron", "calendar", "window", "rrule"]
 Attribute = str | int
 

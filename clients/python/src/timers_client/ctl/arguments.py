@@ -52,9 +52,14 @@ def _timers(word: Word) -> None:
         member(word(name, about))
     reason(member(word("cancel", "never fire again, and give up retries that wait")))
     until(member(word("pause", "fire no more until resumed")))
-    fired = member(word("fire", "run once, beside the schedule"))
+    fired = member(word("fire", "run once, in addition to the schedule"))
     payload(fired)
     fired.add_argument("--delay", type=float, default=0, help="seconds")
+    fired.add_argument(
+        "--overlap",
+        choices=["skip", "queue", "allow", "replace"],
+        help="what to do while an execution of the timer has not ended; default: the timer's policy",
+    )
     updated = member(word("update", "change what is given of a timer, and leave the rest"))
     schedule(updated, {name: about for own in OWN.values() for name, about in own.items()}, needed=frozenset())
     stored(updated)

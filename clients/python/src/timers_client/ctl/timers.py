@@ -59,8 +59,8 @@ def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def fire(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Run once, beside the schedule."""
-    own = given(arguments, ["payload"])
+    """Run once, in addition to the schedule."""
+    own = given(arguments, ["payload", "overlap"])
     started = client.fire_timer(arguments.group, arguments.name, delay=arguments.delay, **own)
     show_one({"execution": started}, as_json=arguments.json)
 

@@ -1,0 +1,163 @@
+"""Outages of any length on real nodes: timers of one second under every misfire and overlap policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from tests.cluster.field import Field, eventually
+
+MISFIRE = ("fire_once", "fire_all", "skip")
+OVERLAP = ("skip", "queue", "allow", "replace")
+SECOND = timedelta(seconds=1)
+AFTERWARDS = 3
+"""Fires in time that must follow the outage."""
+
+_SCHEDULE = f"""
+from django.db import transaction
+from timers.lifecycle.control.nodes import pause_cluster
+from timers.scheduling import ensure_group, pause_group, pause_timer, schedule_fixed_rate
+with transaction.atomic():
+    for misfire in {MISFIRE}:
+        for overlap in {OVERLAP}:
+            group = f"{{misfire}} {{overlap}}"
+            ensure_group(group, misfire_policy=misfire, overlap_policy=overlap, action={{"handler": "cluster.count"}})
+            schedule_fixed_rate(group, "second", period=1)
+            PAUSE_EACH
+    PAUSE_ALL
+"""
+_RESUME = f"""
+from timers.lifecycle.control.nodes import resume_cluster
+from timers.scheduling import resume_group, resume_timer
+resume_cluster()
+for misfire in {MISFIRE}:
+    for overlap in {OVERLAP}:
+        resume_group(f"{{misfire}} {{overlap}}")
+        resume_timer(f"{{misfire}} {{overlap}}", "second")
+"""
+PAUSED = {
+    "timer": ("pause_timer(group, 'second')", ""),
+    "group": ("pause_group(group)", ""),
+    "cluster": ("", "pause_cluster()"),
+    "nothing": ("", ""),
+}
+
+
+class Row(NamedTuple):
+    """A final row."""
+
+    at: datetime
+    outcome: str
+    reason: str | None
+    missed_count: int
+    claimed_at: datetime | None
+    finished_at: datetime
+
+
+def schedule(field: Field, paused: str = "nothing") -> None:
+    """Schedule all timers; what is paused is so before one fires."""
+    each, all_of_them = PAUSED[paused]
+    field.manage(
+        "shell", "-v", "0", "-c",
+        _SCHEDULE.replace("PAUSE_EACH", each or "pass").replace("PAUSE_ALL", all_of_them or "pass"),
+    )  # fmt: skip
+
+
+def resume(field: Field) -> None:
+    field.manage("shell", "-v", "0", "-c", _RESUME)
+
+
+def node_is_down(field: Field, seconds: int) -> None:
+    """Nobody is there for so long."""
+    schedule(field)
+    let_pass(field, seconds)
+    first = first_instant(field)
+    field.start("a", "--workers", "2")
+    until = field.value("SELECT timers_now()")
+    wait_until_in_time_again(field, until, within=30 + seconds)
+    check(field, first, first + timedelta(seconds=seconds))
+
+
+def is_paused(field: Field, seconds: int, what: str) -> None:
+    """A node is there all the time, and may not fire."""
+    field.start("a", "--workers", "2")
+    schedule(field, what)
+    let_pass(field, seconds)
+    first = first_instant(field)
+    resume(field)
+    wait_until_in_time_again(field, field.value("SELECT timers_now()"), within=30 + seconds)
+    check(field, first, first + timedelta(seconds=seconds))
+
+
+def database_is_down(field: Field, stop: Callable[[], None], start: Callable[[], None], seconds: float) -> None:
+    """The node is there all the time; its database is not."""
+    field.start("a", "--workers", "2")
+    schedule(field)
+    wait_until_in_time_again(field, field.value("SELECT timers_now()"), within=30)
+    stop()
+    stopped_at = datetime.now(UTC)
+    time.sleep(seconds)
+    start()
+    until = eventually(lambda: field.value("SELECT timers_now()"))
+    wait_until_in_time_again(field, until, within=30 + seconds)
+    # What was claimed ahead when the database went away ran at its instant.
+    check(field, stopped_at.replace(microsecond=0) + 2 * SECOND, until - SECOND)
+
+
+def let_pass(field: Field, seconds: int) -> None:
+    """As if so much time had passed since the timers were scheduled: none has fired yet."""
+    field.rows("UPDATE timers_timer SET next_fire_at = next_fire_at - make_interval(secs => %s) RETURNING id", seconds)
+
+
+def rows_of(field: Field, group: str) -> list[Row]:
+    found = field.rows(
+        "SELECT a.scheduled_for, a.outcome, a.reason, a.missed_count, a.claimed_at, a.finished_at"
+        " FROM timers_attempt a JOIN timers_timer_group g ON g.id = a.group_id"
+        " WHERE g.name = %s AND a.outcome IN ('succeeded', 'skipped', 'failed', 'cancelled') ORDER BY a.scheduled_for",
+        group,
+    )
+    return [Row(*row) for row in found]
+
+
+def wait_until_in_time_again(field: Field, since: datetime, within: float) -> None:
+    """Until every timer has fired some instants after the outage."""
+    behind = (
+        "SELECT count(*) FROM timers_timer_group g WHERE (SELECT count(*) FROM timers_attempt a WHERE a.group_id = g.id"
+        " AND a.outcome = 'succeeded' AND a.missed_count = 0 AND a.scheduled_for > %s) < %s"
+    )
+    eventually(lambda: field.value(behind, since, AFTERWARDS) == 0, within)
+    eventually(lambda: field.value("SELECT count(*) FROM timers_waiting") == 0, within)
+
+
+def check(field: Field, first: datetime, until: datetime) -> None:
+    """All timers: what came due from `first` to `until`, when nobody fired, was missed; what came later was not."""
+    for misfire in MISFIRE:
+        for overlap in OVERLAP:
+            _check(misfire, rows_of(field, f"{misfire} {overlap}"), first, until)
+
+
+def _check(misfire: str, rows: list[Row], first: datetime, until: datetime) -> None:
+    rows = [row for row in rows if row.at >= first]
+    told = sum(1 + row.missed_count for row in rows)
+    assert told == round((rows[-1].at - first) / SECOND), "each instant has a row, or is counted by one"
+    began = min(row.claimed_at for row in rows if row.claimed_at is not None)
+    overlapping = [row for row in rows if row.reason == "overlap"]
+    assert all(row.at > began for row in overlapping), "nothing ran before that"
+    during = [row for row in rows if row.at <= until]
+    if misfire == "fire_all":
+        assert {(row.outcome, row.missed_count) for row in during} == {("succeeded", 0)}
+        return
+    assert not overlapping
+    missed, *later = [row for row in rows if row.missed_count]
+    assert not later, "a healthy node misses nothing"
+    assert missed.at >= until - SECOND, "the latest of them"
+    assert missed.outcome == ("succeeded" if misfire == "fire_once" else "skipped")
+    assert missed.reason == (None if misfire == "fire_once" else "misfire")
+
+
+def first_instant(field: Field) -> datetime:
+    """The earliest instant of the timers."""
+    found: datetime = field.value("SELECT min(next_fire_at) FROM timers_timer")
+    return found
