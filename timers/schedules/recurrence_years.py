@@ -99,7 +99,7 @@ class EvenYears:
     def total(self, year: int, until: int | None = None) -> int:
         return self.days(year).count(1, 0, until) * self.each.total
 
-    def times(self, year: int, day: int) -> TimesOfDay:  # noqa: ARG002
+    def times(self, year: int, day: int) -> TimesOfDay:
         return self.each
 
 
@@ -211,7 +211,7 @@ class ChosenYears:
         end = 365 + isleap(year) if until is None else until
         total, cut = 0, []
         for begin, row in self._periods(year):
-            if 0 <= begin and begin + len(row) <= end:
+            if begin >= 0 and begin + len(row) <= end:
                 total += self._choice(row.count(1)).total
             elif begin < end:
                 cut.append((begin, row))

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -17,6 +17,7 @@ from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.due import DueWork, Part, ServedGroups
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.fence import revoked_of
@@ -147,20 +148,23 @@ class Claimer:
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         claimed = 0
+        budgets: defaultdict[int, CpuBudget] = defaultdict(CpuBudget)
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
                 room = self._room(item, sharers=len(items) - position)
-                if room < 1:
+                budget = budgets[item.group.id]
+                if room < 1 or budget.is_spent:
                     self._hungry = True
                     continue
-                claimed += self._claim_or_log(item, now_us, horizon_us, min(room, item.group.max_batch))
+                claimed += self._claim_or_log(item, now_us, horizon_us, min(room, item.group.max_batch), budget)
         return claimed
 
-    def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+    def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
         try:
-            return self._claim(item, now_us, horizon_us, limit)
+            with budget:
+                return self._claim(item, now_us, horizon_us, limit, budget)
         except Exception as error:
             if is_database_fault(error):
                 raise
@@ -177,7 +181,7 @@ class Claimer:
         # Rounded up, so a group is never left out while there is any room.
         return min(wanted, -((self.held - MAX_HELD) // sharers))
 
-    def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+    def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting:
             executions += claim_ready(
@@ -189,11 +193,12 @@ class Claimer:
         if item.timers and left > 0:
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
-                low_us=self._low_marks.get(item.part), leave=self._leave,
+                low_us=self._low_marks.get(item.part), leave=self._leave, budget=budget,
             )  # fmt: skip
             self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)
-            return len(executions) + len(fired.executions) + fired.queued + fired.skipped
+            # What was only parsed counts as well: the next pass goes on with it at once.
+            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed
         return len(executions)
 
     def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:

@@ -18,7 +18,7 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.names import check_name
-from timers.lifecycle.recompute import recompute
+from timers.lifecycle.recompute import new_instants, write_instants
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
 
@@ -111,9 +111,11 @@ def _assign(calendar: ExclusionCalendar, fields: dict[str, Any], actor: str) -> 
 
 
 def _take_effect(calendar: ExclusionCalendar) -> None:
-    _renew_groups()
     own = [timer.id for timer in _overriding(calendar.name)]
-    recompute(Timer.objects.filter(Q(group__in=list(_groups(calendar.name))) | Q(id__in=own)))
+    computed = new_instants(Timer.objects.filter(Q(group__in=list(_groups(calendar.name))) | Q(id__in=own)))
+    # The groups are locked until the transaction ends, and new timers wait for them: all computing comes before it.
+    _renew_groups()
+    write_instants(computed)
 
 
 def _renew_groups() -> None:

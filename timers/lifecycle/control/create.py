@@ -17,6 +17,7 @@ from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_pr
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup
@@ -97,14 +98,28 @@ def create_timers(
 
 
 def create_each(
-    specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
+    specs: Sequence[TimerSpec],
+    *,
+    on_conflict: str = "reject",
+    actor: str = "",
+    found: FoundGroups | None = None,
+    budget: CpuBudget | None = None,
 ) -> list[Created | SpecError]:
-    """The same, but what is wrong with one is that one's alone: what became of each, in the order given."""
-    return _create(specs, on_conflict, actor, found, all_or_none=False)
+    """The same, but what is wrong with one is that one's alone: what became of each, in the order given.
+
+    `budget`: the CPU time that their schedules may cost; those for which nothing is left are refused.
+    """
+    return _create(specs, on_conflict, actor, found, all_or_none=False, budget=budget)
 
 
 def _create(
-    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups | None, *, all_or_none: bool
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups | None,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None = None,
 ) -> list[Created | SpecError]:
     if on_conflict not in ON_CONFLICT:
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
@@ -112,7 +127,7 @@ def _create(
     found = found or look_up_groups(names)
     found.check(names)
     with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
-        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none)
+        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none, budget=budget)
         if all_or_none:
             for each in became:
                 if isinstance(each, SpecError):
@@ -127,12 +142,18 @@ def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapp
 
 
 def _creating(
-    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups, *, all_or_none: bool
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None,
 ) -> list[Created | SpecError]:
     """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     groups = found.groups
     instants = Instants(groups.values(), specs)
-    planned = plan(specs, groups, found.now, instants)
+    planned = plan(specs, groups, found.now, instants, budget)
     held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]

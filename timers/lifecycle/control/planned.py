@@ -9,6 +9,7 @@ from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.quotas import check_interval, check_payload, without_room
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import TimerGroup
 from timers.models.calendars import calendars_for, effective
@@ -32,9 +33,13 @@ class Instants:
 
 
 def plan(
-    specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup], now: datetime, instants: Instants
+    specs: Sequence[TimerSpec],
+    groups: Mapping[str, TimerGroup],
+    now: datetime,
+    instants: Instants,
+    budget: CpuBudget | None = None,
 ) -> list[Planned]:
-    """One answer for each, in their order; `now`: the database's."""
+    """One answer for each, in their order; `now`: the database's. `budget`: what they may cost; the rest is refused."""
     nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
     actions = {
         (group, action): _mistake(lambda: check_action_of_timer(action, groups[group]))  # noqa: B023 - called at once
@@ -44,6 +49,10 @@ def plan(
     planned: list[Planned] = []
     for spec in specs:
         try:
+            if budget is not None:
+                budget.charge()
+                if budget.is_spent:
+                    raise too_costly()
             if (wrong := actions[spec.group, spec.action]) is not None:
                 raise wrong
             if (spec.group, spec.name) in seen:
@@ -55,6 +64,12 @@ def plan(
         except SpecError as error:
             planned.append(error)
     return planned
+
+
+def too_costly() -> SpecError:
+    """Why a request was refused without a look at it."""
+    words = "was not looked at: the requests before it used up the CPU time of one call. Send it in another call."
+    return SpecError("body", words)
 
 
 def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], held: Iterable[TimerGroup]) -> None:
