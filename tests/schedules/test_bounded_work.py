@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_PARSE, counted
+from timers.bench.hostile_rules import HOSTILE
 from timers.exceptions import SpecError
 from timers.schedules import Schedule, parse
-from timers.bench.hostile_rules import HOSTILE
 from timers.schedules.rrule_text import _MOST_INTERVALS
 
 NOW = datetime(2026, 11, 28, 19, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Leave a timer's next fire out, on demand.
 
-Which fire that is, and what comes after it, is computed before the row is locked: with exclusion calendars this can take
-some milliseconds. Under the lock it is only checked that the timer is still as it was read.
+Which fire that is, and what comes after it, is computed before the row is locked: with exclusion calendars this can
+take some milliseconds. Under the lock it is only checked that the timer is still as it was read.
 """
 
 from __future__ import annotations
