@@ -23,8 +23,10 @@ from timers.exceptions import FieldProblem, QuotaExceeded, SpecError
 from timers.lifecycle.control.audit import FIRST, Entry, audited
 from timers.lifecycle.control.create import Created, create_each
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups
+from timers.lifecycle.control.planned import too_costly
 from timers.lifecycle.control.request import parse_request
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.mistakes import Mistakes
 
 router = Router(tags=["timers"])
@@ -32,6 +34,9 @@ MOST: Final = 10_000
 LINES: Final = "application/x-ndjson"
 _SEVERAL: Final = re.compile(rb"\}\s*\{")
 _STRIPPED: Final = "; are the ends of lines gone? curl keeps them with --data-binary, and not with -d"
+CPU_SECONDS: Final = 1.0
+CPU_SECONDS_EACH: Final = 0.000_5
+"""CPU time of one call: so much, and so much more for each request; a common rule costs a third of that."""
 _TOLD: Final = 100
 """Mistakes that one refusal of the whole tells of."""
 
@@ -64,6 +69,7 @@ class _Call:
     found: FoundGroups
     on_conflict: str
     actor: str
+    budget: CpuBudget
     names: dict[int, str | None] = field(default_factory=dict)
     specs: dict[int, TimerSpec] = field(default_factory=dict)
     mistakes: dict[int, SpecError] = field(default_factory=dict)
@@ -74,6 +80,10 @@ class _Call:
             if index >= MOST:
                 raise Problem("too_large", f"A call may schedule at most {MOST:,} timers; send the rest in another.")
             try:
+                self.budget.grant(CPU_SECONDS_EACH)
+                self.budget.charge()
+                if self.budget.is_spent:
+                    raise too_costly()
                 if isinstance(request, SpecError):
                     raise request
                 if not isinstance(request, Mapping):
@@ -95,7 +105,9 @@ class _Call:
     def write(self) -> None:
         """Create those with which nothing is wrong."""
         indexes, specs = list(self.specs), list(self.specs.values())
-        became = create_each(specs, on_conflict=self.on_conflict, actor=self.actor, found=self.found)
+        became = create_each(
+            specs, on_conflict=self.on_conflict, actor=self.actor, found=self.found, budget=self.budget
+        )
         for index, each in zip(indexes, became, strict=True):
             if isinstance(each, SpecError):
                 self.mistakes[index] = each
@@ -171,7 +183,7 @@ def create_in_bulk(
     found = look_up_groups([group])
     if group not in found.groups:
         raise not_found(f"group {group!r}")
-    call = _Call(group, found, on_conflict, caller(request).actor)
+    call = _Call(group, found, on_conflict, caller(request).actor, CpuBudget(CPU_SECONDS))
     call.read(_lines(request) if media_type == LINES else _array(request), found.now_in(group))
     if call.mistakes and atomic:
         raise call.refusal()

@@ -7,6 +7,7 @@ claim, insert the skipped ones into the ledger; and a few more where timers queu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ from django.db import connection, transaction
 from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.decide import Chosen, Decision, decide
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
@@ -30,6 +32,7 @@ from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.payload import decode, storable
 from timers.policies import Policies
+from timers.schedules import is_remembered
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_ROWS: Final = 5000
@@ -48,6 +51,8 @@ class Fired:
     """Timers that were decided about."""
     more: bool = False
     """More may be due: there were as many as the limit, or they were left to the next transaction."""
+    parsed: int = 0
+    """Timers that stay due, because their schedules had yet to be parsed; some of these are by now."""
     last_us: int = 0
     """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
     is_stale: bool = False
@@ -82,6 +87,7 @@ def fire_due(
     leave: Collection[str] = (),
     takes: Collection[int] | None = None,
     watched_since_us: int | None = None,
+    budget: CpuBudget | None = None,
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
@@ -90,6 +96,8 @@ def fire_due(
     executions are claimed (None: what workers take); those of others are made ready for them. Timers due after `now_us`
     are claimed ahead; one whose execution before is not ended is left until its instant has come. `watched_since_us`:
     since when somebody has looked at the group without a break (None: all the time); what came due before was missed.
+    `budget`: the CPU time that recurring timers may cost; the rest stays due. Schedules that are new are parsed after
+    the commit.
     """
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
@@ -103,17 +111,53 @@ def fire_due(
         batch = Batch(
             group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
         )
-        for row in rows:
-            if batch.is_full:
-                break
-            batch.take(row, rows)
-            fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
+        unparsed = _take_all(batch, rows, budget, fired)
         fired.more = fired.rows < len(rows) or len(rows) == limit
         batch.write(holder, real_us)
         fired.looks_us = batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)
+    if budget is not None and unparsed:
+        fired.parsed = len(unparsed)
+        _parse_unlocked(group, unparsed, budget)
     return fired
+
+
+def _take_all(batch: Batch, rows: list[DueTimer], budget: CpuBudget | None, fired: Fired) -> list[DueTimer]:
+    """Decide row by row as far as the budget goes; the rows whose schedules have yet to be parsed are handed back."""
+    unparsed: list[DueTimer] = []
+    for row in rows:
+        if batch.is_full:
+            break
+        if budget is None or not row.follows:
+            batch.take(row, rows)
+        else:
+            if budget.is_spent:
+                break
+            is_new = not is_remembered(row.kind, row.schedule, row.time_zone)
+            if is_new and not budget.may_parse:
+                unparsed.append(row)
+                continue
+            batch.take(row, rows)
+            if is_new:
+                budget.charge_parse()
+            else:
+                budget.charge()
+        fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
+    if unparsed:  # nothing below the first of them may be taken for done
+        fired.last_us = to_microseconds(unparsed[0].next_fire_at)
+    return unparsed
+
+
+def _parse_unlocked(group: ServedGroup, rows: list[DueTimer], budget: CpuBudget) -> None:
+    """Parse the schedules of rows that were left alone: one at least, so that each pass gets on."""
+    for row in rows:
+        with suppress(Exception):  # whoever decides about the row is told, and parks it
+            schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
+            schedule.next_after(from_microseconds(row.nominal_us))
+        budget.charge()
+        if budget.is_spent:
+            break
 
 
 class Batch:

@@ -30,7 +30,7 @@ NAMES: Final = 5
 """Moved timers that are named."""
 _NEEDED: Final = (
     "name", "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "jitter", "overrides", "state",
-    "next_fire_at", "last_fire_at", "open_execution",
+    "next_fire_at", "last_fire_at", "open_execution", "version",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -54,43 +54,84 @@ class Recomputed:
 
 
 def recompute(timers: QuerySet[Timer], *, batch: int = BATCH) -> Recomputed:
-    """Compute the next instants of these timers anew, batch by batch, each in a transaction of its own.
+    """Compute the next instants of these timers anew and write those that differ, batch by batch.
 
     Timers that have ended, that are due, or that wait for the end of their execution are left as they are; so are those
     whose schedule cannot be read, and fixed delays. A timer that has no instant left is finished.
     """
-    done = Recomputed()
+    return write_instants(new_instants(timers), batch=batch)
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstant:
+    """When a timer is due by the rules as they are now, and what that was computed from."""
+
+    group: str
+    name: str
+    at: datetime | None
+    version: int
+    next_fire_at: datetime
+
+
+@dataclass(slots=True)
+class NewInstants:
+    """What was computed without a lock."""
+
+    seen: int = 0
+    moved: dict[int, list[tuple[int, NewInstant]]] = field(default_factory=dict)
+    """By the ids of their groups: the timers that move, by their names."""
+
+
+def new_instants(timers: QuerySet[Timer]) -> NewInstants:
+    """Compute the next instants of these timers anew; no row is locked, and nothing is written."""
+    found = NewInstants()
     living = timers.filter(state__in=(Timer.State.ACTIVE, Timer.State.PAUSED), next_fire_at__isnull=False)
     living = living.exclude(schedule_kind="fixed_delay")
     for group in TimerGroup.objects.filter(id__in=living.order_by().values("group_id").distinct()):
-        recomputing = _Recomputing(group, done)
+        computing = _Computing(group)
         after = ""
-        while True:
+        while rows := list(living.filter(group_id=group.id, name__gt=after).order_by("name").only(*_NEEDED)[:BATCH]):
+            found.seen += len(rows)
+            found.moved.setdefault(group.id, []).extend(computing.moved(rows))
+            after = rows[-1].name
+    return found
+
+
+def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
+    """Write them in batches, each in a transaction of its own; a timer that changed meanwhile is computed again."""
+    done = Recomputed(seen=computed.seen)
+    for group in TimerGroup.objects.filter(id__in=list(computed.moved)).order_by("id"):
+        moved = computed.moved[group.id]
+        computing = _Computing(group)
+        for start in range(0, len(moved), batch):
+            part = dict(moved[start : start + batch])
             with transaction.atomic():
                 # By name, as create_timers locks: neither waits for the other in a circle.
-                rows = living.filter(group_id=group.id, name__gt=after).order_by("name").only(*_NEEDED)
-                found = list(rows.select_for_update(no_key=True, of=("self",))[:batch])
-                if not found:
-                    break
-                recomputing.move(found)
-            after = found[-1].name
+                rows = (
+                    Timer.objects.filter(
+                        id__in=list(part),
+                        state__in=(Timer.State.ACTIVE, Timer.State.PAUSED),
+                        next_fire_at__isnull=False,
+                    )
+                    .order_by("name")
+                    .only(*_NEEDED)
+                )
+                computing.write(list(rows.select_for_update(no_key=True, of=("self",))), part, done)
     return done
 
 
-class _Recomputing:
+class _Computing:
     """The timers of one group."""
 
-    def __init__(self, group: TimerGroup, done: Recomputed) -> None:
+    def __init__(self, group: TimerGroup) -> None:
         self._group = group
-        self._done = done
         self._calendars = read_calendars()
 
-    def move(self, rows: list[Timer]) -> None:
-        """Write the instants of those that move."""
-        now = GroupClock.of(self._group).moment(clock.now())
-        moved: list[tuple[int, datetime | None]] = []
+    def moved(self, rows: list[Timer]) -> list[tuple[int, NewInstant]]:
+        """Those of the rows that move, and where to."""
+        now = self._now()
+        found = []
         for row in rows:
-            self._done.seen += 1
             # An instant that has come fires as it was, also where it still waits for its share of the jitter.
             if row.next_fire_at is None or row.next_fire_at - row.offset <= now:
                 continue
@@ -100,13 +141,32 @@ class _Recomputing:
                 logger.exception("the next fire of timer %s/%s cannot be computed", self._group.name, row.name)
                 continue
             if at != row.next_fire_at:
-                moved.append((row.id, at))
-                self._done.moved += 1
-                if len(self._done.names) < NAMES:
-                    self._done.names.append(f"{self._group.name}/{row.name}")
+                found.append((row.id, NewInstant(self._group.name, row.name, at, row.version, row.next_fire_at)))
+        return found
+
+    def write(self, rows: list[Timer], computed: dict[int, NewInstant], done: Recomputed) -> None:
+        """Write the instants of these rows, which are locked."""
+        now = self._now()
+        moved: dict[int, datetime | None] = {}
+        changed: list[Timer] = []
+        for row in rows:
+            known = computed[row.id]
+            if (row.version, row.next_fire_at) != (known.version, known.next_fire_at):
+                changed.append(row)
+            elif row.next_fire_at is not None and row.next_fire_at - row.offset > now:
+                moved[row.id] = known.at
+        moved |= {timer: new.at for timer, new in self.moved(changed)}
+        for row in rows:
+            if row.id in moved:
+                done.moved += 1
+                if len(done.names) < NAMES:
+                    done.names.append(f"{self._group.name}/{row.name}")
         if moved:
-            _write(moved)
-            wake_if_soon([at for _, at in moved if at is not None], now)
+            _write(list(moved.items()))
+            wake_if_soon([at for at in moved.values() if at is not None], now)
+
+    def _now(self) -> datetime:
+        return GroupClock.of(self._group).moment(clock.now())
 
     def _next(self, row: Timer, now: datetime) -> datetime | None:
         """When the timer is due by the rules as they are now; None: never again."""

@@ -12,7 +12,8 @@ from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import EPOCH
 from timers.schedules.stretches import Stretch, merged, within
 
-_BLOCK = timedelta(days=32)
+_BLOCK = timedelta(days=8)
+"""Read at once: with the most windows that calendars may have, a millisecond."""
 _MOST_BLOCKS = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 

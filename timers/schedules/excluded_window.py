@@ -14,7 +14,7 @@ from timers.schedules.cron import Cron
 from timers.schedules.cron_expression import CronExpression
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
 from timers.schedules.stretches import Stretch
-from timers.schedules.times_of_day import TimesOfDay
+from timers.schedules.times_of_day import ClockTimes
 from timers.schedules.wall_instants import steady_times
 
 MOST_WINDOWS_A_DAY = 48
@@ -81,7 +81,7 @@ class ExcludedWindow:
             return
         wall, last = (each.replace(tzinfo=None) + offset for each in (begin, end))
         day = datetime(wall.year, wall.month, wall.day)
-        spans = _spans(self.expression.pattern.times, self.duration)
+        spans = _spans(_clock_times(self.expression), self.duration)
         pattern = self.expression.pattern
         while day < last:
             if pattern.has_day(day):
@@ -89,7 +89,7 @@ class ExcludedWindow:
                 if wall <= day and day + _DAY <= last:
                     yield from (Stretch(midnight + first, midnight + until) for first, until in spans)
                 else:
-                    for start in _starts(pattern.times):
+                    for start in _starts(_clock_times(self.expression)):
                         if begin <= midnight + start < end:
                             yield Stretch(midnight + start, midnight + start + self.duration)
             day += _DAY
@@ -98,8 +98,14 @@ class ExcludedWindow:
         return {"cron": self.expression.text, "duration": seconds_of(self.duration // _MICROSECOND)}
 
 
+def _clock_times(expression: CronExpression) -> ClockTimes:
+    times = expression.pattern.times
+    assert isinstance(times, ClockTimes)  # what cron expressions are made of
+    return times
+
+
 @lru_cache(maxsize=1024)
-def _spans(times: TimesOfDay, duration: timedelta) -> tuple[tuple[timedelta, timedelta], ...]:
+def _spans(times: ClockTimes, duration: timedelta) -> tuple[tuple[timedelta, timedelta], ...]:
     """The windows of a day from its midnight on, those that touch as one."""
     spans: list[tuple[timedelta, timedelta]] = []
     for start in _starts(times):
@@ -111,7 +117,7 @@ def _spans(times: TimesOfDay, duration: timedelta) -> tuple[tuple[timedelta, tim
 
 
 @lru_cache(maxsize=1024)
-def _starts(times: TimesOfDay) -> tuple[timedelta, ...]:
+def _starts(times: ClockTimes) -> tuple[timedelta, ...]:
     starts: list[timedelta] = []
     second = times.after(-1)
     while second is not None:

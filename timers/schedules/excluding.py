@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from timers.exceptions import SpecError
@@ -30,7 +30,16 @@ from timers.schedules.stretches import between
 ON_EXCLUDED = ("suppress", "before", "after")
 _LONGEST_WAIT = timedelta(days=400)
 _LOOKED_AHEAD = timedelta(days=5 * 366)
+_MOST_BLOCKS_PASSED = 500
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class ToRun(NamedTuple):
+    """The first instant that is to run."""
+
+    instant: datetime | None
+    excluded_until: datetime | None
+    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +91,30 @@ class Excluding(Schedule):
         return min((at for at in (nominal, moved) if at is not None), default=None)
 
     def next_to_run(self, moment: datetime) -> datetime | None:
-        """The first instant after `moment` that is to run, None when there is none within five years.
+        """The first instant after `moment` that is to run; None when there is none, or none is found (see `to_run`)."""
+        return self.to_run(moment).instant
 
-        What is excluded for long is passed over at once.
+    def to_run(self, moment: datetime) -> ToRun:
+        """The first instant after `moment` that is to run, and how far it was looked for.
+
+        What is excluded is passed over block by block: five years at most, and no more than 500 blocks that hold
+        instants of the schedule.
         """
         moment = in_utc(moment)
         following = self.next_after(moment)
-        while following is not None and (free := self._time.free_from(following, _LONGEST_WAIT)) != following:
-            if free is None or free - moment > _LOOKED_AHEAD:
-                return None
+        for _ in range(_MOST_BLOCKS_PASSED):
+            if following is None:
+                return ToRun(None, None)
+            free = self._time.free_from(following, _LONGEST_WAIT)
+            if free == following:
+                return ToRun(following, None)
+            if free is None:
+                return ToRun(None, following + _LONGEST_WAIT)
+            if free - moment > _LOOKED_AHEAD:
+                return ToRun(None, free)
             # Nothing runs within what is excluded, also nothing that moves.
             following = self.next_after(free - _MICROSECOND)
-        return following
+        return ToRun(None, following)
 
     def moved_from(self, instant: datetime) -> datetime | None:
         """Where an instant that is not the schedule's own moved from; None for one that is, or that is none at all."""

@@ -13,7 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def instants_in(schedule: Schedule, stretches: Sequence[Stretch]) -> Missed | None:
     """The instants in all of these, which are sorted and do not overlap; None: there are none."""
-    counts = [schedule.count(begin, end) for begin, end in stretches]
+    counts = schedule.counts(stretches)
     for count, (begin, end) in zip(reversed(counts), reversed(stretches), strict=True):
         if count:
             first = schedule.first(begin)

@@ -82,9 +82,14 @@ def month_bounds(length: int) -> list[tuple[int, int]]:
     return list(pairwise(starts))
 
 
-def both(first: bytes, second: bytes) -> bytes:
+def both(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
     """The days that are set in both rows, which are equally long."""
     return (int.from_bytes(first) & int.from_bytes(second)).to_bytes(len(first))
+
+
+def either(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
+    """The days that are set in one of the rows or both; they are equally long."""
+    return (int.from_bytes(first) | int.from_bytes(second)).to_bytes(len(first))
 
 
 def every(length: int, first: int, step: int) -> bytes:
@@ -130,20 +135,29 @@ def _numbered(numbers: tuple[int, ...], periods: list[tuple[int, int]], length: 
 
 
 def _on_weekdays(by: DayFilter, kind: YearKind) -> bytes:
-    row = bytearray(kind.length)
-    periods = [(0, kind.length)] if by.counts_in_year else month_bounds(kind.length)
+    by_nth: dict[int, set[int]] = {}
     for nth, weekday in by.weekdays:
-        first = (weekday - kind.first_weekday) % 7
-        if nth == 0:
-            row[first::7] = _SET * len(range(first, kind.length, 7))
-        elif by.counts_in_year or abs(nth) <= 5:
-            for begin, end in periods:
-                if nth > 0:
-                    at = begin + (first - begin) % 7 + 7 * (nth - 1)
-                else:
-                    at = end - 1 - (end - 1 - first) % 7 + 7 * (nth + 1)
-                if begin <= at < end:
-                    row[at] = 1
+        if by.counts_in_year or abs(nth) <= 5:
+            by_nth.setdefault(nth, set()).add(weekday)
+    periods = [(0, kind.length)] if by.counts_in_year else month_bounds(kind.length)
+    row = bytes(kind.length)
+    for nth, weekdays in by_nth.items():
+        days = bytearray(kind.length)
+        for weekday in weekdays:
+            first = (weekday - kind.first_weekday) % 7
+            days[first::7] = _SET * len(range(first, kind.length, 7))
+        row = either(row, both(days, _nth_seven(nth, periods, kind.length)) if nth else days)
+    return row
+
+
+def _nth_seven(nth: int, periods: list[tuple[int, int]], length: int) -> bytes:
+    """The nth seven days of each period, from its end where nth is negative: each has one of each day of the week."""
+    row = bytearray(length)
+    for begin, end in periods:
+        low = begin + 7 * (nth - 1) if nth > 0 else end + 7 * nth
+        low, high = max(low, begin), min(low + 7, end)
+        if low < high:
+            row[low:high] = _SET * (high - low)
     return bytes(row)
 
 

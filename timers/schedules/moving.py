@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.schedule import Schedule
 from timers.schedules.stretches import Stretch, without
+from timers.schedules.wall_clock import changes_between
 from timers.schedules.wall_instants import SteadyTime, first_wall_from, instant_of, steady_times
 from timers.schedules.wall_schedule import WallSchedule
 
@@ -52,6 +54,7 @@ class Moves:
         self._zone = zone
         self._after = after
         self._moves: dict[date, tuple[Move, ...]] = {}
+        self._shared = _moves_shared(time, zone, after)
 
     def target(self, instant: datetime) -> datetime | None:
         """The instant that an excluded one moves to; None: there is no free place for it."""
@@ -84,12 +87,15 @@ class Moves:
 
     def moves_of(self, day: date) -> tuple[Move, ...]:
         """The moves from one day of the timer's zone to other days."""
-        moves = self._moves.get(day)
+        moves = self._shared.get(day)
+        if moves is None:
+            moves = self._moves.get(day)
         if moves is None:
             moves = tuple(self._read(day))
-            if len(self._moves) >= _MOST_DAYS:
-                self._moves.clear()
-            self._moves[day] = moves
+            known = self._shared if self._is_same_for_all(day) else self._moves
+            if len(known) >= _MOST_DAYS:
+                known.clear()
+            known[day] = moves
         return moves
 
     def window_ends(self, begin: datetime, end: datetime) -> Iterator[datetime]:
@@ -194,11 +200,22 @@ class Moves:
                 first += _MICROSECOND
             yield SteadyTime(first, last, offset)
 
+    def _is_same_for_all(self, day: date) -> bool:
+        """Whether all schedules of these calendars move alike on a day: where the clock is not set (see _wall_of)."""
+        midnight = as_utc(datetime.combine(day, time()))
+        return not any(changes_between(self._zone, midnight - 2 * _DAY, midnight + 3 * _DAY))
+
     def _wall_of(self, instant: datetime) -> datetime:
         """The wall that an instant stands for."""
         if isinstance(self._schedule, WallSchedule) and self._schedule.zone == self._zone:
             return self._schedule.wall_of(instant)
         return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+
+
+@lru_cache(maxsize=256)
+def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, tuple[Move, ...]]:  # noqa: ARG001
+    """The memory that all schedules of the same calendars share, by day: what moves from it is read once."""
+    return {}
 
 
 def as_utc(wall: datetime) -> datetime:

@@ -127,6 +127,13 @@ class _Bounds:
             return self._allowed(self.schedule.next_to_run(instant))
         return self._allowed(self._next(instant))
 
+    def looked_until(self, instant: datetime) -> datetime:
+        """Up to where excluded instants are counted when no instant after this one is to run."""
+        excluded_until = None
+        if isinstance(self.schedule, Excluding) and not self._is_delay:
+            excluded_until = self.schedule.to_run(instant).excluded_until
+        return instant + SEARCHED if excluded_until is None else min(instant + SEARCHED, excluded_until)
+
     def clipped(self, instant: datetime) -> datetime:
         """The instant, or the end when that comes before it."""
         return instant if self.end_at is None else min(instant, self.end_at)
@@ -160,8 +167,8 @@ def _listed(bounds: _Bounds, zone: ZoneInfo, most: int) -> Iterator[Previewed]:
             yield Previewed(instant, _wall(instant, zone), _note(schedule, instant))
             instant = bounds.following(instant)
             continue
-        running = bounds.to_run(instant)
-        last = running - _MICROSECOND if running is not None else bounds.clipped(instant + SEARCHED)
+        running, looked_until = bounds.to_run(instant), bounds.looked_until(instant)
+        last = running - _MICROSECOND if running is not None else bounds.clipped(looked_until)
         skipped = schedule.excluded(instant, last)
         more = 0 if skipped is None else skipped.count - 1
         if running is not None and more < _SKIPPED_ONE_BY_ONE:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from itertools import islice
+from threading import Lock
+from typing import Any, Final
 
 from timers.exceptions import SpecError
 from timers.schedules.calendar import Calendar
@@ -39,11 +40,28 @@ def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedul
 def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     """The schedule of a kind and its spec as JSON text: the hot path, as rows come.
 
-    Recurring schedules are remembered; those of one instant are not, for they would only push the others out.
+    Recurring schedules are remembered, and so are the errors of those that cannot be parsed; schedules of one instant
+    are not, for they would only push the others out.
     """
-    if _class_of(kind).recurring:
-        return _remembered(kind, spec_text, time_zone)
-    return _parse_text(kind, spec_text, time_zone)
+    if not _class_of(kind).recurring:
+        return _parse_text(kind, spec_text, time_zone)
+    key = kind, spec_text, time_zone
+    found = _remembered.get(key)
+    if found is None:
+        try:
+            found = _parse_text(kind, spec_text, time_zone)
+        except SpecError as error:
+            found = error
+        _remember(key, found)
+    if isinstance(found, SpecError):
+        raise found.with_traceback(None)
+    return found
+
+
+def is_remembered(kind: str, spec_text: str, time_zone: str) -> bool:
+    """Whether parse_text answers at once: the schedule was parsed before, or is of a kind that costs nothing."""
+    found = KINDS.get(kind)
+    return found is None or not found.recurring or (kind, spec_text, time_zone) in _remembered
 
 
 def _parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
@@ -54,7 +72,17 @@ def _parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     return parse(kind, spec, time_zone)
 
 
-_remembered = lru_cache(maxsize=16_384)(_parse_text)
+MOST_REMEMBERED: Final = 16_384
+_remembered: dict[tuple[str, str, str], Schedule | SpecError] = {}
+_remembering = Lock()
+
+
+def _remember(key: tuple[str, str, str], found: Schedule | SpecError) -> None:
+    with _remembering:
+        if len(_remembered) >= MOST_REMEMBERED:
+            for oldest in list(islice(_remembered, MOST_REMEMBERED // 2)):
+                del _remembered[oldest]
+        _remembered[key] = found
 
 
 def _class_of(kind: str) -> type[Schedule]:

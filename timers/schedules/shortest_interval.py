@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from timers.schedules.interval import FixedRate
 from timers.schedules.schedule import Schedule
 
 LOOKED_AT: Final = 200
@@ -13,6 +14,8 @@ LOOKED_AT: Final = 200
 
 def shortest_interval(schedule: Schedule, after: datetime) -> timedelta | None:
     """The shortest time between two of the next instants; None when there are not two."""
+    if isinstance(schedule, FixedRate):
+        return schedule.period
     shortest: timedelta | None = None
     instant = schedule.next_after(after)
     for _ in range(LOOKED_AT):

@@ -6,6 +6,7 @@ import heapq
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from timers import handlers
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.due import DueWork, Part, ServedGroups
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.fence import revoked_of
@@ -155,12 +157,14 @@ class Claimer:
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
         parts = self._sharing.parts(startable, now_us, horizon_us) if startable else {}
         claimed = 0
+        budgets: defaultdict[int, CpuBudget] = defaultdict(CpuBudget)
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
                 sharers = len(items) - position
                 room = self._capacity.room(item.group, sharers)
-                if room < 1:
+                budget = budgets[item.group.id]
+                if room < 1 or budget.is_spent:
                     self._hungry = True
                     continue
                 part, weight = parts.get(item.part), self._capacity.weight(item.group.id)
@@ -168,7 +172,7 @@ class Claimer:
                 if limit < 1:
                     continue
                 before = self.held
-                claimed += self._claim_or_log(item, now_us, horizon_us, limit)
+                claimed += self._claim_or_log(item, now_us, horizon_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
         self._leave_to_others(parts, now_us)
@@ -189,17 +193,18 @@ class Claimer:
             self._noticed_at = time.monotonic()
             wake_workers()
 
-    def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+    def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
         try:
-            return self._claim(item, now_us, horizon_us, limit)
+            with budget:
+                return self._claim(item, now_us, horizon_us, limit, budget)
         except Exception as error:
             if is_database_fault(error):
                 raise
             logger.exception("group %s cannot be claimed from", item.group.name)
             return 0
 
-    def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int) -> int:
+    def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting:
             executions += claim_ready(
@@ -212,11 +217,12 @@ class Claimer:
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._low_marks.get(item.part), leave=self._leave,
-                watched_since_us=self._watch.since_us,
+                watched_since_us=self._watch.since_us, budget=budget,
             )  # fmt: skip
             self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)
-            return len(executions) + len(fired.executions) + fired.queued + fired.skipped
+            # What was only parsed counts as well: the next pass goes on with it at once.
+            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed
         return len(executions)
 
     def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:

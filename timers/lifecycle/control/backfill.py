@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from timers import clock
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion
 from timers.execution_id import ORDINALS, OVERLAPPING, execution_id, lower_bound
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
-from timers.lifecycle.control.change import KEEP, lock_timer
+from timers.lifecycle.control.change import KEEP, lock_timer, read_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
 from timers.lifecycle.control.run import claimed_executions, ordinals_of, subscribers_for
 from timers.lifecycle.end_waiting import end_waiting
@@ -31,6 +31,7 @@ from timers.models import Timer, Waiting
 from timers.models.calendars import schedule_of
 from timers.payload import encode
 from timers.schedules import Schedule
+from timers.schedules.excluding import Excluding
 from timers.schedules.instant import parse_instant, to_microseconds
 
 MAX_BACKFILL: Final = 10_000
@@ -67,16 +68,20 @@ def backfill_timer(
     for a cancelled timer.
     """
     text = None if payload is KEEP else encode(payload)
+    # Thousands of instants are computed before the row is locked; under the lock it is checked that they still hold.
+    read = read_timer(group, name)
+    if read.state == Timer.State.CANCELLED:
+        raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+    since, until = _check_range(start, end, GroupClock.of(read.group).moment(clock.now()))
+    pause = _check_pace(overlap, per_second)
+    if read.schedule_kind == "fixed_delay":
+        raise SpecError("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
+    instants = _instants(schedule_of(read), since, until)
     with audited("timer.backfill", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
-        if timer.state == Timer.State.CANCELLED:
-            raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+        if (timer.id, timer.version, timer.group.version) != (read.id, read.version, read.group.version):
+            raise StaleVersion(f"timer {name!r} was changed while its occurrences were computed; repeat the request")
         now = GroupClock.of(timer.group).moment(clock.now())
-        since, until = _check_range(start, end, now)
-        pause = _check_pace(overlap, per_second)
-        if timer.schedule_kind == "fixed_delay":
-            raise SpecError("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
-        instants = _instants(schedule_of(timer), since, until)
         matches = subscribers_for(timer, text)
         rows = [
             _Row(at, now + pause * number, place, ordinal)
@@ -149,7 +154,12 @@ def _walk(schedule: Schedule, since: datetime, until: datetime) -> Iterator[date
     while instant is not None and instant < until:
         if schedule.reason(instant) is None:
             yield instant
-        instant = schedule.next_after(instant)
+            instant = schedule.next_after(instant)
+        elif isinstance(schedule, Excluding):  # what calendars exclude is passed over block by block
+            found = schedule.to_run(instant)
+            instant = found.instant if found.excluded_until is None else schedule.first(found.excluded_until)
+        else:
+            instant = schedule.next_after(instant)
 
 
 def _under_way(timer: Timer) -> bool:

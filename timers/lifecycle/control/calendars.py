@@ -20,7 +20,8 @@ from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.renew_groups import renew_groups
-from timers.lifecycle.recompute import recompute
+from timers.lifecycle.recompute import new_instants, recompute, write_instants
+from timers.lifecycle.under_way import UnderWay, claimed_of_groups
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
 
@@ -118,14 +119,21 @@ def _assign(calendar: ExclusionCalendar, fields: dict[str, Any], actor: str) -> 
 
 
 def _take_effect(calendar: ExclusionCalendar) -> None:
-    renew_groups()
     own = {timer.id: timer.group_id for timer in _overriding(calendar.name)}
     groups = {group.id for group in _groups(calendar.name)}
-    # Now that no fire is under way: what is claimed ahead is due again, to be fired by the calendar as it is now.
-    calendar.in_flight = call_back_groups(
-        groups | set(own.values()), only=lambda each: each.timer_id in own or each.group_id in groups, give_back=False
-    )
-    recompute(Timer.objects.filter(Q(group__in=groups) | Q(id__in=own)))
+
+    def concerns(each: UnderWay) -> bool:
+        return each.timer_id in own or each.group_id in groups
+
+    computed = new_instants(Timer.objects.filter(Q(group__in=groups) | Q(id__in=own)))
+    # The groups are locked until the transaction ends, and new timers wait for them: all computing comes before it, but
+    # for the few timers that are claimed ahead. These are due again, to be fired by the calendar as it is now.
+    renew_groups()
+    concerned = groups | set(own.values())
+    claimed = {each.timer_id for each in claimed_of_groups(concerned) if concerns(each)}
+    calendar.in_flight = call_back_groups(concerned, only=concerns, give_back=False)
+    write_instants(computed)
+    recompute(Timer.objects.filter(id__in=claimed))
 
 
 def _groups(calendar: str) -> QuerySet[TimerGroup]:

@@ -95,6 +95,8 @@ def update_timer(
     Raises SpecError for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another schedule
     becomes active again.
     """
+    if schedule is not None:
+        schedule = _parsed(schedule)
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
             # Before the timer is locked: whoever holds a group may want its timers.
@@ -159,6 +161,24 @@ def update_timer(
         if timer.state == Timer.State.FINISHED and not was_over:
             delete_finished([timer.id])
         return timer
+
+
+def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
+    """The same, with the work done: a schedule is parsed before the timer's row is locked."""
+    made: Schedule | None = None
+    error: SpecError | None = None
+    try:
+        made = make()
+    except SpecError as refused:
+        error = refused
+
+    def again() -> Schedule:
+        if made is None:
+            assert error is not None
+            raise error
+        return made
+
+    return again
 
 
 def _announce(group: str, priority: Any) -> None:
@@ -312,6 +332,21 @@ def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> Non
     at_us = to_microseconds(at)
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
     ledger.write_skips([skip], to_microseconds(now_of(timer)))
+
+
+def read_timer(group: str, name: str) -> Timer:
+    """The timer as it is, its row not locked; raises TimerNotFound."""
+    timer = Timer.objects.named(group, name).select_related("group").first()
+    if timer is None:
+        raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
+    return timer
+
+
+def is_as_read(timer: Timer, read: Timer) -> bool:
+    """Whether a locked timer, and its group, are as they were when they were read without a lock."""
+    return (timer.id, timer.version, timer.state, timer.next_fire_at, timer.last_fire_at, timer.group.version) == (
+        read.id, read.version, read.state, read.next_fire_at, read.last_fire_at, read.group.version,
+    )  # fmt: skip
 
 
 def lock_timer(group: str, name: str) -> Timer:

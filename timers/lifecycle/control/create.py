@@ -20,6 +20,7 @@ from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quota
 from timers.lifecycle.control.quotas import count_in, hold_quotas
 from timers.lifecycle.control.redefine import Redefined, continued, is_unchanged, lock_living, redefine
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
@@ -66,14 +67,28 @@ def create_timers(
 
 
 def create_each(
-    specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
+    specs: Sequence[TimerSpec],
+    *,
+    on_conflict: str = "reject",
+    actor: str = "",
+    found: FoundGroups | None = None,
+    budget: CpuBudget | None = None,
 ) -> list[Created | SpecError]:
-    """The same, but what is wrong with one is that one's alone: what became of each, in the order given."""
-    return _create(specs, on_conflict, actor, found, all_or_none=False)
+    """The same, but what is wrong with one is that one's alone: what became of each, in the order given.
+
+    `budget`: the CPU time that their schedules may cost; those for which nothing is left are refused.
+    """
+    return _create(specs, on_conflict, actor, found, all_or_none=False, budget=budget)
 
 
 def _create(
-    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups | None, *, all_or_none: bool
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups | None,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None = None,
 ) -> list[Created | SpecError]:
     if on_conflict not in ON_CONFLICT:
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
@@ -81,7 +96,7 @@ def _create(
     found = found or look_up_groups(names)
     found.check(names)
     with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
-        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none)
+        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none, budget=budget)
         if all_or_none:
             for each in became:
                 if isinstance(each, SpecError):
@@ -96,34 +111,44 @@ def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapp
 
 
 def _creating(
-    specs: Sequence[TimerSpec], on_conflict: str, actor: str, found: FoundGroups, *, all_or_none: bool
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None,
 ) -> list[Created | SpecError]:
     """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     groups = found.groups
-    held = hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
     in_flight: dict[tuple[int, str], list[str]] = {}
-    living: dict[tuple[int, str], Timer] = {}
-    if on_conflict == "replace":
+    settled: dict[tuple[int, str], Timer] = {}
+    redefined: dict[tuple[int, str], Redefined] = {}
+    if on_conflict != "replace":
+        # All computing comes before the groups with quotas are locked.
+        instants = Instants(groups.values(), specs)
+        planned = plan(specs, groups, found.now, instants.first, budget=budget)
+        held = _hold_quotas(groups)
+    else:
+        held = _hold_quotas(groups)
         in_flight = call_back_replaced(sorted((groups[spec.group].id, spec.name) for spec in specs))
         living = lock_living(specs, groups)
-    settled: dict[tuple[int, str], Timer] = {}
-    if living:
-        specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]
-        defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
-        settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
-    instants = Instants(groups.values(), specs)
-    redefined: dict[tuple[int, str], Redefined] = {}
+        if living:
+            specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]
+            defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
+            settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
+        instants = Instants(groups.values(), specs)
 
-    def first(spec: TimerSpec, now: datetime) -> datetime:
-        key = groups[spec.group].id, spec.name
-        if key in settled:
-            return now
-        if key in living:
-            redefined[key] = redefine(living[key], spec, instants.schedule(spec), now)
-            return redefined[key].due_at or now
-        return instants.first(spec, now)
+        def first(spec: TimerSpec, now: datetime) -> datetime:
+            key = groups[spec.group].id, spec.name
+            if key in settled:
+                return now
+            if key in living:
+                redefined[key] = redefine(living[key], spec, instants.schedule(spec), now)
+                return redefined[key].due_at or now
+            return instants.first(spec, now)
 
-    planned = plan(specs, groups, found.now, first if living else instants.first, settled)
+        planned = plan(specs, groups, found.now, first if living else instants.first, settled, budget)
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
     if not wanted or (all_or_none and len(wanted) < len(specs)):
@@ -161,6 +186,10 @@ def _creating(
         became = [_with_row(became[0], specs[0], groups[specs[0].group], next(iter(written.values())).at, actor)]
     wake_if_soon([first for _, first in wanted], found.now)
     return became
+
+
+def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[str, TimerGroup]:
+    return hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
 
 
 class _Row(NamedTuple):

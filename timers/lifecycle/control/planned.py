@@ -9,6 +9,7 @@ from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.quotas import check_interval, check_payload, without_room
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import TimerGroup
 from timers.models.calendars import calendars_for, effective
@@ -41,11 +42,15 @@ def plan(
     now: datetime,
     first: Callable[[TimerSpec, datetime], datetime],
     settled: Collection[tuple[int, str]] = (),
+    budget: CpuBudget | None = None,
 ) -> list[Planned]:
     """One answer for each, in their order.
 
-    `now`: the database's. `first`: when a timer is due first, from its group's present instant on. `settled`: the
-    groups' ids and names of those that are defined so already, so there is nothing to check.
+    Args:
+        now: the database's.
+        first: when a timer is due first, from its group's present instant on.
+        settled: the groups' ids and names of those that are defined so already, so there is nothing to check.
+        budget: the CPU time that they may cost; the rest is refused.
     """
     nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
     actions = {
@@ -56,6 +61,10 @@ def plan(
     planned: list[Planned] = []
     for spec in specs:
         try:
+            if budget is not None:
+                budget.charge()
+                if budget.is_spent:
+                    raise too_costly()
             is_settled = bool(settled) and (groups[spec.group].id, spec.name) in settled
             if not is_settled and (wrong := actions[spec.group, spec.action]) is not None:
                 raise wrong
@@ -69,6 +78,12 @@ def plan(
         except SpecError as error:
             planned.append(error)
     return planned
+
+
+def too_costly() -> SpecError:
+    """Why a request was refused without a look at it."""
+    words = "was not looked at: the requests before it used up the CPU time of one call. Send it in another call."
+    return SpecError("body", words)
 
 
 def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], held: Iterable[TimerGroup]) -> None:

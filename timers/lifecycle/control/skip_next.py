@@ -1,23 +1,29 @@
-"""Leave a timer's next fire out, on demand."""
+"""Leave a timer's next fire out, on demand.
+
+Which fire that is, and what comes after it, is computed before the row is locked: with exclusion calendars this can
+take some milliseconds. Under the lock it is only checked that the timer is still as it was read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_fires
-from timers.lifecycle.control.change import lock_timer, now_of, record_skip, saved
+from timers.lifecycle.control.change import is_as_read, lock_timer, now_of, read_timer, record_skip, saved
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer
 from timers.models.calendars import schedule_of
-from timers.schedules import Schedule
+from timers.schedules import Missed, Schedule
+from timers.schedules.excluding import Excluding
 
-MAX_EXCLUDED: Final = 20_000
-"""Excluded instants before the next fire that are passed over in search of it."""
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class LeftOut(tuple[datetime, datetime | None]):
@@ -33,39 +39,70 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
     Instants that an exclusion calendar leaves out anyway are none of its fires. Raises NotAllowedNow for a timer that
     has no next fire.
     """
+    # What takes long is computed before the row is locked; under the lock only where the timer has changed meanwhile,
+    # or is claimed ahead.
+    read = read_timer(group, name)
+    skip: _Skip | None = None
+    with suppress(NotAllowedNow):
+        skip = _compute(read)
     with audited("timer.skip_next", actor, group=group, name=name) as entry:
         timer = lock_timer(group, name)
         in_flight = call_back_fires(timer)
         entry.watch(timer)
-        if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
-            raise NotAllowedNow(f"timer {name!r} has no next fire to skip: it is {timer.state}")
-        schedule = schedule_of(timer)
-        skipped = _next_to_run(timer, schedule, timer.next_fire_at - timer.offset)
-        following = schedule.next_after(skipped)
-        if following is not None and timer.end_at is not None and following > timer.end_at:
-            following = None
-        record_skip(timer, skipped, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
-        timer.next_fire_at = None if following is None else following + timer.offset
-        if timer.next_fire_at is None:
-            timer.state = Timer.State.FINISHED
+        if skip is None or not is_as_read(timer, read):
+            skip = _compute(timer)
+        if skip.excluded is not None:
+            record_skip(timer, skip.excluded.latest, skip.excluded_because, beside=skip.excluded.count - 1)
+        record_skip(timer, skip.instant, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
+        if skip.following is None:
+            timer.next_fire_at, timer.state = None, Timer.State.FINISHED
         else:
+            timer.next_fire_at = skip.following + timer.offset
             wake_if_soon([timer.next_fire_at], now_of(timer))
         saved(timer, actor, ("state", "next_fire_at"))
-        entry.told(skipped=skipped, **({"reason": reason} if reason else {}))
+        entry.told(skipped=skip.instant, **({"reason": reason} if reason else {}))
         delete_finished([timer.id])
-    left_out = LeftOut((skipped, timer.next_fire_at))
+    left_out = LeftOut((skip.instant, timer.next_fire_at))
     left_out.in_flight = in_flight
     return left_out
 
 
+@dataclass(frozen=True, slots=True)
+class _Skip:
+    """What is left out."""
+
+    instant: datetime
+    following: datetime | None
+    excluded: Missed | None = None
+    """Instants before it that calendars exclude; they get one row for all."""
+    excluded_because: str = ""
+
+
+def _compute(timer: Timer) -> _Skip:
+    if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
+        raise NotAllowedNow(f"timer {timer.name!r} has no next fire to skip: it is {timer.state}")
+    schedule = schedule_of(timer)
+    first = timer.next_fire_at - timer.offset
+    instant = _next_to_run(timer, schedule, first)
+    following = schedule.next_after(instant)
+    if following is not None and timer.end_at is not None and following > timer.end_at:
+        following = None
+    excluded = schedule.excluded(first, instant - _MICROSECOND) if instant > first else None
+    because = "" if excluded is None else schedule.reason(excluded.latest) or "excluded"
+    return _Skip(instant, following, excluded, because)
+
+
 def _next_to_run(timer: Timer, schedule: Schedule, first: datetime) -> datetime:
-    """The first instant from `first` on that no calendar excludes; those before it get their row, one for all."""
-    instant, passed = first, 0
-    while (why := schedule.reason(instant)) is not None:
-        following, passed = schedule.next_after(instant), passed + 1
-        if following is None or passed > MAX_EXCLUDED or (timer.end_at is not None and following > timer.end_at):
-            raise NotAllowedNow(f"timer {timer.name!r} has no next fire to skip: what follows is {why}")
-        last, instant = instant, following
-    if passed:
-        record_skip(timer, last, schedule.reason(last) or "excluded", beside=passed - 1)
-    return instant
+    """The first instant from `first` on that no calendar excludes; what they exclude is passed over block by block."""
+    why = schedule.reason(first)
+    if why is None:
+        return first
+    found = schedule.to_run(first) if isinstance(schedule, Excluding) else None
+    instant = None if found is None else found.instant
+    if instant is not None and (timer.end_at is None or instant <= timer.end_at):
+        return instant
+    if instant is None and found is not None and found.excluded_until is not None:
+        until = f"its exclusion calendars exclude every instant before {found.excluded_until.isoformat()}"
+    else:
+        until = "its exclusion calendars exclude every instant that it has left"
+    raise NotAllowedNow(f"timer {timer.name!r} has no next fire to skip: {until} (the first one is {why})")

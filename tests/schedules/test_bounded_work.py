@@ -1,0 +1,128 @@
+"""No schedule costs more than a bounded amount of work to accept, to refuse, or to be asked for its next instant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_PARSE, counted
+from timers.bench.hostile_rules import HOSTILE
+from timers.exceptions import SpecError
+from timers.schedules import Schedule, parse
+from timers.schedules.rrule_text import _MOST_INTERVALS
+
+NOW = datetime(2026, 11, 28, 19, tzinfo=UTC)
+MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), NOW, datetime(2400, 2, 29, tzinfo=UTC), datetime(8999, 1, 1, tzinfo=UTC))
+
+
+def parsed(kind: str, spec: dict[str, Any], time_zone: str = "Europe/Berlin") -> Schedule | None:
+    """The schedule, with the work of parsing bounded; None for one that is refused."""
+
+    def make() -> Schedule | None:
+        try:
+            return parse(kind, spec, time_zone)
+        except SpecError:
+            return None
+
+    return counted(make, most=MOST_TO_PARSE)[1]
+
+
+def check_next(schedule: Schedule) -> None:
+    for moment in MOMENTS:
+        following: datetime | None = moment
+        for _ in range(3):
+            if following is not None:
+                asked = following
+                _, following = counted(lambda: schedule.next_after(asked), most=MOST_TO_ASK)  # noqa: B023 - at once
+                assert following is None or following > asked
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_work_for_a_hostile_rule_is_bounded(name: str) -> None:
+    kind, spec = HOSTILE[name]
+    schedule = parsed(kind, spec)
+    if schedule is not None:
+        check_next(schedule)
+
+
+def _numbers(low: int, high: int, *, signed: bool = False) -> st.SearchStrategy[str]:
+    number = st.integers(low, high)
+    if signed:
+        number = st.one_of(number.filter(bool), number.filter(bool).map(lambda n: -n))
+    return st.lists(number, min_size=1, max_size=60, unique=True).map(lambda found: ",".join(map(str, found)))
+
+
+_DAYS = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
+_WITHIN_A_DAY = ("HOURLY", "MINUTELY", "SECONDLY")
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> str:
+    frequency = draw(st.sampled_from(list(_MOST_INTERVALS)))
+    most = _MOST_INTERVALS[frequency]
+    interval = draw(st.one_of(st.sampled_from([1, 7, 997, 1_439, 3_601, 86_399, 86_401]), st.integers(1, most)))
+    parts = [f"FREQ={frequency}", f"INTERVAL={min(interval, most)}"]
+    choices = {
+        "BYMONTH": _numbers(1, 12),
+        "BYHOUR": _numbers(0, 23),
+        "BYMINUTE": _numbers(0, 59),
+        "BYSECOND": _numbers(0, 59),
+        "BYDAY": st.lists(st.sampled_from(_DAYS), min_size=1, max_size=7).map(",".join),
+    }
+    if frequency != "WEEKLY":
+        choices["BYMONTHDAY"] = _numbers(1, 31, signed=True)
+    if frequency in ("YEARLY", *_WITHIN_A_DAY):
+        choices["BYYEARDAY"] = _numbers(1, 366, signed=True)
+    if frequency == "YEARLY":
+        choices["BYWEEKNO"] = _numbers(1, 53, signed=True)
+    if frequency not in _WITHIN_A_DAY:
+        choices["BYSETPOS"] = _numbers(1, 366, signed=True)
+    for name in draw(st.lists(st.sampled_from(sorted(choices)), max_size=4, unique=True)):
+        parts.append(f"{name}={draw(choices[name])}")  # noqa: PERF401 - each draws
+    if draw(st.booleans()):
+        parts.append(f"COUNT={draw(st.integers(1, 1_000_000))}")
+    return ";".join(parts)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rules(), st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(microsecond=0)))
+def test_work_for_any_recurrence_rule_is_bounded(rule: str, start: datetime) -> None:
+    schedule = parsed("rrule", {"rule": rule, "start": start.isoformat()})
+    if schedule is not None:
+        check_next(schedule)
+
+
+_CRON_TERM = st.one_of(
+    st.integers(0, 70).map(str),
+    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: f"{pair[0]}-{pair[1]}"),
+    st.integers(1, 99).map(lambda step: f"*/{step}"),
+    st.sampled_from(["*", "?", "L", "LW", "L-30", "31W", "5L", "5#5", "H", "H(0-29)/10", "FEB", "MONN", ""]),
+)
+_CRON_FIELD = st.lists(_CRON_TERM, min_size=1, max_size=12).map(",".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_CRON_FIELD, min_size=4, max_size=7).map(" ".join))
+def test_work_for_any_cron_expression_is_bounded(expression: str) -> None:
+    schedule = parsed("cron", {"expression": expression, "seed": "group/name"})
+    if schedule is not None:
+        check_next(schedule)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_count_of_a_steady_rule_costs_as_little_as_a_rule_without(number: int) -> None:
+    rule = f"FREQ=SECONDLY;COUNT={36_000 - number};INTERVAL=86399"
+    lines, schedule = counted(lambda: parse("rrule", {"rule": rule, "start": "2026-11-28T19:00:00"}, "Europe/Berlin"))
+    assert lines < 2_000
+    last = datetime(2026, 11, 28, 18, tzinfo=UTC) + timedelta(seconds=86_399 * (36_000 - number - 1))
+    assert schedule.next_after(last + timedelta(hours=2)) is None
+    assert schedule.next_after(last - timedelta(hours=2)) is not None
+
+
+def test_count_that_needs_more_than_100_years_is_refused_with_the_reason() -> None:
+    with pytest.raises(SpecError, match="goes on for more than 100 years: leave COUNT out"):
+        parse("rrule", {"rule": "FREQ=DAILY;COUNT=36600", "start": "2026-11-28T19:00:00"}, "UTC")
