@@ -188,7 +188,7 @@ def _creating(
     return became
 
 
-def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[str, TimerGroup]:
+def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[int, TimerGroup]:
     return hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
 
 
