@@ -18,7 +18,7 @@ from timers.lifecycle.control.created_entry import entry_of
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
-from timers.lifecycle.control.redefine import Redefined, continued, is_unchanged, lock_living, redefine
+from timers.lifecycle.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.delete_finished import delete_finished
@@ -131,7 +131,8 @@ def _creating(
         held = _hold_quotas(groups)
     else:
         held = _hold_quotas(groups)
-        in_flight = call_back_replaced(sorted((groups[spec.group].id, spec.name) for spec in specs))
+        changed = changed_names(specs, groups)
+        in_flight = call_back_replaced(changed) if changed else {}
         living = lock_living(specs, groups)
         if living:
             specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]

@@ -50,15 +50,30 @@ _LIVING: Final = f"""
 SELECT {columns(Timer, "t")}
 FROM unnest(%s::bigint[], %s::text[]) AS u(group_id, name)
 JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
-ORDER BY t.group_id, t.name FOR NO KEY UPDATE OF t
+ORDER BY t.group_id, t.name
 """
+_LOCKED: Final = f"{_LIVING} FOR NO KEY UPDATE OF t"
 
 
 def lock_living(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
     """The living timers that have the names of these definitions, locked."""
+    return _living(_LOCKED, specs, groups)
+
+
+def changed_names(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> list[Key]:
+    """The names, in order, whose timers are not defined so already; no row is locked, so they may be by then."""
+    living = _living(_LIVING, specs, groups)
+    keys = [(groups[spec.group].id, spec.name) for spec in specs]
+    return sorted({
+        key for spec, key in zip(specs, keys, strict=True)
+        if not is_unchanged(continued(spec, living.get(key)), living.get(key))
+    })  # fmt: skip
+
+
+def _living(statement: str, specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
     group_ids, names = (groups[spec.group].id for spec in specs), (spec.name for spec in specs)
     with connection.cursor() as cursor:
-        cursor.execute(_LIVING, (plain_array(group_ids), text_array(names)))
+        cursor.execute(statement, (plain_array(group_ids), text_array(names)))
         found = [made(Timer, row) for row in cursor.fetchall()]
     groups_by_id = {group.id: group for group in groups.values()}
     for row in found:
