@@ -121,9 +121,14 @@ def test_a_timer_that_is_written_as_it_is_keeps_its_version_and_its_next_fire(
 ) -> None:
     body = {**own, "payload": {"n": 1}, "tags": ["a"], "jitter": 30 if own["kind"] != "fixed_delay" else 0}
     api.post("/groups/billing/timers", {**body, "name": "same"})
-    before = api.get("/groups/billing/timers/same")
+    before = _told(api)
     if method == "POST":
         api.post("/groups/billing/timers", {**body, "name": "same", "on_conflict": "replace"})
     else:
         assert api(method, "/groups/billing/timers/same", body, If_Match='"1"').status_code == 200
-    assert api.get("/groups/billing/timers/same") == before
+    assert _told(api) == before
+
+
+def _told(api: Asking) -> dict[str, Any]:
+    """All that is told of the timer, but for the seconds that are left to its next fire."""
+    return {word: value for word, value in api.get("/groups/billing/timers/same").items() if word != "remaining"}

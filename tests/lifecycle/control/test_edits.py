@@ -110,7 +110,11 @@ class TestTheSameDefinition:
     def test_the_same_definition_writes_nothing(
         self, kind: str, by: str, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
     ) -> None:
-        more: dict[str, Any] = {"payload": {"n": 1.0, "m": [True, None]}, "tags": ["a"], "overrides": {"misfire_grace": 5}}
+        more: dict[str, Any] = {
+            "payload": {"n": 1.0, "m": [True, None]},
+            "tags": ["a"],
+            "overrides": {"misfire_grace": 5},
+        }
         timer = schedule(kind, **more)
         node.advance(1500)
         if Timer.objects.get(id=timer.id).state == "finished":
