@@ -130,5 +130,5 @@ def test_a_timer_that_is_written_as_it_is_keeps_its_version_and_its_next_fire(
 
 
 def _told(api: Asking) -> dict[str, Any]:
-    """All that is told of the timer, but for the seconds that are left to its next fire."""
+    """What the API shows of the timer, without the seconds that are left to its next fire."""
     return {word: value for word, value in api.get("/groups/billing/timers/same").items() if word != "remaining"}

@@ -73,7 +73,7 @@ class TestUnrelatedFields:
         node.time.advance(rnd.uniform(0, 1200))  # what has come meanwhile is due, and not fired
         before = derived(timer)
         if before["state"] == "finished":
-            pytest.skip("a one-shot that has fired is not edited, but scheduled anew")
+            pytest.skip("a one-shot that has fired cannot be edited, only scheduled again")
         if by == "update":
             update_timer("work", NAME, **edit)
         else:
