@@ -102,3 +102,33 @@ def test_a_condition_that_is_not_heeded_is_refused(route: Route, header: str, ap
     path = Samples(billing).path(route.path)
     said = problem(api(route.method, path, {}, **{header.replace("-", "_"): '"1"'}), 422, "invalid")
     assert header in fields(said) or "requestBody" in described, "where the body lacks something, that is told first"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"kind": "fixed_rate", "period": "PT1M"},
+        {"kind": "fixed_delay", "delay": 60},
+        {"kind": "cron", "expression": "H 2 * * *", "time_zone": "Europe/Berlin"},
+        {"kind": "rrule", "rule": "FREQ=WEEKLY;INTERVAL=2"},
+        {"kind": "once", "at": "2040-01-01T00:00:00Z"},
+    ],
+    ids=lambda own: own["kind"],
+)
+def test_a_timer_that_is_written_as_it_is_keeps_its_version_and_its_next_fire(
+    own: dict[str, Any], method: str, api: Asking
+) -> None:
+    body = {**own, "payload": {"n": 1}, "tags": ["a"], "jitter": 30 if own["kind"] != "fixed_delay" else 0}
+    api.post("/groups/billing/timers", {**body, "name": "same"})
+    before = _told(api)
+    if method == "POST":
+        api.post("/groups/billing/timers", {**body, "name": "same", "on_conflict": "replace"})
+    else:
+        assert api(method, "/groups/billing/timers/same", body, If_Match='"1"').status_code == 200
+    assert _told(api) == before
+
+
+def _told(api: Asking) -> dict[str, Any]:
+    """What the API shows of the timer, without the seconds that are left to its next fire."""
+    return {word: value for word, value in api.get("/groups/billing/timers/same").items() if word != "remaining"}

@@ -1,4 +1,4 @@
-"""A group that is made anew under its name is another one: keys, cursors and kept answers do not reach it."""
+"""A group that is created under its name later is another one: keys, cursors and kept answers do not reach it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMERS = "/groups/billing/timers"
 ONCE = {"kind": "once", "name": "a", "after": 3600}
 
 
-def made_anew() -> TimerGroup:
+def recreated() -> TimerGroup:
     delete_group("billing", force=True)
     return create_group("billing", action={"kind": "python", "handler": "timerbench.noop"})
 
@@ -27,7 +27,7 @@ def test_a_key_for_the_old_group_sees_nothing_of_the_new_one_at_once(new_key: Ca
     factories.group("other")
     key = Asking(new_key("admin", groups=["billing", "other"]))
     key.post(TIMERS, ONCE)
-    group = made_anew()
+    group = recreated()
     assert key.get("/me")["groups"] == ["other"]
     for path in ("/groups/billing", TIMERS, f"{TIMERS}/a"):
         problem(key("GET", path), 404, "not_found")
@@ -39,7 +39,7 @@ def test_a_key_for_the_old_group_sees_nothing_of_the_new_one_at_once(new_key: Ca
 
 
 def test_a_key_is_for_the_new_group_once_it_is_granted(new_key: Callable[..., str]) -> None:
-    made_anew()
+    recreated()
     assert Asking(new_key("schedule", groups=["billing"])).post(TIMERS, ONCE)["name"] == "a"
 
 
@@ -49,7 +49,7 @@ def test_a_key_for_the_new_group_sees_no_entry_and_no_operation_of_the_old_one(
     api.post(TIMERS, ONCE)
     old = Asking(new_key("admin", groups=["billing"]))
     operation = old.post("/operations", {"verb": "retry", "filter": {"group": "billing"}})["id"]
-    made_anew()
+    recreated()
     key = Asking(new_key("admin", groups=["billing"]))
     assert [entry["verb"] for entry in key.get("/audit")["items"]] == ["group.create"]
     assert key.get("/operations")["items"] == []
@@ -63,13 +63,13 @@ def test_a_cursor_of_the_old_groups_list_is_refused_in_the_new_one(api: Asking) 
         api.post(TIMERS, {**ONCE, "name": name})
     cursor = api.get(f"{TIMERS}?limit=1")["next"]
     assert api.get(f"{TIMERS}?limit=1&cursor={cursor}")["items"][0]["name"] == "b"
-    made_anew()
+    recreated()
     problem(api("GET", f"{TIMERS}?limit=1&cursor={cursor}"), 400, "bad_cursor")
 
 
 def test_a_request_that_is_repeated_for_the_new_group_is_done(api: Asking) -> None:
     api.post(TIMERS, ONCE, Idempotency_Key="k1")
-    group = made_anew()
+    group = recreated()
     again = api("POST", TIMERS, ONCE, Idempotency_Key="k1")
     assert (again.status_code, "Idempotency-Replayed" in again.headers) == (201, False)
     assert Timer.objects.get().group_id == group.id
@@ -96,5 +96,5 @@ def test_a_key_under_the_name_of_a_revoked_one_inherits_neither_its_answers_nor_
 def test_a_version_of_the_old_group_is_no_condition_for_the_new_one(api: Asking) -> None:
     update_group("billing", description="x")
     before = TimerGroup.objects.get(name="billing")
-    after = made_anew()
+    after = recreated()
     assert (after.id != before.id, after.version) == (True, 1)

@@ -169,3 +169,15 @@ def test_a_row_that_another_session_holds_is_waited_for(committed: None, time: V
         assert waiting.result(timeout=20) == 1
     assert (next_of(), get_timer("work", "nightly").state) == (NIGHT, "paused")
     assert not Attempt.objects.exists()
+
+
+def test_an_instant_that_waits_for_its_share_of_the_jitter_fires_as_it_was(
+    group: TimerGroup, time: VirtualTime
+) -> None:
+    timer = schedule_cron("work", "spread", expression="0 13 * * *", jitter=600)
+    time.set(START + HOUR + timedelta(seconds=1))
+    held = get_timer("work", "spread").next_fire_at
+    assert held is not None and held > time.now
+    Timer.objects.filter(id=timer.id).update(schedule={**timer.schedule, "expression": "30 14 * * *"})
+    assert recompute(Timer.objects.all()).moved == 0
+    assert get_timer("work", "spread").next_fire_at == held

@@ -131,3 +131,29 @@ def test_without_a_file_the_codes_declarations_are_taken(monkeypatch: pytest.Mon
     every("PT5M", group="work", name="often")(noop.function)
     assert printed().splitlines()[-1] == "code: 2 created (group work, work/often), 0 unchanged"
     assert get_timer("work", "often").source == "code"
+
+
+def test_two_programs_bring_files_of_one_name_and_leave_each_others_timers(file: Path, tmp_path: Path) -> None:
+    printed("--file", file, "--owner", "shop")
+    (tmp_path / "billing").mkdir()
+    other = tmp_path / "billing" / "timers.yaml"
+    other.write_text(SECOND.replace("name: often", "name: rarely"))
+    assert "1 created (work/rarely), 0 unchanged" in printed("--file", other, "--owner", "billing")
+    assert dict(Timer.objects.values_list("name", "state")) == dict.fromkeys(("nightly", "often", "rarely"), "active")
+
+
+def test_a_name_of_another_program_is_a_conflict_that_names_both(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed("--file", file, "--owner", "shop")
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("synctimers", "--file", str(file), "--owner", "billing", stdout=out, stderr=out, no_color=True)
+    assert ended.value.code == 1
+    assert "of the program 'shop'; this is 'billing'" in out.getvalue()
+
+
+def test_a_program_that_is_renamed_takes_its_timers_over(file: Path) -> None:
+    printed("--file", file, "--owner", "shop")
+    assert "2 unchanged" in printed("--file", file, "--owner", "store", "--take-over", "shop")
+    assert set(Timer.objects.values_list("owner", flat=True)) == {"store"}

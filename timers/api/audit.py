@@ -44,7 +44,7 @@ class AuditAnswer(BaseModel):
     verb: str
     subject_kind: str
     subject_group: str
-    group_id: int | None = Field(description="The group's identity; one made anew under its name has another one.")
+    group_id: int | None = Field(description="The group's identity; a later group of its name has another one.")
     subject_name: str
     subject_id: str
     before: Any = Field(description="What changed, as it was.")

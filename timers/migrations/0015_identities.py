@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
             model_name="auditentry",
             name="group_id",
             field=models.BigIntegerField(
-                help_text="The group's identity: one that is made anew under its name has another one.", null=True
+                help_text="The group's identity: a later group of its name has another one.", null=True
             ),
         ),
         migrations.AddField(
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name="group_ids",
             field=django.contrib.postgres.fields.ArrayField(
                 base_field=models.BigIntegerField(),
-                help_text="Their identities: one made anew under a name is not touched.",
+                help_text="Their identities: a later group of such a name is not touched.",
                 null=True,
                 size=None,
             ),

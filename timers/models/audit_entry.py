@@ -24,7 +24,7 @@ class AuditEntry(models.Model):
     subject_kind = models.CharField(max_length=20)
     subject_group = models.CharField(max_length=NAME_LENGTH, blank=True)
     group_id = models.BigIntegerField(
-        null=True, help_text="The group's identity: one that is made anew under its name has another one."
+        null=True, help_text="The group's identity: a later group of its name has another one."
     )
     subject_name = models.CharField(max_length=NAME_LENGTH, blank=True)
     subject_id = models.CharField(max_length=64, blank=True, help_text="Tells it from others of the same name.")

@@ -34,7 +34,9 @@ class BulkOperation(models.Model):
         models.CharField(max_length=NAME_LENGTH), null=True, help_text="The groups that it may touch; empty: all."
     )
     group_ids = ArrayField(
-        models.BigIntegerField(), null=True, help_text="Their identities: one made anew under a name is not touched."
+        models.BigIntegerField(),
+        null=True,
+        help_text="Their identities: a later group of such a name is not touched.",
     )
     reason = models.TextField(blank=True, default="")
     pace = models.FloatField(null=True, help_text="At most so many executions a second; empty: as fast as it goes.")

@@ -30,6 +30,8 @@ from tests.support.ledger_rows import finals_of
 from timers.encryption import new_key
 from timers.lifecycle.control import groups, keys, secrets, subscriptions
 from timers.lifecycle.control.calendars import create_calendar, update_calendar
+from timers.lifecycle.control.declaration import Declaration, Declared
+from timers.lifecycle.control.reconcile import reconcile
 from timers.models import AuditEntry, Timer, TimerGroup
 from timers.scheduling import (
     get_timer,
@@ -71,7 +73,7 @@ class TestUnrelatedFields:
         node.time.advance(rnd.uniform(0, 1200))  # what has come meanwhile is due, and not fired
         before = derived(timer)
         if before["state"] == "finished":
-            pytest.skip("a one-shot that has fired is not edited, but scheduled anew")
+            pytest.skip("a one-shot that has fired cannot be edited, only scheduled again")
         if by == "update":
             update_timer("work", NAME, **edit)
         else:
@@ -108,7 +110,11 @@ class TestTheSameDefinition:
     def test_the_same_definition_writes_nothing(
         self, kind: str, by: str, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
     ) -> None:
-        more = {"payload": {"n": 1.0, "m": [True, None]}, "tags": ["a"], "overrides": {"misfire_grace": 5}}
+        more: dict[str, Any] = {
+            "payload": {"n": 1.0, "m": [True, None]},
+            "tags": ["a"],
+            "overrides": {"misfire_grace": 5},
+        }
         timer = schedule(kind, **more)
         node.advance(1500)
         if Timer.objects.get(id=timer.id).state == "finished":
@@ -202,6 +208,28 @@ class TestTheSameDefinition:
         version = pause_group("work", until=START + HOUR).version
         assert pause_group("work", until=START + HOUR).version == version
         assert pause_group("work", until=START + 2 * HOUR).version == version + 1
+
+
+class TestDeclared:
+    @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rrule"])
+    def test_a_deploy_that_changes_another_field_moves_nothing(
+        self, kind: str, group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+    ) -> None:
+        def deploy(name: str, **more: Any) -> None:
+            keywords = {**KINDS[kind], "group": "work", "name": name, **more}
+            reconcile(Declared("file:" + name, [Declaration(keywords, "timers.yaml")]))
+
+        deploy(NAME)
+        timer = Timer.objects.get()
+        due = derived(timer)["next_fire_at"]
+        for number in range(6):
+            deploy(NAME, payload=number, description=str(number))
+            assert derived(timer)["next_fire_at"] == due
+        node.advance(2500)
+        before = derived(timer)
+        if before["state"] == "active":
+            deploy(NAME, payload="later")
+            assert derived(timer) == before
 
 
 class TestJitter:

@@ -1,4 +1,4 @@
-"""What is made anew under the name of something deleted is something else: it inherits nothing of it."""
+"""What is recreated under the name of something deleted is something else: it inherits nothing of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def encrypted(group: TimerGroup) -> Iterator[None]:
         yield
 
 
-def made_anew(name: str = "work") -> TimerGroup:
+def recreated(name: str = "work") -> TimerGroup:
     delete_group(name, force=True)
     return create_group(name, action=ACTION)
 
@@ -67,7 +67,7 @@ class TestGroup:
     def test_its_audit_trail_begins_with_it(self) -> None:
         schedule_once("work", "once", after=60)
         update_group("work", description="old")
-        made_anew()
+        recreated()
         assert verbs("group:work") == ["group.create"]
         assert verbs("timer:work/once") == []
         assert verbs("work/once") == []
@@ -77,7 +77,7 @@ class TestGroup:
     def test_who_sees_the_new_one_sees_no_entry_of_the_old_one(self) -> None:
         schedule_once("work", "once", after=60)
         old = [entry.id for entry in audit.find(groups=["work"]).entries]
-        made_anew()
+        recreated()
         assert [entry.verb for entry in audit.find(groups=["work"]).entries] == ["group.create"]
         assert old and all(audit.one(number, ["work"]) is None for number in old)
         assert {entry.verb for entry in audit.find().entries} >= {"group.delete", "timer.create", "group.create"}
@@ -90,7 +90,7 @@ class TestGroup:
     def test_many_timers_of_one_call_are_told_of_their_group(self) -> None:
         schedule_many([{"kind": "once", "group": "work", "name": f"t-{n}", "after": 60} for n in range(3)])
         assert audit.find(groups=["work"]).entries[0].verb == "timer.create_many"
-        made_anew()
+        recreated()
         assert [entry.verb for entry in audit.find(groups=["work"]).entries] == ["group.create"]
 
     def test_an_operation_of_the_old_one_neither_touches_nor_shows_in_the_new_one(
@@ -99,7 +99,7 @@ class TestGroup:
         factories.waiting(factories.timer("a", in_group=TimerGroup.objects.get(name="work")), "failed")
         row = start_operation("dismiss", {"group": "work"}, groups=["work"])
         pause_operation(row.id)
-        group = made_anew()
+        group = recreated()
         factories.waiting(factories.timer("a", in_group=group), "failed")
         assert operations.find(groups=["work"]).operations == []
         assert operations.one(row.id, ["work"]) is None
@@ -122,7 +122,7 @@ class TestGroup:
         old = TimerGroup.objects.get(name="work")
         create_secret("token", "s3cret-of-ours", groups=["work"])
         check_secrets(action("token"), "work")
-        new = made_anew()
+        new = recreated()
         with pytest.raises(SpecError, match="not for group 'work'"):
             check_secrets(action("token"), "work")
         value = read_secrets(["token"])["token"]
@@ -133,7 +133,7 @@ class TestGroup:
     def test_a_secret_that_was_for_it_alone_is_for_none_and_can_be_granted_again(self) -> None:
         factories.group("other")
         create_secret("token", "s3cret-of-ours", groups=["work"])
-        made_anew()
+        recreated()
         (view,) = secrets()
         assert (view.groups, view.all_groups) == ((), False)
         with pytest.raises(SpecError, match="not for group 'other'"):
@@ -147,7 +147,7 @@ class TestGroup:
     def test_a_secret_that_was_for_others_too_stays_for_these(self) -> None:
         factories.group("other")
         create_secret("token", "s3cret-of-ours", groups=["work", "other", "later"])
-        made_anew()
+        recreated()
         check_secrets(action("token"), "other")
         create_group("later", action=ACTION)
         check_secrets(action("token"), "later")
@@ -160,7 +160,7 @@ class TestGroup:
         check_secrets(action("token"), "later")
         create_group("later", action=ACTION)
         check_secrets(action("token"), "later")
-        made_anew("later")
+        recreated("later")
         with pytest.raises(SpecError, match="not for group 'later'"):
             check_secrets(action("token"), "later")
 
@@ -235,5 +235,5 @@ def test_a_run_of_the_old_timer_is_none_of_the_new_group(node: Stepper, handlers
     execution = fire_timer("work", "once")
     node.advance(1)
     assert group_of(execution) == "work"
-    made_anew()
+    recreated()
     assert group_of(execution) is None

@@ -101,7 +101,7 @@ def test_the_name_of_an_ended_timer_of_one_program_is_free_for_another() -> None
     ]
 
 
-def test_a_group_made_anew_belongs_to_whoever_declares_its_timers_then() -> None:
+def test_a_group_recreated_belongs_to_whoever_declares_its_timers_then() -> None:
     sync(RATE, owner="shop")
     delete_group("work", force=True)
     factories.group("work")

@@ -285,7 +285,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
             _begin_again(timer, spec, now)
         return
     if restarts and before.due is not None:
-        following = Next(first_beyond(before.last, spec, schedule_of(timer), now), is_found_anew=True)
+        following = Next(first_beyond(before.last, spec, schedule_of(timer), now), is_recomputed=True)
     else:
         following = next_after_edit(before, spec, schedule_of(timer), timer, now)
     if following.given_up is not None:
@@ -300,7 +300,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
         timer.next_fire_at, timer.state = None, Timer.State.FINISHED
         return
     due = following.due
-    if following.is_found_anew:
+    if following.is_recomputed:
         due = _not_done(timer, due, spec)
     timer.next_fire_at = due + spec.offset
     wake_if_soon([timer.next_fire_at], now)

@@ -252,12 +252,12 @@ def _done_of(
     redefined: Mapping[tuple[int, str], Redefined],
 ) -> set[int]:
     """The timers whose next instant the ledger has the final row of already: it was left out on demand."""
-    asked = []
+    found: list[tuple[int, datetime]] = []
     for timer, group_id, name, due, _, version, _ in rows:
         key = group_id, name
-        if redefined[key].is_found_anew if key in redefined else version > 1:
-            asked.append((timer, due - specs[key].offset))
-    return done_among(asked)
+        if redefined[key].is_recomputed if key in redefined else version > 1:
+            found.append((timer, due - specs[key].offset))
+    return done_among(found)
 
 
 def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[tuple[int, str], tuple[int, datetime]]:

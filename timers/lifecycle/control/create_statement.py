@@ -53,18 +53,18 @@ RETURNING {_RETURNED}
 INSERT: Final = f"WITH written AS ({_INSERT_ROWS}), told AS ({TOLD}) SELECT * FROM written"
 _REDEFINE_ROWS: Final = f"""
 UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
-    state = CASE WHEN u.ends THEN 'finished' WHEN u.begins_anew THEN 'active' ELSE t.state END,
-    state_reason = CASE WHEN u.begins_anew THEN '' ELSE t.state_reason END,
-    paused_until = CASE WHEN u.begins_anew THEN NULL ELSE t.paused_until END,
-    fire_count = CASE WHEN u.begins_anew THEN 0 ELSE t.fire_count END,
-    failures_in_a_row = CASE WHEN u.begins_anew THEN 0 ELSE t.failures_in_a_row END,
-    source = CASE WHEN u.begins_anew THEN u.source ELSE t.source END,
-    owner = CASE WHEN u.begins_anew THEN '' ELSE t.owner END,
-    declared = CASE WHEN u.begins_anew THEN u.declared::json ELSE t.declared END,
+    state = CASE WHEN u.ends THEN 'finished' WHEN u.restarts THEN 'active' ELSE t.state END,
+    state_reason = CASE WHEN u.restarts THEN '' ELSE t.state_reason END,
+    paused_until = CASE WHEN u.restarts THEN NULL ELSE t.paused_until END,
+    fire_count = CASE WHEN u.restarts THEN 0 ELSE t.fire_count END,
+    failures_in_a_row = CASE WHEN u.restarts THEN 0 ELSE t.failures_in_a_row END,
+    source = CASE WHEN u.restarts THEN u.source ELSE t.source END,
+    owner = CASE WHEN u.restarts THEN '' ELSE t.owner END,
+    declared = CASE WHEN u.restarts THEN u.declared::json ELSE t.declared END,
     next_fire_at = CASE WHEN u.ends THEN NULL ELSE COALESCE({timestamp("u.next_us")}, t.next_fire_at) END,
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
-FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_begins_anew)s::bool[], %(old_ends)s::bool[])
-    AS u({_NAMES}, id, begins_anew, ends)
+FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_restarts)s::bool[], %(old_ends)s::bool[])
+    AS u({_NAMES}, id, restarts, ends)
 WHERE t.id = u.id
 RETURNING {_RETURNED}
 """
@@ -114,7 +114,7 @@ def arrays_of_redefined(
             None if one.due_at == one.was.next_fire_at else _microseconds(one.due_at) for one in each
         ),
         "id": plain_array(one.was.id for one in each),
-        "begins_anew": plain_array(one.begins_anew for one in each),
+        "restarts": plain_array(one.restarts for one in each),
         "ends": plain_array(one.ends for one in each),
     }
     return {f"old_{name}": array for name, array in arrays.items()}

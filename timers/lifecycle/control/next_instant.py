@@ -76,7 +76,7 @@ class Next(NamedTuple):
     """The nominal instant that is next; None: the end of the execution brings it."""
     given_up: Missed | None = None
     """Instants that had come and will not be fired: the schedule is another."""
-    is_found_anew: bool = False
+    is_recomputed: bool = False
     """`due` was looked for, so it may be one that was left out on demand."""
 
 
@@ -105,7 +105,7 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
         given_up = before.missed(now)
         if given_up.count == 1 and _has_alone(spec, schedule, before.due, now):
             return Next(_checked(before.due, spec))
-    return Next(first_beyond(before.last, spec, schedule, now), given_up, is_found_anew=True)
+    return Next(first_beyond(before.last, spec, schedule, now), given_up, is_recomputed=True)
 
 
 def first_beyond(last: datetime | None, spec: TimerSpec, schedule: Schedule, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """Redefine living timers (on_conflict="replace"): what each becomes, and the statement that writes them all.
 
 A definition that is the same changes nothing. One with the same schedule is an edit: the timer keeps its next instant,
-its state and its counts. One with another schedule begins anew: it is active, and its fires and failures are counted
+its state and its counts. One with another schedule starts over: it is active, and its fires and failures are counted
 from none.
 """
 
@@ -39,9 +39,9 @@ class Redefined:
     due_at: datetime | None
     """When it is due next, its share of the jitter included; None: as before."""
     given_up: Missed | None
-    is_found_anew: bool
+    is_recomputed: bool
     """`due_at` was looked for, so it may be one that was left out on demand."""
-    begins_anew: bool
+    restarts: bool
     ends: bool
     """No fire is left to it."""
 
@@ -112,16 +112,16 @@ def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime) 
     after = copy.copy(living)
     spec.write_to(after)
     is_same_rule = before.has_rule((after.schedule_kind, after.schedule))
-    begins_anew = not is_same_rule or living.until_committed != spec.until_committed
-    if before.due is None and begins_anew:
-        following = Next(first_beyond(before.last, spec, schedule, now), is_found_anew=True)
+    restarts = not is_same_rule or living.until_committed != spec.until_committed
+    if before.due is None and restarts:
+        following = Next(first_beyond(before.last, spec, schedule, now), is_recomputed=True)
     else:
         following = next_after_edit(before, spec, schedule, after, now)
     given_up, due_at = following.given_up, None if following.due is None else following.due + spec.offset
-    is_spent = not begins_anew and spec.max_fires is not None and living.fire_count >= spec.max_fires
+    is_spent = not restarts and spec.max_fires is not None and living.fire_count >= spec.max_fires
     ends = is_spent and due_at is not None
     if ends and given_up is None and before.due is not None and before.due <= now:
         given_up = before.missed(now)
     return Redefined(
-        living, spec, None if ends else due_at, given_up, following.is_found_anew and not ends, begins_anew, ends
+        living, spec, None if ends else due_at, given_up, following.is_recomputed and not ends, restarts, ends
     )
