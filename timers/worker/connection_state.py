@@ -30,7 +30,7 @@ _LOOKED_AT: Final = 10_000
 
 _STATE: Final = """
 SELECT 'setting ' || name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
-    AND name NOT LIKE 'transaction\_%'
+    AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
 UNION ALL SELECT 'role', current_user
 UNION ALL SELECT 'advisory lock ' || concat_ws('.', classid, objid, objsubid), mode FROM pg_catalog.pg_locks
     WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()
