@@ -106,11 +106,7 @@ class TestOwnThreads:
         yield make
         for loop in made:
             loop.stop()
-            if not loop.join(5):
-                import faulthandler
-
-                faulthandler.dump_traceback(open("/tmp/fgh_dump.txt", "w"))
-                raise AssertionError
+            assert loop.join(10)
 
     def test_thread_that_ended_goes_on_in_a_new_one(self, loops: Callable[..., Loop]) -> None:
         steps: list[int] = []
