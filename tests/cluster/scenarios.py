@@ -70,7 +70,7 @@ def spoiled(field: Field, count: int, kinds: tuple[str, ...]) -> None:
     ended = "SELECT count(*) FROM timers_attempt WHERE outcome IN ('succeeded', 'failed', 'error')"
     eventually(lambda: field.value(ended) >= count + len(kinds), within=120)
     errors = dict(field.rows("SELECT name, error_title FROM timers_attempt WHERE outcome = 'error'"))
-    assert set(errors) == {f"leaves-{kind}" for kind in kinds}
+    assert set(errors) == {f"leaves-{kind}" for kind in kinds}, errors
     assert all(title.startswith("the handler left behind: ") for title in errors.values())
     assert field.succeeded() == count
     assert field.value("SELECT count(*) FROM timers_timer_group WHERE name LIKE 'written-%%'") == count

@@ -225,6 +225,6 @@ def leave_behind(fire: Fire) -> None:
 def write(fire: Fire) -> None:
     """Writes a row, which must be there when it has succeeded, and expects the state that it always had."""
     _note(fire)
-    if "TZ" in os.environ or not Path("manage.py").exists():
+    if os.environ.get("TZ") == "Asia/Tokyo" or not Path("manage.py").exists():
         raise Fail("another handler's state")
     ensure_group(f"written-{fire.name}")
