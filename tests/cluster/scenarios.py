@@ -61,3 +61,29 @@ def drained(field: Field, count: int) -> None:
     field.stop("b")
     field.check_ledger(count)
     assert field.value("SELECT count(*) FROM timers_attempt WHERE outcome <> 'succeeded' OR attempt <> 1") == 0
+
+
+def spoiled(field: Field, count: int, kinds: tuple[str, ...]) -> None:
+    """Handlers that leave something behind among others that write: those fail, these lose nothing."""
+    field.start("a", "--workers", "1")
+    field.manage("shell", "-v", "0", "-c", _SPOILED.format(count=count, kinds=kinds))
+    ended = "SELECT count(*) FROM timers_attempt WHERE outcome IN ('succeeded', 'failed', 'error')"
+    eventually(lambda: field.value(ended) >= count + len(kinds), within=120)
+    errors = dict(field.rows("SELECT name, error_title FROM timers_attempt WHERE outcome = 'error'"))
+    assert set(errors) == {f"leaves-{kind}" for kind in kinds}, errors
+    assert all(title.startswith("the handler left behind: ") for title in errors.values())
+    assert field.succeeded() == count
+    assert field.value("SELECT count(*) FROM timers_timer_group WHERE name LIKE 'written-%%'") == count
+    assert field.value("SELECT count(*) FROM timers_timer_group WHERE name = 'lost'") == 0
+
+
+_SPOILED = """
+from timers.scheduling import ensure_group, schedule_many
+ensure_group("work", retry={{"max_retries": 0}})
+kinds = list({kinds!r})
+items = [dict(kind="once", group="work", name=f"w-{{n}}", after=2, handler="cluster.write") for n in range({count})]
+for place, kind in enumerate(kinds, 1):
+    item = dict(kind="once", group="work", name=f"leaves-{{kind}}", after=2, handler="cluster.leave", payload=kind)
+    items.insert(place * len(items) // (len(kinds) + 1), item)
+schedule_many(items)
+"""

@@ -268,3 +268,87 @@ def test_what_runs_when_the_loop_ends_is_gone_with_it(handlers: TemporaryHandler
     del b
     gc.collect()
     assert outcomes == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["stop", "set_debug", "set_exception_handler", "set_task_factory", "set_default_executor", "shutdown_asyncgens"],
+)
+def test_handler_cannot_change_the_loop_of_its_neighbours(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, name: str
+) -> None:
+    async def change(fire: Fire) -> None:
+        getattr(asyncio.get_running_loop(), name)(*([None] if name.startswith("set") else []))
+
+    handlers.add_async("tests.changes", change)
+    b = bench()
+    b.submit("tests.changes")
+    (outcome,) = b.ended(1)
+    assert outcome.error_title == f"RuntimeError: the event loop is its worker's: {name}() is refused"
+
+
+def test_handler_cannot_cancel_a_neighbour(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    async def wait(fire: Fire) -> str:
+        await wait_for(gate)
+        return "done"
+
+    async def cancel_all(fire: Fire) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    handlers.add_async("tests.waits", wait)
+    handlers.add_async("tests.cancels", cancel_all)
+    b = bench()
+    b.submit("tests.waits")
+    eventually(b.started.running)
+    b.submit("tests.cancels")
+    (guilty,) = b.ended(1)
+    assert guilty.error_title == "RuntimeError: this task is another execution's; a handler cannot cancel it"
+    gate.set()
+    assert b.ended(2)[1].result == '"done"'
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_whatever_an_async_handler_or_a_task_that_it_awaits_raises_is_its_outcome(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, error: BaseException
+) -> None:
+    async def raises(fire: Fire) -> None:
+        raise error
+
+    async def awaits(fire: Fire) -> None:
+        await asyncio.create_task(raises(fire))
+
+    handlers.add_async("tests.raises", raises)
+    handlers.add_async("tests.awaits", awaits)
+    b = bench()
+    b.submit("tests.raises")
+    b.submit("tests.awaits")
+    outcomes = b.ended(2)
+    assert {outcome.word for outcome in outcomes} == {"error"}
+    assert {str(outcome.error_title).partition(":")[0] for outcome in outcomes} == {type(error).__name__}
+    b.submit("tests.raises")
+    b.ended(3)
+
+
+def test_handler_cannot_close_the_coroutine_of_a_neighbour(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    async def wait(fire: Fire) -> None:
+        await wait_for(gate)
+
+    async def close_others(fire: Fire) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.get_coro().close()
+
+    handlers.add_async("tests.waits", wait)
+    handlers.add_async("tests.closes", close_others)
+    b = bench()
+    b.submit("tests.waits")
+    eventually(b.started.running)
+    b.submit("tests.closes")
+    assert [outcome.word for outcome in b.ended(1)] == ["error"]
+    gate.set()
+    assert [outcome.word for outcome in b.ended(2)] == ["error", "succeeded"]
+    assert b.started.running() == []

@@ -31,6 +31,7 @@ from timers.clock import DatabaseClock
 from timers.handlers import Discard, Fire, Snooze
 from timers.lifecycle.outcome import Outcome
 from timers.models import TimerGroup
+from timers.scheduling import ensure_group
 from timers.testing import START
 from timers.worker import process_state
 from timers.worker.pace import Pace
@@ -51,6 +52,8 @@ class Thread:
     def run(self, *functions: Callable[[Fire], Any]) -> list[Outcome]:
         """Run these one after the other; returns their outcomes."""
         before = len(self.outcomes)
+        # pytest has changed an environment variable since.
+        process_state.note_process()
         for number, function in enumerate(functions):
             name = f"tests.state.{before + number}"
             self._handlers.add(name, function)
@@ -111,8 +114,9 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "the default socket timeout": (lambda: socket.setdefaulttimeout(7), socket.getdefaulttimeout),
     "the recursion limit": (lambda: sys.setrecursionlimit(5432), sys.getrecursionlimit),
     "the thread switch interval": (lambda: sys.setswitchinterval(0.01), sys.getswitchinterval),
-    "the garbage collector": (gc.disable, gc.isenabled),
-    "disabled logging": (logging.disable, lambda: logging.root.manager.disable),
+    # By name: the functions are wrapped later.
+    "the garbage collector": (lambda: gc.disable(), gc.isenabled),  # noqa: PLW0108
+    "disabled logging": (lambda: logging.disable(), lambda: logging.root.manager.disable),  # noqa: PLW0108
     "the asyncio event loop policy": (
         lambda: asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy()),
         lambda: asyncio.events._event_loop_policy,  # type: ignore[attr-defined]
@@ -270,7 +274,7 @@ def test_what_is_left_on_a_connection_fails_the_handler_and_no_other(
     committed: None, thread: Thread, name: str
 ) -> None:
     def write(number: int) -> Callable[[Fire], None]:
-        return doing(lambda: TimerGroup.objects.create(name=f"written-{number}"))
+        return doing(lambda: ensure_group(f"written-{number}"))
 
     outcomes = thread.run(write(1), doing(LEFT_ON_CONNECTIONS[name]), write(2), write(3))
     assert [outcome.word for outcome in outcomes] == ["succeeded", "error", "succeeded", "succeeded"]
@@ -282,9 +286,9 @@ def test_what_is_left_on_a_connection_fails_the_handler_and_no_other(
 def test_transaction_that_is_left_open_takes_its_writes_back(committed: None, thread: Thread) -> None:
     def leave(fire: Fire) -> None:
         transaction.set_autocommit(False)
-        TimerGroup.objects.create(name="lost")
+        ensure_group("lost")
 
-    outcomes = thread.run(leave, doing(lambda: TimerGroup.objects.create(name="kept")))
+    outcomes = thread.run(leave, doing(lambda: ensure_group("kept")))
     assert [outcome.word for outcome in outcomes] == ["error", "succeeded"]
     assert set(TimerGroup.objects.values_list("name", flat=True)) >= {"kept"}
     assert not TimerGroup.objects.filter(name="lost").exists()
@@ -310,7 +314,7 @@ def locked_and_unlocked() -> None:
         within_a_transaction("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SELECT 1"),
         within_a_transaction("CREATE TEMP TABLE tests_gone (n int) ON COMMIT DROP"),
         locked_and_unlocked,
-        connection.close,
+        lambda: connection.close(),  # noqa: PLW0108 - the connection of the thread that calls it
         execute("SET statement_timeout = 1234", "RESET statement_timeout"),
     ],
 )

@@ -231,3 +231,17 @@ def test_a_try_that_failed_is_in_the_log(
     assert 0 < bench.recorder.step() <= SPAN_SECONDS
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.endswith("try 1: ValueError: no; is tried again in 120.0 s")
+
+
+def test_outcome_that_cannot_be_judged_stops_no_other(
+    bench: Bench, finish_by: Callable[[Callable[[Sequence[Outcome]], Finished]], None]
+) -> None:
+    spoilt, good = outcome("snoozed", wait="soon"), outcome()
+    finish_by(ends)
+    bench.recorder.put([spoilt, good])
+    bench.recorder.step()
+    assert {each.execution.id: each.word for each in bench.recorded} == {
+        spoilt.execution.id: "error",
+        good.execution.id: "succeeded",
+    }
+    assert bench.recorder.pending == 0

@@ -30,6 +30,7 @@ _LOOKED_AT: Final = 10_000
 
 _STATE: Final = """
 SELECT 'setting ' || name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
+    AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
 UNION ALL SELECT 'role', current_user
 UNION ALL SELECT 'advisory lock ' || concat_ws('.', classid, objid, objsubid), mode FROM pg_catalog.pg_locks
     WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()
@@ -50,16 +51,14 @@ class ConnectionState:
     """The connections that the thread which made this has opened."""
 
     def __init__(self) -> None:
-        self._opened: list[_Connection] = []
-        _of_thread.opened = self._opened
+        self.opened: list[_Connection] = []
+        _of_thread.opened = self.opened
         connection_created.connect(_note_opened, dispatch_uid="timers.worker.connection_state")
 
     def left(self) -> list[str]:
         """Drop the connections on which the handler left something; returns what that was, in words."""
-        if not self._opened:
-            return []
         left: list[str] = []
-        for each in list(self._opened):
+        for each in list(self.opened):
             try:
                 found = each.left()
             except Exception:
@@ -70,7 +69,7 @@ class ConnectionState:
                 left += [f"{words} on connection {each.alias}" for words in found]
                 each.drop()
             if each.is_closed:
-                self._opened.remove(each)
+                self.opened.remove(each)
         return left
 
 
@@ -83,7 +82,6 @@ class _Connection:
         self._raw = wrapper.connection
         self._wrappers = list(wrapper.execute_wrappers)
         self._debug = wrapper.force_debug_cursor
-        self._is_used = False
         self._is_suspicious = False
         self._knows_session = False
         self._session: set[tuple[str, str]] = set()
@@ -103,7 +101,6 @@ class _Connection:
 
     def note(self, statement: Any) -> None:
         """A statement is about to be sent."""
-        self._is_used = True
         if not self._is_suspicious:
             if isinstance(statement, bytes):
                 statement = statement.decode(errors="replace")
@@ -125,7 +122,6 @@ class _Connection:
             left.append(f"autocommit {'on' if wrapper.autocommit else 'off'}")
         if self._attributes:
             self._look_at_psycopg(left)
-        self._is_used = False
         return left
 
     def drop(self) -> None:
@@ -143,7 +139,7 @@ class _Connection:
             return
         if raw.pgconn.transaction_status != _IDLE and not left:
             left.append("an open transaction")
-        if left or not self._is_used:
+        if left:
             return
         if self._read_attributes() != self._attributes:
             left.append("changed attributes of the psycopg connection (isolation level, read only, row factory)")
@@ -167,12 +163,12 @@ class _Connection:
         )
 
     def _read_session(self) -> set[tuple[str, str]]:
-        was_used, was_suspicious = self._is_used, self._is_suspicious
+        was_suspicious = self._is_suspicious
         with self._raw.cursor() as cursor:
             rows = set(map(tuple, cursor.execute(_STATE).fetchall()))
         if self._raw.pgconn.transaction_status != _IDLE:
             self._raw.rollback()
-        self._is_used, self._is_suspicious = was_used, was_suspicious
+        self._is_suspicious = was_suspicious
         return rows
 
 

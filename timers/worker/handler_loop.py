@@ -24,10 +24,18 @@ class HandlerTask(asyncio.Task[None]):
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel it, as asyncio.Task does; raises RuntimeError when another execution tries to."""
+        self._check_caller("cancel it")
+        return super().cancel(msg)
+
+    def get_coro(self) -> Any:
+        """Return its coroutine; raises RuntimeError when another execution asks, which could close it."""
+        self._check_caller("have its coroutine")
+        return super().get_coro()
+
+    def _check_caller(self, what: str) -> None:
         caller = current.get()
         if caller is not None and caller is not self.execution:
-            raise RuntimeError("this task is another execution's; a handler cannot cancel it")
-        return super().cancel(msg)
+            raise RuntimeError(f"this task is another execution's; a handler cannot {what}")
 
 
 def _refused(name: str) -> Callable[..., Any]:

@@ -33,5 +33,7 @@ class HandlerState:
 
     def judge(self, execution: Execution, outcome: Outcome) -> Outcome:
         """Put back what the handler left; returns the outcome, or the error that it is then."""
-        left = self._connections.left() + process_state.left_by(execution, self._is_alone)
+        left = process_state.left_by(execution, self._is_alone)
+        if self._connections.opened:
+            left = [*self._connections.left(), *left]
         return spoilt(outcome, left) if left else outcome

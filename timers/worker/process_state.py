@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # Imported before Django is set up.
 logger = logging.getLogger(__name__)
 
 _CLONE_FS: Final = 0x200
+NOTHING: Final = ()
 _STREAMS: Final = ("stdout", "stderr", "stdin")
 
 
@@ -170,18 +171,20 @@ def begin_thread() -> None:
             _before[kind, threading.get_ident()] = kind.read()
 
 
-def left_by(execution: Execution, is_alone: Callable[[], bool]) -> list[str]:
+def left_by(execution: Execution, is_alone: Callable[[], bool]) -> Sequence[str]:
     """Put back what an execution has changed, in its thread, after its end; returns what that was, in words.
 
     Args:
         execution: the one that has ended.
         is_alone: whether nothing else runs in the process; asked where that decides who changed something.
     """
-    left = _changes_of(execution) if _touched else []
+    if not _touched and [sys.stdout, sys.stderr, sys.stdin] == _streams:
+        if _suspected:
+            _suspected.clear()
+        return NOTHING
+    left = _changes_of(execution)
     if _streams and [sys.stdout, sys.stderr, sys.stdin] != _streams:
         left += _replaced_streams(execution, is_alone())
-    elif _suspected:
-        _suspected.clear()
     return left
 
 

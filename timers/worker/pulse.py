@@ -102,7 +102,14 @@ class WatchedThread:
             return ""
         if not self._thread.is_alive():
             return self._cause or "it ended without a cause"
-        if tasks is not None and self._thread.native_id is not None and self._thread.native_id not in tasks:
+        task = self._thread.native_id
+        # It may have been started after the ids were read.
+        if (
+            tasks is not None
+            and task is not None
+            and task not in tasks
+            and not Path(f"/proc/self/task/{task}").exists()
+        ):
             return "its system thread ended below the interpreter"
         return ""
 

@@ -16,8 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from django.db import connection, transaction
+
 from tests.support.hostile import hostile
 from timers.handlers import Fail, Fire, handler
+from timers.scheduling import ensure_group
 
 _calls = os.open(os.environ["CALLS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600) if "CALLS" in os.environ else -1
 
@@ -211,3 +214,31 @@ def children(fire: Fire) -> None:
 def _append(path: Path, pid: int) -> None:
     with path.open("a") as file:
         file.write(f"{pid}\n")
+
+
+@handler("cluster.leave")
+def leave_behind(fire: Fire) -> None:
+    """Leaves what the payload names."""
+    _note(fire)
+    match fire.payload:
+        case "autocommit":
+            transaction.set_autocommit(False)
+            ensure_group("lost")
+        case "setting":
+            with connection.cursor() as cursor:
+                cursor.execute("SET search_path TO pg_catalog")
+        case "directory":
+            os.chdir("/")
+        case "environment":
+            os.environ["TZ"] = "Asia/Tokyo"
+        case "exit":
+            os._exit(4)
+
+
+@handler("cluster.write")
+def write(fire: Fire) -> None:
+    """Writes a row, which must be there when it has succeeded, and expects the state that it always had."""
+    _note(fire)
+    if os.environ.get("TZ") == "Asia/Tokyo" or not Path("manage.py").exists():
+        raise Fail("another handler's state")
+    ensure_group(f"written-{fire.name}")
