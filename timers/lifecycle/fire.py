@@ -26,6 +26,7 @@ from timers.lifecycle.replace import drop_queue, make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
+from timers.models.subscription import MAX_PARKED
 from timers.payload import decode, storable
 from timers.policies import Policies
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -222,7 +223,7 @@ class _Batch:
             elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
             else:
-                reason = "its subscription is paused, and enough waits for it"
+                reason = f"its subscription is paused, and {MAX_PARKED:,} executions wait for it"
                 self.skips.append(_skip(execution, reason))
 
     def _has_room(self, execution: Execution) -> bool:
