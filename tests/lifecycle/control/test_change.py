@@ -244,7 +244,7 @@ def test_a_cancel_tells_what_was_in_flight_and_gives_up_what_waits(
     node.until_idle()
     fire_timer("work", "rate", delay=10)
     id_ = fire_timer("work", "rate", overlap="allow")
-    fire_timer("work", "other")
+    fire_timer("work", "other", overlap="allow")
     (held, _) = node.claim()
     answer = cancel_timer("work", "rate", reason="no more", actor="bob")
     assert answer.in_flight == [id_] == [held.id]
