@@ -31,6 +31,8 @@ ORDINALS: Final = 256
 OVERLAPPING: Final = 128
 """The ordinals from this one on are of manual, backfilled and replayed runs that may overlap with others."""
 
+_BACKFILL: Final = "26ae"
+"""The digit with the two bits of the origin, of a backfill."""
 _FIXED_BITS: Final = (8 << 76) | (0b10 << 62)
 _ORDINAL_AND_SEQ: Final = (1 << 18) - 1
 _ORIGIN_BITS: Final = {origin: bits << 64 for bits, origin in enumerate(ORIGINS)}
@@ -78,10 +80,18 @@ def may_overlap(execution: str) -> bool:
     return occurrence.origin != "schedule" and occurrence.ordinal >= OVERLAPPING
 
 
-def ids_of_occurrence(occurrence: str, ordinals: Iterable[int]) -> set[str]:
-    """All ids that the executions of an occurrence may have. `ordinals`: those of the group's subscriptions."""
-    is_scheduled = parse(occurrence).origin == "schedule"
-    return {with_ordinal(occurrence, ordinal) for ordinal in ({0, *ordinals} if is_scheduled else range(ORDINALS))}
+def open_as(execution: str) -> str:
+    """The id under which a timer waits for an execution: that of its occurrence; of a backfill each has its own."""
+    return execution if execution[17] in _BACKFILL else occurrence_of(execution)
+
+
+def ids_open_as(open_execution: str, ordinals: Iterable[int]) -> set[str]:
+    """All ids of executions that a timer may wait for under one id. `ordinals`: those of the group's subscriptions."""
+    origin = parse(open_execution).origin
+    if origin == "backfill":
+        return {open_execution}
+    possible = {0, *ordinals} if origin == "schedule" else range(ORDINALS)
+    return {with_ordinal(open_execution, ordinal) for ordinal in possible}
 
 
 def parse(execution: str) -> Occurrence:

@@ -52,7 +52,7 @@ def test_ready_work_is_claimed_ahead_like_a_timer(group: TimerGroup, time: Virtu
 
 def test_the_twin_obeys_its_limit_and_takes_the_oldest_first(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=1000)
-    ids = [fire_timer("work", "rate", delay=delay) for delay in (3, 1, 2)]
+    ids = [fire_timer("work", "rate", delay=delay, overlap="allow") for delay in (3, 1, 2)]
     node.time.advance(10)
     assert [execution.id for execution in node.claim(limit=2)] == [ids[1], ids[2]]
     assert [execution.id for execution in node.claim(limit=2)] == [ids[0]]

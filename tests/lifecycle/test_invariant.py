@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.execution_id import parse
+from timers.execution_id import open_as, parse
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
 from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.models import Attempt, Claim, Timer, Waiting
@@ -191,7 +191,7 @@ class World:
         for timer in Timer.objects.filter(state__in=["active", "paused"]):
             assert timer.next_fire_at is not None or timer.open_execution is not None
             if timer.open_execution is not None:
-                assert str(timer.open_execution) in {*held, *waiting}, "it waits for ever"
+                assert str(timer.open_execution) in map(open_as, {*held, *waiting}), "it waits for ever"
         going = {id_ for id_ in {*held, *waiting} if id_ in held or waiting[id_].state == "ready"}
         scheduled = Counter(parse(id_).timer_id for id_ in going if parse(id_).origin == "schedule")
         for row in waiting.values():

@@ -275,7 +275,7 @@ def test_a_claim_and_a_cancel_of_one_ready_execution_have_one_winner(
 ) -> None:
     timer = schedule_fixed_rate("work", "rate", period=1000)
     for number in range(10):
-        fire_timer("work", "rate", delay=number / 1000)
+        fire_timer("work", "rate", delay=number / 1000, overlap="allow")
     ids = [str(id_) for id_ in Waiting.objects.values_list("id", flat=True)]
     time.advance(10)
 

@@ -101,7 +101,7 @@ def test_a_snooze_is_not_counted_against_max_retries(
     timer = one_shot(node, overrides={"retry": {"max_retries": 2}})
     assert waits(node) == [60] * 10 + [120, 5, 240]
     assert words_of(timer) == ["snoozed", "error", "snoozed", "error", "succeeded"]
-    assert handlers.calls[-1].number_of_try == 14
+    assert handlers.calls[-1].number_of_try == 5
 
 
 def test_fail_is_final_whatever_retries_are_left(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
@@ -127,13 +127,14 @@ def test_a_discard_is_tried_again_by_policy_and_counts(
 def test_nothing_is_tried_more_than_a_thousand_times(
     group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
-    handlers.script("tests.noop", Snooze(1))
+    handlers.script("tests.noop", Retry(after=1))
     timer = one_shot(node)
     node.until_idle()
     Waiting.objects.update(attempt=998, forgiven=998)
     assert waits(node) == [1, 1]
-    assert words_of(timer) == ["snoozed"]
-    assert Waiting.objects.get().state == "failed"
+    assert words_of(timer) == ["error"] * 3
+    row = Waiting.objects.get()
+    assert (row.state, row.reason.partition(";")[0]) == ("failed", "had 1,000 tries, the most of one execution")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 86_400.0])
@@ -207,17 +208,3 @@ def test_snoozes_in_a_row_survive_a_release(group: TimerGroup, node: Stepper, ha
     node.claim()
     node.release()
     assert Waiting.objects.get().snoozes == 2
-
-
-def test_what_fails_for_the_most_tries_of_an_execution_says_so(
-    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    handlers.script("tests.noop", Snooze(60))
-    one_shot(node)
-    (execution,) = node.claim()
-    execution.attempt, execution.forgiven = 1_000, 999
-    node.run()
-    node.finish()
-    row = Waiting.objects.get()
-    assert (row.state, row.reason) == ("failed", "had 1,000 tries, the most of one execution; snoozed")
-    assert row.error_title == "had 1,000 tries, the most of one execution"

@@ -7,7 +7,7 @@
       due timer --for a subscription that others serve-----------------> ready
       due timer --overlap policy queue, replace; fire_all--------------> queued ; queued --the one before ended--> ready
       run now, backfill, replay -------> ready
-      ready -----------claim----------> claimed
+      ready -----------claim----------> claimed | queued   (queued: another execution of its timer is open)
       claimed --error, discard, timeout, tries left--> ready   (available_at by policy; a row for the try)
       claimed --no tries left, permanent error-------> failed  (parked with payload; on_failed = drop: final at once)
       claimed --node or worker dead: rescue----------> ready | failed   (the try is counted and recorded as lost)

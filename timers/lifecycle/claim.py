@@ -10,7 +10,7 @@ from django.db.models import F, TextField
 from django.db.models.functions import Cast
 
 from timers.actions import parse_text
-from timers.execution_id import occurrence_of
+from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
@@ -110,7 +110,7 @@ def _lock_ready(
 def _follows(row: dict[str, Any]) -> bool:
     """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
-    is_open = row["open_execution"] is not None and str(row["open_execution"]) == occurrence_of(str(row["id"]))
+    is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
     return is_open or (row["origin"] == "schedule" and recurs)
 
 

@@ -233,12 +233,13 @@ class Execution:
     def details(self) -> dict[str, Any] | None:
         """What a rescue must know beyond the id; None for a plain first try."""
         told = self.tells_subscription
+        snoozes = {"snoozes": self.snoozes} if self.snoozes else {}
         if (
             told
             and self.attempt == 1
             and self.own_payload is None
             and self.missed_count == 0
-            and self.snoozes == 0
+            and not snoozes
             and self.origin == "schedule"
         ):
             return None
@@ -246,7 +247,7 @@ class Execution:
             **({} if told else {"subscription": self.subscription}),
             "tried": self.attempt - 1,
             "forgiven": self.forgiven,
-            "snoozes": self.snoozes,
+            **snoozes,
             "missed_count": self.missed_count,
             "origin": self.origin,
             "available_us": self.available_us,

@@ -30,6 +30,7 @@ from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.unfired import without_fires
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
+from timers.models.subscription import MAX_PARKED
 from timers.payload import decode, storable
 from timers.policies import Policies
 from timers.schedules import is_remembered
@@ -282,7 +283,7 @@ class Batch:
             elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
             else:
-                reason = "its subscription is paused, and enough waits for it"
+                reason = f"its subscription is paused, and {MAX_PARKED:,} executions wait for it"
                 self.skips.append(_skip(execution, reason))
 
     def _has_room(self, execution: Execution) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 from django.db import connection
 
 from timers.exceptions import SpecError
-from timers.execution_id import occurrence_of
+from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.execution import Execution
@@ -86,7 +86,7 @@ class LockedTimer:
 
     def free(self, execution: str, ended_us: int) -> bool:
         """Let the next one begin; whether the timer waited for this execution."""
-        if self.open_execution != occurrence_of(execution):
+        if self.open_execution != open_as(execution):
             return False
         self.open_execution, self.free_us, self.backfills = None, ended_us, True
         return True
@@ -161,7 +161,7 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
             continue
         if execution.follows:
             ended_us = execution.group.clock.at(outcome.finished_us)
-            is_last = not others or occurrence_of(execution.id) not in others
+            is_last = not others or open_as(execution.id) not in others
             if verdict.next != "again" and execution.origin == "schedule":
                 most = execution.policies.pause_after_failures
                 # A receiver that is gone pauses its subscription, not the timer (see finish).
@@ -205,14 +205,14 @@ def _left_open(verdicts: Sequence[tuple[Outcome, Verdict]], timers: Mapping[int,
         and _lets_go(outcome.execution, verdict, timer)
     ]
     occurrences = {
-        occurrence_of(execution.id): [each.ordinal for each in execution.group.subscribers] for execution in ending
+        open_as(execution.id): [each.ordinal for each in execution.group.subscribers] for execution in ending
     }
     groups = {execution.group.id for execution in ending}
     return still_open(occurrences, groups, {execution.id for execution in ending})
 
 
 def _is_awaited(timer: LockedTimer | None, execution: str) -> bool:
-    return timer is not None and timer.open_execution == occurrence_of(execution)
+    return timer is not None and timer.open_execution == open_as(execution)
 
 
 Ended = tuple[str, int, datetime, int]
@@ -228,7 +228,7 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
     awaited = [each for each in ended if _is_awaited(timers.get(each[1]), each[0])]
     ordinals = ordinals_of({group_id for *_, group_id in awaited}) if awaited else {}
     others = still_open(
-        {occurrence_of(each[0]): ordinals[each[3]] for each in awaited if each[3] in ordinals},
+        {open_as(each[0]): ordinals[each[3]] for each in awaited if each[3] in ordinals},
         ordinals,
         {each[0] for each in awaited},
     )
@@ -237,7 +237,7 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
         if timer is None:
             continue
         origin = parse_id(execution).origin
-        if timer.open_execution == occurrence_of(execution):
+        if timer.open_execution == open_as(execution):
             is_last = timer.open_execution not in others
             ended_us = to_microseconds(ended_at)
             if origin == "schedule":

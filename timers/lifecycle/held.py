@@ -9,7 +9,7 @@ from typing import Any
 
 from timers.actions import parse_text
 from timers.exceptions import SpecError
-from timers.execution_id import occurrence_of
+from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup, subscribers_of
 from timers.models import Claim, Timer, TimerGroup
@@ -80,7 +80,7 @@ def _execution(
         execution.schedule_text = json.dumps(timer.schedule)
         execution.until_committed = timer.until_committed and execution.origin == "schedule"
         recurs = execution.until_committed or timer.schedule_kind != "once"
-        is_open = str(timer.open_execution) == occurrence_of(text)
+        is_open = str(timer.open_execution) == open_as(text)
         execution.follows = is_open or (execution.origin == "schedule" and recurs)
         try:
             if timer.overrides:

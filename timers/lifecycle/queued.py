@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
-from timers.execution_id import occurrence_of
+from timers.execution_id import open_as
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.group_clock import group_now
 
@@ -88,4 +88,4 @@ def promote(timer_ids: Iterable[int], now_us: int, backfilling: Collection[int] 
             _PROMOTE, {"timers": plain_array(wanted), "now_us": now_us, "backfilling": plain_array(backfilling)}
         )
         rows = cursor.fetchall()
-    return Promoted({timer: occurrence_of(each) for timer, each, origin in rows if origin != "backfill"}, len(rows))
+    return Promoted({timer: open_as(each) for timer, each, origin in rows if origin != "backfill"}, len(rows))

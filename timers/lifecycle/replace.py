@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from timers.execution_id import ids_of_occurrence, occurrence_of
+from timers.execution_id import ids_open_as, open_as
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fence import revoke
@@ -36,7 +36,7 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
     """
     drop_queue(list(open_executions.values()))
     ordinals = [each.ordinal for each in group.subscribers]
-    left, ended = {each for open_one in open_executions for each in ids_of_occurrence(open_one, ordinals)}, list[str]()
+    left, ended = {each for open_one in open_executions for each in ids_open_as(open_one, ordinals)}, list[str]()
     for _ in range(LOOKS):
         ended += end_waiting(
             "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, wait=True, ids=list(left)
@@ -45,6 +45,6 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
         if not left:
             break
     if not ordinals:
-        return [occurrence_of(execution) for execution in ended]
+        return [open_as(execution) for execution in ended]
     living = still_open(dict.fromkeys(open_executions, ordinals), [group.id], ())
-    return [each for each in {occurrence_of(execution) for execution in ended} if each not in living]
+    return [each for each in {open_as(execution) for execution in ended} if each not in living]

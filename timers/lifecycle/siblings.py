@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connection
 
-from timers.execution_id import ids_of_occurrence, occurrence_of
+from timers.execution_id import ids_open_as, open_as
 from timers.lifecycle.arrays import plain_array
 
 _LIVING: Final = """
@@ -33,12 +33,12 @@ def still_open(occurrences: Mapping[str, Iterable[int]], groups: Collection[int]
     `groups`: theirs. `ended`: executions that are just ending. One statement, so what moves between waiting and a claim
     meanwhile is seen in one of them.
     """
-    wanted = [each for occurrence, ordinals in occurrences.items() for each in ids_of_occurrence(occurrence, ordinals)]
+    wanted = [each for occurrence, ordinals in occurrences.items() for each in ids_open_as(occurrence, ordinals)]
     if not wanted:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(_LIVING, {"ids": plain_array(wanted), "groups": plain_array(set(groups))})
-        return {occurrence_of(execution) for (execution,) in cursor.fetchall() if execution not in ended}
+        return {open_as(execution) for (execution,) in cursor.fetchall() if execution not in ended}
 
 
 def ordinals_of(groups: Collection[int]) -> dict[int, list[int]]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from django.db import connection
 
 from timers.exceptions import SpecError
-from timers.execution_id import execution_id, may_overlap, occurrence_of
+from timers.execution_id import execution_id, may_overlap, open_as
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.siblings import still_open
@@ -43,8 +43,9 @@ class _Turns:
 
 
 def rows_in_turn(rows: list[Row], group: ServedGroup, now_us: int) -> list[Row]:
-    """Those of the locked ready rows that may be claimed; the others queue, or stay where someone has their timer.
+    """Those of the locked ready rows that may be claimed; the others queue, or stay as they are.
 
+    They stay where someone has their timer locked, and where its schedule has a fire at the same time, which is first.
     `now_us`: the group's present instant. Waits for no lock: rows of waiting are locked already, and timers come first.
     """
     wanting = [row for row in rows if _needs_turn(row, group)]
@@ -54,13 +55,13 @@ def rows_in_turn(rows: list[Row], group: ServedGroup, now_us: int) -> list[Row]:
     busy = _under_way({row["timer_id"] for row in wanting if row["kind"] == "once"}, timers, group)
     turns = _Turns()
     for row in wanting:
-        _decide(row, timers, busy, turns)
+        _decide(row, timers, busy, turns, now_us)
     _write(turns, now_us)
     return [row for row in rows if row["id"] not in turns.left]
 
 
 def _needs_turn(row: Row, group: ServedGroup) -> bool:
-    occurrence, is_open = occurrence_of(str(row["id"])), row["open_execution"] is not None
+    occurrence, is_open = open_as(str(row["id"])), row["open_execution"] is not None
     if is_open and str(row["open_execution"]) == occurrence:
         return False
     if row["origin"] == "schedule":
@@ -76,10 +77,10 @@ def _needs_turn(row: Row, group: ServedGroup) -> bool:
     return policies.overlap_policy != "allow"
 
 
-def _decide(row: Row, timers: dict[int, _Timer], busy: Collection[int], turns: _Turns) -> None:
+def _decide(row: Row, timers: dict[int, _Timer], busy: Collection[int], turns: _Turns, now_us: int) -> None:
     timer = timers.get(row["timer_id"])
-    occurrence = occurrence_of(str(row["id"]))
-    if timer is None:
+    occurrence = open_as(str(row["id"]))
+    if timer is None or (timer.open_execution is None and timer.fires_by(max(now_us, _available_us(row)))):
         turns.left.add(row["id"])
     elif timer.open_execution not in (None, occurrence):
         turns.queued.append(row["id"])
@@ -97,13 +98,23 @@ class _Timer:
     id: int
     open_execution: str | None
     last_fire_at: datetime | None
+    next_fire_at: datetime | None
+
+    def fires_by(self, moment_us: int) -> bool:
+        """Whether its schedule has a fire by then, which goes first."""
+        return self.next_fire_at is not None and to_microseconds(self.next_fire_at) <= moment_us
+
+
+def _available_us(row: Row) -> int:
+    return to_microseconds(row["available_at"])
 
 
 def _lock_free(ids: Collection[int]) -> dict[int, _Timer]:
     """The timers that nobody else has locked, locked."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, open_execution::text, last_fire_at FROM timers_timer WHERE id = ANY(%s::bigint[])"
+            "SELECT id, open_execution::text, last_fire_at, CASE WHEN state = 'active' THEN next_fire_at END"
+            " FROM timers_timer WHERE id = ANY(%s::bigint[])"
             " ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
             (plain_array(ids),),
         )

@@ -214,7 +214,7 @@ def test_a_replay_can_have_another_payload_and_be_replayed_itself(
     replayed = replay_execution(str(finals_of(timer)[0].id), payload=None)
     node.until_idle()
     for _ in range(20):  # all of one microsecond, for the clock stands still
-        replay_execution(replayed, payload="again")
+        replay_execution(replayed, payload="again", overlap="allow")
     node.until_idle()
     assert [fire.payload for fire in handlers.calls] == [1, None, *["again"] * 20]
 

@@ -103,7 +103,7 @@ def test_while_the_cluster_is_paused_nothing_fires_and_no_retry_is_claimed(
     assert str(Waiting.objects.get().id) == execution
     assert resume_cluster()
     node.until_idle()
-    # The run that waited, and one for what was missed.
+    # One for what was missed, and the run that waited.
     assert len(handlers.calls) == 2
     assert get_timer("work", "often").next_fire_at == START + timedelta(seconds=210)
 

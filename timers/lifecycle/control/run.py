@@ -12,7 +12,7 @@ from django.db import connection, models
 
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.execution_id import OVERLAPPING, execution_id
+from timers.execution_id import MAX_TRIES, ORDINALS, OVERLAPPING, execution_id, try_id, with_ordinal
 from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.quotas import check_payload
 from timers.lifecycle.execution import served
@@ -59,7 +59,9 @@ def make_run(
     # What is due later meets what is open then.
     waits = policy != "allow" and at <= now and not _has_room(timer, policy, now)
     state = Waiting.State.QUEUED if waits else Waiting.State.READY
-    ids = [_insert(timer, origin, at, now, payload, reason, ordinal, state, policy) for ordinal in ordinals]
+    ids = _free_ids(timer, origin, at, len(ordinals), OVERLAPPING if policy == "allow" else 0)
+    for id_, ordinal in zip(ids, ordinals, strict=True):
+        _insert(timer, id_, origin, at, now, payload, reason, ordinal, state)
     wake_if_soon([at], now)
     return ids[0]
 
@@ -165,6 +167,7 @@ def subscribers_for(timer: Timer, payload: str | None) -> tuple[Subscriber, ...]
 
 def _insert(
     timer: Timer,
+    id_: str,
     origin: str,
     at: datetime,
     now: datetime,
@@ -172,10 +175,9 @@ def _insert(
     reason: str,
     ordinal: int,
     state: Waiting.State,
-    policy: str,
-) -> str:
+) -> None:
     row = Waiting(
-        id=_free_id(timer, origin, at, OVERLAPPING if policy == "allow" else 0),
+        id=id_,
         subscription=ordinal,
         group_id=timer.group_id,
         timer_id=timer.id,
@@ -191,24 +193,30 @@ def _insert(
         # A JSON null is a payload too; an empty column would mean the timer's.
         row.payload = models.Value(json.loads(payload), ExactJSONField())
     row.save(force_insert=True)
-    return str(row.id)
 
 
 _IS_TAKEN: Final = """
-SELECT EXISTS (SELECT 1 FROM timers_waiting WHERE id = %(id)s)
-    OR EXISTS (SELECT 1 FROM timers_attempt WHERE id = %(id)s)
-    OR EXISTS (SELECT 1 FROM timers_claim WHERE group_id = %(group)s AND %(id)s::uuid = ANY(executions))
+SELECT EXISTS (SELECT 1 FROM timers_waiting WHERE id BETWEEN %(first)s AND %(last)s)
+    OR EXISTS (SELECT 1 FROM timers_attempt WHERE id BETWEEN %(first)s AND %(last)s)
+    OR EXISTS (SELECT 1 FROM timers_claim c, unnest(c.executions) AS e(id)
+               WHERE c.group_id = %(group)s AND e.id BETWEEN %(first)s::uuid AND %(last)s::uuid)
 """
 
 
-def _free_id(timer: Timer, origin: str, at: datetime, kind: int) -> str:
-    """An id that no run of the same microsecond has: there may be some where a clock is frozen."""
-    for _ in range(_TRIES):
-        candidate = execution_id(to_microseconds(at), timer.id, origin, kind | getrandbits(7))
+def _free_ids(timer: Timer, origin: str, at: datetime, count: int, first_ordinal: int) -> list[str]:
+    """Ids of an occurrence that no other run has: there may be one of the same microsecond where a clock is frozen.
+
+    Its instant is then a few microseconds later.
+    """
+    if count > OVERLAPPING:
+        raise NotAllowedNow(f"timer {timer.name!r}: a run can be for at most {OVERLAPPING} subscriptions, not {count}")
+    for microseconds in range(_TRIES):
+        occurrence = execution_id(to_microseconds(at) + microseconds, timer.id, origin)
+        last = try_id(with_ordinal(occurrence, ORDINALS - 1), MAX_TRIES)
         with connection.cursor() as cursor:
-            cursor.execute(_IS_TAKEN, {"id": candidate, "group": timer.group_id})
+            cursor.execute(_IS_TAKEN, {"first": occurrence, "last": last, "group": timer.group_id})
             if not cursor.fetchone()[0]:
-                return candidate
+                return [with_ordinal(occurrence, first_ordinal + place) for place in range(count)]
     raise NotAllowedNow(
-        f"timer {timer.name!r} has been run too often at {at.isoformat()}: at most {OVERLAPPING} runs have one instant"
+        f"timer {timer.name!r} has been run too often at {at.isoformat()}: at most {_TRIES:,} runs have one instant"
     )
