@@ -10,22 +10,23 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection
 
 from tests.cluster.field import Call, Field, timer_of
 from timers.exceptions import NotAllowedNow
-from timers.scheduling import cancel_timer, ensure_group, pause_timer, schedule_once, skip_next_fire, update_timer
+from timers.schedules.instant import to_microseconds
+from timers.scheduling import cancel_timer, ensure_group, pause_timer, schedule_many, skip_next_fire, update_timer
 
 GROUP: Final = "races"
 SOONEST, LATEST = 0.1, 1.3
 """Seconds within which the timers are due."""
-CLOSEST, FARTHEST = 0.0, 0.3
+CLOSEST, FARTHEST = 0.0, 0.9
 """Seconds before the instant at which the change is made."""
 AGAIN: Final = 4.0
 """Seconds until an updated timer is due instead."""
-AT_ONCE: Final = 20
+AT_ONCE: Final = 6
 """Timers of a thread that are under way together."""
 
 
@@ -67,16 +68,20 @@ def run_races(threads: int, races: int, seed: int) -> None:
 
 
 def _round(rng: random.Random, prefix: str, number: int) -> list[Race]:
-    planned: list[tuple[float, str, Any]] = []
-    for each in range(number):
-        due = rng.uniform(SOONEST, LATEST)
-        timer = schedule_once(GROUP, f"{prefix}-{each}", after=due)
-        change_at = time.monotonic() + due - rng.uniform(CLOSEST, FARTHEST)
-        planned.append((change_at, rng.choice(list(VERBS)), timer))
+    dues = [rng.uniform(SOONEST, LATEST) for _ in range(number)]
+    requests = [
+        {"kind": "once", "group": GROUP, "name": f"{prefix}-{each}", "after": due} for each, due in enumerate(dues)
+    ]
+    began = time.monotonic()
+    planned = [
+        (began + due - rng.uniform(CLOSEST, FARTHEST), rng.choice(list(VERBS)), created)
+        for due, created in zip(dues, schedule_many(requests), strict=True)
+    ]
     made: list[Race] = []
     for change_at, verb, timer in sorted(planned, key=lambda plan: plan[0]):
         time.sleep(max(0.0, change_at - time.monotonic()))
-        due_us = round(timer.next_fire_at.timestamp() * 1_000_000)
+        assert timer.next_fire_at is not None
+        due_us = to_microseconds(timer.next_fire_at)
         began, in_flight, refused = time.monotonic(), [], ""
         try:
             in_flight = VERBS[verb](timer.name)

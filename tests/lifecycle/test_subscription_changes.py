@@ -91,8 +91,8 @@ def test_what_runs_for_a_deleted_subscription_gets_no_further_try(
     handlers.script("tests.a", ValueError("no"))
     timer = schedule_once("orders", "t", after=0)
     (held,) = node.claim()
-    assert delete_subscription("orders", "a").in_flight == [held.id]
     node.run()
+    assert delete_subscription("orders", "a").in_flight == [held.id]
     node.finish()
     assert [row.outcome for row in finals_of(timer)] == ["cancelled"]
     assert not Waiting.objects.exists()
@@ -123,7 +123,7 @@ def test_a_worker_with_older_subscriptions_fires_nothing_before_it_has_read_them
     schedule_once("orders", "t", after=0)
     subscribe("b")
     fired = fire_due(node.holder, known, 0, now_us=time.us, horizon_us=time.us, limit=10)
-    assert (fired.executions, fired.rows, fired.more) == ([], 0, True)
+    assert (fired.executions, fired.rows, fired.is_stale) == ([], 0, True)
     node.until_idle()
     assert receivers(handlers) == {"a": 1, "b": 1}
 
@@ -149,8 +149,8 @@ def test_what_comes_back_for_a_deleted_queue_subscription_goes_to_the_others(
     handlers.script("tests.a", ValueError("no"))
     schedule_once("orders", "t", after=0)
     (held,) = node.claim()
-    assert delete_subscription("orders", "a").in_flight == [held.id]
     node.run()
+    assert delete_subscription("orders", "a").in_flight == [held.id]
     subscribe("b", "queue")
     node.finish()
     assert hand_over_left_behind() == HandedOver(moved=1)

@@ -36,7 +36,7 @@ def subscribe(name: str, mode: str = "broadcast") -> None:
     create_subscription("orders", name, mode=mode, action={"handler": "tests.noop"}, retry={"delays": [0]})
 
 
-def test_a_fire_waits_for_a_change_of_the_subscriptions_and_is_decided_by_it(
+def test_a_fire_takes_nothing_during_a_change_of_the_subscriptions_and_is_then_decided_by_it(
     orders: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
     subscribe("a")
@@ -44,11 +44,8 @@ def test_a_fire_waits_for_a_change_of_the_subscriptions_and_is_decided_by_it(
     with OtherSession(node.time.now) as session:
         session.begin()
         session.run(lambda: subscribe("b"))
-        with OtherSession(node.time.now) as firing:
-            fired = firing.start(node.claim)
-            firing.waits_for_a_lock()
-            session.commit()
-            assert fired.result(timeout=10) == [], "it reads the subscriptions again first"
+        assert node.claim() == [], "the change is not committed"
+        session.commit()
     node.until_idle()
     assert Counter(fire.subscription for fire in handlers.calls) == {"a": 1, "b": 1}
 
@@ -132,6 +129,7 @@ def test_whatever_is_done_to_subscriptions_meanwhile_each_execution_ends_once(
     finals = Attempt.objects.filter(outcome__in=Attempt.FINAL)
     ended = {str(row.id) for row in finals} | {str(row.id) for row in Waiting.objects.all()}
     succeeded = Counter(fire.execution_id for fire in handlers.calls)
-    assert len(succeeded) >= 20
+    # A step during a change takes nothing, and the clock stands still for the next one.
+    assert len(succeeded) >= 5
     assert set(succeeded) <= ended, "whatever was called has an end"
     assert {parse(execution).timer_id for execution in ended} == {timer.id for timer in timers}

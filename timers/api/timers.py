@@ -176,5 +176,6 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
         timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
-    answer = timer_answer(timer, now or timer.created_at, in_flight=list(created.in_flight))
+    further = {} if created.result == "created" else {"in_flight": list(created.in_flight)}
+    answer = timer_answer(timer, now or timer.created_at, **further)
     return Answer(answer, status, {**etag(timer.version), "Location": location})

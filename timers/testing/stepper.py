@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import count
+from threading import Lock
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -81,6 +82,8 @@ class Stepper:
         """Occurrences that a policy left out, so far."""
         self.queued = 0
         """Occurrences that were put behind another one of their timer, so far."""
+        self._holding = Lock()
+        """Changes in other threads call executions back while this one steps."""
         self._held_back: list[tuple[int, Execution]] = []
         """Recalled by a change, under its token, until that has ended."""
         in_this_process[self.holder.node_id, self.holder.worker_pid] = self
@@ -107,14 +110,16 @@ class Stepper:
                 came += fired.executions
                 self.skipped += fired.skipped
                 self.queued += fired.queued
-        self.held += came
+        with self._holding:
+            self.held += came
         return came
 
     def run(self) -> list[Outcome]:
         """Call the handlers of all that is held and due; time passes as far as they move it."""
         self._settle_recalled()
-        due = [execution for execution in self.held if execution.start_us <= self.time.us]
-        self.held = [execution for execution in self.held if execution.start_us > self.time.us]
+        with self._holding:
+            due = [execution for execution in self.held if execution.start_us <= self.time.us]
+            self.held = [execution for execution in self.held if execution.start_us > self.time.us]
         ended = [self._call(execution) for execution in due]
         self.outcomes += ended
         return ended
@@ -188,18 +193,20 @@ class Stepper:
 
     def hold_back(self, token: int, executions: Collection[str]) -> set[str]:
         """Keep these from being run while the token is locked; returns those that had not been."""
-        recalled = [execution for execution in self.held if execution.id in executions]
-        self.held = [execution for execution in self.held if execution.id not in executions]
-        self._held_back += [(token, execution) for execution in recalled]
+        with self._holding:
+            recalled = [execution for execution in self.held if execution.id in executions]
+            self.held = [execution for execution in self.held if execution.id not in executions]
+            self._held_back += [(token, execution) for execution in recalled]
         return {execution.id for execution in recalled}
 
     def _settle_recalled(self) -> None:
         """Hold again what was recalled by changes that were rolled back, and forget what the others took."""
         ended = [execution for token, execution in self._held_back if has_ended(token)]
         if ended:
-            self._held_back = [each for each in self._held_back if each[1] not in ended]
             standing = standing_of(ended)
-            self.held += [*standing.to_begin, *standing.to_end]
+            with self._holding:
+                self._held_back = [each for each in self._held_back if each[1] not in ended]
+                self.held += [*standing.to_begin, *standing.to_end]
 
     def _drop_revoked(self) -> None:
         self._settle_recalled()

@@ -18,6 +18,7 @@ from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
@@ -158,6 +159,8 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
+        if carried:
+            wake_for_changed_groups()
         _saved(group)
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))

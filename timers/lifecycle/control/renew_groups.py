@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db.models import F
 
+from timers import clock
+from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
 
 
@@ -14,4 +16,11 @@ def renew_groups() -> list[int]:
     """
     ids = list(TimerGroup.objects.order_by("name").select_for_update().values_list("id", flat=True))
     TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
+    wake_for_changed_groups()
     return ids
+
+
+def wake_for_changed_groups() -> None:
+    """Have workers look again at the commit: what they found due while a group was locked, they left."""
+    now = clock.now()
+    wake_if_soon([now], now)

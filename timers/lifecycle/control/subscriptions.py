@@ -23,6 +23,7 @@ from timers.lifecycle.control.action_checks import check_action_known
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name, check_text
+from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.follow import end_locked, lock_timers
 from timers.lifecycle.hand_over import HandedOver, cancel_all, hand_over
@@ -290,6 +291,7 @@ def _renew(group: TimerGroup) -> None:
     group.worker_ordinals = sorted([0, *served]) if living.exists() else None
     group.version += 1
     group.save(update_fields=["worker_ordinals", "version"])
+    wake_for_changed_groups()
 
 
 def _is_pulled(row: Subscription) -> bool:
