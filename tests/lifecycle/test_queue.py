@@ -184,7 +184,7 @@ def test_a_cancelled_timer_drops_its_queue_and_asks_the_running_one_to_end(queue
     assert (answer.in_flight, answer.cancelled) == ([running.id], 3)
     node.until_idle()
     assert [(row.outcome, row.reason) for row in finals_of(queued)] == [
-        ("cancelled", "asked to end: it had not begun"),
+        ("cancelled", "enough; it had not begun"),
         *[("cancelled", "enough")] * 3,
     ]
     assert not Claim.objects.exists()

@@ -76,7 +76,7 @@ class LockedTimer:
                 self.state = "paused"
                 self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
             if self.state == "active" and pauses:
-                self.state, self.state_reason = "paused", pauses
+                self.state, self.state_reason = "paused", f"paused itself: {pauses}"
         if not is_last or self.open_execution != occurrence_of(execution):
             return
         self.open_execution = None

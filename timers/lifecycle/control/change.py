@@ -204,9 +204,10 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
-        cancelled = cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
+        why = reason or "the timer was cancelled"
+        cancelled = cancel_unfailed(timer.id, reason=why)
         in_flight = claimed_executions(timer)
-        revoke(in_flight, timer.group_id)
+        revoke(in_flight, timer.group_id, why)
         entry.many(in_flight=in_flight)
         entry.told(cancelled_executions=cancelled)
     return Cancelled(timer, in_flight, cancelled)

@@ -100,7 +100,7 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
         for _ in range(_LOOKS):
             is_ended = bool(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]))
             group_id = None if is_ended else _claimed_in(execution)
-            if is_ended or (group_id is not None and revoke([execution], group_id)):
+            if is_ended or (group_id is not None and revoke([execution], group_id, why)):
                 entry.told(in_flight=not is_ended, reason=why)
                 return CancelledExecution(execution, in_flight=not is_ended)
         raise _not_under_way(execution, "be cancelled")
