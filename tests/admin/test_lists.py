@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -231,3 +232,30 @@ def test_the_ledger_is_narrowed_by_time(alice: Client, ago: timedelta) -> None:
     shown = alice.get(list_of("attempt", within="hour")).context["cl"].result_list
 
     assert len(shown) == (ago < timedelta(hours=1))
+
+
+def test_a_timer_of_a_paused_group_says_what_holds_it_up_and_since_when_it_is_due(alice: Client) -> None:
+    group = factories.group("orders", state="paused", state_reason="the move")
+    timer = factories.timer("late", in_group=group, due_in=-600)
+    for page in (list_of("timer"), page_of("timer", timer.pk)):
+        text = alice.get(page).text
+        assert "its group orders is paused: the move" in text
+        assert "due since" in text
+
+
+def test_what_a_consumer_ran_names_no_worker(alice: Client) -> None:
+    timer = factories.timer("pulled")
+    row = factories.attempt(timer, node="consumer mailer", worker=None)
+    for page in (list_of("attempt"), page_of("attempt", row.pk), page_of("timer", timer.pk)):
+        text = alice.get(page).text
+        assert "consumer mailer" in text
+        assert "None" not in text.partition("<main")[2]
+
+
+def test_the_tries_of_an_execution_are_listed_with_the_latest_first(alice: Client) -> None:
+    timer = factories.timer("tried")
+    final = UUID(str(factories.attempt(timer, "succeeded", number=3).pk))
+    for number in (1, 2):
+        factories.attempt(timer, "error", number=number, id=UUID(int=final.int + number))
+    listed = [(row.outcome, row.attempt) for row in alice.get(list_of("attempt")).context["cl"].result_list]
+    assert listed == [("succeeded", 3), ("error", 2), ("error", 1)]

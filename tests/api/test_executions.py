@@ -54,7 +54,8 @@ def test_executions_are_listed_by_where_they_are(api: Asking) -> None:
     assert states(api, "state=failed&error_contains=VENDOR") == [("broken", "failed")]
     assert states(api, "state=failed&error_contains=customer") == []
     assert states(api, "state=succeeded") == [("done", "succeeded")]
-    assert states(api, "") == [("broken", "discarded"), ("done", "succeeded")]
+    assert states(api, "") == [("broken", "failed"), ("done", "succeeded")]
+    assert [each["outcome"] for each in api.get("/executions")["items"]] == ["discarded", "succeeded"]
     assert states(api, "timer=done&group=orders") == [("done", "succeeded")]
 
 
@@ -73,6 +74,24 @@ def test_history_is_told_newest_first_a_page_at_a_time(api: Asking, orders: Time
     assert [each["id"] for each in inside] == made[3:0:-1]
     late = api.get("/executions?min_lateness=0.5")["items"]
     assert (late, len(api.get("/executions?min_lateness=0.001")["items"])) == ([], 5)
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_try_that_was_discarded_is_listed_with_where_its_execution_is_now(api: Asking) -> None:
+    message = claim(api)
+    settle(api, message, "discard", delay=600)
+    (item,) = api.get("/executions")["items"]
+    assert (item["state"], item["outcome"], item["attempt"]) == ("ready", "discarded", 1)
+
+
+@pytest.mark.usefixtures("orders")
+def test_what_was_pulled_late_is_no_lateness_of_the_service(api: Asking) -> None:
+    factories.timer("t", in_group=TimerGroup.objects.get(name="orders"), due_in=-3600)
+    (message,) = api.post("/groups/orders/claims", {"consumer": "c"})["messages"]
+    settle(api, message, "commit")
+    (item,) = api.get("/executions")["items"]
+    assert (item["lateness"], item["node"], item["worker"]) == (None, "consumer c", None)
+    assert api.get("/executions?min_lateness=1")["items"] == []
 
 
 @pytest.mark.usefixtures("orders")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests import factories
 from tests.api.asking import Asking, fields, problem
 from timers.api.timer_body import OWN, SHARED
 from timers.lifecycle.control.request import OPTIONS, OWN_KEYWORDS
@@ -254,3 +255,28 @@ def test_a_key_for_other_groups_is_told_the_same_as_if_nothing_were_there(
     missing["detail"] = missing["detail"].replace("'none'", "'billing'")
     assert {**hidden, "request_id": ""} == {**missing, "request_id": ""}
     assert [group["name"] for group in other.get("/groups")["items"]] == ["mine"]
+
+
+@pytest.mark.parametrize("paused", ["group", "cluster"])
+def test_a_timer_that_a_pause_holds_up_says_so_and_shows_no_next_fire_in_the_past(api: Asking, paused: str) -> None:
+    group = factories.group("orders")
+    factories.timer("late", in_group=group, due_in=-60)
+    factories.timer("later", in_group=group, due_in=60)
+    factories.timer("over", in_group=group, state="cancelled", next_fire_at=None)
+    api.post("/groups/orders/pause" if paused == "group" else "/cluster/pause", {"reason": "the move"})
+    listed = {each["name"]: each for each in api.get("/groups/orders/timers")["items"]}
+    for name in ("late", "later"):
+        for told in (listed[name], api.get(f"/groups/orders/timers/{name}")):
+            assert (told["state"], told["effective_state"]) == ("active", "paused")
+            assert f"{paused} " in told["state_reason"] and told["state_reason"].endswith("is paused: the move")
+            assert (told["next_fire_at"] is None, told["remaining"] is None, told["due_since"] is None) == (
+                (True, True, False) if name == "late" else (False, False, True)
+            )
+    assert (listed["over"]["effective_state"], listed["over"]["state_reason"]) == ("cancelled", "")
+
+
+def test_a_timer_that_nothing_holds_up_shows_its_next_fire(api: Asking) -> None:
+    factories.timer("t", in_group=factories.group("orders"), due_in=-1)
+    told = api.get("/groups/orders/timers/t")
+    assert (told["effective_state"], told["state_reason"], told["due_since"]) == ("active", "", None)
+    assert told["next_fire_at"] is not None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from timers import clock
+from timers.models import ClusterPause
 
 pytestmark = pytest.mark.django_db
 FRAGMENT = {"HX-Request": "true"}
@@ -202,3 +204,24 @@ def test_nothing_on_the_page_needs_an_inline_script_or_style(operator: Client) -
     assert "<style" not in page
     assert " onclick" not in page
     assert page.count("<script") == page.count("<script src=")
+
+
+def test_what_a_consumer_ran_names_no_worker_and_the_latest_try_comes_first(viewer: Client) -> None:
+    timer = factories.timer("pulled")
+    final = UUID(str(factories.attempt(timer, "succeeded", number=2, node="consumer mailer", worker=None).pk))
+    factories.attempt(timer, "discarded", number=1, node="consumer mailer", worker=None, id=UUID(int=final.int + 1))
+
+    response = viewer.get("/")
+
+    assert "consumer mailer" in response.text
+    assert "/None" not in response.text
+    assert [row.outcome for row in response.context["latest"]] == ["succeeded", "discarded"]
+
+
+def test_nothing_fires_next_while_the_cluster_is_paused(viewer: Client) -> None:
+    factories.timer("late", due_in=-60)
+    ClusterPause.objects.create(at=clock.now())
+
+    page = viewer.get("/").text
+
+    assert "Nothing fires while the cluster is paused." in page

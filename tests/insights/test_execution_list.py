@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +12,15 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.plans import reads
 from timers import clock
+from timers.execution_id import execution_id, try_id
 from timers.insights.execution_list import STATES, find
-from timers.models import Timer, TimerGroup
+from timers.insights.execution_view import ExecutionView
+from timers.models import Attempt, Claim, Timer, TimerGroup
+from timers.schedules.instant import to_microseconds
 
 pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def names(state: str = "history", **conditions: Any) -> list[str]:
@@ -60,7 +65,7 @@ def test_history_is_every_row_of_the_ledger_the_newest_occurrence_first(mine: Ti
 
     newest, oldest = find().executions
 
-    assert (newest.state, newest.timer, newest.group, newest.error) == ("error", "mine", "here", "KeyError: 'x'")
+    assert (newest.outcome, newest.timer, newest.group, newest.error) == ("error", "mine", "here", "KeyError: 'x'")
     assert (newest.fingerprint, newest.node, newest.worker) == ("f" * 32, "node-a", 1)
     assert newest.id != newest.row_id, "the row of one try"
     assert (oldest.state, oldest.id) == ("succeeded", oldest.row_id)
@@ -244,7 +249,7 @@ def many(transactional_db: None, mine: Timer, other: Timer) -> Iterator[None]:
 def test_every_walk_is_served_by_an_index(state: str, conditions: dict[str, Any], index: str) -> None:
     with CaptureQueriesContext(connection) as asked:
         find(state, **conditions)
-    (walk,) = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
+    walk, *_ = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
 
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {walk}")
@@ -273,3 +278,79 @@ def test_a_page_far_back_reads_no_more_than_the_first(state: str, conditions: di
         (walk, *_) = [query["sql"] for query in asked if "WITH looked" in query["sql"]]
         read.append(sum(each.rows for each in reads(walk) if each.table.startswith(f"timers_{table}")))
     assert read == [limit + 1] * 2
+
+
+def tried(timer: Timer, outcomes: list[str], *, ago: float = 60) -> UUID:
+    """An execution with rows of these outcomes, in the order of its tries; returns its id."""
+    for number, outcome in enumerate(outcomes, 1):
+        factories.attempt(timer, outcome, number=number, attempt=number, id=row_id(ago, number, outcome, timer))
+    return UUID(execution_at(ago, timer))
+
+
+def row_id(ago: float, number: int, outcome: str, timer: Timer) -> str:
+    execution = execution_at(ago, timer)
+    return execution if outcome in Attempt.FINAL else try_id(execution, number)
+
+
+def execution_at(ago: float, timer: Timer) -> str:
+    return execution_id(to_microseconds(NOW) - round(ago * 1_000_000), timer.id)
+
+
+def listed(rows: list[ExecutionView]) -> list[tuple[str, int]]:
+    return [(row.outcome, row.attempt) for row in rows]
+
+
+def test_the_tries_of_an_execution_are_listed_with_the_latest_first(mine: Timer) -> None:
+    tried(mine, ["error", "timeout", "succeeded"], ago=20)
+    tried(mine, ["discarded"], ago=10)
+
+    assert listed(find().executions) == [("discarded", 1), ("succeeded", 3), ("timeout", 2), ("error", 1)]
+
+
+@pytest.mark.parametrize("looked_at", [1, 2, 3, 7, 20_000])
+def test_pages_of_any_size_show_each_row_once_and_in_order(mine: Timer, looked_at: int) -> None:
+    tried(mine, ["error", "error", "error", "succeeded"], ago=40)
+    tried(mine, ["error", "error"], ago=30)
+    tried(mine, ["succeeded"], ago=20)
+    tried(mine, ["error", "cancelled"], ago=10)
+    whole = [row.row_id for row in find().executions]
+
+    assert len(whole) == 9
+    for limit in range(1, 11):
+        assert all_pages(limit=limit, looked_at=looked_at) == whole
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_of_one_outcome_miss_no_final_row(mine: Timer, limit: int) -> None:
+    executions = [tried(mine, ["error", "error", "succeeded"], ago=10 * number) for number in range(1, 5)]
+
+    assert all_pages("succeeded", limit=limit, looked_at=2) == executions
+    assert len(all_pages("error", limit=limit, looked_at=2)) == 8
+
+
+@pytest.mark.parametrize("state", ["ready", "queued", "failed"])
+def test_a_try_of_an_execution_that_waits_tells_so(mine: Timer, state: str) -> None:
+    factories.waiting(mine, state, id=tried(mine, ["discarded"]))
+
+    (row,) = find().executions
+
+    assert (row.state, row.outcome) == (state, "discarded")
+    assert [row.outcome for row in find("discarded").executions] == ["discarded"]
+
+
+def test_a_try_of_an_execution_that_runs_again_or_has_ended_tells_so(mine: Timer) -> None:
+    held = tried(mine, ["error"], ago=20)
+    factories.claim(factories.node(), mine, 0)
+    Claim.objects.update(executions=[held])
+    tried(mine, ["error", "succeeded"], ago=30)
+
+    assert [row.state for row in find().executions] == ["claimed", "succeeded", "succeeded"]
+
+
+def test_what_a_consumer_pulled_has_no_lateness(mine: Timer) -> None:
+    factories.attempt(mine, node="consumer c", worker=None, started_at=clock.now(), ago=3600)
+
+    (row,) = find().executions
+
+    assert row.lateness is None
+    assert find(min_lateness=1).executions == []

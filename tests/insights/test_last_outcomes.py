@@ -32,6 +32,14 @@ def test_the_ledger_tells_how_it_ended() -> None:
     assert told(done, cancelled) == ["succeeded", "cancelled"]
 
 
+def test_a_one_shot_that_succeeds_at_its_second_try_has_succeeded() -> None:
+    timer = fired("retried")
+    first = factories.attempt(timer, "error", number=1)
+    execution = execution_id(to_microseconds(first.scheduled_for), timer.id)
+    factories.attempt(timer, "succeeded", number=2, id=execution)
+    assert told(timer) == ["succeeded"]
+
+
 def test_one_that_waits_for_a_person_has_failed_and_one_that_is_retried_has_not_ended() -> None:
     parked, retried = fired("parked"), fired("retried")
     for timer, state in ((parked, "failed"), (retried, "ready")):

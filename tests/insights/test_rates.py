@@ -25,6 +25,31 @@ def test_a_quantile_beyond_the_last_bound_is_unbounded() -> None:
     assert quantile(histogram(b0=1, b10=99), 0.5) == math.inf
 
 
+def test_a_quantile_never_lies_above_the_greatest_value() -> None:
+    assert quantile(histogram(b9=1), 0.99, 29_000) == pytest.approx(15_000 + 14_000 * 0.99)
+    assert quantile(histogram(b10=1), 0.99, 70_000) == pytest.approx(60_000 + 10_000 * 0.99)
+    assert quantile(histogram(b0=99, b9=1), 0.5, 29_000) == pytest.approx(10 * 50 / 99)
+
+
+@pytest.mark.django_db
+def test_the_greatest_lateness_of_all_nodes_bounds_the_rates() -> None:
+    group = factories.group()
+    factories.minute(group, ago=2, lateness=histogram(b9=60), lateness_max_ms=29_000, by=1)
+    factories.minute(group, ago=1, lateness=histogram(b9=60), lateness_max_ms=20_000, by=2)
+
+    p99 = rates(clock.now()).lateness_p99_ms
+
+    assert p99 is not None
+    assert 28_000 < p99 <= 29_000
+
+
+@pytest.mark.django_db
+def test_counts_that_tell_no_greatest_are_bounded_by_their_bucket() -> None:
+    factories.minute(factories.group(), lateness=histogram(b9=60))
+
+    assert rates(clock.now()).lateness_p99_ms == pytest.approx(15_000 + 45_000 * 0.99)
+
+
 def test_nothing_has_no_quantile() -> None:
     assert quantile(histogram(), 0.99) is None
 

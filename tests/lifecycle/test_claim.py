@@ -87,7 +87,11 @@ def test_an_execution_whose_timer_was_cancelled_while_it_was_tried_gets_no_other
     node.time.advance(1000)
     assert node.until_idle() == []
     (row,) = rows_of(timer)
-    assert (row.outcome, row.reason, row.error_title) == ("cancelled", "asked to end: error", "ValueError: down")
+    assert (row.outcome, row.reason, row.error_title) == (
+        "cancelled",
+        "the timer was cancelled; it ended with an error",
+        "ValueError: down",
+    )
     assert not Waiting.objects.exists()
     assert not Claim.objects.exists()
 

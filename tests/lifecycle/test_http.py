@@ -15,6 +15,7 @@ from timers.lifecycle.execution import Execution
 from timers.lifecycle.finish import finish
 from timers.lifecycle.outcome import Outcome
 from timers.models import Attempt, Timer, TimerGroup, Waiting
+from timers.scheduling import schedule_once
 from timers.testing import Stepper
 
 ACTION = {"kind": "http", "url": "https://api.example.org/hook"}
@@ -59,6 +60,18 @@ def test_a_target_that_is_gone_fails_the_execution_and_pauses_the_timer(node: St
     assert timer.state_reason == "paused itself: api.example.org:443 says that it is gone (410)"
     assert Waiting.objects.get().state == "failed"
     assert node.advance(hours=3) == []
+
+
+def test_a_target_that_is_gone_pauses_no_one_shot_that_has_finished(node: Stepper, group: TimerGroup) -> None:
+    timer = schedule_once(group.name, "one", after=0, action=ACTION)
+    node.answer = lambda action, fire: 410
+
+    node.until_idle()
+
+    timer.refresh_from_db()
+    assert (timer.state, timer.state_reason) == ("finished", "")
+    reason = "api.example.org:443 says that it is gone (410)"
+    assert (Attempt.objects.get().reason, Waiting.objects.get().reason) == (reason, reason)
 
 
 def test_the_wait_that_a_target_asks_for_comes_before_the_policy(node: Stepper, timer: Timer) -> None:

@@ -11,9 +11,10 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.ledger_rows import finals_of
+from tests.support.ledger_rows import finals_of, rows_of
+from timers.lifecycle.control.calendars import create_calendar
 from timers.lifecycle.fire import MAX_ROWS
-from timers.models import Waiting
+from timers.models import TimerGroup, Waiting
 from timers.scheduling import schedule_cron, schedule_fixed_delay, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
 from timers.testing.virtual_time import START
@@ -174,3 +175,15 @@ def test_one_transaction_writes_so_many_rows_and_leaves_the_rest_to_the_next(
     node.time.advance(hours=1)
     assert len(node.claim()) == MAX_ROWS
     assert len(node.claim()) == 2000
+
+
+def test_a_skip_names_no_move_to_a_day_before_the_timer_began(node: Stepper, group: TimerGroup) -> None:
+    create_calendar("weekend", rules=[{"weekdays": ["sat", "sun"]}])
+    saturday = node.time.now + timedelta(days=(5 - node.time.now.weekday()) % 7)
+    node.time.set(saturday.replace(hour=8, minute=0, second=0, microsecond=0))
+    overrides = {"exclusion_calendars": ["weekend"], "on_excluded": "before"}
+    timer = schedule_cron(group.name, "nine", expression="0 9 * * *", overrides=overrides)
+    node.advance(7200)
+    (row,) = rows_of(timer)
+    assert row.outcome == "skipped"
+    assert "not moved to" in (row.reason or "") and (row.reason or "").endswith("which had passed")

@@ -14,7 +14,10 @@ from tests.support.ledger_rows import finals_of, words_of
 from timers.handlers import Fire
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.execution import Execution
+from timers.lifecycle.finish import finish
+from timers.lifecycle.outcome import Outcome
 from timers.models import Claim, Timer, Waiting
+from timers.schedules.instant import to_microseconds
 from timers.scheduling import cancel_timer, pause_timer, schedule_fixed_rate
 from timers.testing import Stepper
 from timers.testing.virtual_time import START
@@ -139,6 +142,34 @@ def test_a_retry_that_waits_makes_way_at_once(node: Stepper, handlers: Temporary
     ]
 
 
+@pytest.mark.parametrize(
+    ("word", "how"),
+    [("error", "it ended with an error"), ("timeout", "it ran longer than its limit"), ("lost", "it was lost")],
+)
+def test_a_replaced_run_tells_what_replaced_it_and_how_it_ended(node: Stepper, word: Any, how: str) -> None:
+    timer = timer_of("replace")
+    node.time.advance(1)
+    (running,) = node.claim()
+    node.time.advance(1)
+    node.claim()
+    now_us = to_microseconds(node.time.now)
+    finish(node.holder, [Outcome(running, word, now_us, now_us)], now_us)
+    (row,) = finals_of(timer)
+    assert (row.outcome, row.reason) == ("cancelled", f"replaced by the next fire; {how}")
+
+
+def test_the_first_reason_to_end_an_execution_stays(node: Stepper) -> None:
+    timer = timer_of("replace")
+    node.time.advance(1)
+    (running,) = node.claim()
+    node.time.advance(1)
+    node.claim()
+    cancel_timer(timer.group.name, timer.name, reason="enough")
+    now_us = to_microseconds(node.time.now)
+    finish(node.holder, [Outcome(running, "error", now_us, now_us)], now_us)
+    assert finals_of(timer)[0].reason == "replaced by the next fire; it ended with an error"
+
+
 def test_what_has_not_begun_makes_way_at_once(node: Stepper, handlers: TemporaryHandlers) -> None:
     timer = timer_of("replace")
     node.time.advance(1)
@@ -147,7 +178,7 @@ def test_what_has_not_begun_makes_way_at_once(node: Stepper, handlers: Temporary
     assert node.claim() == []
     node.until_idle()
     assert [(row.outcome, row.reason) for row in finals_of(timer)] == [
-        ("cancelled", "asked to end: it had not begun"),
+        ("cancelled", "replaced by the next fire; it had not begun"),
         ("succeeded", None),
     ]
     assert len(handlers.calls) == 1

@@ -183,7 +183,7 @@ def test_a_cancelled_timer_drops_its_queue_and_what_has_not_begun(queued: Timer,
     assert (answer.in_flight, answer.cancelled) == ([], 4)
     node.until_idle()
     assert [(row.outcome, row.reason) for row in finals_of(queued)] == [
-        ("cancelled", "asked to end: it had not begun"),
+        ("cancelled", "enough; it had not begun"),
         *[("cancelled", "enough")] * 3,
     ]
     assert not Claim.objects.exists()

@@ -74,6 +74,6 @@ def test_what_was_not_begun_of_a_cancelled_timer_ends_as_cancelled(group: TimerG
     assert release(node.holder, [execution], node.time.us) == 0
     assert release(node.holder, [execution], node.time.us) == 0
     (row,) = rows_of(timer)
-    assert (row.outcome, row.started_at, row.reason) == ("cancelled", None, "asked to end: it had not begun")
+    assert (row.outcome, row.started_at, row.reason) == ("cancelled", None, "the timer was cancelled; it had not begun")
     assert str(row.id) == execution.id
     assert not Claim.objects.exists()

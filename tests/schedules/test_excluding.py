@@ -63,6 +63,22 @@ def test_an_excluded_day_moves_its_fires_to_the_same_time_of_the_nearest_free_da
     assert before.moved_from(datetime(2026, 11, 13, 8, 30, tzinfo=UTC)) == sunday
 
 
+def test_a_skip_names_no_move_to_an_instant_that_never_ran() -> None:
+    fifteenth = "30 9 15 * *"  # in November 2026 a Sunday
+    before, after = cron(fifteenth, WEEKEND, on="before"), cron(fifteenth, WEEKEND, on="after")
+    friday, sunday, monday = (datetime(2026, 11, day, 8, 30, tzinfo=UTC) for day in (13, 15, 16))
+    moved, excluded = "excluded by free-1: Sunday; moved to 2026-11-13T09:30:00+01:00", "excluded by free-1: Sunday"
+    assert before.reason_to_skip(sunday, due=sunday, last_fire=friday) == moved
+    assert before.reason_to_skip(sunday, due=friday) == moved
+    passed = f"{excluded}; not moved to 2026-11-13T09:30:00+01:00, which had passed"
+    assert before.reason_to_skip(sunday, due=sunday) == passed
+    assert before.reason_to_skip(sunday, due=sunday, last_fire=datetime(2026, 10, 15, 8, 30, tzinfo=UTC)) == passed
+    assert after.reason_to_skip(sunday, due=sunday, end=monday) == after.reason(sunday)
+    beyond = f"{excluded}; not moved to 2026-11-16T09:30:00+01:00, which is after the timer's end"
+    assert after.reason_to_skip(sunday, due=sunday, end=sunday) == beyond
+    assert before.reason_to_skip(friday, due=friday) is None
+
+
 def test_the_day_that_it_moves_to_is_free_of_every_calendar() -> None:
     after = cron("0 9 25 12 *", WEEKEND, [{"yearly": ["12-25", "12-28"]}], on="after")
     assert lines(after, "2026-12-01", 2) == ["(Fri 25 09:00)", "Tue 29 09:00"]

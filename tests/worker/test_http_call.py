@@ -241,7 +241,7 @@ def test_gone_fails_for_good_and_pauses_the_timer(here: Town, caller: Caller) ->
     outcome = caller.call(target.url)
 
     assert (outcome.permanent, outcome.wait) == (True, None)
-    assert outcome.pauses == f"paused itself: 127.0.0.1:{target.port} says that it is gone (410)"
+    assert outcome.pauses == f"127.0.0.1:{target.port} says that it is gone (410)"
 
 
 def test_a_content_that_the_payload_does_not_fill_fails_for_good(here: Town, caller: Caller) -> None:

@@ -215,12 +215,13 @@ def test_minute_statistics_are_added_up_and_written_once(node: Stepper, handlers
     assert (row.node_id, row.group_id, row.minute) == (7, group.id, START)
     assert (row.succeeded, row.retried, row.failed) == (2, 1, 1)
     assert row.lateness[:3] == [3, 0, 1]
+    assert row.lateness_max_ms == 90
     again = outcome()
     again.execution.group = again.execution.group.of(group)
     stats.count(again, Verdict("end"))
     stats.flush()
     row.refresh_from_db()
-    assert (row.succeeded, row.lateness[0]) == (3, 4)
+    assert (row.succeeded, row.lateness[0], row.lateness_max_ms) == (3, 4, 90)
 
 
 def test_a_try_that_failed_is_in_the_log(

@@ -11,13 +11,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from timers.insights.counts import estimated_rows
+from timers.insights.ledger_order import Rest, newest_first, place_below, rest_after, unseen_final
 
 WINDOW: Final = 100_000
 """Rows that one page of a filtered list looks through; the next page goes on below them."""
 
 
 class KeysetChangeList(ChangeList):
-    """Newest first; `before` is the last id of the page before.
+    """Newest first; `before` is the last id of the page before. See insights/ledger_order.py.
 
     A filter that no index serves would walk the whole history for a rare value: it looks through WINDOW rows a page.
     """
@@ -39,18 +40,23 @@ class KeysetChangeList(ChangeList):
         return rows
 
     def get_results(self, request: HttpRequest) -> None:
-        rows, floor = self.queryset, self._floor()
-        if self.before is not None:
-            rows = rows.filter(pk__lt=self.before)
+        rest, floor = rest_after(self.before), self._floor()
+        rows = _rest(self.queryset, rest)
         if floor is not None:
             rows = rows.filter(pk__gte=floor)
         found = list(rows[: self.list_per_page + 1])
-        self.result_list = found[: self.list_per_page]
+        page = found[: self.list_per_page]
+        last = page[-1].pk if len(found) > self.list_per_page else floor
+        final = unseen_final([row.pk for row in page], last, rest)
+        if final is not None:
+            page += list(self.queryset.filter(pk=final))
+        is_cut = len(page) > self.list_per_page or len(found) > self.list_per_page
+        self.result_list = newest_first(page, lambda row: row.pk)[: self.list_per_page]
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = self.show_admin_actions = False
         self.can_show_all = self.multi_page = False
         self.paginator = None
-        end = self.result_list[-1].pk if len(found) > self.list_per_page else floor
+        end = self.result_list[-1].pk if is_cut else None if floor is None else place_below(floor)
         self.older_link = None if end is None else self.get_query_string({"before": end})
         self.newest_link = None if self.before is None else self.get_query_string(remove=["before"])
         self.window_words = "" if floor is None else f"looked through {WINDOW:,} rows of history"
@@ -61,8 +67,13 @@ class KeysetChangeList(ChangeList):
         """The lowest id that a filtered page looks at; None when it need not be bounded."""
         if self.query or not self.has_active_filters:
             return None
-        rows = self.root_queryset.order_by("-pk")
-        if self.before is not None:
-            rows = rows.filter(pk__lt=self.before)
+        rows = _rest(self.root_queryset.order_by("-pk"), rest_after(self.before))
         floor: UUID | None = rows.values_list("pk", flat=True)[WINDOW : WINDOW + 1].first()
         return floor
+
+
+def _rest(rows: QuerySet[Any], rest: Rest) -> QuerySet[Any]:
+    """The rows that a next page may have."""
+    if rest.below is not None:
+        rows = rows.filter(pk__lt=rest.below)
+    return rows if rest.seen is None else rows.exclude(pk=rest.seen)

@@ -21,6 +21,8 @@ from timers.admin.json_text import body
 from timers.admin.keyset import KeysetChangeList
 from timers.admin.search import execution_in, timers_meant
 from timers.execution_id import MAX_TRIES, lower_bound
+from timers.insights import executions
+from timers.insights.ledger_order import execution_of, newest_first
 from timers.insights.words import milliseconds
 from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
@@ -54,7 +56,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     """The newest occurrences first; each row leads to all tries of its execution."""
 
     list_display = (
-        "outcome_cell", "name", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt", "ran_on",
+        "outcome_cell", "name", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt", "ran_on_cell",
         "group_cell",
     )  # fmt: skip
     list_display_links = ("outcome_cell", "name")
@@ -64,7 +66,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     fields = (
         "outcome_cell", "reason", "name", "group_cell", "timer_cell", "execution_cell", "tries_cell", "attempt",
         "origin", "scheduled_for_cell", "claimed_cell", "started_cell", "finished_cell", "late_cell", "took_cell",
-        "missed_count", "ran_on", "fence", "error_title", "error_detail_cell", "error_fingerprint", "result_cell",
+        "missed_count", "ran_on_cell", "fence", "error_title", "error_detail_cell", "error_fingerprint", "result_cell",
         "log_cell", "exchange_cell",
     )  # fmt: skip
     readonly_fields = fields
@@ -110,7 +112,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="all tries")
     def tries_cell(self, row: Attempt) -> SafeString | str:
         rows = Attempt.objects.filter(pk__range=_tries(row.pk)).only("id", "attempt", "outcome", "finished_at")[:50]
-        ordered = sorted(rows, key=lambda one: (one.finished_at, one.attempt))
+        ordered = reversed(newest_first(rows, lambda one: one.pk))
         return format_html_join(
             "",
             "<div>{} {} {}</div>",
@@ -142,8 +144,8 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description="late")
     def late_cell(self, row: Attempt) -> str:
-        """Start minus scheduled instant; a retry is late by intention."""
-        if row.started_at is None or row.attempt != 1:
+        """Start minus scheduled instant; a retry is late by intention, and a consumer asks when it likes."""
+        if row.started_at is None or row.attempt != 1 or row.worker is None:
             return "–"
         return milliseconds((row.started_at - row.scheduled_for).total_seconds() * 1000)
 
@@ -154,8 +156,8 @@ class AttemptAdmin(ReadOnlyAdmin):
         return milliseconds((row.finished_at - row.started_at).total_seconds() * 1000)
 
     @admin.display(description="ran on")
-    def ran_on(self, row: Attempt) -> str:
-        return "–" if row.node is None else f"{row.node}/{row.worker}"
+    def ran_on_cell(self, row: Attempt) -> str:
+        return executions.ran_on(row.node, row.worker) or "–"
 
     @admin.display(description="error")
     def error_cell(self, row: Attempt) -> str:
@@ -181,4 +183,4 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 def _tries(execution: UUID) -> tuple[UUID, UUID]:
     """The lowest and the highest id of an execution's rows."""
-    return UUID(int=execution.int & ~MAX_TRIES), UUID(int=execution.int | MAX_TRIES)
+    return execution_of(execution), UUID(int=execution.int | MAX_TRIES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
+from timers.insights.held_up import cluster_pause, due_since, held_up_by
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
@@ -57,12 +58,20 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 }
 
 
+def _tell_pause(timers: Iterable[Any]) -> None:
+    """Set on each row what the cells need to say what holds it up."""
+    pause = cluster_pause()
+    for timer in timers:
+        timer.cluster_pause = pause
+
+
 class TimerChangeList(BoundedChangeList):
     """With the last outcomes of timers that fire once."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         tell_last_outcomes(self.result_list)
+        _tell_pause(self.result_list)
 
 
 @admin.register(Timer)
@@ -114,7 +123,8 @@ class TimerAdmin(ControlAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).select_related("group").annotate(read_at=cells.read_at())
         columns = (
-            "name", "group__name", "state", "schedule_kind", "schedule", "time_zone", "next_fire_at", "last_fire_at",
+            "name", "group__name", "group__state", "group__state_reason", "state", "schedule_kind", "schedule",
+            "time_zone", "next_fire_at", "last_fire_at",
             "last_outcome", "fire_count",
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
@@ -126,6 +136,7 @@ class TimerAdmin(ControlAdmin):
         timer = super().get_object(request, object_id, from_field)
         if timer is not None:
             tell_last_outcomes([timer])
+            _tell_pause([timer])
         return timer
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
@@ -159,7 +170,13 @@ class TimerAdmin(ControlAdmin):
 
     @admin.display(description="state")
     def state_cell(self, timer: Timer) -> SafeString | str:
-        return cells.state(timer.state)
+        held_up = self._held_up(timer)
+        return format_html("{} {}", cells.state(timer.state), f"({held_up})") if held_up else cells.state(timer.state)
+
+    @staticmethod
+    def _held_up(timer: Any) -> str:
+        """What holds an active timer up; read once for a row, the cluster's pause once for all."""
+        return held_up_by(timer, timer.group, timer.cluster_pause)
 
     @admin.display(description="state since")
     def state_told(self, timer: Timer) -> SafeString | str:
@@ -176,6 +193,8 @@ class TimerAdmin(ControlAdmin):
 
     @admin.display(description="next fire")
     def next_cell(self, timer: Any) -> SafeString | str:
+        if self._held_up(timer) and due_since(timer, timer.read_at) is not None:
+            return format_html("– (due since {})", cells.near(timer.next_fire_at, timer.read_at))
         return cells.near(timer.next_fire_at, timer.read_at)
 
     @admin.display(description="last fire")
@@ -229,7 +248,7 @@ class TimerAdmin(ControlAdmin):
                 cells.when(row.scheduled_for),
                 row.attempt,
                 "–" if row.lateness_ms is None else f"{milliseconds(row.lateness_ms)} late",
-                f"{row.node}/{row.worker}" if row.node else "",
+                row.ran_on,
                 row.error_title or row.reason,
             )
             for row in executions.latest(_HISTORY, timer_id=timer.pk)

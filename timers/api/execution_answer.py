@@ -13,8 +13,8 @@ from timers.models import Attempt
 from timers.payload import Unreadable
 
 _FIELDS: Final = (
-    "group", "timer", "state", "origin", "scheduled_for", "attempt", "node", "worker", "claimed_at", "started_at",
-    "finished_at", "lateness", "run_time", "missed_count", "available_at", "changed_at",
+    "group", "timer", "state", "outcome", "origin", "scheduled_for", "attempt", "node", "worker", "claimed_at",
+    "started_at", "finished_at", "lateness", "run_time", "missed_count", "available_at", "changed_at",
     "reason", "error", "fingerprint",
 )  # fmt: skip
 _TRIED: Final = (
@@ -29,7 +29,11 @@ class ExecutionAnswer(BaseModel):
     id: str
     group: str = Field(description="Empty when the group is gone; history outlives it.")
     timer: str
-    state: str = Field(description="claimed, ready, queued, failed; in history the outcome of the try.")
+    state: str = Field(
+        description="Where the execution is now: claimed, ready, queued, failed; or how it ended: succeeded, failed, "
+        "cancelled, skipped."
+    )
+    outcome: str = Field(description="In history: how this try, or the execution, ended. Empty for what has not ended.")
     origin: str
     scheduled_for: datetime
     attempt: int
@@ -38,7 +42,9 @@ class ExecutionAnswer(BaseModel):
     claimed_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
-    lateness: float | None = Field(description="From the instant scheduled to the start of the first try.")
+    lateness: float | None = Field(
+        description="From the instant scheduled to the start of the first try in a worker; null for what is pulled."
+    )
     run_time: float | None
     missed_count: int
     available_at: datetime | None

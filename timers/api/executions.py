@@ -35,7 +35,10 @@ State = Literal[
 class ExecutionQuery(PageQuery):
     """Which executions."""
 
-    state: State = Field(default="history", description="failed: those that wait for a person; history: every try.")
+    state: State = Field(
+        default="history",
+        description="failed: those that wait for a person; history: every try; error and the like: those tries.",
+    )
     group: Name | None = None
     timer: Name | None = None
     node: Name | None = None
@@ -67,6 +70,8 @@ class ReasonBody(Body):
 def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[ExecutionAnswer]:
     """List executions in a state, newest occurrence first; a page may be short and still have a next one.
 
+    In history each try is an item, the latest of an execution first: `outcome` says how it ended, `state` where the
+    execution is now.
     What is scheduled for later (a fire that was skipped by hand) is told where `timer`, `since` or `until` is given.
     """
     begin = position(request, query)

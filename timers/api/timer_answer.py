@@ -8,9 +8,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
+from timers.insights.held_up import due_since, held_up_by
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
-from timers.models import Timer
+from timers.models import ClusterPause, Timer
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable
 
@@ -42,10 +43,15 @@ class TimerAnswer(BaseModel):
     overrides: Any
     tags: list[str]
     description: str
-    state: str
-    state_reason: str
+    state: str = Field(description="Its own: active, paused, finished or cancelled.")
+    effective_state: str = Field(description="Like state, but paused for an active timer whose group or cluster is.")
+    state_reason: str = Field(description="Why it is in this state, or what holds it up while it is active.")
     paused_until: datetime | None
-    next_fire_at: datetime | None
+    next_fire_at: datetime | None = Field(description="null, too, for an instant that passed while it was held up.")
+    due_since: datetime | None = Field(
+        description="An instant that passed while its group or the cluster was paused: the misfire policy decides "
+        "about it when the pause ends."
+    )
     remaining: float | None = Field(description="Seconds until the next fire; negative when that is behind.")
     last_fire_at: datetime | None
     last_outcome: str
@@ -64,10 +70,19 @@ class TimerAnswer(BaseModel):
     last_result: Any = Field(default=None, description="What its latest run returned; told of one timer.")
 
 
-def timer_answer(timer: Timer, now: datetime, **further: Any) -> TimerAnswer:
-    """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result."""
+def timer_answer(timer: Timer, now: datetime, pause: ClusterPause | None = None, **further: Any) -> TimerAnswer:
+    """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
+
+    `pause`: that of the whole cluster, where there is one.
+    """
     present = GroupClock.of(timer.group).moment(now)
-    remaining = None if timer.next_fire_at is None else (timer.next_fire_at - present).total_seconds()
+    held_up = held_up_by(timer, timer.group, pause)
+    missed = due_since(timer, present) if held_up else None
+    columns = {column: getattr(timer, column) for column in _COLUMNS}
+    if held_up:
+        columns["state_reason"] = timer.state_reason or held_up
+        columns["next_fire_at"] = None if missed else timer.next_fire_at
+    next_fire_at = columns["next_fire_at"]
     # What the database gives needs no second look: constructing is a tenth of validating.
     return TimerAnswer.model_construct(
         group=timer.group.name,
@@ -76,8 +91,10 @@ def timer_answer(timer: Timer, now: datetime, **further: Any) -> TimerAnswer:
         payload=_readable(timer.payload),
         action=_readable(timer.action),
         overrides=_readable(timer.overrides),
-        remaining=remaining,
-        **{column: getattr(timer, column) for column in _COLUMNS},
+        effective_state=Timer.State.PAUSED.value if held_up else timer.state,
+        due_since=missed,
+        remaining=None if next_fire_at is None else (next_fire_at - present).total_seconds(),
+        **columns,
         **_own_keywords(timer),
         **further,
     )

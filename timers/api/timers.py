@@ -29,6 +29,7 @@ from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.exceptions import SpecError, TimerNotFound
+from timers.insights.held_up import cluster_pause
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
@@ -77,8 +78,9 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
+    pause = cluster_pause()
     return Page(
-        items=[timer_answer(timer, now) for timer in page.timers],
+        items=[timer_answer(timer, now, pause) for timer in page.timers],
         next=None if page.next is None else cursor_after(request, page.next),
     )
 
@@ -101,7 +103,9 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
         raise not_found(f"timer {name!r} in group {group!r}")
     timer, now = found
     tell_last_outcomes([timer])
-    answer = timer_answer(timer, now, in_flight=claimed_executions(timer), last_result=last_result(timer.id))
+    answer = timer_answer(
+        timer, now, cluster_pause(), in_flight=claimed_executions(timer), last_result=last_result(timer.id)
+    )
     return Answer(answer, headers=etag(timer.version))
 
 
@@ -176,6 +180,6 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
         timer, now = found
     location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
-    further = {} if created.result == "created" else {"in_flight": list(created.in_flight)}
+    further: dict[str, Any] = {} if created.result == "created" else {"in_flight": list(created.in_flight)}
     answer = timer_answer(timer, now or timer.created_at, **further)
     return Answer(answer, status, {**etag(timer.version), "Location": location})

@@ -51,6 +51,6 @@ def answers() -> dict[str, Any]:
         "chart": chart(hour.minutes),
         "waits": waits,
         "overdue": overdue,
-        "next_fires": timers.soonest(NEXT_FIRES),
+        "next_fires": [] if nodes.pause is not None else timers.soonest(NEXT_FIRES),
         "latest": executions.latest(LATEST_ATTEMPTS, until=now),
     }

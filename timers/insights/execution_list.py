@@ -1,7 +1,8 @@
 """Executions by state, filtered, a page at a time: what is held, what waits, what the ledger tells.
 
-Newest occurrence first, paged by id. A page looks at a bounded number of rows, however many there are: where a filter
-matches rarely it may be short, or empty, and still say where the next one begins.
+Newest occurrence first, and of an execution in the ledger the newest row; paged by id. A page looks at a bounded number
+of rows, however many there are: where a filter matches rarely it may be short, or empty, and still say where the next
+one begins.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from django.db import connection
 
 from timers.execution_id import execution_id
 from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
+from timers.insights.ledger_order import Rest, newest_first, place_below, rest_after, unseen_final
 from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 
@@ -61,7 +63,8 @@ def find(
 
     `groups`: the names of the groups that the asker may see; None: all. `timer`: its name. `node`: its name, or
     "consumer" and a consumer's. `since`, `until`: of the instant scheduled for, the latter exclusive. `min_lateness`:
-    seconds; what has not begun has none. `error_contains`: also of the reason; letter case is not regarded.
+    seconds; what has not begun, or was pulled, has none. `error_contains`: also of the reason; letter case is not
+    regarded.
     """
     asked = _Asked(
         group_ids=_group_ids(groups, group),
@@ -78,14 +81,29 @@ def find(
     if state == "claimed":
         views = claimed_views(_claimed_where(asked, before_id), asked.all_params(before_id), limit + 1)
         return ExecutionPage(views[:limit], views[limit - 1].row_id if len(views) > limit else None)
-    found, before = list[UUID](), before_id
+    rest = rest_after(before_id)
+    found, below = list[UUID](), rest.below
     for look in (min(_FIRST_LOOK, looked_at), looked_at):
-        ids, before = _look(asked, before, look=max(look, limit + 1), limit=limit + 1 - len(found))
+        ids, below = _look(asked, below, rest.seen, look=max(look, limit + 1), limit=limit + 1 - len(found))
         found += ids
-        if len(found) > limit or before is None:
+        if len(found) > limit or below is None:
             break
-    views = waiting_views(found[:limit]) if state in WAITING else ledger_views(found[:limit])
-    return ExecutionPage(views, found[limit - 1] if len(found) > limit else before)
+    if state in WAITING:
+        return ExecutionPage(waiting_views(found[:limit]), found[limit - 1] if len(found) > limit else below)
+    return _ledger_page(asked, found, below, rest, limit)
+
+
+def _ledger_page(asked: _Asked, found: list[UUID], below: UUID | None, rest: Rest, limit: int) -> ExecutionPage:
+    """One page of the ledger, in order. `below`: the id down to which was looked, None: to the end."""
+    last_looked_at = found[limit - 1] if len(found) > limit else below
+    page = found[:limit]
+    if (final := unseen_final(page, last_looked_at, rest)) is not None:
+        page += _look(asked, UUID(int=final.int + 1), None, look=1, limit=1, at_least=final)[0]
+    page = newest_first(page, lambda row: row)
+    views = ledger_views(page[:limit])
+    if len(found) > limit or len(page) > limit:
+        return ExecutionPage(views, page[:limit][-1])
+    return ExecutionPage(views, None if below is None else place_below(below))
 
 
 class _Asked(NamedTuple):
@@ -115,8 +133,13 @@ SELECT ARRAY(SELECT id FROM looked WHERE matches AND id >= COALESCE((SELECT id F
 """
 
 
-def _look(asked: _Asked, before: UUID | None, *, look: int, limit: int) -> tuple[Sequence[UUID], UUID | None]:
-    """The matching ids among the next `look` rows; and where they ended, None at the end of all."""
+def _look(
+    asked: _Asked, before: UUID | None, seen: UUID | None, *, look: int, limit: int, at_least: UUID | None = None
+) -> tuple[Sequence[UUID], UUID | None]:
+    """The matching ids among the next `look` rows; and where they ended, None at the end of all.
+
+    `seen`: a row that is left out. `at_least`: the lowest id of all.
+    """
     state, params = asked.params["state"], asked.params
     is_waiting = state in WAITING
     keys, key = [0], "true"
@@ -126,9 +149,8 @@ def _look(asked: _Asked, before: UUID | None, *, look: int, limit: int) -> tuple
         "strpos(lower(concat(w.error_title, ' ', w.reason)), lower(%(error_contains)s)) > 0": params["error_contains"],
         "w.outcome = %(state)s": not is_waiting and state != HISTORY,
         "w.node = %(node)s": params["node"] is not None,
-        "w.attempt = 1 AND w.started_at - w.scheduled_for >= %(min_lateness)s * INTERVAL '1 second'": params[
-            "min_lateness"
-        ],
+        "w.attempt = 1 AND w.worker IS NOT NULL"
+        " AND w.started_at - w.scheduled_for >= %(min_lateness)s * INTERVAL '1 second'": params["min_lateness"],
     }
     if asked.timer_ids:
         keys, key = asked.timer_ids, "w.timer_id = s.key"
@@ -139,6 +161,8 @@ def _look(asked: _Asked, before: UUID | None, *, look: int, limit: int) -> tuple
         # As a constant: the indexes over what waits are partial.
         f"w.state = '{state}'": is_waiting,
         "w.id < %(before)s": before is not None,
+        "w.id <> %(seen)s": seen is not None,
+        "w.id >= %(at_least)s": at_least is not None,
         "w.id >= %(since)s": params["since"],
         "w.id < %(until)s": params["until"],
     }
@@ -149,7 +173,9 @@ def _look(asked: _Asked, before: UUID | None, *, look: int, limit: int) -> tuple
         bounds=" AND ".join(bound for bound, given in bounds.items() if given) or "true",
     )
     look = max(limit, look // len(keys))
-    wanted = asked.all_params(before, keys=keys, look=look, limit=limit, lowest=UUID(int=0))
+    wanted = asked.all_params(
+        before, keys=keys, look=look, limit=limit, lowest=UUID(int=0), seen=seen, at_least=at_least
+    )
     with connection.cursor() as cursor:
         cursor.execute(statement, wanted)
         ids, end = cursor.fetchone()

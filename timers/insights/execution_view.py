@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES, parse
+from timers.execution_id import parse
+from timers.insights.ledger_order import execution_of, newest_first
+from timers.models import Attempt
 from timers.schedules.instant import from_microseconds
 
 
@@ -26,7 +28,7 @@ class ExecutionView:
     timer_id: int
     timer: str
     state: str
-    """claimed; ready, queued or failed; in the ledger the outcome."""
+    """Where the execution is now: claimed, ready, queued or failed; or how it ended."""
     origin: str
     attempt: int
     """The number of the try; of what waits, the tries so far."""
@@ -44,11 +46,13 @@ class ExecutionView:
     error: str
     """The first line, 500 characters at most."""
     fingerprint: str
+    outcome: str = ""
+    """Of a row of the ledger: how this try, or the execution, ended."""
 
     @property
     def id(self) -> UUID:
         """The execution's id."""
-        return UUID(int=self.row_id.int & ~MAX_TRIES)
+        return execution_of(self.row_id)
 
     @property
     def scheduled_for(self) -> datetime:
@@ -57,8 +61,11 @@ class ExecutionView:
 
     @property
     def lateness(self) -> float | None:
-        """Seconds from the instant scheduled to the start; None for what has not begun, and for retries."""
-        if self.started_at is None or self.attempt != 1:
+        """Seconds from the instant scheduled to the start in a worker; None for what has not begun, and for retries.
+
+        Also None for what a consumer pulled: when that asks is its own affair, and no lateness of the service.
+        """
+        if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
         return (self.started_at - self.scheduled_for).total_seconds()
 
@@ -77,7 +84,7 @@ _REASON: Final = _FIRST_LINE.format("r.reason")
 _LEDGER: Final = f"""
 SELECT r.id, r.group_id, COALESCE(g.name, ''), r.timer_id, r.name, r.outcome, r.origin, r.attempt, COALESCE(r.node, ''),
        r.worker, r.claimed_at, r.started_at, r.finished_at, r.missed_count, NULL, NULL, {_REASON},
-       {_ERROR}, COALESCE(r.error_fingerprint, '')
+       {_ERROR}, COALESCE(r.error_fingerprint, ''), r.outcome
 FROM timers_attempt r LEFT JOIN timers_timer_group g ON g.id = r.group_id
 WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id DESC
 """
@@ -108,7 +115,30 @@ WHERE {{where}} ORDER BY e.id DESC LIMIT %(limit)s
 
 def ledger_views(ids: Sequence[UUID]) -> list[ExecutionView]:
     """Rows of the ledger, newest first."""
-    return _asked(_LEDGER, (list(ids),)) if ids else []
+    if not ids:
+        return []
+    views = newest_first(_asked(_LEDGER, (list(ids),)), lambda view: view.row_id)
+    states = _states_now({view.id for view in views if view.outcome in Attempt.NOT_FINAL})
+    return [replace(view, state=states.get(view.id) or view.outcome) for view in views]
+
+
+# One statement, so one snapshot: what moves from one place to another is seen in one of them.
+_NOW: Final = """
+SELECT e.id, COALESCE(
+    (SELECT a.outcome FROM timers_attempt a WHERE a.id = e.id),
+    (SELECT w.state FROM timers_waiting w WHERE w.id = e.id),
+    CASE WHEN EXISTS (SELECT 1 FROM timers_claim c WHERE c.executions @> ARRAY[e.id]) THEN 'claimed' END)
+FROM unnest(%s::uuid[]) AS e(id)
+"""
+
+
+def _states_now(executions: Collection[UUID]) -> dict[UUID, str | None]:
+    """Where executions are; None for one whose final row is no longer kept."""
+    if not executions:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW, (list(executions),))
+        return dict(cursor.fetchall())
 
 
 def waiting_views(ids: Sequence[UUID]) -> list[ExecutionView]:

@@ -10,11 +10,17 @@ from uuid import UUID
 from django.db import connection
 
 from timers.execution_id import MAX_TRIES, lower_bound
+from timers.insights.ledger_order import execution_of, newest_first, rest_after, unseen_final
 from timers.models import Waiting
 from timers.schedules.instant import to_microseconds
 
 _MILLISECOND: Final = 1_000
 """As fine are instants in an id."""
+
+
+def ran_on(node: str | None, worker: int | None) -> str:
+    """Who ran a try, in words: node/worker, or the consumer alone, which has no workers."""
+    return node or "" if worker is None else f"{node}/{worker}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,22 @@ class LedgerRow:
     @property
     def execution(self) -> UUID:
         """The id of the execution that the row belongs to."""
-        return UUID(int=self.id.int & ~MAX_TRIES)
+        return execution_of(self.id)
 
     @property
     def lateness_ms(self) -> float | None:
-        """Start minus scheduled instant; None for what never began and for retries, which are late by intention."""
-        if self.started_at is None or self.attempt != 1:
+        """Start minus scheduled instant; None for what never began and for retries, which are late by intention.
+
+        Also None for what a consumer pulled: when that asks is its own affair.
+        """
+        if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
         return (self.started_at - self.scheduled_for).total_seconds() * 1000
+
+    @property
+    def ran_on(self) -> str:
+        """Who ran it: a node and its worker, or a consumer; empty for what nobody ran."""
+        return ran_on(self.node, self.worker)
 
     @property
     def run_ms(self) -> float | None:
@@ -108,20 +122,25 @@ LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n
 def latest(
     limit: int = 20, *, before: UUID | None = None, timer_id: int | None = None, until: datetime | None = None
 ) -> list[LedgerRow]:
-    """The newest rows of the ledger by occurrence, of all timers or of one; `before` is the last id of a page.
+    """The newest rows of the ledger by occurrence, of all timers or of one; `before`: the last id of the page before.
 
     `until`: leave out what is scheduled for later, such as the next fire of a timer that was skipped by hand.
     """
-    where = ["true"]
-    if before is not None:
-        where.append("id < %(before)s")
-    if until is not None:
-        where.append("id < %(until)s")
-    if timer_id is not None:
-        where.append("timer_id = %(timer_id)s")
+    rest = rest_after(before)
+    bounds = {
+        "id < %(below)s": rest.below is not None,
+        "id <> %(seen)s": rest.seen is not None,
+        "id < %(until)s": until is not None,
+        "timer_id = %(timer_id)s": timer_id is not None,
+    }
+    where = " AND ".join(bound for bound, given in bounds.items() if given) or "true"
     end = None if until is None else lower_bound(to_microseconds(until) + _MILLISECOND)
-    params = {"limit": limit, "before": before, "timer_id": timer_id, "until": end}
-    return [LedgerRow(*row) for row in _asked(_LATEST.format(where=" AND ".join(where)), params)]
+    params = {"limit": limit, "below": rest.below, "seen": rest.seen, "timer_id": timer_id, "until": end}
+    rows = [LedgerRow(*row) for row in _asked(_LATEST.format(where=where), params)]
+    final = unseen_final([row.id for row in rows], rows[-1].id if len(rows) == limit else None, rest)
+    if final is not None:
+        rows += [LedgerRow(*row) for row in _asked(_LATEST.format(where="id = %(id)s"), {"id": final, "limit": 1})]
+    return newest_first(rows, lambda row: row.id)[:limit]
 
 
 def attempts_of(execution: UUID) -> list[LedgerRow]:

@@ -24,12 +24,14 @@ class GroupView:
     active: Count
     """Timers that will fire."""
     overdue: Count
-    """Active timers behind their instant by more than OVERDUE_AFTER; those that consumers pull are ready instead."""
+    """Active timers behind their instant by more than OVERDUE_AFTER; those that consumers pull are ready instead. None
+    while the group is paused."""
     ready: Count
     """Executions that wait to be taken up, with the due timers that wait for a consumer."""
     failed: Count
     """Failed executions that wait for a person."""
     next_fire_at: datetime | None
+    """None while the group or the cluster is paused."""
 
 
 # Each number is a bounded probe of an index; a big group costs no more than a small one.
@@ -43,9 +45,11 @@ CROSS JOIN LATERAL (SELECT count(*) AS active FROM (
 CROSS JOIN LATERAL (SELECT count(*) AS overdue FROM (
     SELECT 1 FROM {PARTS}, LATERAL (
         SELECT 1 FROM timers_timer t WHERE {IN_PART}
-          AND t.next_fire_at < %(before)s AND NOT g.sandbox AND {NOT_PULLED} LIMIT %(more)s) one LIMIT %(more)s) x) o
+          AND t.next_fire_at < %(before)s AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
+          LIMIT %(more)s) one LIMIT %(more)s) x) o
 CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM {PARTS},
     LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE {IN_PART}
+               AND g.state = 'active' AND NOT EXISTS (SELECT 1 FROM timers_cluster_pause)
                AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n
 CROSS JOIN LATERAL (SELECT count(*) AS ready FROM (
     (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' LIMIT %(more)s)

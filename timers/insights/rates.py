@@ -15,7 +15,8 @@ from timers.models import LATENESS_BUCKETS_MS
 _BUCKETS: Final = len(LATENESS_BUCKETS_MS) + 1
 _BY_MINUTE: Final = f"""
 SELECT minute, sum(succeeded), sum(retried), sum(failed),
-       {", ".join(f"sum(lateness[{place}])" for place in range(1, _BUCKETS + 1))}
+       {", ".join(f"sum(lateness[{place}])" for place in range(1, _BUCKETS + 1))},
+       max(lateness_max_ms), bool_or(lateness_max_ms IS NULL AND 0 < ANY (lateness))
 FROM timers_stats_minute
 WHERE minute BETWEEN %(first)s AND %(last)s AND (%(group_id)s::bigint IS NULL OR group_id = %(group_id)s)
 GROUP BY minute
@@ -49,7 +50,8 @@ class Rates:
     """Share of the executions that ended which succeeded, 0 to 1; a try that is followed by another ends nothing."""
     lateness_p50_ms: float | None
     lateness_p99_ms: float | None
-    """Estimated from the histogram; infinite when beyond its last bound. First tries only."""
+    """Estimated from the histogram, never above the greatest that was measured. First tries in workers only; infinite
+    when beyond the last bound of counts that tell no greatest."""
 
 
 def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> Rates:
@@ -61,6 +63,8 @@ def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> R
         rows = cursor.fetchall()
     counts = {minute: tuple(map(int, numbers[:3])) for minute, *numbers in rows}
     buckets = [sum(int(row[4 + place] or 0) for row in rows) for place in range(_BUCKETS)]
+    # Nodes of an earlier version do not tell the greatest.
+    most = math.inf if any(row[-1] for row in rows) else max((float(row[-2]) for row in rows if row[-2]), default=0.0)
     series = tuple(
         Minute(minute, *counts.get(minute, (0, 0, 0)))
         for minute in (first + timedelta(minutes=number) for number in range(minutes))
@@ -71,13 +75,16 @@ def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> R
         minutes=series,
         per_minute=_last_sixty_seconds(series, (now - this_minute).total_seconds()),
         success=succeeded / ended if ended else None,
-        lateness_p50_ms=quantile(buckets, 0.50),
-        lateness_p99_ms=quantile(buckets, 0.99),
+        lateness_p50_ms=quantile(buckets, 0.50, most),
+        lateness_p99_ms=quantile(buckets, 0.99, most),
     )
 
 
-def quantile(buckets: Sequence[int], share: float) -> float | None:
-    """The value below which `share` of a lateness histogram lies, in ms, taking a bucket's values as evenly spread."""
+def quantile(buckets: Sequence[int], share: float, most: float = math.inf) -> float | None:
+    """The value below which `share` of a lateness histogram lies, in ms, taking a bucket's values as evenly spread.
+
+    `most`: the greatest value of all, in ms; no bucket reaches beyond it.
+    """
     total = sum(buckets)
     if not total:
         return None
@@ -85,7 +92,8 @@ def quantile(buckets: Sequence[int], share: float) -> float | None:
     lows = (0, *LATENESS_BUCKETS_MS)
     for low, high, count in zip(lows, (*LATENESS_BUCKETS_MS, math.inf), buckets, strict=True):
         if count and below + count >= wanted:
-            return math.inf if math.isinf(high) else low + (high - low) * (wanted - below) / count
+            end = max(min(high, most), low)
+            return math.inf if math.isinf(end) else low + (end - low) * (wanted - below) / count
         below += count
     return None
 

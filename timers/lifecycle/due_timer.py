@@ -20,6 +20,8 @@ from timers.lifecycle.queued import NONE_QUEUED, Queued
 from timers.models import Timer
 from timers.payload import decode, storable
 from timers.policies import Policies, overridden
+from timers.schedules import Schedule
+from timers.schedules.excluding import Excluding
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.jitter import jitter_offset_us
 from timers.schedules.zones import zone
@@ -40,6 +42,7 @@ class DueTimer(NamedTuple):
     jitter: float
     open_execution: Any
     until_committed: bool
+    last_fire_at: datetime | None
     payload: str | None
     action: str | None
     overrides: str | None
@@ -107,6 +110,18 @@ class DueTimer(NamedTuple):
             fires_left=None if self.max_fires is None else self.max_fires - self.fire_count,
             unwanted=unwanted,
         )
+
+    def reason_to_skip(self, reason: str, schedule: Schedule, instant_us: int) -> str:
+        """The reason of a skipped instant for the ledger; `reason`: the decision's."""
+        if not (isinstance(schedule, Excluding) and "; moved to " in reason):
+            return reason
+        exact = schedule.reason_to_skip(
+            from_microseconds(instant_us),
+            due=from_microseconds(self.nominal_us),
+            last_fire=self.last_fire_at,
+            end=self.end_at,
+        )
+        return exact or reason
 
     def execution(self, group: ServedGroup, chosen: Chosen) -> Execution:
         """The execution of one of its instants; what cannot be read makes it poison, which fails alone."""
@@ -203,6 +218,7 @@ def lock_due(
             "jitter",
             "open_execution",
             "until_committed",
+            "last_fire_at",
             Cast(F("payload"), TextField()),
             Cast(F("action"), TextField()),
             Cast(F("overrides"), TextField()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 
@@ -18,6 +18,8 @@ from timers.lifecycle.wakeup import tell_revoked
 
 Held = dict[int, set[str]]
 """Fence -> ids of executions."""
+ASKED_TO_END: Final = "asked to end"
+"""Why an execution was revoked, where nothing else is known."""
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
@@ -52,11 +54,11 @@ def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Executi
 
 def lock_claims(
     fences: Iterable[int], holder: AnyHolder | None = None, *, expired_us: int | None = None
-) -> tuple[Held, set[str]]:
+) -> tuple[Held, dict[str, str]]:
     """Lock those of the claims that still live: the holder's, where one is given; those of consumers whose lease has
     ended by an instant (microseconds), where that is.
 
-    Returns all that each of them holds, and which of these executions have been revoked.
+    Returns all that each of them holds, and which of these executions have been revoked: id -> why.
     """
     conditions = ["id = ANY(%s::bigint[])"]
     wanted: list[Any] = [plain_array(fences)]
@@ -68,13 +70,18 @@ def lock_claims(
         conditions, wanted = [*conditions, f"expires_at <= {timestamp('%s')}"], [*wanted, expired_us]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, executions::text[], revoked::text[] FROM timers_claim"
+            "SELECT id, executions::text[], revoked::text[], revoke_reasons::text FROM timers_claim"
             f" WHERE {' AND '.join(conditions)} ORDER BY id FOR UPDATE",
             wanted,
         )
         rows = cursor.fetchall()
-    held = {fence: set(executions) for fence, executions, _ in rows}
-    return held, {execution for _, _, revoked in rows for execution in revoked or ()}
+    held = {fence: set(executions) for fence, executions, *_ in rows}
+    why: dict[str, str] = {}
+    for _, _, revoked, reasons in rows:
+        if revoked:
+            known = json.loads(reasons) if reasons else {}
+            why |= {execution: known.get(execution) or ASKED_TO_END for execution in revoked}
+    return held, why
 
 
 def let_go(held: Held, leaving: Held) -> None:
@@ -100,15 +107,19 @@ def let_go(held: Held, leaving: Held) -> None:
 _REVOKE = """
 UPDATE timers_claim c
 SET revoked = ARRAY(SELECT unnest(c.revoked)
-                    UNION (SELECT unnest(c.executions) INTERSECT SELECT unnest(%(ids)s::uuid[])))
+                    UNION (SELECT unnest(c.executions) INTERSECT SELECT unnest(%(ids)s::uuid[]))),
+    -- The first reason stays.
+    revoke_reasons = (SELECT jsonb_object_agg(e.id::text, %(reason)s::text)
+                      FROM unnest(c.executions) AS e(id) WHERE e.id = ANY(%(ids)s::uuid[]))
+                     || COALESCE(c.revoke_reasons, '{}')
 WHERE c.id = ANY(ARRAY(SELECT id FROM timers_claim WHERE group_id = %(group_id)s AND executions && %(ids)s::uuid[]
                        ORDER BY id FOR UPDATE))
 RETURNING c.revoked::text[]
 """
 
 
-def revoke(executions: Collection[str], group_id: int) -> set[str]:
-    """Ask the holders of claimed executions of one group to end them, begun or not.
+def revoke(executions: Collection[str], group_id: int, reason: str = ASKED_TO_END) -> set[str]:
+    """Ask the holders of claimed executions of one group to end them, begun or not; `reason`: why, for the ledger.
 
     From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
     NOTIFY, and find it in their claims with their next poll. Returns those that are claimed.
@@ -116,7 +127,7 @@ def revoke(executions: Collection[str], group_id: int) -> set[str]:
     if not executions:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id})
+        cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id, "reason": reason})
         claimed = {execution for (revoked,) in cursor.fetchall() for execution in revoked}.intersection(executions)
     tell_revoked(sorted(claimed))
     return claimed

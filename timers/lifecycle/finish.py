@@ -17,7 +17,7 @@ from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
-from timers.lifecycle.outcome import Outcome, Verdict, judge
+from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 
 
@@ -50,6 +50,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         for outcome in outcomes:
             execution = outcome.execution
             if execution.id in held.get(execution.fence, ()):
+                outcome.revoked_because = revoked.get(execution.id, "")
                 is_revoked = execution.id in revoked
                 verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
                 finished.verdicts.append((outcome, verdict))
@@ -73,7 +74,7 @@ def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
                 gone[group.name, subscriber.name] = outcome.pauses
     for (group_name, name), reason in gone.items():
         with suppress(TimerNotFound), unasked():
-            pause_subscription(group_name, name, reason=reason)
+            pause_subscription(group_name, name, reason=f"paused itself: {reason}")
 
 
 def settle(
@@ -95,7 +96,7 @@ def settle(
                 outcome.reason = None if subscriber is None else f"for subscription {subscriber.name}"
             entries.append(ledger.final_entry(outcome, "succeeded"))
         elif verdict.next == "cancel":
-            outcome.reason = f"asked to end: {outcome.reason or outcome.word}"
+            outcome.reason = cancelled_because(outcome)
             entries.append(ledger.final_entry(outcome, "cancelled"))
         else:
             if not (outcome.is_further_snooze and verdict.next == "again"):

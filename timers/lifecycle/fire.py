@@ -17,7 +17,7 @@ from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.cpu_budget import CpuBudget
-from timers.lifecycle.decide import Chosen, Decision, decide
+from timers.lifecycle.decide import Chosen, Decision, Due, decide
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
@@ -223,7 +223,7 @@ class Batch:
                 self._park(row, error)
             return
         if left is not None:
-            self._carry_out(row, policies, left, matches)
+            self._carry_out(row, due, policies, left, matches)
 
     def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""
@@ -297,10 +297,23 @@ class Batch:
         return left >= 0
 
     def _carry_out(
-        self, row: DueTimer, policies: Policies, decision: Decision, matches: Sequence[Subscriber] | None
+        self,
+        row: DueTimer,
+        due: Due,
+        policies: Policies,
+        decision: Decision,
+        matches: Sequence[Subscriber] | None,
     ) -> None:
         self.skips += [
-            ledger.Skip(execution_id(at, row.id), self._group.id, row.id, row.name, at, reason, count)
+            ledger.Skip(
+                execution_id(at, row.id),
+                self._group.id,
+                row.id,
+                row.name,
+                at,
+                row.reason_to_skip(reason, due.schedule, at),
+                count,
+            )
             for at, reason, count in decision.skipped
         ]
         fires = [execution for chosen in decision.fires for execution in self._made(row, chosen, matches)]

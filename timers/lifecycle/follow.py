@@ -80,7 +80,7 @@ class LockedTimer:
                 self.state = "paused"
                 self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
             if self.state == "active" and pauses:
-                self.state, self.state_reason = "paused", pauses
+                self.state, self.state_reason = "paused", f"paused itself: {pauses}"
         if is_last and self.free(execution, ended_us) and not self.has_next:
             self._move_on(ended_us, is_over=self.until_committed)
 

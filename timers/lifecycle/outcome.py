@@ -40,9 +40,11 @@ class Outcome:
     forgiven: bool = False
     """The try does not count against max_retries: it was ended for another one's fault."""
     pauses: str = ""
-    """Why the timer shall pause itself; empty: it shall not."""
+    """Why the timer, where it is active, or the subscription pauses itself; empty: neither does."""
     exchange: str | None = None
     """JSON text of what an HTTP call sent and got."""
+    revoked_because: str = ""
+    """Why it was asked to end; empty: it was not."""
     lost_before: bool = False
     """The try before this lost one was lost too."""
 
@@ -50,6 +52,20 @@ class Outcome:
     def is_further_snooze(self) -> bool:
         """Whether the try before was snoozed too: both have one number and one row in the ledger."""
         return self.word == "snoozed" and self.execution.snoozes > 0
+
+
+_ENDED_AS: Final = {
+    "error": "it ended with an error",
+    "timeout": "it ran longer than its limit",
+    "lost": "it was lost",
+    "discarded": "it was discarded",
+    "snoozed": "it was to be tried again later",
+}
+
+
+def cancelled_because(outcome: Outcome) -> str:
+    """The reason of a cancelled execution: why it was asked to end, and how it did."""
+    return f"{outcome.revoked_because or 'asked to end'}; {outcome.reason or _ENDED_AS.get(outcome.word, outcome.word)}"
 
 
 @dataclass(frozen=True, slots=True)

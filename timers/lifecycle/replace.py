@@ -41,7 +41,7 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
         ended += end_waiting(
             "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, wait=True, ids=list(left)
         )
-        left -= {*ended, *revoke(left.difference(ended), group.id)}
+        left -= {*ended, *revoke(left.difference(ended), group.id, REPLACED)}
         if not left:
             break
     if not ordinals:

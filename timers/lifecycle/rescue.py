@@ -193,6 +193,7 @@ def _rescue_batch(
             error_title=fate.reason,
             forgiven=fate.forgiven,
             lost_before=execution.id in lost_before,
+            revoked_because=revoked.get(execution.id, ""),
         )
         verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))

@@ -27,17 +27,22 @@ class MinuteCount:
     retried: int = 0
     failed: int = 0
     run_us: int = 0
+    lateness_max_ms: int | None = None
+    """The greatest lateness, rounded up; None: none was measured."""
     lateness: list[int] = field(default_factory=lambda: [0] * (len(LATENESS_BUCKETS_MS) + 1))
 
 
 _ADD = f"""
-INSERT INTO timers_stats_minute AS s (minute, node_id, group_id, succeeded, retried, failed, run_seconds, lateness)
+INSERT INTO timers_stats_minute AS s (minute, node_id, group_id, succeeded, retried, failed, run_seconds, lateness,
+                                      lateness_max_ms)
 SELECT {timestamp("u.minute_us")}, %s, u.group_id, u.succeeded, u.retried, u.failed, u.run_us / 1e6,
-       u.lateness::bigint[]
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
-     AS u(minute_us, group_id, succeeded, retried, failed, run_us, lateness)
+       u.lateness::bigint[], u.lateness_max_ms
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
+            %s::bigint[])
+     AS u(minute_us, group_id, succeeded, retried, failed, run_us, lateness, lateness_max_ms)
 ON CONFLICT (minute, node_id, group_id) DO UPDATE SET
     succeeded = s.succeeded + excluded.succeeded, retried = s.retried + excluded.retried,
+    lateness_max_ms = greatest(s.lateness_max_ms, excluded.lateness_max_ms),
     failed = s.failed + excluded.failed, run_seconds = s.run_seconds + excluded.run_seconds,
     lateness = ARRAY(SELECT a.n + b.n FROM unnest(s.lateness) WITH ORDINALITY a(n, i)
                      JOIN unnest(excluded.lateness) WITH ORDINALITY b(n, i) USING (i) ORDER BY i)
@@ -59,6 +64,7 @@ def add_minute_counts(node_id: int, counts: Sequence[MinuteCount]) -> None:
                 plain_array(count.failed for count in counts),
                 plain_array(count.run_us for count in counts),
                 [plain_array(count.lateness) for count in counts],
+                plain_array(count.lateness_max_ms for count in counts),
             ),
         )
 

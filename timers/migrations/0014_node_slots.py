@@ -28,6 +28,16 @@ class Migration(migrations.Migration):
             name="busy_threads",
             field=models.PositiveIntegerField(default=0, db_default=0, help_text="Those of them that ran in a thread."),
         ),
+        migrations.AddField(
+            model_name="claim",
+            name="revoke_reasons",
+            field=models.JSONField(null=True, help_text="Why, by execution."),
+        ),
+        migrations.AddField(
+            model_name="statsminute",
+            name="lateness_max_ms",
+            field=models.BigIntegerField(null=True, help_text="The greatest lateness; empty: none was measured."),
+        ),
         migrations.AlterField(
             model_name="node",
             name="slots",

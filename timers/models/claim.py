@@ -30,6 +30,7 @@ class Claim(models.Model):
     revoked = ArrayField(
         models.UUIDField(), null=True, help_text="Executions that the holder is asked to cancel, begun or not."
     )
+    revoke_reasons = models.JSONField(null=True, help_text="Why, by execution.")
 
     class Meta:
         db_table = "timers_claim"

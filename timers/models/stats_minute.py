@@ -20,6 +20,7 @@ class StatsMinute(models.Model):
     retried = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     lateness = ArrayField(models.BigIntegerField(), help_text="Counts per bucket of LATENESS_BUCKETS_MS.")
+    lateness_max_ms = models.BigIntegerField(null=True, help_text="The greatest lateness; empty: none was measured.")
     run_seconds = models.FloatField(default=0, help_text="Handler time, added up.")
 
     class Meta:

@@ -135,6 +135,28 @@ class Excluding(Schedule):
             return f"excluded by {reason}; there is no free day within {FARTHEST_DAYS} days {self.on_excluded} it"
         return f"excluded by {reason}; moved to {to.astimezone(self.zone).isoformat()}"
 
+    def reason_to_skip(
+        self, instant: datetime, *, due: datetime, last_fire: datetime | None = None, end: datetime | None = None
+    ) -> str | None:
+        """Why an instant of a timer is not run; unlike `reason`, it names no move to an instant that never runs.
+
+        Args:
+            instant: the instant that is skipped.
+            due: the first instant that the timer has not dealt with.
+            last_fire: the latest instant at which it ran; None: it never has.
+            end: the timer's end; None: it has none.
+        """
+        reason = self.reason(instant)
+        to = None if reason is None or self._moves is None else self._moves.target(in_utc(instant))
+        if reason is None or to is None:
+            return reason
+        excluded, wall = reason.partition("; moved to ")[0], to.astimezone(self.zone).isoformat()
+        if end is not None and to > end:
+            return f"{excluded}; not moved to {wall}, which is after the timer's end"
+        if to < due and (last_fire is None or last_fire < to):
+            return f"{excluded}; not moved to {wall}, which had passed"
+        return reason
+
     def missed(self, first: datetime, until: datetime) -> Missed | None:
         """The instants to run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)

@@ -25,7 +25,7 @@ class CallFailed(Exception):
     """A call did not succeed: what is recorded of it, and what follows.
 
     `place`, `code`: what makes two failures the same fault. `wait`: seconds that the target asks to be left alone.
-    `pauses`: why the timer shall pause itself, where it shall.
+    `pauses`: why its timer or subscription pauses itself, where it does.
     """
 
     def __init__(

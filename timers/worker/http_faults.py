@@ -47,7 +47,7 @@ def of_status(
         case "fail":
             return CallFailed(title, place, str(status), permanent=True)
     if status == GONE:
-        reason = f"paused itself: {place} says that it is gone (410)"
+        reason = f"{place} says that it is gone (410)"
         return CallFailed(title, place, str(status), permanent=True, pauses=reason)
     if 300 <= status < 400:
         title += "; redirects are not followed"

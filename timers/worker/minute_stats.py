@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from math import ceil
 from typing import Final
 
 from timers.lifecycle.outcome import Outcome, Verdict
@@ -43,6 +44,8 @@ class MinuteStats:
             if execution.attempt == 1 and not execution.group.clock.sandbox:
                 late_ms = (outcome.started_us - execution.available_us) / 1000
                 count.lateness[bisect_left(LATENESS_BUCKETS_MS, late_ms)] += 1
+                if count.lateness_max_ms is None or late_ms > count.lateness_max_ms:
+                    count.lateness_max_ms = ceil(late_ms)
 
     def flush_if_old(self) -> None:
         """Write the counts when the oldest is old enough."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from timers import clock
 from timers.lifecycle.execution import AnyHolder
-from timers.lifecycle.fence import revoke
+from timers.lifecycle.fence import ASKED_TO_END, revoke
 from timers.lifecycle.finish import finish
 from timers.lifecycle.held import read_held
 from timers.lifecycle.outcome import Outcome
@@ -18,19 +18,24 @@ _NOT_BEGUN: Final = "it had not begun"
 
 
 def cancel_claimed(
-    timer_id: int, group_id: int, only: Callable[[UnderWay], bool] = lambda _: True, *, begun_too: bool = True
+    timer_id: int,
+    group_id: int,
+    only: Callable[[UnderWay], bool] = lambda _: True,
+    *,
+    begun_too: bool = True,
+    reason: str = ASKED_TO_END,
 ) -> tuple[list[str], list[str]]:
     """Cancel the claimed executions of a locked timer, or those of `only`.
 
     Returns the ids of those that are cancelled, and of those in flight: they are asked to end if `begun_too`. What is
-    ready is locked, and the caller's to end.
+    ready is locked, and the caller's to end. `reason`: why they are cancelled, as the ledger says it.
     """
     called_back = call_back(
         lambda: [each for each in under_way_of(group_id, [timer_id]) if only(each)],
         lambda found: {each.id for each in found},
     )
     claimed = {each.id for each in called_back.unbegun if each.fence is not None}
-    revoke([*claimed, *(called_back.in_flight if begun_too else ())], group_id)
+    revoke([*claimed, *(called_back.in_flight if begun_too else ())], group_id, reason)
     by_holder: dict[AnyHolder, list[Outcome]] = {}
     now_us = to_microseconds(clock.now())
     for execution, holder in read_held(called_back.held, claimed) if claimed else ():

@@ -239,8 +239,9 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
             raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
-        unbegun, in_flight = cancel_claimed(timer.id, timer.group_id)
-        cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=reason or "the timer was cancelled")
+        why = reason or "the timer was cancelled"
+        unbegun, in_flight = cancel_claimed(timer.id, timer.group_id, reason=why)
+        cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=why)
         entry.many(in_flight=in_flight)
         entry.told(cancelled_executions=cancelled)
     return Cancelled(timer, in_flight, cancelled)

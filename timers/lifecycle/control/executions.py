@@ -106,7 +106,9 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
             group_id = None if is_ended else _claimed_in(execution)
             in_flight: list[str] = []
             if group_id is not None:
-                unbegun, in_flight = cancel_claimed(timer_id, group_id, only=lambda each: each.id == execution)
+                unbegun, in_flight = cancel_claimed(
+                    timer_id, group_id, only=lambda each: each.id == execution, reason=why
+                )
                 is_ended = bool(unbegun)
             if is_ended or in_flight:
                 entry.told(in_flight=not is_ended, reason=why)

@@ -40,7 +40,8 @@ OPTIONS: Final = frozenset(
 
 
 _ONLY_TOLD: Final = ONLY_TOLD | {
-    "words", "paused_until", "next_fire_at", "remaining", "last_fire_at", "last_outcome", "last_result", "fire_count",
+    "words", "paused_until", "next_fire_at", "remaining", "effective_state", "due_since",
+    "last_fire_at", "last_outcome", "last_result", "fire_count",
     "failures_in_a_row", "in_flight", "state_changed_at", "state_changed_by",
 }  # fmt: skip
 """What is told of a timer, beside what it was given."""

@@ -173,7 +173,7 @@ def delete_subscription(
     in_flight = set(_claimed(row))
     if row.mode == Subscription.Mode.BROADCAST:
         for _ in range(_LOOKS):
-            revoke(in_flight, row.group_id)
+            revoke(in_flight, row.group_id, why)
             cancelled = cancel_all(row, why)
             done += HandedOver(cancelled=cancelled)
             claimed = set(_claimed(row))

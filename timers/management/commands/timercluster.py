@@ -35,7 +35,8 @@ class Command(BaseCommand):
         now = clock.now()
         seen, hour, lately = cluster(now), rates(now), rates(now, minutes=MINUTES)
         said = sentence(seen, hour, counts.waiting(), counts.overdue(now), now)
-        all_groups, next_fires = groups(now), timers.soonest(NEXT_FIRES)
+        all_groups = groups(now)
+        next_fires = [] if seen.pause is not None else timers.soonest(NEXT_FIRES)
         if options["json"]:
             self._write_json(
                 now=now,

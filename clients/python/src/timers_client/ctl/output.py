@@ -70,6 +70,8 @@ def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> 
         show_json(row)
         return
     said = [str(row["state"])]
+    if row["state"] == "active" and row.get("effective_state") == "paused":
+        said.append(f"held up: {row['state_reason']}")
     if row["state"] == "paused" and row.get("paused_until"):
         said[0] += f" until {_cell(row['paused_until'])}"
     if row["state"] == "active" and row.get("next_fire_at"):
