@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.lifecycle import fire as fire_module
+from timers.lifecycle import ledger
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.execution import ServedGroup, served
 from timers.lifecycle.fire import Fired, fire_due
@@ -51,7 +51,7 @@ def fire(node: Stepper, group: ServedGroup, budget: CpuBudget | None) -> Fired:
 
 def test_budget_that_is_spent_leaves_the_remaining_timers_due(group: TimerGroup, node: Stepper) -> None:
     work = make_due(node, 10)
-    fired = fire(node, work, CpuBudget(0.35, parse_seconds=9, cpu=Cpu(0.1)))
+    fired = fire(node, work, CpuBudget(0.75, parse_seconds=9, cpu=Cpu(0.1)))
     assert (fired.rows, fired.more) == (4, True)
     due = Timer.objects.filter(next_fire_at__lte=node.time.now)
     assert due.count() == 6
@@ -71,9 +71,7 @@ def test_new_schedules_beyond_the_parse_budget_are_parsed_after_the_commit(
 ) -> None:
     work = make_due(node, 10)
     written: list[int] = []
-    monkeypatch.setattr(
-        fire_module.ledger, "write_skips", lambda skips, now_us: written.append(len(registry._remembered))
-    )
+    monkeypatch.setattr(ledger, "write_skips", lambda skips, now_us: written.append(len(registry._remembered)))
     fired = fire(node, work, CpuBudget(100, parse_seconds=0.15, cpu=Cpu(0.1)))
     assert written == [2]  # while the rows were locked
     assert len(registry._remembered) == 10

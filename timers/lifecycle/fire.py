@@ -13,6 +13,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from timers.exceptions import SpecError
 from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
 from timers.lifecycle.arrays import plain_array, timestamp
@@ -30,7 +31,7 @@ from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.payload import decode, storable
 from timers.policies import Policies
-from timers.schedules import is_remembered
+from timers.schedules import is_remembered, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_ROWS: Final = 5000
@@ -118,27 +119,35 @@ def fire_due(
 def _take_all(batch: _Batch, rows: list[DueTimer], budget: CpuBudget | None, fired: Fired) -> list[DueTimer]:
     """Decide row by row as far as the budget goes; the rows whose schedules have yet to be parsed are handed back."""
     unparsed: list[DueTimer] = []
+    if budget is not None:
+        budget.charge()  # the look for rows is no parsing
     for row in rows:
         if batch.is_full:
             break
         if budget is None or not row.follows:
             batch.take(row, rows)
         else:
-            if budget.is_spent:
+            if budget.is_spent and (fired.rows or unparsed):  # one at least, so that each pass gets on
                 break
             is_new = not is_remembered(row.kind, row.schedule, row.time_zone)
             if is_new and not budget.may_parse:
                 unparsed.append(row)
                 continue
-            batch.take(row, rows)
             if is_new:
+                _parse(row)
                 budget.charge_parse()
-            else:
-                budget.charge()
+            batch.take(row, rows)
+            budget.charge()
         fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
     if unparsed:  # nothing below the first of them may be taken for done
         fired.last_us = to_microseconds(unparsed[0].next_fire_at)
     return unparsed
+
+
+def _parse(row: DueTimer) -> None:
+    """Let the row's schedule be remembered; what is wrong with it is told when the row is decided about."""
+    with suppress(SpecError):
+        parse_text(row.kind, row.schedule, row.time_zone)
 
 
 def _parse_unlocked(group: ServedGroup, rows: list[DueTimer], budget: CpuBudget) -> None:
