@@ -15,7 +15,7 @@ from timers.lifecycle.fire import Fired, fire_due
 from timers.models import Timer, TimerGroup
 from timers.schedules import registry
 from timers.schedules.instant import to_microseconds
-from timers.scheduling import schedule_fixed_rate, schedule_once
+from timers.scheduling import create_calendar, schedule_fixed_rate, schedule_once, update_group
 from timers.testing import Stepper
 
 
@@ -77,6 +77,14 @@ def test_new_schedules_beyond_the_parse_budget_are_parsed_after_the_commit(
     assert len(registry._remembered) == 10
     assert (fired.rows, fired.parsed, fired.more) == (2, 8, True)
     assert fire(node, work, CpuBudget(100, parse_seconds=0, cpu=Cpu(0.1))).rows == 8
+
+
+def test_new_schedules_with_calendars_are_never_parsed_while_rows_are_locked(group: TimerGroup, node: Stepper) -> None:
+    create_calendar("weekend", rules=[{"weekdays": ["sat", "sun"]}])
+    update_group("work", exclusion_calendars=["weekend"])
+    work = make_due(node, 2)
+    assert fire(node, work, CpuBudget(100, parse_seconds=9, cpu=Cpu(0.1))).rows == 0
+    assert fire(node, work, CpuBudget(100, parse_seconds=9, cpu=Cpu(0.1))).rows == 2
 
 
 def test_low_mark_stays_below_timers_that_were_left_to_be_parsed(group: TimerGroup, node: Stepper) -> None:
