@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from itertools import count
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from tests.support.handlers import TemporaryHandlers
 from timers import conf
 from timers.clock import DatabaseClock
 from timers.lifecycle import fire as fire_module
-from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import Execution, ServedGroup
 from timers.lifecycle.fence import revoke, revoked_of
@@ -396,25 +394,3 @@ def test_timers_of_a_higher_priority_get_the_room_first(
     bench.step()
     assert [execution.name.split()[0] for execution in bench.held[:5]] == ["urgent"] * 5
     assert len(bench.held) == 10
-
-
-def test_group_that_spent_its_budget_is_left_and_those_after_it_are_served(
-    node: Stepper, handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("costly", "canary"):
-        factories.group(name, timer_priorities=[0, 1])
-    for priority in (0, 1):
-        schedule_fixed_rate("costly", f"rate-{priority}", period=60, priority=priority)
-    schedule_fixed_rate("canary", "canary", period=60)
-    node.time.advance(60)
-    budgets: list[CpuBudget] = []
-
-    def spent_after_one() -> CpuBudget:
-        budgets.append(CpuBudget(1.5, parse_seconds=9, cpu=count(step=1).__next__))
-        return budgets[-1]
-
-    monkeypatch.setattr(claimer_module, "CpuBudget", spent_after_one)
-    bench = Bench(node)
-    assert bench.step() == {"costly": 1, "canary": 1}
-    assert len(budgets) == 2  # one for each group, whatever its priorities and shards
-    assert bench.step() == {"costly": 1}
