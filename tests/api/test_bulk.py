@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.api.asking import Asking, fields, problem
+from timers.api import bulk
+from timers.lifecycle.cpu_budget import CpuBudget
 from timers.models import Timer, TimerGroup
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
@@ -131,3 +133,41 @@ def test_lines_that_have_lost_their_ends_are_told_how_to_keep_them(api: Asking) 
 def test_another_group_in_a_request_hides_no_other_mistake(api: Asking) -> None:
     said = api.post(BULK, [{"kind": "once", "name": "", "after": 1, "group": "other", "colour": "red"}])
     assert {error["field"] for error in said["results"][0]["errors"]} == {"group", "name", "colour"}
+
+
+def test_requests_beyond_the_cpu_bound_are_refused_with_the_remedy(
+    api: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "CPU_SECONDS_EACH", 0.0)
+    monkeypatch.setattr(bulk, "CpuBudget", lambda seconds: CpuBudget(3.5, cpu=_Cpu()))
+    said = api.post(BULK, requests(6))
+    assert [result["result"] for result in said["results"]] == ["refused"] * 6
+    monkeypatch.setattr(bulk, "CpuBudget", lambda seconds: CpuBudget(9.5, cpu=_Cpu()))
+    said = api.post(BULK, requests(6))
+    assert [result["result"] for result in said["results"]] == ["created"] * 3 + ["refused"] * 3
+    assert said["results"][5]["errors"] == [
+        {
+            "field": "body",
+            "message": "was not looked at: the requests before it used up the CPU time of one call."
+            " Send it in another call.",
+        }
+    ]
+
+
+def test_an_atomic_call_beyond_the_cpu_bound_is_refused_whole(api: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CPU_SECONDS_EACH", 0.0)
+    monkeypatch.setattr(bulk, "CpuBudget", lambda seconds: CpuBudget(2.5, cpu=_Cpu()))
+    said = problem(api("POST", f"{BULK}?atomic=true", requests(6)), 422, "invalid")
+    assert fields(said) == ["2.body", "3.body", "4.body", "5.body"]
+    assert not Timer.objects.exists()
+
+
+class _Cpu:
+    """A CPU clock that advances by a second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now

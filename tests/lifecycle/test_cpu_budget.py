@@ -8,14 +8,14 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.lifecycle import fire as fire_module
+from timers.lifecycle import ledger
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.execution import ServedGroup, served
 from timers.lifecycle.fire import Fired, fire_due
 from timers.models import Timer, TimerGroup
 from timers.schedules import registry
 from timers.schedules.instant import to_microseconds
-from timers.scheduling import schedule_fixed_rate, schedule_once
+from timers.scheduling import create_calendar, schedule_fixed_rate, schedule_once, update_group
 from timers.testing import Stepper
 
 
@@ -51,7 +51,7 @@ def fire(node: Stepper, group: ServedGroup, budget: CpuBudget | None) -> Fired:
 
 def test_budget_that_is_spent_leaves_the_remaining_timers_due(group: TimerGroup, node: Stepper) -> None:
     work = make_due(node, 10)
-    fired = fire(node, work, CpuBudget(0.35, parse_seconds=9, cpu=Cpu(0.1)))
+    fired = fire(node, work, CpuBudget(0.75, parse_seconds=9, cpu=Cpu(0.1)))
     assert (fired.rows, fired.more) == (4, True)
     due = Timer.objects.filter(next_fire_at__lte=node.time.now)
     assert due.count() == 6
@@ -71,14 +71,20 @@ def test_new_schedules_beyond_the_parse_budget_are_parsed_after_the_commit(
 ) -> None:
     work = make_due(node, 10)
     written: list[int] = []
-    monkeypatch.setattr(
-        fire_module.ledger, "write_skips", lambda skips, now_us: written.append(len(registry._remembered))
-    )
+    monkeypatch.setattr(ledger, "write_skips", lambda skips, now_us: written.append(len(registry._remembered)))
     fired = fire(node, work, CpuBudget(100, parse_seconds=0.15, cpu=Cpu(0.1)))
     assert written == [2]  # while the rows were locked
     assert len(registry._remembered) == 10
     assert (fired.rows, fired.parsed, fired.more) == (2, 8, True)
     assert fire(node, work, CpuBudget(100, parse_seconds=0, cpu=Cpu(0.1))).rows == 8
+
+
+def test_new_schedules_with_calendars_are_never_parsed_while_rows_are_locked(group: TimerGroup, node: Stepper) -> None:
+    create_calendar("weekend", rules=[{"weekdays": ["sat", "sun"]}])
+    update_group("work", exclusion_calendars=["weekend"])
+    work = make_due(node, 2)
+    assert fire(node, work, CpuBudget(100, parse_seconds=9, cpu=Cpu(0.1))).rows == 0
+    assert fire(node, work, CpuBudget(100, parse_seconds=9, cpu=Cpu(0.1))).rows == 2
 
 
 def test_low_mark_stays_below_timers_that_were_left_to_be_parsed(group: TimerGroup, node: Stepper) -> None:

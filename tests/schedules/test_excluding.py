@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.schedules.work_counter import MOST_TO_ASK, counted
 from timers.exceptions import SpecError
 from timers.schedules import parse
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.schedule import Missed
+from timers.schedules.stretches import Stretch
 from timers.schedules.zones import zone
 
 WEEKEND = [{"weekdays": ["sat", "sun"]}]
@@ -256,3 +258,61 @@ def test_nothing_is_lost_and_nothing_comes_twice(
         assert it.excluded(first, last) == (Missed(left_out[-1], len(left_out)) if left_out else None)
         if running:
             assert it.next_to_run(begin - _MICROSECOND) == running[0]
+
+
+DENSE = [{"cron": "*/30 * * * *", "duration": "PT10M"}, {"cron": "7/30 * * * *", "duration": "PT5M"}]
+
+
+def test_counts_of_stretches_are_those_of_each_by_itself() -> None:
+    for schedule in (
+        parse("cron", {"expression": "*/20 * * * *"}, "Europe/Berlin"),
+        parse("cron", {"expression": "30 2 * * *"}, "America/New_York"),
+        parse("rrule", {"rule": "FREQ=SECONDLY;INTERVAL=997", "start": "2026-01-01T00:00:00"}, "Australia/Lord_Howe"),
+        parse("window", {"begin": "22:00", "end": "02:00", "every": 600}, "Africa/Casablanca"),
+    ):
+        begin = datetime(2026, 1, 1, tzinfo=UTC)
+        stretches = [
+            Stretch(begin + timedelta(hours=7 * n), begin + timedelta(hours=7 * n + 5, minutes=13))
+            for n in range(1_300)
+        ]
+        assert schedule.counts(stretches) == [schedule.count(*stretch) for stretch in stretches]
+
+
+@pytest.mark.parametrize("on", ["suppress", "after", "before"])
+def test_work_for_the_next_instant_is_bounded_with_the_most_windows(on: str) -> None:
+    for kind, spec in (
+        ("cron", {"expression": "0 9 * * *"}),
+        ("fixed_rate", {"period": 10, "anchor": "2026-01-01T00:00:00Z"}),
+    ):
+        schedule = excluding(kind, spec, DENSE, on=on)
+        moment = datetime(2026, 11, 28, 19, tzinfo=UTC)
+        # The first of all timers reads what moves where for a month around; the others find that in memory.
+        counted(lambda: schedule.next_after(moment), most=1_500_000)  # noqa: B023 - called at once
+        # Another instant may be of another day, which is read once as well; from then on all is in memory.
+        following = schedule.next_after(moment)
+        assert following is not None
+        counted(lambda: schedule.next_after(following), most=100_000)  # noqa: B023
+        counted(lambda: schedule.next_after(following), most=MOST_TO_ASK)  # noqa: B023
+
+
+def test_search_for_an_instant_to_run_ends_after_500_excluded_blocks() -> None:
+    always = excluding("fixed_rate", {"period": 10, "anchor": "2026-01-01T00:00:00Z"}, [
+        {"cron": "*/30 * * * *", "duration": "PT29M59S"},
+    ])  # fmt: skip
+    moment = datetime(2026, 11, 28, 19, tzinfo=UTC)
+    _, found = counted(lambda: always.to_run(moment), most=100_000)
+    assert found.instant is None
+    assert found.excluded_until is not None
+    assert timedelta(days=10) < found.excluded_until - moment < timedelta(days=11)
+
+
+def test_schedules_of_one_calendar_share_what_moves_where() -> None:
+    closed = [{"from": "2026-01-01", "to": "2030-12-31"}]
+    first, second = (
+        excluding("fixed_rate", {"period": period, "anchor": "2026-01-01T00:00:00Z"}, closed, on="after")
+        for period in (10, 20)
+    )
+    moment = datetime(2027, 6, 1, 12, tzinfo=UTC)
+    first.next_after(moment)
+    lines, _ = counted(lambda: second.next_after(moment))
+    assert lines < 2_000

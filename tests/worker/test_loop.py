@@ -95,6 +95,33 @@ def test_a_failing_step_is_tried_again_with_a_new_connection(
     assert len(set(pids)) == 3
 
 
+def test_pauses_between_tries_are_jittered_and_never_longer_than_a_second(
+    loop: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is not None:
+                pauses.append(timeout)
+            return self.is_set()
+
+    def step() -> float:
+        if len(pauses) < 12:
+            raise OperationalError("gone")
+        return 3600
+
+    tested = Loop("tested", step)
+    tested._stopping = Stopping()
+    tested.start()
+    eventually(lambda: len(pauses) == 12)
+    tested.stop()
+    assert tested.join(timeout=10)
+    assert all(0 < pause <= 1.0 for pause in pauses)
+    assert all(pause >= 0.5 for pause in pauses[5:])
+    assert len(set(pauses)) > 6
+
+
 def test_its_session_guards_itself_against_holding_locks_for_long(loop: Callable[..., Loop]) -> None:
     told: dict[str, str] = {}
 

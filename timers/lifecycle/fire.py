@@ -7,7 +7,6 @@ claim, insert the skipped ones into the ledger; and a few more where timers queu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,13 +26,13 @@ from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
 from timers.lifecycle.replace import drop_queue, make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
+from timers.lifecycle.take_within import parse_unlocked, take_within
 from timers.lifecycle.unfired import without_fires
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models.subscription import MAX_PARKED
 from timers.payload import decode, storable
 from timers.policies import Policies
-from timers.schedules import is_remembered
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_ROWS: Final = 5000
@@ -112,53 +111,16 @@ def fire_due(
         batch = Batch(
             group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
         )
-        unparsed = _take_all(batch, rows, budget, fired)
+        taken = take_within(budget, group, rows, take=batch.take, is_full=lambda: batch.is_full)
+        fired.rows, fired.last_us, fired.parsed = taken.rows, taken.last_us, len(taken.unparsed)
         fired.more = fired.rows < len(rows) or len(rows) == limit
         batch.write(holder, real_us)
         fired.looks_us = batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)
-    if budget is not None and unparsed:
-        fired.parsed = len(unparsed)
-        _parse_unlocked(group, unparsed, budget)
+    if budget is not None:
+        parse_unlocked(group, taken.unparsed, budget)
     return fired
-
-
-def _take_all(batch: Batch, rows: list[DueTimer], budget: CpuBudget | None, fired: Fired) -> list[DueTimer]:
-    """Decide row by row as far as the budget goes; the rows whose schedules have yet to be parsed are handed back."""
-    unparsed: list[DueTimer] = []
-    for row in rows:
-        if batch.is_full:
-            break
-        if budget is None or not row.follows:
-            batch.take(row, rows)
-        else:
-            if budget.is_spent:
-                break
-            is_new = not is_remembered(row.kind, row.schedule, row.time_zone)
-            if is_new and not budget.may_parse:
-                unparsed.append(row)
-                continue
-            batch.take(row, rows)
-            if is_new:
-                budget.charge_parse()
-            else:
-                budget.charge()
-        fired.rows, fired.last_us = fired.rows + 1, to_microseconds(row.next_fire_at)
-    if unparsed:  # nothing below the first of them may be taken for done
-        fired.last_us = to_microseconds(unparsed[0].next_fire_at)
-    return unparsed
-
-
-def _parse_unlocked(group: ServedGroup, rows: list[DueTimer], budget: CpuBudget) -> None:
-    """Parse the schedules of rows that were left alone: one at least, so that each pass gets on."""
-    for row in rows:
-        with suppress(Exception):  # whoever decides about the row is told, and parks it
-            schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
-            schedule.next_after(from_microseconds(row.nominal_us))
-        budget.charge()
-        if budget.is_spent:
-            break
 
 
 class Batch:

@@ -236,6 +236,8 @@ class ChosenYears:
     def _periods(self, year: int) -> Iterator[tuple[int, bytes]]:
         """The periods that take part and of which days lie in the year: their first days, and which days match."""
         row = in_turn(self.parts, self.start, year, self.matching.of_year(year))
+        if 1 not in row:
+            return
         if self.parts.frequency == "YEARLY":
             yield 0, row
         elif self.parts.frequency == "MONTHLY":

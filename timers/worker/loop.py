@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable
 
@@ -15,8 +16,9 @@ from timers.worker.session import GuardedSession
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-"""Seconds between tries of a failing step: doubling, so an absent database costs little and is soon found again."""
+LONGEST_PAUSE = 1.0
+"""Seconds between tries of a failing step: doubling, so an absent database costs little. The longest is short, because
+it adds to every outage; a jitter of half of it keeps the loops of many nodes from coming back at one instant."""
 
 
 class Loop:
@@ -86,14 +88,15 @@ class Loop:
             delay = self._step()
         except Exception as error:
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            pause = self._pause * random.uniform(0.5, 1.0)
             logger.warning(
                 "%s failed, next try in %.1f s: %s",
-                thread.name, self._pause, errors.short_title(error), exc_info=not is_database_fault(error),
+                thread.name, pause, errors.short_title(error), exc_info=not is_database_fault(error),
             )  # fmt: skip
             connection.close()
             thread.idle()
             # A woken loop must not spin on a failing database.
-            self._stopping.wait(self._pause)
+            self._stopping.wait(pause)
             return 0
         thread.idle()
         self._pause = 0.0

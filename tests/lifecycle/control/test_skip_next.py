@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.schedules.work_counter import counted
-from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of
 from timers.exceptions import NotAllowedNow, StaleVersion
 from timers.lifecycle.control import backfill as backfill_module
 from timers.lifecycle.control import calendars as calendars_module
+from timers.lifecycle.control import change as change_module
 from timers.lifecycle.control import skip_next as skip_next_module
 from timers.lifecycle.recompute import new_instants
 from timers.models import Attempt, Timer, TimerGroup
@@ -48,7 +48,7 @@ def test_skip_next_jumps_over_an_excluded_weekend(
     assert (skipped, following) == (MONDAY, MONDAY + timedelta(seconds=period))
     excluded = rows_of(timer)[0]
     assert excluded.missed_count == (MONDAY - SATURDAY) // timedelta(seconds=period) - 2
-    assert "excluded by weekend: Sunday" in excluded.reason
+    assert str(excluded.reason).startswith("excluded by weekend: Sunday")
 
 
 def test_skip_next_of_a_timer_that_is_always_excluded_says_until_when(group: TimerGroup, time: VirtualTime) -> None:
@@ -103,7 +103,7 @@ def test_skip_next_computes_nothing_while_the_row_is_locked(
 ) -> None:
     create_calendar("weekend", rules=WEEKEND)
     schedule_fixed_rate("work", "rate", period=60, overrides={"exclusion_calendars": ["weekend"]})
-    lock = skip_next_module.lock_timer
+    lock = change_module.lock_timer
 
     def lock_and_forbid(*args: Any) -> Timer:
         found: Timer = lock(*args)
@@ -114,18 +114,29 @@ def test_skip_next_computes_nothing_while_the_row_is_locked(
     assert skip_next_fire("work", "rate")[0] == START + timedelta(seconds=60)
 
 
+def note_calls(monkeypatch: pytest.MonkeyPatch, module: Any, *names: str) -> list[str]:
+    """The names of these functions of the module, as they are called from now on."""
+    calls: list[str] = []
+
+    def noting(name: str, called: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            calls.append(name)
+            return called(*args)
+
+        return call
+
+    for name in names:
+        monkeypatch.setattr(module, name, noting(name, getattr(module, name)))
+    return calls
+
+
 def test_update_parses_a_new_schedule_before_it_locks(
     group: TimerGroup, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from timers.lifecycle.control import change
-
     schedule_fixed_rate("work", "rate", period=60)
-    events: list[str] = []
-    lock, parse = change.lock_timer, change._parsed
-    monkeypatch.setattr(change, "lock_timer", lambda *args: (events.append("lock"), lock(*args))[1])
-    monkeypatch.setattr(change, "_parsed", lambda make: (events.append("parse"), parse(make))[1])
+    calls = note_calls(monkeypatch, change_module, "lock_timer", "_parsed")
     update_timer("work", "rate", period=30)
-    assert events == ["parse", "lock"]
+    assert calls == ["_parsed", "lock_timer"]
 
 
 def test_backfill_of_a_timer_that_was_changed_meanwhile_is_refused(
@@ -154,12 +165,9 @@ def test_calendar_edit_computes_before_it_locks_the_groups(
     create_calendar("weekend", rules=WEEKEND)
     overrides = {"exclusion_calendars": ["weekend"], "on_excluded": "after"}
     timer = schedule_cron("work", "monthly", expression="0 9 6 * *", overrides=overrides)
-    events: list[str] = []
-    compute, renew = calendars_module.new_instants, calendars_module.renew_groups
-    monkeypatch.setattr(calendars_module, "new_instants", lambda timers: (events.append("compute"), compute(timers))[1])
-    monkeypatch.setattr(calendars_module, "renew_groups", lambda: (events.append("lock"), renew())[1])
+    calls = note_calls(monkeypatch, calendars_module, "new_instants", "renew_groups")
     update_calendar("weekend", rules=[{"weekdays": ["sun"]}])
-    assert events == ["compute", "lock"]
+    assert calls == ["new_instants", "renew_groups"]
     timer.refresh_from_db()
     assert timer.next_fire_at == datetime(2027, 3, 6, 9, tzinfo=UTC)
 
@@ -176,11 +184,3 @@ def test_recompute_takes_a_timer_that_moved_meanwhile_as_it_is(group: TimerGroup
     timer.refresh_from_db()
     assert (done.moved, timer.next_fire_at) == (0, datetime(2027, 3, 2, 10, tzinfo=UTC))
     assert not Attempt.objects.exists()
-
-
-def test_handlers_are_not_called_by_a_skip(group: TimerGroup, node: Stepper, handlers: TemporaryHandlers) -> None:
-    schedule_fixed_rate("work", "rate", period=60)
-    skip_next_fire("work", "rate")
-    node.time.advance(61)
-    node.until_idle()
-    assert handlers.calls == []

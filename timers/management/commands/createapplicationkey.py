@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers import clock
 from timers.access.scopes import not_allowed
 from timers.exceptions import FieldProblem, SpecError, TimersError
 from timers.lifecycle.control.keys import create_key
+from timers.management.service_command import ServiceCommand
 from timers.models import ApplicationKey
 from timers.schedules.duration import parse_duration
 
@@ -21,7 +22,7 @@ _OPTIONS: Final = {
 """How what is said of a key's fields is said here."""
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The key alone goes to standard output, so that `KEY=$(manage.py createapplicationkey ...)` works."""
 
     help = "Make an application key and print it; it cannot be shown again. Words about it go to standard error."

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers.encryption import Keyring, new_key
 from timers.exceptions import TimersError
 from timers.insights.words import plural
 from timers.lifecycle.control.secrets import encrypt_anew
+from timers.management.service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Nodes and timers go on meanwhile. Exit code 1 when a secret's key is gone."""
 
     help = "Encrypt all secrets with the first of TIMERS_ENCRYPTION_KEYS; the others can be taken out afterwards."

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers import conf
 from timers.exceptions import TimersError
 from timers.lifecycle.control.names import check_name
+from timers.management.service_command import ServiceCommand
 from timers.worker.options import NodeOptions
 from timers.worker.supervisor import Supervisor, named
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Runs one node of the cluster until SIGTERM or Ctrl-C; a second signal ends it at once."""
 
     help = "Run a node: claim due timers, run their handlers, record what happened. Ends in order on SIGTERM or Ctrl-C."

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers import declaring
 from timers.declared_file import read_declarations
@@ -16,13 +16,14 @@ from timers.insights.words import plural
 from timers.lifecycle.control.declaration import Declared
 from timers.lifecycle.control.reconcile import reconcile
 from timers.lifecycle.control.reconciled import VERBS, Reconciled, Verb
+from timers.management.service_command import ServiceCommand
 
 _MARKS: Final[dict[Verb, str]] = {
     "created": "+", "updated": "~", "paused": "-", "resumed": "+", "kept": "=", "conflicts": "!", "over": " ",
 }  # fmt: skip
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Exit code 1 for conflicts and errors; nothing is written on an error, and what is in conflict is left alone."""
 
     help = "Create, update, pause and resume timers as they are declared in code, or in a YAML file. Deletes none."

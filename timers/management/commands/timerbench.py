@@ -7,7 +7,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers import clock
 from timers.bench import (
@@ -29,6 +29,7 @@ from timers.bench.ground import BenchRuns
 from timers.bench.node_process import NodeFailed
 from timers.bench.web_process import WebFailed
 from timers.exceptions import TimersError
+from timers.management.service_command import ServiceCommand
 
 MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "drain": (drain.measure, "due one-shots fired and recorded a second, beside the raw limit"),
@@ -45,7 +46,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Measures through the public API and a real node, in groups of a partition of its own, and clears them away."""
 
     help = "Measure this installation: one JSON object with figures, settings and versions (docs/measuring.md)."

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from timers import clock
@@ -17,12 +17,13 @@ from timers.insights.cluster import Cluster, NodeView, cluster, concerns, senten
 from timers.insights.groups import GroupView, groups
 from timers.insights.rates import Rates, rates
 from timers.insights.words import milliseconds, percent, span
+from timers.management.service_command import ServiceCommand
 
 NEXT_FIRES: Final = 10
 MINUTES: Final = 5
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The sentence, nodes, groups, rates and next fires, as the console's overview says them."""
 
     help = "Show the cluster: nodes, groups, rates, lateness and the next fires."

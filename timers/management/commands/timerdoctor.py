@@ -8,17 +8,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from timers import clock
 from timers.insights.doctor import Finding, Report, examine
 from timers.insights.words import plural
+from timers.management.service_command import ServiceCommand
 
 INDENT: Final = " " * 9
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Exit code 1 when something is wrong; infos alone leave it 0."""
 
     help = "Check for anything stuck, misconfigured or at risk; exit code 1 when something is wrong."

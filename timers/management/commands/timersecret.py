@@ -7,15 +7,16 @@ from datetime import timedelta
 from getpass import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from timers.exceptions import TimersError
 from timers.insights.secrets import secrets
 from timers.lifecycle.control.secrets import create_secret, delete_secret, limit_secret, replace_secret
+from timers.management.service_command import ServiceCommand
 from timers.models import Secret
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """A value is asked for, or read from standard input; it never stands on the command line, nor is it shown again."""
 
     help = "Keep the secrets that http actions refer to: passwords, tokens, signing keys, certificates to trust."
