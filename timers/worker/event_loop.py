@@ -20,6 +20,7 @@ from timers.worker.attempts import Report, Work, overran, raised, returned, star
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
 from timers.worker.lanes import Lanes
+from timers.worker.masking import mask_outcome
 from timers.worker.pace import Pace
 from timers.worker.started import Started
 from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
@@ -142,7 +143,9 @@ class EventLoop:
             outcome = returned(execution, value, started_us, self._since(started_us, began))
         self._running.pop(execution.id, None)
         outcome.log = run_log.end()
-        outcome.exchange = None if exchange is None else exchange.text()
+        if exchange is not None:
+            outcome.exchange = exchange.text()
+            mask_outcome(outcome, exchange.masking)
         self._started.end(cell)
         seconds = time.monotonic() - began
         self._pace.measured(work.name, seconds, self._concurrency)
