@@ -3,7 +3,8 @@
 Words of the command line win over what is said here.
 """
 
-worker_class = "gthread"
+# Reads a whole request before it takes a thread; gunicorn's own classes take one for whoever sends a single byte.
+worker_class = "timerproject.web.worker.BufferingWorker"
 threads = 8
 
 # Seconds that an unused connection is kept; it holds no thread. Longer than clients and balancers keep theirs (60 is
@@ -13,5 +14,6 @@ keepalive = 75
 # Nobody asks it, and two servers of one user would want the same.
 control_socket_disable = True
 
-# The most that gunicorn takes. A group and a timer may have names of 200 characters, twelve bytes each in an address.
+# For gunicorn's own worker classes, where one of them is chosen: the same bounds, and no header moves the paths.
 limit_request_line = 8190
+forwarder_headers = ""

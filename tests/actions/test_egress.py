@@ -7,6 +7,7 @@ from django.db import connection
 from django.test import override_settings
 
 from tests.actions.hostile import ADDRESSES
+from timers import setting_forms
 from timers.actions import own_addresses
 from timers.actions.egress import Egress, EgressRefused
 from timers.actions.target import Target
@@ -66,10 +67,10 @@ def test_what_is_no_address_is_refused() -> None:
 
 
 def test_a_proxy_of_a_timers_own_is_not_for_installations_with_one() -> None:
-    own = Target.parse("http://93.184.215.14:3128/")
+    own = Target.parse("http://93.184.215.14:8080/")
 
     assert rules().why_refused_proxy(own) is None
-    assert "loopback" in str(rules().why_refused_proxy(Target.parse("http://127.0.0.1:3128/")))
+    assert "loopback" in str(rules().why_refused_proxy(Target.parse("http://127.0.0.1:8080/")))
     assert "TIMERS_HTTP_PROXY" in str(rules(proxy="http://proxy.inside:3128").why_refused_proxy(own))
 
 
@@ -121,3 +122,20 @@ class TestTheInstallationItself:
             seen += [str(address) for address in Egress.in_force().own]
 
         assert seen == ["10.0.0.1"] * 3 + ["10.0.0.2"] * 2
+
+
+@pytest.mark.parametrize("ports", ["443", "80,443", "3000-4000"])
+@pytest.mark.parametrize("host", ["93.184.215.14", "proxy.example.org", "[2606:2800:21f:cb07:6820:80da:af6b:8b2c]"])
+@pytest.mark.parametrize("port", [22, 25, 443, 3128, 5432, 6379])
+def test_a_proxy_of_a_timers_own_is_held_to_the_open_ports(ports: str, host: str, port: int) -> None:
+    open_ports = setting_forms.ports(ports)
+    proxy = Target.parse(f"http://{host}:{port}/")
+    reason = Egress(ports=open_ports).why_refused_proxy(proxy)
+    assert (reason is None) == any(port in span for span in open_ports)
+    assert reason is None or "TIMERS_HTTP_PORTS" in reason
+
+
+@pytest.mark.parametrize("host", ["localhost", "a.localhost"])
+def test_a_proxy_of_a_timers_own_is_not_this_host_by_name(host: str) -> None:
+    proxy = Target.parse(f"http://{host}:443/")
+    assert "this host" in str(Egress().why_refused_proxy(proxy))

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,8 +20,10 @@ FRAGMENT = {"HX-Request": "true"}
 
 @pytest.fixture
 def viewer(client: Client) -> Client:
-    """A person without any permission."""
-    client.force_login(User.objects.create_user("viewer"))
+    """A person who may view timers and nothing else."""
+    user = User.objects.create_user("viewer")
+    user.user_permissions.add(Permission.objects.get(codename="view_timer"))
+    client.force_login(user)
     return client
 
 

@@ -49,7 +49,7 @@ def count_failure(address: str, *, now: float | None = None, throttle: Throttle 
     """
     rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
     now = time.monotonic() if now is None else now
-    wait = throttle.take(_site(address), rate, burst, now)
+    wait = throttle.take(site_of(address), rate, burst, now)
     if wait:
         raise TooManyRequests("Too many keys that are not valid came from this address.", wait)
 
@@ -60,7 +60,7 @@ def forget_callers() -> None:
     _failures.forget()
 
 
-def _site(address: str) -> str:
+def site_of(address: str) -> str:
     """The address; of an IPv6 one the network, as whoever has one address has the others of it too."""
     try:
         found = ip_address(address)

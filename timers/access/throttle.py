@@ -36,6 +36,13 @@ class Throttle:
                 self._buckets.popitem(last=False)
             return wait
 
+    def give_back(self, identity: str, burst: float) -> None:
+        """Give a token back that was taken for nothing."""
+        with self._lock:
+            if identity in self._buckets:
+                tokens, counted_at = self._buckets[identity]
+                self._buckets[identity] = min(burst, tokens + 1), counted_at
+
     def forget(self) -> None:
         """Begin anew with everyone."""
         with self._lock:

@@ -75,10 +75,12 @@ class Egress:
         return self.why_refused_address(target.host)
 
     def why_refused_proxy(self, proxy: Target) -> str | None:
-        """The same for a proxy that an action names: it may listen anywhere, but not at an address that is closed."""
+        """The same for a proxy that an action names: a connection goes to its port and address too."""
         if self.proxy is not None:
             return "cannot be chosen here: all calls go through the installation's proxy (TIMERS_HTTP_PROXY)"
-        return None if proxy.address is None else self.why_refused_address(proxy.host)
+        if not any(proxy.port in ports for ports in self.ports):
+            return f"port {proxy.port} is not allowed here (TIMERS_HTTP_PORTS)"
+        return self._why_refused_name(proxy.host) if proxy.address is None else self.why_refused_address(proxy.host)
 
     def _why_refused_name(self, host: str) -> str | None:
         # Of all names only these mean the same everywhere (RFC 6761).

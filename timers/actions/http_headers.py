@@ -20,6 +20,7 @@ MAX_TOTAL: Final = 8192
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 
+_WAY: Final = "it tells receivers by what way and from where a call came, which is not the action's to say"
 _OURS: Final = {
     "host": "the URL says it",
     "content-length": "it follows from the content",
@@ -30,6 +31,32 @@ _OURS: Final = {
     "upgrade": "connections are the worker's affair",
     "te": "connections are the worker's affair",
     "trailer": "connections are the worker's affair",
+    "forwarded": _WAY,
+    "via": _WAY,
+    "max-forwards": _WAY,
+    "x-real-ip": _WAY,
+    "x-client-ip": _WAY,
+    "x-cluster-client-ip": _WAY,
+    "x-originating-ip": _WAY,
+    "x-remote-ip": _WAY,
+    "x-remote-addr": _WAY,
+    "true-client-ip": _WAY,
+    "client-ip": _WAY,
+    "fastly-client-ip": _WAY,
+    "front-end-https": _WAY,
+    "x-scheme": _WAY,
+    "x-url-scheme": _WAY,
+    "x-host": "the URL says it",
+    "x-http-host-override": "the URL says it",
+    "x-rewrite-url": "the URL says it",
+    "x-script-name": "the URL says it",
+    "script-name": "the URL says it",
+    "path-info": "the URL says it",
+    "x-http-method": "the method says it",
+    "x-http-method-override": "the method says it",
+    "x-method-override": "the method says it",
+    "proxy": "connections are the worker's affair",
+    "http2-settings": "connections are the worker's affair",
     "expect": "connections are the worker's affair",
     "authorization": "give credentials as auth, so that they are kept encrypted",
     "proxy-authorization": "proxies are called without credentials",
@@ -42,6 +69,11 @@ _OUR_PREFIXES: Final = {
     "timer-": "the service sets it",
     "proxy-": "connections are the worker's affair",
     "sec-": "it is for browsers",
+    "x-forwarded-": _WAY,
+    "x-original-": _WAY,
+    "x-proxyuser-": _WAY,
+    "x-envoy-": _WAY,
+    "cf-": _WAY,
 }
 
 Headers = tuple[tuple[str, str], ...]
@@ -79,7 +111,8 @@ def check_header_name(name: Any, field: str) -> None:
             f"names are 1 to {MAX_NAME} letters, digits and !#$%&'*+-.^_`|~, without spaces or colons",
             given=name,
         )
-    lower = name.lower()
+    # Receivers by WSGI and CGI do not tell an underscore from a hyphen.
+    lower = name.lower().replace("_", "-")
     reason = _OURS.get(lower) or next((why for prefix, why in _OUR_PREFIXES.items() if lower.startswith(prefix)), None)
     if reason is not None:
         raise SpecError(f"{field}.{name}", f"cannot be set: {reason}")

@@ -60,7 +60,8 @@ def _unstorable(value: str) -> bool:
 def take_body(request: HttpRequest) -> None:
     """Read the whole body now, within its bounds, so that nothing later waits for a sender; raises Problem.
 
-    A sender that falls silent is given up. One that drips is for the buffering proxy that gunicorn wants before it.
+    With the worker class of gunicorn.conf.py the body is complete already. gunicorn's own classes read it here, where a
+    sender that falls silent is given up.
     """
     announced = _announced_length(request)
     if announced != 0 and request.headers.get("Content-Encoding", "identity").lower() != "identity":

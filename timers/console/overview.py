@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRefresh
 
 from timers import clock
+from timers.access.authenticate import caller_of_user
 from timers.console.sparkline import chart
 from timers.insights import cluster, counts, executions, rates, timers
 
@@ -31,6 +32,9 @@ def overview(request: HttpRequest) -> HttpResponse:
     is_fragment = request.headers.get("HX-Request") == "true"
     if not request.user.is_authenticated:
         return HttpResponseClientRefresh() if is_fragment else redirect_to_login(request.get_full_path())
+    if not caller_of_user(request.user).may("read"):
+        # What the API answers 403; a fragment is answered by loading the page, which says whom to ask.
+        return HttpResponseClientRefresh() if is_fragment else render(request, "console/no_access.html", status=403)
     template = "console/overview/_live.html" if is_fragment else "console/overview/page.html"
     return render(request, template, {"is_fragment": is_fragment, **answers()})
 

@@ -25,6 +25,7 @@ from timers.worker.handler_loop import HandlerLoop, HandlerTask, blocker, raiser
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
 from timers.worker.lanes import Lanes
+from timers.worker.masking import mask_outcome
 from timers.worker.pace import Pace
 from timers.worker.pulse import WatchedThread
 from timers.worker.started import Started
@@ -220,7 +221,9 @@ class EventLoop:
         outcome.log = run_log.end()
         if not isinstance(work, HttpAction) and (left := process_state.left_by(execution, self._is_alone)):
             outcome = spoilt(outcome, left)
-        outcome.exchange = None if exchange is None else exchange.text()
+        if exchange is not None:
+            outcome.exchange = exchange.text()
+            mask_outcome(outcome, exchange.masking)
         self._end(execution, outcome)
         seconds = time.monotonic() - began
         self._pace.measured(work.name, seconds, self._concurrency)

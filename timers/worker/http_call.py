@@ -10,6 +10,7 @@ import asyncio
 import math
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, Final
@@ -20,10 +21,11 @@ from yarl import URL
 from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
 from timers.actions.http_content import Unfillable, encode_content
-from timers.actions.signing import signature
+from timers.actions.signing import PREFIX, signature, signing_key
 from timers.clock import DatabaseClock
 from timers.handlers import Directive, Fire
 from timers.lifecycle.secret_values import SecretValue
+from timers.models import Secret
 from timers.schedules.instant import from_microseconds
 from timers.version import VERSION
 from timers.worker.attempts import CallFailed
@@ -31,6 +33,7 @@ from timers.worker.entry_answer import result_of, title_of
 from timers.worker.http_exchange import KEPT_BYTES, Exchange, exchange_now
 from timers.worker.http_faults import of_error, of_status
 from timers.worker.http_session import Outlet, TlsContexts, open_outlet
+from timers.worker.masking import Masking, masking
 from timers.worker.secret_cache import SecretCache
 
 READ_BYTES: Final = 64 * 1024
@@ -71,12 +74,10 @@ class HttpCalls:
             self._check(action)
             secrets = await self._secrets_for(action, fire)
             body = _body(action, fire)
-            headers, hidden = self._headers(action, fire, body, secrets)
+            headers, credentials = self._headers(action, fire, body, secrets)
+            exchange.masking = masking(frozenset(_known_secrets(secrets)) | credentials)
             proxy = None if action.entry_key else action.proxy or self._rules.proxy
-            exchange.sent(
-                action.method, action.target.url, headers, body, hidden=hidden,
-                proxy=None if proxy is None else proxy.url,
-            )  # fmt: skip
+            exchange.sent(action.method, action.target.url, headers, body, proxy=None if proxy is None else proxy.url)
             options: dict[str, Any] = {
                 "method": action.method,
                 "url": URL(action.target.url, encoded=True),
@@ -91,13 +92,13 @@ class HttpCalls:
         except (CallFailed, Directive):
             raise
         except Exception as error:
-            failed = of_error(action, error)
+            failed = of_error(action, error, exchange.masking.text)
             if failed is None:
                 raise
             raise failed from error
         finally:
             exchange.timing.ended = time.monotonic()
-        return result_of(answer) if action.entry_key else None
+        return result_of(_masked(answer, exchange.masking)) if action.entry_key else None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -145,7 +146,7 @@ class HttpCalls:
         """The beginning of the answer's body, where that is a success."""
         exchange.timing.headers = time.monotonic()
         exchange.address = _peer(answer) or exchange.address
-        phrase = answer.reason or ""
+        phrase = exchange.masking.text(answer.reason or "")
         exchange.answered(answer.status, phrase, answer.headers.items(), keep=action.keep_response)
         if action.is_success(answer.status):
             return await self._take_body(action, answer, exchange)
@@ -154,11 +155,11 @@ class HttpCalls:
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(REFUSAL_SECONDS):
                 kept = await self._take_body(action, answer, exchange)
-        title = title_of(kept) if action.entry_key else ""
+        title = title_of(_masked(kept, exchange.masking)) if action.entry_key else ""
         raise of_status(action, answer.status, phrase, answer.headers, self._clock.now_us() / 1_000_000, title=title)
 
     async def _take_body(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
-        kept, whole = await _read(answer)
+        kept, whole = await _read(answer, KEPT_BYTES + exchange.masking.reach)
         if action.keep_response:
             exchange.answer_body(kept, whole=whole, encoding=answer.headers.get("Content-Encoding", "").strip().lower())
         return kept
@@ -212,7 +213,7 @@ class HttpCalls:
             headers.append(("webhook-signature", signature(keys, fire.execution_id, now_us // 1_000_000, body or b"")))
         if action.entry_key:
             bearer = f"Bearer {action.entry_key}"
-            return [*headers, ("Authorization", bearer)], frozenset({bearer, action.entry_key})
+            return [*headers, ("Authorization", bearer)], frozenset({action.entry_key})
         if action.auth is None:
             return headers, frozenset()
         secret = secrets[action.auth.secret].value
@@ -220,7 +221,7 @@ class HttpCalls:
             name, value = action.auth.header(secret)
         except ValueError as error:
             raise _unusable(action, f"the secret {action.auth.secret!r} cannot be sent: {error}") from None
-        return [*headers, (name, value)], frozenset({secret, value, value.rpartition(" ")[2]})
+        return [*headers, (name, value)], frozenset({secret, value.rpartition(" ")[2]})
 
 
 def _unusable(action: HttpAction, reason: str) -> CallFailed:
@@ -240,16 +241,34 @@ def _certificates(action: HttpAction, secrets: dict[str, SecretValue]) -> str | 
     return action.ca_bundle if action.ca_secret is None else secrets[action.ca_secret].value
 
 
-async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The beginning of the body, and whether that is all; what is longer than is read at most costs the connection."""
+def _known_secrets(secrets: dict[str, SecretValue]) -> Iterator[str]:
+    """The values that the call uses, and those that they replace; certificates are public."""
+    for secret in secrets.values():
+        if secret.kind != Secret.Kind.CERTIFICATES:
+            for value in filter(None, (secret.value, secret.previous)):
+                yield value
+                if secret.kind == Secret.Kind.SIGNING:
+                    yield value.removeprefix(PREFIX)
+                    yield signing_key(value).hex()
+
+
+def _masked(content: bytes, known: Masking) -> bytes:
+    return known.text(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+    """The beginning of the body (`most` bytes), and whether that is all.
+
+    What is longer than is read at most costs the connection.
+    """
     kept, size = b"", 0
     while size < READ_BYTES:
         chunk = await answer.content.read(READ_BYTES - size)
         if not chunk:
             return kept, size <= KEPT_BYTES
         size += len(chunk)
-        if len(kept) < KEPT_BYTES:
-            kept += chunk[: KEPT_BYTES - len(kept)]
+        if len(kept) < most:
+            kept += chunk[: most - len(kept)]
     answer.close()
     return kept, False
 

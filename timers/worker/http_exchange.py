@@ -1,6 +1,6 @@
 """Exchange: what one HTTP call sent and got and how long each step took, as the ledger keeps it.
 
-Credentials are left out; bodies are kept up to a limit, as text that can be stored.
+Credentials are masked before anything is cut; bodies are kept up to a limit, as text that can be stored.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
 from timers.payload import storable
+from timers.worker.masking import Masking
 
 KEPT_BYTES: Final = 8 * 1024
 """Of each body."""
 KEPT_HEADERS: Final = 50
 KEPT_HEADER_CHARACTERS: Final = 500
-HIDDEN: Final = "(not kept)"
 _DECODERS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
@@ -47,14 +47,14 @@ class Timing:
 class Exchange:
     """Filled in while a call goes on, so that a call cut off at its limit tells how far it came."""
 
-    __slots__ = ("_hidden", "address", "request", "response", "timing")
+    __slots__ = ("address", "masking", "request", "response", "timing")
 
     def __init__(self) -> None:
         self.request: dict[str, Any] = {}
         self.response: dict[str, Any] | None = None
         self.timing = Timing()
         self.address = ""
-        self._hidden: list[str] = []
+        self.masking = Masking()
 
     def connecting_to(self, address: str) -> None:
         """A connection to this address is tried; where a name has several, the last one tried is told."""
@@ -66,43 +66,48 @@ class Exchange:
         self.timing.handshaking = time.monotonic()
 
     def sent(
-        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *,
-        hidden: Collection[str], proxy: str | None,
-    ) -> None:  # fmt: skip
-        """Take over what is going to be sent; `hidden`: texts that are kept nowhere, though the target repeats them."""
-        self._hidden = sorted(hidden, key=len, reverse=True)
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *, proxy: str | None
+    ) -> None:
+        """Take over what is going to be sent."""
+        mask = self.masking.text
         self.request = {
             "method": method,
-            "url": url,
-            "headers": {name: HIDDEN if value in hidden else value for name, value in headers},
+            "url": mask(url),
+            "headers": {mask(name): mask(value) for name, value in headers},
         }
         if proxy is not None:
-            self.request["proxy"] = proxy
+            self.request["proxy"] = mask(proxy)
         if body is not None:
-            self.request |= _body(body, whole=len(body) <= KEPT_BYTES)
+            self.request |= self._body(body, whole=len(body) <= KEPT_BYTES)
 
-    def answered(self, status: int, phrase: str | None, headers: Iterable[tuple[str, str]], *, keep: bool) -> None:
-        """Take over the head of the answer."""
-        self.response = {"status": status, "phrase": storable(phrase or "")[:KEPT_HEADER_CHARACTERS]}
+    def answered(self, status: int, phrase: str, headers: Iterable[tuple[str, str]], *, keep: bool) -> None:
+        """Take over the head of the answer; `phrase` is masked already."""
+        self.response = {"status": status, "phrase": storable(phrase)[:KEPT_HEADER_CHARACTERS]}
         if keep:
             self.response["headers"] = {
-                storable(name)[:KEPT_HEADER_CHARACTERS]: self._shown(storable(value))[:KEPT_HEADER_CHARACTERS]
+                self._header_text(name): self._header_text(value)
                 for name, value in list(headers)[:KEPT_HEADERS]
                 if name.lower() not in ("set-cookie", "set-cookie2")
             }
 
     def answer_body(self, body: bytes, *, whole: bool, encoding: str) -> None:
-        """Take over the beginning of the answer's body; `whole`: there was no more."""
+        """Take over the beginning of the answer's body and what `masking` must see beyond it.
+
+        `whole`: there was no more.
+        """
         if self.response is not None:
             if encoding in _DECODERS:
-                body, whole = _inflated(body, encoding, whole)
-            self.response |= _body(body, whole=whole)
-            self.response["body"] = self._shown(self.response["body"])
+                body, whole = _inflated(body, encoding, whole, KEPT_BYTES + self.masking.reach)
+            self.response |= self._body(body, whole=whole)
 
-    def _shown(self, text: str) -> str:
-        for secret in self._hidden:
-            text = text.replace(secret, HIDDEN)
-        return text
+    def _header_text(self, text: str) -> str:
+        return storable(self.masking.text(text))[:KEPT_HEADER_CHARACTERS]
+
+    def _body(self, content: bytes, *, whole: bool) -> dict[str, Any]:
+        """The first bytes as text; what is masked is no secret's rest, so the cut comes last."""
+        seen = content[: KEPT_BYTES + self.masking.reach].decode("utf-8", "replace")
+        kept = storable(self.masking.text(seen)).encode()[:KEPT_BYTES].decode("utf-8", "ignore")
+        return {"body": kept} if whole and len(content) <= KEPT_BYTES else {"body": kept, "cut": True}
 
     def text(self) -> str:
         """As JSON, for the ledger."""
@@ -124,16 +129,11 @@ def _between(start: float, end: float) -> float | None:
     return end - start if start and end else None
 
 
-def _body(content: bytes, *, whole: bool) -> dict[str, Any]:
-    kept = storable(content[:KEPT_BYTES].decode("utf-8", "replace"))
-    return {"body": kept} if whole and len(content) <= KEPT_BYTES else {"body": kept, "cut": True}
-
-
-def _inflated(content: bytes, encoding: str, whole: bool) -> tuple[bytes, bool]:
-    """At most as much as is kept: a few bytes may be made to swell to gigabytes."""
+def _inflated(content: bytes, encoding: str, whole: bool, most: int) -> tuple[bytes, bool]:
+    """At most so many bytes: a few bytes may be made to swell to gigabytes."""
     decoder = zlib.decompressobj(_DECODERS[encoding])
     try:
-        plain = decoder.decompress(content, KEPT_BYTES)
+        plain = decoder.decompress(content, most)
     except zlib.error:
         return content, whole
     return plain, whole and decoder.eof

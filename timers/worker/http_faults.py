@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from random import random
 from typing import Final
@@ -76,14 +76,17 @@ def retry_after(headers: Mapping[str, str], now: float, *, exactly: bool = False
     return min(clamped * (1 + SPREAD * random()), LONGEST_WAIT)
 
 
-def of_error(action: HttpAction, error: BaseException) -> CallFailed | None:
-    """The call broke off; None for what is no fault of the call, such as a cancellation."""
+def of_error(action: HttpAction, error: BaseException, mask: Callable[[str], str]) -> CallFailed | None:
+    """The call broke off; None for what is no fault of the call, such as a cancellation.
+
+    `mask` takes the call's secrets out of a text that others have a part in.
+    """
     place = action.target.place if action.proxy is None else f"{action.target.place} by {action.proxy.place}"
-    code, words = _code_and_words(error, place)
+    code, words = _code_and_words(error, place, mask)
     return None if not code else CallFailed(words, place, code)
 
 
-def _code_and_words(error: BaseException, place: str) -> tuple[str, str]:
+def _code_and_words(error: BaseException, place: str, mask: Callable[[str], str]) -> tuple[str, str]:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match cause:
         case EgressRefused():
@@ -92,31 +95,36 @@ def _code_and_words(error: BaseException, place: str) -> tuple[str, str]:
             return "dns", f"the name of {place} does not resolve: {cause.strerror}"
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return "certificate", f"the certificate of {place} is not accepted: {_verdict(error.certificate_error)}"
+            return (
+                "certificate",
+                f"the certificate of {place} is not accepted: {_verdict(error.certificate_error, mask)}",
+            )
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return "tls", f"no TLS with {place}: {_verdict(error)}"
+            return "tls", f"no TLS with {place}: {_verdict(error, mask)}"
         case aiohttp.ClientHttpProxyError():
-            return "proxy", f"the proxy did not connect to {place}: {error.status} {error.message}"[:300]
+            return "proxy", f"the proxy did not connect to {place}: {error.status} {mask(error.message)}"[:300]
         case aiohttp.ClientConnectorError():
-            return "connect", f"no connection to {place}: {error.os_error.strerror or error.os_error}"
+            return "connect", f"no connection to {place}: {mask(str(error.os_error.strerror or error.os_error))}"
         case aiohttp.ServerDisconnectedError():
             return "closed", f"{place} closed the connection without an answer"
         case aiohttp.ClientPayloadError():
             return "broken", f"the answer of {place} broke off"
         case aiohttp.ClientOSError() | ConnectionError():
-            return "reset", f"the connection to {place} broke: {error.strerror or error}"
+            return "reset", f"the connection to {place} broke: {mask(str(error.strerror or error))}"
         case aiohttp.ClientResponseError() | http_exceptions.HttpProcessingError():
-            return "not http", storable(f"what {place} answers is not HTTP: {error.message}".partition("\n")[0][:300])
+            return "not http", storable(
+                f"what {place} answers is not HTTP: {mask(error.message)}".partition("\n")[0][:300]
+            )
         case aiohttp.ClientError() | OSError():
-            return "call", storable(f"the call to {place} failed: {type(error).__name__}: {error}"[:300])
+            return "call", storable(f"the call to {place} failed: {type(error).__name__}: {mask(str(error))}"[:300])
     return "", ""
 
 
-def _verdict(error: Exception) -> str:
+def _verdict(error: Exception, mask: Callable[[str], str]) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+        return mask(error.verify_message)
     reason = getattr(getattr(error, "os_error", error), "reason", None)
-    return str(reason or error)[:200]
+    return mask(str(reason or error))[:200]
 
 
 def _instant(text: str) -> float | None:

@@ -1,0 +1,202 @@
+"""Masks the secrets of a call in everything that is kept or logged of it.
+
+A target may repeat what it was sent: as it is, escaped, encoded, or cut off. A text is therefore read twice: as it
+stands, and with every escape in it undone (JSON, percent, HTML, Python, quoted-printable, each also doubled, and
+UTF-16). Secrets are looked for in both, and so are their hexadecimal form and their base64 at each of its three
+alignments. The beginning of a secret is masked like the whole, because whoever passes a text on may have cut it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from html.entities import name2codepoint
+from typing import Final
+
+from timers.lifecycle.errors import fingerprint
+from timers.lifecycle.outcome import Outcome
+
+HIDDEN: Final = "(not kept)"
+BEGINNING: Final = 8
+"""Characters of a secret that are taken for it; a shorter one must be there whole."""
+SHORTEST_ENCODED: Final = 4
+"""Bytes of a secret from which its base64 and hexadecimal forms are looked for: shorter ones occur by chance."""
+WIDEST: Final = 16
+"""Bytes that an encoding makes of one byte, at most; what is more widely encoded is cut with its beginning masked."""
+MOST_REACH: Final = 32 * 1024
+"""Bytes."""
+
+_WRITTEN: Final = re.compile(
+    r"""
+      (?P<nothing> \x00 | =?[\r\n]+[\ \t]* | \t | (?:\\+[rnt])+ )
+    | \\+u(?P<high>d[89ab][0-9a-f]{2})\\+u(?P<low>d[c-f][0-9a-f]{2})
+    | (?: \\+u | \\+U0000 )(?P<unit>[0-9a-f]{4})
+    | \\+U(?P<point>[0-9a-f]{8})
+    | (?: %(?:25)* | = | \\+x )(?P<byte>[0-9a-f]{2})
+    | &(?:amp;)*\#(?:0*(?P<decimal>[0-9]{1,7})|x0*(?P<hexadecimal>[0-9a-f]{1,6}));
+    | &(?:amp;)*(?P<name>[a-z]{2,8});
+    | \\+(?P<itself>[^\\])
+    | \\+
+    | (?P<wide>[^\x00-\x7f])
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""How a character may be written otherwise than as itself, once or several times over."""
+_SIGN: Final = re.compile(r"[\x00\\%&=\r\n\t\x80-\U0010ffff]")
+
+
+class Masking:
+    """The secrets of one call. `reach`: bytes beyond a cut that must be read to know a secret that crosses it."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        self._as_given = sorted(form.lower() for form in forms)
+        self._read = sorted({_Reading(form).text for form in forms} - {""})
+        self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
+
+    def text(self, text: str) -> str:
+        """Return the text with every secret in it replaced."""
+        if not self._as_given or not text:
+            return text
+        lower = text.lower()
+        spans = list(_found(lower, self._as_given)) if len(lower) == len(text) else []
+        if "+" in text or _SIGN.search(text) is not None:
+            reading = _Reading(text)
+            spans += [reading.span(start, end) for start, end in _found(reading.text, self._read)]
+        return _replaced(text, spans) if spans else text
+
+    def optional(self, text: str | None) -> str | None:
+        """Return the same for a text that may not be there."""
+        return None if text is None else self.text(text)
+
+
+class _Reading:
+    """A text with all that is escaped in it read, in lower case and as bytes, and where each byte of it was written."""
+
+    def __init__(self, written: str) -> None:
+        pieces: list[str] = []
+        self._starts: list[int] = []
+        self._pieces: list[tuple[int, int, bool]] = []
+        length = at = 0
+
+        def add(piece: str, start: int, end: int, *, is_literal: bool) -> None:
+            nonlocal length
+            if piece:
+                pieces.append(piece)
+                self._starts.append(length)
+                self._pieces.append((start, end, is_literal))
+                length += len(piece)
+
+        looked = 0
+        # The first pattern is a set of characters and fast; the second is tried at few places.
+        while (sign := _SIGN.search(written, looked)) is not None:
+            found = _WRITTEN.match(written, sign.start())
+            looked = sign.end() if found is None else found.end()
+            if found is not None:
+                add(written[at : found.start()], at, found.start(), is_literal=True)
+                at = looked
+                add(_meant(found), found.start(), at, is_literal=False)
+        add(written[at:], at, len(written), is_literal=True)
+        # A plus is a space where forms are encoded.
+        self.text = "".join(pieces).replace("+", " ").lower()
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where the characters from `start` to before `end` were written."""
+        return self._written_at(start)[0], self._written_at(end - 1)[1]
+
+    def _written_at(self, at: int) -> tuple[int, int]:
+        number = bisect_right(self._starts, at) - 1
+        start, end, is_literal = self._pieces[number]
+        if not is_literal:
+            return start, end
+        return start + at - self._starts[number], start + at - self._starts[number] + 1
+
+
+def _meant(found: re.Match[str]) -> str:
+    """What a way of writing means, as bytes in Latin-1."""
+    kind, text = found.lastgroup, found[found.lastgroup or 0]
+    match kind:
+        case "nothing" | None:
+            return ""
+        case "byte":
+            return chr(int(text, 16))
+        case "low":
+            return _bytes_of(0x10000 + (int(found["high"], 16) - 0xD800) * 0x400 + int(text, 16) - 0xDC00)
+        case "unit" | "point" | "hexadecimal":
+            return _bytes_of(int(text, 16))
+        case "decimal":
+            return _bytes_of(int(text))
+        case "name":
+            code = 39 if text.lower() == "apos" else name2codepoint.get(text.lower())
+            return found[0] if code is None else _bytes_of(code)
+        case "wide":
+            return _bytes_of(ord(text))
+    return text
+
+
+def _bytes_of(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python keeps it
+        return chr(code - 0xDC00)
+    return chr(code).encode("utf-8", "surrogatepass").decode("latin-1") if code < 0x110000 else ""
+
+
+def _found(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where secrets stand in a text, or beginnings of them."""
+    for secret in secrets:
+        head = secret[:BEGINNING]
+        at = text.find(head)
+        while at >= 0:
+            end = at + len(head)
+            while end - at < len(secret) and text[end : end + 1] == secret[end - at]:
+                end += 1
+            yield at, end
+            at = text.find(head, end)
+
+
+def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
+    kept: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start > done or not kept:
+            kept += text[done:start], HIDDEN
+        done = max(done, end)
+    return "".join(kept) + text[done:]
+
+
+def mask_outcome(outcome: Outcome, known: Masking) -> None:
+    """Mask what an outcome says, whoever said it first: the call, the client library, or an exception's text."""
+    title = outcome.error_title
+    outcome.error_title = known.optional(title)
+    if outcome.error_title != title:
+        # Made of the same text: a secret in it could be guessed and proved.
+        outcome.error_fingerprint = fingerprint("http", outcome.execution.action_name, outcome.error_title or "")
+    outcome.error_detail = known.optional(outcome.error_detail)
+    outcome.reason = known.optional(outcome.reason)
+    outcome.result = known.optional(outcome.result)
+    outcome.pauses = known.text(outcome.pauses)
+    outcome.log = known.optional(outcome.log)
+
+
+@lru_cache(maxsize=256)
+def masking(secrets: frozenset[str]) -> Masking:
+    """Return the masking of these secrets."""
+    return Masking(secrets)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The secret, and what it is encoded as by those who do not escape."""
+    content = secret.encode("utf-8", "surrogatepass")
+    yield secret
+    yield content.decode("latin-1")
+    if len(content) < SHORTEST_ENCODED:
+        return
+    yield content.hex()
+    for skipped in range(3):
+        encoded = base64.b64encode(b"\0" * skipped + content).decode()
+        # Only the characters that nothing but the secret decides, whatever stands before and after it.
+        core = encoded[-(-skipped * 8 // 6) : (skipped + len(content)) * 8 // 6]
+        yield core
+        yield core.replace("+", "-").replace("/", "_")
