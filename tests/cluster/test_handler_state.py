@@ -11,4 +11,4 @@ pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 
 
 def test_handlers_that_leave_state_behind_fail_and_others_lose_nothing(field: Field) -> None:
-    scenarios.spoiled(field, 300, ("autocommit", "setting", "directory", "environment"))
+    scenarios.spoiled(field, 300, ("autocommit", "setting", "directory"))
