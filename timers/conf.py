@@ -49,6 +49,16 @@ TABLE: Final = (
         highest=3600,
     ),
     Setting(
+        "TIMERS_CLOCK_STEP_HOLD",
+        90.0,
+        "How long nothing is claimed after the database clock has stepped forward, so that a clock that was set wrong "
+        "can be set right before timers fire early. 0: only until all live nodes have sent a heartbeat under the new "
+        "clock, as after a step back.",
+        unit="seconds",
+        lowest=0,
+        highest=86400,
+    ),
+    Setting(
         "TIMERS_NOTIFY",
         True,
         "Announce timers that are due within the look-ahead by NOTIFY. Turn off behind a PgBouncer in "
@@ -59,6 +69,15 @@ TABLE: Final = (
         True,
         "Each node holds a session advisory lock by which others notice its crash before its lease is over. "
         "Turn off behind PgBouncer.",
+    ),
+    Setting(
+        "TIMERS_POOL_MODE",
+        "auto",
+        "What a connection pooler such as PgBouncer between here and PostgreSQL does with sessions. `auto`: one that is "
+        "noticed counts as one in transaction mode, where session settings, LISTEN and session locks would be those of "
+        "strangers and are not used. `session`: each client has a session of its own. `transaction`: as if one had "
+        "been noticed.",
+        choices=("auto", "session", "transaction"),
     ),
     Setting(
         "TIMERS_RETENTION",
@@ -257,8 +276,10 @@ class Conf:
     poll_interval: float
     heartbeat_interval: float
     lease: float
+    clock_step_hold: float
     notify: bool
     crash_lock: bool
+    pool_mode: str
     retention: int
     audit_retention: int
     node_retention: int

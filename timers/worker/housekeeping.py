@@ -6,20 +6,22 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection
 
 from timers import clock
+from timers.boot_clock import boot_time
 from timers.conf import Conf
 from timers.lifecycle.control.pausing import resume_elapsed
-from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
+from timers.lifecycle.death import Clock, Sightings, dead_with_claims, declare_dead, read_clock, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.operations import carry_out, operations_running
-from timers.lifecycle.prune import prune
+from timers.lifecycle.partitions import create_ahead
+from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
@@ -27,6 +29,9 @@ from timers.worker.loop import Loop
 
 PRUNE_SECONDS: Final = 600.0
 SHORTEST_WAIT: Final = 0.1
+HELD_SECONDS: Final = 0.5
+"""Between two looks while a step of the database clock holds rescue."""
+NO_PRUNE_AFTER_STEP: Final = timedelta(days=1)
 LEFTOVER_SECONDS: Final = 10.0
 UNTIL_WOKEN: Final = 3600.0
 
@@ -45,6 +50,7 @@ class Housekeeping:
         self._settings = settings
         self._heartbeat = heartbeat
         self._tasks: deque[Callable[[], None]] = deque()
+        self._sightings = Sightings(boot_time)
         self._prune_at = 0.0
         self._leftovers_at = 0.0
         self.loop = Loop("housekeeping", self.step)
@@ -101,7 +107,12 @@ class Housekeeping:
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
-        watched = watch_others(self._node_id, self._settings.lease)
+        sent = boot_time()
+        read = read_clock()
+        is_held = self._heartbeat.stepped(read, sent) or read.is_held
+        watched = watch_others(self._node_id, self._settings.lease, self._sightings)
+        if is_held:
+            return HELD_SECONDS
         if self._heartbeat.steady:
             for dead in watched.dead:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
@@ -116,12 +127,12 @@ class Housekeeping:
             hand_over_left_behind()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
-            pruned = prune(self._settings)
+            pruned = self._create_ahead(read) if _stepped_lately(read) else prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
         if operations_running():
             self.operations.wake()
-        present = clock.now()
+        present = read.now
         lease_ends = self._rescue_from_consumers(present)
         pause_ends = resume_elapsed(present)
         waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
@@ -134,6 +145,9 @@ class Housekeeping:
             connection.close()
             return UNTIL_WOKEN
         return seconds
+
+    def _create_ahead(self, read: Clock) -> Pruned:
+        return Pruned(tuple(create_ahead(read.now.date(), self._settings.partitions_ahead)))
 
     def _rescue_from_consumers(self, now: datetime) -> float | None:
         """What consumers did not end in time is shown again; returns the seconds until the next lease ends, if any."""
@@ -148,6 +162,11 @@ class Housekeeping:
         if rescued.total:
             record("executions rescued", name, f"{_in_words(rescued)} by {self._node}", clock.now())
             logger.warning("rescued from node %s: %s", name, _in_words(rescued))
+
+
+def _stepped_lately(read: Clock) -> bool:
+    """Whether the clock stepped within a day: what it calls old may not be, and is not deleted yet."""
+    return read.stepped_at is not None and abs(read.now - read.stepped_at) < NO_PRUNE_AFTER_STEP
 
 
 def _in_words(rescued: Rescued) -> str:

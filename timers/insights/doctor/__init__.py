@@ -9,6 +9,7 @@ final row; no claim of a dead node and no due ready row without a server is olde
     overdue    timers and waiting executions whose time has come and that nobody takes
     places     occurrences in two places, or in none
     nodes      nodes, leases, clocks, versions, handlers
+    clock      steps of the database clock
     database   the server's settings and sessions
     ledger     the ledger's partitions
     secrets    secrets that do not open

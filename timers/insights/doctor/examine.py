@@ -9,7 +9,18 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
-from timers.insights.doctor import database, failures, keys, ledger, nodes, overdue, places, secrets, subscriptions
+from timers.insights.doctor import (
+    clock,
+    database,
+    failures,
+    keys,
+    ledger,
+    nodes,
+    overdue,
+    places,
+    secrets,
+    subscriptions,
+)
 from timers.insights.doctor.finding import Finding, Report
 
 Check = Callable[[datetime], list[Finding]]
@@ -32,6 +43,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     subscriptions.waiting_for_consumers,
     subscriptions.full_while_paused,
     subscriptions.unreadable_subscriptions,
+    clock.clock_steps,
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,
