@@ -73,10 +73,10 @@ TABLE: Final = (
     Setting(
         "TIMERS_POOL_MODE",
         "auto",
-        "What a connection pooler such as PgBouncer between here and PostgreSQL does with sessions. `auto`: one that is "
-        "noticed counts as one in transaction mode, where session settings, LISTEN and session locks would be those of "
-        "strangers and are not used. `session`: each client has a session of its own. `transaction`: as if one had "
-        "been noticed.",
+        "What a connection pooler such as PgBouncer between here and PostgreSQL does with sessions. `auto`: one that "
+        "is detected counts as one in transaction mode, where session settings, LISTEN and session locks would be "
+        "shared with strangers and are not used. `session`: each client has a session of its own. `transaction`: as "
+        "if one had been detected.",
         choices=("auto", "session", "transaction"),
     ),
     Setting(

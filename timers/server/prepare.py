@@ -1,4 +1,4 @@
-"""Prepare a new connection in one round trip: set what is pinned, learn which server answered, and watch its commits."""
+"""Prepare a new connection in one round trip: set what is pinned, check which server answered, watch its commits."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ final row; no claim of a dead node and no due ready row without a server is olde
     nodes      nodes, leases, clocks, versions, handlers
     clock      steps of the database clock
     database   the server's settings and sessions
+    server     which server it is, poolers, session settings
     ledger     the ledger's partitions
     secrets    secrets that do not open
     keys       application keys that end soon

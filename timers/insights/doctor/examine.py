@@ -19,6 +19,7 @@ from timers.insights.doctor import (
     overdue,
     places,
     secrets,
+    server,
     subscriptions,
 )
 from timers.insights.doctor.finding import Finding, Report
@@ -44,6 +45,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     subscriptions.full_while_paused,
     subscriptions.unreadable_subscriptions,
     clock.clock_steps,
+    server.server_identity,
+    server.pooled_sessions,
+    server.foreign_settings,
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,

@@ -14,6 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from timers import clock
 from timers.insights.doctor import Finding, Report, examine
 from timers.insights.words import plural
+from timers.server.prepare import any_server
 
 INDENT: Final = " " * 9
 
@@ -26,6 +27,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        # A server that nodes refuse is a finding, not the end of the doctor.
+        with any_server():
+            return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = examine(clock.now())
