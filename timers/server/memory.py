@@ -65,7 +65,7 @@ def _read(address: str) -> Remembered | None:
     if file is None:
         return None
     # Whatever cannot be read is not known.
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, KeyError):
         content = json.loads(file.read_text())
         return Remembered(content["system_identifier"], content["timeline"], int(content["acceptance"]))
     return None
