@@ -152,8 +152,6 @@ def test_a_commit_whose_standby_has_gone_is_answered_503_and_not_counted_as_done
 def test_a_wait_that_an_administrator_cancels_is_no_success(replicas: Replicas, served: Field) -> None:
     with serving(served) as web:
         replicas.make_synchronous()
-        for pid in _receivers(replicas.new.pid() or 0):
-            os.kill(pid, signal.SIGKILL)
         replicas.new.stop()
         waits = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         canceller = subprocess.Popen(

@@ -37,16 +37,12 @@ LEFT_ALONE = {"default_transaction_deferrable": "on", "enable_hashjoin": "off", 
 
 @pytest.fixture
 def foreign(transactional_db: None) -> Iterator[None]:
-    """The database says otherwise, as ALTER ROLE or ALTER DATABASE would."""
-    name = connections["default"].settings_dict["NAME"]
-    with connection.cursor() as cursor:
-        for setting, value in {**FOREIGN, **LEFT_ALONE}.items():
-            cursor.execute(f'ALTER DATABASE "{name}" SET "{setting}" = \'{value}\'')
+    """New sessions begin with other settings, as ALTER ROLE or ALTER DATABASE would have it."""
+    options = connections["default"].settings_dict["OPTIONS"]
+    given = " ".join(f"-c {name}={value}" for name, value in {**FOREIGN, **LEFT_ALONE}.items())
+    options["options"] = given.replace(", ", ",\\ ").replace("=read c", "=read\\ c")
     yield
-    connection.close()
-    with connection.cursor() as cursor:
-        cursor.execute(f'ALTER DATABASE "{name}" RESET ALL')
-    connection.close()
+    del options["options"]
 
 
 def shown(own: Any, name: str) -> Any:

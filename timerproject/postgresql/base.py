@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.backends.postgresql import base
+from psycopg import OperationalError
 from psycopg.pq import TransactionStatus
 
 from timers.server import memory
@@ -32,17 +33,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._left_out: list[tuple[str, str]] = []
 
     def connect(self) -> None:
-        """Connect to the first host whose server is not refused. Raises ServerRefused when all of them are."""
+        """Connect to the first host whose server is not refused. Raises ServerRefused when there is no other."""
         self._left_out = []
         hosts = len(self._hosts(super().get_connection_params()))
+        refusal: ServerRefused | None = None
         while True:
             try:
                 super().connect()
                 return
             except ServerRefused as refused:
+                refusal = refused
                 self._left_out.append((refused.host, refused.port))
                 if hosts == len(self._left_out):
                     raise
+            except OperationalError:
+                # That one host is away says less than why the other is not used.
+                if refusal is None:
+                    raise
+                raise refusal from None
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters without the hosts that are left out."""

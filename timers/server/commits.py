@@ -86,5 +86,8 @@ class _Watch:
         try:
             return self._plain_wait(gen, interval, CANCEL_SECONDS)
         except psycopg.OperationalError as error:
+            if error.sqlstate is not None:
+                # An answer: what the server says it has not committed.
+                raise
             self._connection.close()
             raise CommitOutcomeUnknown(f"COMMIT was not answered within {seconds:g} s") from error
