@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from django.db import connections
 
 from tests.support.transaction_pooler import TransactionPooler
+from timers.lifecycle import one_at_a_time as one_at_a_time_module
+from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.server.prepare import is_pooled
 from timers.server.settings import PINNED, TRACKED, guard_sessions
 from timers.worker.session import GUARDS
@@ -20,7 +23,7 @@ from timers.worker.session import GUARDS
 def pooler(transactional_db: None) -> Iterator[TransactionPooler]:
     settings = connections["default"].settings_dict
     path = Path(settings["HOST"]) / f".s.PGSQL.{settings['PORT']}"
-    with TransactionPooler(str(path), sessions=1) as made:
+    with TransactionPooler(str(path), sessions=2) as made:
         yield made
 
 
@@ -77,3 +80,24 @@ def test_transactions_state_their_isolation_level_themselves(own: Any) -> None:
 
 def test_a_direct_connection_is_not_taken_for_a_pooler(transactional_db: None) -> None:
     assert not is_pooled(connections["default"])
+
+
+def test_work_that_one_node_does_at_a_time_is_locked_by_a_transaction(
+    own: Any, pooler: TransactionPooler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_at_a_time_module, "connection", own)
+    with one_at_a_time("tested") as mine:
+        assert mine
+        with one_at_a_time_here("tested") as also_mine:
+            assert not also_mine
+    with one_at_a_time_here("tested") as free:
+        assert free
+
+
+@contextmanager
+def one_at_a_time_here(work: str) -> Iterator[bool]:
+    """Whether another session would get the lock."""
+    with psycopg.connect(**connections["default"].get_connection_params(), autocommit=True) as connection:
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [work]).fetchone()
+        assert row is not None
+        yield row[0]
