@@ -91,23 +91,34 @@ def test_a_commit_that_cannot_be_cancelled_either_is_given_up_with_its_connectio
     assert own.connection is None or own.connection.closed
 
 
+@pytest.mark.parametrize("seconds", [None, 3.0])
 def test_a_commit_that_was_not_replicated_is_unknown_in_whatever_language_the_server_warns(
-    connected: Connected,
+    connected: Connected, monkeypatch: pytest.MonkeyPatch, seconds: float | None
 ) -> None:
+    plain = psycopg.Connection.commit
+
+    def warned(self: Any) -> None:
+        plain(self)
+        for hear in self._notice_handlers:
+            hear(LOST)
+
+    monkeypatch.setattr(psycopg.Connection, "commit", warned)
+    guard_sessions({}, commit_seconds=seconds)
     own = connected()
+    guard_sessions({})
     own.set_autocommit(False)
     own.connection.execute("SELECT 1")
-    (hear,) = own.connection._notice_handlers
-    hear(LOST)
     with pytest.raises(OperationalError, match="perhaps on no standby") as error:
         own.commit()
     assert isinstance(error.value.__cause__, CommitOutcomeUnknown)
     # It is said once; the connection goes on.
+    monkeypatch.undo()
     own.connection.execute("SELECT 1")
-    own.commit()
 
 
-def test_a_statement_that_commits_by_itself_is_watched_as_well(connected: Connected) -> None:
+def test_a_statement_that_commits_by_itself_is_watched_where_commits_are_bounded(
+    connected: Connected, bounded: None
+) -> None:
     own = connected()
     (hear,) = own.connection._notice_handlers
     hear(LOST)

@@ -30,12 +30,14 @@ def watch_commits(connection: psycopg.Connection[Any], seconds: float | None = N
     """Have commits on this connection raise CommitOutcomeUnknown where it is.
 
     Args:
-        seconds: how long a COMMIT may take before it is cancelled; None: as long as it takes.
+        seconds: how long a COMMIT may take before it is cancelled; statements that commit by themselves are watched
+            too. None: as long as it takes, and only COMMIT is watched, which costs other statements nothing.
     """
     watch = _Watch(connection, seconds)
     connection.add_notice_handler(watch.hear)
-    connection.wait = watch.wait  # type: ignore[method-assign]
     connection.commit = watch.commit  # type: ignore[method-assign]
+    if seconds is not None:
+        connection.wait = watch.wait  # type: ignore[method-assign]
 
 
 class _Watch:
@@ -56,15 +58,16 @@ class _Watch:
             result = self._wait_bounded(gen, interval, self._seconds)
         else:
             result = self._plain_wait(gen, interval, timeout)
-        if self._unconfirmed:
-            words, self._unconfirmed = self._unconfirmed, ""
-            raise CommitOutcomeUnknown(f"committed here, but perhaps on no standby: {words}")
+        self._raise_if_unconfirmed()
         return result
 
     def commit(self) -> None:
         self._is_committing = True
+        # Of a statement before, which nobody watched.
+        self._unconfirmed = ""
         try:
             self._plain_commit()
+            self._raise_if_unconfirmed()
         except CommitOutcomeUnknown:
             raise
         except psycopg.OperationalError as error:
@@ -73,6 +76,11 @@ class _Watch:
             raise
         finally:
             self._is_committing = False
+
+    def _raise_if_unconfirmed(self) -> None:
+        if self._unconfirmed:
+            words, self._unconfirmed = self._unconfirmed, ""
+            raise CommitOutcomeUnknown(f"committed here, but perhaps on no standby: {words}")
 
     def _wait_bounded(self, gen: PQGen[RV], interval: float, seconds: float) -> RV:
         try:
