@@ -44,7 +44,7 @@ def is_held(now: str) -> str:
         WHERE s.at <= {now} AND {now} < s.held_until
           AND ({now} < s.distrusted_until OR EXISTS (
               SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
-                AND NOT n.heartbeat_at BETWEEN s.at AND {now} + {SLACK} * INTERVAL '1 second')))"""
+                AND NOT (n.heartbeat_at > s.at AND n.heartbeat_at <= {now} + {SLACK} * INTERVAL '1 second'))))"""
 
 
 @dataclass(frozen=True, slots=True)

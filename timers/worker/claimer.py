@@ -75,6 +75,7 @@ class Claimer:
         self._revoked_read_at = 0.0
         self._partition = options.partition
         self._clock_watch = ClockWatch(settings, holder.node)
+        self._looked_by_old_clock = False
         self._groups = ServedGroups(options.partition, options.roles)
         self._low_marks: dict[Part, int] = {}
         self._full_scan_at = 0.0
@@ -139,9 +140,14 @@ class Claimer:
         sent = boot_time()
         reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
         if self._is_held(reading, sent):
+            self._looked_by_old_clock = True
             self._look_for_revoked()
             return HELD_SECONDS
         self._clock.set(reading)
+        if self._looked_by_old_clock:
+            # What this look found is due by the clock before the step.
+            self._looked_by_old_clock = False
+            return 0
         self._forget_marks_of_idle(work)
         self._look_for_revoked()
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
