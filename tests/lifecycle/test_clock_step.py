@@ -90,6 +90,7 @@ def test_a_step_forward_that_is_taken_back_holds_until_the_nodes_have_beaten(tim
     time.advance(60)
     stepped(time, -HOUR)
     assert held()
+    time.advance(0.1)
     beat(node.node.id, 10, REPORT)
     assert not held()
 
@@ -99,6 +100,7 @@ def test_a_step_back_that_is_taken_back_is_trusted_at_once(time: VirtualTime) ->
     stepped(time, -HOUR)
     time.advance(600)
     stepped(time, HOUR)
+    time.advance(0.1)
     beat(node.node.id, 10, REPORT)
     assert not held()
 

@@ -150,7 +150,7 @@ def _move_leases(noticed: Noticed) -> None:
     """Move leases that were given under the old clock: consumers', as nobody renews them, and the nodes'."""
     earliest = noticed.at - timedelta(seconds=min(noticed.elapsed, abs(noticed.seconds)) + SLACK)
     latest = noticed.at + timedelta(seconds=SLACK)
-    moved = {"seconds": noticed.seconds, "earliest": earliest, "latest": latest}
+    moved: dict[str, Any] = {"seconds": noticed.seconds, "earliest": earliest, "latest": latest}
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_claim SET expires_at = expires_at + %(seconds)s * INTERVAL '1 second'"
