@@ -14,7 +14,6 @@ from tests.support.handlers import TemporaryHandlers
 from timers import conf
 from timers.clock import DatabaseClock
 from timers.lifecycle import fire as fire_module
-from timers.lifecycle.clock_step import Noticed, write_step
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import Execution, ServedGroup
 from timers.lifecycle.fence import revoke, revoked_of
@@ -395,19 +394,3 @@ def test_timers_of_a_higher_priority_get_the_room_first(
     bench.step()
     assert [execution.name.split()[0] for execution in bench.held[:5]] == ["urgent"] * 5
     assert len(bench.held) == 10
-
-
-def test_after_a_step_back_nothing_is_claimed_by_the_clock_before_it(
-    node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
-) -> None:
-    factories.group("work")
-    bench = Bench(node)
-    time.set(time.now - timedelta(hours=2))
-    write_step(Noticed(-7200, time.now, 2.0, "node-b"), conf.load({}))
-    schedule_once("work", "in an hour", after=3600)
-    schedule_once("work", "soon", after=11)
-    assert bench.step() == Counter()
-    time.advance(11)
-    came = bench.step() + bench.step()
-    assert came == Counter({"work": 1})
-    assert [execution.name for execution in bench.held] == ["soon"]
