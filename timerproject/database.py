@@ -24,6 +24,9 @@ CLIENT_OPTIONS: Final = {
     "application_name": "timers",
 }
 
+# With several hosts one of them may be down, or a standby.
+SEVERAL_HOSTS: Final = {"connect_timeout": 3, "target_session_attrs": "read-write"}
+
 # Opening a connection costs more than most requests, so they persist; each is checked when a request takes it up
 # (postgresql/base.py), so a restarted database is no error for anyone. Nothing is pooled: the worker keeps plain
 # connections per thread.
@@ -33,7 +36,8 @@ HABITS: Final = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 def database(url: str, embedded: Folder) -> dict[str, Any]:
     """DATABASES["default"] for this URL; for an empty one the embedded server's, which nothing here starts."""
     chosen = _from_url(url) if url else _embedded(embedded)
-    return {"ENGINE": ENGINE, **HABITS, **chosen, "OPTIONS": CLIENT_OPTIONS | chosen.get("OPTIONS", {})}
+    several = SEVERAL_HOSTS if "," in chosen["HOST"] else {}
+    return {"ENGINE": ENGINE, **HABITS, **chosen, "OPTIONS": CLIENT_OPTIONS | several | chosen.get("OPTIONS", {})}
 
 
 def _embedded(folder: Folder) -> dict[str, Any]:

@@ -12,7 +12,8 @@ PROJECT: Final = (
         "DATABASE_URL",
         "the embedded database",
         "`postgresql://user:password@host:5432/name`. Socket folders are percent-encoded: "
-        "`postgresql://user@%2Fvar%2Frun%2Fpostgresql/name`.",
+        "`postgresql://user@%2Fvar%2Frun%2Fpostgresql/name`. Several hosts, separated by commas: the first that can be "
+        "written to and [is not refused](running.md#failover) is used.",
     ),
     (
         "SECRET_KEY",

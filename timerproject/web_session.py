@@ -17,9 +17,12 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 
 from timers import conf
+from timers.server.settings import guard_sessions
 
 LOCK_TIMEOUT: Final = 5.0
 """Seconds that a statement waits for a lock."""
+COMMIT_TIMEOUT: Final = 3.0
+"""Seconds that a COMMIT waits, for a synchronous standby above all; with what its cancelling takes, less than 5."""
 MARGIN: Final = 5.0
 """Seconds beyond a statement's time after which a server has hung, as it has not even ended the statement."""
 
@@ -58,15 +61,18 @@ def give_up_after(connection: psycopg.Connection[Any], seconds: float) -> None:
 
 
 def _know_thread(**_: Any) -> None:
+    if _thread.answers_requests:
+        return
     _thread.answers_requests = True
+    seconds = conf.current().web_statement_timeout
+    limits = {"statement_timeout": seconds, "lock_timeout": min(LOCK_TIMEOUT, seconds)}
+    guard_sessions(
+        {name: f"{round(limit * 1000)}ms" for name, limit in limits.items()},
+        commit_seconds=min(COMMIT_TIMEOUT, seconds),
+    )
 
 
 def _bound(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if not _thread.answers_requests:
         return
-    seconds = conf.current().web_statement_timeout
-    give_up_after(connection.connection, seconds + MARGIN)
-    limits = {"statement_timeout": seconds, "lock_timeout": min(LOCK_TIMEOUT, seconds)}
-    with connection.cursor() as cursor:
-        # Not among what is said at the start of the connection: PgBouncer refuses that.
-        cursor.execute("; ".join(f"SET {name} = '{round(limit * 1000)}ms'" for name, limit in limits.items()))
+    give_up_after(connection.connection, conf.current().web_statement_timeout + MARGIN)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.utils.module_loading import autodiscover_modules
 
 from timers.schedules.zones import use_newest_rules
+from timers.server.prepare import prepare
 
 
 class TimersConfig(AppConfig):
-    """Chooses the time zone rules at start, and registers handlers: each app's `timer_handlers.py` is imported once."""
+    """Chooses the time zone rules, prepares database sessions, and imports each app's `timer_handlers.py` once."""
 
     name = "timers"
     verbose_name = "Timers"
@@ -18,4 +20,5 @@ class TimersConfig(AppConfig):
     def ready(self) -> None:
         # First of all: zones that are loaded stay as they are.
         use_newest_rules()
+        connection_created.connect(prepare, dispatch_uid="timers.server")
         autodiscover_modules("timer_handlers")

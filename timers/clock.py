@@ -9,10 +9,12 @@ the database and nothing starts early.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
+from timers.boot_clock import boot_time
 from timers.schedules.instant import to_microseconds
 
 
@@ -22,6 +24,28 @@ def now() -> datetime:
         cursor.execute("SELECT timers_now()")
         row: tuple[datetime] = cursor.fetchone()
     return row[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A reading of the database clock, and when this machine took it."""
+
+    now: datetime
+    is_virtual: bool
+    """Whether a test or a simulation moves this session's clock."""
+    sent: float
+    """boot_time() before the statement was sent."""
+    received: float
+    """boot_time() after its answer came."""
+
+
+def read() -> Reading:
+    """Read the database clock in a way that shows its steps (see lifecycle/clock_step.py)."""
+    sent = boot_time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT timers_now(), COALESCE(current_setting('timers.virtual_now', true), '') <> ''")
+        now, is_virtual = cursor.fetchone()
+    return Reading(now, is_virtual, sent, boot_time())
 
 
 class DatabaseClock:

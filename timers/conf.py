@@ -53,6 +53,16 @@ TABLE: Final = (
         is_shared=True,
     ),
     Setting(
+        "TIMERS_CLOCK_STEP_HOLD",
+        90.0,
+        "How long nothing is claimed after the database clock has stepped forward, so that a clock that was set wrong "
+        "can be set right before timers fire early. 0: only until all live nodes have sent a heartbeat under the new "
+        "clock, as after a step back.",
+        unit="seconds",
+        lowest=0,
+        highest=86400,
+    ),
+    Setting(
         "TIMERS_NOTIFY",
         True,
         "Whether nodes are woken by NOTIFY for timers that are due before their next look. Turn off behind a PgBouncer "
@@ -65,6 +75,15 @@ TABLE: Final = (
         "Each node holds a session advisory lock by which others notice its crash before its lease is over. "
         "Turn off behind PgBouncer.",
         is_shared=True,
+    ),
+    Setting(
+        "TIMERS_POOL_MODE",
+        "auto",
+        "What a connection pooler such as PgBouncer between here and PostgreSQL does with sessions. `auto`: one that "
+        "is detected counts as one in transaction mode, where session settings, LISTEN and session locks would be "
+        "shared with strangers and are not used. `session`: each client has a session of its own. `transaction`: as "
+        "if one had been detected.",
+        choices=("auto", "session", "transaction"),
     ),
     Setting(
         "TIMERS_RETENTION",
@@ -291,8 +310,10 @@ class Conf:
     poll_interval: float
     heartbeat_interval: float
     lease: float
+    clock_step_hold: float
     notify: bool
     crash_lock: bool
+    pool_mode: str
     retention: int
     audit_retention: int
     node_retention: int

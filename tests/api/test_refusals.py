@@ -33,6 +33,8 @@ from timers.exceptions import (
     TimerNotFound,
     TimersError,
 )
+from timers.server.commits import CommitOutcomeUnknown
+from timers.server.identity import ServerRefused
 from timers.strict_json import MalformedJson
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +138,23 @@ def test_who_only_reads_is_told_nothing_of_changes(api: Asking, monkeypatch: pyt
     assert problem(api("GET", "/groups"), 503, "unavailable")["detail"] == (
         "The database cannot be reached, or did not answer in time."
     )
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            CommitOutcomeUnknown("perhaps on no standby"),
+            "The outcome of the commit is unknown. Repeat with the same Idempotency-Key.",
+        ),
+        (ServerRefused("on timeline 1"), "The database server that answers is not the one that the service worked on;"),
+    ],
+)
+def test_an_unknown_outcome_and_a_refused_server_are_said_in_words(
+    api: Asking, monkeypatch: pytest.MonkeyPatch, cause: Exception, words: str
+) -> None:
+    error = OperationalError(str(cause))
+    error.__cause__ = cause
+    said = told(api, monkeypatch, error, 503, "unavailable")
+    assert words in said
+    assert str(cause) not in said

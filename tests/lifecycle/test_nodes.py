@@ -85,7 +85,7 @@ def test_a_free_name_is_found_by_counting(time: VirtualTime) -> None:
 def test_a_beat_renews_the_lease_and_writes_the_report(time: VirtualTime) -> None:
     row = register(registration("node-a"))
     time.advance(5)
-    assert beat(row.id, 10, REPORT) == Renewed(time.now, "")
+    assert beat(row.id, 10, REPORT) == Renewed(time.now, "", is_virtual=True)
     row.refresh_from_db()
     assert (row.state, row.heartbeat_at, row.lease_expires_at) == ("active", time.now, time.now + timedelta(seconds=10))
     assert (row.clock_offset, row.busy, row.rss, row.counters) == (0.25, 3, 1024, {"1": {"succeeded": 7}})

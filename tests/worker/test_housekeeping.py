@@ -11,6 +11,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from timers import conf
 from timers.lifecycle.control.operations import start_operation
+from timers.lifecycle.death import Sightings
 from timers.lifecycle.rescue import Fate, rescue_worker
 from timers.models import Claim, ClusterEvent, Node, Timer, Waiting
 from timers.scheduling import schedule_once
@@ -27,7 +28,7 @@ def keeper(node: Stepper, monkeypatch: pytest.MonkeyPatch) -> Housekeeping:
 
 
 def made(node: Stepper, *, steady: bool) -> Housekeeping:
-    heartbeat: Any = SimpleNamespace(steady=steady)
+    heartbeat: Any = SimpleNamespace(steady=steady, stepped=lambda *reading: False)
     # A lease of the shortest kind: the server of the tests may have started just now.
     settings = conf.load({"TIMERS_LEASE": 0.5, "TIMERS_HEARTBEAT_INTERVAL": 0.2})
     return Housekeeping(node.node.id, "node-a", settings, heartbeat)
@@ -46,10 +47,27 @@ def doomed(node: Stepper, time: VirtualTime, handlers: TemporaryHandlers) -> Ste
     return other
 
 
-def test_the_work_of_a_dead_node_is_taken_up_and_the_diary_tells(
-    keeper: Housekeeping, node: Stepper, doomed: Stepper
-) -> None:
+def judged(keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, seconds: float = 11.0) -> None:
+    """Two looks with so many seconds between them, by the clock of the judge."""
+    now = 1000.0
+    keeper._sightings = Sightings(lambda: now)
     keeper.step()
+    now += seconds
+    keeper.step()
+
+
+def test_a_node_whose_lease_has_ended_lives_while_its_heartbeat_was_not_seen_to_stand_still(
+    keeper: Housekeeping, doomed: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(keeper, monkeypatch, seconds=9.9)
+    doomed.node.refresh_from_db()
+    assert doomed.node.state == "starting"
+
+
+def test_the_work_of_a_dead_node_is_taken_up_and_the_diary_tells(
+    keeper: Housekeeping, node: Stepper, doomed: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(keeper, monkeypatch)
     doomed.node.refresh_from_db()
     assert doomed.node.state == "dead"
     assert "no heartbeat since 12:00:00" in doomed.node.state_reason
@@ -62,8 +80,10 @@ def test_the_work_of_a_dead_node_is_taken_up_and_the_diary_tells(
     assert node.node.state == "starting"
 
 
-def test_a_node_that_is_not_steady_itself_judges_nobody(node: Stepper, doomed: Stepper) -> None:
-    made(node, steady=False).step()
+def test_a_node_that_is_not_steady_itself_judges_nobody(
+    node: Stepper, doomed: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(made(node, steady=False), monkeypatch)
     doomed.node.refresh_from_db()
     assert doomed.node.state == "starting"
     assert Claim.objects.count() == 1

@@ -3,18 +3,69 @@
 Django asks `SELECT 1` before each request: a round trip, which is a tenth of what it costs to create a timer. A server
 that has gone, restarted or ended the session has closed the socket, or said something on it; keepalives close it where
 the network is gone (database.py). So where nothing has come, the connection is as it was left.
+
+With several hosts, one whose server is refused (timers/server/identity.py) is left out, and the others are tried.
 """
 
 from __future__ import annotations
 
 import select
+from pathlib import Path
+from typing import Any
 
+from django.conf import settings
 from django.db.backends.postgresql import base
+from psycopg import OperationalError
 from psycopg.pq import TransactionStatus
+
+from timers.server import memory
+from timers.server.identity import ServerRefused
+
+# The embedded server is one alone: where it was made anew, nothing has been left behind.
+memory.keep_in(None if settings.EMBEDDED_DATABASE else Path(settings.VAR))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's connection with a cheaper look at whether it is alive."""
+    """Django's connection with a cheaper look at whether it is alive, and more than one host to try."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._left_out: list[tuple[str, str]] = []
+
+    def connect(self) -> None:
+        """Connect to the first host whose server is not refused. Raises ServerRefused when there is no other."""
+        self._left_out = []
+        hosts = len(self._hosts(super().get_connection_params()))
+        refusal: ServerRefused | None = None
+        while True:
+            try:
+                super().connect()
+                return
+            except ServerRefused as refused:
+                refusal = refused
+                self._left_out.append((refused.host, refused.port))
+                if hosts == len(self._left_out):
+                    raise
+            except OperationalError:
+                # That one host is away says less than why the other is not used.
+                if refusal is None:
+                    raise
+                raise refusal from None
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's parameters without the hosts that are left out."""
+        params: dict[str, Any] = super().get_connection_params()
+        if self._left_out:
+            hosts = [each for each in self._hosts(params) if each not in self._left_out]
+            params["host"] = ",".join(host for host, _ in hosts)
+            params["port"] = ",".join(port for _, port in hosts)
+        return params
+
+    @staticmethod
+    def _hosts(params: dict[str, Any]) -> list[tuple[str, str]]:
+        hosts = str(params.get("host") or "").split(",")
+        ports = str(params.get("port") or "5432").split(",")
+        return list(zip(hosts, ports if len(ports) == len(hosts) else ports * len(hosts), strict=False))
 
     def is_usable(self) -> bool:
         """Whether the connection can be used; where its socket leaves that open, a statement tells."""

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from timers.models import Node
+from timers.server.identity import ServerRefused
 
 logger = logging.getLogger(__name__)
 _WORDS: Final = "text/plain; charset=utf-8"
@@ -44,7 +45,10 @@ def _why_not() -> str:
         if not Node.objects.filter(state__in=Node.LIVE, lease_expires_at__gt=now).exists():
             return _logged("no node lives")
     except DatabaseError as error:
-        return _logged("the database is away", f": {' '.join(str(error).split())}")
+        refused = isinstance(error.__cause__, ServerRefused)
+        return _logged(
+            "the database server is refused" if refused else "the database is away", f": {' '.join(str(error).split())}"
+        )
     return ""
 
 

@@ -24,6 +24,9 @@ from timers.exceptions import (
     TimerNotFound,
     TimersError,
 )
+from timers.server.commits import WORDS as OUTCOME_UNKNOWN
+from timers.server.commits import CommitOutcomeUnknown
+from timers.server.identity import ServerRefused
 from timers.strict_json import MalformedJson
 
 logger = logging.getLogger(__name__)
@@ -40,6 +43,11 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
+
+SERVER_REFUSED: Final = (
+    "The database server that answers is not the one that the service worked on; nothing is read or saved there. "
+    "The administrator finds the reason in the log."
+)
 
 _TOO_SLOW: Final = frozenset({QueryCanceled.sqlstate, LockNotAvailable.sqlstate})
 
@@ -105,6 +113,12 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
 
 def _unavailable(error: BaseException, method: str | None) -> Problem:
     # One line: while it is away every request comes here, and what it says is always the same.
+    if isinstance(error.__cause__, CommitOutcomeUnknown):
+        logger.warning("commit outcome unknown: %s", " ".join(str(error).split()))
+        return Problem("unavailable", OUTCOME_UNKNOWN, retry_after=RETRY_AFTER)
+    if isinstance(error.__cause__, ServerRefused):
+        logger.error("%s", " ".join(str(error).split()))
+        return Problem("unavailable", SERVER_REFUSED, retry_after=RETRY_AFTER)
     how = "did not answer in time" if getattr(error.__cause__, "sqlstate", None) in _TOO_SLOW else "is away"
     logger.warning("the database %s: %s", how, " ".join(str(error).split()))
     said = "The database cannot be reached, or did not answer in time."

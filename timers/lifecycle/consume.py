@@ -6,17 +6,22 @@ with the code by which workers fire. What is claimed stays the consumer's until 
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from django.db.models import Exists
+from django.db.models.expressions import RawSQL
 
-from timers import clock
+from timers import clock, conf
 from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.clock_step import ClockWatch, is_held
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.execution import Consumer, Execution, ServedGroup, fire_of, served
 from timers.lifecycle.finish import finish
@@ -61,15 +66,19 @@ def claim(
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
         raise SpecError("limit", f"must be a whole number from 1 to {MAX_CLAIMED:,}", given=limit)
     paused = Exists(ClusterPause.objects.all())
-    row = TimerGroup.objects.annotate(cluster_is_paused=paused).filter(name=group).first()
+    held: RawSQL = RawSQL(is_held("timers_now()"), ())  # noqa: S611 - constant text
+    row = TimerGroup.objects.annotate(cluster_is_paused=paused, is_held=held).filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
     pulled = _served(row)
     ordinals = _ordinals(pulled, subscription)
     if row.cluster_is_paused or row.state != TimerGroup.State.ACTIVE or not ordinals:
         return []
-    now = clock.now()
-    now_us = to_microseconds(now)
+    reading = clock.read()
+    # A lease that ends by a clock that has stepped says nothing of its consumer, and what looks due may not be.
+    if row.is_held or (not reading.is_virtual and _clock_watch().stepped(reading.now, reading.sent, reading.received)):
+        return []
+    now_us = to_microseconds(reading.now)
     rescue_expired(now_us)
     messages: list[Message] = []
     for _ in range(_ROUNDS):
@@ -80,6 +89,12 @@ def claim(
         if len(fit) == len(taken) or len(messages) >= limit:
             break
     return messages
+
+
+@cache
+def _clock_watch() -> ClockWatch:
+    """This process's, for all consumers that it serves."""
+    return ClockWatch(conf.current(), f"web process {os.getpid()} on {socket.gethostname()}")
 
 
 _known: Final[dict[int, ServedGroup]] = {}

@@ -1,33 +1,54 @@
 """Death: the verdict that another node is gone, and its consequences for the node's row.
 
-It is given on the database clock alone: the lease has ended, or, faster, the node's crash lock (a session advisory lock
+By the database clock a node is gone when its lease has ended, or, faster, when its crash lock (a session advisory lock
 on its heartbeat connection) is free and two beats are missing. Nobody is declared dead shortly after the server came
 back: then everyone's beats are missing, and no one's fault is proved. (The judge's own reconnection counts likewise;
 see worker/heartbeat.py.)
+
+The database clock may step, so it is not believed alone: the judge must itself have seen the node's heartbeat stand
+still, by its own clock, for as long as the verdict says (Sightings).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection, transaction
 
 from timers import clock
+from timers.lifecycle.clock_step import IS_VIRTUAL, SLACK, is_held
 from timers.lifecycle.events import record
 from timers.models import Claim, Node
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
-SELECT n.id, n.name, n.host, n.pid, n.heartbeat_at,
-       n.lease_expires_at < timers_now()
-         OR CASE WHEN n.heartbeat_at < timers_now() - 2 * n.heartbeat_interval * INTERVAL '1 second'
-                 THEN {LOCK_IS_FREE} ELSE false END AS gone,
-       extract(epoch FROM n.heartbeat_at - timers_now())::float + 2 * n.heartbeat_interval AS until_verdict,
-       clock_timestamp() - pg_postmaster_start_time() > %(settled)s * INTERVAL '1 second' AS settled
+SELECT n.id, n.name, n.host, n.pid, n.heartbeat_at, n.heartbeat_interval,
+       extract(epoch FROM n.lease_expires_at - n.heartbeat_at)::float AS lease,
+       c.is_ahead OR n.lease_expires_at < c.now AS is_over,
+       CASE WHEN c.is_ahead OR n.heartbeat_at < c.now - 2 * n.heartbeat_interval * INTERVAL '1 second'
+            THEN {LOCK_IS_FREE} ELSE false END AS has_crashed,
+       extract(epoch FROM n.heartbeat_at - c.now)::float + 2 * n.heartbeat_interval AS until_verdict,
+       -- A server that started in the future has a clock that was set back since.
+       NOT clock_timestamp() - pg_postmaster_start_time() BETWEEN INTERVAL '0' AND %(settled)s * INTERVAL '1 second'
+           AS settled
 FROM timers_node n
+CROSS JOIN LATERAL (SELECT r.now, n.heartbeat_at > r.now + {SLACK} * INTERVAL '1 second' AS is_ahead
+                    FROM (SELECT timers_now() AS now OFFSET 0) r OFFSET 0) c
 WHERE n.state IN ('starting', 'active', 'standby', 'draining')
 """
+# A heartbeat that lies ahead was sent before the clock was set back: a node that lives sends the next one soon.
+
+_CLOCK = f"""
+SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s)
+FROM (SELECT timers_now() AS now OFFSET 0) r
+"""
+
+UNCHANGED: Final = 1.0
+"""Heartbeat intervals for which a heartbeat must have stood still before a free crash lock proves a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +60,86 @@ class Watched:
     """Until the node that beat longest ago would miss its second beat; None when there is no other node."""
 
 
-def watch_others(me: int, settled_seconds: float) -> Watched:
-    """The live-looking nodes, other than this one, that are dead by the database clock: one query.
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The database clock as a judge of others needs it."""
+
+    now: datetime
+    is_virtual: bool
+    is_held: bool
+    """A step of the clock holds claims and rescue."""
+    stepped_at: datetime | None
+    """When it last stepped, by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    node: Node
+    lease: float
+    is_over: bool
+    """Its lease has ended, by the database clock."""
+    has_crashed: bool
+    """Two beats are missing, by the database clock, and its crash lock is free."""
+    until_verdict: float
+    settled: bool
+
+    @property
+    def gone(self) -> bool:
+        return self.is_over or self.has_crashed
+
+
+class Sightings:
+    """How long each node's heartbeat has stood still in the eyes of one judge, by the judge's own clock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[int, tuple[datetime, float]] = {}
+
+    def look(self, looked: Sequence[_Looked]) -> None:
+        """Note which heartbeats have changed since the last look."""
+        now = self._clock()
+        before = self._seen
+        self._seen = {}
+        for each in looked:
+            heartbeat_at, since = before.get(each.node.id, (None, now))
+            changed = heartbeat_at != each.node.heartbeat_at
+            self._seen[each.node.id] = (each.node.heartbeat_at, now if changed else since)
+
+    def forget(self) -> None:
+        """Start over: the judge was cut off, or the clock has stepped."""
+        self._seen = {}
+
+    def confirm(self, looked: _Looked) -> bool:
+        """Whether the heartbeat has stood still for as long as the verdict on the node says."""
+        _, since = self._seen[looked.node.id]
+        still = self._clock() - since
+        if looked.has_crashed and still >= UNCHANGED * looked.node.heartbeat_interval:
+            return True
+        return looked.is_over and still >= looked.lease
+
+
+def read_clock() -> Clock:
+    """The database clock, and whether one of its steps holds rescue."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOCK)
+        return Clock(*cursor.fetchone())
+
+
+def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = None) -> Watched:
+    """The live-looking nodes, other than this one, that are dead: one query.
 
     `settled_seconds`: how long the server must have been up; after a restart everyone needs time to beat again.
+    `sightings`: what the judge has seen itself; None: the database clock is believed alone.
     """
     dead, untils = [], []
-    for node, gone, until_verdict, settled in _live_nodes(settled_seconds):
-        if node.id == me:
-            continue
-        if gone and settled:
-            dead.append(node)
+    looked = [each for each in _live_nodes(settled_seconds) if each.node.id != me]
+    if sightings is not None:
+        sightings.look(looked)
+    for each in looked:
+        if each.gone and each.settled and (sightings is None or sightings.confirm(each)):
+            dead.append(each.node)
         else:
-            untils.append(until_verdict)
+            untils.append(each.until_verdict)
     return Watched(dead, min(untils, default=None))
 
 
@@ -61,8 +149,8 @@ def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
     A node of this very host is gone when its process is no more and its crash lock is free, however fresh its lease.
     """
     return {
-        node.name: (node, gone or (node.host == host and _has_crashed_here(node)))
-        for node, gone, _, _ in _live_nodes(0)
+        each.node.name: (each.node, each.gone or (each.node.host == host and _has_crashed_here(each.node)))
+        for each in _live_nodes(0)
     }
 
 
@@ -91,13 +179,17 @@ def take_crash_lock(node_id: int) -> bool:
     return bool(taken)
 
 
-def _live_nodes(settled_seconds: float) -> list[tuple[Node, bool, float, bool]]:
+def _live_nodes(settled_seconds: float) -> list[_Looked]:
     with connection.cursor() as cursor:
         cursor.execute(_LIVE_NODES, {"lock_class": CRASH_LOCK_CLASS, "settled": settled_seconds})
-        return [
-            (Node(id=id_, name=name, host=host, pid=pid, heartbeat_at=heartbeat_at), gone, until_verdict, settled)
-            for id_, name, host, pid, heartbeat_at, gone, until_verdict, settled in cursor.fetchall()
-        ]
+        return [_looked(*row) for row in cursor.fetchall()]
+
+
+def _looked(
+    id_: int, name: str, host: str, pid: int, heartbeat_at: datetime, interval: float, lease: float, *verdict: Any
+) -> _Looked:
+    node = Node(id=id_, name=name, host=host, pid=pid, heartbeat_at=heartbeat_at, heartbeat_interval=interval)
+    return _Looked(node, lease, *verdict)
 
 
 def _has_crashed_here(node: Node) -> bool:

@@ -12,14 +12,17 @@ from datetime import datetime
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
 from timers.lifecycle.execution import ServedGroup, served
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds
 
 _DUE_WORK = f"""
-SELECT n.now, n.paused, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
-FROM (SELECT timers_now() AS now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused) n
+SELECT n.now, n.paused, n.held, n.is_virtual, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
+FROM (SELECT r.now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused, {is_held("r.now")} AS held,
+             {IS_VIRTUAL} AS is_virtual
+      FROM (SELECT timers_now() AS now OFFSET 0) r OFFSET 0) n
 LEFT JOIN LATERAL (
     SELECT g.id AS group_id, g.version, s.shard, p.priority,
            EXISTS (SELECT 1 FROM timers_timer t
@@ -51,7 +54,7 @@ LEFT JOIN LATERAL (
                      %(mark_lows)s::timestamptz[])
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
-    WHERE NOT n.paused
+    WHERE NOT n.paused AND NOT n.held
       AND g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
       AND (g.worker_ordinals IS NOT NULL OR COALESCE(g.action->>'kind', '') <> 'pull')
 ) w ON w.timers OR w.waiting
@@ -92,6 +95,10 @@ class ServedGroups:
     roles: Sequence[str]
     is_paused: bool = False
     """Whether the whole cluster was paused at the last look: then nothing is due."""
+    is_held: bool = False
+    """Whether a step of the database clock held all claims at the last look: then nothing is due."""
+    is_virtual: bool = False
+    """Whether the clock of the last look was a test's."""
     _known: dict[int, ServedGroup] = field(default_factory=dict)
 
     def with_due_work(
@@ -118,8 +125,8 @@ class ServedGroups:
             )
             rows = cursor.fetchall()
         reading: datetime = rows[0][0]
-        self.is_paused = rows[0][1]
-        found = [row[2:] for row in rows if row[2] is not None]
+        self.is_paused, self.is_held, self.is_virtual = rows[0][1:4]
+        found = [row[4:] for row in rows if row[4] is not None]
         self._learn({(group_id, version) for group_id, version, *_ in found})
         work = [
             DueWork(self._known[group_id], shard, priority, timers, waiting)

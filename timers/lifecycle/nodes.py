@@ -14,10 +14,12 @@ from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.exceptions import NotAllowedNow
+from timers.lifecycle.clock_step import IS_VIRTUAL
 from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
 from timers.models import Node
 from timers.schedules.zones import edition
+from timers.server.prepare import is_pooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Renewed:
     """The database's."""
     wish: str
     """What a person asks of this incarnation: see Node.Wish."""
+    is_virtual: bool = False
+    """Whether `now` is a test's."""
 
 
 def register(node: Registration) -> Node:
@@ -103,7 +107,8 @@ def register(node: Registration) -> Node:
             heartbeat_at=now,
             heartbeat_interval=node.heartbeat_interval,
             lease_expires_at=now + timedelta(seconds=node.lease),
-            crash_lock=node.crash_lock,
+            # Behind a pooler the lock would be a stranger's session's.
+            crash_lock=node.crash_lock and not is_pooled(connection),
             workers=node.workers,
             threads=node.threads,
             async_slots=node.async_slots,
@@ -141,7 +146,8 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
             " lease_expires_at = timers_now() + %s * INTERVAL '1 second',"
             " state = CASE WHEN state = 'standby' THEN state WHEN %s THEN 'draining' ELSE 'active' END,"
             " clock_offset = %s, busy = %s, busy_threads = %s, rss = %s, counters = %s"
-            " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining') RETURNING timers_now(), wish",
+            " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining')"
+            f" RETURNING timers_now(), wish, {IS_VIRTUAL}",
             (
                 lease,
                 report.draining,

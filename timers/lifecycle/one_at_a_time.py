@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from django.db import connection
+
+from timers.server.prepare import is_pooled
 
 
 @contextmanager
 def one_at_a_time(work: str) -> Iterator[bool]:
     """Hold the session lock of a kind of work; gives False when another session has it."""
+    if is_pooled(connection):
+        with _in_a_transaction(work) as mine:
+            yield mine
+        return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (work,))
         (mine,) = cursor.fetchone()
@@ -19,3 +25,18 @@ def one_at_a_time(work: str) -> Iterator[bool]:
         finally:
             if mine:
                 cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", (work,))
+
+
+@contextmanager
+def _in_a_transaction(work: str) -> Iterator[bool]:
+    """The same lock for a transaction of another connection: a pooler leaves the session to it for as long."""
+    other = connection.copy()
+    with closing(other):
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", (work,))
+            (mine,) = cursor.fetchone()
+        try:
+            yield mine
+        finally:
+            other.rollback()

@@ -12,8 +12,10 @@ from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
 from timers.models.audit_entry import AuditEntry
 from timers.models.claim import Claim
+from timers.models.clock_step import ClockStep
 from timers.models.cluster_event import ClusterEvent
 from timers.models.cluster_pause import ClusterPause
+from timers.models.database_server import DatabaseServer
 from timers.models.exclusion_calendar import ExclusionCalendar
 from timers.models.group import TimerGroup
 from timers.models.kept_answer import KeptAnswer
@@ -34,8 +36,10 @@ __all__ = [
     "AuditEntry",
     "BulkOperation",
     "Claim",
+    "ClockStep",
     "ClusterEvent",
     "ClusterPause",
+    "DatabaseServer",
     "ExclusionCalendar",
     "KeptAnswer",
     "Leadership",

@@ -8,12 +8,15 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from timers import handlers
+from timers.boot_clock import boot_time
 from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.due import DueWork, Part, ServedGroups
 from timers.lifecycle.execution import Execution, Holder
@@ -38,6 +41,8 @@ FULL_SCAN_SECONDS: Final = 5.0
 """At least this often the due index is read from its start, for what was committed late below the low mark."""
 HANDLERS_SECONDS: Final = 5.0
 UNSURE_SECONDS: Final = 0.1
+HELD_SECONDS: Final = 0.25
+"""Between two looks while a step of the database clock holds all claims."""
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
 ANNOUNCED_SECONDS: Final = 0.1
@@ -71,6 +76,8 @@ class Claimer:
         self._relief = relief
         self._revoked_read_at = 0.0
         self._partition = options.partition
+        self._clock_watch = ClockWatch(settings, holder.node)
+        self._looked_by_old_clock = False
         self._groups = ServedGroups(options.partition, options.roles)
         self._low_marks: dict[Part, int] = {}
         self._watch = Watch(settings.look_ahead)
@@ -134,8 +141,18 @@ class Claimer:
         self._refresh_marks_and_handlers()
         now_us = self._clock.now_us()
         horizon_us = now_us + self._look_ahead_us
+        sent = boot_time()
         reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
+        if self._is_held(reading, sent):
+            self._looked_by_old_clock = True
+            self._watch.broke()
+            self._look_for_revoked()
+            return HELD_SECONDS
         self._clock.set(reading)
+        if self._looked_by_old_clock:
+            # What this look found is due by the clock before the step.
+            self._looked_by_old_clock = False
+            return 0
         self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
         self._look_for_revoked()
@@ -145,6 +162,12 @@ class Claimer:
         if self._hungry and claimed:
             return 0
         return self._seconds_to_next_look()
+
+    def _is_held(self, reading: datetime, sent: float) -> bool:
+        """Whether a step of the clock holds claims; until they go on, what is claimed already follows the old clock."""
+        if self._groups.is_virtual:
+            return self._groups.is_held
+        return self._clock_watch.stepped(reading, sent, boot_time()) or self._groups.is_held
 
     def _claim_in_turn(self, work: Sequence[DueWork], now_us: int, horizon_us: int) -> int:
         """Each group gets an equal share of the room, in rotating order within its priority."""

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.boot_clock import boot_time
 from timers.conf import Conf
-from timers.lifecycle.death import take_crash_lock
+from timers.lifecycle.clock_step import ClockWatch
+from timers.lifecycle.death import Clock, take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
-from timers.worker.boot_clock import boot_time
+from timers.lifecycle.remember_server import remember_server
 from timers.worker.loop import Loop
 from timers.worker.pulse import Watch
 
@@ -39,12 +41,18 @@ class Heartbeat:
         report: Callable[[], tuple[int, int, int, dict[str, Any]]],
         on_renewed: Callable[[], None],
         wish: str = "",
+        node: str = "",
+        crash_lock: bool | None = None,
     ) -> None:
         self._node_id = node_id
         self._settings = settings
         self._report = report
         self._on_renewed = on_renewed
+        self._uses_crash_lock = settings.crash_lock if crash_lock is None else crash_lock
+        self.clock_watch = ClockWatch(settings, node)
+        """Notices steps of the database clock; housekeeping gives its readings, too."""
         self._locked_connection: object = None
+        self._remembered_on: object = None
         self._offset = 0.0
         self._failing = False
         self.last_ok = boot_time()
@@ -67,11 +75,14 @@ class Heartbeat:
         self._end_if_unmanaged()
         began = boot_time()
         self._failing, failed_before = True, self._failing
-        unlocked = self._settings.crash_lock and self._locked_connection is not connection.connection
+        if self._remembered_on is not connection.connection:
+            remember_server()
+            self._remembered_on = connection.connection
+        unlocked = self._uses_crash_lock and self._locked_connection is not connection.connection
         if unlocked and take_crash_lock(self._node_id):
             self._locked_connection = connection.connection
         busy_threads, busy_async, rss, counters = self._report()
-        sent = time.time()
+        sent, sent_at = time.time(), boot_time()
         report = Beat(self._offset, busy_threads, busy_async, rss, counters, self.draining)
         renewed = beat(self._node_id, self._settings.lease, report)
         if renewed is None:
@@ -82,6 +93,8 @@ class Heartbeat:
         # From before the statement was sent: the database's lease surely ends no earlier.
         self.last_ok = began
         self._on_renewed()
+        if not renewed.is_virtual and self.clock_watch.stepped(renewed.now, sent_at, boot_time()):
+            self._on_step()
         self._failing = False
         if failed_before or boot_time() - began > self._settings.heartbeat_interval:
             # A beat that took so long tells of a stall in which nobody could beat.
@@ -96,6 +109,22 @@ class Heartbeat:
             logging.shutdown()
             os._exit(1)
 
+    def stepped(self, clock: Clock, sent: float) -> bool:
+        """Whether this reading of housekeeping shows a step of the clock; then the next heartbeat is sent at once.
+
+        Args:
+            sent: boot_time() before the reading.
+        """
+        if clock.is_virtual or not self.clock_watch.stepped(clock.now, sent, boot_time()):
+            return False
+        self._on_step()
+        self.loop.wake()
+        return True
+
+    def _on_step(self) -> None:
+        # Whoever judges must first have seen, for a whole lease, who sends heartbeats under the new clock.
+        self.steady_since = boot_time()
+
     @property
     def lease_ends(self) -> float:
         """When the lease ends (boot_time), counted from the last beat that came through."""
@@ -107,7 +136,7 @@ class Heartbeat:
 
         With the crash lock on, others may take over after two missing beats, should the connection be lost.
         """
-        if self._settings.crash_lock:
+        if self._uses_crash_lock:
             return self.last_ok + 2 * self._settings.heartbeat_interval
         return self.lease_ends - self.margin
 

@@ -6,20 +6,22 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection
 
 from timers import clock
+from timers.boot_clock import boot_time
 from timers.conf import Conf
 from timers.lifecycle.control.pausing import resume_elapsed
-from timers.lifecycle.death import dead_with_claims, declare_dead, watch_others
+from timers.lifecycle.death import Clock, Sightings, dead_with_claims, declare_dead, read_clock, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.operations import carry_out, operations_running
-from timers.lifecycle.prune import prune
+from timers.lifecycle.partitions import create_ahead
+from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
 from timers.lifecycle.unclaimed import UnclaimedTimers, unclaimed_parts
 from timers.schedules.instant import to_microseconds
@@ -28,6 +30,9 @@ from timers.worker.loop import Loop
 
 PRUNE_SECONDS: Final = 600.0
 SHORTEST_WAIT: Final = 0.1
+HELD_SECONDS: Final = 0.5
+"""Between two looks while a step of the database clock holds rescue."""
+NO_PRUNE_AFTER_STEP: Final = timedelta(days=1)
 LEFTOVER_SECONDS: Final = 10.0
 UNTIL_WOKEN: Final = 3600.0
 
@@ -46,18 +51,20 @@ class Housekeeping:
         self._settings = settings
         self._heartbeat = heartbeat
         self._tasks: deque[Callable[[], None]] = deque()
+        self._sightings = Sightings(boot_time)
         self._prune_at = 0.0
         self._leftovers_at = 0.0
         self.loop = Loop("housekeeping", self.step)
         self.operations = Loop("operations", self.carry_out)
         self._unclaimed_timers = UnclaimedTimers()
         self._no_unclaimed = True
+        self._is_held = False
         self.unclaimed = Loop("unclaimed", self.skip_unclaimed)
 
     @property
     def loops(self) -> list[Loop]:
         """Its threads, to be watched."""
-        return [self.loop, self.operations]
+        return [self.loop, self.operations, self.unclaimed]
 
     def start(self) -> None:
         """Begin."""
@@ -113,7 +120,13 @@ class Housekeeping:
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
-        watched = watch_others(self._node_id, self._settings.lease)
+        sent = boot_time()
+        read = read_clock()
+        is_held = self._heartbeat.stepped(read, sent) or read.is_held
+        watched = watch_others(self._node_id, self._settings.lease, self._sightings)
+        self._is_held = is_held
+        if is_held:
+            return HELD_SECONDS
         if self._heartbeat.steady:
             for dead in watched.dead:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
@@ -128,12 +141,12 @@ class Housekeeping:
             hand_over_left_behind()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
-            pruned = prune(self._settings)
+            pruned = self._create_ahead(read) if _stepped_lately(read) else prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
         if operations_running():
             self.operations.wake()
-        present = clock.now()
+        present = read.now
         if self._no_unclaimed and unclaimed_parts(present):
             self.unclaimed.wake()
         lease_ends = self._rescue_from_consumers(present)
@@ -149,8 +162,14 @@ class Housekeeping:
             return UNTIL_WOKEN
         return seconds
 
+    def _create_ahead(self, read: Clock) -> Pruned:
+        return Pruned(tuple(create_ahead(read.now.date(), self._settings.partitions_ahead)))
+
     def skip_unclaimed(self) -> float:
         """One pass over due timers that consumers pull; returns seconds to the next. The session is kept only then."""
+        if self._is_held:
+            # By a clock that has stepped, messages would be skipped that are not late at all.
+            return HELD_SECONDS
         seconds = self._unclaimed_timers.step()
         self._no_unclaimed = seconds is None
         if seconds is None:
@@ -171,6 +190,11 @@ class Housekeeping:
         if rescued.total:
             record("executions rescued", name, f"{_in_words(rescued)} by {self._node}", clock.now())
             logger.warning("rescued from node %s: %s", name, _in_words(rescued))
+
+
+def _stepped_lately(read: Clock) -> bool:
+    """Whether the clock stepped within a day: what it calls old may not be, and is not deleted yet."""
+    return read.stepped_at is not None and abs(read.now - read.stepped_at) < NO_PRUNE_AFTER_STEP
 
 
 def _in_words(rescued: Rescued) -> str:

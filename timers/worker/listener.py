@@ -13,6 +13,7 @@ from django.db import connection
 from timers.lifecycle import errors
 from timers.lifecycle.recall import RECALL_CHANNEL
 from timers.lifecycle.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
+from timers.server.prepare import is_pooled
 from timers.worker.loop import FIRST_PAUSE, LONGEST_PAUSE
 from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 
@@ -67,6 +68,10 @@ class Listener:
                 connection.close()
 
     def _listen(self) -> None:
+        if is_pooled(connection):
+            logger.warning("listener stopped: a pooler in transaction mode delivers no notifications")
+            self._stopping.set()
+            return
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {WAKE_CHANNEL}")
             cursor.execute(f"LISTEN {REVOKE_CHANNEL}")

@@ -6,24 +6,22 @@ from typing import Final
 
 from django.db import connection
 
-_GUARDS: Final = {
+from timers.server.settings import guard_sessions
+
+GUARDS: Final = {
     # A process frozen inside a transaction (a handler that keeps the interpreter, a suspended machine).
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "3s",
     "statement_timeout": "15s",
+    # Whatever a role says: a listener or a heartbeat between two beats is not forgotten.
+    "idle_session_timeout": "0",
 }
 
 
 class GuardedSession:
-    """Sets the guards once on each new connection of its thread; handlers' own connections are left alone."""
-
-    def __init__(self) -> None:
-        self._guarded: object = None
+    """Guards each new connection of its thread; handlers' own connections are left alone."""
 
     def ensure(self) -> None:
-        """Connect where needed, and guard a connection that is new."""
+        """Connect where needed. Behind a pooler in transaction mode nothing is set: the session is strangers' too."""
+        guard_sessions(GUARDS)
         connection.ensure_connection()
-        if self._guarded is not connection.connection:
-            with connection.cursor() as cursor:
-                cursor.execute("; ".join(f"SET {name} = '{value}'" for name, value in _GUARDS.items()))
-            self._guarded = connection.connection

@@ -77,7 +77,9 @@ class Supervisor:
         if node is None:
             return
         self._wish = ""
-        self._heartbeat = Heartbeat(node.id, self._settings, self._report, self._renew_leases, node.wish)
+        self._heartbeat = Heartbeat(
+            node.id, self._settings, self._report, self._renew_leases, node.wish, node.name, node.crash_lock
+        )
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
         self._housekeeping.start()

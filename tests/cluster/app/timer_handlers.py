@@ -51,6 +51,13 @@ def sleep(fire: Fire) -> None:
     time.sleep(fire.payload)
 
 
+@handler("cluster.slow")
+def slow(fire: Fire) -> None:
+    """Takes as many seconds as the payload says, with no limit of its own."""
+    _note(fire)
+    time.sleep(fire.payload)
+
+
 @handler("cluster.exit")
 def leave(fire: Fire) -> None:
     _note(fire)

@@ -10,7 +10,9 @@ final row; no claim of a dead node and no due ready row without a server is olde
     places     occurrences in two places, or in none
     vanished   fires that left no trace
     nodes      nodes, leases, clocks, versions, handlers
+    clock      steps of the database clock
     database   the server's settings and sessions
+    server     which server it is, poolers, session settings
     ledger     the ledger's partitions
     secrets    secrets that do not open
     keys       application keys that end soon

@@ -10,6 +10,7 @@ from typing import Final
 from django.db import OperationalError, connection, transaction
 
 from timers.insights.doctor import (
+    clock,
     consumers,
     database,
     declared,
@@ -20,6 +21,7 @@ from timers.insights.doctor import (
     overdue,
     places,
     secrets,
+    server,
     subscriptions,
     vanished,
 )
@@ -48,6 +50,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     subscriptions.full_while_paused,
     consumers.unclaimed_messages,
     subscriptions.unreadable_subscriptions,
+    clock.clock_steps,
+    server.server_identity,
+    server.pooled_sessions,
+    server.foreign_settings,
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,

@@ -15,6 +15,7 @@ from timers import clock
 from timers.insights.doctor import Finding, Report, examine
 from timers.insights.words import plural
 from timers.management.service_command import ServiceCommand
+from timers.server.prepare import any_server
 
 INDENT: Final = " " * 9
 
@@ -27,6 +28,11 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        # A server that nodes refuse is a finding, not the end of the doctor.
+        with any_server():
+            return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = examine(clock.now())

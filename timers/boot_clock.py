@@ -1,4 +1,4 @@
-"""The clock on which leases are measured inside a node."""
+"""The clock on which a process measures spans of time: leases, and whether the database clock has stepped."""
 
 from __future__ import annotations
 

@@ -1,0 +1,58 @@
+"""Detects that the database clock has stepped, by comparing it with this machine's CLOCK_BOOTTIME between two readings.
+
+A reading is taken by the server at some moment between sending the statement and receiving its answer, so each one
+bounds the difference of the two clocks from both sides. Only a change of that difference that the bounds do not explain
+is a step: a slow network, a stalled server or a frozen process is none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+STEP: Final = 2.5
+"""Seconds. A smaller change is drift, or a slew by NTP; nothing is held for it."""
+DRIFT: Final = 0.0005
+"""Seconds per second by which two sound clocks may differ (500 ppm, the most that NTP corrects by frequency)."""
+
+
+class StepDetector:
+    """Compares each reading of one database clock with the reading before."""
+
+    def __init__(self, threshold: float = STEP) -> None:
+        self._threshold = threshold
+        self._bounds: tuple[float, float] | None = None
+        self._received = 0.0
+
+    def elapsed(self, received: float) -> float:
+        """Seconds since the last accepted reading; 0 before the first."""
+        return 0.0 if self._bounds is None else received - self._received
+
+    def step(self, reading: datetime, sent: float, received: float) -> float:
+        """Return the seconds by which the clock has stepped since the last accepted reading; 0.0 for no step.
+
+        Args:
+            reading: the database clock, taken between the next two.
+            sent, received: this machine's boot_time() before and after the statement.
+
+        A reading without a step is accepted at once; after a step, call `accept` when it has been dealt with.
+        """
+        if self._bounds is not None:
+            low, high = self._bounds
+            shown = reading.timestamp()
+            drift = DRIFT * self.elapsed(received)
+            # The smallest step that explains both readings.
+            forward = (shown - received) - high - drift
+            backward = low - (shown - sent) - drift
+            if forward > self._threshold:
+                return forward
+            if backward > self._threshold:
+                return -backward
+        self.accept(reading, sent, received)
+        return 0.0
+
+    def accept(self, reading: datetime, sent: float, received: float) -> None:
+        """Take this reading as the one to compare the next with."""
+        shown = reading.timestamp()
+        self._bounds = shown - received, shown - sent
+        self._received = received
