@@ -78,6 +78,7 @@ def test_history_is_told_newest_first_a_page_at_a_time(api: Asking, orders: Time
 
 @pytest.mark.usefixtures("orders")
 def test_a_try_that_was_discarded_is_listed_with_where_its_execution_is_now(api: Asking) -> None:
+    TimerGroup.objects.update(retry={"max_retries": 3})
     message = claim(api)
     settle(api, message, "discard", delay=600)
     (item,) = api.get("/executions")["items"]

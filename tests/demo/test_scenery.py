@@ -121,6 +121,7 @@ def test_clearing_keeps_a_group_whose_executions_are_claimed(node: Stepper) -> N
     scenery.make()
     node.time.advance(5)
     node.claim()
+    node.run()
     text = printed("--clear")
     assert "Group vendors was kept" in text
     assert get_timer("vendors", "process-a-vendor").state == Timer.State.CANCELLED

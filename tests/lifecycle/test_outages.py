@@ -187,12 +187,14 @@ def test_an_execution_that_runs_through_a_pause_is_followed_by_one_for_what_was_
     timer = second("fire_once", "skip")
     node.time.advance(1)
     node.claim()
+    node.run()
     pause_timer("work", "second")
     node.time.advance(10.5)
     resume_timer("work", "second")
     node.claim()
     node.time.advance(1)
     node.claim()
+    node.finish()
     node.until_idle()
     assert found(timer) == [
         Final(1, "succeeded", 0),

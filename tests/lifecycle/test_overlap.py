@@ -162,6 +162,7 @@ def test_the_first_reason_to_end_an_execution_stays(node: Stepper) -> None:
     timer = timer_of("replace")
     node.time.advance(1)
     (running,) = node.claim()
+    node.run()
     node.time.advance(1)
     node.claim()
     cancel_timer(timer.group.name, timer.name, reason="enough")
