@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from timers import conf
+from timers import conf, setting_table
 
 
 def test_nothing_given_is_the_table_of_defaults() -> None:
@@ -38,7 +38,7 @@ def test_text_of_the_environment_and_values_of_python_are_the_same() -> None:
 def test_a_value_that_makes_no_sense_is_named_with_what_is_allowed(name: str, given: object) -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
         conf.load({name: given})
-    assert str(refused.value) == f"{name} must be {conf.BY_NAME[name].allowed} (given: {given!r})."
+    assert str(refused.value) == f"{name} must be {setting_table.BY_NAME[name].allowed} (given: {given!r})."
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -67,6 +67,6 @@ def test_overridden_settings_are_read_anew() -> None:
 
 
 def test_every_row_of_the_table_is_a_field_and_its_default_is_allowed() -> None:
-    assert tuple(row.field for row in conf.TABLE) == tuple(conf.Conf.__dataclass_fields__)
-    assert all(row.parse(row.default) == row.default for row in conf.TABLE)
-    assert all(row.help.endswith(".") for row in conf.TABLE)
+    assert tuple(row.field for row in setting_table.TABLE) == tuple(conf.Conf.__dataclass_fields__)
+    assert all(row.parse(row.default) == row.default for row in setting_table.TABLE)
+    assert all(row.help.endswith(".") for row in setting_table.TABLE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from timers.conf import LOOK_AHEAD_MARGIN, TABLE
+from timers.conf import LOOK_AHEAD_MARGIN
 from timers.setting import Setting
+from timers.setting_table import TABLE
 
 PROJECT: Final = (
     (

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.docs import snippets
-from timers import conf
+from timers import setting_table
 from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.http_auth import KINDS
 from timers.handlers import Fire
@@ -62,5 +62,5 @@ def test_the_forms_of_auth_are_those_that_there_are() -> None:
 def test_the_settings_and_limits_are_those_that_there_are() -> None:
     text = snippets.page(PAGE)
 
-    assert not set(re.findall(r"TIMERS_\w+", text)) - set(conf.BY_NAME)
+    assert not set(re.findall(r"TIMERS_\w+", text)) - set(setting_table.BY_NAME)
     assert f"| {TIMEOUT:g}, or the group's" in text

@@ -15,7 +15,6 @@ from timers.executions import replay_execution, retry_failed
 from timers.lifecycle.execution import Execution
 from timers.models import Attempt, Claim, Timer, Waiting
 from timers.scheduling import (
-    backfill_timer,
     cancel_timer,
     fire_timer,
     pause_timer,
@@ -312,58 +311,6 @@ def test_a_finished_timer_that_is_given_a_new_schedule_waits_for_its_last_run(ti
     assert node.skipped == 1
 
 
-@pytest.mark.parametrize("policy", SERIAL)
-def test_a_backfill_runs_one_after_the_other_and_never_beside_the_schedule(
-    time: VirtualTime, node: Stepper, policy: str
-) -> None:
-    timer = minutely(policy)
-    running(node)
-    backfill_timer("work", "t", start=START - timedelta(minutes=3), end=START)
-    assert node.claim() == []
-    ran = []
-    for _ in range(10):
-        assert len(node.held) <= 1
-        ran += [execution.origin for execution in node.held]
-        finish(node)
-        node.claim()
-    assert ran == ["schedule", "backfill", "backfill", "backfill"]
-    timer.refresh_from_db()
-    assert timer.open_execution is None
-
-
-@pytest.mark.parametrize("policy", ["skip", "queue"])
-def test_the_schedule_goes_before_the_rest_of_a_backfill(time: VirtualTime, node: Stepper, policy: str) -> None:
-    minutely(policy)
-    node.until_idle()
-    backfill_timer("work", "t", start=START - timedelta(minutes=3), end=START)
-    ran = []
-    node.claim()
-    time.advance(60)
-    node.claim()
-    for _ in range(10):
-        assert len(node.held) <= 1
-        ran += [execution.origin for execution in node.held]
-        finish(node)
-        node.claim()
-    assert ran == ["backfill", "schedule", "backfill", "backfill"]
-
-
-def test_a_backfill_that_may_overlap_runs_at_once(time: VirtualTime, node: Stepper) -> None:
-    minutely("skip")
-    running(node)
-    backfill_timer("work", "t", start=START - timedelta(minutes=3), end=START, overlap="allow")
-    assert len(node.claim()) == 3
-
-
-def test_a_backfill_of_a_timer_that_may_overlap_is_one_after_the_other(time: VirtualTime, node: Stepper) -> None:
-    minutely("allow")
-    running(node)
-    backfill_timer("work", "t", start=START - timedelta(minutes=3), end=START)
-    assert len(node.claim()) == 1
-    finish(node)
-    assert len(node.claim()) == 1
-
-
 def test_a_delay_counts_from_the_end_of_its_own_run_and_not_of_a_manual_one(time: VirtualTime, node: Stepper) -> None:
     factories.group("work", overlap_policy="queue")
     timer = schedule_fixed_delay("work", "t", delay=10)
@@ -409,77 +356,3 @@ def test_a_manual_run_keeps_its_turn_when_its_node_dies(time: VirtualTime, node:
     timer.refresh_from_db()
     assert timer.open_execution is None
     assert other.skipped == 1
-
-
-def failing(policy: str, *, retry_blocks: bool) -> Timer:
-    return rate(policy, retry_blocks=retry_blocks, retry={"max_retries": 3, "min_backoff": 120, "max_backoff": 120})
-
-
-@pytest.mark.parametrize("policy", SERIAL)
-def test_a_retry_that_does_not_block_lets_the_next_instant_run(
-    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers, policy: str
-) -> None:
-    timer = failing(policy, retry_blocks=False)
-    handlers.script("tests.noop", ValueError("down"), None)
-    node.play(seconds=150, every=1)
-    node.play(seconds=60, every=1)
-    assert words_of(timer) == ["error", "succeeded", "succeeded", "succeeded"]
-
-
-def test_a_minute_timer_whose_runs_fail_once_runs_each_minute_where_retries_do_not_block(
-    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    timer = failing("skip", retry_blocks=False)
-
-    def fail_at_first(fire: object) -> None:
-        if fire.number_of_try == 1:  # type: ignore[attr-defined]
-            raise ValueError("down")
-
-    handlers.add("tests.noop", fail_at_first)
-    node.advance(minutes=20)
-    assert len([fire for fire in handlers.calls if fire.number_of_try == 1]) == 20
-    assert "skipped" not in words_of(timer)
-
-
-def test_a_minute_timer_whose_runs_fail_once_runs_each_third_minute_where_retries_block(
-    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    failing("skip", retry_blocks=True)
-
-    def fail_at_first(fire: object) -> None:
-        if fire.number_of_try == 1:  # type: ignore[attr-defined]
-            raise ValueError("down")
-
-    handlers.add("tests.noop", fail_at_first)
-    node.advance(minutes=20)
-    assert len([fire for fire in handlers.calls if fire.number_of_try == 1]) < 11
-
-
-@pytest.mark.parametrize("policy", SERIAL)
-def test_a_retry_that_does_not_block_waits_for_what_runs(
-    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers, policy: str
-) -> None:
-    factories.group("work", overlap_policy=policy, retry_blocks=False, retry={"min_backoff": 61, "max_backoff": 61})
-    timer = schedule_fixed_rate("work", "t", period=60)
-    handlers.script("tests.noop", ValueError("down"), None)
-    failed = running(node)
-    finish(node)
-    running(node)
-    time.advance(1)
-    assert node.claim() == []
-    assert Waiting.objects.get(id=failed.id).state == "queued"
-    finish(node)
-    assert [execution.id for execution in node.claim()] == [failed.id]
-    finish(node)
-    assert words_of(timer) == ["error", "succeeded", "succeeded"]
-
-
-def test_a_retry_of_a_delay_blocks_whatever_the_policy(
-    time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    factories.group("work", retry_blocks=False)
-    timer = schedule_fixed_delay("work", "t", delay=10)
-    handlers.script("tests.noop", ValueError("down"), None)
-    node.advance(100)
-    timer.refresh_from_db()
-    assert timer.open_execution is not None

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,62 +9,18 @@ import pytest
 from django.db import OperationalError
 
 from tests import factories
-from tests.support.executions import started
 from tests.support.handlers import TemporaryHandlers
-from timers import conf
-from timers.clock import DatabaseClock
+from tests.worker.claiming import Bench
 from timers.lifecycle import fire as fire_module
 from timers.lifecycle.due import ServedGroups
-from timers.lifecycle.execution import Execution, ServedGroup
-from timers.lifecycle.fence import revoke, revoked_of
+from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fire import fire_due
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime
 from timers.worker import capacity as capacity_module
 from timers.worker import claimer as claimer_module
-from timers.worker.capacity import MAX_HELD, MAX_HELD_BY_GROUP, Capacity
-from timers.worker.claimer import Claimer
-from timers.worker.options import NodeOptions
-from timers.worker.pace import Pace
-from timers.worker.sharing import Sharing
-
-
-class Bench:
-    """A claimer that is stepped by the test; what it claims is kept."""
-
-    def __init__(
-        self, node: Stepper, *, sure: bool = True, threads: int = 8, run_seconds: float | None = 0.001
-    ) -> None:
-        """`run_seconds`: the known run time of all groups that exist by now; None: it is unknown."""
-        self.held: list[Execution] = []
-        self.revoked: list[set[str]] = []
-        self.pace = Pace()
-        self.started = started(sure=sure)
-        if run_seconds is not None:
-            self.pace.learn(dict.fromkeys(TimerGroup.objects.values_list("id", flat=True), run_seconds))
-        options = NodeOptions("node-a", threads=threads)
-        capacity = Capacity(threads, options.concurrency, self.pace)
-        self.claimer = Claimer(
-            node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, capacity,
-            Sharing(node.holder, options.partition, self.pace, capacity),
-            self,  # type: ignore[arg-type]
-            self.revoked.append,
-        )  # fmt: skip
-
-    def add(self, executions: Sequence[Execution]) -> None:
-        """In the place of the agenda."""
-        self.held += executions
-
-    def step(self) -> Counter[str]:
-        """One pass; what came, by group."""
-        before = len(self.held)
-        self.claimer.step()
-        return Counter(execution.group.name for execution in self.held[before:])
-
-    def record_all(self) -> None:
-        self.claimer.no_longer_held(self.held)
-        self.held = []
+from timers.worker.capacity import MAX_HELD, MAX_HELD_BY_GROUP
 
 
 @pytest.fixture
@@ -241,7 +197,7 @@ def test_ready_work_comes_before_timers_and_counts_in_the_same_room(
 ) -> None:
     backlog("work", 20, max_batch=10)
     timer = Timer.objects.get(name="0")
-    fire_timer("work", timer.name)
+    fire_timer("work", timer.name, overlap="allow")
     bench = Bench(node)
     assert bench.step() == {"work": 10}
     assert bench.held[0].origin == "manual"
@@ -322,61 +278,6 @@ def test_handlers_that_only_other_nodes_know_are_left_for_them(
     schedule_once("new", "once", after=0)
     bench = Bench(node)
     assert bench.step() == {"own": 3}
-
-
-def test_what_it_is_asked_to_end_is_found_by_the_next_poll_where_no_notification_told_it(
-    node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    group = factories.group("work")
-    for name in ("a", "b"):
-        schedule_fixed_rate("work", name, period=1)
-    node.time.advance(1)
-    bench = Bench(node)
-    bench.step()
-    ids = {execution.name: execution.id for execution in bench.held}
-    assert bench.revoked == []
-    bench.claimer._revoked_read_at = -1000.0
-    assert revoke([ids["a"]], group.id) == {ids["a"]}
-    bench.step()
-    assert bench.revoked == [{ids["a"]}]
-    # No oftener than it polls, but again and again: a request may cross a handler that is just beginning.
-    bench.step()
-    assert bench.revoked == [{ids["a"]}]
-    bench.claimer._revoked_read_at = -1000.0
-    bench.step()
-    assert bench.revoked == [{ids["a"]}] * 2
-
-
-def test_another_workers_requests_are_none_of_its_own(node: Stepper, handlers: TemporaryHandlers) -> None:
-    group = factories.group("work")
-    schedule_fixed_rate("work", "a", period=1)
-    schedule_fixed_rate("work", "b", period=1)
-    node.time.advance(1)
-    other = Stepper(node.time)
-    (theirs,) = other.claim(limit=1)
-    bench = Bench(node)
-    bench.step()
-    revoke([theirs.id], group.id)
-    bench.claimer._revoked_read_at = -1000.0
-    bench.step()
-    assert bench.revoked == []
-
-
-def test_what_left_its_claim_is_asked_for_no_more(node: Stepper, handlers: TemporaryHandlers) -> None:
-    group = factories.group("work")
-    for name in ("a", "b"):
-        schedule_fixed_rate("work", name, period=1)
-    node.time.advance(1)
-    first, second = node.claim()
-    for _ in range(3):
-        revoke([first.id], group.id)
-    assert list(map(str, Claim.objects.get().revoked or [])) == [first.id], "once, however often it is asked"
-    node.held = [first]
-    node.run()
-    node.finish()
-    claim = Claim.objects.get()
-    assert (list(map(str, claim.executions)), claim.revoked) == ([second.id], None)
-    assert revoked_of(node.holder) == set()
 
 
 def test_a_batch_that_was_cut_short_is_gone_on_with_at_once_where_it_stopped(

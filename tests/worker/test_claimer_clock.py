@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.worker.test_claimer import Bench
+from tests.worker.claiming import Bench
 from timers import conf
 from timers.lifecycle.clock_step import Noticed, write_step
 from timers.scheduling import schedule_once

@@ -10,11 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
-from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.decide import Chosen, Decision, Due, decide
 from timers.lifecycle.delete_finished import delete_finished
@@ -22,6 +21,7 @@ from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import has_changed
+from timers.lifecycle.moved import Moved, finish_one_shots, move_on
 from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
 from timers.lifecycle.replace import drop_queue, make_way
@@ -59,19 +59,6 @@ class Fired:
     """Nothing was taken, for the group has changed since it was read: it is to be read again."""
     looks_us: list[int] = field(default_factory=list)
     """When the timers that were fired or queued are due next, by the database's clock."""
-
-
-@dataclass(slots=True)
-class _Moved:
-    """Where a timer stands after its decision; a column of the update each."""
-
-    id: int
-    next_us: int | None
-    fired_us: int | None
-    fires: int
-    state: str
-    open_execution: str | None
-    reason: str = ""
 
 
 def fire_due(
@@ -141,10 +128,10 @@ class Batch:
         """Those of the queued ones that are made up for."""
         self.skips: list[ledger.Skip] = []
         self._one_shots: list[int] = []
-        self._moved: list[_Moved] = []
+        self._moved: list[Moved] = []
         self._over: list[int] = []
         """Timers whose last instants were skipped, and that are not to be kept."""
-        self._replacing: dict[str, tuple[_Moved, str]] = {}
+        self._replacing: dict[str, tuple[Moved, str]] = {}
         """The open execution that shall make way -> its timer, and the execution that comes in its place."""
         self._without_queue: list[int] = []
         """Timers whose queue makes way, except for what is made up for."""
@@ -191,8 +178,8 @@ class Batch:
         """Write all decisions. `real_us`: the database's present instant."""
         ready = self._make_way()
         drop_queue(self._without_queue)
-        _finish_one_shots(self._one_shots)
-        _move_on(self._moved)
+        finish_one_shots(self._one_shots)
+        move_on(self._moved)
         waiting_rows.insert(
             [
                 WaitingRow(
@@ -294,7 +281,7 @@ class Batch:
         if fires and row.follows and (row.waits_for_end or (goes_on and policies.overlap_policy != "allow")):
             open_execution = occurrence_of(fires[0].id)
         chosen = [*decision.fires, *decision.queued]
-        moved = _Moved(
+        moved = Moved(
             id=row.id,
             next_us=next_us,
             fired_us=max(at for at, _ in chosen) if chosen else None,
@@ -323,7 +310,7 @@ class Batch:
         # A microsecond on: this instant is fired, and an instant is never fired twice.
         next_us = to_microseconds(row.next_fire_at) + 1
         open_execution = None if row.open_execution is None else str(row.open_execution)
-        self._moved.append(_Moved(row.id, next_us, row.nominal_us, 1, "paused", open_execution, execution.poison))
+        self._moved.append(Moved(row.id, next_us, row.nominal_us, 1, "paused", open_execution, execution.poison))
 
     def _queued_behind(self, row: DueTimer, rows: list[DueTimer]) -> Queued:
         if row.open_execution is None:
@@ -362,41 +349,3 @@ def _fires_anyway(policies: Policies, late_us: int) -> bool:
         and policies.max_lateness is None
         and not policies.exclusion_calendars
     )
-
-
-def _finish_one_shots(ids: list[int]) -> None:
-    if ids:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE timers_timer SET state = 'finished', last_fire_at = next_fire_at, next_fire_at = NULL,"
-                " fire_count = fire_count + 1 WHERE id = ANY(%s::bigint[])",
-                (plain_array(ids),),
-            )
-
-
-_MOVE_ON = f"""
-UPDATE timers_timer t
-SET next_fire_at = {timestamp("u.next_us")}, last_fire_at = COALESCE({timestamp("u.fired_us")}, t.last_fire_at),
-    fire_count = t.fire_count + u.fires, state = u.state, open_execution = u.open_execution,
-    state_reason = CASE WHEN u.state = 'paused' THEN u.reason ELSE t.state_reason END
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::varchar[], %s::uuid[], %s::text[])
-     AS u(id, next_us, fired_us, fires, state, open_execution, reason)
-WHERE t.id = u.id
-"""
-
-
-def _move_on(moved: list[_Moved]) -> None:
-    if moved:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _MOVE_ON,
-                (
-                    plain_array(row.id for row in moved),
-                    plain_array(row.next_us for row in moved),
-                    plain_array(row.fired_us for row in moved),
-                    plain_array(row.fires for row in moved),
-                    plain_array(row.state for row in moved),
-                    plain_array(row.open_execution for row in moved),
-                    [row.reason for row in moved],
-                ),
-            )

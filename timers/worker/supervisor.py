@@ -23,7 +23,7 @@ from timers.worker.descendants import Descendants
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.housekeeping import Housekeeping
 from timers.worker.loop import is_database_fault
-from timers.worker.memory import resident_bytes
+from timers.worker.node_report import NodeReport, Report
 from timers.worker.options import NodeOptions
 from timers.worker.own_threads import OwnThreads
 from timers.worker.rollout import Rollout
@@ -56,8 +56,7 @@ class Supervisor:
         self._wish = ""
         self._has_lived = False
         self._restart_at: dict[int, float] = {}
-        self._rss_at, self._rss = 0.0, 0
-        self._totals = {"succeeded": 0, "retried": 0, "failed": 0, "skipped": 0}
+        self._report = NodeReport()
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain; a second signal ends the node at once."""
@@ -78,7 +77,7 @@ class Supervisor:
             return
         self._wish = ""
         self._heartbeat = Heartbeat(
-            node.id, self._settings, self._report, self._renew_leases, node.wish, node.name, node.crash_lock
+            node.id, self._settings, self._make_report, self._renew_leases, node.wish, node.name, node.crash_lock
         )
         self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
         self._heartbeat.loop.start()
@@ -150,6 +149,10 @@ class Supervisor:
                 connection.close()
         return None
 
+    def _make_report(self) -> Report:
+        """What a heartbeat carries; its thread calls it."""
+        return self._report.make(list(self._children), list(self._retired))
+
     def _renew_leases(self) -> None:
         """Tell the workers until when they may begin something; the heartbeat's thread calls it too."""
         for child in list(self._children):
@@ -209,7 +212,7 @@ class Supervisor:
         """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
         self._children.remove(child)
         self._end_descendants(child)
-        self._add_totals(child)
+        self._report.add(child)
         code = child.exit_code
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if child.fault is not None:
@@ -254,7 +257,7 @@ class Supervisor:
             self._retired.remove(child)
             self._retired_at.pop(child.pid, None)
             self._end_descendants(child)
-            self._add_totals(child)
+            self._report.add(child)
             if fault is not None:
                 reason, how = f"its worker was stopped because {fault.reason}", f"replaced: {fault.reason}"
             elif overran:
@@ -305,7 +308,7 @@ class Supervisor:
         for child in [*self._children, *self._retired]:
             child.kill()
             self._end_descendants(child)
-            self._add_totals(child)
+            self._report.add(child)
             self._housekeeping.rescue_child(child.holder, child.fates("its node was cut off or stopped"), "killed")
         self._children.clear()
         self._retired.clear()
@@ -329,7 +332,7 @@ class Supervisor:
                 if not child.alive:
                     self._children.remove(child)
                     self._end_descendants(child)
-                    self._add_totals(child)
+                    self._report.add(child)
                     self._housekeeping.rescue_child(
                         child.holder, child.fates("its node stopped"), "drained", in_order=child.exit_code == 0
                     )
@@ -359,40 +362,6 @@ class Supervisor:
             logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
         finally:
             connection.close()
-
-    # Reporting
-
-    def _report(self) -> tuple[int, int, int, dict[str, Any]]:
-        """Busy threads, busy async slots, bytes of memory, counters per worker and in all: what a heartbeat carries."""
-        busy_threads = busy_async = 0
-        workers: dict[str, Any] = {}
-        totals = dict(self._totals)
-        for child in list(self._children):
-            vitals = child.vitals
-            busy_threads += vitals.busy_threads
-            busy_async += vitals.busy_async
-            workers[str(child.number)] = {
-                "pid": child.pid, "busy": vitals.busy, "busy_threads": vitals.busy_threads, "held": vitals.held,
-                "succeeded": vitals.succeeded,
-                "retried": vitals.retried, "failed": vitals.failed, "skipped": vitals.skipped,
-            }  # fmt: skip
-            for word in totals:
-                totals[word] += getattr(vitals, word)
-        for child in list(self._retired):
-            vitals = child.vitals
-            busy_threads += vitals.busy_threads
-            busy_async += vitals.busy_async
-            for word in totals:
-                totals[word] += getattr(vitals, word)
-        if time.monotonic() >= self._rss_at:
-            self._rss_at = time.monotonic() + 10.0
-            self._rss = resident_bytes([os.getpid(), *(child.pid for child in [*self._children, *self._retired])])
-        return busy_threads, busy_async, self._rss, {"workers": workers, **totals}
-
-    def _add_totals(self, child: Child) -> None:
-        vitals = child.vitals
-        for word in self._totals:
-            self._totals[word] += getattr(vitals, word)
 
 
 def named(options: NodeOptions) -> NodeOptions:

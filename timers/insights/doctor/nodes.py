@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
-from timers import conf
+from timers import conf, setting_table
 from timers.insights.cluster import cluster, concerns
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
@@ -106,7 +106,7 @@ def differing_settings(now: datetime) -> list[Finding]:
 
 
 def _differing(name: str, by_value: dict[str, list[str]]) -> Finding:
-    is_secret = conf.BY_NAME[name].is_secret
+    is_secret = setting_table.BY_NAME[name].is_secret
     places = "; ".join(
         f"{', '.join(who[:5])}{', ...' if len(who) > 5 else ''}" + ("" if is_secret else f": {json.loads(value)!s}")
         for value, who in by_value.items()
