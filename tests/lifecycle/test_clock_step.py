@@ -19,7 +19,7 @@ from timers.testing import Stepper, VirtualTime
 
 HOUR = 3600.0
 SETTINGS = conf.load({"TIMERS_CLOCK_STEP_HOLD": 90})
-REPORT = Beat(0, 0, 0, {})
+REPORT = Beat(0, 0, 0, 0, {})
 
 
 def held() -> bool:
