@@ -115,9 +115,9 @@ def test_everything_stays_where_no_other_worker_has_a_free_thread(node: Stepper)
 
 
 @pytest.mark.usefixtures("handlers")
-@pytest.mark.parametrize("fields", [{"handlers": []}, {"handlers": ["tests.other"]}])
-def test_everything_stays_where_no_other_worker_knows_the_handler(node: Stepper, fields: dict[str, list[str]]) -> None:
-    factories.node(threads=8, async_slots=0, slots=8, workers=1, **fields)
+@pytest.mark.parametrize("known", [[], ["tests.other"]])
+def test_everything_stays_where_no_other_worker_knows_the_handler(node: Stepper, known: list[str]) -> None:
+    factories.node(threads=8, async_slots=0, slots=8, workers=1, handlers=known)
     bench = Bench(node)
     bench.hold(claimed_ahead(node, 3))
     bench.relief.step()
