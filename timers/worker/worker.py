@@ -177,7 +177,8 @@ class Worker:
         released = self._in_database(lambda: release(self._holder, executions, self._clock.now_us()))
         if released is None:
             return executions
-        logger.info(words, released.given_back)
+        if released.given_back:
+            logger.info(words, released.given_back)
         left = set(map(id, released.left))
         self._claimer.no_longer_held([execution for execution in executions if id(execution) not in left])
         return list(released.left)
