@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -325,3 +326,23 @@ def test_cancel_of_a_backfill_ends_what_is_claimed_and_has_not_begun(
     assert cancel_backfill("work", "t") == 5
     node.until_idle()
     assert handlers.calls == []
+
+
+def test_update_revokes_what_its_worker_gives_back_meanwhile(
+    group: TimerGroup, time: VirtualTime, handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Stepper(time, look_ahead=2.0)
+    schedule_once("work", "t", after=1)
+    node.claim()
+
+    def gives_back(token: int, executions: Collection[str]) -> set[str]:
+        node.release()
+        return set()
+
+    monkeypatch.setattr(node, "hold_back", gives_back)
+    assert update_timer("work", "t", after=3600).in_flight == []
+    assert not Waiting.objects.exists()
+    node.advance(60)
+    assert handlers.calls == []
+    node.advance(hours=1)
+    assert len(handlers.calls) == 1

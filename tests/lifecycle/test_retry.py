@@ -10,7 +10,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of, words_of
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.models import TimerGroup, Waiting
-from timers.scheduling import schedule_once
+from timers.scheduling import pause_group, schedule_once
 from timers.testing import Stepper, VirtualTime
 
 
@@ -207,4 +207,17 @@ def test_snoozes_in_a_row_survive_a_release(group: TimerGroup, node: Stepper, ha
         node.time.advance(60)
     node.claim()
     node.release()
+    assert Waiting.objects.get().snoozes == 2
+
+
+def test_snoozes_in_a_row_survive_a_pause_of_the_group(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.noop", Snooze(60))
+    one_shot(node)
+    for _ in range(2):
+        node.until_idle()
+        node.time.advance(60)
+    node.claim()
+    pause_group("work")
     assert Waiting.objects.get().snoozes == 2

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
+from typing import Any, NoReturn
 
 import pytest
+from django.db import OperationalError
 
 from tests import factories
 from tests.support.executions import started
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Execution
+from timers.lifecycle.release import Released, release
 from timers.models import Claim, Node, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime
+from timers.worker import relief as relief_module
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import Capacity
 from timers.worker.pace import Pace
@@ -107,3 +112,63 @@ def test_everything_stays_where_no_other_worker_has_a_free_thread(node: Stepper)
     bench.hold(claimed_ahead(node, 3))
     bench.relief.step()
     assert (len(bench.agenda), Waiting.objects.count()) == (3, 0)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("known", [[], ["tests.other"]])
+def test_everything_stays_where_no_other_worker_knows_the_handler(node: Stepper, known: list[str]) -> None:
+    factories.node(threads=8, async_slots=0, slots=8, workers=1, handlers=known)
+    bench = Bench(node)
+    bench.hold(claimed_ahead(node, 3))
+    bench.relief.step()
+    assert (len(bench.agenda), bench.capacity.held, Waiting.objects.count()) == (3, 3, 0)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_everything_stays_where_no_other_worker_has_the_groups_roles(node: Stepper) -> None:
+    other_worker(threads=8)
+    bench = Bench(node)
+    executions = claimed_ahead(node, 3)
+    for execution in executions:
+        execution.group = replace(execution.group, required_roles=frozenset({"gpu"}))
+    bench.hold(executions)
+    bench.relief.step()
+    assert (len(bench.agenda), Waiting.objects.count()) == (3, 0)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_what_may_have_been_given_back_never_begins_here(
+    node: Stepper, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
+) -> None:
+    other_worker(threads=8)
+    bench = Bench(node)
+    bench.hold(claimed_ahead(node, 3))
+
+    def cut_off(*said: Any) -> NoReturn:
+        if is_committed:
+            release(*said)
+        raise OperationalError("the connection is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relief_module, "release", cut_off)
+        with pytest.raises(OperationalError):
+            bench.relief.step()
+    assert (len(bench.agenda), bench.pool.queued(), bench.capacity.held) == (0, [], 3)
+    bench.relief.step()
+    assert (len(bench.agenda), bench.capacity.held, Waiting.objects.count()) == (0, 0, 3)
+    assert bench.relief.take() == []
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_worker_that_ends_takes_over_what_could_not_be_given_back(
+    node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_worker(threads=8)
+    bench = Bench(node)
+    executions = claimed_ahead(node, 3)
+    bench.hold(executions)
+    monkeypatch.setattr(relief_module, "release", lambda *said: Released(0, tuple(said[1])))
+    bench.relief.step()
+    assert bench.capacity.held == 3
+    assert {execution.id for execution in bench.relief.take()} == {execution.id for execution in executions}

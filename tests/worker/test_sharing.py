@@ -18,6 +18,7 @@ from timers.models import Node, TimerGroup
 from timers.schedules.instant import to_microseconds
 from timers.scheduling import fire_timer, schedule_many
 from timers.testing import Stepper, VirtualTime
+from timers.worker import claimer as claimer_module
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
@@ -55,9 +56,13 @@ class Worker:
     def look(self) -> int:
         """One look by the claimer; how many executions came of it."""
         before = len(self.held)
-        self._clock.set(self.time.now)
-        self.claimer.step()
+        self.delay_after_look()
         return len(self.held) - before
+
+    def delay_after_look(self) -> float:
+        """One look by the claimer; the seconds that it waits for the next."""
+        self._clock.set(self.time.now)
+        return self.claimer.step()
 
 
 def live(time: VirtualTime, number: int, **options: object) -> list[Worker]:
@@ -239,3 +244,23 @@ def test_shares_stay_even_when_workers_look_in_any_order_again_and_again(time: V
         worker.look()
     assert max(shares(workers)) - min(shares(workers)) <= 1
     assert Counter(execution.id for worker in workers for execution in worker.held).total() == 30
+
+
+def test_what_cannot_be_claimed_here_is_looked_for_at_the_pace_of_the_poll(
+    time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[None] = []
+    monkeypatch.setattr(claimer_module, "wake_workers", lambda: woken.append(None))
+    first, _ = live(time, 2)
+    factories.node("elsewhere", handlers=["tests.elsewhere"], threads=1, async_slots=0, slots=1, workers=1)
+    factories.group("mixed")
+    work = {"kind": "once", "group": "mixed", "handler": "tests.elsewhere", "at": time.now}
+    schedule_many([{**work, "name": f"{number}"} for number in range(4)])
+    time.advance(1)
+    looks, end = 0, time.now + timedelta(seconds=10)
+    while time.now < end:
+        looks += 1
+        time.advance(first.delay_after_look())
+    assert first.held == []
+    assert looks <= 25
+    assert woken == []

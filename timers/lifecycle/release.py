@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -11,39 +12,34 @@ from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.finish import finish
 from timers.lifecycle.outcome import Outcome
-from timers.lifecycle.waiting_rows import WaitingRow
 
 
-def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> int:
-    """Turn claimed executions that never started into ready ones at their own instants; returns how many were ours.
+class Released(NamedTuple):
+    """What became of executions that were to be given back."""
+
+    given_back: int = 0
+    """How many of them were the holder's, and are ready again."""
+    left: tuple[Execution, ...] = ()
+    """Still claimed: asked to end, while someone else has their timer locked. To be released again a little later."""
+
+
+def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> Released:
+    """Turn claimed executions that never started into ready ones at their own instants.
 
     The try is not counted: a node that drains or a worker that is short of slots takes nothing from the retries.
-    What was asked to end is cancelled instead.
+    What was asked to end is cancelled instead. Safe to repeat after a fault: what a first, unacknowledged commit has
+    given back is no longer in its claim.
     """
     if not executions:
-        return 0
+        return Released()
     with transaction.atomic():
         wanted = by_fence(executions)
         held, revoked = lock_claims(wanted, holder)
         ours = [execution for execution in executions if execution.id in held.get(execution.fence, ())]
         unwanted = [execution for execution in ours if execution.id in revoked]
         ours = [execution for execution in ours if execution.id not in revoked]
-        waiting_rows.insert(
-            [
-                WaitingRow(
-                    execution,
-                    state="ready",
-                    available_us=execution.available_us,
-                    tried=execution.attempt - 1,
-                    forgiven=execution.forgiven,
-                    reason="released",
-                    snoozes=execution.snoozes,
-                )
-                for execution in ours
-            ],
-            now_us,
-        )
+        waiting_rows.insert([waiting_rows.unbegun(execution) for execution in ours], now_us)
         let_go(held, by_fence(ours))
     outcomes = [Outcome(execution, "lost", None, now_us, reason="it had not begun") for execution in unwanted]
-    finish(holder, outcomes, now_us)
-    return len(ours)
+    deferred = finish(holder, outcomes, now_us).deferred
+    return Released(len(ours), tuple(outcome.execution for outcome in deferred))

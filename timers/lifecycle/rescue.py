@@ -172,17 +172,7 @@ def _rescue_batch(
         fate = fate_of(execution.id)
         is_revoked = execution.id in revoked
         if fate.started_us is None and not may_have_started and not is_revoked:
-            given_back.append(
-                WaitingRow(
-                    execution,
-                    "ready",
-                    execution.available_us,
-                    execution.attempt - 1,
-                    execution.forgiven,
-                    "released",
-                    snoozes=execution.snoozes,
-                )
-            )
+            given_back.append(waiting_rows.unbegun(execution))
             continue
         outcome = Outcome(
             execution,

@@ -99,10 +99,13 @@ def call_back(
         found = find()
         chosen = set(choose(found))
         new = [each for each in found if each.process and each.id in chosen and (each.id, each.fence) not in asked]
+        may_have_moved = False
         if new:
             asked |= {(each.id, each.fence) for each in new}
             sure = recall(_by_process(new))
             held_back |= {(each.id, each.fence) for each in new if each.id in sure}
+            # What its worker does not have may have begun, or is just being given back: then it waits by now.
+            may_have_moved = not sure.issuperset(each.id for each in new)
         ours = [
             each for each in found
             if each.id in chosen and (each.fence is None or (each.id, each.fence) in held_back)
@@ -113,7 +116,7 @@ def call_back(
             each for each in ours
             if (each.id in waiting if each.fence is None else each.id in held.get(each.fence, ()))
         ]  # fmt: skip
-        if len(unbegun) == len(ours) or look == LOOKS - 1:
+        if (len(unbegun) == len(ours) and not may_have_moved) or look == LOOKS - 1:
             break
     kept = {each.id for each in unbegun}
     return CalledBack(unbegun, held, [each for each in found if each.id not in kept])

@@ -26,6 +26,14 @@ class WaitingRow(NamedTuple):
     snoozes: int = 0
 
 
+def unbegun(execution: Execution) -> WaitingRow:
+    """The row of a claimed execution that never started: ready at its own instant, its try uncounted."""
+    return WaitingRow(
+        execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released",
+        snoozes=execution.snoozes,
+    )  # fmt: skip
+
+
 _INSERT = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, snoozes, missed_count,
                             payload, origin, subscription, reason, error_title, error_fingerprint, created_at,

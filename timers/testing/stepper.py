@@ -185,7 +185,9 @@ class Stepper:
         """Give back what is held and not run, as a drain does."""
         self._settle_recalled()
         executions, self.held = self.held, []
-        return release(self.holder, executions, self.time.us)
+        released = release(self.holder, executions, self.time.us)
+        self.held += released.left
+        return released.given_back
 
     def rescue(self, dead: Stepper) -> Rescued:
         """Take over what another node holds, as after its death."""

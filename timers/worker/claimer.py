@@ -86,6 +86,8 @@ class Claimer:
         self._leave_read_at = -HANDLERS_SECONDS
         self._looks: list[int] = []
         self._left_look_us: int | None = None
+        self._left_pause = LATE_PAUSE_SECONDS
+        """Until the next look for what is left; longer where nothing of it can be claimed here."""
         self._noticed_at = 0.0
         self._turn = 0
         self._hungry = False
@@ -158,6 +160,8 @@ class Claimer:
         self._look_for_revoked()
         if self._relief is not None:
             self._relief.step()
+        if not work:
+            self._left_pause = LATE_PAUSE_SECONDS
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
             return 0
@@ -179,7 +183,7 @@ class Claimer:
         # What nobody here has room for needs no sharing.
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
         parts = self._sharing.parts(startable, now_us, horizon_us) if startable else {}
-        claimed = 0
+        claimed, in_vain = 0, False
         budgets: defaultdict[int, CpuBudget] = defaultdict(CpuBudget)
         for items in by_priority.values():
             start = self._turn % len(items)
@@ -194,25 +198,34 @@ class Claimer:
                 limit = min(room, item.group.max_batch, room if part is None else part.room(weight, sharers))
                 if limit < 1:
                     continue
-                before = self.held
+                before, in_vain = self.held, True
                 claimed += self._claim_or_log(item, now_us, horizon_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
-        self._leave_to_others(parts, now_us)
+        if claimed:
+            self._left_pause = LATE_PAUSE_SECONDS
+        self._leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
         return claimed
 
-    def _leave_to_others(self, parts: Parts, now_us: int) -> None:
-        """See that the others look for their parts in time, and look again for what they did not take."""
+    def _leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
+        """See that the others look for their parts in time, and look again for what they did not take.
+
+        `in_vain`: nothing of it could be claimed here, for only others have its handlers, or someone has it locked.
+        """
+        if in_vain:
+            self._left_pause = min(self._left_pause * 2, self._settings.poll_interval)
+        if self._left_look_us is not None and self._left_look_us <= now_us:
+            self._left_look_us = None  # this look was the one
         left = [part for part in set(parts.values()) if part.due > part.taken]
         if not left:
             return
         first_us = min(part.first_us for part in left)
-        look_us = max(first_us + round(LATE_SECONDS * 1_000_000), now_us + round(LATE_PAUSE_SECONDS * 1_000_000))
-        if self._left_look_us is None or look_us < self._left_look_us:
+        look_us = max(first_us + round(LATE_SECONDS * 1_000_000), now_us + round(self._left_pause * 1_000_000))
+        if in_vain or self._left_look_us is None or look_us < self._left_look_us:
             self._left_look_us = look_us
         soon_us = now_us + round(self._settings.poll_interval * 1_000_000)
         was_noticed = time.monotonic() - self._noticed_at < ANNOUNCED_SECONDS
-        if first_us < soon_us and not was_noticed and any(part.others_are_free for part in left):
+        if first_us < soon_us and not was_noticed and not in_vain and any(part.others_are_free for part in left):
             self._noticed_at = time.monotonic()
             wake_workers()
 

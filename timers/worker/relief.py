@@ -50,9 +50,18 @@ class Relief:
         self._capacity = capacity
         self._sharing = sharing
         self._next_at = 0.0
+        self._leaving: list[Execution] = []
+        """Taken out of the queues and not known to be given back: it must not begin here any more."""
+
+    def take(self) -> list[Execution]:
+        """Take what was to be given back, once the claimer has ended."""
+        leaving, self._leaving = self._leaving, []
+        return leaving
 
     def step(self) -> None:
         """Give back what would start late here and can start elsewhere."""
+        if self._leaving:
+            self._give_back()
         if not self._pool.is_full or time.monotonic() < self._next_at:
             return
         waiting = self._pool.queued() + [each for each in self._agenda.waiting() if _needs_thread(each)]
@@ -63,28 +72,22 @@ class Relief:
         if not late:
             return
         self._next_at = time.monotonic() + PAUSE_SECONDS
-        free = float(self._sharing.free_elsewhere(Slots.THREADS))
-        chosen: set[str] = set()
-        for execution in (waiting[number] for number in late):
-            free -= self._capacity.weight(execution.group.id)
-            if free < 0:
-                break
-            chosen.add(execution.id)
+        chosen = self._sharing.startable_elsewhere([waiting[number] for number in late], Slots.THREADS)
         if chosen:
-            self._give_back(chosen)
+            self._leaving = self._pool.take(chosen) + self._agenda.take(chosen)
+            self._give_back()
 
-    def _give_back(self, ids: set[str]) -> None:
-        executions = self._pool.take(ids) + self._agenda.take(ids)
-        if not executions:
-            return
-        try:
-            given = release(self._holder, executions, self._clock.now_us())
-        except Exception:
-            self._agenda.add(executions)
-            raise
-        self._capacity.remove(executions)
-        wake_workers()
-        logger.info("gave %d executions back that would have started late here", given)
+    def _give_back(self) -> None:
+        # Should it fail, they stay here: the answer to a commit that took effect may have been lost, and then they run
+        # elsewhere.
+        released = release(self._holder, self._leaving, self._clock.now_us())
+        left = set(map(id, released.left))
+        gone = [execution for execution in self._leaving if id(execution) not in left]
+        self._leaving = list(released.left)
+        self._capacity.remove(gone)
+        if released.given_back:
+            wake_workers()
+            logger.info("gave %d executions back that would have started late here", released.given_back)
 
 
 def late_starts(free_in: Sequence[float], entries: Sequence[tuple[float, float]]) -> list[int]:

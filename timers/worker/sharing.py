@@ -13,7 +13,7 @@ from typing import Final
 
 from timers import clock
 from timers.lifecycle.due import DueWork
-from timers.lifecycle.execution import Holder, ServedGroup
+from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.load import WorkerLoad, WorkerLoads, count_due
 from timers.lifecycle.stats import recent_run_seconds
 from timers.worker.capacity import ROUNDING, Capacity, Slots
@@ -103,10 +103,19 @@ class Sharing:
             self._saturated_until = now + SATURATED_SECONDS
         return parts
 
-    def free_elsewhere(self, slots: Slots) -> int:
-        """Free slots of the other live workers of the partition, all together."""
+    def startable_elsewhere(self, executions: Sequence[Execution], slots: Slots) -> set[str]:
+        """Those of the executions for which another live worker that serves them has a free slot, the first first."""
         others = [load for load in self._read_loads() if self._is_other(load)]
-        return math.floor(sum(self._occupied(load, slots).free for load in others))
+        free = [self._occupied(load, slots).free + ROUNDING for load in others]
+        found: set[str] = set()
+        for execution in executions:
+            weight = self._capacity.weight(execution.group.id)
+            for number, load in enumerate(others):
+                if free[number] >= weight and _can_run(load, execution):
+                    free[number] -= weight
+                    found.add(execution.id)
+                    break
+        return found
 
     def _read_loads(self) -> list[WorkerLoad]:
         loads = self._loads.read()
@@ -183,3 +192,9 @@ class Sharing:
         if unknown:
             self._learned |= dict.fromkeys(unknown, now + LEARN_SECONDS)
             self._pace.learn(recent_run_seconds(unknown, clock.now()))
+
+
+def _can_run(load: WorkerLoad, execution: Execution) -> bool:
+    handler = "" if execution.action is None else execution.action.handler
+    profile = load.profile
+    return execution.group.required_roles <= profile.roles and (not handler or handler in profile.handlers)

@@ -77,9 +77,10 @@ class Worker:
         )  # fmt: skip
         capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning)
         sharing = Sharing(self._holder, options.partition, pace, capacity)
+        self._relief = Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing)
         self._claimer = Claimer(
             self._holder, options, self._settings, self._clock, self._started, capacity, sharing, self._agenda,
-            self._recalls.revoke, Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing),
+            self._recalls.revoke, self._relief,
         )  # fmt: skip
         self._listener = self._new_listener() if self._settings.notify else None
         self._commands = WatchedThread("commands", lambda: self._obey(commands))
@@ -131,7 +132,8 @@ class Worker:
         self._claimer.loop.join()
         self._is_ending = True
         self._agenda.stop()
-        unstarted, self._unstarted = self._unstarted + self._agenda.take() + self._executor.take(), []
+        unstarted, self._unstarted = self._unstarted + self._relief.take(), []
+        unstarted += self._agenda.take() + self._executor.take()
         if not self._started.taken_back:
             self._give_back(unstarted)
         while self._executor.busy or self._recorder.pending or self._recalls.pending:
@@ -157,10 +159,8 @@ class Worker:
     def _give_back(self, executions: list[Execution]) -> None:
         deadline = time.monotonic() + self._setup.options.drain_timeout
         while executions and time.monotonic() < deadline:
-            given = self._in_database(lambda: release(self._holder, executions, self._clock.now_us()))
-            if given is not None:
-                logger.info("gave %d executions back that had not begun", given)
-                self._claimer.no_longer_held(executions)
+            executions = self._released(executions, "gave %d executions back that had not begun")
+            if not executions:
                 return
             time.sleep(0.2)
 
@@ -169,12 +169,19 @@ class Worker:
         if self._claimer.is_paused:
             self._unstarted += self._agenda.take() + self._executor.take()
         if self._unstarted:
-            unstarted = self._unstarted
-            given = self._in_database(lambda: release(self._holder, unstarted, self._clock.now_us()))
-            if given is not None:
-                logger.info("the cluster is paused: gave %d executions back that had not begun", given)
-                self._unstarted = []
-                self._claimer.no_longer_held(unstarted)
+            words = "the cluster is paused: gave %d executions back that had not begun"
+            self._unstarted = self._released(self._unstarted, words)
+
+    def _released(self, executions: list[Execution], words: str) -> list[Execution]:
+        """Give back what has not begun; returns what is still held, to be given back later. `words`: for the log."""
+        released = self._in_database(lambda: release(self._holder, executions, self._clock.now_us()))
+        if released is None:
+            return executions
+        if released.given_back:
+            logger.info(words, released.given_back)
+        left = set(map(id, released.left))
+        self._claimer.no_longer_held([execution for execution in executions if id(execution) not in left])
+        return list(released.left)
 
     def _in_database(self, write: Callable[[], Result]) -> Result | None:
         """Write from the main thread; None, with a line in the log, while the database is away."""

@@ -13,7 +13,6 @@ from timers.lifecycle import waiting_rows
 from timers.lifecycle.held import read_held
 from timers.lifecycle.under_way import CalledBack, UnderWay, call_back, claimed_of_groups, under_way_of
 from timers.lifecycle.undo_fire import take_out, undo_fires, undoable
-from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer
 from timers.schedules.instant import to_microseconds
@@ -83,9 +82,5 @@ def _carry_out(
 def _give_back(called_back: CalledBack, executions: Sequence[UnderWay]) -> None:
     """Make locked, claimed executions ready again at their own instants."""
     held = read_held({each.fence for each in executions if each.fence}, {each.id for each in executions})
-    rows = [
-        WaitingRow(execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released")
-        for execution, _ in held
-    ]
-    waiting_rows.insert(rows, to_microseconds(clock.now()))
+    waiting_rows.insert([waiting_rows.unbegun(execution) for execution, _ in held], to_microseconds(clock.now()))
     take_out(called_back.held, executions)
