@@ -116,7 +116,8 @@ def test_a_whole_life_deals_with_every_instant_once_whenever_one_looks(
 ) -> None:
     due, policies, now_us = world
     due = replace(due, fires_left=None)
-    count, seen = 0, set()
+    count = 0
+    seen: set[int] = set()
     alive = True
     for step in [*steps, 10_000, *[0] * 45]:
         now_us += step * SECOND
