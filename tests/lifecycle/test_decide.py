@@ -1,79 +1,17 @@
-"""The decision about a due timer, by itself: no instant is lost, none is dealt with twice, and the bounds hold."""
+"""The decision about a due timer, by itself: what becomes of its instants under each policy."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from timers.lifecycle.decide import MAX_WALKED, Chosen, Decision, Due, Skipped, decide
+from tests.lifecycle.listed_schedule import START_US, Listed, at, seconds
+from timers.lifecycle.decide import MAX_WALKED, Decision, Due, decide
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
-from timers.schedules import Missed, Schedule, parse
-from timers.schedules.instant import format_instant, from_microseconds, to_microseconds
+from timers.schedules import parse
+from timers.schedules.instant import format_instant
 from timers.testing import START
-
-SECOND = 1_000_000
-START_US = to_microseconds(START)
-
-
-def at(second: float) -> int:
-    """Seconds after START, in microseconds."""
-    return START_US + round(second * SECOND)
-
-
-def seconds(instant_us: int) -> float:
-    return (instant_us - START_US) / SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Listed(Schedule):
-    """The instants of a list (seconds after START), some of which are excluded."""
-
-    kind: ClassVar[str] = "listed"
-
-    instants: tuple[int, ...]
-    left_out: frozenset[int] = frozenset()
-
-    @classmethod
-    def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        return cls(tuple(spec["instants"]), frozenset(spec["left_out"]))
-
-    def first(self, not_before: datetime) -> datetime | None:
-        return self.next_after(not_before - timedelta(microseconds=1))
-
-    def next_after(self, moment: datetime) -> datetime | None:
-        found = bisect_right(self._us(), to_microseconds(moment))
-        return from_microseconds(self._us()[found]) if found < len(self.instants) else None
-
-    def missed(self, first: datetime, until: datetime) -> Missed | None:
-        return self._among(first, until, left_out=False)
-
-    def reason(self, instant: datetime) -> str | None:
-        return "excluded by a list" if seconds(to_microseconds(instant)) in self.left_out else None
-
-    def excluded(self, first: datetime, until: datetime) -> Missed | None:
-        return self._among(first, until, left_out=True)
-
-    def describe(self) -> str:
-        return f"at seconds {', '.join(map(str, self.instants))}"
-
-    def to_spec(self) -> dict[str, Any]:
-        return {"instants": list(self.instants), "left_out": sorted(self.left_out)}
-
-    def _us(self) -> list[int]:
-        return [at(instant) for instant in self.instants]
-
-    def _among(self, first: datetime, until: datetime, *, left_out: bool) -> Missed | None:
-        low = bisect_left(self._us(), to_microseconds(first))
-        high = max(bisect_right(self._us(), to_microseconds(until)), low + 1)
-        found = [instant for instant in self.instants[low:high] if (instant in self.left_out) == left_out]
-        return Missed(from_microseconds(at(found[-1])), len(found)) if found else None
 
 
 def rate(period: float = 1, **due: Any) -> Due:
@@ -308,122 +246,3 @@ def test_very_many_instants_within_the_grace_take_a_bounded_number_of_rows(left_
     assert len(decision.skipped) <= MAX_WALKED + 2
     assert len(decision.skipped) + sum(row.missed_count for row in decision.skipped) == 5000
     assert decision.finished
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[Due, Policies, int]:
-    """A timer with some instants behind and some ahead, under any policies."""
-    gaps = draw(st.lists(st.integers(1, 40), min_size=1, max_size=40))
-    instants = [sum(gaps[:n]) - gaps[0] for n in range(1, len(gaps) + 1)]
-    left_out = draw(st.one_of(st.just(set()), st.sets(st.sampled_from(instants))))
-    policies = Policies(
-        misfire_policy=draw(st.sampled_from(MISFIRE_POLICIES)),
-        overlap_policy=draw(st.sampled_from(OVERLAP_POLICIES)),
-        misfire_grace=draw(st.sampled_from([0, 30, 10_000])),
-        max_lateness=draw(st.sampled_from([None, None, 0, 45])),
-        max_catchup=draw(st.sampled_from([0, 1, 3, 1000])),
-        max_queued=draw(st.sampled_from([0, 1, 3, 1000])),
-    )
-    is_open = draw(st.booleans())
-    due = Due(
-        Listed(tuple(instants), frozenset(left_out)),
-        START_US,
-        is_open=is_open,
-        queued=draw(st.integers(0, 2)) if is_open else 0,
-        made_up=draw(st.integers(0, 2)) if is_open else 0,
-        free_since_us=draw(st.one_of(st.none(), st.integers(-5, instants[-1] + 10).map(at))),
-        watched_since_us=draw(st.one_of(st.none(), st.integers(-5, instants[-1] + 10).map(at))),
-        end_us=draw(st.one_of(st.none(), st.integers(0, instants[-1] + 10).map(at))),
-        fires_left=draw(st.one_of(st.none(), st.integers(1, 5))),
-    )
-    return due, policies, at(draw(st.integers(-2, instants[-1] + 100)) + draw(st.sampled_from([0, 0.5])))
-
-
-def occurrences(due: Due) -> list[int]:
-    """The instants that the timer has at all."""
-    assert isinstance(due.schedule, Listed)
-    return [at(instant) for instant in due.schedule.instants if due.end_us is None or at(instant) <= due.end_us]
-
-
-@settings(max_examples=1500, deadline=None)
-@given(worlds())
-def test_each_instant_that_has_come_is_dealt_with_once(world: tuple[Due, Policies, int]) -> None:
-    due, policies, now_us = world
-    decision = decide(due, policies, now_us)
-    rows: list[Chosen | Skipped] = [*decision.fires, *decision.queued, *decision.skipped]
-    told_of = [row.instant_us for row in rows]
-    assert len(set(told_of)) == len(told_of), "an instant has one row"
-    taken = [*decision.fires, *decision.queued]
-    assert taken == sorted(taken), "the oldest first"
-    ended_by_count = due.fires_left is not None and len(taken) >= due.fires_left
-    # An instant ahead of its time is dealt with when it is the next one.
-    come = [us for us in occurrences(due) if us <= now_us or us == due.next_us]
-    assert set(told_of) <= set(come)
-    excluded = {us for us in come if due.schedule.reason(from_microseconds(us)) is not None}
-    assert not excluded & {row.instant_us for row in taken}
-    following = [us for us in occurrences(due) if decision.next_us is None or us < decision.next_us]
-    if ended_by_count:
-        assert decision.finished
-        assert len(rows) + sum(row.missed_count for row in rows) <= len(come)
-    else:
-        dealt_with = [us for us in come if us in following]
-        assert len(rows) + sum(row.missed_count for row in rows) == len(dealt_with)
-        assert len(dealt_with) == len(come)
-    if decision.next_us is not None:
-        assert decision.next_us > max([due.next_us, *told_of])
-        assert decision.next_us in occurrences(due)
-    assert decision.finished == (decision.next_us is None)
-
-
-@settings(max_examples=1500, deadline=None)
-@given(worlds())
-def test_the_bounds_of_the_policies_hold(world: tuple[Due, Policies, int]) -> None:
-    due, policies, now_us = world
-    decision = decide(due, policies, now_us)
-    taken = [*decision.fires, *decision.queued]
-    if due.fires_left is not None:
-        assert len(taken) <= due.fires_left
-    if due.end_us is not None:
-        assert all(us <= due.end_us for us, _ in taken)
-        assert decision.next_us is None or decision.next_us <= due.end_us
-    if policies.max_lateness is not None:
-        assert all(now_us - us <= policies.max_lateness * SECOND for us, _ in taken)
-    if policies.overlap_policy != "allow":
-        assert len(decision.fires) <= (0 if due.is_open else 1), "never two at once"
-    due = replace(due, free_since_us=None, watched_since_us=None)
-    decision = decide(due, policies, now_us)
-    taken = [*decision.fires, *decision.queued]
-    late = now_us - due.next_us > policies.misfire_grace * SECOND
-    if late and policies.misfire_policy == "fire_all" and policies.max_lateness is None:
-        assert len(taken) <= policies.max_catchup
-    if late and policies.misfire_policy == "skip" and policies.max_lateness is None:
-        assert all(now_us - us <= policies.misfire_grace * SECOND for us, _ in taken)
-    if policies.misfire_policy == "fire_once" and late and policies.max_lateness is None:
-        assert len(taken) <= 1
-    if due.is_open and policies.overlap_policy == "queue":
-        assert not decision.queued or due.queued + len(decision.queued) <= policies.max_queued
-    if due.is_open and policies.overlap_policy == "skip":
-        assert not taken
-
-
-@settings(max_examples=500, deadline=None)
-@given(worlds(), st.lists(st.integers(0, 60), min_size=3, max_size=12))
-def test_a_whole_life_deals_with_every_instant_once_whenever_one_looks(
-    world: tuple[Due, Policies, int], steps: list[int]
-) -> None:
-    due, policies, now_us = world
-    due = replace(due, fires_left=None)
-    count, seen = 0, set()
-    alive = True
-    for step in [*steps, 10_000, *[0] * 45]:
-        now_us += step * SECOND
-        while alive and due.next_us <= now_us:
-            decision = decide(due, policies, now_us)
-            rows: list[Chosen | Skipped] = [*decision.fires, *decision.queued, *decision.skipped]
-            assert not seen & {row.instant_us for row in rows}
-            seen |= {row.instant_us for row in rows}
-            count += len(rows) + sum(row.missed_count for row in rows)
-            alive = decision.next_us is not None
-            due = replace(due, next_us=decision.next_us or 0)
-    assert not alive
-    assert count == len(occurrences(due))

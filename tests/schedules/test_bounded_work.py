@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_PARSE, counted
@@ -60,6 +60,13 @@ _DAYS = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 _WITHIN_A_DAY = ("HOURLY", "MINUTELY", "SECONDLY")
 
 
+def _weekdays(most: int) -> st.SearchStrategy[str]:
+    """Days of the week, some of them counted up to `most`, as 2TU."""
+    plain = st.sampled_from(_DAYS)
+    counted_ones = st.tuples(st.integers(-most, most).filter(bool), plain).map(lambda pair: f"{pair[0]}{pair[1]}")
+    return st.lists(st.one_of(plain, counted_ones) if most else plain, min_size=1, max_size=60).map(",".join)
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> str:
     frequency = draw(st.sampled_from(list(_MOST_INTERVALS)))
@@ -71,7 +78,7 @@ def rules(draw: st.DrawFn) -> str:
         "BYHOUR": _numbers(0, 23),
         "BYMINUTE": _numbers(0, 59),
         "BYSECOND": _numbers(0, 59),
-        "BYDAY": st.lists(st.sampled_from(_DAYS), min_size=1, max_size=7).map(",".join),
+        "BYDAY": _weekdays(53 if frequency == "YEARLY" else 5 if frequency == "MONTHLY" else 0),
     }
     if frequency != "WEEKLY":
         choices["BYMONTHDAY"] = _numbers(1, 31, signed=True)
@@ -88,7 +95,19 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(parts)
 
 
+_LONG = ",".join(map(str, (*range(-31, -1), *range(1, 32))))
+_NTH_DAYS = ",".join(f"{nth}{day}" for nth in (-51, -40, -37, -8, 5, 11, 18, 43, 49) for day in _DAYS)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(f"FREQ=YEARLY;INTERVAL=8;BYMONTHDAY={_LONG};BYWEEKNO=17;BYMONTH=4,7;COUNT=888410", datetime(2073, 6, 28))
+@example(f"FREQ=SECONDLY;INTERVAL=19581;BYYEARDAY=330,-170;BYMONTHDAY={_LONG};BYHOUR=4", datetime(1989, 7, 14))
+@example(f"FREQ=YEARLY;INTERVAL=20;BYDAY={_NTH_DAYS}", datetime(1999, 3, 18))
+@example(f"FREQ=WEEKLY;BYSETPOS=-26,71,-21;BYMONTH=5;BYDAY={','.join(_DAYS)};COUNT=2549", datetime(2068, 3, 17))
+@example(f"FREQ=WEEKLY;INTERVAL=2;BYSETPOS=-1;BYDAY={','.join(_DAYS)};COUNT=2600", datetime(2068, 3, 17))
+@example("FREQ=WEEKLY;INTERVAL=58;BYSECOND=26,38;BYDAY=TU,FR;BYSETPOS=258,-244;COUNT=105", datetime(2088, 5, 24))
+@example(f"FREQ=MONTHLY;INTERVAL=240;BYMONTHDAY={_LONG};BYSETPOS=-221,-5;BYSECOND=57", datetime(2037, 11, 3))
+@example("FREQ=SECONDLY;INTERVAL=86399;BYDAY=MO;BYHOUR=3;BYMINUTE=3", datetime(2026, 11, 28, 19))
 @given(rules(), st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(microsecond=0)))
 def test_work_for_any_recurrence_rule_is_bounded(rule: str, start: datetime) -> None:
     schedule = parsed("rrule", {"rule": rule, "start": start.isoformat()})

@@ -1,14 +1,14 @@
 """Which days of a year the BY parts of a recurrence rule match, whatever its FREQ and INTERVAL.
 
 A year is a row of bytes, one for each day, 1 where the day matches: rows are searched and counted by Python itself, and
-28 of them, one for each kind of year, say all that there is to know about a rule. So the cost of a rule is bounded
-by construction: nothing is walked day by day when an instant is looked for.
+28 of them, one for each kind of year, say all that there is to know about a rule. They are made of months, of which
+there are 28 kinds as well, so that a long list of numbers is read once for each kind of month, not for each month. So
+the cost of a rule is bounded by construction: nothing is walked day by day when an instant is looked for.
 """
 
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
 from itertools import pairwise
@@ -74,22 +74,18 @@ def matching_days(day_filter: DayFilter) -> MatchingDays:
     return MatchingDays(day_filter)
 
 
-def month_bounds(length: int) -> list[tuple[int, int]]:
+@lru_cache(maxsize=2)
+def month_bounds(length: int) -> tuple[tuple[int, int], ...]:
     """Of each month of a year of so many days: the index of its first day, and that of the first day after it."""
     starts = [0]
     for month, days in enumerate(_MONTH_LENGTHS):
         starts.append(starts[-1] + days + (month == 1 and length == 366))
-    return list(pairwise(starts))
+    return tuple(pairwise(starts))
 
 
 def both(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
     """The days that are set in both rows, which are equally long."""
     return (int.from_bytes(first) & int.from_bytes(second)).to_bytes(len(first))
-
-
-def either(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
-    """The days that are set in one of the rows or both; they are equally long."""
-    return (int.from_bytes(first) | int.from_bytes(second)).to_bytes(len(first))
 
 
 def every(length: int, first: int, step: int) -> bytes:
@@ -106,9 +102,10 @@ def _row(by: DayFilter, kind: YearKind) -> bytes:
     if by.weekdays:
         row = both(row, _on_weekdays(by, kind))
     if by.month_days:
-        row = both(row, _numbered(by.month_days, month_bounds(kind.length), kind.length))
+        days = [_numbered(by.month_days, end - begin) for begin, end in month_bounds(kind.length)]
+        row = both(row, b"".join(days))
     if by.year_days:
-        row = both(row, _numbered(by.year_days, [(0, kind.length)], kind.length))
+        row = both(row, _numbered(by.year_days, kind.length))
     if by.weeks:
         row = both(row, _in_weeks(by, kind))
     return row
@@ -123,41 +120,33 @@ def _in_months(months: tuple[int, ...], length: int) -> bytes:
     return bytes(row)
 
 
-def _numbered(numbers: tuple[int, ...], periods: list[tuple[int, int]], length: int) -> bytes:
-    """The days with these numbers in each period; negative ones count from its end."""
+@lru_cache(maxsize=256)
+def _numbered(numbers: tuple[int, ...], length: int) -> bytes:
+    """The days with these numbers in a month or year of so many days; negative ones count from its end."""
     row = bytearray(length)
-    for begin, end in periods:
-        size = end - begin
-        for number in numbers:
-            if abs(number) <= size:
-                row[begin + number - 1 if number > 0 else end + number] = 1
+    for number in numbers:
+        if abs(number) <= length:
+            row[number - 1 if number > 0 else number] = 1
     return bytes(row)
 
 
 def _on_weekdays(by: DayFilter, kind: YearKind) -> bytes:
-    by_nth: dict[int, set[int]] = {}
-    for nth, weekday in by.weekdays:
-        if by.counts_in_year or abs(nth) <= 5:
-            by_nth.setdefault(nth, set()).add(weekday)
-    periods = [(0, kind.length)] if by.counts_in_year else month_bounds(kind.length)
-    row = bytes(kind.length)
-    for nth, weekdays in by_nth.items():
-        days = bytearray(kind.length)
-        for weekday in weekdays:
-            first = (weekday - kind.first_weekday) % 7
-            days[first::7] = _SET * len(range(first, kind.length, 7))
-        row = either(row, both(days, _nth_seven(nth, periods, kind.length)) if nth else days)
-    return row
+    if by.counts_in_year:
+        return _nth_weekdays(by.weekdays, kind.first_weekday, kind.length)
+    months = month_bounds(kind.length)
+    return b"".join(_nth_weekdays(by.weekdays, (kind.first_weekday + begin) % 7, end - begin) for begin, end in months)
 
 
-def _nth_seven(nth: int, periods: list[tuple[int, int]], length: int) -> bytes:
-    """The nth seven days of each period, from its end where nth is negative: each has one of each day of the week."""
+@lru_cache(maxsize=1024)
+def _nth_weekdays(weekdays: tuple[tuple[int, int], ...], first_weekday: int, length: int) -> bytes:
+    """The days of a month or year that are these weekdays (see rrule_text.RuleParts), by the weekday of its first."""
     row = bytearray(length)
-    for begin, end in periods:
-        low = begin + 7 * (nth - 1) if nth > 0 else end + 7 * nth
-        low, high = max(low, begin), min(low + 7, end)
-        if low < high:
-            row[low:high] = _SET * (high - low)
+    for nth, weekday in weekdays:
+        days = range((weekday - first_weekday) % 7, length, 7)
+        if not nth:
+            row[days.start :: 7] = _SET * len(days)
+        elif abs(nth) <= len(days):
+            row[days[nth - 1 if nth > 0 else nth]] = 1
     return bytes(row)
 
 
@@ -171,12 +160,15 @@ def _in_weeks(by: DayFilter, kind: YearKind) -> bytes:
     return bytes(row)
 
 
-def _weeks(week_start: int, kind: YearKind) -> Iterator[tuple[int, int, int]]:
+@lru_cache(maxsize=256)
+def _weeks(week_start: int, kind: YearKind) -> list[tuple[int, int, int]]:
     """Of each week of which a day lies in the year: its first day, its number, and that number counted from the end."""
+    found = []
     for begin in range(-((kind.first_weekday - week_start) % 7), kind.length, 7):
         middle, length = begin + 3, kind.length
         if middle < 0:
             middle, length = middle + kind.length_before, kind.length_before
         elif middle >= kind.length:
             middle, length = middle - kind.length, kind.length_after
-        yield begin, middle // 7 + 1, -((length - 1 - middle) // 7) - 1
+        found.append((begin, middle // 7 + 1, -((length - 1 - middle) // 7) - 1))
+    return found

@@ -12,7 +12,7 @@ What lies before the rule's start is as if it belonged to the rule; the caller l
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -72,7 +72,7 @@ def years_of(parts: RuleParts, start: datetime) -> RuleYears | None:
         chosen = _choice(ClockTimes(parts.hours, parts.minutes, parts.seconds), parts.positions, 1)
         return EvenYears(parts, start, matching, chosen.times[0]) if chosen.times else None
     if parts.positions:
-        return ChosenYears(parts, start, matching, {})
+        return ChosenYears(parts, start, matching, {}, {})
     unit = UNIT_SECONDS.get(parts.frequency)
     if unit is None:
         return EvenYears(parts, start, matching, ClockTimes(parts.hours, parts.minutes, parts.seconds))
@@ -94,6 +94,8 @@ class EvenYears:
     each: TimesOfDay
 
     def days(self, year: int) -> bytes:
+        if self.parts.frequency == "YEARLY" and not year_takes_part(self.parts, self.start, year):
+            return bytes(365 + isleap(year))
         return in_turn(self.parts, self.start, year, self.matching.of_year(year))
 
     def total(self, year: int, until: int | None = None) -> int:
@@ -120,11 +122,12 @@ class SteppedYears:
             return row
         found = bytearray(len(row))
         if self.steps.interval > self.steps.units_a_day:
-            for day in self._single(year, len(row)):
-                found[day] = row[day]
-            return bytes(found)
-        for day, units in zip(compress(range(len(row)), row), self._units(year, row), strict=True):
-            found[day] = units > 0
+            single = list(self._single(year, len(row)))
+            days = compress(single, map(row.__getitem__, single))
+        else:
+            days = compress(compress(range(len(row)), row), self._units(year, row))
+        for day in days:
+            found[day] = 1
         return bytes(found)
 
     def total(self, year: int, until: int | None = None) -> int:
@@ -200,6 +203,9 @@ class ChosenYears:
     start: datetime
     matching: MatchingDays
     _choices: dict[int, _Choice]
+    """By how many days match in the period."""
+    _totals: dict[Hashable, int]
+    """By the kind of year, where all years of a kind are alike."""
 
     def days(self, year: int) -> bytes:
         found = bytearray(365 + isleap(year))
@@ -208,7 +214,24 @@ class ChosenYears:
         return bytes(found)
 
     def total(self, year: int, until: int | None = None) -> int:
-        end = 365 + isleap(year) if until is None else until
+        if until is not None:
+            return self._count(year, until)
+        if self.parts.interval > 1:
+            return self._count(year, 365 + isleap(year))
+        kind = date(year, 1, 1).weekday(), isleap(year - 1), isleap(year), isleap(year + 1)
+        total = self._totals.get(kind)
+        if total is None:
+            total = self._totals[kind] = self._count(year, 365 + isleap(year))
+        return total
+
+    def times(self, year: int, day: int) -> TimesOfDay:
+        for begin, row in self._periods(year):
+            if begin <= day < begin + len(row):
+                return self._choice(row.count(1)).times[row.count(1, 0, day - begin)]
+        raise LookupError(f"the rule does not fire on day {day} of {year}")
+
+    def _count(self, year: int, end: int) -> int:
+        """How often the rule fires in the year before the day `end`."""
         total, cut = 0, []
         for begin, row in self._periods(year):
             if begin >= 0 and begin + len(row) <= end:
@@ -216,12 +239,6 @@ class ChosenYears:
             elif begin < end:
                 cut.append((begin, row))
         return total + sum(times.total for _, times in self._chosen(cut, end))
-
-    def times(self, year: int, day: int) -> TimesOfDay:
-        for begin, row in self._periods(year):
-            if begin <= day < begin + len(row):
-                return self._choice(row.count(1)).times[row.count(1, 0, day - begin)]
-        raise LookupError(f"the rule does not fire on day {day} of {year}")
 
     def _chosen(self, periods: Iterable[tuple[int, bytes]], end: int) -> Iterator[tuple[int, ListedTimes]]:
         """The chosen days of these periods, from 0 to before `end`, with their times."""
@@ -235,26 +252,22 @@ class ChosenYears:
 
     def _periods(self, year: int) -> Iterator[tuple[int, bytes]]:
         """The periods that take part and of which days lie in the year: their first days, and which days match."""
-        row = in_turn(self.parts, self.start, year, self.matching.of_year(year))
-        if 1 not in row:
-            return
-        if self.parts.frequency == "YEARLY":
-            yield 0, row
-        elif self.parts.frequency == "MONTHLY":
-            yield from ((begin, row[begin:end]) for begin, end in month_bounds(len(row)))
+        parts, start = self.parts, self.start
+        if parts.frequency == "YEARLY":
+            if year_takes_part(parts, start, year):
+                yield 0, self.matching.of_year(year)
+        elif parts.frequency == "MONTHLY":
+            row = self.matching.of_year(year)
+            for begin, end in months_in_turn(parts, start, year, len(row)):
+                yield begin, row[begin:end]
         else:
-            yield from self._weeks(year, row)
-
-    def _weeks(self, year: int, row: bytes) -> Iterator[tuple[int, bytes]]:
-        first = -((date(year, 1, 1).isoweekday() - self.parts.week_start) % 7)
-        around = self._beside(year - 1)[-7:] + row + self._beside(year + 1)[:7]
-        for begin in range(first, len(row), 7):
-            yield begin, around[begin + 7 : begin + 14]
+            row = self.matching.of_year(year)
+            around = self._beside(year - 1)[-7:] + row + self._beside(year + 1)[:7]
+            for begin in weeks_in_turn(parts, start, year, len(row)):
+                yield begin, around[begin + 7 : begin + 14]
 
     def _beside(self, year: int) -> bytes:
-        if not date.min.year <= year <= date.max.year:
-            return bytes(366)
-        return in_turn(self.parts, self.start, year, self.matching.of_year(year))
+        return self.matching.of_year(year) if date.min.year <= year <= date.max.year else bytes(366)
 
     def _choice(self, matching: int) -> _Choice:
         choice = self._choices.get(matching)
@@ -280,24 +293,37 @@ def _choice(times: ClockTimes, positions: tuple[int, ...], matching: int) -> _Ch
 
 def in_turn(parts: RuleParts, start: datetime, year: int, row: bytes) -> bytes:
     """Of the days that match, those in periods that INTERVAL lets take part (FREQ of days or more)."""
-    interval, length = parts.interval, len(row)
-    if interval == 1 or 1 not in row:
+    length = len(row)
+    if parts.interval == 1 or 1 not in row:
         return row
     if parts.frequency == "YEARLY":
-        return row if (year - start.year) % interval == 0 else bytes(length)
-    if parts.frequency == "MONTHLY":
-        first = (start.month - 1 - (year - start.year) * 12) % interval
-        takes_part = bytearray(length)
-        for begin, end in month_bounds(length)[first::interval]:
-            takes_part[begin:end] = row[begin:end]
-        return bytes(takes_part)
-    new_year = date(year, 1, 1).toordinal()
+        return row if year_takes_part(parts, start, year) else bytes(length)
     if parts.frequency == "DAILY":
-        return both(row, every(length, (start.date().toordinal() - new_year) % interval, interval))
-    # In days from 1 January: the beginning of the start's week, which may lie in any year.
-    week = start.date().toordinal() - (start.isoweekday() - parts.week_start) % 7 - new_year
-    first = (week + 6) % (7 * interval) - 6
+        first = (start.date().toordinal() - date(year, 1, 1).toordinal()) % parts.interval
+        return both(row, every(length, first, parts.interval))
     takes_part = bytearray(length)
-    for begin in range(first, length, 7 * interval):
-        takes_part[max(begin, 0) : begin + 7] = row[max(begin, 0) : begin + 7]
+    if parts.frequency == "MONTHLY":
+        for begin, end in months_in_turn(parts, start, year, length):
+            takes_part[begin:end] = row[begin:end]
+    else:
+        for begin in weeks_in_turn(parts, start, year, length):
+            takes_part[max(begin, 0) : begin + 7] = row[max(begin, 0) : begin + 7]
     return bytes(takes_part)
+
+
+def year_takes_part(parts: RuleParts, start: datetime, year: int) -> bool:
+    """Whether INTERVAL lets a year take part, for FREQ=YEARLY."""
+    return (year - start.year) % parts.interval == 0
+
+
+def months_in_turn(parts: RuleParts, start: datetime, year: int, length: int) -> Sequence[tuple[int, int]]:
+    """The bounds of the months that take part in a year of so many days, for FREQ=MONTHLY."""
+    return month_bounds(length)[(start.month - 1 - (year - start.year) * 12) % parts.interval :: parts.interval]
+
+
+def weeks_in_turn(parts: RuleParts, start: datetime, year: int, length: int) -> range:
+    """The first days of the weeks that take part in a year of so many days, for FREQ=WEEKLY; one may be negative."""
+    # In days from 1 January: the beginning of the start's week, which may lie in any year.
+    week = start.date().toordinal() - (start.isoweekday() - parts.week_start) % 7 - date(year, 1, 1).toordinal()
+    step = 7 * parts.interval
+    return range((week + 6) % step - 6, length, step)
