@@ -19,3 +19,4 @@ class TimersConfig(AppConfig):
         # First of all: zones that are loaded stay as they are.
         use_newest_rules()
         autodiscover_modules("timer_handlers")
+        from timers import checks  # noqa: F401 - registers them

@@ -25,6 +25,7 @@ from timers.exceptions import (
     TimersError,
 )
 from timers.strict_json import MalformedJson
+from timers.unmigrated import NOT_MIGRATED, is_caused_by_missing_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,9 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
         case DataError():
             logger.warning("the database refused a value", exc_info=error)
             return Problem("malformed", "A value is out of the range that can be kept.")
+        case _ if is_caused_by_missing_migrations(error):
+            logger.warning("%s", NOT_MIGRATED)
+            return Problem("unavailable", NOT_MIGRATED, retry_after=RETRY_AFTER)
         case _ if isinstance(error, DATABASE_AWAY):
             return _unavailable(error, method)
         case _:

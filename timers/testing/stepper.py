@@ -11,6 +11,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from timers import handlers
 from timers.actions.http import HttpAction
 from timers.handlers import Fail, Fire
 from timers.lifecycle.claim import claim_ready
@@ -43,7 +44,7 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
     values: dict[str, object] = {
         "name": name, "host": "machine-1", "pid": os.getpid(), "partition": partition, "roles": list(roles),
         "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200,
-        "heartbeat_interval": 2.0, "lease": 10.0, "version": "0", "handlers": [], "crash_lock": False,
+        "heartbeat_interval": 2.0, "lease": 10.0, "version": "0", "handlers": handlers.names(), "crash_lock": False,
     }  # fmt: skip
     return Registration(**{**values, **said})  # type: ignore[arg-type]
 
