@@ -52,7 +52,7 @@ def answers() -> dict[str, Any]:
         "cluster": nodes,
         "concerns": [
             *cluster.concerns(nodes),
-            *(cluster.Concern("trouble", f"{found.what} Their timers wait.") for found in unknown_handlers(now)),
+            *(cluster.Concern("trouble", found.what) for found in unknown_handlers(now)),
         ],
         "sentence": cluster.sentence(nodes, hour, waits, overdue, now),
         "rates": hour,
