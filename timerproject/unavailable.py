@@ -26,7 +26,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """The answer to a request that raised, for what was raised: 503 without a database that can be used, else 500."""
     error = sys.exc_info()[1]
     is_unmigrated = is_caused_by_missing_migrations(error)
-    if not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
+    if error is None or not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
         return defaults.server_error(request)
     problem = problem_of(error, request.method)
     if request.path_info.startswith(PREFIX):

@@ -125,7 +125,7 @@ class TimerAdmin(ControlAdmin):
         columns = (
             "name", "group__name", "group__state", "group__state_reason", "state", "schedule_kind", "schedule",
             "time_zone", "next_fire_at", "last_fire_at",
-            "last_outcome", "fire_count",
+            "last_outcome", "fire_count", "action", "group__action", "group__partition", "group__worker_ordinals",
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
 
