@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.test import override_settings
 
 from timers import conf, setting_table
+from timers.checks import settings_are_consistent
 
 
 def test_nothing_given_is_the_table_of_defaults() -> None:
@@ -43,11 +48,39 @@ def test_a_value_that_makes_no_sense_is_named_with_what_is_allowed(name: str, gi
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
-        conf.load({"TIMERS_LAESE": "1", "TIMERS_POLL_INTERVAL": "-1", "TIMERS_HEARTBEAT_INTERVAL": "5"})
+        conf.load({"TIMERS_LAESE": "1", "TIMERS_POLL_INTERVAL": "-1"})
     text = str(refused.value)
     assert "TIMERS_LAESE is no setting of the timer service; did you mean TIMERS_LEASE?" in text
     assert "TIMERS_POLL_INTERVAL must be a number of seconds from 0.05 to 60 (given: '-1')." in text
-    assert "TIMERS_LEASE (10 s) must be more than twice TIMERS_HEARTBEAT_INTERVAL (5 s)" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"TIMERS_HEARTBEAT_INTERVAL": "5"},
+            "TIMERS_LEASE (10 s) must be more than twice TIMERS_HEARTBEAT_INTERVAL (5 s)",
+        ),
+        ({"TIMERS_ENTRY_URL": "https://timers.example.org/api/v1/handlers"}, "TIMERS_ENTRY_KEY is missing"),
+        ({"TIMERS_ENTRY_KEY": "tk_abc"}, "TIMERS_ENTRY_URL is missing"),
+    ],
+)
+def test_settings_that_clash_stop_nodes_and_warn_everywhere_else(
+    given: dict[str, str], said: str, settings: LazySettings, db: None
+) -> None:
+    settings.TIMERS = given
+    assert conf.current()
+    with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
+        conf.require_consistent()
+    with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
+        call_command("runtimerworker")
+    (warning,) = settings_are_consistent()
+    assert (warning.id, said in warning.msg) == ("timers.W001", True)
+
+
+def test_settings_that_agree_give_no_warning() -> None:
+    conf.require_consistent()
+    assert settings_are_consistent() == []
 
 
 def test_a_name_like_none_of_ours_is_refused_without_a_guess() -> None:

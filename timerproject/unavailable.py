@@ -1,4 +1,4 @@
-"""What is answered while the database cannot be had: 503 and when to come back, whoever asks and wherever it showed.
+"""What is answered without a database that can be used (unreachable, not migrated): 503, and when to come back.
 
 Sessions are in the database, so that it is away shows in the middleware already, before any view of ours. Each layer of
 middleware turns what was raised below it into an answer by itself, and asks this view for it.
@@ -16,20 +16,24 @@ from django.views import defaults
 from timers.api.frame import PREFIX
 from timers.api.refusals import DATABASE_AWAY, READING, problem_of
 from timers.request_id import current_request_id
+from timers.unmigrated import is_caused_by_missing_migrations
 
 PAGE_RETRY_AFTER: Final = 5
 """Seconds after which a page asks for itself again."""
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer to a request that raised, for what was raised: 503 without the database, else 500."""
+    """The answer to a request that raised, for what was raised: 503 without a database that can be used, else 500."""
     error = sys.exc_info()[1]
-    if not isinstance(error, DATABASE_AWAY):
+    is_unmigrated = is_caused_by_missing_migrations(error)
+    if error is None or not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
         return defaults.server_error(request)
     problem = problem_of(error, request.method)
     if request.path_info.startswith(PREFIX):
         return problem.response(current_request_id.get())
-    if request.headers.get("HX-Request") == "true":
+    if is_unmigrated:
+        page, media_type = f"{problem.detail}\n", "text/plain; charset=utf-8"
+    elif request.headers.get("HX-Request") == "true":
         # A fragment: the page that asks stays as it is, and says itself that it has no news.
         page, media_type = problem.detail, "text/plain; charset=utf-8"
     else:

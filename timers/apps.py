@@ -22,3 +22,4 @@ class TimersConfig(AppConfig):
         use_newest_rules()
         connection_created.connect(prepare, dispatch_uid="timers.server")
         autodiscover_modules("timer_handlers")
+        from timers import checks  # noqa: F401 - registers them

@@ -98,7 +98,7 @@ def _project_name(settings: Any) -> str:
 
 
 def load(given: Mapping[str, Any]) -> Conf:
-    """Check all that was given and return it with the defaults of the rest.
+    """Check each setting by itself and return all with the defaults of the rest; see clashes for the rest.
 
     Raises ImproperlyConfigured with one sentence per problem, all problems at once.
     """
@@ -112,11 +112,9 @@ def load(given: Mapping[str, Any]) -> Conf:
             except (ValueError, TypeError):
                 shown = "not shown here" if setting.is_secret else f"given: {given[setting.name]!r}"
                 problems.append(f"{setting.name} must be {setting.allowed} ({shown}).")
-    conf = Conf(**values)
-    problems += _clashes(conf)
     if problems:
         raise ImproperlyConfigured(" ".join(problems))
-    return conf
+    return Conf(**values)
 
 
 def _unknown(name: str) -> str:
@@ -124,8 +122,12 @@ def _unknown(name: str) -> str:
     return f"{name} is no setting of the timer service" + (f"; did you mean {meant[0]}?" if meant else ".")
 
 
-def _clashes(conf: Conf) -> list[str]:
-    """What makes sense alone but not together."""
+def clashes(conf: Conf) -> list[str]:
+    """What is valid alone but not together, one sentence each.
+
+    Nodes do not start with them (require_consistent). All else does, with a warning of the system checks (checks.py):
+    migrate, shell and the command that makes a missing key must not need that key.
+    """
     problems = []
     if conf.lease <= 2 * conf.heartbeat_interval:
         problems.append(
@@ -133,8 +135,18 @@ def _clashes(conf: Conf) -> list[str]:
             f"({conf.heartbeat_interval:g} s), or one late heartbeat would make a healthy node count as dead."
         )
     if bool(conf.entry_url) != bool(conf.entry_key):
-        problems.append("TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY belong together: give both or none.")
+        missing = "TIMERS_ENTRY_KEY" if conf.entry_url else "TIMERS_ENTRY_URL"
+        problems.append(
+            f"TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY belong together: {missing} is missing. "
+            "`manage.py createapplicationkey` makes a key; give both or none."
+        )
     return problems
+
+
+def require_consistent() -> None:
+    """Raise ImproperlyConfigured where settings of this process are not valid together."""
+    if problems := clashes(current()):
+        raise ImproperlyConfigured(" ".join(problems))
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -259,3 +259,10 @@ def test_the_tries_of_an_execution_are_listed_with_the_latest_first(alice: Clien
         factories.attempt(timer, "error", number=number, id=UUID(int=final.int + number))
     listed = [(row.outcome, row.attempt) for row in alice.get(list_of("attempt")).context["cl"].result_list]
     assert listed == [("succeeded", 3), ("error", 2), ("error", 1)]
+
+
+def test_timer_whose_handler_no_living_node_knows_says_that_it_waits(alice: Client) -> None:
+    timer = factories.timer(in_group=factories.group("orders", action={"handler": "tests.coming"}), due_in=-60)
+    factories.node(handlers=["tests.noop"])
+    for path in ("/admin/timers/timer/", f"/admin/timers/timer/{timer.id}/change/"):
+        assert "no living node knows its handler tests.coming" in alice.get(path).text

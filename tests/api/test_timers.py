@@ -280,3 +280,17 @@ def test_a_timer_that_nothing_holds_up_shows_its_next_fire(api: Asking) -> None:
     told = api.get("/groups/orders/timers/t")
     assert (told["effective_state"], told["state_reason"], told["due_since"]) == ("active", "", None)
     assert told["next_fire_at"] is not None
+
+
+@pytest.mark.parametrize("of", ["group", "timer"])
+def test_timer_whose_handler_no_living_node_knows_is_said_to_wait(api: Asking, of: str) -> None:
+    coming = {"handler": "tests.coming"}
+    group = factories.group("orders", **({"action": coming} if of == "group" else {}))
+    factories.timer("t", in_group=group, due_in=-60, action=coming if of == "timer" else None)
+    factories.node(handlers=["tests.noop"])
+    for told in (api.get("/groups/orders/timers/t"), api.get("/groups/orders/timers")["items"][0]):
+        assert (told["state"], told["effective_state"]) == ("active", "waiting")
+        assert told["state_reason"] == "no living node knows its handler tests.coming; it fires when one does"
+        assert told["next_fire_at"] is None and told["due_since"] is not None
+    factories.node(handlers=["tests.coming"])
+    assert api.get("/groups/orders/timers/t")["effective_state"] == "active"

@@ -194,7 +194,7 @@ def test_the_page_asks_as_often_for_much_as_for_little(viewer: Client) -> None:
         factories.node(ended_at=clock.now() - timedelta(minutes=1), state="dead")
         factories.minute(factories.group())
 
-    assert ask() == little <= 12
+    assert ask() == little <= 13
 
 
 def test_nothing_on_the_page_needs_an_inline_script_or_style(operator: Client) -> None:
@@ -227,3 +227,9 @@ def test_nothing_fires_next_while_the_cluster_is_paused(viewer: Client) -> None:
     page = viewer.get("/").text
 
     assert "Nothing fires while the cluster is paused." in page
+
+
+def test_handler_that_no_living_node_knows_is_a_concern_of_the_overview(viewer: Client) -> None:
+    factories.timer(in_group=factories.group(action={"handler": "tests.coming"}), due_in=-60)
+    factories.node(handlers=["tests.noop"])
+    assert "tests.coming. Their timers wait." in viewer.get("/").text

@@ -349,3 +349,14 @@ def test_a_declared_timer_without_an_owner_is_told_and_is_no_fault() -> None:
     factories.timer("rate", source="code", owner="shop")
     (finding,) = [each for each in examine(clock.now()).findings if each.check == "ownerless_declared_timers"]
     assert (finding.severity, [row["timer"] for row in finding.evidence]) == ("info", ["nightly"])
+
+
+@pytest.mark.parametrize("of", ["group", "timer"])
+def test_overdue_timers_that_wait_for_their_handler_are_named_with_the_reason(db: None, of: str) -> None:
+    coming = {"handler": "tests.coming"}
+    group = factories.group(**({"action": coming} if of == "group" else {}))
+    factories.timer("t", in_group=group, due_in=-7200, action=coming if of == "timer" else None)
+    factories.node(handlers=["tests.noop"])
+    findings = {each.check: each.what for each in examine(clock.now()).findings}
+    assert "they wait for a node that knows their handler" in findings["overdue_timers"]
+    assert "tests.coming. Their timers wait." in findings["unknown_handlers"]

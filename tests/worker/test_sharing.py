@@ -175,7 +175,10 @@ def test_nodes_that_do_not_know_the_handler_get_no_part(time: VirtualTime) -> No
     assert knowing.look() == 6
 
 
-def test_what_a_silent_worker_does_not_take_is_taken_by_the_others_soon_after_its_instant(time: VirtualTime) -> None:
+def test_what_a_silent_worker_does_not_take_is_taken_by_the_others_soon_after_its_instant(
+    time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timers.worker.sharing.LATE_PAUSE_SECONDS", 0)
     first, second, _silent = live(time, 3)
     burst(time, 12)
     assert [first.look(), second.look()] == [4, 4]

@@ -18,7 +18,7 @@ from timers.actions.http import HttpAction
 from timers.exceptions import SpecError
 from timers.mistakes import Mistakes
 
-NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not set"
+NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not both set"
 _OPTIONS: Final = ("content", "timeout", "keep_response")
 _ANYWHERE: Final = "https://entry.invalid/"
 
@@ -66,7 +66,7 @@ class EntryAction:
         """The call to make by the settings of this process, or why there is none."""
         settings = conf.current()
         entry = setting_forms.entry_url(settings.entry_url)
-        if entry is None:
+        if entry is None or not settings.entry_key:
             return NO_ENTRY
         path = f"{entry.path.rstrip('/')}/{quote(self.called, safe='')}"
         return replace(self.form, target=replace(entry, path=path), entry_key=settings.entry_key)

@@ -26,7 +26,7 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
-from timers.insights.held_up import cluster_pause, due_since, held_up_by
+from timers.insights.held_up import cluster_pause, due_since, held_up_by, known_handlers, waits_for_handler
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
@@ -60,9 +60,9 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 
 def _tell_pause(timers: Iterable[Any]) -> None:
     """Set on each row what the cells need to say what holds it up."""
-    pause = cluster_pause()
+    pause, known = cluster_pause(), known_handlers()
     for timer in timers:
-        timer.cluster_pause = pause
+        timer.cluster_pause, timer.known_handlers = pause, known
 
 
 class TimerChangeList(BoundedChangeList):
@@ -125,7 +125,7 @@ class TimerAdmin(ControlAdmin):
         columns = (
             "name", "group__name", "group__state", "group__state_reason", "state", "schedule_kind", "schedule",
             "time_zone", "next_fire_at", "last_fire_at",
-            "last_outcome", "fire_count",
+            "last_outcome", "fire_count", "action", "group__action", "group__partition", "group__worker_ordinals",
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
 
@@ -176,7 +176,8 @@ class TimerAdmin(ControlAdmin):
     @staticmethod
     def _held_up(timer: Any) -> str:
         """What holds an active timer up; read once for a row, the cluster's pause once for all."""
-        return held_up_by(timer, timer.group, timer.cluster_pause)
+        paused = held_up_by(timer, timer.group, timer.cluster_pause)
+        return paused or waits_for_handler(timer, timer.group, timer.known_handlers)
 
     @admin.display(description="state since")
     def state_told(self, timer: Timer) -> SafeString | str:

@@ -28,6 +28,7 @@ from timers.server.commits import WORDS as OUTCOME_UNKNOWN
 from timers.server.commits import CommitOutcomeUnknown
 from timers.server.identity import ServerRefused
 from timers.strict_json import MalformedJson
+from timers.unmigrated import NOT_MIGRATED, is_caused_by_missing_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,9 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
         case DataError():
             logger.warning("the database refused a value", exc_info=error)
             return Problem("malformed", "A value is out of the range that can be kept.")
+        case _ if is_caused_by_missing_migrations(error):
+            logger.warning("%s", NOT_MIGRATED)
+            return Problem("unavailable", NOT_MIGRATED, retry_after=RETRY_AFTER)
         case _ if isinstance(error, DATABASE_AWAY):
             return _unavailable(error, method)
         case _:

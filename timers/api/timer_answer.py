@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
-from timers.insights.held_up import due_since, held_up_by
+from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import ClusterPause, Timer
@@ -44,13 +44,16 @@ class TimerAnswer(BaseModel):
     tags: list[str]
     description: str
     state: str = Field(description="Its own: active, paused, finished or cancelled.")
-    effective_state: str = Field(description="Like state, but paused for an active timer whose group or cluster is.")
+    effective_state: str = Field(
+        description="Like state, but of an active timer: paused where its group or cluster is, waiting where no living "
+        "node knows its handler."
+    )
     state_reason: str = Field(description="Why it is in this state, or what holds it up while it is active.")
     paused_until: datetime | None
     next_fire_at: datetime | None = Field(description="null, too, for an instant that passed while it was held up.")
     due_since: datetime | None = Field(
-        description="An instant that passed while its group or the cluster was paused: the misfire policy decides "
-        "about it when the pause ends."
+        description="An instant that passed while its group or the cluster was paused, or no node knew its handler: "
+        "the misfire policy decides about it when that ends."
     )
     remaining: float | None = Field(description="Seconds until the next fire; negative when that is behind.")
     last_fire_at: datetime | None
@@ -70,13 +73,17 @@ class TimerAnswer(BaseModel):
     last_result: Any = Field(default=None, description="What its latest run returned; told of one timer.")
 
 
-def timer_answer(timer: Timer, now: datetime, pause: ClusterPause | None = None, **further: Any) -> TimerAnswer:
+def timer_answer(
+    timer: Timer, now: datetime, pause: ClusterPause | None = None, known: KnownHandlers | None = None, **further: Any
+) -> TimerAnswer:
     """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
 
-    `pause`: that of the whole cluster, where there is one.
+    `pause`: that of the whole cluster, where there is one. `known`: the handlers of living nodes; None: not looked up.
     """
     present = GroupClock.of(timer.group).moment(now)
-    held_up = held_up_by(timer, timer.group, pause)
+    paused = held_up_by(timer, timer.group, pause)
+    waits = "" if paused else waits_for_handler(timer, timer.group, known)
+    held_up = paused or waits
     missed = due_since(timer, present) if held_up else None
     columns = {column: getattr(timer, column) for column in _COLUMNS}
     if held_up:
@@ -91,7 +98,7 @@ def timer_answer(timer: Timer, now: datetime, pause: ClusterPause | None = None,
         payload=_readable(timer.payload),
         action=_readable(timer.action),
         overrides=_readable(timer.overrides),
-        effective_state=Timer.State.PAUSED.value if held_up else timer.state,
+        effective_state=Timer.State.PAUSED.value if paused else "waiting" if waits else timer.state,
         due_since=missed,
         remaining=None if next_fire_at is None else (next_fire_at - present).total_seconds(),
         **columns,

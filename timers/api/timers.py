@@ -29,7 +29,7 @@ from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.exceptions import SpecError, TimerNotFound
-from timers.insights.held_up import cluster_pause
+from timers.insights.held_up import cluster_pause, known_handlers
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
 from timers.insights.timers import last_result
@@ -78,9 +78,9 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
-    pause = cluster_pause()
+    pause, known = cluster_pause(), known_handlers()
     return Page(
-        items=[timer_answer(timer, now, pause) for timer in page.timers],
+        items=[timer_answer(timer, now, pause, known) for timer in page.timers],
         next=None if page.next is None else cursor_after(request, page.next),
     )
 
@@ -104,7 +104,12 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     timer, now = found
     tell_last_outcomes([timer])
     answer = timer_answer(
-        timer, now, cluster_pause(), in_flight=claimed_executions(timer), last_result=last_result(timer.id)
+        timer,
+        now,
+        cluster_pause(),
+        known_handlers(),
+        in_flight=claimed_executions(timer),
+        last_result=last_result(timer.id),
     )
     return Answer(answer, headers=etag(timer.version))
 

@@ -18,6 +18,7 @@ from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
+from timers.lifecycle.unserved import Unserved
 from timers.models import Timer, Waiting
 from timers.payload import decode, storable
 from timers.policies import overridden
@@ -35,16 +36,18 @@ def claim_ready(
     now_us: int,
     horizon_us: int,
     limit: int,
-    leave: Collection[str] = (),
+    unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
-    `leave`: handlers that only other nodes know; what needs them is left for those. `of`: the subscriptions whose
-    executions are claimed, one after the other, for the first of them (None: those that workers take, for themselves).
+    `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
+    are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
+    (None: those that workers take, for themselves).
     """
     with transaction.atomic():
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
+        leave = () if unserved is None else unserved.known_with(group)
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
                 if len(rows) < limit:
@@ -57,6 +60,8 @@ def claim_ready(
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
             if rows:
                 break
+        if unserved is not None:
+            rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []

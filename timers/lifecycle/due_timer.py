@@ -183,8 +183,8 @@ def lock_due(
 ) -> list[DueTimer]:
     """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due.
 
-    `ids`: only those of these timers. Returns None where the group has changed since it was read, or is just being
-    changed.
+    `leave`: handlers whose timers are left. `ids`: only those of these timers. Returns nothing where the group has
+    changed since it was read, or is just being changed.
     """
     due = Timer.objects.filter(
         is_served_as_known(group),

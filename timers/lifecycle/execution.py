@@ -96,6 +96,12 @@ class ServedGroup:
         """The handler of the group's own action; empty when that calls none."""
         return "" if self.action is None else self.action.handler or ""
 
+    @property
+    def handlers(self) -> tuple[str, ...]:
+        """The handlers that its timers without an action of their own call."""
+        called = [each.handler for each in self.subscribers if each.is_active] if self.subscribers else [self.handler]
+        return tuple(name for name in called if name)
+
     def subscriber(self, ordinal: int) -> Subscriber | None:
         """The subscription of that ordinal; None for 0, and for one that has been deleted."""
         return next((each for each in self.subscribers if each.ordinal == ordinal), None) if ordinal else None
@@ -103,7 +109,7 @@ class ServedGroup:
     def for_workers(self, leave: Collection[str] = ()) -> list[int]:
         """Whose executions a worker takes, in an order that prefers none: 0, and ordinals of subscriptions.
 
-        `leave`: handlers that only other nodes know.
+        `leave`: handlers that are unknown here.
         """
         if not self.subscribers:
             return [0]

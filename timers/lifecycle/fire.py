@@ -28,6 +28,7 @@ from timers.lifecycle.replace import drop_queue, make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
 from timers.lifecycle.take_within import parse_unlocked, take_within
 from timers.lifecycle.unfired import without_fires
+from timers.lifecycle.unserved import Unserved
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models.subscription import MAX_PARKED
@@ -51,6 +52,8 @@ class Fired:
     """Timers that were decided about."""
     more: bool = False
     """More may be due: there were as many as the limit, or they were left to the next transaction."""
+    left: int = 0
+    """Timers that stay due, because their handlers are unknown here; the next look passes over them."""
     parsed: int = 0
     """Timers that stay due, because their schedules had yet to be parsed; some of these are by now."""
     last_us: int = 0
@@ -71,7 +74,7 @@ def fire_due(
     horizon_us: int,
     limit: int,
     low_us: int | None = None,
-    leave: Collection[str] = (),
+    unserved: Unserved | None = None,
     takes: Collection[int] | None = None,
     watched_since_us: int | None = None,
     budget: CpuBudget | None = None,
@@ -79,28 +82,31 @@ def fire_due(
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
     Instants are microseconds since 1970 UTC. `low_us`: skip the dead entries at the head of the index below it.
-    `leave`: handlers that only other nodes know; their timers are left for those. `takes`: the subscriptions whose
-    executions are claimed (None: what workers take); those of others are made ready for them. Timers due after `now_us`
-    are claimed ahead; one whose execution before is not ended is left until its instant has come. `watched_since_us`:
-    since when somebody has looked at the group without a break (None: all the time); what came due before was missed.
-    `budget`: the CPU time that recurring timers may cost; the rest stays due. Schedules that are new are parsed after
-    the commit.
+    `unserved`: handlers whose timers are left for nodes that know them (None: whoever calls needs no handler); those
+    that are met are added. `takes`: the subscriptions whose executions are claimed (None: what workers take); those of
+    others are made ready for them. Timers due after `now_us` are claimed ahead; one whose execution before is not ended
+    is left until its instant has come. `watched_since_us`: since when somebody has looked at the group without a break
+    (None: all the time); what came due before was missed. `budget`: the CPU time that recurring timers may cost; the
+    rest stays due. Schedules that are new are parsed after the commit.
     """
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
-        rows = lock_due(
+        leave = () if unserved is None else unserved.known_with(group)
+        locked = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
         )
         fired = Fired()
-        if not rows:
+        if not locked:
             fired.is_stale = has_changed(group)
             return fired
+        rows = locked if unserved is None else [row for row in locked if not unserved.leaves(row.action)]
         batch = Batch(
             group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
         )
         taken = take_within(budget, group, rows, take=batch.take, is_full=lambda: batch.is_full)
         fired.rows, fired.last_us, fired.parsed = taken.rows, taken.last_us, len(taken.unparsed)
-        fired.more = fired.rows < len(rows) or len(rows) == limit
+        fired.left = len(locked) - len(rows)
+        fired.more = fired.rows < len(locked) or len(locked) == limit
         batch.write(holder, real_us)
         fired.looks_us = batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)

@@ -5,14 +5,15 @@ Workers do not talk to each other. Each reads the same rows (live nodes, claims,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from django.db import connection
 
 from timers.lifecycle.arrays import plain_array
-from timers.lifecycle.due import DueWork
+from timers.lifecycle.due import DueWork, Part
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import Node
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -26,7 +27,7 @@ WHERE n.partition = %s AND n.state = 'active' AND n.allow_execution AND n.lease_
 """
 
 _DUE: Final = """
-SELECT m.number, t.due + w.due, t.late + w.late, LEAST(t.first, w.first)
+SELECT m.number, t.due + w.due, t.late + w.late, LEAST(t.first, w.first), true
 FROM unnest(%(groups)s::bigint[], %(shards)s::int[], %(priorities)s::int[], %(waiting)s::bool[],
             %(nows)s::timestamptz[], %(horizons)s::timestamptz[], %(lates)s::timestamptz[])
      WITH ORDINALITY AS m(group_id, shard, priority, waiting, now, horizon, late, number)
@@ -46,6 +47,48 @@ CROSS JOIN LATERAL (
                         ORDER BY available_at LIMIT %(cap)s) r
           WHERE m.waiting AND g.id = m.group_id LIMIT %(cap)s) due) w
 """
+
+# As above, without the rows whose handler is left to other nodes. Of these there may be very many, so only so many rows
+# are looked at; where that was not enough, nothing is known.
+_DUE_HERE: Final = """
+SELECT m.number, t.due + w.due, t.late + w.late, LEAST(t.first, w.first),
+       (t.seen < %(scan)s OR t.due >= %(cap)s) AND (w.seen < %(scan)s OR w.due >= %(cap)s)
+FROM unnest(%(groups)s::bigint[], %(shards)s::int[], %(priorities)s::int[], %(waiting)s::bool[],
+            %(nows)s::timestamptz[], %(horizons)s::timestamptz[], %(lates)s::timestamptz[],
+            %(lows)s::timestamptz[], %(handlers)s::text[])
+     WITH ORDINALITY AS m(group_id, shard, priority, waiting, now, horizon, late, low, handler, number)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS seen, LEAST(count(*) FILTER (WHERE here), %(cap)s) AS due,
+           LEAST(count(*) FILTER (WHERE here AND at <= m.late), %(cap)s) AS late, min(at) FILTER (WHERE here) AS first
+    FROM (SELECT next_fire_at AS at,
+                 CASE WHEN action IS NULL THEN m.handler ELSE COALESCE(action->>'handler', '') END
+                     <> ALL(%(left)s::text[]) AS here
+          FROM timers_timer
+          WHERE group_id = m.group_id AND shard = m.shard AND priority = m.priority AND state = 'active'
+            AND next_fire_at <= m.horizon AND next_fire_at >= m.low
+            AND (open_execution IS NULL OR next_fire_at <= m.now)
+          ORDER BY next_fire_at LIMIT %(scan)s) due) t
+CROSS JOIN LATERAL (
+    SELECT count(*) AS seen, LEAST(count(*) FILTER (WHERE here), %(cap)s) AS due,
+           LEAST(count(*) FILTER (WHERE here AND at <= m.late), %(cap)s) AS late, min(at) FILTER (WHERE here) AS first
+    FROM (SELECT r.available_at AS at,
+                 CASE WHEN r.subscription <> 0
+                      THEN NOT EXISTS (SELECT 1 FROM unnest(%(left_groups)s::bigint[], %(left_ordinals)s::int[])
+                                                     AS x(group_id, ordinal)
+                                       WHERE x.group_id = m.group_id AND x.ordinal = r.subscription)
+                      ELSE (SELECT CASE WHEN b.action IS NULL THEN m.handler
+                                        ELSE COALESCE(b.action->>'handler', '') END
+                            FROM (SELECT (SELECT action FROM timers_timer WHERE id = r.timer_id) AS action) b)
+                           <> ALL(%(left)s::text[]) END AS here
+          FROM timers_timer_group g, unnest(COALESCE(g.worker_ordinals, '{0}')) AS o(ordinal),
+               LATERAL (SELECT available_at, subscription, timer_id FROM timers_waiting
+                        WHERE group_id = g.id AND subscription = o.ordinal AND state = 'ready'
+                          AND available_at <= m.horizon
+                        ORDER BY available_at LIMIT %(scan)s) r
+          WHERE m.waiting AND g.id = m.group_id LIMIT %(scan)s) due) w
+"""
+SCAN: Final = 2000
+"""Rows that are looked at, beyond the cap, where some are left to other nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +123,8 @@ class Due:
     """Those whose instant passed some time ago."""
     first_us: int
     """The earliest instant, by the database's clock."""
+    is_counted: bool = True
+    """False: so much is left to other nodes that the rest was not found; then the other figures say nothing."""
 
 
 @dataclass(slots=True)
@@ -120,32 +165,55 @@ class WorkerLoads:
             )
 
 
-def count_due(work: Sequence[DueWork], now_us: int, horizon_us: int, late_us: int, cap: int) -> list[Due]:
-    """Count what is due up to the horizon, at most `cap` of each item; `late_us`: how old what is late must be."""
+def count_due(
+    work: Sequence[DueWork],
+    now_us: int,
+    horizon_us: int,
+    late_us: int,
+    cap: int,
+    left: Collection[str] = (),
+    low_us: Mapping[Part, int] = MappingProxyType({}),
+) -> list[Due]:
+    """Count what is due up to the horizon, at most `cap` of each item; `late_us`: how old what is late must be.
+
+    `left`: handlers whose work is for other nodes, and not counted. `low_us`: instants (microseconds of the group's
+    clock) below which there is only such work.
+    """
     clocks = [item.group.clock for item in work]
 
     def instants(each: list[int]) -> str:
         return plain_array(f'"{from_microseconds(us).isoformat()}"' for us in each)
 
+    params: dict[str, Any] = {
+        "groups": plain_array(item.group.id for item in work),
+        "shards": plain_array(item.shard for item in work),
+        "priorities": plain_array(item.priority for item in work),
+        "waiting": plain_array("t" if item.waiting else "f" for item in work),
+        "nows": instants([clock.at(now_us) for clock in clocks]),
+        "horizons": instants([clock.horizon(now_us, horizon_us) for clock in clocks]),
+        "lates": instants([clock.at(now_us) - late_us for clock in clocks]),
+        "cap": cap,
+    }
+    if left:
+        left_ordinals = {
+            (item.group.id, each.ordinal) for item in work for each in item.group.subscribers if each.handler in left
+        }
+        params |= {
+            "left": list(left),
+            "left_groups": [group_id for group_id, _ in left_ordinals],
+            "left_ordinals": [ordinal for _, ordinal in left_ordinals],
+            "handlers": ["" if item.group.subscribers else item.group.handler for item in work],
+            "lows": instants([low_us.get(item.part, 0) for item in work]),
+            "scan": cap + SCAN,
+        }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _DUE,
-            {
-                "groups": plain_array(item.group.id for item in work),
-                "shards": plain_array(item.shard for item in work),
-                "priorities": plain_array(item.priority for item in work),
-                "waiting": plain_array("t" if item.waiting else "f" for item in work),
-                "nows": instants([clock.at(now_us) for clock in clocks]),
-                "horizons": instants([clock.horizon(now_us, horizon_us) for clock in clocks]),
-                "lates": instants([clock.at(now_us) - late_us for clock in clocks]),
-                "cap": cap,
-            },
-        )
-        rows = {number: (due, late, first) for number, due, late, first in cursor.fetchall()}
+        cursor.execute(_DUE_HERE if left else _DUE, params)
+        rows = {number: row for number, *row in cursor.fetchall()}
     return [_due(rows[number], clock, now_us) for number, clock in enumerate(clocks, 1)]
 
 
-def _due(row: tuple[int, int, object], clock: GroupClock, now_us: int) -> Due:
-    count, late, first = row
+def _due(row: Sequence[Any], clock: GroupClock, now_us: int) -> Due:
+    count, late, first, is_counted = row
     shift_us = clock.at(now_us) - now_us
-    return Due(count, late, now_us if first is None else to_microseconds(first) - shift_us)  # type: ignore[arg-type]
+    first_us = now_us if first is None else to_microseconds(first) - shift_us
+    return Due(count, late, first_us, is_counted) if is_counted else Due(0, 0, now_us, False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
-_NOT_MIGRATED: Final = {"42P01", "42703", "42883"}
-"""SQLSTATE: undefined table, undefined column, undefined function."""
+from timers.unmigrated import NOT_MIGRATED, is_not_migrated
 
 
 class ServiceCommand(BaseCommand):
@@ -21,11 +20,3 @@ class ServiceCommand(BaseCommand):
             if is_not_migrated(error):
                 raise CommandError(NOT_MIGRATED) from error
             raise
-
-
-NOT_MIGRATED: Final = "database: its tables are missing or older than this program. Run manage.py migrate."
-
-
-def is_not_migrated(error: ProgrammingError) -> bool:
-    """Whether a statement failed because the database has not been migrated to this version."""
-    return getattr(error.__cause__, "sqlstate", None) in _NOT_MIGRATED

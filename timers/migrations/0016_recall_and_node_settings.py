@@ -41,18 +41,20 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="node",
             name="listens",
-            field=models.BooleanField(default=False, help_text="Whether it is woken by NOTIFY."),
+            field=models.BooleanField(db_default=False, default=False, help_text="Whether it is woken by NOTIFY."),
         ),
         migrations.AddField(
             model_name="node",
             name="look_ahead",
-            field=models.FloatField(default=0, help_text="Seconds that it claims timers ahead of their instants."),
+            field=models.FloatField(
+                db_default=0, default=0, help_text="Seconds that it claims timers ahead of their instants."
+            ),
         ),
         migrations.AddField(
             model_name="node",
             name="settings",
             field=timers.models.fields.ExactJSONField(
-                default=dict, help_text="Its settings that must be the same everywhere."
+                db_default={}, default=dict, help_text="Its settings that must be the same everywhere."
             ),
         ),
     ]

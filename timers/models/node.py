@@ -66,9 +66,11 @@ class Node(models.Model):
     counters = ExactJSONField(default=dict, help_text="What each worker has done since it started.")
     version = models.CharField(max_length=40)
     zone_rules = models.CharField(max_length=40, blank=True, default="", help_text="Edition of its time zone rules.")
-    look_ahead = models.FloatField(default=0, help_text="Seconds that it claims timers ahead of their instants.")
-    listens = models.BooleanField(default=False, help_text="Whether it is woken by NOTIFY.")
-    settings = ExactJSONField(default=dict, help_text="Its settings that must be the same everywhere.")
+    look_ahead = models.FloatField(
+        default=0, db_default=0, help_text="Seconds that it claims timers ahead of their instants."
+    )
+    listens = models.BooleanField(default=False, db_default=False, help_text="Whether it is woken by NOTIFY.")
+    settings = ExactJSONField(default=dict, db_default={}, help_text="Its settings that must be the same everywhere.")
     handlers = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
     rss = models.BigIntegerField(null=True, help_text="Bytes of memory of supervisor and workers.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from timers import handlers
 from timers.actions.http import HttpAction
 from timers.handlers import Fail, Fire
 from timers.lifecycle.claim import claim_ready
@@ -26,6 +27,7 @@ from timers.lifecycle.recall import in_this_process
 from timers.lifecycle.recall_answers import has_ended, standing_of
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Rescued, rescue_node
+from timers.lifecycle.unserved import Unserved, is_known_here
 from timers.models import Node
 from timers.schedules.instant import from_microseconds, parse_instant, to_microseconds
 from timers.testing.next_instant import next_instant
@@ -42,7 +44,7 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
     values: dict[str, object] = {
         "name": name, "host": "machine-1", "pid": os.getpid(), "partition": partition, "roles": list(roles),
         "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200,
-        "heartbeat_interval": 2.0, "lease": 10.0, "version": "0", "handlers": [], "crash_lock": False,
+        "heartbeat_interval": 2.0, "lease": 10.0, "version": "0", "handlers": handlers.names(), "crash_lock": False,
     }  # fmt: skip
     return Registration(**{**values, **said})  # type: ignore[arg-type]
 
@@ -92,19 +94,23 @@ class Stepper:
         self._watched_since_us = time.us
 
     def claim(self, limit: int = 10_000, leave: Collection[str] = ()) -> list[Execution]:
-        """Fire what is due and claim what is ready, in all groups; returns what came."""
+        """Fire what is due and claim what is ready, in all groups; returns what came.
+
+        `leave`: handlers that this node does not know, beyond those that are not registered at all.
+        """
         now_us, came = self.time.us, []
+        unserved = Unserved(leave, lambda name: name not in leave and is_known_here(name))
         horizon_us = now_us + round(self.look_ahead * 1_000_000)
         _, work = self._groups.with_due_work(now_us, horizon_us, {})
         for item in work:
             if item.waiting:
                 came += claim_ready(
-                    self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, leave=leave
+                    self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved
                 )
             if item.timers:
                 fired = fire_due(
                     self.holder, item.group, item.shard, item.priority,
-                    now_us=now_us, horizon_us=horizon_us, limit=limit, leave=leave,
+                    now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
                     watched_since_us=self._watched_since_us,
                 )  # fmt: skip
                 came += fired.executions

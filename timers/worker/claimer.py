@@ -24,10 +24,12 @@ from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
+from timers.lifecycle.unserved import Unserved
 from timers.lifecycle.wakeup import wake_workers
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
+from timers.worker.left_marks import LeftMarks
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
@@ -82,8 +84,9 @@ class Claimer:
         self._low_marks: dict[Part, int] = {}
         self._watch = Watch(settings.look_ahead)
         self._full_scan_at = 0.0
-        self._leave: list[str] = []
-        self._leave_read_at = -HANDLERS_SECONDS
+        self._unserved = Unserved()
+        self._unserved_read_at = -HANDLERS_SECONDS
+        self._left_marks = LeftMarks()
         self._looks: list[int] = []
         self._left_look_us: int | None = None
         self._left_pause = LATE_PAUSE_SECONDS
@@ -144,7 +147,8 @@ class Claimer:
         now_us = self._clock.now_us()
         horizon_us = now_us + self._look_ahead_us
         sent = boot_time()
-        reading, work = self._groups.with_due_work(now_us, horizon_us, self._low_marks)
+        low_marks = self._left_marks.over(self._low_marks)
+        reading, work = self._groups.with_due_work(now_us, horizon_us, low_marks)
         if self._is_held(reading, sent):
             self._looked_by_old_clock = True
             self._watch.broke()
@@ -182,7 +186,8 @@ class Claimer:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         # What nobody here has room for needs no sharing.
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
-        parts = self._sharing.parts(startable, now_us, horizon_us) if startable else {}
+        left = self._unserved.names
+        parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
         claimed, in_vain = 0, False
         budgets: defaultdict[int, CpuBudget] = defaultdict(CpuBudget)
         for items in by_priority.values():
@@ -205,6 +210,8 @@ class Claimer:
         if claimed:
             self._left_pause = LATE_PAUSE_SECONDS
         self._leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
+        if self._unserved.names != left:
+            self.loop.wake()
         return claimed
 
     def _leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
@@ -242,23 +249,29 @@ class Claimer:
 
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
-        if item.waiting:
+        if item.waiting and not self._left_marks.is_resting(item.group.id):
+            begun = time.monotonic()
             executions += claim_ready(
-                self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, leave=self._leave
+                self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved
             )
+            if self._unserved.names and len(executions) < limit:
+                self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
+            begun = time.monotonic()
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
-                low_us=self._low_marks.get(item.part), leave=self._leave,
+                low_us=self._left_marks.above(item.part, self._low_marks.get(item.part)), unserved=self._unserved,
                 watched_since_us=self._watch.since_us, budget=budget,
             )  # fmt: skip
+            if self._unserved.names and not fired.more:
+                self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item.part, fired, now_us)
             self._hold(fired.executions)
             # What was only parsed counts as well: the next pass goes on with it at once.
-            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed
+            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed + fired.left
         return len(executions)
 
     def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:
@@ -289,9 +302,9 @@ class Claimer:
         if now >= self._full_scan_at:
             self._low_marks.clear()
             self._full_scan_at = now + FULL_SCAN_SECONDS
-        if now - self._leave_read_at >= HANDLERS_SECONDS:
-            self._leave = handlers_elsewhere(handlers.names(), self._partition)
-            self._leave_read_at = now
+        if now - self._unserved_read_at >= HANDLERS_SECONDS:
+            self._unserved.renew(handlers_elsewhere(handlers.names(), self._partition))
+            self._unserved_read_at = now
 
     def _look_for_revoked(self) -> None:
         """What this worker is asked to end, where no notification told it."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from timers import clock
 from timers.lifecycle.due import DueWork
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
-from timers.lifecycle.load import WorkerLoad, WorkerLoads, count_due
+from timers.lifecycle.load import Due, WorkerLoad, WorkerLoads, count_due
 from timers.lifecycle.stats import recent_run_seconds
 from timers.worker.capacity import ROUNDING, Capacity, Slots
 from timers.worker.fair_part import Occupied, fair_parts
@@ -80,8 +81,18 @@ class Sharing:
         self._slots: dict[int, Slots] = {}
         self._learned: dict[int, float] = {}
 
-    def parts(self, work: Sequence[DueWork], now_us: int, horizon_us: int) -> Parts:
-        """This worker's part by item of work; what is missing there is not shared."""
+    def parts(
+        self,
+        work: Sequence[DueWork],
+        now_us: int,
+        horizon_us: int,
+        left: Collection[str] = (),
+        low_us: Mapping[tuple[int, int, int], int] | None = None,
+    ) -> Parts:
+        """This worker's part by item of work; what is missing there is not shared.
+
+        `left`: handlers whose work is for other nodes. `low_us`: instants below which there is only such work.
+        """
         self._learn([item.group.id for item in work])
         shared = [item for item in work if not self._is_brief(item)]
         now = time.monotonic()
@@ -94,12 +105,13 @@ class Sharing:
         parts: Parts = {}
         takes_late = now >= self._late_from
         for (slots, members), items in self._by_workers(shared, loads).items():
-            part = self._part([loads[member] for member in members], slots, items, now_us, horizon_us)
+            count = partial(count_due, left=left, low_us=low_us or {})
+            part, counted = self._part([loads[member] for member in members], slots, items, now_us, horizon_us, count)
             if takes_late and part.late:
                 part.left = max(part.left, part.late)
                 self._late_from = now + LATE_PAUSE_SECONDS
-            parts |= {item.part: part for item in items}
-        if all(part.is_saturated for part in parts.values()):
+            parts |= {item.part: part for item in counted}
+        if parts and all(part.is_saturated for part in parts.values()):
             self._saturated_until = now + SATURATED_SECONDS
         return parts
 
@@ -149,8 +161,15 @@ class Sharing:
         return group.required_roles <= profile.roles and (not group.handler or group.handler in profile.handlers)
 
     def _part(
-        self, loads: Sequence[WorkerLoad], slots: Slots, items: Sequence[DueWork], now_us: int, horizon_us: int
-    ) -> Part:
+        self,
+        loads: Sequence[WorkerLoad],
+        slots: Slots,
+        items: Sequence[DueWork],
+        now_us: int,
+        horizon_us: int,
+        count: Callable[[Sequence[DueWork], int, int, int, int], list[Due]],
+    ) -> tuple[Part, list[DueWork]]:
+        """The part of a set of items, and those of them that could be counted."""
         others = [self._occupied(load, slots) for load in loads if self._is_other(load)]
         own = Occupied(self._capacity.slots[slots], self._capacity.taken(slots))
         weights = [self._capacity.weight(item.group.id) for item in items]
@@ -158,11 +177,11 @@ class Sharing:
         # Beyond what all workers have room for, or take in one claim each, the number does not matter.
         batches = (len(others) + 1) * max(item.group.max_batch for item in items)
         cap = min(math.ceil(free / min(weights)) + 1, batches)
-        counts = count_due(items, now_us, horizon_us, round(LATE_SECONDS * 1_000_000), cap)
+        counts = count(items, now_us, horizon_us, round(LATE_SECONDS * 1_000_000), cap)
         due = sum(each.count * weight for each, weight in zip(counts, weights, strict=True))
         late = sum(each.late * weight for each, weight in zip(counts, weights, strict=True))
         with_room = 1 + sum(other.free >= 1 for other in others)
-        return Part(
+        part = Part(
             left=fair_parts([own, *others], due)[0],
             late=late / with_room,
             due=sum(each.count for each in counts),
@@ -170,6 +189,7 @@ class Sharing:
             others_are_free=with_room > 1,
             is_saturated=due >= free,
         )
+        return part, [item for item, each in zip(items, counts, strict=True) if each.is_counted]
 
     def _occupied(self, load: WorkerLoad, slots: Slots) -> Occupied:
         width = load.profile.threads if slots is Slots.THREADS else load.profile.async_slots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from timers import conf, setting_table
 from timers.insights.cluster import cluster, concerns
@@ -143,25 +143,22 @@ FROM in_use u
 WHERE u.handler IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
       AND n.lease_expires_at > %(now)s AND u.handler = ANY(n.handlers))
+  AND EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
+      AND n.lease_expires_at > %(now)s)
 GROUP BY u.handler ORDER BY u.handler LIMIT {CAP + 1}
 """
 
 
 def unknown_handlers(now: datetime) -> list[Finding]:
     """Handlers that groups and the next timers name and no living node knows; quiet when there is no node at all."""
-    alive: list[dict[str, Any]] = rows(
-        "SELECT 1 AS one FROM timers_node WHERE state IN ('starting', 'active', 'standby', 'draining')"
-        " AND lease_expires_at > %(now)s LIMIT 1",
-        {"now": now},
-    )
-    found = rows(_HANDLERS, {"now": now}) if alive else []
+    found = rows(_HANDLERS, {"now": now})
     if not found:
         return []
     return [
         Finding(
             "error",
             f"{amount(found, CAP, 'handler')} in use that no living node knows: "
-            f"{', '.join(row['handler'] for row in found[:5])}{', ...' if len(found) > 5 else ''}.",
+            f"{', '.join(row['handler'] for row in found[:5])}{', ...' if len(found) > 5 else ''}. Their timers wait.",
             "Deploy the code that registers it (an installed app's timer_handlers.py), or correct the name.",
             shown(found),
         )

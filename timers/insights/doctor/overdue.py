@@ -63,11 +63,15 @@ def unserved_groups(now: datetime) -> list[Finding]:
 _OVERDUE: Final = f"""
 SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
-       due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere
+       due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere,
+       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown
 FROM timers_timer_group g
 CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
-    SELECT t.name, t.next_fire_at, t.action ->> 'handler' AS handler FROM timers_timer t
+    SELECT t.name, t.next_fire_at,
+           CASE WHEN t.action IS NOT NULL THEN t.action ->> 'handler'
+                WHEN g.worker_ordinals IS NULL THEN g.action ->> 'handler' END AS handler
+    FROM timers_timer t
     WHERE {IN_PART}
       AND t.next_fire_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY t.next_fire_at LIMIT {CAP + 1}) due
@@ -92,6 +96,11 @@ def overdue_timers(now: datetime) -> list[Finding]:
             "their handler is known only by nodes that do not serve their group",
             "Deploy the handler to the nodes that serve the group; they leave such timers to those who know it.",
         ),
+        "unknown": (
+            [],
+            "they wait for a node that knows their handler, and none that lives does",
+            "Deploy the code that registers it, or correct the name; they fire then, late by their misfire policy.",
+        ),
         "behind": (
             [],
             "the nodes that serve them are behind",
@@ -99,7 +108,9 @@ def overdue_timers(now: datetime) -> list[Finding]:
         ),
     }
     for row in found:
-        reason = "unserved" if not row["served"] else "elsewhere" if row["handler_elsewhere"] else "behind"
+        is_unknown, is_elsewhere = row["handler_unknown"], row["handler_elsewhere"]
+        reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else "behind"
+        reason = reason if row["served"] else "unserved"
         reasons[reason][0].append(row)
     columns = ("group", "timer", "next_fire_at", "seconds_overdue")
     return [

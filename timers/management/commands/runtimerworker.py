@@ -43,6 +43,7 @@ class Command(ServiceCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        conf.require_consistent()
         try:
             node = NodeOptions(
                 name=check_name("--name", options["name"]) if options["name"] else "",

@@ -45,6 +45,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-demo", action="store_true", help="leave an empty database empty")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        conf.require_consistent()
         self.host, self.port = options["host"], options["port"]
         # Until the children are there to be stopped in order, SIGTERM is what Ctrl-C is.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

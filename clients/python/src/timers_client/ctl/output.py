@@ -70,7 +70,7 @@ def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> 
         show_json(row)
         return
     said = [str(row["state"])]
-    if row["state"] == "active" and row.get("effective_state") == "paused":
+    if row["state"] == "active" and row.get("effective_state") in ("paused", "waiting"):
         said.append(f"held up: {row['state_reason']}")
     if row["state"] == "paused" and row.get("paused_until"):
         said[0] += f" until {_cell(row['paused_until'])}"

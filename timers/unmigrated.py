@@ -1,0 +1,31 @@
+"""A database that has not been migrated to this version: how its errors are recognised, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import DatabaseError, ProgrammingError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+NOT_MIGRATED: Final = "database: its tables are missing or older than this program. Run manage.py migrate."
+_UNDEFINED: Final = {"42P01", "42703", "42883"}
+"""SQLSTATE: undefined table, undefined column, undefined function."""
+
+
+def is_not_migrated(error: BaseException | None) -> bool:
+    """Whether a statement may have failed because the database has not been migrated to this version."""
+    return isinstance(error, ProgrammingError) and getattr(error.__cause__, "sqlstate", None) in _UNDEFINED
+
+
+def is_caused_by_missing_migrations(error: BaseException | None) -> bool:
+    """The same, after a look at which migrations are applied: a statement of wrong SQL is another fault."""
+    return is_not_migrated(error) and migrations_are_missing()
+
+
+def migrations_are_missing() -> bool:
+    """Whether migrations of this version are not applied; True, too, where that cannot be read."""
+    try:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError:
+        return True
