@@ -26,8 +26,8 @@ def test_a_killed_worker_loses_nothing(field: Field) -> None:
     assert scenarios.workers_killed(field, 2000, every_seconds=0.5) >= 1
 
 
-def test_a_killed_node_is_taken_over_within_five_seconds(field: Field) -> None:
-    assert scenarios.node_killed(field, 1500) < 5
+def test_a_killed_node_is_taken_over_before_its_lease_would_end(field: Field) -> None:
+    assert scenarios.node_killed(field, 1500) < 10
 
 
 def test_a_drain_loses_and_doubles_nothing(field: Field) -> None:
