@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from timers.server import memory
 from timers.server.identity import ServerRefused
 
-# The embedded server is one alone: where it was made anew, nothing has been left behind.
+# The embedded server stands alone: where it was created again, nothing of the old one is left.
 memory.keep_in(None if settings.EMBEDDED_DATABASE else Path(settings.VAR))
 
 

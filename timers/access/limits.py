@@ -55,7 +55,7 @@ def count_failure(address: str, *, now: float | None = None, throttle: Throttle 
 
 
 def forget_callers() -> None:
-    """Begin anew with everyone; for tests."""
+    """Forget all attempts; for tests."""
     _requests.forget()
     _failures.forget()
 

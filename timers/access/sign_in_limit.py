@@ -92,7 +92,7 @@ class SignInLimitMiddleware:
 
 
 def forget_tries() -> None:
-    """Begin anew with everyone; for tests."""
+    """Forget all attempts; for tests."""
     _tries.forget()
 
 

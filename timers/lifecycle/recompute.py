@@ -54,7 +54,7 @@ class Recomputed:
 
 
 def recompute(timers: QuerySet[Timer], *, batch: int = BATCH) -> Recomputed:
-    """Compute the next instants of these timers anew and write those that differ, batch by batch.
+    """Compute the next instants of these timers again and write those that differ, batch by batch.
 
     Timers that have ended, that are due, or that wait for the end of their execution are left as they are; so are those
     whose schedule cannot be read, and fixed delays. A timer that has no instant left is finished.
@@ -83,7 +83,7 @@ class NewInstants:
 
 
 def new_instants(timers: QuerySet[Timer]) -> NewInstants:
-    """Compute the next instants of these timers anew; no row is locked, and nothing is written."""
+    """Compute the next instants of these timers again; no row is locked, and nothing is written."""
     found = NewInstants()
     living = timers.filter(state__in=(Timer.State.ACTIVE, Timer.State.PAUSED), next_fire_at__isnull=False)
     living = living.exclude(schedule_kind="fixed_delay")

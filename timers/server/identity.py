@@ -4,7 +4,7 @@ A server is known by its system identifier, which initdb makes and every physica
 rises with each promotion. A former primary that is started again has the identifier of its successor and a lower
 timeline. Both are remembered in the database and by each process and machine. A person accepts another server (after a
 restore, or an upgrade to a new major version) with `manage.py acceptdatabase`, which counts up `acceptance`: whoever
-remembers a lower number learns anew.
+remembers a lower number updates it.
 """
 
 from __future__ import annotations
