@@ -6,52 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.execution_id import parse
-from timers.lifecycle.execution import Execution
-from timers.models import Claim, Timer
+from tests.support.serial_timers import SERIAL, finish, minutely, running
 from timers.scheduling import (
     backfill_timer,
-    schedule_cron,
-    schedule_fixed_rate,
 )
 from timers.testing import START, Stepper, VirtualTime
-
-SERIAL = ("skip", "queue", "replace")
 
 
 @pytest.fixture(autouse=True)
 def _noop(handlers: TemporaryHandlers) -> None:
     pass
-
-
-def rate(policy: str, period: float = 60, **of_group: object) -> Timer:
-    factories.group("work", overlap_policy=policy, **of_group)
-    return schedule_fixed_rate("work", "t", period=period)
-
-
-def minutely(policy: str) -> Timer:
-    """A timer that has a past."""
-    factories.group("work", overlap_policy=policy)
-    return schedule_cron("work", "t", expression="* * * * *")
-
-
-def running(node: Stepper, seconds: float = 60) -> Execution:
-    """The scheduled execution that comes in so many seconds, claimed and not ended."""
-    node.time.advance(seconds)
-    (execution,) = node.claim()
-    return execution
-
-
-def finish(node: Stepper) -> None:
-    node.run()
-    node.finish()
-
-
-def origins() -> list[str]:
-    """Of all that is claimed."""
-    return [parse(str(each)).origin for claim in Claim.objects.order_by("id") for each in claim.executions]
 
 
 @pytest.mark.parametrize("policy", SERIAL)

@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from timers.lifecycle.execution import Execution
+from tests.support.serial_timers import SERIAL, finish, rate, running
 from timers.models import Timer, Waiting
 from timers.scheduling import (
     schedule_fixed_delay,
@@ -15,29 +15,10 @@ from timers.scheduling import (
 )
 from timers.testing import Stepper, VirtualTime
 
-SERIAL = ("skip", "queue", "replace")
-
 
 @pytest.fixture(autouse=True)
 def _noop(handlers: TemporaryHandlers) -> None:
     pass
-
-
-def rate(policy: str, period: float = 60, **of_group: object) -> Timer:
-    factories.group("work", overlap_policy=policy, **of_group)
-    return schedule_fixed_rate("work", "t", period=period)
-
-
-def running(node: Stepper, seconds: float = 60) -> Execution:
-    """The scheduled execution that comes in so many seconds, claimed and not ended."""
-    node.time.advance(seconds)
-    (execution,) = node.claim()
-    return execution
-
-
-def finish(node: Stepper) -> None:
-    node.run()
-    node.finish()
 
 
 def failing(policy: str, *, retry_blocks: bool) -> Timer:

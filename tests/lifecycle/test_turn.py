@@ -9,16 +9,15 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
+from tests.support.serial_timers import SERIAL, finish, rate, running
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import parse
 from timers.executions import replay_execution, retry_failed
-from timers.lifecycle.execution import Execution
-from timers.models import Attempt, Claim, Timer, Waiting
+from timers.models import Attempt, Claim, Waiting
 from timers.scheduling import (
     cancel_timer,
     fire_timer,
     pause_timer,
-    schedule_cron,
     schedule_fixed_delay,
     schedule_fixed_rate,
     schedule_once,
@@ -26,35 +25,10 @@ from timers.scheduling import (
 )
 from timers.testing import START, Stepper, VirtualTime
 
-SERIAL = ("skip", "queue", "replace")
-
 
 @pytest.fixture(autouse=True)
 def _noop(handlers: TemporaryHandlers) -> None:
     pass
-
-
-def rate(policy: str, period: float = 60, **of_group: object) -> Timer:
-    factories.group("work", overlap_policy=policy, **of_group)
-    return schedule_fixed_rate("work", "t", period=period)
-
-
-def minutely(policy: str) -> Timer:
-    """A timer that has a past."""
-    factories.group("work", overlap_policy=policy)
-    return schedule_cron("work", "t", expression="* * * * *")
-
-
-def running(node: Stepper, seconds: float = 60) -> Execution:
-    """The scheduled execution that comes in so many seconds, claimed and not ended."""
-    node.time.advance(seconds)
-    (execution,) = node.claim()
-    return execution
-
-
-def finish(node: Stepper) -> None:
-    node.run()
-    node.finish()
 
 
 def origins() -> list[str]:
