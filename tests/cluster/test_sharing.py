@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.cluster.field import Field, eventually
+from timers.lifecycle.recall import RECALL_CHANNEL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 
@@ -46,10 +47,8 @@ def started_by_worker(field: Field, title: str, count: int) -> list[int]:
 
 def listening(field: Field, workers: int) -> None:
     """Wait until that many workers have begun to look for work."""
-    sessions = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN timers_revoke'"
-    )
-    eventually(lambda: field.value(sessions) >= workers)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
+    eventually(lambda: field.value(sessions, f"LISTEN {RECALL_CHANNEL}") >= workers, within=60)
 
 
 def test_a_burst_is_shared_by_the_workers_of_all_nodes(field: Field) -> None:

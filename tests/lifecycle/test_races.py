@@ -53,9 +53,8 @@ def test_two_claimers_never_get_the_same_timer_and_never_wait_for_each_other(
 
 
 def test_two_claimers_never_get_the_same_ready_execution(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
-    timer = factories.timer(in_group=group)
     for ago in range(20):
-        factories.waiting(timer, "ready", ago=ago + 1)
+        factories.waiting(factories.timer(in_group=group), "ready", ago=ago + 1)
     other = Stepper(time, "node-b")
     with OtherSession(time.now) as session:
         session.begin()

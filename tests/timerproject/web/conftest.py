@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
+from tests.support.eventually import eventually
 from timerproject.web import channel, server
 from timerproject.web.worker import BufferingWorker
 
@@ -66,6 +67,19 @@ class Site:
         """All that is answered to this until the server closes the connection."""
         with self.connected(text) as connection:
             return read_all(connection)
+
+    def wait_until_buffered(self) -> None:
+        """Wait until the threads have ended all answers: what is not sent yet is in the server's buffers."""
+        eventually(lambda: not any(channel.requests for channel in self._channels()))
+
+    def maintain(self) -> None:
+        """Have the server look at once for connections that are late."""
+        for server in self.worker._servers:
+            server.next_channel_cleanup = 0
+        self.answer("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    def _channels(self) -> list[Any]:
+        return [channel for server in self.worker._servers for channel in list(server.active_channels.values())]
 
     def environ(self, text: str) -> dict[str, str]:
         """What the service is given for this request; the connection must be closed by its answer."""

@@ -143,10 +143,9 @@ def test_an_answer_that_is_not_taken_is_given_up(web: Site, seconds: float) -> N
     with _reader(web) as reader:
         reader.sendall(f"GET /large?30000000 HTTP/1.1\r\n{END}".encode())
         reader.recv(1)
-        web.answer(ASKED)
+        web.wait_until_buffered()
         web.clock.advance(seconds + LONGER)
-        web.answer(ASKED)
-        web.answer(ASKED)
+        web.maintain()
         taken = 0
         try:
             while chunk := reader.recv(65536):
