@@ -16,6 +16,8 @@ from psycopg import sql
 from tests.cluster.field import Field
 from tests.support.server import process_environment
 from tests.support.targets import Town, town
+from timerproject.embedded.folder import Folder
+from timerproject.embedded.server import EmbeddedServer
 from timers.encryption import new_key
 
 
@@ -38,6 +40,17 @@ def field(transactional_db: None, tmp_path: Path) -> Iterator[Field]:
         finally:
             prepared.end()
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A database server of the test's own, which it may stop and start."""
+    own = EmbeddedServer(Folder.at(tmp_path / "var"), durable=True)
+    own.start()
+    try:
+        yield own
+    finally:
+        own.stop()
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
+
+from timerproject.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parents[2]
 Value = TypeVar("Value")
@@ -175,3 +177,23 @@ def every(seconds: float, until: Callable[[], bool]) -> Iterator[None]:
     while not until():
         yield
         time.sleep(seconds)
+
+
+@contextmanager
+def field_on(server: EmbeddedServer, folder: Path) -> Iterator[Field]:
+    """A field on a database server of its own; all its nodes are ended with it."""
+    parameters = server.folder.parameters()
+    host = str(parameters["host"]).replace("/", "%2F")
+    field = Field(f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}", folder)
+    try:
+        field.manage("migrate", "-v", "0")
+        yield field
+    finally:
+        field.end()
+
+
+def stop(server: EmbeddedServer, how: signal.Signals) -> None:
+    """Send a signal to the server and wait for its end."""
+    postmaster = server.folder.data / "postmaster.pid"
+    os.kill(int(postmaster.read_text().split()[0]), how)
+    eventually(lambda: not postmaster.exists())

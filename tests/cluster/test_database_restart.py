@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.field import Field, eventually
-from timerproject.embedded.folder import Folder
+from tests.cluster.field import Field, eventually, field_on, stop
 from timerproject.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    own = EmbeddedServer(Folder.at(tmp_path / "var"), durable=True)
-    own.start()
-    try:
-        yield own
-    finally:
-        own.stop()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_a_restarted_database_loses_nothing_and_ends_no_node(
     server: EmbeddedServer, tmp_path: Path, how: signal.Signals
 ) -> None:
-    parameters = server.folder.parameters()
-    host = str(parameters["host"]).replace("/", "%2F")
-    field = Field(f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}", tmp_path)
-    try:
-        field.manage("migrate", "-v", "0")
+    with field_on(server, tmp_path) as field:
         node = field.start("a")
         field.schedule("cluster.work", 3000)
         eventually(lambda: field.succeeded() > 300)
-        postmaster = server.folder.data / "postmaster.pid"
-        os.kill(int(postmaster.read_text().split()[0]), how)
-        eventually(lambda: not postmaster.exists())
+        stop(server, how)
         server.start()
         before = len(field.calls())
         eventually(lambda: len(field.calls()) > before + 50, within=10)
         field.wait_until_succeeded(3000)
         assert node.poll() is None
         field.check_ledger(3000)
-    finally:
-        field.end()
+
+
+def test_only_workers_with_running_handlers_are_stopped_before_the_lease_ends(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    with field_on(server, tmp_path) as field:
+        field.start("a", "--workers", "2")
+        busy, idle = two_workers(field)
+        stop(server, signal.SIGINT)
+        eventually(lambda: busy not in field.worker_pids("a"), within=15)
+        server.start()
+        field.schedule("cluster.count", 20)
+        eventually(lambda: idle in {call.pid for call in field.calls()})
+        eventually(lambda: field.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'lost'") == 1)
+        assert idle in field.worker_pids("a")
+
+
+def two_workers(field: Field) -> tuple[int, int]:
+    """Give one worker something that runs on; returns its process id and the other's."""
+    field.schedule("cluster.slow_first", 1, payload=100)
+    (call,) = eventually(field.calls)
+    (idle,) = set(eventually(lambda: field.worker_pids("a") if len(field.worker_pids("a")) == 2 else [])) - {call.pid}
+    return call.pid, idle

@@ -28,6 +28,9 @@ UNMANAGED_SECONDS: Final = 5.0
 SHORTEST_PATIENCE: Final = 10.0
 """Seconds after which a beat that does not return is given up and another thread beats, with another connection."""
 
+LONGEST_PAUSE: Final = 0.3
+"""Seconds between attempts while no heartbeat comes through: handlers that run are stopped before the lease ends."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -68,7 +71,9 @@ class Heartbeat:
         self.managed_at = time.monotonic()
         """When the supervisor's main thread last passed its round; the supervisor's to set."""
         self._unmanaged = Watch()
-        self.loop = Loop("heartbeat", self.step, patience=max(settings.lease, SHORTEST_PATIENCE))
+        self.loop = Loop(
+            "heartbeat", self.step, patience=max(settings.lease, SHORTEST_PATIENCE), longest_pause=LONGEST_PAUSE
+        )
 
     def step(self) -> float:
         """One beat; returns seconds to the next."""

@@ -28,10 +28,25 @@ class Loop:
     step is logged and tried again after a pause, with a new database connection.
     """
 
-    def __init__(self, name: str, step: Callable[[], float], *, patience: float = DATABASE_STEP_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], float],
+        *,
+        patience: float = DATABASE_STEP_SECONDS,
+        longest_pause: float = LONGEST_PAUSE,
+    ) -> None:
+        """Make the loop; nothing runs before start().
+
+        Args:
+            step: does one pass and returns the seconds to the next.
+            patience: seconds after which a pass that does not return is taken for hung.
+            longest_pause: seconds between attempts of a failing step at the most.
+        """
         self._name = name
         self._step = step
         self._patience = patience
+        self._longest_pause = longest_pause
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._pause = 0.0
@@ -87,7 +102,7 @@ class Loop:
             self._session.ensure()
             delay = self._step()
         except Exception as error:
-            self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            self._pause = min(max(self._pause * 2, FIRST_PAUSE), self._longest_pause)
             pause = self._pause * random.uniform(0.5, 1.0)
             logger.warning(
                 "%s failed, next try in %.1f s: %s",

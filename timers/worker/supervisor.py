@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.db import connection
 
 from timers import conf, handlers
+from timers.boot_clock import boot_time
 from timers.lifecycle import nodes
 from timers.models import Node
 from timers.version import VERSION
@@ -299,19 +300,29 @@ class Supervisor:
             )  # fmt: skip
 
     def _fall_silent(self) -> None:
-        """No heartbeat came through: end all handlers before others may take their work."""
-        if self._children or self._retired:
-            logger.error("no heartbeat for %.1f s: workers stopped until the database answers", self._settings.lease)
-        self._kill_all()
+        """No heartbeat came through: end all handlers before others may take their work.
+
+        Workers that run none stay: without a sure lease they begin nothing, and go on at once when heartbeats do.
+        """
+        busy = [child for child in [*self._children, *self._retired] if child.started.running()]
+        if busy:
+            logger.error(
+                "no heartbeat for %.1f s: %d workers with running handlers are stopped before the lease ends",
+                boot_time() - self._heartbeat.last_ok, len(busy),
+            )  # fmt: skip
+        self._kill(busy)
 
     def _kill_all(self) -> None:
-        for child in [*self._children, *self._retired]:
+        self._kill([*self._children, *self._retired])
+
+    def _kill(self, children: Sequence[Child]) -> None:
+        for child in children:
+            (self._children if child in self._children else self._retired).remove(child)
+            self._retired_at.pop(child.pid, None)
             child.kill()
             self._end_descendants(child)
             self._report.add(child)
             self._housekeeping.rescue_child(child.holder, child.fates("its node was cut off or stopped"), "killed")
-        self._children.clear()
-        self._retired.clear()
 
     # Ending
 

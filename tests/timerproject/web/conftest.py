@@ -74,8 +74,8 @@ class Site:
 
     def maintain(self) -> None:
         """Have the server look at once for connections that are late."""
-        for server in self.worker._servers:
-            server.next_channel_cleanup = 0
+        for socket_server in self.worker._servers:
+            socket_server.next_channel_cleanup = 0
         self.answer("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
     def _channels(self) -> list[Any]:
