@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from itertools import product
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +13,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
 from timers.lifecycle.control.nodes import pause_cluster, resume_cluster
-from timers.models import Attempt, Timer
+from timers.models import Attempt, Timer, TimerGroup
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES
 from timers.scheduling import pause_group, pause_timer, resume_group, resume_timer, schedule_fixed_rate
 from timers.testing import START, Stepper, VirtualTime
@@ -53,22 +54,27 @@ def found(timer: Timer, period: int = 1) -> list[Final]:
 
 
 def timer_is_paused(node: Stepper, seconds: int) -> Stepper:
-    pause_timer("work", "second")
+    for group in groups():
+        pause_timer(group, "second")
     node.advance(seconds)
-    resume_timer("work", "second")
+    for group in groups():
+        resume_timer(group, "second")
     return node
 
 
 def timer_is_paused_until(node: Stepper, seconds: int) -> Stepper:
-    pause_timer("work", "second", until=node.time.now + timedelta(seconds=seconds))
+    for group in groups():
+        pause_timer(group, "second", until=node.time.now + timedelta(seconds=seconds))
     node.advance(seconds)
     return node
 
 
 def group_is_paused(node: Stepper, seconds: int) -> Stepper:
-    pause_group("work")
+    for group in groups():
+        pause_group(group)
     node.advance(seconds)
-    resume_group("work")
+    for group in groups():
+        resume_group(group)
     return node
 
 
@@ -95,6 +101,22 @@ WAYS = (
 )  # fmt: skip
 
 
+def groups() -> list[str]:
+    return list(TimerGroup.objects.order_by("id").values_list("name", flat=True))
+
+
+Policy = tuple[str, str]
+"""A misfire policy and an overlap policy."""
+
+
+def timers_of_every_policy(period: int = 1, overlaps: Collection[str] = OVERLAP_POLICIES) -> dict[Policy, Timer]:
+    """Schedule a timer of that period (seconds) for each pair of policies, in a group of its own."""
+    policies = list(product(MISFIRE_POLICIES, overlaps))
+    for misfire, overlap in policies:
+        factories.group(f"{misfire} {overlap}", misfire_policy=misfire, overlap_policy=overlap)
+    return {each: schedule_fixed_rate(" ".join(each), "second", period=period) for each in policies}
+
+
 @pytest.fixture
 def second(time: VirtualTime, handlers: TemporaryHandlers) -> Callable[..., Timer]:
     def make(misfire: str, overlap: str, period: int = 1) -> Timer:
@@ -104,45 +126,37 @@ def second(time: VirtualTime, handlers: TemporaryHandlers) -> Callable[..., Time
     return make
 
 
-@pytest.mark.parametrize("overlap", OVERLAP_POLICIES)
-@pytest.mark.parametrize("misfire", MISFIRE_POLICIES)
 @pytest.mark.parametrize(("outage", "period"), OUTAGES.items())
 @pytest.mark.parametrize("way", WAYS)
 def test_instants_of_an_outage_are_missed_whatever_its_length(
-    second: Callable[..., Timer],
-    node: Stepper,
-    way: Callable[[Stepper, int], Stepper],
-    outage: int,
-    period: int,
-    misfire: str,
-    overlap: str,
+    node: Stepper, handlers: TemporaryHandlers, way: Callable[[Stepper, int], Stepper], outage: int, period: int
 ) -> None:
-    timer = second(misfire, overlap, period)
+    timers = timers_of_every_policy(period)
     node.advance((BEFORE + 0.5) * period)
     living = way(node, outage)
     living.advance(AFTER * period)
-    assert found(timer, period) == expected(outage // period, misfire)
+    for (misfire, overlap), timer in timers.items():
+        assert found(timer, period) == expected(outage // period, misfire), f"{misfire}, {overlap}"
 
 
-@pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
-@pytest.mark.parametrize("misfire", MISFIRE_POLICIES)
 @pytest.mark.parametrize("outage", [3, 61])
 @pytest.mark.parametrize("rescue", ["first", "later"])
 def test_what_a_dead_node_had_claimed_ahead_overlaps_with_nothing(
-    second: Callable[..., Timer], node: Stepper, outage: int, misfire: str, overlap: str, rescue: str
+    node: Stepper, handlers: TemporaryHandlers, outage: int, rescue: str
 ) -> None:
-    timer = second(misfire, overlap)
+    timers = timers_of_every_policy(overlaps=["skip", "queue", "replace"])
     node.advance(BEFORE + 0.5)
     node.look_ahead = 1.5
-    assert len(node.claim()) == 1
+    assert len(node.claim()) == len(timers)
     node.time.advance(outage)
     living = Stepper(node.time)
     if rescue == "later":
         living.claim()
     living.rescue(node)
     living.advance(AFTER)
-    assert found(timer) == expected(outage, misfire, first_missed=BEFORE + 2)
-    assert Attempt.objects.filter(outcome="lost").count() == 1
+    for (misfire, overlap), timer in timers.items():
+        assert found(timer) == expected(outage, misfire, first_missed=BEFORE + 2), f"{misfire}, {overlap}"
+        assert Attempt.objects.filter(timer_id=timer.id, outcome="lost").count() == 1
 
 
 @pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])

@@ -165,7 +165,7 @@ class Claimer:
         if self._relief is not None:
             self._relief.step()
         if not work:
-            self._left_pause = LATE_PAUSE_SECONDS
+            self._left_pause, self._hungry = LATE_PAUSE_SECONDS, False
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
             return 0
