@@ -34,6 +34,21 @@ def test_an_occurrence_overlaps_until_its_last_execution_has_ended(
     assert receivers(handlers) == {"a": 2, "b": 3}
 
 
+def test_a_retry_of_one_subscription_that_does_not_block_lets_the_next_occurrence_run(
+    orders: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    TimerGroup.objects.update(retry_blocks=False)
+    subscribe("a")
+    subscribe("b", retry={"delays": [90]})
+    handlers.script("tests.b", ValueError("no"), None)
+    timer = schedule_fixed_rate("orders", "t", period=60)
+    node.advance(120)
+    assert receivers(handlers) == {"a": 2, "b": 2}
+    node.advance(60)
+    assert receivers(handlers) == {"a": 3, "b": 4}, "with the retry of its first"
+    assert [row.outcome for row in finals_of(timer)] == ["succeeded"] * 6
+
+
 def test_queued_occurrences_come_whole_one_after_the_other(
     orders: TimerGroup, node: Stepper, handlers: TemporaryHandlers
 ) -> None:

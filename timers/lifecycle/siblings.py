@@ -1,7 +1,8 @@
 """Siblings: the executions of one occurrence, one for each subscription that gets it.
 
 The occurrence has ended when all of them have; then its timer may go on. One that has failed and waits for a person has
-ended in this sense. One that waits for a paused subscription holds up no others.
+ended in this sense. One that waits for a paused subscription holds up no others, and one that waits for a retry none
+where `retry_blocks` is off.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from timers.lifecycle.arrays import plain_array
 
 _LIVING: Final = """
 SELECT w.id::text FROM timers_waiting w
+JOIN timers_timer_group g ON g.id = w.group_id
 LEFT JOIN timers_subscription s ON s.group_id = w.group_id AND s.ordinal = w.subscription
 LEFT JOIN timers_timer t ON t.id = w.timer_id
 WHERE w.id = ANY(%(ids)s::uuid[]) AND w.state IN ('ready', 'queued')
   AND (s.state IS DISTINCT FROM 'paused' OR t.until_committed)
+  AND (w.attempt = 0 OR t.until_committed OR t.schedule_kind = 'fixed_delay'
+       OR COALESCE((t.overrides ->> 'retry_blocks')::boolean, g.retry_blocks))
 UNION ALL
 SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id)
 JOIN unnest(%(ids)s::uuid[]) AS wanted(id) ON wanted.id = e.id
