@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture
-def loop() -> Iterator[Callable[[Callable[[], float]], Loop]]:
+def loop() -> Iterator[Callable[..., Loop]]:
     loops: list[Loop] = []
 
-    def start(step: Callable[[], float]) -> Loop:
-        loops.append(Loop("tested", step))
+    def start(step: Callable[[], float], **options: float) -> Loop:
+        loops.append(Loop("tested", step, **options))
         loops[-1].start()
         return loops[-1]
 
@@ -144,3 +144,15 @@ def test_its_session_guards_itself_against_holding_locks_for_long(loop: Callable
 def test_a_database_that_is_away_is_told_from_a_fault_of_ours() -> None:
     assert is_database_fault(OperationalError("gone"))
     assert not is_database_fault(ValueError("ours"))
+
+
+def test_an_error_that_repeats_is_logged_once(loop: Callable[..., Loop], caplog: pytest.LogCaptureFixture) -> None:
+    steps: list[int] = []
+
+    def step() -> float:
+        steps.append(1)
+        raise OperationalError("no route" if len(steps) < 5 else "refused")
+
+    loop(step, longest_pause=0.01)
+    eventually(lambda: len(steps) > 8)
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == ["no route", "refused"]

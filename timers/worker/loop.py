@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from django.db import InterfaceError, InternalError, OperationalError, connection
@@ -19,6 +20,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 """Seconds between tries of a failing step: doubling, so an absent database costs little. The longest is short, because
 it adds to every outage; a jitter of half of it keeps the loops of many nodes from coming back at one instant."""
+REPEAT_SECONDS = 10.0
+"""An error that a step raises again and again is logged so often."""
 
 
 class Loop:
@@ -50,6 +53,8 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._pause = 0.0
+        self._logged = ("", 0.0)
+        """The last error that was logged, and when (time.monotonic())."""
         self._session = GuardedSession()
         self.thread = self._new_thread()
 
@@ -101,21 +106,28 @@ class Loop:
         try:
             self._session.ensure()
             delay = self._step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), self._longest_pause)
             pause = self._pause * random.uniform(0.5, 1.0)
-            logger.warning(
-                "%s failed, next try in %.1f s: %s",
-                thread.name, pause, errors.short_title(error), exc_info=not is_database_fault(error),
-            )  # fmt: skip
+            self._log(thread.name, error, pause)
             connection.close()
             thread.idle()
             # A woken loop must not spin on a failing database.
             self._stopping.wait(pause)
             return 0
         thread.idle()
-        self._pause = 0.0
+        self._pause, self._logged = 0.0, ("", 0.0)
         return delay
+
+    def _log(self, name: str, error: Exception, pause: float) -> None:
+        title, now = errors.short_title(error), time.monotonic()
+        before, logged_at = self._logged
+        if title == before and now - logged_at < REPEAT_SECONDS:
+            return
+        self._logged = title, now
+        logger.warning(
+            "%s failed, next attempt in %.1f s: %s", name, pause, title, exc_info=not is_database_fault(error)
+        )
 
 
 def is_database_fault(error: BaseException) -> bool:
