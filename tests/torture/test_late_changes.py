@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
@@ -12,8 +11,7 @@ from tests.cluster.late_changes import VERBS, begun_after_the_answer, races_of
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 
-RACES = int(os.environ.get("TORTURE_RACES", "1600"))
-"""The full profile: TORTURE_RACES=10000."""
+RACES = 10_000 if IS_LONG else 1600
 THREADS = 8
 
 

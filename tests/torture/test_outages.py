@@ -6,16 +6,20 @@ import pytest
 
 from tests.cluster import outages
 from tests.cluster.field import Field
+from tests.torture.profile import IS_LONG
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 
+SECONDS = [3, 30, 61, 600] if IS_LONG else [61]
+PAUSED = ["timer", "group", "cluster"] if IS_LONG else ["group", "cluster"]
 
-@pytest.mark.parametrize("seconds", [3, 30, 61, 600])
+
+@pytest.mark.parametrize("seconds", SECONDS)
 def test_what_comes_due_while_no_node_is_there_is_missed(field: Field, seconds: int) -> None:
     outages.node_is_down(field, seconds)
 
 
-@pytest.mark.parametrize("seconds", [3, 30, 61, 600])
-@pytest.mark.parametrize("what", ["timer", "group", "cluster"])
+@pytest.mark.parametrize("seconds", SECONDS)
+@pytest.mark.parametrize("what", PAUSED)
 def test_what_comes_due_in_a_pause_is_missed(field: Field, what: str, seconds: int) -> None:
     outages.is_paused(field, seconds, what)
