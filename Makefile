@@ -27,7 +27,7 @@ test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL
 test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM=/path)
 	@exec $(PYTEST) -m browser $(ARGS)
 
-torture: setup-dev ## run the torture tests: faults under load (TORTURE_LONG=1 make torture: the long profile)
+torture: setup-dev ## run the torture tests: faults under load (TESTS_LONG=1: at length)
 	@exec $(PYTEST) -m torture $(ARGS)
 
 bench: setup ## measure this installation beside the raw limit: make bench ARGS=drain (docs/measuring.md)

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lifecycle.listed_schedule import SECOND, START_US, Listed, at
+from tests.support.profile import IS_LONG
 from timers.lifecycle.decide import Chosen, Due, Skipped, decide
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
 from timers.schedules.instant import from_microseconds
+
+EXAMPLES = 10_000 if IS_LONG else 450
 
 
 @st.composite
@@ -48,7 +51,7 @@ def occurrences(due: Due) -> list[int]:
     return [at(instant) for instant in due.schedule.instants if due.end_us is None or at(instant) <= due.end_us]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(worlds())
 def test_each_instant_that_has_come_is_dealt_with_once(world: tuple[Due, Policies, int]) -> None:
     due, policies, now_us = world
@@ -78,7 +81,7 @@ def test_each_instant_that_has_come_is_dealt_with_once(world: tuple[Due, Policie
     assert decision.finished == (decision.next_us is None)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(worlds())
 def test_the_bounds_of_the_policies_hold(world: tuple[Due, Policies, int]) -> None:
     due, policies, now_us = world
@@ -109,7 +112,7 @@ def test_the_bounds_of_the_policies_hold(world: tuple[Due, Policies, int]) -> No
         assert not taken
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(worlds(), st.lists(st.integers(0, 60), min_size=3, max_size=12))
 def test_a_whole_life_deals_with_every_instant_once_whenever_one_looks(
     world: tuple[Due, Policies, int], steps: list[int]

@@ -68,19 +68,17 @@ def test_a_fire_tells_its_handler_which_occurrence_it_is(
     assert str(finals_of(timer)[0].id) == id_
 
 
-def test_a_thousand_fires_of_100_ms_have_exact_nominal_instants_and_one_final_row_each(
-    group: TimerGroup, node: Stepper
-) -> None:
+def test_fires_of_100_ms_have_exact_nominal_instants_and_one_final_row_each(group: TimerGroup, node: Stepper) -> None:
     timer = schedule_fixed_rate("work", "rate", period=0.1)
     # Each look comes a little later than the one before, as real ones do: no drift may come of it.
-    for number in range(1, 1001):
+    for number in range(1, 301):
         node.time.set(START + timedelta(milliseconds=100 * number, microseconds=(number * 37) % 20_000))
         node.step()
     finals = finals_of(timer)
-    assert [row.outcome for row in finals] == ["succeeded"] * 1000
-    assert [row.scheduled_for for row in finals] == [START + timedelta(milliseconds=100) * n for n in range(1, 1001)]
+    assert [row.outcome for row in finals] == ["succeeded"] * 300
+    assert [row.scheduled_for for row in finals] == [START + timedelta(milliseconds=100) * n for n in range(1, 301)]
     timer.refresh_from_db()
-    assert (timer.fire_count, timer.next_fire_at) == (1000, START + timedelta(milliseconds=100) * 1001)
+    assert (timer.fire_count, timer.next_fire_at) == (300, START + timedelta(milliseconds=100) * 301)
 
 
 def test_a_fixed_delay_counts_from_the_end_of_each_run(

@@ -13,6 +13,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
+from tests.support.profile import IS_LONG
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.execution_id import open_as, parse
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
@@ -247,7 +248,7 @@ def execution_of(try_: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(50 if IS_LONG else 4))
 def test_whatever_happens_each_occurrence_is_in_exactly_one_place_and_ends_once(
     seed: int, time: VirtualTime, handlers: TemporaryHandlers
 ) -> None:

@@ -66,6 +66,7 @@ def timer(group: TimerGroup) -> Timer:
 
 
 def test_a_thousand_are_retried_and_succeed(timer: Timer, node: Stepper, handlers: TemporaryHandlers) -> None:
+    TimerGroup.objects.update(overlap_policy="allow")
     fail(timer, 1000)
     operation = start_operation("retry", {"group": "work"}, actor="ada", reason="the bank is back")
     carry_out_all()

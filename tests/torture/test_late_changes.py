@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.field import Field, eventually, timer_of
 from tests.cluster.late_changes import VERBS, begun_after_the_answer, races_of
-from tests.torture.profile import IS_LONG
+from tests.support.profile import IS_LONG
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 

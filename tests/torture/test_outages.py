@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import outages
 from tests.cluster.field import Field
-from tests.torture.profile import IS_LONG
+from tests.support.profile import IS_LONG
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 
