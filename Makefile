@@ -21,7 +21,7 @@ help: ## list the targets
 up: setup ## start everything: database, web on PORT, one node with two workers, demo timers; Ctrl-C stops it
 	@exec $(IN_VENV) manage.py up $(ARGS)
 
-test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL
+test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL (TESTS_LONG=1: at length)
 	@exec $(PYTEST) -n $(JOBS) -m "not browser and not torture" $(ARGS)
 
 test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM=/path)

@@ -9,11 +9,12 @@ import pytest
 from tests.api.asking import Asking
 from tests.api.describing import MODES, ask_by_description
 from tests.api.samples import Samples
+from tests.support.profile import IS_LONG
 from timers.api.route import ROUTES, Route
 from timers.models import TimerGroup
 
-EXAMPLES = 10
-"""Of each route and mode; the torture profile asks more."""
+EXAMPLES = 100 if IS_LONG else 6
+"""Of each route and mode."""
 
 
 @pytest.mark.django_db(transaction=True)

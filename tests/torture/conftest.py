@@ -1,8 +1,7 @@
-"""The same field as the cluster tests, and the same callers as the API's."""
+"""The same field as the cluster tests."""
 
 from __future__ import annotations
 
-from tests.api.conftest import _strangers, billing, new_key, superuser
 from tests.cluster.conftest import calling, field, here
 
-__all__ = ["_strangers", "billing", "calling", "field", "here", "new_key", "superuser"]
+__all__ = ["calling", "field", "here"]
