@@ -11,7 +11,7 @@ SET_UP := $(PYTHON) -I timerproject/virtualenv.py
 PYTEST := $(IN_VENV) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-browser torture bench check format setup setup-dev python clean
+.PHONY: help up test test-cluster test-browser torture bench check format setup setup-dev python clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -22,7 +22,10 @@ up: setup ## start everything: database, web on PORT, one node with two workers,
 	@exec $(IN_VENV) manage.py up $(ARGS)
 
 test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL (TESTS_LONG=1: at length)
-	@exec $(PYTEST) -n $(JOBS) -m "not browser and not torture" $(ARGS)
+	@exec $(PYTEST) -n $(JOBS) -m "not cluster and not browser and not torture" $(ARGS)
+
+test-cluster: setup-dev ## run the tests of real nodes: several processes on one database
+	@exec $(PYTEST) -n $(JOBS) -m cluster $(ARGS)
 
 test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM=/path)
 	@exec $(PYTEST) -m browser $(ARGS)
