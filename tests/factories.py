@@ -141,6 +141,14 @@ def claim(by: Node, of: Timer, executions: int = 1, **fields: Any) -> Claim:
     return Claim.objects.create(**{**defaults, "executions": ids, **fields})
 
 
+def delivered(of: Timer, executions: int = 1, **fields: Any) -> Claim:
+    """A consumer's claim of so many executions of one timer: they have begun."""
+    now = clock.now()
+    ids = [execution_id(to_microseconds(now) + number, of.id) for number in range(executions)]
+    defaults = {"group_id": of.group_id, "consumer": "me", "claimed_at": now, "expires_at": now + timedelta(minutes=5)}
+    return Claim.objects.create(**{**defaults, "executions": ids, **fields})
+
+
 def minute(of: TimerGroup, *, ago: int = 1, succeeded: int = 60, by: int = 1, **fields: Any) -> StatsMinute:
     """A row of the minute statistics, `ago` minutes before the present one; all first tries at most 10 ms late."""
     this_minute = clock.now().replace(second=0, microsecond=0)

@@ -40,7 +40,7 @@ def test_a_cancelled_timer_stays_and_says_what_may_still_run(alice: Client) -> N
 
     answer = told(run(alice, "timer", "cancel", timer.pk))
 
-    assert "1 execution may still run" in answer
+    assert "1 execution already in flight" in answer
     timer.refresh_from_db()
     assert (timer.state, timer.next_fire_at) == ("cancelled", None)
 

@@ -68,7 +68,7 @@ def test_a_cancelled_timer_whose_execution_is_held_says_so(
     client.fire_timer("g", "a")
     (claimed,) = client.claim("g", "c")
     assert ctl("cancel", "g", "a") == 0
-    assert capsys.readouterr().out == f"g/a: cancelled, still held: {claimed.execution}\n"
+    assert capsys.readouterr().out == f"g/a: cancelled, 1 execution already in flight: {claimed.execution}\n"
 
 
 def test_what_is_given_of_a_timer_is_changed_and_the_rest_left(ctl: Any, client: TimersClient) -> None:

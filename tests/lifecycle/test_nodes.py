@@ -143,3 +143,12 @@ def test_handlers_that_only_other_living_nodes_know_are_told(time: VirtualTime) 
     factories.node(handlers=["late"], beat_ago=11)
     assert handlers_elsewhere(["here"]) == ["far", "there"]
     assert handlers_elsewhere(["here"], "default") == ["there"]
+
+
+def test_a_node_behind_a_pooler_neither_listens_nor_holds_a_crash_lock(
+    time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = replace(registration("node-a", crash_lock=True), listens=True)
+    monkeypatch.setattr(nodes, "is_pooled", lambda _: True)
+    row = register(said)
+    assert (row.listens, row.crash_lock) == (False, False)

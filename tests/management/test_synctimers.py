@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers import declaring, handlers
 from timers.declaring import every
@@ -157,3 +158,11 @@ def test_a_program_that_is_renamed_takes_its_timers_over(file: Path) -> None:
     printed("--file", file, "--owner", "shop")
     assert "2 unchanged" in printed("--file", file, "--owner", "store", "--take-over", "shop")
     assert set(Timer.objects.values_list("owner", flat=True)) == {"store"}
+
+
+def test_what_a_change_came_too_late_for_is_named(file: Path) -> None:
+    printed("--file", file)
+    claim = factories.delivered(get_timer("work", "often"))
+    (execution,) = map(str, claim.executions)
+    file.write_text(SECOND)
+    assert f"    1 execution already in flight: {execution}" in printed("--file", file).splitlines()

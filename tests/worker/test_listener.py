@@ -92,3 +92,14 @@ def test_it_listens_again_after_its_connection_was_cut(ears: Ears) -> None:
     tell_revoked(["x"])
     eventually(lambda: ears.revoked == {"x"})
     assert threading.active_count() > 1
+
+
+def test_behind_a_pooler_it_ends_in_order_and_says_that_nothing_will_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "is_pooled", lambda _: True)
+    unavailable = threading.Event()
+    listener = Listener(lambda: None, lambda _: None, on_unavailable=unavailable.set)
+    listener.start()
+    assert unavailable.wait(10)
+    assert listener.thread.join(10)
+    assert listener.thread.end_cause() == "", "the worker is not replaced for it"
+    assert listener.thread.busy_since == 0.0

@@ -32,6 +32,18 @@ def look(watch: Watch, *threads: WatchedThread) -> str:
     return "" if found is None else found[1]
 
 
+def test_thread_that_ended_within_a_step_does_not_hang() -> None:
+    thread: WatchedThread
+
+    def begin_a_step() -> None:
+        thread.busy()
+
+    thread = WatchedThread("tested", begin_a_step, patience=1.0)
+    thread.start()
+    assert thread.join(10)
+    assert thread.busy_since == 0.0
+
+
 def test_thread_that_raises_is_found_with_the_cause() -> None:
     thread = WatchedThread("tested", fail)
     assert look(Watch(), thread) == "", "it has not begun"

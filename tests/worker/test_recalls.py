@@ -160,3 +160,9 @@ def serve(bench: Bench) -> Sequence[Recall]:
     found = eventually(lambda: list(Recall.objects.all()))
     bench.recalls.step()
     return found
+
+
+def test_requests_are_looked_for_regularly_where_no_notification_can_come(bench: Bench) -> None:
+    assert bench.recalls.step() > recalls_module.POLL_SECONDS
+    bench.recalls.poll()
+    assert bench.recalls.step() == recalls_module.POLL_SECONDS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -11,21 +11,33 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from timers.exceptions import TimersError
-from timers.insights.words import plural
+from timers.insights.words import in_flight_words, plural
 
 MOST: Final = 1_000
 """Rows that one action takes."""
 _TOLD: Final = 5
 
 
+class Changed(Protocol):
+    """What control returns of a change: it names the executions that the change came too late for."""
+
+    @property
+    def in_flight(self) -> Sequence[str]:
+        """Their ids."""
+
+
+Answer = str | Changed | None
+"""A remark for the person, what a change returned, or nothing to say."""
+
+
 def for_each(
     model_admin: ModelAdmin[Any],
     request: HttpRequest,
     rows: QuerySet[Any],
-    call: Callable[[Any], str | None],
+    call: Callable[[Any], Answer],
     done: str,
 ) -> None:
-    """Call control for each row. `call` may return a remark for the person; `done` is the verb in the past."""
+    """Call control for each row; `done` is the verb in the past. Executions already in flight are named."""
     chosen: list[Model] = list(rows.order_by("pk")[: MOST + 1])
     if len(chosen) > MOST:
         model_admin.message_user(
@@ -35,7 +47,7 @@ def for_each(
     succeeded, remarks, refusals = 0, [], []
     for row in chosen:
         try:
-            remark = call(row)
+            remark = _remark(call(row))
         except TimersError as error:
             refusals.append(f"{row}: {error}")
             continue
@@ -49,6 +61,12 @@ def for_each(
         model_admin.message_user(request, _with(text, remarks), messages.SUCCESS)
     if refusals:
         model_admin.message_user(request, _with(f"Refused: {len(refusals):,}.", refusals), messages.WARNING)
+
+
+def _remark(answer: Answer) -> str:
+    if answer is None or isinstance(answer, str):
+        return answer or ""
+    return in_flight_words(answer.in_flight)
 
 
 def _with(text: str, lines: Iterable[str]) -> str:

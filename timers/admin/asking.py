@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from timers.admin.actions import for_each
+from timers.admin.actions import Answer, for_each
 from timers.admin.json_text import JSONTextField
 from timers.lifecycle.control.backfill import OVERLAP
 
@@ -58,7 +58,7 @@ def ask(
     request: HttpRequest,
     rows: QuerySet[Any],
     question: type[forms.Form],
-    call: Callable[..., str | None],
+    call: Callable[..., Answer],
     *,
     title: str,
     done: str,

@@ -116,13 +116,9 @@ class GroupAdmin(ControlAdmin):
     @admin.action(description="Pause: fire nothing until resumed", permissions=["change"])
     def pause(self, request: HttpRequest, rows: QuerySet[TimerGroup]) -> None:
         actor = request.user.get_username()
-        for_each(self, request, rows, lambda group: _nothing(pause_group(group.name, actor=actor)), "paused")
+        for_each(self, request, rows, lambda group: pause_group(group.name, actor=actor), "paused")
 
     @admin.action(description="Resume", permissions=["change"])
     def resume(self, request: HttpRequest, rows: QuerySet[TimerGroup]) -> None:
         actor = request.user.get_username()
-        for_each(self, request, rows, lambda group: _nothing(resume_group(group.name, actor=actor)), "resumed")
-
-
-def _nothing(_: object) -> None:
-    return None
+        for_each(self, request, rows, lambda group: resume_group(group.name, actor=actor), "resumed")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from timers.admin.bounded import BoundedAdmin
 from timers.exceptions import SpecError, TimersError
+from timers.insights.words import in_flight_words
 
 if TYPE_CHECKING:  # generic for the type checker alone
     AnyModelForm = forms.ModelForm[Any]
@@ -65,6 +67,20 @@ class ControlAdmin(BoundedAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         refused = request.META.get("timers.refused")
         return form if refused is None else type(form.__name__, (form,), {"refused": refused})
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        self._name_in_flight(request, obj)
+        return super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        self._name_in_flight(request, obj)
+        return super().response_change(request, obj)
+
+    def _name_in_flight(self, request: HttpRequest, obj: Any) -> None:
+        """Name the executions that the change came too late for; they go on as they were."""
+        words = in_flight_words(getattr(obj, "in_flight", ()))
+        if words:
+            self.message_user(request, f"{words[0].upper()}{words[1:]}.", messages.WARNING)
 
 
 def take_over(obj: Model, saved: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -11,11 +12,11 @@ from django.utils.safestring import SafeString
 
 from timers.actions import parse
 from timers.admin import cells
-from timers.admin.actions import for_each
+from timers.admin.actions import Answer, for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
 from timers.exceptions import SpecError
-from timers.insights.words import plural
+from timers.insights.words import in_flight_words, plural
 from timers.lifecycle.control.subscriptions import (
     create_subscription,
     delete_subscription,
@@ -110,18 +111,18 @@ class SubscriptionAdmin(ControlAdmin):
     def remove(self, request: HttpRequest, rows: QuerySet[Subscription]) -> None:
         def delete(row: Subscription, actor: str) -> str:
             gone = delete_subscription(row.group.name, row.name, actor=actor)
-            return (
-                f"{plural(gone.cancelled, 'execution')} cancelled, {gone.handed_over:,} handed over, "
-                f"{len(gone.in_flight):,} under way"
-            )
+            words = [
+                f"{plural(gone.cancelled, 'execution')} cancelled",
+                f"{gone.handed_over:,} handed over",
+                in_flight_words(gone.in_flight),
+            ]
+            return ", ".join(filter(None, words))
 
         self._each(request, rows, "deleted", delete)
 
-    def _each(self, request: HttpRequest, rows: QuerySet[Subscription], done: str, call: Any) -> None:
+    def _each(
+        self, request: HttpRequest, rows: QuerySet[Subscription], done: str, call: Callable[[Subscription, str], Answer]
+    ) -> None:
         actor = request.user.get_username()
 
-        def once(row: Subscription) -> str | None:
-            remark = call(row, actor)
-            return remark if isinstance(remark, str) else None
-
-        for_each(self, request, rows, once, done)
+        for_each(self, request, rows, lambda row: call(row, actor), done)

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from timers import scheduling
 from timers.admin import cells
-from timers.admin.actions import for_each
+from timers.admin.actions import Answer, for_each
 from timers.admin.asking import BackfillQuestion, PauseQuestion, ask
 from timers.admin.bounded import BoundedChangeList
 from timers.admin.filters import GroupFilter
@@ -281,21 +281,18 @@ class TimerAdmin(ControlAdmin):
 
     @admin.action(description="Fire now: once, in addition to the schedule", permissions=["change"])
     def fire_now(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
-        self._each(request, rows, "fired", lambda timer, actor: fire_timer(timer.group.name, timer.name, actor=actor))
+        self._fire(request, rows)
 
     @admin.action(description="Fire now, also while an execution runs", permissions=["change"])
     def fire_overlapping(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
-        def call(timer: Timer, actor: str) -> None:
-            fire_timer(timer.group.name, timer.name, overlap="allow", actor=actor)
-
-        self._each(request, rows, "fired", call)
+        self._fire(request, rows, overlap="allow")
 
     @admin.action(description="Pause until ...", permissions=["change"])
     def pause_until(self, request: HttpRequest, rows: QuerySet[Timer]) -> TemplateResponse | None:
         actor = request.user.get_username()
 
-        def call(timer: Timer, **answers: Any) -> None:
-            pause_timer(timer.group.name, timer.name, actor=actor, **answers)
+        def call(timer: Timer, **answers: Any) -> Timer:
+            return pause_timer(timer.group.name, timer.name, actor=actor, **answers)
 
         return ask(self, request, rows, PauseQuestion, call, title="Pause until", done="paused")
 
@@ -317,20 +314,21 @@ class TimerAdmin(ControlAdmin):
 
     @admin.action(description="Cancel: never fire again", permissions=["change"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Timer]) -> None:
-        def call(timer: Timer, actor: str) -> str | None:
-            answer = cancel_timer(timer.group.name, timer.name, actor=actor)
-            return f"{plural(len(answer.in_flight), 'execution')} may still run" if answer.in_flight else None
+        self._each(
+            request, rows, "cancelled", lambda timer, actor: cancel_timer(timer.group.name, timer.name, actor=actor)
+        )
 
-        self._each(request, rows, "cancelled", call)
+    def _fire(self, request: HttpRequest, rows: QuerySet[Timer], **how: Any) -> None:
+        def call(timer: Timer, actor: str) -> None:
+            fire_timer(timer.group.name, timer.name, actor=actor, **how)
 
-    def _each(self, request: HttpRequest, rows: QuerySet[Timer], done: str, call: Any) -> None:
+        self._each(request, rows, "fired", call)
+
+    def _each(
+        self, request: HttpRequest, rows: QuerySet[Timer], done: str, call: Callable[[Timer, str], Answer]
+    ) -> None:
         actor = request.user.get_username()
-
-        def one(timer: Timer) -> str | None:
-            answer = call(timer, actor)
-            return answer if done == "cancelled" else None
-
-        for_each(self, request, rows, one, done)
+        for_each(self, request, rows, lambda timer: call(timer, actor), done)
 
 
 def _told(when: SafeString | str, who: str) -> SafeString:

@@ -48,6 +48,9 @@ class BulkResult(BaseModel):
     name: str | None
     result: Literal["created", "replaced", "kept", "refused"]
     next_fire_at: datetime | None = None
+    in_flight: list[str] = Field(
+        default=[], description="Of a replaced timer: claimed executions that the change came too late for."
+    )
     errors: list[FieldProblemAnswer] = []
 
 
@@ -142,8 +145,9 @@ class _Call:
     def _result(self, index: int) -> BulkResult:
         created = self.created.get(index)
         if created is not None:
+            further: dict[str, Any] = {"in_flight": list(created.in_flight)} if created.in_flight else {}
             return BulkResult.model_construct(
-                index=index, name=created.name, result=created.result, next_fire_at=created.next_fire_at
+                index=index, name=created.name, result=created.result, next_fire_at=created.next_fire_at, **further
             )
         errors = [
             FieldProblemAnswer(field=problem.field, message=problem.message)

@@ -147,7 +147,9 @@ def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = 
             check_version(lock_timer(group, name).version, version)
         cancelled = cancel_timer(group, name, reason=reason, actor=caller(request).actor)
     return CancelledAnswer.model_construct(
-        timer=answer_now(cancelled.timer), in_flight=cancelled.in_flight, cancelled=cancelled.cancelled
+        timer=answer_now(cancelled.timer, in_flight=cancelled.in_flight),
+        in_flight=cancelled.in_flight,
+        cancelled=cancelled.cancelled,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +15,7 @@ from django.db import connection
 from timers import clock
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.delete import erase_history, forget_node
+from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import TimerGroup
 from timers.scheduling import Created, create_group, delete_group, schedule_many
 
@@ -37,21 +39,20 @@ class Ground:
 
     def __init__(self) -> None:
         self.partition = f"{PREFIX}{secrets.token_hex(3)}"
+        self._alone = ExitStack()
 
     def __enter__(self) -> Self:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtext('timerbench'))")
-            if not cursor.fetchone()[0]:
-                raise BenchRuns("another timerbench is running on this database; wait for its end")
+        if not self._alone.enter_context(one_at_a_time("timerbench")):
+            self._alone.close()
+            raise BenchRuns("another timerbench is running on this database; wait for its end")
         self._clear()  # what a killed run has left
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext('timerbench'))")
+        with self._alone:
+            self._clear()
 
     def group(self, purpose: str, **fields: Any) -> TimerGroup:
         """A new group of the ground; its timers run the handler that does nothing."""

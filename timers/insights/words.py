@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Final
+
+NAMED: Final = 5
+"""Executions that `in_flight_words` names by their ids."""
 
 
 def span(seconds: float) -> str:
@@ -37,6 +42,14 @@ def milliseconds(value: float) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """A number and its noun: 1 node, 1,204 nodes."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def in_flight_words(executions: Sequence[str]) -> str:
+    """Say which executions a change came too late for: their number, and a few ids; an empty text for none."""
+    if not executions:
+        return ""
+    more = f" and {len(executions) - NAMED:,} more" if len(executions) > NAMED else ""
+    return f"{plural(len(executions), 'execution')} already in flight: {', '.join(executions[:NAMED])}{more}"
 
 
 def percent(fraction: float) -> str:

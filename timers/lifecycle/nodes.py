@@ -94,6 +94,7 @@ def register(node: Registration) -> Node:
             )
         declare_dead(earlier, f"its name came back as pid {node.pid} on {node.host}")
     now = clock.now()
+    pooled = is_pooled(connection)
     try:
         row = Node.objects.create(
             name=node.name,
@@ -107,8 +108,8 @@ def register(node: Registration) -> Node:
             heartbeat_at=now,
             heartbeat_interval=node.heartbeat_interval,
             lease_expires_at=now + timedelta(seconds=node.lease),
-            # Behind a pooler the lock would be a stranger's session's.
-            crash_lock=node.crash_lock and not is_pooled(connection),
+            # Behind a pooler the lock would be a stranger's session's, and no notification comes.
+            crash_lock=node.crash_lock and not pooled,
             workers=node.workers,
             threads=node.threads,
             async_slots=node.async_slots,
@@ -117,7 +118,7 @@ def register(node: Registration) -> Node:
             zone_rules=edition(),
             handlers=list(node.handlers),
             look_ahead=node.look_ahead,
-            listens=node.listens,
+            listens=node.listens and not pooled,
             settings=dict(node.settings),
             wish=node.wish,
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from timers.server.prepare import is_pooled
 
@@ -34,9 +34,13 @@ def _in_a_transaction(work: str) -> Iterator[bool]:
     with closing(other):
         other.set_autocommit(False)
         with other.cursor() as cursor:
+            # It is idle for as long as the work takes, whatever the role's bound.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", (work,))
             (mine,) = cursor.fetchone()
         try:
             yield mine
         finally:
-            other.rollback()
+            # A pooler may have ended what it found idle; the lock is free then.
+            with suppress(DatabaseError):
+                other.rollback()

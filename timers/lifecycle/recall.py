@@ -26,12 +26,17 @@ from django.db import DatabaseError, connection
 
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.models import Node
+from timers.server.bounded import bounded_copy
+from timers.server.prepare import is_pooled
 
 RECALL_CHANNEL: Final = "timers_recall"
 TOKEN_LOCK_CLASS: Final = 0x52434C4C
 """First key of the advisory locks of changes ("RCLL"); the second is the token."""
 ANSWER_SECONDS: Final = 2.0
 """How long a change waits for the workers' answers."""
+POOLED_SECONDS: Final = 0.5
+"""How long a statement may wait for a session of a pooler. Changes that have all sessions of a small pool, and wait for
+one more each, keep everybody else from the database, workers and heartbeats too."""
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.02
 
@@ -110,7 +115,7 @@ _END: Final = "DELETE FROM timers_recall WHERE id = ANY(%s::bigint[]) RETURNING 
 
 def _ask(wanted: Mapping[Process, Collection[str]], token: int) -> set[str]:
     """The answers of other processes, over a session of its own: requests must be seen before the change commits."""
-    session = connection.copy()
+    session = bounded_copy(connection, POOLED_SECONDS if is_pooled(connection) else ANSWER_SECONDS)
     try:
         with session.cursor() as cursor:
             cursor.execute(

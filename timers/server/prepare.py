@@ -76,6 +76,8 @@ def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if session.is_pooled and "isolation_level" not in connection.settings_dict["OPTIONS"]:
         # Said with each BEGIN, as the session is not ours.
         raw.isolation_level = IsolationLevel.READ_COMMITTED
+    if session.is_pooled:
+        _hold_no_cursors(connection)
     try:
         if session.server is not None and not _accepts_any:
             _check(connection, session.server)
@@ -83,6 +85,16 @@ def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
         connection.close()
         raise
     watch_commits(raw, commit_seconds())
+
+
+def _hold_no_cursors(connection: BaseDatabaseWrapper) -> None:
+    """Have rows fetched at once where a cursor of the server would outlive its transaction, in a stranger's session."""
+    create = type(connection).create_cursor
+
+    def create_cursor(name: str | None = None) -> Any:
+        return create(connection, None if connection.get_autocommit() else name)
+
+    connection.create_cursor = create_cursor  # type: ignore[method-assign]
 
 
 def _pinned(connection: BaseDatabaseWrapper) -> dict[str, str]:

@@ -34,12 +34,19 @@ class Listener:
         recall: Callable[[], None] = lambda: None,
         *,
         address: str = "",
+        on_unavailable: Callable[[], None] = lambda: None,
     ) -> None:
-        """`address`: the name under which recalls are announced to this worker."""
+        """Nothing is started yet.
+
+        Args:
+            address: the name under which recalls are announced to this worker.
+            on_unavailable: called when no notification can come: the connection leads through a pooler.
+        """
         self._wake = wake
         self._revoke = revoke
         self._recall = recall
         self._address = address
+        self._on_unavailable = on_unavailable
         self._stopping = threading.Event()
         self.thread = WatchedThread("listener", self._run, patience=DATABASE_STEP_SECONDS)
 
@@ -69,8 +76,9 @@ class Listener:
 
     def _listen(self) -> None:
         if is_pooled(connection):
-            logger.warning("listener stopped: a pooler in transaction mode delivers no notifications")
-            self._stopping.set()
+            logger.warning("listener stopped: a pooler in transaction mode delivers no notifications; polling instead")
+            self.stop()
+            self._on_unavailable()
             return
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {WAKE_CHANNEL}")

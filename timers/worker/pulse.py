@@ -121,6 +121,9 @@ class WatchedThread:
             self._cause = errors.short_title(error)
             if not self._ends:
                 logger.critical("thread %s ended: %s\n%s", self.name, self._cause, errors.describe(error).detail)
+        finally:
+            # What has ended does not hang.
+            self.idle()
 
 
 class Watch:

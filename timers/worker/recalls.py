@@ -73,6 +73,11 @@ class Recalls:
         """Executions that are held back."""
         return len(self._held_back)
 
+    def poll(self) -> None:
+        """Look for requests regularly from now on: no notification tells of them. Any thread may call it."""
+        self._polls = True
+        self.loop.wake()
+
     def revoke(self, executions: Collection[str]) -> None:
         """End these, begun or not: any thread may say so."""
         self._revoked.append(executions)

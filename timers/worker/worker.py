@@ -93,7 +93,10 @@ class Worker:
 
     def _new_listener(self) -> Listener:
         me = address((self._holder.node_id, self._holder.worker_pid))
-        return Listener(self._claimer.notice, self._recalls.revoke, self._recalls.loop.wake, address=me)
+        return Listener(
+            self._claimer.notice, self._recalls.revoke, self._recalls.loop.wake, address=me,
+            on_unavailable=self._recalls.poll,
+        )  # fmt: skip
 
     def run(self) -> None:
         """Work until told to drain, then end; the supervisor watches the vitals meanwhile."""

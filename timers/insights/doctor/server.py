@@ -12,7 +12,7 @@ from timers.insights.doctor.finding import Finding, rows
 from timers.server import memory
 from timers.server.identity import Answered, why_refused
 from timers.server.prepare import session_of
-from timers.server.settings import ISOLATION, PINNED
+from timers.server.settings import ISOLATION, PINNED, TRACKED
 
 WANTED: Final[Mapping[str, tuple[str, str]]] = {
     "default_transaction_read_only": ("off", "nothing can be saved"),
@@ -27,7 +27,7 @@ SHORTEST_TIMEOUT: Final = 10_000
 """Milliseconds. Migrations, commands and handlers have the role's own bounds."""
 
 _SETTINGS: Final = """
-SELECT name, reset_val AS value, boot_val, unit FROM pg_settings
+SELECT name, reset_val AS value, setting, boot_val, unit FROM pg_settings
 WHERE name = ANY(%s) OR name LIKE 'enable\\_%%' OR name IN ('statement_timeout', 'lock_timeout')
 """
 
@@ -73,7 +73,10 @@ def pooled_sessions(now: datetime) -> list[Finding]:
     """A pooler in transaction mode: what is then not used, and what the role must have set instead."""
     if not session_of(connection).is_pooled:
         return []
-    given = {row["name"]: row["value"] for row in rows(_SETTINGS, (list(PINNED),))}
+    # Of what a pooler gives each client back, only this client's own value counts.
+    given = {
+        row["name"]: row["setting" if row["name"] in TRACKED else "value"] for row in rows(_SETTINGS, (list(PINNED),))
+    }
     findings = [
         Finding(
             "info",

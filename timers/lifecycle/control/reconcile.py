@@ -170,24 +170,29 @@ class _Pass:
 
     def _carry_out(self, plan: Plan, row: Timer) -> None:
         key = _key(row)
-        for verb, entry in plan.entries:
-            self._tell(verb, entry)
+        in_flight: Sequence[str] = ()
         if plan.move == "pause":
-            pause_timer(*key, reason=paused_because(self._source), actor=self._source)
+            paused = pause_timer(*key, reason=paused_because(self._source), actor=self._source)
+            in_flight = paused.in_flight
             # Nothing is declared any more; should a person resume it, it is not paused again.
             Timer.objects.filter(id=row.id).update(declared=None)
         elif plan.move == "forget":
             # It has ended: declared again, it is a new timer.
             Timer.objects.filter(id=row.id).update(source="", owner="", declared=None)
         elif key in self._specs:
-            self._write(plan, row, *self._specs[key])
+            in_flight = self._write(plan, row, *self._specs[key])
+        for verb, entry in plan.entries:
+            self._tell(verb, entry if verb == "kept" else replace(entry, in_flight=tuple(in_flight)))
 
-    def _write(self, plan: Plan, row: Timer, declaration: Declaration, spec: TimerSpec) -> None:
+    def _write(self, plan: Plan, row: Timer, declaration: Declaration, spec: TimerSpec) -> Sequence[str]:
+        """Write the timer; returns the executions that the change came too late for."""
+        in_flight: Sequence[str] = ()
         changes = edits(spec, [*plan.write, *(["schedule"] if plan.move else [])])
         try:
             if changes:
                 # A timer that is declared again goes on from now: what it would have fired meanwhile is not missed.
-                update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
+                updated = update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
+                in_flight = updated.in_flight
         except SpecError as error:
             raise declaration.located(error) from None
         if plan.move == "resume":
@@ -197,6 +202,7 @@ class _Pass:
         if plan.note:
             row.declared = declaration.as_kept()
             row.save(update_fields=["declared"])
+        return in_flight
 
     def _create(self, keys: Sequence[Key]) -> None:
         specs: list[TimerSpec] = []

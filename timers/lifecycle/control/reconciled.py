@@ -29,6 +29,8 @@ class Entry:
     name: str
     why: str = ""
     changes: tuple[FieldChange, ...] = ()
+    in_flight: tuple[str, ...] = ()
+    """Executions that the change came too late for."""
 
     def __str__(self) -> str:
         return f"{self.group}/{self.name}" if self.name else f"group {self.group}"

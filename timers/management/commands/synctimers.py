@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from timers import declaring
 from timers.declared_file import read_declarations
 from timers.exceptions import SpecError, TimersError
-from timers.insights.words import plural
+from timers.insights.words import in_flight_words, plural
 from timers.lifecycle.control.declaration import Declared
 from timers.lifecycle.control.reconcile import reconcile
 from timers.lifecycle.control.reconciled import VERBS, Reconciled, Verb
@@ -75,6 +75,8 @@ class Command(ServiceCommand):
                 self.stdout.write(style(f"{_MARKS[verb]} {words} {entry}{f': {entry.why}' if entry.why else ''}"))
                 for change in entry.changes:
                     self.stdout.write(f"    {change}")
+                if entry.in_flight:
+                    self.stdout.write(f"    {in_flight_words(entry.in_flight)}")
         if dry_run:
             self.stdout.write(f"Dry run, nothing was written. {report.words}")
         else:

@@ -116,11 +116,16 @@ class Result:
     """created, replaced, kept or refused."""
     next_fire_at: datetime | None
     errors: tuple[FieldProblem, ...]
+    in_flight: tuple[str, ...] = ()
+    """Of a replaced timer: executions that had begun."""
 
     @classmethod
     def of(cls, raw: Raw, begun: int = 0) -> Result:
         """From an answer to a call before which so many were sent in others."""
-        return cls(begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), _problems(raw))
+        return cls(
+            begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), _problems(raw),
+            tuple(raw.get("in_flight", ())),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

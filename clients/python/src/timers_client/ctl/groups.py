@@ -7,7 +7,7 @@ from typing import Final
 
 from timers_client.answers import Raw
 from timers_client.ctl.given import changes, given
-from timers_client.ctl.output import show_one, show_rows, show_state
+from timers_client.ctl.output import in_flight_words, show_changed, show_one, show_rows
 from timers_client.sync import TimersClient
 
 _GROUP: Final = ("name", "state", "priority", "misfire_policy", "overlap_policy", "description")
@@ -73,12 +73,13 @@ def resume_subscription(arguments: argparse.Namespace, client: TimersClient) -> 
 def delete_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Delete it; tells what became of what waited for it."""
     gone = client.delete_subscription(arguments.group, arguments.name, reason=arguments.reason)
-    show_one(gone, as_json=arguments.json)
+    in_flight = gone["in_flight"] if arguments.json else in_flight_words(gone["in_flight"]) or "none"
+    show_one({**gone, "in_flight": in_flight}, as_json=arguments.json)
 
 
 def _tell_group(group: Raw, arguments: argparse.Namespace) -> None:
-    show_state(group["name"], group, as_json=arguments.json)
+    show_changed(group["name"], group, as_json=arguments.json)
 
 
 def _tell_subscription(subscription: Raw, arguments: argparse.Namespace) -> None:
-    show_state(f"{arguments.group}/{subscription['name']}", subscription, as_json=arguments.json)
+    show_changed(f"{arguments.group}/{subscription['name']}", subscription, as_json=arguments.json)

@@ -13,6 +13,8 @@ from typing import Any, Final
 from timers_client.ctl.durations import in_units
 
 _INSTANT: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d:\d\d|Z)$")
+_NAMED: Final = 5
+"""Executions that are named by their ids."""
 _SETTINGS: Final = frozenset({"retry", "overrides"})
 
 
@@ -62,6 +64,21 @@ def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
     width = max(map(len, cells), default=0)
     for name, value in cells.items():
         print(f"{name:<{width}}  {value}".rstrip())
+
+
+def in_flight_words(executions: Sequence[str]) -> str:
+    """Say which executions a change came too late for: their number, and a few ids; an empty text for none."""
+    if not executions:
+        return ""
+    number = f"{len(executions):,} execution{'' if len(executions) == 1 else 's'}"
+    more = f" and {len(executions) - _NAMED:,} more" if len(executions) > _NAMED else ""
+    return f"{number} already in flight: {', '.join(executions[:_NAMED])}{more}"
+
+
+def show_changed(name: str, row: Mapping[str, Any], *, as_json: bool) -> None:
+    """How one thing stands after a change of it, and the executions that the change came too late for."""
+    words = in_flight_words(row.get("in_flight", ()))
+    show_state(name, row, *([words] if words else []), as_json=as_json)
 
 
 def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> None:

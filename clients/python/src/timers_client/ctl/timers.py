@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from timers_client import calls
-from timers_client.answers import Timer
+from timers_client.answers import Raw
 from timers_client.ctl.given import changes, given
 from timers_client.ctl.keywords import OWN, SHARED, STORED
-from timers_client.ctl.output import show_json, show_one, show_rows, show_state
+from timers_client.ctl.output import in_flight_words, show_changed, show_json, show_one, show_rows
 from timers_client.sync import TimersClient
 
 _COLUMNS: Final = ("name", "kind", "state", "next_fire_at", "last_outcome", "fire_count", "words")
@@ -36,26 +36,30 @@ def next_fires(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Leave out the next fire."""
-    skipped = client.skip_next_fire(arguments.group, arguments.name)["skipped"]
-    show_one({"skipped": skipped}, as_json=arguments.json)
+    answer = client.skip_next_fire(arguments.group, arguments.name)
+    in_flight = answer["timer"].get("in_flight", [])
+    if arguments.json:
+        show_json({"skipped": answer["skipped"], "in_flight": in_flight})
+    else:
+        words = {"in_flight": in_flight_words(in_flight)} if in_flight else {}
+        show_one({"skipped": answer["skipped"], **words}, as_json=False)
 
 
 def cancel(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Never fire again."""
     cancelled = client.cancel_timer(arguments.group, arguments.name, reason=arguments.reason)
-    held = [f"still held: {', '.join(cancelled.in_flight)}"] if cancelled.in_flight else []
-    _tell(cancelled.timer, arguments, *held)
+    _tell({**cancelled.timer.raw, "in_flight": list(cancelled.in_flight)}, arguments)
 
 
 def pause(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Fire no more until resumed."""
     timer = client.pause_timer(arguments.group, arguments.name, until=arguments.until, reason=arguments.reason)
-    _tell(timer, arguments)
+    _tell(timer.raw, arguments)
 
 
 def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Fire again."""
-    _tell(client.resume_timer(arguments.group, arguments.name), arguments)
+    _tell(client.resume_timer(arguments.group, arguments.name).raw, arguments)
 
 
 def fire(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -69,14 +73,14 @@ def schedule(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Schedule a timer."""
     build = getattr(calls, f"schedule_{arguments.kind}")
     keywords = given(arguments, [*OWN[arguments.kind], *SHARED, *STORED, "on_conflict"])
-    _tell(client.call(build(arguments.group, arguments.name, **keywords)), arguments)
+    _tell(client.call(build(arguments.group, arguments.name, **keywords)).raw, arguments)
 
 
 def update(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Change what is given, and leave the rest."""
     own = [name for names in OWN.values() for name in names]
     changed = changes(arguments, [*own, *SHARED, *STORED])
-    _tell(client.update_timer(arguments.group, arguments.name, **changed), arguments)
+    _tell(client.update_timer(arguments.group, arguments.name, **changed).raw, arguments)
 
 
 def preview(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -85,8 +89,8 @@ def preview(arguments: argparse.Namespace, client: TimersClient) -> None:
     _tell_fires(client.preview(arguments.group, kind=arguments.kind, n=arguments.n, **keywords), arguments)
 
 
-def _tell(timer: Timer, arguments: argparse.Namespace, *more: str) -> None:
-    show_state(f"{timer.group}/{timer.name}", timer.raw, *more, as_json=arguments.json)
+def _tell(timer: Raw, arguments: argparse.Namespace) -> None:
+    show_changed(f"{timer['group']}/{timer['name']}", timer, as_json=arguments.json)
 
 
 def _tell_fires(fires: Mapping[str, Any], arguments: argparse.Namespace) -> None:
