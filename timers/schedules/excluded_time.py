@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from timers.schedules.excluded_shapes import ExcludedShapes, Shape
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import EPOCH
+from timers.schedules.shown_parts import Part
 from timers.schedules.stretches import Stretch, merged, within
 
 _BLOCK = timedelta(days=8)
@@ -31,6 +33,7 @@ class ExcludedTime:
         self._calendars = calendars
         self._zone = zone
         self._blocks: dict[int, _Block] = {}
+        self._shapes = ExcludedShapes(calendars, zone)
 
     def reason(self, instant: datetime) -> str | None:
         """Why a UTC instant is excluded: "bank-holidays: Christmas Day (holidays DE)"; None: it is free."""
@@ -47,6 +50,10 @@ class ExcludedTime:
     def excludes_day_of(self, instant: datetime) -> bool:
         """Whether a rule of whole days excludes a UTC instant."""
         return any(begin <= instant < end for begin, end in self._block((instant - EPOCH) // _BLOCK).days)
+
+    def shape_of(self, part: Part) -> Shape:
+        """What is excluded of a part of a day of the zone."""
+        return self._shapes.of(part)
 
     def days(self, begin: datetime, end: datetime) -> list[Stretch]:
         """What rules of whole days exclude from `begin` to before `end`."""

@@ -52,13 +52,13 @@ class Moves:
         self._schedule = schedule
         self._time = time
         self._zone = zone
-        self._after = after
+        self.after = after
         self._moves: dict[date, tuple[Move, ...]] = {}
         self._shared = _moves_shared(time, zone, after)
 
     def target(self, instant: datetime) -> datetime | None:
         """The instant that an excluded one moves to; None: there is no free place for it."""
-        if self._after and not self._time.excludes_day_of(instant):
+        if self.after and not self._time.excludes_day_of(instant):
             return self._time.free_from(instant, FARTHEST)
         wall = self._wall_of(instant)
         for distance in self._distances():
@@ -74,7 +74,7 @@ class Moves:
         """
         from_wall = first_wall_from(self._zone, moment + _MICROSECOND)
         until_wall = None if nominal is None else first_wall_from(self._zone, nominal)
-        found = self._window_end_after(moment) if self._after else None
+        found = self._window_end_after(moment) if self.after else None
         for day in self._days_that_move_behind(moment, nominal):
             for move in self.moves_of(day):
                 begin = max(move.begin, as_utc(from_wall - move.shift))
@@ -100,7 +100,7 @@ class Moves:
 
     def window_ends(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The ends of excluded stretches, from `begin` to before `end`, to which instants of windows move, in order."""
-        if not self._after:
+        if not self.after:
             return
         for stretch in self._time.stretches(begin - FARTHEST - _MICROSECOND, end + FARTHEST):
             if begin <= stretch.end < end and self._moves_to_end(stretch, stretch.end):
@@ -115,7 +115,7 @@ class Moves:
             for move in self.moves_of(wall.date() + _DAY * distance)
             if (origin := self._first(max(move.begin, at := as_utc(wall - move.shift)), move.end)) == at
         ]
-        if self._after:
+        if self.after:
             stretch = self._time.stretch_before(instant, FARTHEST)
             if stretch is not None and self._moves_to_end(stretch, instant):
                 parts = without([stretch], self._time.days(*stretch))
@@ -139,7 +139,7 @@ class Moves:
 
     def _days_that_move_behind(self, moment: datetime, nominal: datetime | None) -> Iterator[date]:
         """The days whose instants may move to between `moment` and the schedule's next own instant."""
-        if self._after:
+        if self.after:
             today = moment.astimezone(self._zone).date()
             yield from (today - _DAY * distance for distance in range(FARTHEST_DAYS, -1, -1))
         elif nominal is not None:  # what moves to before it comes from it, or from behind it
@@ -154,12 +154,12 @@ class Moves:
         return None if first is None or first >= end else first
 
     def _distances(self) -> Iterator[timedelta]:
-        step = _DAY if self._after else -_DAY
+        step = _DAY if self.after else -_DAY
         return (step * number for number in range(1, FARTHEST_DAYS + 1))
 
     def _read(self, day: date) -> Iterator[Move]:
         for steady in self._steady_times(day):
-            rest = self._time.days(*steady[:2]) if self._after else self._time.stretches(*steady[:2])
+            rest = self._time.days(*steady[:2]) if self.after else self._time.stretches(*steady[:2])
             for distance in self._distances():
                 if not rest:
                     break

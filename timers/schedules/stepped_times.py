@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from timers.schedules.second_masks import every_second
 from timers.schedules.times_of_day import ClockTimes, RegularTimes, TimesOfDay
 
 SECONDS_A_DAY: Final = 86_400
@@ -99,6 +100,11 @@ class SteppedTimes:
             whole += sum(each < rest for each in steps.seconds)
         return whole
 
+    def mask(self) -> int:
+        unit = self.steps.unit
+        units = every_second(self.phase * unit, self.steps.interval * unit) & _matching_seconds(self.steps)
+        return units * sum(1 << second for second in self.steps.seconds) if unit == 60 else units
+
     @property
     def _first_of_unit(self) -> int:
         return self.steps.seconds[0] if self.steps.unit == 60 else 0
@@ -123,6 +129,13 @@ def units_by_phase(steps: Steps) -> Sequence[int]:
 def _matching(steps: Steps, phase: int) -> bytes:
     """One byte for each of the units from a phase on: 1 where it matches."""
     return _row(steps.unit, steps.hours, steps.minutes, steps.seconds)[phase :: steps.interval]
+
+
+@lru_cache(maxsize=16)
+def _matching_seconds(steps: Steps) -> int:
+    """The first seconds of the units that match."""
+    seconds = (steps.seconds or range(60)) if steps.unit == 1 else (0,)
+    return ClockTimes(tuple(steps.hours or range(24)), tuple(steps.minutes or range(60)), tuple(seconds)).mask()
 
 
 @lru_cache(maxsize=32)

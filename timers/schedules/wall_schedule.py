@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -30,6 +30,9 @@ class Walls(Protocol):
 
     def count(self, start: datetime, end: datetime) -> int:
         """How many of them lie from `start` to before `end`."""
+
+    def masks(self, first: int, last: int) -> Iterator[int]:
+        """Those of each day from one to another (proleptic ordinals), as second masks (see second_masks.py)."""
 
 
 class WallSchedule(Schedule):
