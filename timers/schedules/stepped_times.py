@@ -18,6 +18,8 @@ from timers.schedules.times_of_day import ClockTimes, RegularTimes, TimesOfDay
 SECONDS_A_DAY: Final = 86_400
 UNIT_SECONDS: Final = {"HOURLY": 3_600, "MINUTELY": 60, "SECONDLY": 1}
 _BYTE: Final = 255
+_LONGEST_ROUND: Final = 500_000
+"""Bytes that are copied for one slice; beyond that each entry is looked up by itself."""
 
 
 class Steps(NamedTuple):
@@ -123,6 +125,25 @@ def units_by_phase(steps: Steps) -> Sequence[int]:
     padded = row.ljust(slices * interval, b"\x00")
     digits = sum(int.from_bytes(padded[at : at + interval]) for at in range(0, len(padded), interval))
     return digits.to_bytes(interval)
+
+
+def in_steps(table: Sequence[int], start: int, step: int, count: int) -> Sequence[int]:
+    """So many entries of a table that goes round, from one on, each `step` behind the last."""
+    size = len(table)
+    start, step = start % size, step % size
+    if 2 * step > size:
+        step -= size
+    reach = abs(step) * count
+    if not step:
+        return [table[start]] * count
+    if reach > _LONGEST_ROUND or not isinstance(table, bytes):
+        entries = map(table.__getitem__, map(size.__rmod__, range(start, start + step * count, step)))
+        return bytes(entries) if isinstance(table, bytes) else list(entries)
+    # Most rules drift by little from one day to the next: then it is one slice.
+    rounds = reach // size + 1
+    if step < 0:
+        start += rounds * size
+    return (table * (rounds + 1))[start : start + step * count : step]
 
 
 @lru_cache(maxsize=256)
