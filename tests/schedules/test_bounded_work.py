@@ -165,9 +165,7 @@ def test_rule_that_drifts_through_the_day_is_asked_year_by_year(rule: str) -> No
             assert lines < 6_000
 
 
-@given(
-    st.binary(min_size=1, max_size=40), st.integers(0, 99), st.integers(-99, 99), st.integers(0, 500), st.booleans()
-)
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 99), st.integers(-99, 99), st.integers(0, 500), st.booleans())
 def test_steps_around_a_table_are_those_of_single_steps(
     table: bytes, start: int, step: int, count: int, is_listed: bool
 ) -> None:

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 MOST_TO_PARSE = 40_000
 """Lines: less than 10 ms of CPU."""
-MOST_TO_ASK = 30_000
+MOST_TO_ASK = 10_000
 """Lines: the first time that a schedule is asked; a rule that matches next to nothing looks through 40 years."""
 MOST_TO_COUNT = 300_000
 """Lines, for what was missed in two years: 15 to 40 ms of CPU for most schedules, and 100 ms for a rule that has other
