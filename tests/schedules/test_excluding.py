@@ -15,7 +15,6 @@ from timers.schedules import parse
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.schedule import Missed
-from timers.schedules.stretches import Stretch
 from timers.schedules.zones import zone
 
 WEEKEND = [{"weekdays": ["sat", "sun"]}]
@@ -260,21 +259,6 @@ def test_nothing_is_lost_and_nothing_comes_twice(
 DENSE = [{"cron": "*/30 * * * *", "duration": "PT10M"}, {"cron": "7/30 * * * *", "duration": "PT5M"}]
 
 
-def test_counts_of_stretches_are_those_of_each_by_itself() -> None:
-    for schedule in (
-        parse("cron", {"expression": "*/20 * * * *"}, "Europe/Berlin"),
-        parse("cron", {"expression": "30 2 * * *"}, "America/New_York"),
-        parse("rrule", {"rule": "FREQ=SECONDLY;INTERVAL=997", "start": "2026-01-01T00:00:00"}, "Australia/Lord_Howe"),
-        parse("window", {"begin": "22:00", "end": "02:00", "every": 600}, "Africa/Casablanca"),
-    ):
-        begin = datetime(2026, 1, 1, tzinfo=UTC)
-        stretches = [
-            Stretch(begin + timedelta(hours=7 * n), begin + timedelta(hours=7 * n + 5, minutes=13))
-            for n in range(1_300)
-        ]
-        assert schedule.counts(stretches) == [schedule.count(*stretch) for stretch in stretches]
-
-
 @pytest.mark.parametrize("on", ["suppress", "after", "before"])
 def test_work_for_the_next_instant_is_bounded_with_the_most_windows(on: str) -> None:
     for kind, spec in (
@@ -284,11 +268,10 @@ def test_work_for_the_next_instant_is_bounded_with_the_most_windows(on: str) -> 
         schedule = excluding(kind, spec, DENSE, on=on)
         moment = datetime(2026, 11, 28, 19, tzinfo=UTC)
         # The first of all timers reads what moves where for a month around; the others find that in memory.
-        counted(lambda: schedule.next_after(moment), most=1_500_000)  # noqa: B023 - called at once
-        # Another instant may be of another day, which is read once as well; from then on all is in memory.
+        counted(lambda: schedule.next_after(moment), most=80_000)  # noqa: B023 - called at once
+        # Another instant may be of another day, which is read once as well.
         following = schedule.next_after(moment)
         assert following is not None
-        counted(lambda: schedule.next_after(following), most=100_000)  # noqa: B023
         counted(lambda: schedule.next_after(following), most=MOST_TO_ASK)  # noqa: B023
 
 

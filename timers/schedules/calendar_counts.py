@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo
 
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.instant_counts import counted
-from timers.schedules.instants_between import together
 from timers.schedules.interval import FixedRate
 from timers.schedules.moved_counts import MovedCounts, Moving
 from timers.schedules.moved_instants import gained
 from timers.schedules.moving import FARTHEST_DAYS, Moves
 from timers.schedules.own_parts import Own, own_parts, own_parts_of_rate
 from timers.schedules.rate_counts import counted_of_rate
-from timers.schedules.schedule import Missed
+from timers.schedules.schedule import Missed, together
 from timers.schedules.shown_parts import Part, parts_between
 from timers.schedules.wall_clock import Change, place
 from timers.schedules.wall_schedule import WallSchedule

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import compress
+from itertools import compress, islice
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -73,12 +73,13 @@ class ExcludedShapes:
 
     def of(self, part: Part) -> Shape:
         """What is excluded of a part of a day."""
-        if part.is_whole:
-            day = date.fromordinal(part.day)
-            shape = self._of_year(day.year)[part.day - date(day.year, 1, 1).toordinal()]
-            if shape is not None:
-                return shape
-        return self._of_single(part)
+        shape = self.of_steady_day(part.day) if part.is_whole else None
+        return self._of_single(part) if shape is None else shape
+
+    def of_steady_day(self, ordinal: int) -> Shape | None:
+        """What is excluded of a day; None for one near a clock change."""
+        day = date.fromordinal(ordinal)
+        return self._of_year(day.year)[ordinal - date(day.year, 1, 1).toordinal()]
 
     def _of_single(self, part: Part) -> Shape:
         """The shape of a part by itself: what begins or ends anywhere in it, whatever the clocks do."""
@@ -87,7 +88,7 @@ class ExcludedShapes:
         of_days = [each for calendar in self._calendars for each in calendar.excluded_days(begin, end)]
         windows = [each for calendar in self._calendars for each in calendar.excluded_windows(begin, end)]
         all_, days = (
-            _merged(((first - base) // _MICROSECOND, (last - base) // _MICROSECOND) for first, last in stretches)
+            merged_spans(((first - base) // _MICROSECOND, (last - base) // _MICROSECOND) for first, last in stretches)
             for stretches in (of_days + windows, of_days)
         )
         return self._shape((all_, days), all_, days)
@@ -150,8 +151,8 @@ class ExcludedShapes:
                 matching = list(compress(elements, bits))
                 shape = self._shape(
                     key,
-                    _merged(span for each in matching for span in each.span),
-                    _merged(span for each in matching if each.of_day for span in each.span),
+                    merged_spans(span for each in matching for span in each.span),
+                    merged_spans(span for each in matching if each.of_day for span in each.span),
                 )
             yield shape
 
@@ -236,7 +237,8 @@ def _clipped(spans: Sequence[tuple[int, int]], shift: int) -> Spans:
     return tuple((begin, end) for begin, end in moved if begin < end)
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+def merged_spans(spans: Iterable[tuple[int, int]]) -> Spans:
+    """The same time in as few spans as possible, sorted."""
     found: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if found and begin <= found[-1][1]:
@@ -244,3 +246,24 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
         else:
             found.append((begin, end))
     return tuple(found)
+
+
+def divided(spans: Spans, others: Spans) -> tuple[Spans, Spans]:
+    """What of some spans lies in none of the others, and what lies in them."""
+    outside: list[tuple[int, int]] = []
+    inside: list[tuple[int, int]] = []
+    number = 0
+    for begin, end in spans:
+        while number < len(others) and others[number][1] <= begin:
+            number += 1
+        reached = begin
+        for first, last in islice(others, number, None):
+            if first >= end:
+                break
+            if reached < first:
+                outside.append((reached, first))
+            inside.append((max(first, reached), min(last, end)))
+            reached = last
+        if reached < end:
+            outside.append((reached, end))
+    return tuple(outside), tuple(inside)

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from timers.schedules.excluded_shapes import Spans
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.schedule import Schedule
 from timers.schedules.stretches import Stretch, without
@@ -158,34 +159,31 @@ class Moves:
         return (step * number for number in range(1, FARTHEST_DAYS + 1))
 
     def _read(self, day: date) -> Iterator[Move]:
-        for steady in self._steady_times(day):
-            rest = self._time.days(*steady[:2]) if self.after else self._time.stretches(*steady[:2])
-            for distance in self._distances():
+        step = 1 if self.after else -1
+        for base, spans, offset in self._leaving(day):
+            wall = base.replace(tzinfo=None) + offset
+            ordinal, rest = wall.toordinal(), spans
+            for distance in range(step, step * (FARTHEST_DAYS + 1), step):
                 if not rest:
                     break
-                shift = steady.offset + distance
-                free = without(rest, self._taken(Stretch(rest[0].begin, rest[-1].end), shift))
-                yield from (Move(begin, end, shift) for begin, end in free)
-                rest = without(rest, free)
+                free, rest = self._time.divided(rest, ordinal + distance)
+                shift = offset + _DAY * distance
+                yield from (Move(base + _MICROSECOND * begin, base + _MICROSECOND * end, shift) for begin, end in free)
 
-    def _taken(self, span: Stretch, shift: timedelta) -> list[Stretch]:
-        """What of a span finds no free place so far away."""
-        first, end = span.begin.replace(tzinfo=None) + shift, span.end.replace(tzinfo=None) + shift
-        there = Stretch(instant_of(self._zone, first), instant_of(self._zone, end - _MICROSECOND) + _MICROSECOND)
-        excluded = self._time.stretches(*there)
-        if not excluded:
-            return []
-        around = list(steady_times(self._zone, there.begin - _DAY, there.end + _DAY))
-        if len(around) == 1:  # the clock is not set there: all moves by one distance
-            back = around[0].offset - shift
-            return [Stretch(begin + back, until + back) for begin, until in excluded]
-        return [
-            Stretch(
-                as_utc(first_wall_from(self._zone, begin) - shift) if begin > there.begin else span.begin,
-                as_utc(first_wall_from(self._zone, until) - shift) if until < there.end else span.end,
-            )
-            for begin, until in excluded
-        ]
+    def _leaving(self, day: date) -> Iterator[tuple[datetime, Spans, timedelta]]:
+        """What moves from a day: the instant of a wall midnight, spans from there on, and the offset of their walls."""
+        shape = self._time.shape_of_steady_day(day.toordinal())
+        if shape is not None:
+            spans = shape.days if self.after else shape.all
+            if spans:
+                midnight = datetime.combine(day, time(), self._zone)
+                yield midnight.astimezone(UTC), spans, midnight.utcoffset() or timedelta(0)
+            return
+        for begin, end, offset in self._steady_times(day):
+            wall = begin.replace(tzinfo=None) + offset
+            base = begin - (wall - datetime.combine(wall.date(), time()))
+            excluded = self._time.days(begin, end) if self.after else self._time.stretches(begin, end)
+            yield base, tuple(((at - base) // _MICROSECOND, (to - base) // _MICROSECOND) for at, to in excluded), offset
 
     def _steady_times(self, day: date) -> Iterator[SteadyTime]:
         """The stretches of a day in which the clock is not set, each with the offset that makes its walls."""
