@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from timers.exceptions import SpecError
@@ -23,7 +23,7 @@ from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import in_utc
 from timers.schedules.interval import FixedDelay, FixedRate
 from timers.schedules.moving import FARTHEST_DAYS, Moves
-from timers.schedules.schedule import Missed, Schedule
+from timers.schedules.schedule import Missed, Schedule, ToRun
 from timers.schedules.wall_schedule import WallSchedule
 
 ON_EXCLUDED = ("suppress", "before", "after")
@@ -31,14 +31,6 @@ _LONGEST_WAIT = timedelta(days=400)
 _LOOKED_AHEAD = timedelta(days=5 * 366)
 _MOST_BLOCKS_PASSED = 500
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class ToRun(NamedTuple):
-    """The first instant that is to run."""
-
-    instant: datetime | None
-    excluded_until: datetime | None
-    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
 
 
 @dataclass(frozen=True, slots=True)

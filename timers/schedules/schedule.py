@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -23,6 +23,14 @@ def together(parts: Iterable[Missed | None]) -> Missed | None:
     """Several counts of different instants as one."""
     found = [part for part in parts if part is not None]
     return Missed(max(part.latest for part in found), sum(part.count for part in found)) if found else None
+
+
+class ToRun(NamedTuple):
+    """The first instant that is to run."""
+
+    instant: datetime | None
+    excluded_until: datetime | None
+    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
 
 
 class Schedule(ABC):
@@ -67,6 +75,10 @@ class Schedule(ABC):
     def reason(self, instant: datetime) -> str | None:
         """Why an instant of the schedule is not to run (see excluding.py); None: it is to run."""
         return None
+
+    def to_run(self, moment: datetime) -> ToRun:
+        """The first instant after `moment` that is to run, and how far it was looked for (see excluding.py)."""
+        return ToRun(self.next_after(moment), None)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
         """The instants not to run from `first` to `until` inclusive; None: there are none."""
