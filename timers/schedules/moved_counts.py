@@ -36,6 +36,8 @@ class _Day:
     """The walls of the instants that move to another day."""
     excluded: int | None = None
     """The walls that are excluded, where it is known already."""
+    free: int | None = None
+    """The others, where it is known already."""
 
 
 @dataclass(slots=True)
@@ -101,9 +103,9 @@ class MovedCounts:
         if day is None:
             day = self._days[each.part.day] = _Day()
             if each.part.is_whole:
-                day.excluded = self._masks.excluded(shape)
+                day.excluded, day.free = self._masks.excluded(shape), self._masks.free(shape)
         else:
-            day.excluded = None
+            day.excluded = day.free = None
         day.parts.append((each, shape))
         if not each.seconds or not (shape.days if self._moving.after else shape.all):
             return
@@ -142,7 +144,8 @@ class MovedCounts:
         farthest = self._farthest_left(day)
         if farthest is None:
             return
-        free, gained = WHOLE_DAY ^ self._excluded(day), 0
+        here = self._days.get(day)
+        free, gained = WHOLE_DAY ^ self._excluded(day) if here is None or here.free is None else here.free, 0
         for other in range(day + step, farthest + step, step):
             if not free:
                 break
@@ -150,12 +153,12 @@ class MovedCounts:
             if found is not None and found.leaving:
                 gained |= free & found.leaving
             free &= self._excluded(other)
-        for own, _ in self._days[day].parts if day in self._days and gained else ():
+        for own, _ in here.parts if here is not None and gained else ():
             part = own.part
-            here = gained if part.is_whole else gained & mask_between(part.low, part.high)
-            gained ^= here
-            if here:
-                self._gained[part.day, part.low] = here
+            shown = gained if part.is_whole else gained & mask_between(part.low, part.high)
+            gained ^= shown
+            if shown:
+                self._gained[part.day, part.low] = shown
         if gained:
             self._add_single(self._moving.end_of_gap(day, gained.bit_length() - 1))
 

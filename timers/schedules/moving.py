@@ -13,10 +13,12 @@ one that is shown twice means the first time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from timers.schedules.excluded_shapes import Spans
@@ -46,6 +48,24 @@ class Move(NamedTuple):
         return instant.replace(tzinfo=None) + self.shift
 
 
+class _DayMoves(NamedTuple):
+    """The moves from one day."""
+
+    moves: tuple[Move, ...]
+    by_target: dict[date, tuple[list[datetime], list[Move]]]
+    """By the day to which they lead: the walls at which each of them ends there, and they themselves, in order."""
+
+    @classmethod
+    def of(cls, moves: Iterable[Move]) -> Self:
+        found = tuple(moves)
+        by_target: dict[date, tuple[list[datetime], list[Move]]] = {}
+        for move in sorted(found, key=lambda move: move.wall(move.begin)):
+            ends, there = by_target.setdefault(move.wall(move.begin).date(), ([], []))
+            ends.append(move.wall(move.end))
+            there.append(move)
+        return cls(found, by_target)
+
+
 class Moves:
     """The moves of one schedule's excluded instants. A value but for its memory, which threads may share."""
 
@@ -54,7 +74,7 @@ class Moves:
         self._time = time
         self._zone = zone
         self.after = after
-        self._moves: dict[date, tuple[Move, ...]] = {}
+        self._moves: dict[date, _DayMoves] = {}
         self._shared = _moves_shared(time, zone, after)
 
     def target(self, instant: datetime) -> datetime | None:
@@ -77,10 +97,8 @@ class Moves:
         until_wall = None if nominal is None else first_wall_from(self._zone, nominal)
         found = self._window_end_after(moment) if self.after else None
         for day in self._days_that_move_behind(moment, nominal):
-            for move in self.moves_of(day):
+            for move in self._moves_between(day, from_wall, until_wall):
                 begin = max(move.begin, as_utc(from_wall - move.shift))
-                if until_wall is not None and move.wall(begin) >= until_wall:
-                    continue
                 if (origin := self._first(begin, move.end)) is not None:
                     there = instant_of(self._zone, move.wall(origin))
                     found = there if found is None else min(found, there)
@@ -88,11 +106,24 @@ class Moves:
 
     def moves_of(self, day: date) -> tuple[Move, ...]:
         """The moves from one day of the timer's zone to other days."""
+        return self._day_moves(day).moves
+
+    def _moves_between(self, day: date, from_wall: datetime, until_wall: datetime | None) -> Iterator[Move]:
+        """Those of them that lead to walls from one to before another."""
+        for target, (ends, moves) in self._day_moves(day).by_target.items():
+            if target < from_wall.date() or (until_wall is not None and target > until_wall.date()):
+                continue
+            for move in islice(moves, bisect_right(ends, from_wall), None):
+                if until_wall is not None and move.wall(move.begin) >= until_wall:
+                    break
+                yield move
+
+    def _day_moves(self, day: date) -> _DayMoves:
         moves = self._shared.get(day)
         if moves is None:
             moves = self._moves.get(day)
         if moves is None:
-            moves = tuple(self._read(day))
+            moves = _DayMoves.of(self._read(day))
             known = self._shared if self._is_same_for_all(day) else self._moves
             if len(known) >= _MOST_DAYS:
                 known.clear()
@@ -211,7 +242,7 @@ class Moves:
 
 
 @lru_cache(maxsize=256)
-def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, tuple[Move, ...]]:  # noqa: ARG001
+def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, _DayMoves]:  # noqa: ARG001
     """The memory that all schedules of the same calendars share, by day: what moves from it is read once."""
     return {}
 
