@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.lifecycle.listed_schedule import START_US, Listed, at, seconds
+from tests.schedules.work_counter import counted
 from timers.lifecycle.decide import MAX_WALKED, Decision, Due, decide
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
 from timers.schedules import parse
-from timers.schedules.instant import format_instant
+from timers.schedules.excluding import Excluding
+from timers.schedules.exclusions import ExclusionCalendar
+from timers.schedules.instant import format_instant, to_microseconds
+from timers.schedules.zones import zone
 from timers.testing import START
 
 
@@ -246,3 +251,20 @@ def test_very_many_instants_within_the_grace_take_a_bounded_number_of_rows(left_
     assert len(decision.skipped) <= MAX_WALKED + 2
     assert len(decision.skipped) + sum(row.missed_count for row in decision.skipped) == 5000
     assert decision.finished
+
+
+@pytest.mark.parametrize(("max_catchup", "beyond"), [(1000, []), (15, [5])])
+def test_fire_all_passes_over_excluded_instants(max_catchup: int, beyond: list[int]) -> None:
+    weekend = ExclusionCalendar.parse("weekend", [{"weekdays": ["sat", "sun"]}])
+    friday = datetime(2026, 11, 20, 23, 59, 50, tzinfo=UTC)
+    every_second = parse("fixed_rate", {"period": 1, "anchor": format_instant(friday)})
+    due = Due(Excluding(every_second, (weekend,), "suppress", zone("UTC")), to_microseconds(friday))
+    policies = Policies(misfire_policy="fire_all", misfire_grace=1, overlap_policy="allow", max_catchup=max_catchup)
+    monday_us = to_microseconds(friday + timedelta(days=2, seconds=20))
+    _, decision = counted(lambda: decide(due, policies, monday_us), most=20_000)
+    expected = [friday + timedelta(seconds=n) for n in range(10)]
+    expected += [datetime(2026, 11, 23, 0, 0, n, tzinfo=UTC) for n in range(11)]
+    assert [us for us, _ in decision.fires] == [to_microseconds(each) for each in expected[:max_catchup]]
+    weekend_row, *rest = decision.skipped
+    assert weekend_row.missed_count == 2 * 86_400 - 1
+    assert [each.missed_count for each in rest] == beyond

@@ -14,6 +14,7 @@ from timers.bench.hostile_rules import HOSTILE
 from timers.exceptions import SpecError
 from timers.schedules import Schedule, parse
 from timers.schedules.rrule_text import _MOST_INTERVALS
+from timers.schedules.stepped_times import in_steps
 
 NOW = datetime(2026, 11, 28, 19, tzinfo=UTC)
 MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), NOW, datetime(2400, 2, 29, tzinfo=UTC), datetime(8999, 1, 1, tzinfo=UTC))
@@ -145,3 +146,28 @@ def test_count_of_a_steady_rule_costs_as_little_as_a_rule_without(number: int) -
 def test_count_that_needs_more_than_100_years_is_refused_with_the_reason() -> None:
     with pytest.raises(SpecError, match="goes on for more than 100 years: leave COUNT out"):
         parse("rrule", {"rule": "FREQ=DAILY;COUNT=36600", "start": "2026-11-28T19:00:00"}, "UTC")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=SECONDLY;INTERVAL=86401;BYSECOND=5;BYMONTHDAY=-1,1;BYHOUR=0",
+        "FREQ=SECONDLY;INTERVAL=86399;BYSECOND=5;BYMONTHDAY=-1,1;BYHOUR=0",
+        "FREQ=MINUTELY;INTERVAL=1441;BYHOUR=3;BYDAY=MO;BYMONTHDAY=31",
+        "FREQ=SECONDLY;INTERVAL=43199;BYHOUR=3;BYMINUTE=7;BYDAY=MO",
+    ],
+)
+def test_rule_that_drifts_through_the_day_is_asked_year_by_year(rule: str) -> None:
+    schedule = parsed("rrule", {"rule": rule, "start": "2026-11-28T23:59:05"})
+    if schedule is not None:
+        for moment in MOMENTS:
+            lines, _ = counted(lambda: schedule.next_after(moment))  # noqa: B023 - called at once
+            assert lines < 6_000
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 99), st.integers(-99, 99), st.integers(0, 500), st.booleans())
+def test_steps_around_a_table_are_those_of_single_steps(
+    table: bytes, start: int, step: int, count: int, is_listed: bool
+) -> None:
+    entries = [table[(start + step * number) % len(table)] for number in range(count)]
+    assert list(in_steps(list(table) if is_listed else table, start, step, count)) == entries

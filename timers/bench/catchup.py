@@ -9,7 +9,7 @@ from typing import Any, Final
 from timers.lifecycle.decide import Due, decide
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
 from timers.schedules import Schedule, parse
-from timers.schedules.excluding import Excluding
+from timers.schedules.excluding import ON_EXCLUDED, Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import format_instant, to_microseconds
 from timers.schedules.zones import zone
@@ -17,6 +17,12 @@ from timers.schedules.zones import zone
 _SINCE: Final = datetime(2025, 11, 20, 15, 0, tzinfo=UTC)
 _ZONE: Final = "Europe/Berlin"
 _CLOSED: Final = [{"weekdays": ["sat", "sun"]}, {"holidays": "DE", "subdivision": "BY"}]
+_WINDOWS: Final = [
+    {"cron": "*/30 * * * *", "duration": "PT10M"},
+    {"cron": "7/30 * * * *", "duration": "PT15M"},
+    {"weekdays": ["sat", "sun"]},
+]
+"""As many windows a day as the rules of a calendar may begin."""
 
 
 def measure(*, days: int) -> dict[str, Any]:
@@ -45,9 +51,11 @@ def measure(*, days: int) -> dict[str, Any]:
 def _schedules() -> dict[str, Schedule]:
     cron = parse("cron", {"expression": "* * * * *"}, _ZONE)
     closed = (ExclusionCalendar.parse("closed days", _CLOSED),)
+    windows = (ExclusionCalendar.parse("windows", _WINDOWS),)
     return {
         "cron": cron,
         "calendar": parse("calendar", {"minute": "*", "hour": "*"}, _ZONE),
         "fixed_rate": parse("fixed_rate", {"period": 60, "anchor": format_instant(_SINCE)}, _ZONE),
         "cron on working days": Excluding(cron, closed, "suppress", zone(_ZONE)),
+        **{f"cron between windows, {on}": Excluding(cron, windows, on, zone(_ZONE)) for on in ON_EXCLUDED},
     }

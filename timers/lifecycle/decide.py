@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from timers.policies import Policies
@@ -234,17 +235,12 @@ def _make_up(due: Due, policies: Policies, start_us: int, until_us: int, now_us:
         return _Come([], last_us)
     if policies.misfire_policy == "fire_once" or due.waits_for_end:
         return _Come([missed], last_us)
-    chosen: list[Chosen] = []
-    for instant_us in _instants(due, start_us, until_us):
-        if due.schedule.reason(from_microseconds(instant_us)) is not None:
-            continue
-        if len(chosen) == policies.max_catchup:
-            rest = _missed(due, instant_us, until_us)
-            assert rest is not None  # this instant at least
-            reason = f"beyond max_catchup ({policies.max_catchup:,})"
-            return _Come(chosen, last_us, (Skipped(rest.instant_us, reason, rest.missed_count),))
-        chosen.append(Chosen(instant_us))
-    return _Come(chosen, last_us)
+    beyond = missed.missed_count + 1 - policies.max_catchup
+    chosen = [Chosen(at) for at in _to_run(due, start_us, missed.missed_count + 1 - max(beyond, 0))]
+    if beyond <= 0:
+        return _Come(chosen, last_us)
+    reason = f"beyond max_catchup ({policies.max_catchup:,})"
+    return _Come(chosen, last_us, (Skipped(missed.instant_us, reason, beyond - 1),))
 
 
 def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -> tuple[Chosen | None, int]:
@@ -317,14 +313,20 @@ def _move_on(decision: Decision, due: Due, come: _Come, now_us: int, *, exhauste
     decision.finished = decision.next_us is None
 
 
-def _instants(due: Due, start_us: int, until_us: int) -> Iterator[int]:
-    """`start_us`, which may lie ahead, and the instants after it that have come."""
-    instant_us: int | None = start_us
-    while instant_us is not None and (instant_us <= until_us or instant_us == start_us):
-        if _is_over(due, instant_us):
-            return
-        yield instant_us
-        instant_us = _following(due, instant_us)
+def _to_run(due: Due, start_us: int, count: int) -> Iterator[int]:
+    """The first `count` instants to run from `start_us` on, which must be as many; excluded ones are passed over."""
+    schedule = due.schedule
+    instant: datetime | None = from_microseconds(start_us)
+    while count and instant is not None:
+        if schedule.reason(instant) is None:
+            yield to_microseconds(instant)
+            count -= 1
+            instant = schedule.next_after(instant) if count else None
+        else:
+            found = schedule.to_run(instant)
+            instant = found.instant
+            if instant is None and found.excluded_until is not None:
+                instant = schedule.first(found.excluded_until)
 
 
 def _missed(due: Due, start_us: int, until_us: int) -> Chosen | None:

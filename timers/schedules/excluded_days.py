@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from calendar import isleap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol, Self
@@ -24,6 +25,9 @@ class DayRule(Protocol):
     def reason(self, day: date) -> str | None:
         """Why the day is excluded; None: it is not."""
 
+    def row(self, year: int) -> bytes:
+        """One byte for each day of the year: 1 where it is excluded."""
+
     def to_spec(self) -> dict[str, Any]: ...
 
 
@@ -40,6 +44,10 @@ class ExcludedWeekdays:
     def reason(self, day: date) -> str | None:
         weekday = day.isoweekday() % 7
         return WEEKDAYS[weekday] if weekday in self.weekdays else None
+
+    def row(self, year: int) -> bytes:
+        first = date(year, 1, 1).isoweekday()
+        return (bytes((first + day) % 7 in self.weekdays for day in range(7)) * 53)[: 365 + isleap(year)]
 
     def to_spec(self) -> dict[str, Any]:
         return {"weekdays": weekday_names(self.weekdays)}
@@ -59,6 +67,9 @@ class ExcludedDates:
     def reason(self, day: date) -> str | None:
         return day.isoformat() if day in self.dates else None
 
+    def row(self, year: int) -> bytes:
+        return row_of(year, (day for day in self.dates if day.year == year))
+
     def to_spec(self) -> dict[str, Any]:
         return {"dates": [day.isoformat() for day in sorted(self.dates)]}
 
@@ -76,6 +87,9 @@ class ExcludedYearly:
 
     def reason(self, day: date) -> str | None:
         return f"every {day.day} {MONTHS[day.month - 1]}" if (day.month, day.day) in self.days else None
+
+    def row(self, year: int) -> bytes:
+        return row_of(year, (date(year, *day) for day in self.days if day != (2, 29) or isleap(year)))
 
     def to_spec(self) -> dict[str, Any]:
         return {"yearly": [f"{month:02}-{day:02}" for month, day in sorted(self.days)]}
@@ -98,8 +112,22 @@ class ExcludedRange:
     def reason(self, day: date) -> str | None:
         return f"{self.first} to {self.last}" if self.first <= day <= self.last else None
 
+    def row(self, year: int) -> bytes:
+        new_year, length = date(year, 1, 1).toordinal(), 365 + isleap(year)
+        first = min(max(self.first.toordinal() - new_year, 0), length)
+        end = min(max(self.last.toordinal() + 1 - new_year, 0), length)
+        return bytes(first) + b"\x01" * (end - first) + bytes(length - end)
+
     def to_spec(self) -> dict[str, Any]:
         return {"from": self.first.isoformat(), "to": self.last.isoformat()}
+
+
+def row_of(year: int, days: Iterable[date]) -> bytes:
+    """One byte for each day of the year: 1 for these days of it."""
+    row, before = bytearray(365 + isleap(year)), date(year, 1, 1).toordinal()
+    for day in days:
+        row[day.toordinal() - before] = 1
+    return bytes(row)
 
 
 def _listed(value: Any, field: str, example: str) -> list[Any]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from timers.schedules.excluded_shapes import ExcludedShapes, Shape, Spans, divided, merged_spans
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import EPOCH
+from timers.schedules.shown_parts import Part, parts_between
 from timers.schedules.stretches import Stretch, merged, within
+from timers.schedules.wall_clock import Change, place
 
 _BLOCK = timedelta(days=8)
 """Read at once: with the most windows that calendars may have, a millisecond."""
 _MOST_BLOCKS = 1_000
+_MOST_DIVIDED = 2_000
+_DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS = 1_000_000
+_WHOLE_DAY = (0, 86_400 * _MICROSECONDS)
 
 
 class _Block(NamedTuple):
@@ -31,6 +38,9 @@ class ExcludedTime:
         self._calendars = calendars
         self._zone = zone
         self._blocks: dict[int, _Block] = {}
+        self._shapes = ExcludedShapes(calendars, zone)
+        self._walls: dict[int, Spans] = {}
+        self._divided: dict[tuple[int, int], tuple[Spans, Spans, object]] = {}
 
     def reason(self, instant: datetime) -> str | None:
         """Why a UTC instant is excluded: "bank-holidays: Christmas Day (holidays DE)"; None: it is free."""
@@ -47,6 +57,59 @@ class ExcludedTime:
     def excludes_day_of(self, instant: datetime) -> bool:
         """Whether a rule of whole days excludes a UTC instant."""
         return any(begin <= instant < end for begin, end in self._block((instant - EPOCH) // _BLOCK).days)
+
+    def shape_of(self, part: Part) -> Shape:
+        """What is excluded of a part of a day of the zone."""
+        return self._shapes.of(part)
+
+    def shape_of_steady_day(self, ordinal: int) -> Shape | None:
+        """What is excluded of a day (a proleptic ordinal); None for one near a clock change."""
+        return self._shapes.of_steady_day(ordinal)
+
+    def divided(self, spans: Spans, ordinal: int) -> tuple[Spans, Spans]:
+        """Which of some times of day are free on a day (a proleptic ordinal), and which are excluded.
+
+        A wall that is shown twice counts by its first time, one that is skipped by the end of the gap.
+        """
+        excluded = self._excluded_walls(ordinal)
+        if not excluded:
+            return spans, ()
+        key = id(spans), id(excluded)
+        known = self._divided.get(key)
+        if known is None:
+            free, rest = divided(spans, excluded)
+            if len(self._divided) >= _MOST_DIVIDED:
+                self._divided.clear()
+            # An equal rest is the same object, so that the next day with these windows finds it by its id.
+            known = self._divided[key] = (free, spans if rest == spans else rest, (spans, excluded))
+        return known[:2]
+
+    def _excluded_walls(self, ordinal: int) -> Spans:
+        """The walls of a day whose instants are excluded."""
+        shape = self._shapes.of_steady_day(ordinal)
+        if shape is not None:
+            return shape.all
+        walls = self._walls.get(ordinal)
+        if walls is None:
+            if len(self._walls) >= _MOST_BLOCKS:
+                self._walls.clear()
+            walls = self._walls[ordinal] = self._read_walls(ordinal)
+        return walls
+
+    def _read_walls(self, ordinal: int) -> Spans:
+        noon = datetime.fromordinal(ordinal).replace(hour=12, tzinfo=UTC)
+        excluded: list[tuple[int, int]] = []
+        open_walls: Spans = (_WHOLE_DAY,)
+        for part in parts_between(self._zone, noon - 3 * _DAY, noon + 3 * _DAY):
+            if part.day == ordinal:
+                shown = ((part.low * _MICROSECONDS, part.high * _MICROSECONDS),)
+                open_walls, here = divided(open_walls, shown)
+                excluded += divided(here, self._shapes.of(part).all)[1]
+        for begin, end in open_walls:
+            change = place(self._zone, datetime.fromordinal(ordinal) + _MICROSECOND * begin)
+            if isinstance(change, Change) and self.excludes(change.at):
+                excluded.append((begin, end))
+        return merged_spans(excluded)
 
     def days(self, begin: datetime, end: datetime) -> list[Stretch]:
         """What rules of whole days exclude from `begin` to before `end`."""

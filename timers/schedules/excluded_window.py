@@ -15,7 +15,7 @@ from timers.schedules.cron_expression import CronExpression
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
 from timers.schedules.stretches import Stretch
 from timers.schedules.times_of_day import ClockTimes
-from timers.schedules.wall_instants import steady_times
+from timers.schedules.wall_instants import SteadyTime, steady_times
 
 MOST_WINDOWS_A_DAY = 48
 """That one rule may begin; the rules of a calendar together may begin twice as many."""
@@ -50,6 +50,18 @@ class ExcludedWindow:
         """How many windows begin on a day, at most."""
         return self.expression.pattern.times.total
 
+    def row(self, year: int) -> bytes:
+        """One byte for each day of the year: 1 where a window begins."""
+        return self.expression.pattern.row(year)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Each window that begins on a day: where it begins and ends, in microseconds of that day."""
+        duration = self.duration // _MICROSECOND
+        return [
+            (start // _MICROSECOND, start // _MICROSECOND + duration)
+            for start in _starts(_clock_times(self.expression))
+        ]
+
     def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
         """Why a UTC instant is excluded; None: it is not."""
         begin = _cron(self.expression, zone).next_after(instant - self.duration)
@@ -60,12 +72,14 @@ class ExcludedWindow:
     def stretches(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
         """The windows of which something lies from `begin` to before `end`, whole; they may overlap."""
         begin = begin - self.duration + _MICROSECOND
-        for number, steady in enumerate(steady_times(zone, begin - _UNSETTLED, end)):
+        before: SteadyTime | None = None
+        for steady in steady_times(zone, begin - _UNSETTLED, end):
             # What a clock that has been set makes of its walls is the cron expression's affair, window by window.
-            settled = min(steady.begin + _UNSETTLED, steady.end)
-            if number:
-                yield from self._one_by_one(max(steady.begin, begin), settled, zone)
+            set_by = timedelta(0) if before is None else abs(steady.offset - before.offset)
+            settled = min(steady.begin + set_by, steady.end)
+            yield from self._one_by_one(max(steady.begin, begin), settled, zone)
             yield from self._day_by_day(max(settled, begin), steady.end, steady.offset)
+            before = steady
 
     def _one_by_one(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
         """The windows that begin from `begin` to before `end`."""

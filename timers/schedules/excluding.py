@@ -13,33 +13,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from timers.exceptions import SpecError
+from timers.schedules.calendar_counts import CalendarCounts
 from timers.schedules.excluded_time import ExcludedTime, excluded_time
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.instant import in_utc
-from timers.schedules.instants_between import instants_in, together
-from timers.schedules.interval import FixedDelay
-from timers.schedules.moved_instants import gained
+from timers.schedules.interval import FixedDelay, FixedRate
 from timers.schedules.moving import FARTHEST_DAYS, Moves
-from timers.schedules.schedule import Missed, Schedule
-from timers.schedules.stretches import between
+from timers.schedules.schedule import Missed, Schedule, ToRun
+from timers.schedules.wall_schedule import WallSchedule
 
 ON_EXCLUDED = ("suppress", "before", "after")
 _LONGEST_WAIT = timedelta(days=400)
 _LOOKED_AHEAD = timedelta(days=5 * 366)
 _MOST_BLOCKS_PASSED = 500
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class ToRun(NamedTuple):
-    """The first instant that is to run."""
-
-    instant: datetime | None
-    excluded_until: datetime | None
-    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +153,21 @@ class Excluding(Schedule):
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return Missed(first, 1) if self.reason(first) is None else None
-        begin, end = first, until + _MICROSECOND
-        excluded = self._time.stretches(begin, end)
-        own = instants_in(self.schedule, list(between(excluded, begin, end)))
-        if self._moves is None:
-            return own
-        return together([own, gained(self.schedule, self._moves, self.zone, begin, end)])
+        end = until + _MICROSECOND
+        if not isinstance(self.schedule, (WallSchedule, FixedRate)):
+            return self._walked(first, end, excluded=False)
+        counts = CalendarCounts(self.schedule, self._time, self.zone)
+        return counts.free(first, end) if self._moves is None else counts.with_moves(self._moves, first, end)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
         """The instants not to run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return None if self.reason(first) is None else Missed(first, 1)
-        return instants_in(self.schedule, self._time.stretches(first, until + _MICROSECOND))
+        end = until + _MICROSECOND
+        if not isinstance(self.schedule, (WallSchedule, FixedRate)):
+            return self._walked(first, end, excluded=True)
+        return CalendarCounts(self.schedule, self._time, self.zone).excluded(first, end)
 
     def describe(self) -> str:
         names = " or ".join(calendar.name for calendar in self.calendars)
@@ -184,6 +177,15 @@ class Excluding(Schedule):
     def to_spec(self) -> dict[str, Any]:
         """That of the schedule alone: which calendars hold is a policy."""
         return self.schedule.to_spec()
+
+    def _walked(self, begin: datetime, end: datetime, *, excluded: bool) -> Missed | None:
+        """The instants of a schedule that has few, from `begin` to before `end`, that run or are excluded."""
+        instant, found = self.first(begin), []
+        while instant is not None and instant < end:
+            if self._time.excludes(instant) == excluded:
+                found.append(instant)
+            instant = self.next_after(instant)
+        return Missed(found[-1], len(found)) if found else None
 
     def _free_from(self, instant: datetime) -> datetime:
         """The first free instant; where nothing is free for more than a year, one that is not, so that it is said."""

@@ -88,6 +88,11 @@ def both(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
     return (int.from_bytes(first) & int.from_bytes(second)).to_bytes(len(first))
 
 
+def either(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
+    """The days that are set in one of the rows or in both; the rows are equally long."""
+    return (int.from_bytes(first) | int.from_bytes(second)).to_bytes(len(first))
+
+
 def every(length: int, first: int, step: int) -> bytes:
     """A row with every `step`th day set, from an index on that is not negative."""
     row = bytearray(length)

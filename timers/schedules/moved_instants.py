@@ -1,118 +1,125 @@
-"""How many instants a schedule gains by moving its excluded ones: those at which it is not due anyway.
+"""How many instants a fixed rate of fractions of a second gains by moving its excluded ones.
 
-Exact, and quick where it matters: a dense timer has thousands of excluded instants on a single day, but they move onto
-instants of its own, or lie there as they lay on the day that they come from, so that they can be counted as a copy of
-the schedule. What is neither (a day on which the clock is set, say) is gone through one by one.
+Rates of whole seconds, and all other schedules, are counted second by second (see moved_counts.py). Here a move is a
+copy of the rate that lies as far behind it as the move is long; copies with the same distance are one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from timers.schedules.calendar import Calendar
-from timers.schedules.instants_between import instants_in, together
+from timers.schedules.instant import EPOCH
 from timers.schedules.interval import FixedRate
 from timers.schedules.moving import FARTHEST_DAYS, Move, Moves
-from timers.schedules.schedule import Missed, Schedule
-from timers.schedules.stretches import Stretch, merged, within
-from timers.schedules.wall_clock import place
-from timers.schedules.wall_instants import instant_of
-from timers.schedules.wall_pattern import WallPattern
-from timers.schedules.wall_schedule import WallSchedule
+from timers.schedules.schedule import Missed, together
+from timers.schedules.shown_parts import parts_between
+from timers.schedules.stretches import Stretch, merged, within, without
+from timers.schedules.wall_clock import Change, place
 
-_NO_TEXTS = ("0",) * 7
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_EARLIER = timedelta(days=FARTHEST_DAYS + 3)
+"""How long before its rate a copy begins: instants may move to before the first of the rate."""
 
 
-def gained(schedule: Schedule, moves: Moves, zone: ZoneInfo, begin: datetime, end: datetime) -> Missed | None:
+def gained(rate: FixedRate, moves: Moves, zone: ZoneInfo, begin: datetime, end: datetime) -> Missed | None:
     """The instants from `begin` to before `end` (UTC) to which excluded ones move, and which are not its own."""
-    by_day: dict[date, _DayGained] = defaultdict(lambda: _DayGained(schedule, zone, Stretch(begin, end)))
+    by_day: dict[date, _DayGained] = defaultdict(lambda: _DayGained(rate, zone, Stretch(begin, end)))
     first, last = begin.astimezone(zone).date(), (end - _MICROSECOND).astimezone(zone).date()
     for origin in _days(first - _DAY * (FARTHEST_DAYS + 1), last + _DAY * (FARTHEST_DAYS + 1)):
         for move in moves.moves_of(origin):
             day = move.wall(move.begin).date()
-            if first <= day <= last:
-                by_day[day].take(move, origin, day)
+            if first - _DAY <= day <= last + _DAY:
+                by_day[day].take(move)
     for instant in moves.window_ends(begin, end):
         by_day[instant.astimezone(zone).date()].single.add(instant)
-    return together(day.counted() for day in by_day.values())
+    # The end of a gap over midnight may be found for both of the days.
+    singles = {at for day in by_day.values() for at in day.new_singles()}
+    counted = [day.counted() for day in by_day.values()]
+    return together([*counted, Missed(max(singles), len(singles)) if singles else None])
 
 
 @dataclass(slots=True)
 class _DayGained:
-    """What one day gains: copies of the schedule in stretches of it, and single instants."""
+    """What one day gains: copies of the rate in stretches of it, and single instants."""
 
-    schedule: Schedule
+    rate: FixedRate
     zone: ZoneInfo
     asked: Stretch
-    copies: dict[Hashable, tuple[Schedule, list[Stretch]]] = field(default_factory=dict)
+    copies: dict[timedelta, tuple[FixedRate, list[Stretch]]] = field(default_factory=dict)
+    """By how far a copy lies behind the rate."""
     single: set[datetime] = field(default_factory=set)
 
-    def take(self, move: Move, origin: date, day: date) -> None:
+    def take(self, move: Move) -> None:
         """Take in what moves to this day by one move."""
-        if _is_steady(self.zone, day):
-            there = Stretch(instant_of(self.zone, move.wall(move.begin)), instant_of(self.zone, move.wall(move.end)))
-            if isinstance(self.schedule, FixedRate) and min(move.begin, there.begin) >= self.schedule.anchor:
-                self._take_rate(self.schedule, there, there.begin - move.begin)
-                return
-            walls = self.schedule.walls if isinstance(self.schedule, WallSchedule) else None
-            if isinstance(walls, WallPattern) and self._take_pattern(walls, move, there, origin, day):
-                return
-        instant = self.schedule.first(move.begin)
-        while instant is not None and instant < move.end:
-            self.single.add(instant_of(self.zone, move.wall(instant)))
-            instant = self.schedule.next_after(instant)
+        first = max(move.begin, self.rate.anchor)
+        if first >= move.end:
+            return
+        for begin, end, there in self._pieces(first, move):
+            if there is None:
+                instant = self.rate.first(begin)
+                if instant is not None and instant < end:
+                    change = place(self.zone, move.wall(begin))
+                    assert isinstance(change, Change)  # what is shown on no part of the day
+                    self.single.add(change.at)
+            else:
+                self._copy(Stretch(there, there + (end - begin)), there - begin)
 
-    def _take_rate(self, rate: FixedRate, there: Stretch, shift: timedelta) -> None:
-        if rest := shift % rate.period:
-            copy = FixedRate(rate.period, rate.anchor + rest - rate.period)
-            self.copies.setdefault(rest, (copy, []))[1].append(there)
+    def _pieces(self, first: datetime, move: Move) -> Iterator[tuple[datetime, datetime, datetime | None]]:
+        """The move from an instant on, cut where the clock is set, with where each piece goes; None: to a gap's end."""
+        midnight = datetime.combine(move.wall(first).date(), time())
+        rest = [Stretch(first, move.end)]
+        noon = (midnight + _DAY / 2).replace(tzinfo=UTC)
+        for part in parts_between(self.zone, noon - 3 * _DAY, noon + 3 * _DAY):
+            if part.day != midnight.toordinal():
+                continue
+            base = EPOCH + _SECOND * part.base
+            wall_base = midnight.replace(tzinfo=UTC) - move.shift
+            shown = Stretch(wall_base + _SECOND * part.low, wall_base + _SECOND * part.high)
+            for begin, end in (each for piece in rest for each in within([piece], *shown)):
+                yield begin, end, base + (begin - wall_base)
+            rest = without(rest, [shown])
+        yield from ((begin, end, None) for begin, end in rest)
 
-    def _take_pattern(self, pattern: WallPattern, move: Move, there: Stretch, origin: date, day: date) -> bool:
-        """Take it as a copy, if it is one: the times of day are the same on every day that matches."""
-        copy = Calendar(_NO_TEXTS, self.zone, WallPattern(pattern.times))
-        if _is_steady(self.zone, origin):
-            if not _matches(pattern, origin):
-                return True
-        elif self.schedule.count(move.begin, move.end) != copy.count(*there):
-            return False
-        if not _matches(pattern, day):
-            self.copies.setdefault("", (copy, []))[1].append(there)
-        return True
+    def _copy(self, there: Stretch, shift: timedelta) -> None:
+        behind = shift % self.rate.period
+        if not behind:  # the instants are the rate's own, unless they lie before its first
+            there = Stretch(there.begin, min(there.end, self.rate.anchor))
+        if there.begin < there.end:
+            earlier = self.rate.period * (_EARLIER // self.rate.period + 1)
+            copy = FixedRate(self.rate.period, self.rate.anchor + behind - earlier)
+            self.copies.setdefault(behind, (copy, []))[1].append(there)
 
     def counted(self) -> Missed | None:
-        begin, end = self.asked
-        copies = [(copy, within(merged(stretches), begin, end)) for copy, stretches in self.copies.values()]
-        single = [at for at in self.single if begin <= at < end and self._is_new(at, copies)]
-        counted = [instants_in(copy, stretches) for copy, stretches in copies]
-        return together([*counted, Missed(max(single), len(single)) if single else None])
+        """The instants of the copies."""
+        return together(_counted(copy, begin, end) for copy, stretches in self._within() for begin, end in stretches)
 
-    def _is_new(self, instant: datetime, copies: list[tuple[Schedule, list[Stretch]]]) -> bool:
-        if self.schedule.first(instant) == instant:
+    def new_singles(self) -> list[datetime]:
+        """The single instants that no copy has, nor the rate itself."""
+        begin, end = self.asked
+        copies = self._within()
+        return [at for at in self.single if begin <= at < end and self._is_new(at, copies)]
+
+    def _within(self) -> list[tuple[FixedRate, list[Stretch]]]:
+        return [(copy, within(merged(stretches), *self.asked)) for copy, stretches in self.copies.values()]
+
+    def _is_new(self, instant: datetime, copies: list[tuple[FixedRate, list[Stretch]]]) -> bool:
+        if self.rate.first(instant) == instant:
             return False
         return not any(
             begin <= instant < end and copy.first(instant) == instant for copy, parts in copies for begin, end in parts
         )
 
 
+def _counted(rate: FixedRate, begin: datetime, end: datetime) -> Missed | None:
+    first = rate.first(begin)
+    return None if first is None or first >= end else rate.missed(first, end - _MICROSECOND)
+
+
 def _days(first: date, last: date) -> Iterator[date]:
     return (first + _DAY * number for number in range((last - first).days + 1))
-
-
-def _matches(pattern: WallPattern, day: date) -> bool:
-    midnight = datetime.combine(day, time())
-    return pattern.count(midnight, midnight + _DAY) > 0
-
-
-@lru_cache(maxsize=4096)
-def _is_steady(zone: ZoneInfo, day: date) -> bool:
-    """Whether the clock is not set on a day, nor where it begins or ends."""
-    begin = place(zone, datetime.combine(day, time()))
-    end = place(zone, datetime.combine(day + _DAY, time()))
-    return isinstance(begin, datetime) and isinstance(end, datetime) and end - begin == _DAY

@@ -13,12 +13,15 @@ one that is shown twice means the first time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
+from timers.schedules.excluded_shapes import Spans
 from timers.schedules.excluded_time import ExcludedTime
 from timers.schedules.schedule import Schedule
 from timers.schedules.stretches import Stretch, without
@@ -45,6 +48,24 @@ class Move(NamedTuple):
         return instant.replace(tzinfo=None) + self.shift
 
 
+class _DayMoves(NamedTuple):
+    """The moves from one day."""
+
+    moves: tuple[Move, ...]
+    by_target: dict[date, tuple[list[datetime], list[Move]]]
+    """By the day to which they lead: the walls at which each of them ends there, and they themselves, in order."""
+
+    @classmethod
+    def of(cls, moves: Iterable[Move]) -> Self:
+        found = tuple(moves)
+        by_target: dict[date, tuple[list[datetime], list[Move]]] = {}
+        for move in sorted(found, key=lambda move: move.wall(move.begin)):
+            ends, there = by_target.setdefault(move.wall(move.begin).date(), ([], []))
+            ends.append(move.wall(move.end))
+            there.append(move)
+        return cls(found, by_target)
+
+
 class Moves:
     """The moves of one schedule's excluded instants. A value but for its memory, which threads may share."""
 
@@ -52,13 +73,13 @@ class Moves:
         self._schedule = schedule
         self._time = time
         self._zone = zone
-        self._after = after
-        self._moves: dict[date, tuple[Move, ...]] = {}
+        self.after = after
+        self._moves: dict[date, _DayMoves] = {}
         self._shared = _moves_shared(time, zone, after)
 
     def target(self, instant: datetime) -> datetime | None:
         """The instant that an excluded one moves to; None: there is no free place for it."""
-        if self._after and not self._time.excludes_day_of(instant):
+        if self.after and not self._time.excludes_day_of(instant):
             return self._time.free_from(instant, FARTHEST)
         wall = self._wall_of(instant)
         for distance in self._distances():
@@ -74,12 +95,10 @@ class Moves:
         """
         from_wall = first_wall_from(self._zone, moment + _MICROSECOND)
         until_wall = None if nominal is None else first_wall_from(self._zone, nominal)
-        found = self._window_end_after(moment) if self._after else None
+        found = self._window_end_after(moment) if self.after else None
         for day in self._days_that_move_behind(moment, nominal):
-            for move in self.moves_of(day):
+            for move in self._moves_between(day, from_wall, until_wall):
                 begin = max(move.begin, as_utc(from_wall - move.shift))
-                if until_wall is not None and move.wall(begin) >= until_wall:
-                    continue
                 if (origin := self._first(begin, move.end)) is not None:
                     there = instant_of(self._zone, move.wall(origin))
                     found = there if found is None else min(found, there)
@@ -87,11 +106,24 @@ class Moves:
 
     def moves_of(self, day: date) -> tuple[Move, ...]:
         """The moves from one day of the timer's zone to other days."""
+        return self._day_moves(day).moves
+
+    def _moves_between(self, day: date, from_wall: datetime, until_wall: datetime | None) -> Iterator[Move]:
+        """Those of them that lead to walls from one to before another."""
+        for target, (ends, moves) in self._day_moves(day).by_target.items():
+            if target < from_wall.date() or (until_wall is not None and target > until_wall.date()):
+                continue
+            for move in islice(moves, bisect_right(ends, from_wall), None):
+                if until_wall is not None and move.wall(move.begin) >= until_wall:
+                    break
+                yield move
+
+    def _day_moves(self, day: date) -> _DayMoves:
         moves = self._shared.get(day)
         if moves is None:
             moves = self._moves.get(day)
         if moves is None:
-            moves = tuple(self._read(day))
+            moves = _DayMoves.of(self._read(day))
             known = self._shared if self._is_same_for_all(day) else self._moves
             if len(known) >= _MOST_DAYS:
                 known.clear()
@@ -100,7 +132,7 @@ class Moves:
 
     def window_ends(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The ends of excluded stretches, from `begin` to before `end`, to which instants of windows move, in order."""
-        if not self._after:
+        if not self.after:
             return
         for stretch in self._time.stretches(begin - FARTHEST - _MICROSECOND, end + FARTHEST):
             if begin <= stretch.end < end and self._moves_to_end(stretch, stretch.end):
@@ -115,7 +147,7 @@ class Moves:
             for move in self.moves_of(wall.date() + _DAY * distance)
             if (origin := self._first(max(move.begin, at := as_utc(wall - move.shift)), move.end)) == at
         ]
-        if self._after:
+        if self.after:
             stretch = self._time.stretch_before(instant, FARTHEST)
             if stretch is not None and self._moves_to_end(stretch, instant):
                 parts = without([stretch], self._time.days(*stretch))
@@ -139,7 +171,7 @@ class Moves:
 
     def _days_that_move_behind(self, moment: datetime, nominal: datetime | None) -> Iterator[date]:
         """The days whose instants may move to between `moment` and the schedule's next own instant."""
-        if self._after:
+        if self.after:
             today = moment.astimezone(self._zone).date()
             yield from (today - _DAY * distance for distance in range(FARTHEST_DAYS, -1, -1))
         elif nominal is not None:  # what moves to before it comes from it, or from behind it
@@ -154,38 +186,35 @@ class Moves:
         return None if first is None or first >= end else first
 
     def _distances(self) -> Iterator[timedelta]:
-        step = _DAY if self._after else -_DAY
+        step = _DAY if self.after else -_DAY
         return (step * number for number in range(1, FARTHEST_DAYS + 1))
 
     def _read(self, day: date) -> Iterator[Move]:
-        for steady in self._steady_times(day):
-            rest = self._time.days(*steady[:2]) if self._after else self._time.stretches(*steady[:2])
-            for distance in self._distances():
+        step = 1 if self.after else -1
+        for base, spans, offset in self._leaving(day):
+            wall = base.replace(tzinfo=None) + offset
+            ordinal, rest = wall.toordinal(), spans
+            for distance in range(step, step * (FARTHEST_DAYS + 1), step):
                 if not rest:
                     break
-                shift = steady.offset + distance
-                free = without(rest, self._taken(Stretch(rest[0].begin, rest[-1].end), shift))
-                yield from (Move(begin, end, shift) for begin, end in free)
-                rest = without(rest, free)
+                free, rest = self._time.divided(rest, ordinal + distance)
+                shift = offset + _DAY * distance
+                yield from (Move(base + _MICROSECOND * begin, base + _MICROSECOND * end, shift) for begin, end in free)
 
-    def _taken(self, span: Stretch, shift: timedelta) -> list[Stretch]:
-        """What of a span finds no free place so far away."""
-        first, end = span.begin.replace(tzinfo=None) + shift, span.end.replace(tzinfo=None) + shift
-        there = Stretch(instant_of(self._zone, first), instant_of(self._zone, end - _MICROSECOND) + _MICROSECOND)
-        excluded = self._time.stretches(*there)
-        if not excluded:
-            return []
-        around = list(steady_times(self._zone, there.begin - _DAY, there.end + _DAY))
-        if len(around) == 1:  # the clock is not set there: all moves by one distance
-            back = around[0].offset - shift
-            return [Stretch(begin + back, until + back) for begin, until in excluded]
-        return [
-            Stretch(
-                as_utc(first_wall_from(self._zone, begin) - shift) if begin > there.begin else span.begin,
-                as_utc(first_wall_from(self._zone, until) - shift) if until < there.end else span.end,
-            )
-            for begin, until in excluded
-        ]
+    def _leaving(self, day: date) -> Iterator[tuple[datetime, Spans, timedelta]]:
+        """What moves from a day: the instant of a wall midnight, spans from there on, and the offset of their walls."""
+        shape = self._time.shape_of_steady_day(day.toordinal())
+        if shape is not None:
+            spans = shape.days if self.after else shape.all
+            if spans:
+                midnight = datetime.combine(day, time(), self._zone)
+                yield midnight.astimezone(UTC), spans, midnight.utcoffset() or timedelta(0)
+            return
+        for begin, end, offset in self._steady_times(day):
+            wall = begin.replace(tzinfo=None) + offset
+            base = begin - (wall - datetime.combine(wall.date(), time()))
+            excluded = self._time.days(begin, end) if self.after else self._time.stretches(begin, end)
+            yield base, tuple(((at - base) // _MICROSECOND, (to - base) // _MICROSECOND) for at, to in excluded), offset
 
     def _steady_times(self, day: date) -> Iterator[SteadyTime]:
         """The stretches of a day in which the clock is not set, each with the offset that makes its walls."""
@@ -213,7 +242,7 @@ class Moves:
 
 
 @lru_cache(maxsize=256)
-def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, tuple[Move, ...]]:  # noqa: ARG001
+def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, _DayMoves]:  # noqa: ARG001
     """The memory that all schedules of the same calendars share, by day: what moves from it is read once."""
     return {}
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from timers.exceptions import SpecError
+from timers.schedules.excluded_days import row_of
 
 # The same names on every node, whatever its environment; a country that has no English ones has its own.
 _LANGUAGE = "en_US"
@@ -39,6 +40,9 @@ class PublicHolidays:
         """The name of the holiday that the day is: "Christmas Day (holidays DE)"."""
         name = _names(self.country, self.subdivision, self.categories, day.year).get(day)
         return None if name is None else f"{name} (holidays {self.where})"
+
+    def row(self, year: int) -> bytes:
+        return row_of(year, _names(self.country, self.subdivision, self.categories, year))
 
     @property
     def where(self) -> str:

@@ -11,11 +11,13 @@ tests compare with.
 from __future__ import annotations
 
 from calendar import isleap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, datetime, timedelta
 
 from timers.schedules.recurrence_years import RuleYears, SteppedYears, years_of
 from timers.schedules.rrule_text import RuleParts
+from timers.schedules.second_masks import mask_between, mask_of_times
 from timers.schedules.times_of_day import TimesOfDay
 
 YEARS_SEARCHED = 40
@@ -74,6 +76,26 @@ class Recurrence:
             return self._before_in_day(end) - self._before_in_day(start)
         count = self._before(end) - self._before(start)
         return count + sum(self._years.total(year) for year in range(start.year, end.year))
+
+    def masks(self, first: int, last: int) -> Iterator[int]:
+        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        begin = self.start.toordinal()
+        end = last if self.last is None else min(last, self.last.toordinal())
+        new_year, days = first, b""
+        for ordinal in range(first, last + 1):
+            if self._years is None or not begin <= ordinal <= end:
+                yield 0
+                continue
+            if ordinal >= new_year + len(days):
+                year = date.fromordinal(ordinal).year
+                new_year, days = date(year, 1, 1).toordinal(), self._years.days(year)
+            day = ordinal - new_year
+            mask = mask_of_times(self._years.times(year, day)) if days[day] else 0
+            if ordinal == begin:
+                mask &= ~mask_between(0, _second_of_day(self.start))
+            if self.last is not None and ordinal == end == self.last.toordinal():
+                mask &= mask_between(0, _second_of_day(self.last) + 1)
+            yield mask
 
     def nth(self, number: int, years: int) -> datetime | None:
         """The nth wall, counted from 1, when it comes within so many years of the start's month."""

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from timers.schedules.matching_days import DayFilter, MatchingDays, both, every, matching_days, month_bounds
 from timers.schedules.rrule_text import RuleParts
-from timers.schedules.stepped_times import UNIT_SECONDS, Steps, times_from, units_by_phase
+from timers.schedules.stepped_times import UNIT_SECONDS, Steps, in_steps, times_from, units_by_phase
 from timers.schedules.times_of_day import ClockTimes, ListedTimes, TimesOfDay
 
 
@@ -116,18 +116,13 @@ class SteppedYears:
 
     def days(self, year: int) -> bytes:
         row = self.matching.of_year(year)
-        if self._has_every_day:
+        if self._has_every_day or 1 not in row:
             return row
-        if 1 not in row:
-            return row
+        if self.steps.interval <= self.steps.units_a_day:
+            return both(row, bytes(map(bool, self._units(year, len(row)))))
         found = bytearray(len(row))
-        if self.steps.interval > self.steps.units_a_day:
-            single = list(self._single(year, len(row)))
-            days = compress(single, map(row.__getitem__, single))
-        else:
-            days = compress(compress(range(len(row)), row), self._units(year, row))
-        for day in days:
-            found[day] = 1
+        for day in self._single(year, len(row)):
+            found[day] = row[day]
         return bytes(found)
 
     def total(self, year: int, until: int | None = None) -> int:
@@ -140,7 +135,7 @@ class SteppedYears:
             first = self._unit(year)
             units = self._steps_before(first + len(row) * self.steps.units_a_day) - self._steps_before(first)
         else:
-            units = sum(self._units(year, row))
+            units = sum(compress(self._units(year, len(row)), row))
         return units * self.steps.times_of_unit
 
     def times(self, year: int, day: int) -> TimesOfDay:
@@ -160,13 +155,10 @@ class SteppedYears:
     def _has_every_day(self) -> bool:
         return not self.steps.is_filtered and self.steps.interval <= self.steps.units_a_day
 
-    def _units(self, year: int, row: bytes) -> Iterator[int]:
-        """How many units take part and match, on each of the days that are set; for intervals of at most a day."""
-        a_day, phase = self.steps.units_a_day, (self.origin - self._unit(year)) % self.steps.interval
-        by_phase = units_by_phase(self.steps)
-        # Nothing but calls from C to C: this is the inner loop of all counts over years.
-        phases = map(self.steps.interval.__rmod__, compress(range(phase, phase - len(row) * a_day, -a_day), row))
-        return map(by_phase.__getitem__, phases)
+    def _units(self, year: int, length: int) -> Sequence[int]:
+        """How many units take part and match, on each of the first `length` days; for intervals of at most a day."""
+        phase = (self.origin - self._unit(year)) % self.steps.interval
+        return in_steps(units_by_phase(self.steps), phase, -self.steps.units_a_day, length)
 
     def _single(self, year: int, length: int) -> Iterator[int]:
         """The days of the year, the first `length` ones, on which a unit takes part and matches: one at most each."""
@@ -176,7 +168,8 @@ class SteppedYears:
         days = map(a_day.__rfloordiv__, units)
         if not self.steps.is_filtered:
             return days
-        return compress(days, map(units_by_phase(self.steps).__getitem__, map(a_day.__rmod__, units)))
+        matching = in_steps(units_by_phase(self.steps), first % a_day, self.steps.interval, len(units))
+        return compress(days, matching) if 1 in matching else iter(())
 
     def _steps_before(self, unit: int) -> int:
         """How many units take part before this one, or have yet to come until it: only differences mean anything."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
-
-from timers.schedules.stretches import Stretch
+from typing import Any, ClassVar, NamedTuple, Self
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -19,6 +17,20 @@ class Missed:
 
     latest: datetime
     count: int
+
+
+def together(parts: Iterable[Missed | None]) -> Missed | None:
+    """Several counts of different instants as one."""
+    found = [part for part in parts if part is not None]
+    return Missed(max(part.latest for part in found), sum(part.count for part in found)) if found else None
+
+
+class ToRun(NamedTuple):
+    """The first instant that is to run."""
+
+    instant: datetime | None
+    excluded_until: datetime | None
+    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
 
 
 class Schedule(ABC):
@@ -60,13 +72,13 @@ class Schedule(ABC):
         missed = None if first is None or first >= end else self.missed(first, end - _MICROSECOND)
         return 0 if missed is None else missed.count
 
-    def counts(self, stretches: Sequence[Stretch]) -> list[int]:
-        """The counts of stretches of time, which are sorted and do not overlap."""
-        return [self.count(begin, end) for begin, end in stretches]
-
     def reason(self, instant: datetime) -> str | None:
         """Why an instant of the schedule is not to run (see excluding.py); None: it is to run."""
         return None
+
+    def to_run(self, moment: datetime) -> ToRun:
+        """The first instant after `moment` that is to run, and how far it was looked for (see excluding.py)."""
+        return ToRun(self.next_after(moment), None)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
         """The instants not to run from `first` to `until` inclusive; None: there are none."""

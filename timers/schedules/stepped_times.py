@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from timers.schedules.second_masks import every_second
 from timers.schedules.times_of_day import ClockTimes, RegularTimes, TimesOfDay
 
 SECONDS_A_DAY: Final = 86_400
 UNIT_SECONDS: Final = {"HOURLY": 3_600, "MINUTELY": 60, "SECONDLY": 1}
 _BYTE: Final = 255
+_LONGEST_ROUND: Final = 500_000
+"""Bytes that are copied for one slice; beyond that each entry is looked up by itself."""
 
 
 class Steps(NamedTuple):
@@ -99,6 +102,11 @@ class SteppedTimes:
             whole += sum(each < rest for each in steps.seconds)
         return whole
 
+    def mask(self) -> int:
+        unit = self.steps.unit
+        units = every_second(self.phase * unit, self.steps.interval * unit) & _matching_seconds(self.steps)
+        return units * sum(1 << second for second in self.steps.seconds) if unit == 60 else units
+
     @property
     def _first_of_unit(self) -> int:
         return self.steps.seconds[0] if self.steps.unit == 60 else 0
@@ -119,10 +127,36 @@ def units_by_phase(steps: Steps) -> Sequence[int]:
     return digits.to_bytes(interval)
 
 
+def in_steps(table: Sequence[int], start: int, step: int, count: int) -> Sequence[int]:
+    """So many entries of a table that goes round, from one on, each `step` behind the last."""
+    size = len(table)
+    start, step = start % size, step % size
+    if 2 * step > size:
+        step -= size
+    reach = abs(step) * count
+    if not step:
+        return [table[start]] * count
+    if reach > _LONGEST_ROUND or not isinstance(table, bytes):
+        entries = map(table.__getitem__, map(size.__rmod__, range(start, start + step * count, step)))
+        return bytes(entries) if isinstance(table, bytes) else list(entries)
+    # Most rules drift by little from one day to the next: then it is one slice.
+    rounds = reach // size + 1
+    if step < 0:
+        start += rounds * size
+    return (table * (rounds + 1))[start : start + step * count : step]
+
+
 @lru_cache(maxsize=256)
 def _matching(steps: Steps, phase: int) -> bytes:
     """One byte for each of the units from a phase on: 1 where it matches."""
     return _row(steps.unit, steps.hours, steps.minutes, steps.seconds)[phase :: steps.interval]
+
+
+@lru_cache(maxsize=16)
+def _matching_seconds(steps: Steps) -> int:
+    """The first seconds of the units that match."""
+    seconds = (steps.seconds or range(60)) if steps.unit == 1 else (0,)
+    return ClockTimes(tuple(steps.hours or range(24)), tuple(steps.minutes or range(60)), tuple(seconds)).mask()
 
 
 @lru_cache(maxsize=32)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
+from timers.schedules.second_masks import every_second
 
-class TimesOfDay(Protocol):
+
+class TimesOfDay(Hashable, Protocol):
     """Some seconds of the day (at least one), counted from 0 at midnight to 86,399."""
 
     @property
@@ -19,6 +22,9 @@ class TimesOfDay(Protocol):
 
     def count_before(self, second: int) -> int:
         """How many of them lie strictly before a second of the day."""
+
+    def mask(self) -> int:
+        """All of them as one number (see second_masks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class ClockTimes:
                 count += bisect_left(self.seconds, second)
         return count
 
+    def mask(self) -> int:
+        minute = sum(1 << second for second in self.seconds)
+        hour = sum(minute << 60 * each for each in self.minutes)
+        return sum(hour << 3_600 * each for each in self.hours)
+
     def nth(self, number: int) -> int:
         """The second of the day that has so many of them before it; `number` is less than `total`."""
         rest, second = divmod(number, len(self.seconds))
@@ -81,6 +92,9 @@ class ListedTimes:
     def count_before(self, second: int) -> int:
         return bisect_left(self.listed, second)
 
+    def mask(self) -> int:
+        return sum(1 << second for second in self.listed)
+
 
 @dataclass(frozen=True, slots=True)
 class RegularTimes:
@@ -98,3 +112,6 @@ class RegularTimes:
 
     def count_before(self, second: int) -> int:
         return min(len(self.seconds), max(0, -((self.seconds.start - second) // self.seconds.step)))
+
+    def mask(self) -> int:
+        return every_second(self.seconds.start, self.seconds.step, self.seconds.stop)

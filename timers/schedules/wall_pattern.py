@@ -6,12 +6,14 @@ A *wall* is what a clock on the wall shows: a naive datetime, here of whole seco
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from calendar import isleap
+from calendar import isleap, monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import MAXYEAR, date, datetime
 
 from timers.schedules.day_rules import EVERY_DAY, DayRule
+from timers.schedules.matching_days import month_bounds
+from timers.schedules.second_masks import mask_of_times
 from timers.schedules.times_of_day import TimesOfDay
 
 EVERY_MONTH = tuple(range(1, 13))
@@ -64,6 +66,29 @@ class WallPattern:
             before = bisect_left(days_there, bound.day)
             days -= before if sign < 0 else len(days_there) - before
         return count + days * self.times.total
+
+    def masks(self, first: int, last: int) -> Iterator[int]:
+        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        mask, day = mask_of_times(self.times), date.fromordinal(first)
+        while first <= last:
+            length = monthrange(day.year, day.month)[1]
+            days = self._days(day.year, day.month)
+            for number in range(day.day, min(length, day.day + last - first) + 1):
+                yield mask if number in days else 0
+            first += length - day.day + 1
+            day = date.fromordinal(first)
+
+    def row(self, year: int) -> bytes:
+        """One byte for each day of a year: 1 where it matches at any time of the day."""
+        length = 365 + isleap(year)
+        row = bytearray(length)
+        if self._has_year(year):
+            bounds = month_bounds(length)
+            for month in self.months:
+                before = bounds[month - 1][0] - 1
+                for day in self.days.days(year, month):
+                    row[before + day] = 1
+        return bytes(row)
 
     def has_day(self, day: date) -> bool:
         """Whether it matches at any time of a day."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -11,15 +11,11 @@ from zoneinfo import ZoneInfo
 from timers.schedules.clock_policy import ClockPolicy
 from timers.schedules.instant import before_end, in_utc
 from timers.schedules.schedule import Missed, Schedule
-from timers.schedules.stretches import Stretch
 from timers.schedules.wall_clock import Change, changes_between, offset_at, place
-from timers.schedules.wall_instants import steady_times
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _ENUMERATED = 100
-_UNSETTLED = timedelta(days=2)
-"""After the clock is set: no zone skips or repeats more than a day."""
 
 
 class Walls(Protocol):
@@ -30,6 +26,9 @@ class Walls(Protocol):
 
     def count(self, start: datetime, end: datetime) -> int:
         """How many of them lie from `start` to before `end`."""
+
+    def masks(self, first: int, last: int) -> Iterator[int]:
+        """Those of each day from one to another (proleptic ordinals), as second masks (see second_masks.py)."""
 
 
 class WallSchedule(Schedule):
@@ -84,22 +83,6 @@ class WallSchedule(Schedule):
         if first is None or first >= end:
             return 0
         return 1 + self._count_after(first, in_utc(end) - _MICROSECOND)
-
-    def counts(self, stretches: Sequence[Stretch]) -> list[int]:
-        """Where the clock is not set nearby, which is nearly everywhere, walls are counted without looking for that."""
-        if not stretches:
-            return []
-        steady = iter(steady_times(self.zone, stretches[0].begin - _UNSETTLED, stretches[-1].end + _SECOND))
-        here, settled = next(steady), stretches[0].begin
-        found = []
-        for begin, end in stretches:
-            while begin >= here.end and (following := next(steady, None)) is not None:
-                here, settled = following, following.begin + _UNSETTLED
-            if settled <= begin and end <= here.end:
-                found.append(self.walls.count(_wall(begin, here.offset), _wall(end, here.offset)))
-            else:
-                found.append(self.count(begin, end))
-        return found
 
     def wall_of(self, instant: datetime) -> datetime:
         """The wall for which an instant of the schedule fires: at the end of a gap it may be one that was skipped."""

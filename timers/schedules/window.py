@@ -10,7 +10,7 @@ through the hours; one that fires once a day does so on every day (run_after, on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -110,6 +110,15 @@ class _OverMidnight:
 
     def count(self, start: datetime, end: datetime) -> int:
         return self.evening.count(start, end) + self.morning.count(start, end)
+
+    def masks(self, first: int, last: int) -> Iterator[int]:
+        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        known: dict[tuple[int, int], int] = {}  # equal days shall be one object
+        for evening, morning in zip(self.evening.masks(first, last), self.morning.masks(first, last), strict=True):
+            key = id(evening), id(morning)
+            if key not in known:
+                known[key] = evening | morning
+            yield known[key]
 
 
 def _walls(times: range, weekdays: frozenset[int]) -> Walls:
