@@ -13,10 +13,16 @@ from timers.testing import Stepper, VirtualTime
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_the_rows_of_others(django_db_setup: None, django_db_blocker: Any) -> None:
+def _without_the_rows_of_others(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> None:
     """Each test rolls its rows back, which leaves them in the tables, dead: some thousands make every claim slower."""
+    if not any(_uses_the_database(item) for item in request.session.items):
+        return  # there is no database of the tests
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("VACUUM timers_timer, timers_claim, timers_waiting, timers_node")
+
+
+def _uses_the_database(item: pytest.Item) -> bool:
+    return "db" in getattr(item, "fixturenames", ()) or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture
