@@ -149,6 +149,37 @@ def test_a_commit_whose_standby_has_gone_is_answered_503_and_not_counted_as_done
     assert timers_on(replicas, replicas.old) == {"replicated", "waiting"}
 
 
+def test_a_node_stops_its_workers_while_its_commits_wait_and_goes_on_afterwards(
+    replicas: Replicas, served: Field
+) -> None:
+    served.settings["TIMERS_LEASE"] = "6"
+    served.start("a", "--workers", "1")
+    served.start("b", "--workers", "1")
+    replicas.make_synchronous()
+    standby = replicas.new.pid()
+    assert standby is not None
+    stopped = _receivers(standby)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: "commits wait for a synchronous standby" in served.log("a"), within=60)
+        assert "workers stopped" in served.log("a")
+        assert served.worker_pids("a") == []
+        doctor = subprocess.run(
+            [sys.executable, "manage.py", "timerdoctor"],
+            cwd=ROOT, env=served.environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert doctor.returncode == 1
+        assert "wait for a synchronous standby, the longest for" in doctor.stdout
+        assert served.stop("b", within=30) == 0
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    served.schedule("cluster.count", 20)
+    served.wait_until_succeeded(20)
+    served.check_ledger(20)
+
+
 def test_a_wait_that_an_administrator_cancels_is_no_success(replicas: Replicas, served: Field) -> None:
     with serving(served) as web:
         replicas.make_synchronous()

@@ -11,10 +11,12 @@ from django.db import connection, connections
 
 from timers import clock
 from timers.conf import load
+from timers.insights.doctor import database
 from timers.insights.doctor import server as checks
 from timers.insights.doctor.clock import clock_steps
 from timers.lifecycle.clock_step import Noticed, write_step
 from timers.lifecycle.events import record
+from timers.server.commit_waits import CommitWait
 from timers.server.identity import Answered
 from timers.server.prepare import Session, session_of
 from timers.testing import VirtualTime
@@ -116,3 +118,28 @@ def test_a_clock_that_was_set_back_while_everything_was_down_is_an_error(time: V
 @pytest.fixture
 def time(db: None) -> VirtualTime:
     return VirtualTime()
+
+
+def test_commits_that_wait_for_a_standby_are_an_error(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database.waiting_commits(clock.now()) == []
+    waits = [CommitWait(4711, "timers", 65.0), CommitWait(4712, "timers", 3.0)]
+    monkeypatch.setattr(database, "commit_waits", lambda limit: waits[:limit])
+    (finding,) = database.waiting_commits(clock.now())
+    assert finding.severity == "error"
+    assert finding.what.startswith("2 commits wait for a synchronous standby, the longest for 1 m 5 s:")
+    assert "synchronous_standby_names" in finding.remedy
+    assert finding.evidence[0] == {"session": 4711, "application": "timers", "seconds": 65.0}
+
+
+@pytest.mark.parametrize(("own", "is_reported"), [("ISO, MDY", False), ("German, DMY", True)])
+def test_what_a_pooler_gives_back_is_reported_only_where_it_does_not(
+    role: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, own: str, is_reported: bool
+) -> None:
+    role("DateStyle", "German, DMY")
+    session = replace(session_of(connection), is_pooled=True)
+    monkeypatch.setattr(checks, "session_of", lambda _: session)
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('DateStyle', %s, false)", [own])
+    said = [each.what for each in checks.pooled_sessions(now)]
+    assert any(what.startswith("DateStyle is 'German, DMY'") for what in said) is is_reported

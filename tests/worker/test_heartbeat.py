@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from django.db import OperationalError
 
 from timers import conf
 from timers.lifecycle.control.nodes import drain_node
-from timers.lifecycle.nodes import beat, register
+from timers.lifecycle.nodes import Beat, beat, register
 from timers.models import Node
+from timers.server.commit_waits import CommitWait
 from timers.testing import VirtualTime, registration
 from timers.worker import heartbeat as heartbeat_module
 from timers.worker.heartbeat import Heartbeat
@@ -52,6 +54,41 @@ def test_a_beat_renews_the_lease_on_both_sides(row: Node, boot: BootClock, time:
     assert (heart.last_ok, heart.lease_ends, renewed) == (1004, 1014, [1])
     row.refresh_from_db()
     assert (row.heartbeat_at, row.state, row.busy, row.rss) == (time.now, "active", 3, 1024)
+
+
+def test_a_beat_that_comes_through_after_later_ones_takes_nothing_back(
+    row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heart = made(row)
+
+    def late(*_: object) -> object:
+        monkeypatch.setattr(heartbeat_module, "beat", beat)
+        boot.now += 60
+        heart.step()
+        return beat(row.id, 10, Beat(0.0, 0, 0, 0, {}))
+
+    monkeypatch.setattr(heartbeat_module, "beat", late)
+    heart.step()
+    assert heart.last_ok == 1060
+
+
+def test_why_beats_fail_while_commits_wait_is_logged_once(
+    row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> object:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    heart = made(row)
+    monkeypatch.setattr(heartbeat_module, "commit_waits", lambda limit: [CommitWait(4711, "timers", 12.3)])
+    monkeypatch.setattr(heartbeat_module, "beat", fails)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            heart.step()
+    said = "commits wait for a synchronous standby, for 12 s by now"
+    assert [said in record.message for record in caplog.records] == [True]
+    monkeypatch.setattr(heartbeat_module, "beat", beat)
+    heart.step()
+    assert heart.last_ok == boot.now
 
 
 def test_a_beat_brings_what_a_person_asks_and_says_what_the_node_does(row: Node, boot: BootClock) -> None:

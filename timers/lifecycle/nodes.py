@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -166,12 +167,26 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
 
 def set_draining(node_id: int) -> None:
     """The node claims no more and ends what it holds."""
-    Node.objects.filter(id=node_id, state__in=Node.LIVE).update(state=Node.State.DRAINING)
+    with _waiting_for_nobody():
+        Node.objects.filter(id=node_id, state__in=Node.LIVE).update(state=Node.State.DRAINING)
+
+
+@contextmanager
+def _waiting_for_nobody() -> Iterator[None]:
+    """A transaction that waits for no standby, and only shortly for a lock: a node that ends must not hang in it.
+
+    What it writes is news and no promise: until the lease ends, others take the node for alive without it.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = 'local'")
+            cursor.execute("SET LOCAL lock_timeout = '3s'")
+        yield
 
 
 def set_stopped(node_id: int, name: str) -> None:
     """The node has ended in order."""
-    with transaction.atomic():
+    with _waiting_for_nobody():
         now = clock.now()
         changed = Node.objects.filter(id=node_id, state__in=Node.LIVE).update(
             state=Node.State.STOPPED, ended_at=now, busy=0, busy_threads=0

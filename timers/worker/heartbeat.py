@@ -16,6 +16,7 @@ from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.death import Clock, take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
 from timers.lifecycle.remember_server import remember_server
+from timers.server.commit_waits import commit_waits
 from timers.worker.loop import Loop
 from timers.worker.pulse import Watch
 
@@ -58,6 +59,7 @@ class Heartbeat:
         self._remembered_on: object = None
         self._offset = 0.0
         self._failing = False
+        self._has_explained = False
         self.last_ok = boot_time()
         """When the lease was last renewed (boot_time)."""
         self.steady_since = boot_time() - settings.lease
@@ -80,6 +82,8 @@ class Heartbeat:
         self._end_if_unmanaged()
         began = boot_time()
         self._failing, failed_before = True, self._failing
+        if failed_before:
+            self._explain()
         if self._remembered_on is not connection.connection:
             remember_server()
             self._remembered_on = connection.connection
@@ -96,15 +100,29 @@ class Heartbeat:
         self._offset = (sent + time.time()) / 2 - renewed.now.timestamp()
         self.wish = renewed.wish
         # From before the statement was sent: the database's lease surely ends no earlier.
-        self.last_ok = began
+        # A beat that was given up may still come through, after later ones.
+        self.last_ok = max(self.last_ok, began)
         self._on_renewed()
         if not renewed.is_virtual and self.clock_watch.stepped(renewed.now, sent_at, boot_time()):
             self._on_step()
-        self._failing = False
+        self._failing = self._has_explained = False
         if failed_before or boot_time() - began > self._settings.heartbeat_interval:
             # A beat that took so long tells of a stall in which nobody could beat.
             self.steady_since = boot_time()
         return self._settings.heartbeat_interval
+
+    def _explain(self) -> None:
+        """Log why beats fail though the database answers.
+
+        A lease that is on no standby would not survive a failover: a beat waits as every commit does, and the node
+        stops its workers before others, on the promoted standby, may take their work.
+        """
+        if not self._has_explained and (waits := commit_waits(limit=1)):
+            self._has_explained = True
+            logger.error(
+                "commits wait for a synchronous standby, for %.0f s by now: no heartbeat comes through",
+                waits[0].seconds,
+            )
 
     def _end_if_unmanaged(self) -> None:
         """End the node when nobody manages its workers any more: others take over, and the kernel ends the workers."""

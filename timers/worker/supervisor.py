@@ -54,6 +54,7 @@ class Supervisor:
         self._descendants = Descendants()
         self._awake_since = self._round_at = time.monotonic()
         self._signals = 0
+        self._is_registering = False
         self._wish = ""
         self._has_lived = False
         self._restart_at: dict[int, float] = {}
@@ -70,10 +71,15 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals += 1
+        if self._is_registering and self._signals > 1:
+            # Nothing runs yet, and the statement may wait for a standby that does not come back.
+            os._exit(1)
 
     def _live_once(self) -> None:
         """One incarnation: from registration until it is stopped, cut off or declared dead."""
+        self._is_registering = True
         node = self._register()
+        self._is_registering = False
         if node is None:
             return
         self._wish = ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
 from timers.insights.counts import CAP
-from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
 from timers.insights.words import span
+from timers.server.commit_waits import commit_waits
 
 OLDEST_SERVER: Final = 14
 OLD_AFTER: Final = 300
@@ -66,6 +68,23 @@ def judged(settings: Mapping[str, str]) -> list[Finding]:
             )
         )
     return findings
+
+
+def waiting_commits(now: datetime) -> list[Finding]:
+    """Commits that wait for a synchronous standby which is away."""
+    found = commit_waits(CAP + 1)
+    if not found:
+        return []
+    return [
+        Finding(
+            "error",
+            f"{amount(found, CAP, 'commit waits', 'commits wait')} for a synchronous standby, the longest for"
+            f" {span(found[0].seconds)}: nodes stop their workers, and requests that write are answered with 503.",
+            "Bring the standby back. Or go on without one, where a failover may then lose what is committed: ALTER"
+            " SYSTEM SET synchronous_standby_names = ''; then SELECT pg_reload_conf().",
+            tuple(asdict(each) for each in found[:EVIDENCE]),
+        )
+    ]
 
 
 _UNCLEAN: Final = """

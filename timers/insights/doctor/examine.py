@@ -57,6 +57,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database.unsafe_settings,
     database.unclean_tables,
     database.old_transactions,
+    database.waiting_commits,
     secrets.unopenable_secrets,
     keys.ending_keys,
     declared.ownerless_declared_timers,
