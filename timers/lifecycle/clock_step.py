@@ -37,14 +37,11 @@ IS_VIRTUAL: Final = "COALESCE(current_setting('timers.virtual_now', true), '') <
 def is_held(now: str) -> str:
     """Return SQL that says whether a step of the clock holds claims and rescue at the instant `now` (SQL).
 
-    A step that was noticed later than now belongs to a clock that has been set back since, and holds nothing.
+    They are held until all live nodes have sent a heartbeat under the new clock, a second ahead of `now` at most, and
+    while a step forward is distrusted. A step that was noticed later than now belongs to a clock that has been set back
+    since, and holds nothing.
     """
-    return f"""EXISTS (
-        SELECT 1 FROM timers_clock_step s
-        WHERE s.at <= {now} AND {now} < s.held_until
-          AND ({now} < s.distrusted_until OR EXISTS (
-              SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
-                AND NOT (n.heartbeat_at > s.at AND n.heartbeat_at <= {now} + {SLACK} * INTERVAL '1 second'))))"""
+    return f"timers_is_held({now})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from timers.schedules.instant import from_microseconds
 
 _DUE_WORK = f"""
 SELECT n.now, n.paused, n.held, n.is_virtual, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
-FROM (SELECT r.now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused, {is_held("r.now")} AS held,
-             {IS_VIRTUAL} AS is_virtual
-      FROM (SELECT timers_now() AS now OFFSET 0) r OFFSET 0) n
+FROM (SELECT timers_now() AS now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused,
+             {is_held("timers_now()")} AS held, {IS_VIRTUAL} AS is_virtual) n
 LEFT JOIN LATERAL (
     SELECT g.id AS group_id, g.version, s.shard, p.priority,
            EXISTS (SELECT 1 FROM timers_timer t

@@ -34,6 +34,22 @@ COMMENT ON FUNCTION timers_server() IS
     'The identity of this server and the one that the timer service remembers; read once on each new connection.';
 """
 
+# A function, for its plan is kept: claims ask it with each look for work.
+HELD = """
+CREATE FUNCTION timers_is_held(at timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM timers_clock_step s
+        WHERE s.at <= timers_is_held.at AND timers_is_held.at < s.held_until
+          AND (timers_is_held.at < s.distrusted_until OR EXISTS (
+              SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
+                AND NOT (n.heartbeat_at > s.at AND n.heartbeat_at <= timers_is_held.at + INTERVAL '1 second'))));
+END
+$$;
+COMMENT ON FUNCTION timers_is_held(timestamptz) IS
+    'Whether a step of the database clock holds claims and rescue at an instant.';
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -73,4 +89,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(SERVER, "DROP FUNCTION timers_server()"),
+        migrations.RunSQL(HELD, "DROP FUNCTION timers_is_held(timestamptz)"),
     ]
