@@ -149,12 +149,12 @@ def test_a_commit_whose_standby_has_gone_is_answered_503_and_not_counted_as_done
     assert timers_on(replicas, replicas.old) == {"replicated", "waiting"}
 
 
-def test_a_node_stops_its_workers_while_its_commits_wait_and_goes_on_afterwards(
-    replicas: Replicas, served: Field
-) -> None:
+def test_a_node_runs_nothing_while_its_commits_wait_and_goes_on_afterwards(replicas: Replicas, served: Field) -> None:
     served.settings["TIMERS_LEASE"] = "6"
     served.start("a", "--workers", "1")
     served.start("b", "--workers", "1")
+    served.schedule("cluster.slow_first", 4, payload=100)
+    eventually(lambda: len(served.calls()) == 4)
     replicas.make_synchronous()
     standby = replicas.new.pid()
     assert standby is not None
@@ -163,8 +163,7 @@ def test_a_node_stops_its_workers_while_its_commits_wait_and_goes_on_afterwards(
         os.kill(pid, signal.SIGSTOP)
     try:
         eventually(lambda: "commits wait for a synchronous standby" in served.log("a"), within=60)
-        assert "workers stopped" in served.log("a")
-        assert served.worker_pids("a") == []
+        eventually(lambda: served.worker_pids("a") == [], within=20)
         doctor = subprocess.run(
             [sys.executable, "manage.py", "timerdoctor"],
             cwd=ROOT, env=served.environment, capture_output=True, text=True,
@@ -176,8 +175,8 @@ def test_a_node_stops_its_workers_while_its_commits_wait_and_goes_on_afterwards(
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
     served.schedule("cluster.count", 20)
-    served.wait_until_succeeded(20)
-    served.check_ledger(20)
+    served.wait_until_succeeded(24)
+    served.check_ledger(24)
 
 
 def test_a_wait_that_an_administrator_cancels_is_no_success(replicas: Replicas, served: Field) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cluster.conftest import calling, field, here
+from tests.cluster.conftest import calling, field, here, server
 
-__all__ = ["calling", "field", "here"]
+__all__ = ["calling", "field", "here", "server"]

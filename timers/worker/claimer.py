@@ -45,6 +45,11 @@ HANDLERS_SECONDS: Final = 5.0
 UNSURE_SECONDS: Final = 0.1
 HELD_SECONDS: Final = 0.25
 """Between two looks while a step of the database clock holds all claims."""
+OUTCOMES_SECONDS: Final = 0.4
+"""After a fault of the database, outcomes of before are recorded first, by all workers: what has ended is not open any
+more when the instants that came meanwhile are decided about."""
+LONGEST_OUTCOMES_SECONDS: Final = 2.0
+UNRECORDED_SECONDS: Final = 0.05
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
 ANNOUNCED_SECONDS: Final = 0.1
@@ -66,7 +71,9 @@ class Claimer:
         agenda: Agenda,
         revoke: Callable[[set[str]], None],
         relief: Relief | None = None,
+        unrecorded: Callable[[], int] | None = None,
     ) -> None:
+        """`unrecorded`: the outcomes of this worker that are not recorded yet; None: nobody records any."""
         self._holder = holder
         self._settings = settings
         self._clock = clock
@@ -76,6 +83,9 @@ class Claimer:
         self._agenda = agenda
         self._revoke = revoke
         self._relief = relief
+        self._unrecorded = unrecorded
+        self._answered_at: float | None = None
+        """time.monotonic() of the first statement that came through after a fault; None: there was no fault."""
         self._revoked_read_at = 0.0
         self._partition = options.partition
         self._clock_watch = ClockWatch(settings, holder.node)
@@ -138,9 +148,21 @@ class Claimer:
         if was_unsure:
             self._watch.broke()
             self._give_orphans_back()
+            if self._is_early():
+                return UNRECORDED_SECONDS
         delay = self._pass()
-        self._unsure = False
+        self._unsure, self._answered_at = False, None
         return delay
+
+    def _is_early(self) -> bool:
+        """Whether outcomes from before a fault of the database are still to be recorded."""
+        if self._unrecorded is None:
+            return False
+        now = time.monotonic()
+        if self._answered_at is None:
+            self._answered_at = now
+        waited = now - self._answered_at
+        return waited < OUTCOMES_SECONDS or (self._unrecorded() > 0 and waited < LONGEST_OUTCOMES_SECONDS)
 
     def _pass(self) -> float:
         self._refresh_marks_and_handlers()

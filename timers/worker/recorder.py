@@ -21,6 +21,8 @@ from timers.worker.started import Started
 logger = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 1000
+LONGEST_PAUSE: Final = 0.25
+"""Seconds between attempts while the database is unavailable: outcomes are recorded before anything is claimed."""
 DEFERRED_SECONDS: Final = 0.05
 """Until outcomes whose timer someone has locked are tried again."""
 
@@ -60,7 +62,7 @@ class Recorder:
         self._batch: list[Outcome] = []
         self.counters = Counters()
         self.failures = FailureLines()
-        self.loop = Loop("recorder", self.step)
+        self.loop = Loop("recorder", self.step, longest_pause=LONGEST_PAUSE)
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
         """Record these."""
