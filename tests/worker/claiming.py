@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.support.executions import started
 from timers import conf
@@ -22,7 +22,13 @@ class Bench:
     """A claimer that is stepped by the test; what it claims is kept."""
 
     def __init__(
-        self, node: Stepper, *, sure: bool = True, threads: int = 8, run_seconds: float | None = 0.001
+        self,
+        node: Stepper,
+        *,
+        sure: bool = True,
+        threads: int = 8,
+        run_seconds: float | None = 0.001,
+        unrecorded: Callable[[], int] | None = None,
     ) -> None:
         """`run_seconds`: the known run time of all groups that exist by now; None: it is unknown."""
         self.held: list[Execution] = []
@@ -38,6 +44,7 @@ class Bench:
             Sharing(node.holder, options.partition, self.pace, capacity),
             self,  # type: ignore[arg-type]
             self.revoked.append,
+            unrecorded=unrecorded,
         )  # fmt: skip
 
     def add(self, executions: Sequence[Execution]) -> None:

@@ -269,6 +269,26 @@ def test_what_it_does_hold_survives_the_look_for_what_was_unheard(
     assert not Waiting.objects.exists()
 
 
+def test_after_a_database_fault_nothing_is_claimed_before_outcomes_are_recorded(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "OUTCOMES_SECONDS", 0)
+    backlog("work", 5)
+    unrecorded = [1]
+    bench = Bench(node, unrecorded=lambda: len(unrecorded))
+
+    def fault(*args: Any) -> Any:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServedGroups, "with_due_work", fault)
+        with pytest.raises(OperationalError):
+            bench.claimer.step()
+    assert bench.step() == {}
+    unrecorded.clear()
+    assert bench.step() == {"work": 5}
+
+
 def test_handlers_that_only_other_nodes_know_are_left_for_them(
     backlog: Callable[..., TimerGroup], node: Stepper, handlers: TemporaryHandlers
 ) -> None:
