@@ -250,12 +250,8 @@ def test_what_was_claimed_unheard_before_a_database_fault_is_given_back(
     assert Claim.objects.get().id == bench.held[0].fence
 
 
-def test_what_it_does_hold_survives_the_look_for_what_was_unheard(
-    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backlog("work", 5)
-    bench = Bench(node)
-    bench.step()
+def fail_a_pass(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the database fail in one pass of the claimer."""
 
     def fault(*args: Any) -> Any:
         raise OperationalError("gone")
@@ -264,6 +260,15 @@ def test_what_it_does_hold_survives_the_look_for_what_was_unheard(
         patch.setattr(ServedGroups, "with_due_work", fault)
         with pytest.raises(OperationalError):
             bench.claimer.step()
+
+
+def test_what_it_does_hold_survives_the_look_for_what_was_unheard(
+    backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backlog("work", 5)
+    bench = Bench(node)
+    bench.step()
+    fail_a_pass(bench, monkeypatch)
     bench.step()
     assert [len(claim.executions) for claim in Claim.objects.all()] == [5]
     assert not Waiting.objects.exists()
@@ -276,14 +281,7 @@ def test_after_a_database_fault_nothing_is_claimed_before_outcomes_are_recorded(
     backlog("work", 5)
     unrecorded = [1]
     bench = Bench(node, unrecorded=lambda: len(unrecorded))
-
-    def fault(*args: Any) -> Any:
-        raise OperationalError("gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ServedGroups, "with_due_work", fault)
-        with pytest.raises(OperationalError):
-            bench.claimer.step()
+    fail_a_pass(bench, monkeypatch)
     assert bench.step() == {}
     unrecorded.clear()
     assert bench.step() == {"work": 5}

@@ -113,7 +113,7 @@ class _OverMidnight:
 
     def masks(self, first: int, last: int) -> Iterator[int]:
         """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
-        known: dict[tuple[int, int], int] = {}  # equal days shall be one object
+        known: dict[tuple[int, int], int] = {}  # equal days must be one object
         for evening, morning in zip(self.evening.masks(first, last), self.morning.masks(first, last), strict=True):
             key = id(evening), id(morning)
             if key not in known:

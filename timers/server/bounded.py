@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.abc import RV, PQGen
 
 SHORTEST_CONNECT_SECONDS: Final = 2
-"""What libpq waits at least for a connection, whatever it is told."""
+"""The shortest time that libpq waits for a connection, whatever is set."""
 
 
 def bounded_copy(connection: BaseDatabaseWrapper, seconds: float) -> BaseDatabaseWrapper:

@@ -107,7 +107,7 @@ class Heartbeat:
             self._on_step()
         self._failing = self._has_explained = False
         if failed_before or boot_time() - began > self._settings.heartbeat_interval:
-            # A beat that took so long tells of a stall in which nobody could beat.
+            # A beat that took so long shows a stall in which nobody could beat.
             self.steady_since = boot_time()
         return self._settings.heartbeat_interval
 
@@ -115,7 +115,7 @@ class Heartbeat:
         """Log why beats fail though the database answers.
 
         A lease that is on no standby would not survive a failover: a beat waits as every commit does, and the node
-        stops its workers before others, on the promoted standby, may take their work.
+        ends its running handlers before others, on the promoted standby, may take their work.
         """
         if not self._has_explained and (waits := commit_waits(limit=1)):
             self._has_explained = True

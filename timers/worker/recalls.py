@@ -30,7 +30,7 @@ SETTLE_SECONDS: Final = 0.01
 """How often is looked whether a change has ended, after a while less often."""
 LONGEST_SETTLE_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.1
-"""How often is looked for requests where no notification tells of them."""
+"""How often is looked for requests where no notification announces them."""
 IDLE_SECONDS: Final = 60.0
 """After so long without a request the database session is closed."""
 UNTIL_WOKEN: Final = 3600.0
@@ -74,7 +74,7 @@ class Recalls:
         return len(self._held_back)
 
     def poll(self) -> None:
-        """Look for requests regularly from now on: no notification tells of them. Any thread may call it."""
+        """Look for requests regularly from now on: no notification announces them. Any thread may call it."""
         self._polls = True
         self.loop.wake()
 

@@ -71,7 +71,7 @@ def judged(settings: Mapping[str, str]) -> list[Finding]:
 
 
 def waiting_commits(now: datetime) -> list[Finding]:
-    """Commits that wait for a synchronous standby which is away."""
+    """Commits that wait for a synchronous standby that does not answer."""
     found = commit_waits(CAP + 1)
     if not found:
         return []
@@ -79,7 +79,7 @@ def waiting_commits(now: datetime) -> list[Finding]:
         Finding(
             "error",
             f"{amount(found, CAP, 'commit waits', 'commits wait')} for a synchronous standby, the longest for"
-            f" {span(found[0].seconds)}: nodes stop their workers, and requests that write are answered with 503.",
+            f" {span(found[0].seconds)}: nodes run nothing, and requests that write are answered with 503.",
             "Bring the standby back. Or go on without one, where a failover may then lose what is committed: ALTER"
             " SYSTEM SET synchronous_standby_names = ''; then SELECT pg_reload_conf().",
             tuple(asdict(each) for each in found[:EVIDENCE]),
