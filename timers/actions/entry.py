@@ -30,6 +30,8 @@ class EntryAction:
     kind: ClassVar[str] = "entry"
     handler: ClassVar[None] = None
     """No worker need know it: it runs where the entry point is."""
+    lane: ClassVar[str] = "entry point"
+    """All of them are calls of one target."""
 
     called: str
     """The handler's name."""

@@ -2,19 +2,21 @@
 
 An execution that takes `s` seconds occupies `s / (s + AHEAD_SECONDS)` of a slot, a slow one all of it. So one slot has
 room for one slow execution, or for as many quick ones as it gets through within AHEAD_SECONDS. What a worker holds
-counts over all groups, whether it runs, is queued, or waits for its instant.
+counts over all groups, whether it runs, is queued, or waits for its instant. Calls of one target take no more slots
+than can be made of it at once: what waits for its lane keeps none from others.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
-from timers import handlers
+from timers import conf, handlers
 from timers.actions import Action
 from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
@@ -47,6 +49,28 @@ def slots_of(action: Action | None) -> Slots:
     return Slots.ASYNC if handler is not None and handler.is_async else Slots.THREADS
 
 
+def lane_of(action: Action | None) -> str | None:
+    """The target of which the executions of an action are calls; None: they are none."""
+    return action.lane if isinstance(action, (HttpAction, EntryAction)) else None
+
+
+class _Kind(NamedTuple):
+    """What is counted together."""
+
+    group_id: int
+    slots: Slots
+    lane: str | None
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Slots' worth that is taken: in all, and by group and lane of what is held."""
+
+    total: float
+    by_group: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    by_lane: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+
 def occupancy(seconds: float) -> float:
     """The part of a slot that an execution of that run time occupies; 1 where it is unknown (infinite)."""
     return 1.0 if seconds >= SLOW_SECONDS else seconds / (seconds + AHEAD_SECONDS)
@@ -56,13 +80,23 @@ class Capacity:
     """Counts what a worker holds. The claimer adds and asks, the recorder removes."""
 
     def __init__(
-        self, threads: int, async_slots: int, pace: Pace, overrunning: Callable[[], float] = lambda: 0.0
+        self,
+        threads: int,
+        async_slots: int,
+        pace: Pace,
+        overrunning: Callable[[], float] = lambda: 0.0,
+        *,
+        per_target: int | None = None,
     ) -> None:
-        """`overrunning`: threads whose handler runs much longer than the pace says, less what it counts for anyway."""
+        """`overrunning`: threads whose handler runs much longer than the pace says, less what it counts for anyway.
+
+        `per_target`: calls of one target that are made at once; None: the setting.
+        """
         self.slots = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
         self._pace = pace
         self._overrunning = overrunning
-        self._held: Counter[tuple[int, Slots]] = Counter()
+        self._per_target = per_target or conf.current().http_per_target
+        self._held: Counter[_Kind] = Counter()
         self._fences: Counter[int] = Counter()
         self._lock = threading.Lock()
 
@@ -87,14 +121,14 @@ class Capacity:
 
     def _count(self, executions: Iterable[Execution], step: int) -> None:
         action: object = self
-        slots = Slots.THREADS
+        slots, lane = Slots.THREADS, None
         with self._lock:
             for execution in executions:
                 # By far the most of a batch share one action.
                 if execution.action is not action:
-                    action, slots = execution.action, slots_of(execution.action)
+                    action, slots, lane = execution.action, slots_of(execution.action), lane_of(execution.action)
                 self._fences[execution.fence] += step
-                self._held[execution.group.id, slots] += step
+                self._held[_Kind(execution.group.id, slots, lane)] += step
             if step < 0:
                 # A Counter keeps what has come down to zero.
                 self._fences += Counter()
@@ -102,7 +136,7 @@ class Capacity:
 
     def held_of(self, group_id: int) -> int:
         """Executions of one group that are held."""
-        return sum(self._held[group_id, slots] for slots in Slots)
+        return sum(count for kind, count in self._held_now() if kind.group_id == group_id)
 
     def slots_for(self, group: ServedGroup) -> Slots:
         """What the executions of a group need: those of its action, or what the last of them needed."""
@@ -116,10 +150,7 @@ class Capacity:
 
     def taken(self, slots: Slots) -> float:
         """How much of its slots is taken, by what it holds and by handlers that overrun."""
-        with self._lock:
-            held = list(self._held.items())
-        taken = sum(count * self.weight(group_id) for (group_id, needed), count in held if needed is slots)
-        return taken + self._overrunning() if slots is Slots.THREADS else taken
+        return self._taken(slots).total
 
     def room(self, group: ServedGroup, sharers: int) -> int:
         """How many more executions of a group can start soon, as one of `sharers` groups that want the same slots."""
@@ -127,8 +158,31 @@ class Capacity:
         weight = self.weight(group.id)
         startable = MAX_HELD
         if weight > 0:
-            free = (self.slots[slots] - self.taken(slots)) / weight
+            taken, lane, width = self._taken(slots), lane_of(group.action), self.slots[slots]
+            free = width - taken.total
+            # However many slots are free, a group takes no more than there are, nor than its target's lane has.
+            own = width - taken.by_group[group.id]
+            if lane is not None:
+                own = min(own, self._per_target - taken.by_lane[lane])
             # An equal share is rounded up, so a group is never left out while there is any room. Rounding errors of
             # sums must not cost or bring a whole execution.
-            startable = min(math.floor(free + ROUNDING), math.ceil(free / sharers - ROUNDING))
+            share = math.ceil(free / weight / sharers - ROUNDING)
+            startable = min(math.floor(min(free, own) / weight + ROUNDING), share)
         return min(startable, MAX_HELD_BY_GROUP - self.held_of(group.id), -((self.held - MAX_HELD) // sharers))
+
+    def _taken(self, slots: Slots) -> _Taken:
+        taken = _Taken(self._overrunning() if slots is Slots.THREADS else 0.0)
+        for kind, count in self._held_now():
+            if kind.slots is slots:
+                part = count * self.weight(kind.group_id)
+                taken.by_group[kind.group_id] += part
+                if kind.lane is None:
+                    taken.total += part
+                else:
+                    taken.by_lane[kind.lane] += part
+        taken.total += sum(min(part, self._per_target) for part in taken.by_lane.values())
+        return taken
+
+    def _held_now(self) -> list[tuple[_Kind, int]]:
+        with self._lock:
+            return list(self._held.items())

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from tests.cluster.field import Field, eventually
 from tests.support.targets import Town, hang, plain
 
-pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 
 MANY = 120
 

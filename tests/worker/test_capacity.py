@@ -1,0 +1,77 @@
+"""What a worker holds takes slots, and a group gets the room that is left for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.executions import execution, served_group
+from timers.actions import Action, parse
+from timers.worker.capacity import Capacity, Slots
+from timers.worker.pace import Pace
+
+HANGING = "https://hanging.example.org/a"
+
+
+@pytest.fixture
+def pace() -> Pace:
+    return Pace()
+
+
+@pytest.fixture
+def capacity(pace: Pace) -> Capacity:
+    return Capacity(4, 40, pace, per_target=20)
+
+
+def call_of(url: str) -> Action:
+    return parse({"kind": "http", "url": url})
+
+
+def held(capacity: Capacity, count: int, group: int, action: Action) -> None:
+    capacity.add([execution(group=served_group(group, action=action), action=action) for _ in range(count)])
+
+
+def test_a_group_holds_no_more_slow_calls_than_its_target_takes_at_once(capacity: Capacity) -> None:
+    assert capacity.room(served_group(1, action=call_of(HANGING)), 1) == 20
+    held(capacity, 15, 1, call_of(HANGING))
+    assert capacity.room(served_group(1, action=call_of(HANGING)), 1) == 5
+
+
+def test_groups_with_one_target_share_its_places(capacity: Capacity) -> None:
+    held(capacity, 20, 1, call_of(HANGING))
+    assert capacity.room(served_group(2, action=call_of("https://hanging.example.org/b")), 1) == 0
+    assert capacity.room(served_group(3, action=call_of("https://good.example.org/")), 1) == 20
+
+
+def test_handlers_called_through_the_entry_point_share_one_target(capacity: Capacity) -> None:
+    held(capacity, 20, 1, parse({"kind": "entry", "name": "a"}))
+    assert capacity.room(served_group(2, action=parse({"kind": "entry", "name": "b"})), 1) == 0
+
+
+def test_calls_that_wait_for_their_target_take_no_slot_from_others(capacity: Capacity) -> None:
+    """Of a group whose timers bring their own actions nobody knows beforehand which target they call."""
+    held(capacity, 40, 1, call_of(HANGING))
+    assert capacity.taken(Slots.ASYNC) == 20
+    assert capacity.room(served_group(2, action=call_of("https://good.example.org/")), 1) == 20
+
+
+def test_a_group_holds_no_more_than_all_slots_though_some_of_it_waits_for_its_target(
+    capacity: Capacity, pace: Pace
+) -> None:
+    group = served_group(1, action=None)
+    capacity.add([execution(group=group, action=call_of(HANGING)) for _ in range(40)])
+    pace.measured(1, 9.0, 40)
+    assert capacity.room(group, 1) == 0
+
+
+def test_quick_calls_are_held_ahead_of_their_target(capacity: Capacity, pace: Pace) -> None:
+    pace.measured(1, 0.01, 40)
+    assert capacity.room(served_group(1, action=call_of(HANGING)), 1) > 500
+
+
+def test_what_is_recorded_or_given_back_makes_room_again(capacity: Capacity) -> None:
+    action = call_of(HANGING)
+    executions = [execution(group=served_group(1, action=action), action=action) for _ in range(20)]
+    capacity.add(executions)
+    capacity.remove(executions)
+    assert capacity.room(served_group(1, action=action), 1) == 20
+    assert capacity.held == capacity.held_of(1) == 0
