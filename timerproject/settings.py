@@ -81,7 +81,8 @@ INSTALLED_APPS = [
     "timers.demo",
     "django_htmx",
     "ninja",
-    "django.contrib.admin",
+    # Without autodiscovery: the URLconf does it, so workers, which serve no pages, are spared importing the admin.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

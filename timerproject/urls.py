@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from timers.access.sign_in_limit import AdminSignInForm
 
+admin.autodiscover()
 admin.site.login_form = AdminSignInForm
 
 urlpatterns = [
