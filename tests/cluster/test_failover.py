@@ -171,6 +171,16 @@ def test_a_node_runs_nothing_while_its_commits_wait_and_goes_on_afterwards(repli
         assert doctor.returncode == 1
         assert "wait for a synchronous standby, the longest for" in doctor.stdout
         assert served.stop("b", within=30) == 0
+        registering = subprocess.Popen(
+            [sys.executable, "manage.py", "runtimerworker", "--name", "c"],
+            cwd=ROOT, env=served.environment, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        said = registering.stderr
+        assert said is not None
+        eventually(lambda: "registration: commits wait for a synchronous standby" in said.readline())
+        registering.terminate()
+        assert "the node ends before its registration has come through" in said.read()
+        assert registering.wait(20) == 1
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)

@@ -27,6 +27,7 @@ from timers.worker.loop import is_database_fault
 from timers.worker.node_report import NodeReport, Report
 from timers.worker.options import NodeOptions
 from timers.worker.own_threads import OwnThreads
+from timers.worker.registering import Registering
 from timers.worker.rollout import Rollout
 
 TICK_SECONDS: Final = 0.1
@@ -54,7 +55,7 @@ class Supervisor:
         self._descendants = Descendants()
         self._awake_since = self._round_at = time.monotonic()
         self._signals = 0
-        self._is_registering = False
+        self._registering: Registering | None = None
         self._wish = ""
         self._has_lived = False
         self._restart_at: dict[int, float] = {}
@@ -71,15 +72,14 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals += 1
-        if self._is_registering and self._signals > 1:
-            # Nothing runs yet, and the statement may wait for a standby that does not come back.
-            os._exit(1)
+        if self._registering is not None:
+            self._registering.end()
 
     def _live_once(self) -> None:
         """One incarnation: from registration until it is stopped, cut off or declared dead."""
-        self._is_registering = True
-        node = self._register()
-        self._is_registering = False
+        with Registering() as self._registering:
+            node = self._register()
+        self._registering = None
         if node is None:
             return
         self._wish = ""
