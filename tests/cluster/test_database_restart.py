@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -39,15 +40,36 @@ def test_only_workers_with_running_handlers_are_stopped_before_the_lease_ends(
         stop(server, signal.SIGINT)
         eventually(lambda: busy not in field.worker_pids("a"), within=15)
         server.start()
-        field.schedule("cluster.count", 20)
-        eventually(lambda: idle in {call.pid for call in field.calls()})
+        before = len(field.calls())
+        # Again more than the other worker, which is new, has threads for.
+        field.schedule("cluster.alone", 12)
+        eventually(lambda: idle in {call.pid for call in field.calls()[before:]})
         eventually(lambda: field.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'lost'") == 1)
         assert idle in field.worker_pids("a")
 
 
+def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(server: EmbeddedServer, tmp_path: Path) -> None:
+    with field_on(server, tmp_path) as field:
+        field.start("a", "--workers", "1")
+        field.schedule("cluster.count", 1)
+        (first,) = eventually(field.calls)
+        stop(server, signal.SIGINT)
+        os.kill(first.pid, signal.SIGKILL)
+        eventually(lambda: "a worker waits for the database" in field.log("a"))
+        server.start()
+        field.schedule("cluster.rest", 12, payload=0.3)
+        field.wait_until_succeeded(13)
+        assert {call.pid for call in field.calls()} == {first.pid, *field.worker_pids("a")}
+        assert "Traceback" not in field.log("a")
+
+
 def two_workers(field: Field) -> tuple[int, int]:
-    """Give one worker something that runs on; returns its process id and the other's."""
+    """Give one worker something that runs on; returns its process id and the other's. Both have run something."""
+    # More than one worker has threads for.
+    field.schedule("cluster.rest", 12, payload=0.5)
+    both = eventually(lambda: pids if len(pids := {call.pid for call in field.calls()}) == 2 else set())
+    field.wait_until_succeeded(12)
     field.schedule("cluster.slow_first", 1, payload=100)
-    (call,) = eventually(field.calls)
-    (idle,) = set(eventually(lambda: field.worker_pids("a") if len(field.worker_pids("a")) == 2 else [])) - {call.pid}
+    call = eventually(lambda: next(iter(field.calls()[12:]), None))
+    (idle,) = both - {call.pid}
     return call.pid, idle

@@ -35,9 +35,12 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
         django.setup()
         process_state.note_process()
 
-        from timers.worker.worker import Worker
+        from timers.worker.worker import Worker, wait_for_database
 
-        Worker(setup, memory, commands).run()
+        database_clock = wait_for_database(commands)
+        if database_clock is None:
+            os._exit(0)
+        Worker(setup, memory, commands, database_clock).run()
     except BaseException:
         logging.getLogger(__name__).critical("worker %d ends by an error of its own", setup.number, exc_info=True)
     # Never by returning: the interpreter would wait for threads that handlers started.

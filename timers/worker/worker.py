@@ -40,6 +40,8 @@ from timers.worker.thread_pool import ThreadPool
 
 VITALS_SECONDS: Final = 0.2
 ADOPTED_LOOK_SECONDS: Final = 10.0
+RECONNECT_SECONDS: Final = 0.25
+"""Between two attempts of a new worker to reach the database."""
 
 DRAIN: Final = "drain"
 """The supervisor's one command: claim no more, give back what has not begun, end when the rest is recorded."""
@@ -49,16 +51,35 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
+def wait_for_database(commands: Connection) -> clock.DatabaseClock | None:
+    """Read the database's clock, once it answers; None when the supervisor wants the worker to end before that."""
+    is_waiting = False
+    while True:
+        try:
+            return clock.DatabaseClock(clock.now())
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            if not is_waiting:
+                is_waiting = True
+                logger.warning("a worker waits for the database: %s", str(error).partition("\n")[0])
+        finally:
+            connection.close()
+        if commands.poll(RECONNECT_SECONDS):
+            return None
+
+
 class Worker:
     """The parts of a worker and the order in which they start and end."""
 
-    def __init__(self, setup: WorkerSetup, memory: Any, commands: Connection) -> None:
+    def __init__(
+        self, setup: WorkerSetup, memory: Any, commands: Connection, database_clock: clock.DatabaseClock
+    ) -> None:
         self._setup = setup
         self._settings = conf.current()
         self._started = Started(memory)
         self._holder = Holder(setup.node_id, setup.node, setup.number, os.getpid())
-        self._clock = clock.DatabaseClock(clock.now())
-        connection.close()
+        self._clock = database_clock
         self._drain = threading.Event()
         self._is_ending = False
         self._unstarted: list[Execution] = []
