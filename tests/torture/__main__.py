@@ -1,0 +1,73 @@
+"""python -m tests.torture: run the service under faults and judge it by independent records.
+
+    python -m tests.torture run --profile smoke --seed 42     # minutes; prints a one-page report
+    python -m tests.torture check runs/42                     # judge the records of a run again
+    python -m tests.torture plan --profile standard --seed 42 # which fault strikes when
+
+Exit codes: 0 passed, 1 a violation, 2 the harness itself failed, 3 inconclusive (something never happened that must).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from tests.torture.live.plan import NEMESES, PROFILES, Profile, plan
+
+
+def main() -> int:
+    """Run one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=(__doc__ or "").partition("\n\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "plan"):
+        command = commands.add_parser(name)
+        command.add_argument("--profile", choices=list(PROFILES), default="smoke")
+        command.add_argument("--seed", type=int, default=42)
+        command.add_argument("--nodes", type=int)
+        command.add_argument("--rate", type=float, help="timers due per second")
+        command.add_argument("--duration", type=float, help="seconds of the storm")
+        command.add_argument("--nemesis", help=f"comma-separated, of {', '.join(NEMESES)}")
+        command.add_argument("--out", type=Path, help="folder for the records (default: a temporary one)")
+    commands.add_parser("check").add_argument("folder", type=Path)
+    options = parser.parse_args()
+    if options.command == "plan":
+        for each in plan(_profile(options), options.seed):
+            print(f"{each.at:7.1f} s  {each.nemesis:10} for {each.seconds:.1f} s  node {each.node}")
+        return 0
+    # What needs Django's settings is imported only here.
+    import django
+
+    django.setup()
+    from tests.torture.live.run import judge, run
+
+    try:
+        if options.command == "check":
+            return judge(options.folder)
+        out = options.out or Path(tempfile.mkdtemp(prefix="torture-")) / str(options.seed)
+        return run(options.profile, _profile(options), options.seed, out)
+    except Exception:  # noqa: BLE001 - a failure of the harness has an exit code of its own
+        traceback.print_exc()
+        return 2
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    profile = PROFILES[options.profile]
+    if options.nemesis:
+        profile = replace(profile, nemeses=tuple(options.nemesis.split(",")))
+    if unknown := set(profile.nemeses) - set(NEMESES):
+        raise SystemExit(f"--nemesis: {', '.join(sorted(unknown))} is unknown. Use {', '.join(NEMESES)}.")
+    return replace(
+        profile, nodes=options.nodes or profile.nodes, rate=options.rate or profile.rate,
+        storm=options.duration or profile.storm,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    import os
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.torture.settings")
+    sys.exit(main())
