@@ -61,6 +61,14 @@ def decode(text: str) -> Any:
         raise UnreadablePayload(f"the payload cannot be read: {error}") from None
 
 
+def readable(text: str) -> Any:
+    """The value of stored JSON text; for what Python could not give back unchanged, the text and the reason."""
+    try:
+        return decode(text)
+    except UnreadablePayload as error:
+        return Unreadable(text, str(error))
+
+
 def storable(text: str) -> str:
     """Text as PostgreSQL takes it: no NUL, no halves of surrogate pairs."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

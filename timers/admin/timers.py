@@ -26,7 +26,7 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
-from timers.insights.held_up import cluster_pause, due_since, held_up_by, known_handlers, waits_for_handler
+from timers.insights.held_up import cluster_facts, due_since, held_up_by, waits_for_handler
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
@@ -37,9 +37,9 @@ from timers.lifecycle.control.change import (
     pause_timer,
     resume_timer,
 )
-from timers.lifecycle.control.run import claimed_executions
 from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.models import Timer
+from timers.models.claimed import claimed_executions
 from timers.models.fields import ExactJSONField
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable
@@ -60,7 +60,7 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 
 def _tell_pause(timers: Iterable[Any]) -> None:
     """Set on each row what the cells need to say what holds it up."""
-    pause, known = cluster_pause(), known_handlers()
+    pause, known = cluster_facts()
     for timer in timers:
         timer.cluster_pause, timer.known_handlers = pause, known
 

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from ninja import Body, Query, Router
 from pydantic import BaseModel, Field
 
-from timers import clock
 from timers.api.authentication import caller
 from timers.api.conditions import (
     IF_MATCH,
@@ -29,12 +28,11 @@ from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.exceptions import SpecError, TimerNotFound
-from timers.insights.held_up import cluster_pause, known_handlers
+from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.timer_list import Place, list_timers
-from timers.insights.timers import last_result
 from timers.lifecycle.control.change import lock_timer
-from timers.lifecycle.control.run import claimed_executions
+from timers.lifecycle.control.groups import look_up_groups
 from timers.models import Timer, TimerGroup
 from timers.models.timer_rows import find_timer, timer_of_id
 from timers.scheduling import cancel_timer, schedule_timer, update_timer
@@ -67,20 +65,19 @@ class CancelledAnswer(BaseModel):
 @route(router, "GET", TIMERS, scope="read", answer=Page[TimerAnswer])
 def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQuery]) -> Page[TimerAnswer]:
     """List the timers of a group by name."""
-    group_id = TimerGroup.objects.filter(name=group).values_list("id", flat=True).first()
-    if group_id is None:
+    found = look_up_groups([group])
+    row = found.groups.get(group)
+    if row is None:
         raise not_found(f"group {group!r}")
     filters = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
     begin = position(request, query)
-    page = list_timers(group_id, after=None if begin is None else Place(*begin), limit=query.limit, filters=filters)
-    now = clock.now()
-    row = TimerGroup.objects.get(id=group_id)
+    page = list_timers(row.id, after=None if begin is None else Place(*begin), limit=query.limit, filters=filters)
     tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
-    pause, known = cluster_pause(), known_handlers()
+    pause, known = cluster_facts()
     return Page(
-        items=[timer_answer(timer, now, pause, known) for timer in page.timers],
+        items=[timer_answer(timer, found.now, pause, known) for timer in page.timers],
         next=None if page.next is None else cursor_after(request, page.next),
     )
 
@@ -103,13 +100,9 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
         raise not_found(f"timer {name!r} in group {group!r}")
     timer, now = found
     tell_last_outcomes([timer])
+    facts = timer_facts(timer)
     answer = timer_answer(
-        timer,
-        now,
-        cluster_pause(),
-        known_handlers(),
-        in_flight=claimed_executions(timer),
-        last_result=last_result(timer.id),
+        timer, now, facts.pause, facts.known, in_flight=facts.in_flight, last_result=facts.last_result
     )
     return Answer(answer, headers=etag(timer.version))
 

@@ -3,31 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from django.db.models.expressions import RawSQL
+from django.db import connection
 
-from timers.models import ClusterPause, Node, Timer, TimerGroup
+from timers.models import ClusterPause, Timer, TimerGroup
+from timers.models.claimed import CLAIMED, claimed_of
+from timers.models.rows import columns, made, width
+from timers.payload import readable
 
 KnownHandlers = Mapping[str, frozenset[str]]
 """By partition: the handlers that its living nodes know. A partition without a living node is missing."""
 
+# By hand, and few: each read of a timer asks, and a query of the ORM costs several times as much.
+_EXECUTES: Final = (
+    "n.state IN ('starting', 'active', 'standby', 'draining') AND n.allow_execution"
+    " AND n.lease_expires_at > timers_now() AND n.handlers <> '{}'"
+)
+_CLUSTER: Final = f"""
+SELECT {columns(ClusterPause, "p")}, n.partition, n.handlers
+FROM (SELECT 1) one
+LEFT JOIN timers_cluster_pause p ON true
+LEFT JOIN timers_node n ON {_EXECUTES}
+"""
+_OF_TIMER: Final = f"""
+SELECT ARRAY({CLAIMED}),
+       (SELECT result::text FROM timers_attempt
+        WHERE timer_id = %(timer)s AND outcome = 'succeeded' ORDER BY id DESC LIMIT 1),
+       (SELECT reason FROM timers_cluster_pause LIMIT 1),
+       ARRAY(SELECT DISTINCT h.name FROM timers_node n, unnest(n.handlers) AS h(name)
+             WHERE n.partition = %(partition)s AND {_EXECUTES})
+"""
 
-def cluster_pause() -> ClusterPause | None:
-    """The pause of the whole cluster; None: there is none."""
-    return ClusterPause.objects.first()
+
+@dataclass(frozen=True, slots=True)
+class TimerFacts:
+    """What is told of one timer beyond its row."""
+
+    in_flight: list[str]
+    """Its executions that a worker or consumer holds right now."""
+    last_result: Any
+    """What its latest success has returned; None also where there is none."""
+    pause: ClusterPause | None
+    known: KnownHandlers
 
 
-def known_handlers() -> KnownHandlers:
-    """The handlers of living nodes that execute; a node that publishes none is left out."""
-    rows = Node.objects.filter(
-        state__in=Node.LIVE, allow_execution=True, lease_expires_at__gt=RawSQL("timers_now()", ())
-    ).values_list("partition", "handlers")
+def timer_facts(timer: Timer) -> TimerFacts:
+    """Read what is told of one timer beyond its row, by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_TIMER, {**claimed_of(timer), "partition": timer.group.partition})
+        in_flight, result, reason, names = cursor.fetchone()
+    return TimerFacts(
+        in_flight,
+        None if result is None else readable(result),
+        None if reason is None else ClusterPause(reason=reason),
+        {timer.group.partition: frozenset(names)} if names else {},
+    )
+
+
+def cluster_facts() -> tuple[ClusterPause | None, KnownHandlers]:
+    """The pause of the whole cluster, if there is one, and the handlers of living nodes that execute.
+
+    A node that publishes no handlers is left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CLUSTER)
+        rows = cursor.fetchall()
     found: dict[str, set[str]] = {}
-    for partition, names in rows:
+    for *_, partition, names in rows:
         if names:
             found.setdefault(partition, set()).update(names)
-    return {partition: frozenset(names) for partition, names in found.items()}
+    pause = None if rows[0][0] is None else made(ClusterPause, rows[0][: width(ClusterPause)])
+    return pause, {partition: frozenset(names) for partition, names in found.items()}
 
 
 def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | None) -> str:

@@ -15,7 +15,7 @@ from django.db.models.functions import Cast
 from timers.execution_id import MAX_TRIES
 from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
 from timers.models import Attempt, Claim, Timer, Waiting
-from timers.payload import Unreadable, UnreadablePayload, decode
+from timers.payload import readable
 
 _LOOKS: Final = 3
 
@@ -83,11 +83,11 @@ def _view(execution: UUID) -> ExecutionView | None:
 def _payload(view: ExecutionView) -> tuple[Any, str]:
     own = _own_payload(view)
     if own is not None:
-        return _decoded(own), "execution"
+        return readable(own), "execution"
     row = Timer.objects.filter(id=view.timer_id).values_list(Cast("payload", TextField())).first()
     if row is None:
         return None, ""
-    return None if row[0] is None else _decoded(row[0]), "timer"
+    return None if row[0] is None else readable(row[0]), "timer"
 
 
 def _own_payload(view: ExecutionView) -> str | None:
@@ -102,10 +102,3 @@ def _own_payload(view: ExecutionView) -> str | None:
         given = detail.get("payload") if isinstance(detail, dict) else None
         return given if given is None or isinstance(given, str) else json.dumps(given)
     return None
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return decode(text)
-    except UnreadablePayload as error:
-        return Unreadable(text, str(error))

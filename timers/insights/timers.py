@@ -11,7 +11,7 @@ from django.db import connection
 from timers.insights.counts import NOT_PULLED
 from timers.insights.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
-from timers.payload import Unreadable, UnreadablePayload, decode
+from timers.payload import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,6 @@ SELECT {_COLUMNS} FROM timers_timer t JOIN timers_timer_group g ON g.id = t.grou
 WHERE g.name = %(group)s AND t.name = %(name)s
 """
 
-_LAST_RESULT: Final = """
-SELECT result::text FROM timers_attempt WHERE timer_id = %s AND outcome = 'succeeded' ORDER BY id DESC LIMIT 1
-"""
-
 
 def soonest(limit: int = 10) -> list[TimerView]:
     """The timers that fire next; without those of paused groups, of sandboxes, and what consumers may pull already.
@@ -95,14 +91,6 @@ def timer(group: str, name: str) -> TimerView | None:
     return found[0] if found else None
 
 
-def last_result(timer_id: int) -> Any:
-    """What the timer's latest execution that succeeded has returned; None also when there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_RESULT, (timer_id,))
-        row = cursor.fetchone()
-    return None if row is None or row[0] is None else _spec(row[0])
-
-
 def _asked(statement: str, params: dict[str, Any]) -> list[TimerView]:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
@@ -112,12 +100,5 @@ def _asked(statement: str, params: dict[str, Any]) -> list[TimerView]:
 def _view(row: tuple[Any, ...]) -> TimerView:
     timer_id, group_id, group, name, state, kind, spec, time_zone, *rest = row
     return TimerView(
-        timer_id, group_id, group, name, state, schedule_words(kind, _spec(spec), time_zone), time_zone, *rest
+        timer_id, group_id, group, name, state, schedule_words(kind, readable(spec), time_zone), time_zone, *rest
     )
-
-
-def _spec(text: str) -> Any:
-    try:
-        return decode(text)
-    except UnreadablePayload as error:
-        return Unreadable(text, str(error))

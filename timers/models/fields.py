@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from psycopg.types.json import Json, Jsonb
 
-from timers.payload import Unreadable, UnreadablePayload, decode
+from timers.payload import readable
 
 
 class ExactJSONField(models.JSONField):
@@ -30,9 +30,4 @@ class ExactJSONField(models.JSONField):
         return Json(adapted.obj, adapted.dumps) if isinstance(adapted, Jsonb) else adapted
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return decode(value)
-        except UnreadablePayload as error:
-            return Unreadable(value, str(error))
+        return readable(value) if isinstance(value, str) else value

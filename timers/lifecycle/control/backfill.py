@@ -23,12 +23,13 @@ from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.change import KEEP, lock_timer, read_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
-from timers.lifecycle.control.run import claimed_executions, ordinals_of, subscribers_for
+from timers.lifecycle.control.run import ordinals_of, subscribers_for
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
 from timers.models.calendars import schedule_of
+from timers.models.claimed import claimed_executions
 from timers.payload import encode
 from timers.schedules import Schedule
 from timers.schedules.excluding import Excluding

@@ -23,7 +23,7 @@ from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
-from timers.lifecycle.control.run import claimed_executions, make_run
+from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
@@ -32,6 +32,7 @@ from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup, Waiting
 from timers.models.calendars import schedule_of
+from timers.models.claimed import claimed_executions
 from timers.payload import Unreadable, encode
 from timers.policies import check_seconds
 from timers.schedules import Schedule

@@ -21,6 +21,7 @@ from timers.lifecycle.replace import make_way
 from timers.lifecycle.subscribers import Subscriber, matching, read_subscribers, receivers
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, Waiting
+from timers.models.claimed import claimed_executions
 from timers.models.fields import ExactJSONField
 from timers.payload import Unreadable
 from timers.policies import OVERLAP_POLICIES, Policies
@@ -115,18 +116,6 @@ def unended_of(timer: Timer, now: datetime) -> list[str]:
         about_to_run |= models.Q(origin="schedule", attempt__gt=0)
     waiting = ready.filter(about_to_run).values_list("id", flat=True)
     return [*found, *claimed_executions(timer), *map(str, waiting)]
-
-
-def claimed_executions(timer: Timer) -> list[str]:
-    """The timer's executions that a worker holds right now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id) WHERE c.group_id = %s"
-            # Bits 18 to 61 of an execution id are its timer's.
-            " AND ((('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & %s) = %s",
-            (timer.group_id, (1 << 44) - 1, timer.id),
-        )
-        return [execution for (execution,) in cursor.fetchall()]
 
 
 def _max_queued(timer: Timer) -> int:
