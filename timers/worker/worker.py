@@ -115,6 +115,7 @@ class Worker:
             self._look_at_components()
             self._executor.tick()
             self._obey_pause()
+            self._obey_loss_of_lead()
             self._ask_for_relief()
             if self._started.taken_back:
                 break
@@ -174,6 +175,17 @@ class Worker:
         if self._unstarted:
             words = "the cluster is paused: gave %d executions back that had not begun"
             self._unstarted = self._released(self._unstarted, words)
+
+    def _obey_loss_of_lead(self) -> None:
+        """What only the leader may fire and has not begun goes back, for the next leader; see the claimer."""
+        if not self._claimer.take_lost_lead():
+            return
+        taken = self._agenda.take() + self._executor.take()
+        led = [execution for execution in taken if self._claimer.is_led(execution.group)]
+        gone = set(map(id, led))
+        self._agenda.add([execution for execution in taken if id(execution) not in gone])
+        words = "another node leads the partition: gave %d executions back that had not begun"
+        self._unstarted += self._released(led, words)
 
     def _released(self, executions: list[Execution], words: str) -> list[Execution]:
         """Give back what has not begun; returns what is still held, to be given back later. `words`: for the log."""
