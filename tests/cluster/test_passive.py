@@ -20,17 +20,18 @@ TAKEOVER = 5.0
 
 _SPREAD = """
 from timers.scheduling import ensure_group, schedule_many
-ensure_group("work", retry={{"max_retries": 20, "min_backoff": 0.1, "max_backoff": 1}})
-schedule_many([dict(kind="once", group="work", name=f"{first}-{{n}}", after={delay} + n / {rate},
+ensure_group("work", placement="{placement}", retry={{"max_retries": 20, "min_backoff": 0.1, "max_backoff": 1}})
+schedule_many([dict(kind="once", group="work", name=f"t-{{n}}", after={delay} + n / {rate},
                     handler="cluster.count") for n in range({count})])
 """
 _LEADER = "SELECT n.name FROM timers_leadership l JOIN timers_node n ON n.id = l.node_id"
 _BY_NODE = "SELECT node, min(started_at), count(*) FROM timers_attempt WHERE outcome = 'succeeded' GROUP BY 1"
 
 
-def spread(field: Field, count: int, *, first: str = "t", delay: float = 1.0) -> None:
+def spread(field: Field, count: int, *, delay: float = 1.0, placement: str = "distributed") -> None:
     """Schedule one-shots that come due one after the other."""
-    field.manage("shell", "-v", "0", "-c", _SPREAD.format(first=first, delay=delay, rate=RATE, count=count))
+    script = _SPREAD.format(delay=delay, rate=RATE, count=count, placement=placement)
+    field.manage("shell", "-v", "0", "-c", script)
 
 
 def leader(field: Field) -> str:
@@ -115,3 +116,22 @@ def test_a_node_whose_mode_clashes_does_not_start(field: Field) -> None:
         "--mode: distributed clashes with node primary, which is exclusive in partition default."
         " Use another --partition, or stop that node first." in refused.stderr
     )
+
+
+def test_a_lead_group_is_fired_by_one_node_at_a_time_while_the_lead_is_released(field: Field) -> None:
+    for name in ("a", "b"):
+        field.start(name, *ONE)
+    spread(field, 8 * RATE, placement="lead")
+    eventually(lambda: field.succeeded() > 2 * RATE)
+    before = leader(field)
+    field.manage("timercluster", "release-lead")
+    assert leader(field) != before
+    field.wait_until_succeeded(8 * RATE, within=60)
+    field.check_ledger(8 * RATE)
+    no_overlap(field)
+    (first, _, last_of_first), (second, first_of_second, _) = field.rows(
+        "SELECT node, min(claimed_at), max(claimed_at) FROM timers_attempt"
+        " WHERE outcome = 'succeeded' GROUP BY 1 ORDER BY 2"
+    )
+    assert (first, second) == (before, leader(field))
+    assert last_of_first < first_of_second
