@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +19,8 @@ RATE = 50
 """Timers that come due each second."""
 TAKEOVER = 5.0
 """Seconds within which a backup must fire after kill -9 of the leader."""
+FREEZE = 15.0
+"""Seconds within which a backup must lead after the leader was frozen."""
 
 _SPREAD = """
 from timers.scheduling import ensure_group, schedule_many
@@ -135,3 +139,26 @@ def test_a_lead_group_is_fired_by_one_node_at_a_time_while_the_lead_is_released(
     )
     assert (first, second) == (before, leader(field))
     assert last_of_first < first_of_second
+
+
+def test_a_leader_that_was_frozen_fires_nothing_that_the_next_one_has(field: Field) -> None:
+    pair(field)
+    spread(field, 25 * RATE)
+    eventually(lambda: field.succeeded() > RATE)
+    frozen = field.nodes["primary"].pid
+    os.killpg(frozen, signal.SIGSTOP)
+    frozen_at = field.value("SELECT clock_timestamp()")
+    eventually(lambda: leader(field) == "backup-1", FREEZE + 3)
+    taken_at = field.value("SELECT since FROM timers_leadership")
+    assert (taken_at - frozen_at).total_seconds() <= FREEZE
+    os.killpg(frozen, signal.SIGCONT)
+    # Its next incarnation is a primary that is back.
+    eventually(lambda: leader(field) == "primary")
+    field.wait_until_succeeded(25 * RATE, within=90)
+    field.check_ledger(25 * RATE)
+    back_at = field.value("SELECT since FROM timers_leadership")
+    wrong = (
+        "SELECT count(*) FROM timers_attempt"
+        " WHERE node = 'primary' AND claimed_at BETWEEN %s + INTERVAL '1 ms' AND %s - INTERVAL '1 ms'"
+    )
+    assert field.value(wrong, taken_at, back_at) == 0
