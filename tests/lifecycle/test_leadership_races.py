@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from tests.support.sessions import OtherSession, in_threads
 from timers.domain.cluster_modes import NodeMode
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
-from timers.lifecycle.leadership import settle
-from timers.lifecycle.nodes import register
+from timers.lifecycle.leadership import lock, settle
+from timers.lifecycle.nodes import Beat, beat, register
 from timers.models import ClusterEvent, Leadership, Node, TimerGroup
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime, registration
@@ -74,6 +75,20 @@ def test_a_heartbeat_of_the_leader_does_not_wait_for_its_fires(
         first._beats = False
         assert len(session.run(first.claim)) == 1
         assert first.beat()
+        session.rollback()
+
+
+def test_a_heartbeat_of_the_leader_does_not_wait_for_a_change_of_the_leader(
+    pair: tuple[Stepper, Stepper], time: VirtualTime
+) -> None:
+    first, _ = pair
+    with OtherSession(time.now) as session:
+        session.begin()
+        session.run(lambda: lock("default"))
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        renewed = beat(first.node.id, 10, Beat(0.0, 0, 0, 0, {}))
+        assert renewed is not None and renewed.leads
         session.rollback()
 
 

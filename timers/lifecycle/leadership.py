@@ -56,6 +56,12 @@ UPDATE timers_node n
 SET state = CASE WHEN n.id = %(to)s THEN 'active' WHEN n.mode = 'distributed' THEN n.state ELSE 'standby' END
 WHERE (n.id = %(to)s AND n.state = 'standby') OR (n.id = %(leader)s AND n.state = 'active')
 """
+_RENEW: Final = """
+UPDATE timers_leadership
+SET expires_at = (SELECT lease_expires_at FROM timers_node WHERE id = %(node)s)
+WHERE partition = ANY(ARRAY(
+    SELECT partition FROM timers_leadership WHERE node_id = %(node)s FOR NO KEY UPDATE SKIP LOCKED))
+"""
 _OF_NODE: Final = f"""
 SELECT l.partition, n.name, n.mode <> 'distributed' AND n.on_stop = %(hold)s, n.precedence
 FROM timers_leadership l JOIN timers_node n ON n.id = l.node_id
@@ -158,13 +164,12 @@ def leave(node_id: int) -> None:
 
 
 def renew(node_id: int) -> None:
-    """Renew the leader's lease after its heartbeat. A statement of its own: it must not wait with the node's row."""
+    """Renew the leader's lease after its heartbeat; while somebody changes the leader, nothing is written.
+
+    A statement of its own that waits for no lock: a heartbeat must not, and holds the row of its node.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE timers_leadership l SET expires_at = n.lease_expires_at FROM timers_node n"
-            " WHERE l.node_id = %(node)s AND n.id = %(node)s",
-            {"node": node_id},
-        )
+        cursor.execute(_RENEW, {"node": node_id})
 
 
 def has_lead_groups(partition: str) -> bool:

@@ -14,7 +14,8 @@ def hand_over(partition: str = "default", *, to: str = "", reason: str = "", act
     """Make another node the leader of a partition, at once.
 
     The leader before claims nothing more; what it runs goes on, what it has not begun goes back. The new leader keeps
-    the lead, whatever its --failback, until it ends or a person hands it over again.
+    the lead, whatever its --failback, until it ends or a person hands it over again. The leader fires nothing, and the
+    heartbeats of both nodes wait, until the transaction ends: commit it soon.
 
     Args:
         partition: the slice of the cluster.
