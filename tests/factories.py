@@ -17,6 +17,7 @@ from timers.models import (
     Attempt,
     Claim,
     ClusterEvent,
+    Leadership,
     Node,
     StatsMinute,
     Subscription,
@@ -115,6 +116,21 @@ def node(name: str = "", *, beat_ago: float = 0.4, lease: float = 10, **fields: 
         "handlers": ["tests.noop"],
     }
     return Node.objects.create(**{**defaults, **fields})
+
+
+def led_pair(mode: str = "distributed") -> tuple[Node, Node]:
+    """Two living nodes: node-a leads the default partition; node-b is its backup, where the mode is not distributed."""
+    backup = {} if mode == "distributed" else {"mode": "backup", "precedence": 1, "state": Node.State.STANDBY}
+    first, second = node("node-a", mode=mode), node("node-b", **backup)
+    leadership(first)
+    return first, second
+
+
+def leadership(of: Node, **fields: Any) -> Leadership:
+    """The leadership of a node, which has just taken it."""
+    now = clock.now()
+    defaults = {"epoch": 1, "expires_at": of.lease_expires_at, "since": now, "led_since": now, "has_had_primary": True}
+    return Leadership.objects.create(partition=of.partition, node=of, **{**defaults, **fields})
 
 
 def subscription(name: str = "", *, in_group: TimerGroup | None = None, **fields: Any) -> Subscription:

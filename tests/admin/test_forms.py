@@ -208,11 +208,14 @@ def test_a_group_is_created_and_changed(alice: Client) -> None:
     assert (group.name, group.retry["max_retries"]) == ("billing", 2)
 
     page = page_of("timergroup", group.pk)
-    answer = alice.post(page, {**shown(alice, page), "priority": "7", "required_roles": "gpu,disk"})
+    answer = alice.post(
+        page, {**shown(alice, page), "priority": "7", "required_roles": "gpu,disk", "placement": "lead"}
+    )
 
     assert answer.status_code == 302, errors(answer)
     group.refresh_from_db()
-    assert (group.priority, group.required_roles, group.version) == (7, ["gpu", "disk"], 2)
+    assert (group.priority, group.required_roles, group.placement) == (7, ["gpu", "disk"], "lead")
+    assert group.version == 2
 
 
 @pytest.mark.parametrize(

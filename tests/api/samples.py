@@ -33,6 +33,7 @@ class Samples:
             "secret": self._secret,
             "key": self._key,
             "node": lambda: factories.node("sample").pk,
+            "partition": self._partition,
             "handler": lambda: "timerbench.noop",
         }
 
@@ -65,6 +66,10 @@ class Samples:
 
     def _subscription(self) -> str:
         return create_subscription(self.group.name, "sample", action={"kind": "pull"}).name
+
+    def _partition(self) -> str:
+        factories.node("of the partition", partition="sample")
+        return "sample"
 
     def _calendar(self) -> str:
         return create_calendar("sample", rules=[{"dates": ["2027-01-01"]}]).name

@@ -114,3 +114,19 @@ def test_what_was_asked_for_is_told_with_who_asked_and_from_where(api: Asking, n
     limited = Asking(new_key("admin", groups=["mine"]))
     assert {entry["subject_group"] for entry in limited.get("/audit")["items"]} == {"mine"}
     assert "theirs" not in json.dumps(limited.get("/audit"))
+
+
+def test_the_leader_of_a_partition_is_told_and_handed_over(api: Asking) -> None:
+    factories.led_pair("exclusive")
+    node = api.get("/nodes/node-a")
+    assert [node[name] for name in ("mode", "precedence", "leads", "epoch")] == ["exclusive", 0, True, 1]
+    (lead,) = api.get("/cluster")["leaderships"]
+    assert (lead["partition"], lead["node"], lead["epoch"], lead["is_led"]) == ("default", "node-a", 1, True)
+
+    (lead,) = api.post("/partitions/default/handover", {"to": "node-b", "reason": "new disk"})["leaderships"]
+    assert (lead["node"], lead["epoch"], lead["is_pinned"]) == ("node-b", 2, True)
+    (lead,) = api.post("/partitions/default/release-lead")["leaderships"]
+    assert (lead["node"], lead["epoch"]) == ("node-a", 3)
+
+    problem(api("POST", "/partitions/default/handover", {"to": "node-a"}), 409, "not_allowed_now")
+    problem(api("POST", "/partitions/none/handover"), 404, "not_found")

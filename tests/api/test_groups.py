@@ -25,8 +25,9 @@ def test_a_group_is_created_read_changed_and_deleted(api: Asking) -> None:
     assert created.status_code == 201
     said = api.get("/groups/reports")
     assert (said["action"], said["retry"]["max_retries"], said["max_timers"]) == ({"kind": "pull"}, 2, 10)
-    changed = api("PATCH", "/groups/reports", {"misfire_policy": "skip"}, If_Match=created.headers["ETag"])
-    assert json.loads(changed.content)["misfire_policy"] == "skip"
+    changes = {"misfire_policy": "skip", "placement": "lead"}
+    changed = json.loads(api("PATCH", "/groups/reports", changes, If_Match=created.headers["ETag"]).content)
+    assert (said["placement"], changed["placement"], changed["misfire_policy"]) == ("distributed", "lead", "skip")
     problem(api("PATCH", "/groups/reports", {"priority": 1}, If_Match=created.headers["ETag"]), 409, "stale_version")
     assert api("DELETE", "/groups/reports").status_code == 204
     problem(api("GET", "/groups/reports"), 404, "not_found")

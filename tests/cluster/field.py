@@ -59,8 +59,8 @@ class Field:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
-        """Start a node in a process group of its own and wait until it is active."""
+    def start(self, name: str, *words: str, until: str = "active") -> subprocess.Popen[bytes]:
+        """Start a node in a process group of its own and wait until it is in a state."""
         with (self.folder / f"{name}.log").open("ab") as log:
             node = subprocess.Popen(
                 [sys.executable, "manage.py", "runtimerworker", "--name", name, *words],
@@ -72,8 +72,8 @@ class Field:
                 start_new_session=True,
             )
         self.nodes[name] = node
-        active = "SELECT count(*) FROM timers_node WHERE pid = %s AND state = 'active'"
-        eventually(lambda: self.value(active, node.pid))
+        reached = "SELECT count(*) FROM timers_node WHERE pid = %s AND state = %s"
+        eventually(lambda: self.value(reached, node.pid, until))
         return node
 
     def kill(self, name: str) -> None:

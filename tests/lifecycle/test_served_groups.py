@@ -26,7 +26,7 @@ def test_a_calendar_that_is_edited_while_it_is_read_is_read_again(group: TimerGr
             update_calendar("night", rules=[{"cron": "0 0 * * *", "duration": duration}])
         return answer
 
-    groups = ServedGroups("default", ())
+    groups = ServedGroups("default", (), 0)
     now_us = to_microseconds(time.now)
     with connection.execute_wrapper(edit_after_reading):
         groups.with_due_work(now_us, now_us, {})

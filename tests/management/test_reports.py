@@ -6,7 +6,7 @@ import json
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from tests import factories
 from timers import clock
@@ -70,3 +70,16 @@ def test_the_doctor_exits_with_1_when_something_is_wrong() -> None:
         call_command("timerdoctor", "--json", stdout=out)
     assert ended.value.code == 1
     assert "overdue_timers" in {finding["check"] for finding in json.loads(out.getvalue())["findings"]}
+
+
+def test_the_leader_is_told_and_handed_over_by_command() -> None:
+    factories.led_pair("exclusive")
+    assert "exclusive, leads (epoch 1)" in printed("timercluster")
+    assert printed("timercluster", "handover", "--to", "node-b") == "node node-b leads partition default (epoch 2)\n"
+    assert printed("timercluster", "release-lead") == "node node-a leads partition default (epoch 3)\n"
+    told = json.loads(printed("timercluster", "--json"))
+    assert [each["node"] for each in told["leaderships"]] == ["node-a"]
+    with pytest.raises(CommandError, match="to: node nobody is not a live node"):
+        call_command("timercluster", "handover", "--to", "nobody")
+    with pytest.raises(CommandError, match="--to: has no meaning for release-lead"):
+        call_command("timercluster", "release-lead", "--to", "node-b")

@@ -40,7 +40,7 @@ def made(row: Node, renewed: list[int] | None = None, **settings: object) -> Hea
     return Heartbeat(
         row.id,
         conf.load({"TIMERS_CRASH_LOCK": False} | settings),
-        lambda: (2, 1, 1024, {"1": {}}),
+        lambda: (2, 1, 1024, {"1": {}}, True),
         lambda: told.append(1),
     )
 

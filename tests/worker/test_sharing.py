@@ -267,3 +267,21 @@ def test_what_cannot_be_claimed_here_is_looked_for_at_the_pace_of_the_poll(
     assert first.held == []
     assert looks <= 25
     assert woken == []
+
+
+def test_the_work_of_a_lead_group_is_not_left_to_other_nodes(time: VirtualTime) -> None:
+    leader, other = live(time, 2)
+    factories.leadership(leader.node.node)
+    burst(time, 6, placement="lead")
+    assert other.look() == 0
+    assert leader.look() == 6
+
+
+def test_what_a_lead_group_holds_starts_on_no_other_node(time: VirtualTime) -> None:
+    leader, _ = live(time, 2)
+    factories.leadership(leader.node.node)
+    burst(time, 2, placement="lead")
+    leader.look()
+    sharing = leader.claimer._sharing
+    slots = leader._capacity.slots_for(leader.held[0].group)
+    assert sharing.startable_elsewhere(leader.held, slots) == set()

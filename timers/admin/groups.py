@@ -37,8 +37,7 @@ class GroupForm(ControlForm):
             "name", "description", "action", "retry", "attempt_timeout", "on_failed", "pause_after_failures",
             "misfire_policy", "misfire_grace", "max_lateness", "max_catchup", "overlap_policy", "max_queued",
             "retry_blocks", "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition",
-            "required_roles",
-            "shards", "retention", "max_timers", "max_payload_bytes", "min_interval",
+            "required_roles", "placement", "shards", "retention", "max_timers", "max_payload_bytes", "min_interval",
         )  # fmt: skip
 
 
@@ -63,7 +62,7 @@ class GroupAdmin(ControlAdmin):
         ("When a fire is late", {"fields": ("misfire_policy", "misfire_grace", "max_lateness", "max_catchup")}),
         ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued", "retry_blocks")}),
         ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
-        ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "shards")}),
+        ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "placement", "shards")}),
         ("What is too much", {"fields": ("max_timers", "max_payload_bytes", "min_interval")}),
         ("What is kept", {"fields": ("on_finish", "retention")}),
     )

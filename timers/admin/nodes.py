@@ -18,6 +18,7 @@ from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
 from timers.insights.cluster import nodes_by_id
 from timers.insights.words import milliseconds
+from timers.lifecycle.control.leadership import hand_over
 from timers.lifecycle.control.nodes import activate_node, drain_node, stop_node
 from timers.models import Node
 
@@ -43,20 +44,20 @@ class NodeAdmin(ReadOnlyAdmin):
     """The newest incarnations first."""
 
     list_display = (
-        "name", "state_cell", "heartbeat_cell", "host", "pid", "partition", "workers", "running_cell", "clock_cell",
-        "version",
+        "name", "state_cell", "heartbeat_cell", "host", "pid", "partition", "mode_cell", "workers", "running_cell",
+        "clock_cell", "version",
     )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("^name",)
     search_help_text = "The beginning of a node's name."
     fields = (
-        "name", "state_cell", "state_reason", "wish_cell", "incarnation", "host", "pid", "partition", "mode",
-        "precedence", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell", "heartbeat_interval",
-        "lease_expires_at", "clock_cell", "crash_lock", "workers", "running_cell", "held_cell", "rss", "version",
-        "handlers", "counters_cell",
+        "name", "state_cell", "state_reason", "wish_cell", "incarnation", "host", "pid", "partition", "mode_cell",
+        "on_stop", "failback", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell",
+        "heartbeat_interval", "lease_expires_at", "clock_cell", "crash_lock", "workers", "running_cell", "held_cell",
+        "rss", "version", "handlers", "counters_cell",
     )  # fmt: skip
     readonly_fields = fields
-    actions = ("drain", "activate", "stop")
+    actions = ("drain", "activate", "stop", "lead")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may ask something of nodes; their columns are the engine's, and nobody's to edit."""
@@ -73,6 +74,13 @@ class NodeAdmin(ReadOnlyAdmin):
     @admin.action(description="Stop: drain and end the process", permissions=["operate"])
     def stop(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         self._ask(request, rows, stop_node, "asked to stop")
+
+    @admin.action(description="Lead: hand the lead of its partition over to this node", permissions=["operate"])
+    def lead(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
+        def call(row: Node) -> None:
+            hand_over(row.partition, to=row.name, actor=request.user.get_username())
+
+        for_each(self, request, rows, call, "made the leader")
 
     def _ask(self, request: HttpRequest, rows: QuerySet[Node], verb: Callable[..., Node], done: str) -> None:
         def call(row: Node) -> None:
@@ -104,6 +112,10 @@ class NodeAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state_cell(self, node: Any) -> SafeString | str:
         return cells.state(node.judged.state)
+
+    @admin.display(description="mode")
+    def mode_cell(self, node: Any) -> str:
+        return str(node.judged.mode_words)
 
     @admin.display(description="last heartbeat")
     def heartbeat_cell(self, node: Any) -> SafeString | str:

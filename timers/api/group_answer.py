@@ -24,6 +24,9 @@ class GroupAnswer(BaseModel):
     priority: int
     shards: int
     required_roles: list[str]
+    placement: Literal["distributed", "lead"] = Field(
+        description="Which nodes fire it: all that serve it, or only the leader of its partition."
+    )
     action: Any = Field(description="What a fire does when the timer does not say.")
     retry: Any
     misfire_policy: str

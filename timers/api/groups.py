@@ -16,8 +16,9 @@ from timers.api.fields import EmptyBody
 from timers.api.group_answer import GroupAnswer
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, duration, keywords, maybe, number
+from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, choice, duration, keywords, maybe, number
 from timers.api.timer_verbs import PauseBody
+from timers.domain.cluster_modes import PLACEMENTS
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
 from timers.payload import MAX_BYTES
@@ -33,6 +34,7 @@ FIELDS: Final[dict[str, Schema]] = {
     "priority": number(-1000, 1000, whole=True),
     "shards": number(1, 1024, whole=True),
     "required_roles": NAMES,
+    "placement": choice(*PLACEMENTS),
     "action": maybe(ACTION),
     "max_batch": number(1, 10_000, whole=True),
     "retention": maybe(number(1, 36_500, "Days.", whole=True)),

@@ -16,10 +16,12 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
 from timers.insights import cluster as insights
+from timers.lifecycle.control.leadership import hand_over, release_lead
 from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"
+PARTITION: Final = "/partitions/{partition}"
 _DIGITS: Final = 18
 
 
@@ -64,9 +66,24 @@ class NodeAnswer(BaseModel):
     version: str
     zone_rules: str
     rss: int | None = Field(description="Bytes of memory.")
-    mode: str
+    mode: str = Field(description="distributed, exclusive or backup.")
+    precedence: int = Field(description="The lowest live one leads; 0 for all but backups.")
+    on_stop: str = Field(
+        description="handover or hold: whether a clean stop of the leader lets another node take over."
+    )
+    failback: str = Field(description="auto or manual: whether it gives the lead back to a lower precedence.")
+    leads: bool = Field(description="Whether it leads its partition.")
+    epoch: int | None = Field(description="Of its leadership; rises with each change of the leader.")
     roles: list[str]
     handlers: list[str]
+
+
+class HandoverBody(ReasonBody):
+    """Which node shall lead, and why."""
+
+    to: str = Field(
+        default="", max_length=200, description="The name of a node; empty: the next one by precedence that is ready."
+    )
 
 
 class PauseAnswer(BaseModel):
@@ -77,6 +94,24 @@ class PauseAnswer(BaseModel):
     at: datetime
     by: str
     reason: str
+
+
+class LeadershipAnswer(BaseModel):
+    """The leadership of a partition that needs a leader."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    partition: str
+    node: str = Field(description="The leader; empty: there is none.")
+    node_id: int | None
+    epoch: int = Field(description="Rises with each change of the leader.")
+    since: datetime | None
+    expires_at: datetime | None = Field(description="The end of the leader's lease.")
+    is_led: bool = Field(description="Whether the leader is alive.")
+    is_passive: bool = Field(description="Whether its nodes are an exclusive one and backups.")
+    has_lead_groups: bool = Field(description="Whether it has groups with placement lead.")
+    is_held: bool = Field(description="Whether the leader has stopped and keeps the lead.")
+    is_pinned: bool = Field(description="Whether a person chose the leader: no automatic failback.")
 
 
 class ConcernAnswer(BaseModel):
@@ -103,6 +138,7 @@ class ClusterAnswer(BaseModel):
     busy_async: int
     held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
+    leaderships: list[LeadershipAnswer] = Field(description="Of the partitions that need a leader.")
     concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
     in_flight: list[str] = Field(default=[], description="Of a pause: executions that had begun.")
 
@@ -165,6 +201,20 @@ def resume(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnsw
     return _whole()
 
 
+@route(router, "POST", f"{PARTITION}/handover", scope="operate", answer=ClusterAnswer, all_groups=True)
+def hand_the_lead_over(request: HttpRequest, partition: str, body: HandoverBody = HandoverBody()) -> ClusterAnswer:
+    """Make another node the leader of a partition, and keep it so until a person says otherwise or it ends."""
+    hand_over(partition, to=body.to, reason=body.reason, actor=caller(request).actor)
+    return _whole()
+
+
+@route(router, "POST", f"{PARTITION}/release-lead", scope="operate", answer=ClusterAnswer, all_groups=True)
+def release_the_lead(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
+    """Let another node lead a partition than the one that does."""
+    release_lead(partition, reason=body.reason, actor=caller(request).actor)
+    return _whole()
+
+
 def _whole() -> ClusterAnswer:
     now = clock.now()
     found = insights.cluster(now)
@@ -180,6 +230,7 @@ def _whole() -> ClusterAnswer:
         busy_async=found.busy_async,
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
+        leaderships=[LeadershipAnswer.model_validate(each) for each in found.leaderships],
         concerns=[ConcernAnswer.model_validate(each) for each in insights.concerns(found)],
     )
 

@@ -17,6 +17,7 @@ from timers import clock
 from timers.access.authenticate import caller_of_user
 from timers.console.sparkline import chart
 from timers.insights import cluster, counts, executions, rates, timers
+from timers.insights.concern import Concern
 from timers.insights.doctor.nodes import unknown_handlers
 
 NEXT_FIRES = 10
@@ -52,7 +53,7 @@ def answers() -> dict[str, Any]:
         "cluster": nodes,
         "concerns": [
             *cluster.concerns(nodes),
-            *(cluster.Concern("trouble", found.what) for found in unknown_handlers(now)),
+            *(Concern("trouble", found.what) for found in unknown_handlers(now)),
         ],
         "sentence": cluster.sentence(nodes, hour, waits, overdue, now),
         "rates": hour,

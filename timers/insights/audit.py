@@ -24,7 +24,7 @@ from timers.models.group import group_ids
 
 KINDS: Final = (
     "timer", "execution", "group", "subscription", "operation", "calendar", "secret", "key", "node", "cluster",
-    "declaration",
+    "declaration", "partition",
 )  # fmt: skip
 """What entries are about: the first words of verbs."""
 

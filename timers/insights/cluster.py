@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 
+from timers.insights.concern import Concern, Level
 from timers.insights.counts import Count, Waits
+from timers.insights.leadership import LeadershipView, leadership_concerns, leaderships
 from timers.insights.rates import Rates
 from timers.insights.words import milliseconds, plural, span
 from timers.models import ClusterPause
@@ -26,8 +28,6 @@ GHOSTS_FOR: Final = timedelta(hours=24)
 MISSED_FOR: Final = timedelta(hours=1)
 """How long after its death a node is missed in the sentence."""
 START_A_NODE: Final = "python manage.py runtimerworker"
-
-Level = Literal["well", "attention", "trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,22 @@ class NodeView:
     wish_reason: str
     wished_by: str
     wished_at: datetime | None
+    precedence: int
+    on_stop: str
+    failback: str
+    epoch: int | None
+    """Of its leadership; None: it does not lead its partition."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it leads its partition."""
+        return self.alive and self.epoch is not None
+
+    @property
+    def mode_words(self) -> str:
+        """Its mode and leadership: backup 1, leads (epoch 7)."""
+        mode = f"{self.mode} {self.precedence}" if self.precedence else self.mode
+        return f"{mode}, leads (epoch {self.epoch})" if self.leads else mode
 
     @property
     def alive(self) -> bool:
@@ -136,6 +152,8 @@ class Cluster:
     nodes: tuple[NodeView, ...]
     pause: Pause | None = None
     """While there is one, nothing starts anywhere."""
+    leaderships: tuple[LeadershipView, ...] = ()
+    """Of the partitions that need a leader."""
 
     @property
     def alive(self) -> tuple[NodeView, ...]:
@@ -184,16 +202,6 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
-    """Something about the cluster that a person should know or do."""
-
-    level: Level
-    text: str
-    command: str = ""
-    """What to type, where one command mends it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Sentence:
     """How the cluster is, in words; the worst comes first."""
 
@@ -205,7 +213,8 @@ _COLUMNS: Final = """
 id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
 heartbeat_interval, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy, busy_threads,
 crash_lock, counters::text AS counters, version,
-zone_rules, rss, incarnation, mode, roles, handlers, wish, wish_reason, wished_by, wished_at
+zone_rules, rss, incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
+wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
 """
 # Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
 # missing and its crash lock is free. Shortly after a start of the server everyone's beats are missing.
@@ -244,7 +253,9 @@ def cluster(now: datetime) -> Cluster:
     rows = _rows(_NODES, {"since": now - GHOSTS_FOR, "now": now})
     pause = ClusterPause.objects.first()
     return Cluster(
-        tuple(_node(row, now) for row in rows), None if pause is None else Pause(pause.at, pause.by, pause.reason)
+        tuple(_node(row, now) for row in rows),
+        None if pause is None else Pause(pause.at, pause.by, pause.reason),
+        leaderships(now),
     )
 
 
@@ -279,6 +290,7 @@ def concerns(cluster: Cluster) -> list[Concern]:
         found.append(Concern("trouble", "No node is alive: no timer fires. Start one:", START_A_NODE))
     elif not any(node.allow_execution and node.state in ("active", "suspect", "starting") for node in alive):
         found.append(Concern("trouble", "No living node takes timers: all are draining or on standby."))
+    found += leadership_concerns(cluster.leaderships)
     for node in cluster.nodes:
         if node.state == "suspect":
             found.append(

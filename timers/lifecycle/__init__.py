@@ -24,6 +24,7 @@ timer, claim, waiting, so no two of them can wait for each other in a ring.
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed
     finish   claimed    -> succeeded, ready, failed    control  what people and programs ask for
     prune    old history dropped                       nodes    registration, heartbeat, lease, death
+    leadership                 who leads a partition: only the leader fires what only one node may
     operations                 retry and dismiss by filter, carried out in the background
     recompute, zone_rules      next instants computed anew when what they follow from has changed
 """

@@ -14,7 +14,7 @@ from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
-from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
@@ -38,12 +38,13 @@ def claim_ready(
     limit: int,
     unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
+    leading: Leading | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
-    (None: those that workers take, for themselves).
+    (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
     """
     with transaction.atomic():
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
@@ -51,7 +52,7 @@ def claim_ready(
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
                 if len(rows) < limit:
-                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave)
+                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
             given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
             if not given_up:
@@ -72,10 +73,15 @@ def claim_ready(
 
 
 def _lock_ready(
-    group: ServedGroup, ordinal: int, horizon_us: int, limit: int, leave: Collection[str]
+    group: ServedGroup,
+    ordinal: int,
+    horizon_us: int,
+    limit: int,
+    leave: Collection[str],
+    leading: Leading | None,
 ) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
-        is_served_as_known(group),
+        is_served_as_known(group, leading),
         group_id=group.id,
         subscription=ordinal,
         state=Waiting.State.READY,

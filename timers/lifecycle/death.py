@@ -26,7 +26,7 @@ from timers.models import Claim, Node
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
-SELECT n.id, n.name, n.host, n.pid, n.heartbeat_at, n.heartbeat_interval,
+SELECT n.id, n.name, n.host, n.pid, n.partition, n.heartbeat_at, n.heartbeat_interval,
        extract(epoch FROM n.lease_expires_at - n.heartbeat_at)::float AS lease,
        c.is_ahead OR n.lease_expires_at < c.now AS is_over,
        CASE WHEN c.is_ahead OR n.heartbeat_at < c.now - 2 * n.heartbeat_interval * INTERVAL '1 second'
@@ -186,9 +186,20 @@ def _live_nodes(settled_seconds: float) -> list[_Looked]:
 
 
 def _looked(
-    id_: int, name: str, host: str, pid: int, heartbeat_at: datetime, interval: float, lease: float, *verdict: Any
+    id_: int,
+    name: str,
+    host: str,
+    pid: int,
+    partition: str,
+    heartbeat_at: datetime,
+    interval: float,
+    lease: float,
+    *verdict: Any,
 ) -> _Looked:
-    node = Node(id=id_, name=name, host=host, pid=pid, heartbeat_at=heartbeat_at, heartbeat_interval=interval)
+    node = Node(
+        id=id_, name=name, host=host, pid=pid, partition=partition, heartbeat_at=heartbeat_at,
+        heartbeat_interval=interval,
+    )  # fmt: skip
     return _Looked(node, lease, *verdict)
 
 

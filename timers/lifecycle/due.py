@@ -11,17 +11,21 @@ from datetime import datetime
 
 from django.db import connection
 
+from timers.domain.cluster_modes import LEAD
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
-from timers.lifecycle.execution import ServedGroup, served
+from timers.lifecycle.execution import Leading, ServedGroup, served
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
-from timers.schedules.instant import from_microseconds
+from timers.schedules.instant import from_microseconds, to_microseconds
 
 _DUE_WORK = f"""
-SELECT n.now, n.paused, n.held, n.is_virtual, w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
+SELECT n.now, n.paused, n.held, n.is_virtual, n.epoch, n.led_since,
+       w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
 FROM (SELECT timers_now() AS now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused,
-             {is_held("timers_now()")} AS held, {IS_VIRTUAL} AS is_virtual) n
+             {is_held("timers_now()")} AS held, {IS_VIRTUAL} AS is_virtual, l.epoch, l.led_since
+      FROM (SELECT 1) one
+      LEFT JOIN timers_leadership l ON l.partition = %(partition)s AND l.node_id = %(node)s) n
 LEFT JOIN LATERAL (
     SELECT g.id AS group_id, g.version, s.shard, p.priority,
            EXISTS (SELECT 1 FROM timers_timer t
@@ -54,6 +58,7 @@ LEFT JOIN LATERAL (
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
     WHERE NOT n.paused AND NOT n.held
+      AND (n.epoch IS NOT NULL OR NOT (%(is_passive)s OR g.placement = 'lead'))
       AND g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
       AND (g.worker_ordinals IS NOT NULL OR COALESCE(g.action->>'kind', '') <> 'pull')
 ) w ON w.timers OR w.waiting
@@ -75,6 +80,8 @@ class DueWork:
     priority: int
     timers: bool
     waiting: bool
+    leading: Leading | None = None
+    """Under which leadership it may be claimed; None: by all."""
 
     @property
     def part(self) -> Part:
@@ -86,18 +93,25 @@ class DueWork:
 class ServedGroups:
     """The groups that a worker serves: those of its partition whose required roles it has.
 
+    A node of a passive cluster serves them only while it leads the partition; any node, those with placement lead.
+
     Consumers alone come for a group whose action is pull. One that has subscriptions is served for those that are not
     pulled, and to fire its timers for all of them.
     """
 
     partition: str
     roles: Sequence[str]
+    node_id: int
+    is_passive: bool = False
+    """Whether the node claims nothing unless it leads."""
     is_paused: bool = False
     """Whether the whole cluster was paused at the last look: then nothing is due."""
     is_held: bool = False
     """Whether a step of the database clock held all claims at the last look: then nothing is due."""
     is_virtual: bool = False
     """Whether the clock of the last look was a test's."""
+    leading: Leading | None = None
+    """The leadership that the node had at the last look."""
     _known: dict[int, ServedGroup] = field(default_factory=dict)
 
     def with_due_work(
@@ -116,6 +130,8 @@ class ServedGroups:
                     "now": from_microseconds(now_us),
                     "partition": self.partition,
                     "roles": list(self.roles),
+                    "node": self.node_id,
+                    "is_passive": self.is_passive,
                     "mark_groups": plain_array(group for group, _, _ in low_marks),
                     "mark_shards": plain_array(shard for _, shard, _ in low_marks),
                     "mark_priorities": plain_array(priority for _, _, priority in low_marks),
@@ -125,15 +141,25 @@ class ServedGroups:
             rows = cursor.fetchall()
         reading: datetime = rows[0][0]
         self.is_paused, self.is_held, self.is_virtual = rows[0][1:4]
-        found = [row[4:] for row in rows if row[4] is not None]
+        self.leading = self._leading(*rows[0][4:6])
+        found = [row[6:] for row in rows if row[6] is not None]
         self._learn({(group_id, version) for group_id, version, *_ in found})
         work = [
-            DueWork(self._known[group_id], shard, priority, timers, waiting)
+            DueWork(group, shard, priority, timers, waiting, self.leading if self.is_led(group) else None)
             for group_id, _, shard, priority, timers, waiting in found
-            if group_id in self._known
+            if (group := self._known.get(group_id)) is not None
         ]
         work.sort(key=lambda item: (-item.group.priority, -item.priority))
         return reading, work
+
+    def is_led(self, group: ServedGroup) -> bool:
+        """Whether only the leader of the partition may claim of a group."""
+        return self.is_passive or group.placement == LEAD
+
+    def _leading(self, epoch: int | None, led_since: datetime | None) -> Leading | None:
+        if epoch is None:
+            return None
+        return Leading(self.partition, self.node_id, epoch, to_microseconds(led_since) if led_since else 0)
 
     def _learn(self, seen: set[tuple[int, int]]) -> None:
         unknown = [

@@ -14,7 +14,7 @@ from timers.actions import Action, parse_text
 from timers.execution_id import execution_id
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.decide import Chosen, Due
-from timers.lifecycle.execution import Execution, ServedGroup
+from timers.lifecycle.execution import Execution, Leading, ServedGroup
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.queued import NONE_QUEUED, Queued
 from timers.models import Timer
@@ -180,14 +180,15 @@ def lock_due(
     low_us: int | None = None,
     leave: Collection[str] = (),
     ids: Sequence[int] | None = None,
+    leading: Leading | None = None,
 ) -> list[DueTimer]:
     """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due.
 
     `leave`: handlers whose timers are left. `ids`: only those of these timers. Returns nothing where the group has
-    changed since it was read, or is just being changed.
+    changed since it was read, or is just being changed. `leading`: the leadership without which nothing is returned.
     """
     due = Timer.objects.filter(
-        is_served_as_known(group),
+        is_served_as_known(group, leading),
         Q(open_execution=None) | Q(next_fire_at__lte=from_microseconds(now_us)),
         group_id=group.id,
         shard=shard,

@@ -10,6 +10,7 @@ from typing import Any
 
 from timers.actions import Action, parse
 from timers.actions.pull import PullAction
+from timers.domain.cluster_modes import DISTRIBUTED
 from timers.exceptions import SpecError
 from timers.execution_id import execution_id
 from timers.execution_id import parse as parse_id
@@ -58,6 +59,17 @@ AnyHolder = Holder | Consumer
 
 
 @dataclass(frozen=True, slots=True)
+class Leading:
+    """The leadership under which a node fires what only the leader may: it is checked in the transaction that fires."""
+
+    partition: str
+    node_id: int
+    epoch: int
+    since_us: int
+    """Since when the partition has had a leader without a break (microseconds since 1970 UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServedGroup:
     """What the engine needs to know of a group, read once per version of its row."""
 
@@ -74,6 +86,8 @@ class ServedGroup:
     """Who gets the executions of timers that have no action of their own; none: the group's action does it all."""
     required_roles: frozenset[str] = frozenset()
     """Only nodes that have all of these serve it."""
+    placement: str = DISTRIBUTED
+    """Whether all nodes that serve it fire it, or only the leader of its partition."""
     state_changed_us: int | None = None
     """When it was last paused or resumed, by the database's clock (microseconds)."""
 
@@ -147,6 +161,7 @@ class ServedGroup:
             calendars or {},
             subscribers,
             frozenset(row.required_roles),
+            row.placement,
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
         )
 

@@ -18,7 +18,7 @@ from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.decide import Chosen, Decision, Due, decide
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
-from timers.lifecycle.execution import AnyHolder, Execution, ServedGroup
+from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_lock import has_changed
 from timers.lifecycle.moved import Moved, finish_one_shots, move_on
@@ -78,6 +78,7 @@ def fire_due(
     takes: Collection[int] | None = None,
     watched_since_us: int | None = None,
     budget: CpuBudget | None = None,
+    leading: Leading | None = None,
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
@@ -87,14 +88,18 @@ def fire_due(
     others are made ready for them. Timers due after `now_us` are claimed ahead; one whose execution before is not ended
     is left until its instant has come. `watched_since_us`: since when somebody has looked at the group without a break
     (None: all the time); what came due before was missed. `budget`: the CPU time that recurring timers may cost; the
-    rest stays due. Schedules that are new are parsed after the commit.
+    rest stays due. Schedules that are new are parsed after the commit. `leading`: the leadership without which nothing
+    is fired; what came due before it was missed.
     """
+    if leading is not None:
+        watched_since_us = max(watched_since_us or 0, leading.since_us)
     real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
         leave = () if unserved is None else unserved.known_with(group)
         locked = lock_due(
-            group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave
-        )
+            group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave,
+            leading=leading,
+        )  # fmt: skip
         fired = Fired()
         if not locked:
             fired.is_stale = has_changed(group)

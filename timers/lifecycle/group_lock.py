@@ -2,28 +2,40 @@
 
 Who changes what fires depend on (a pause, policies, the action, calendars, subscriptions) locks the group's row FOR
 UPDATE and gives it a new version. A fire or claim that has begun before holds the row, and so is waited for; one that
-begins later, knowing the group by an older version, takes nothing.
+begins later, knowing the group by an older version, takes nothing. What only the leader of a partition may fire locks
+the leadership in the same way (see leadership.py).
 """
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from timers.lifecycle.execution import ServedGroup
+from timers.lifecycle.execution import Leading, ServedGroup
+
+_AS_KNOWN: Final = "%s = (SELECT version FROM timers_timer_group WHERE id = %s FOR KEY SHARE SKIP LOCKED)"
+_LEADS: Final = (
+    "%s = (SELECT epoch FROM timers_leadership WHERE partition = %s AND node_id = %s FOR KEY SHARE SKIP LOCKED)"
+)
 
 
-def is_served_as_known(group: ServedGroup) -> RawSQL:
+def is_served_as_known(group: ServedGroup, leading: Leading | None = None) -> RawSQL:
     """In a query, a condition of the whole of it: the group is as it was read, and stays so to the transaction's end.
 
     It is looked at once for the query. False also while somebody changes the group: what is due waits for that.
+
+    Args:
+        leading: the leadership that must still be the present one, and stays so to the transaction's end as well; None:
+            the group is served by all.
     """
-    return RawSQL(
-        "%s = (SELECT version FROM timers_timer_group WHERE id = %s FOR KEY SHARE SKIP LOCKED)",
-        (group.version, group.id),
-        output_field=BooleanField(),
-    )
+    condition, values = _AS_KNOWN, list[Any]([group.version, group.id])
+    if leading is not None:
+        condition = f"{_LEADS} AND {_AS_KNOWN}"
+        values = [leading.epoch, leading.partition, leading.node_id, *values]
+    return RawSQL(condition, values, output_field=BooleanField())  # noqa: S611 - constants; values are parameters
 
 
 def has_changed(group: ServedGroup) -> bool:

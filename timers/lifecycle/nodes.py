@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from timers import clock
+from timers.domain.cluster_modes import SHARED, NodeMode, clash
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.clock_step import IS_VIRTUAL
 from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
+from timers.lifecycle.leadership import LIVE, leave, live_members, renew
 from timers.models import Node
 from timers.schedules.zones import edition
 from timers.server.prepare import is_pooled
+
+REGISTER_LOCK_CLASS: Final = 0x54524547
+"""First key of the advisory lock that registrations in one partition take."""
+LEADS: Final = "EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = timers_node.id)"
+_STATE: Final = f"""
+CASE WHEN %(draining)s THEN 'draining'
+     WHEN mode = 'distributed' OR {LEADS} THEN 'active'
+     WHEN state IN ('starting', 'draining') AND NOT %(ready)s THEN 'starting'
+     ELSE 'standby' END
+"""
+# A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,7 @@ class Registration:
     """Those that are to be the same everywhere; see conf.shared_settings."""
     wish: str = ""
     """What was asked of the incarnation before, in the same process."""
+    mode: NodeMode = SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,8 @@ class Beat:
     counters: dict[str, Any]
     draining: bool = False
     """It takes no work, and ends what it has."""
+    ready: bool = True
+    """Its workers have come up and can claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,8 @@ class Renewed:
     """The database's."""
     wish: str
     """What a person asks of this incarnation: see Node.Wish."""
+    leads: bool = False
+    """Whether it leads its partition."""
     is_virtual: bool = False
     """Whether `now` is a test's."""
 
@@ -84,9 +102,11 @@ def register(node: Registration) -> Node:
     """Write the row of a new incarnation.
 
     An earlier incarnation of the same name that is surely gone is declared dead on the spot: a restart after kill -9
-    need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive.
+    need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive, and for a mode that clashes
+    with the live nodes of the partition.
     """
-    earlier, gone = gone_nodes(node.host).get(node.name, (None, False))
+    others = gone_nodes(node.host)
+    earlier, gone = others.get(node.name, (None, False))
     if earlier is not None:
         if not gone:
             raise NotAllowedNow(
@@ -97,37 +117,52 @@ def register(node: Registration) -> Node:
     now = clock.now()
     pooled = is_pooled(connection)
     try:
-        row = Node.objects.create(
-            name=node.name,
-            incarnation=uuid.uuid4(),
-            host=node.host,
-            pid=node.pid,
-            partition=node.partition,
-            roles=list(node.roles),
-            allow_execution=node.allow_execution,
-            started_at=now,
-            heartbeat_at=now,
-            heartbeat_interval=node.heartbeat_interval,
-            lease_expires_at=now + timedelta(seconds=node.lease),
-            # Behind a pooler the lock would be a stranger's session's, and no notification comes.
-            crash_lock=node.crash_lock and not pooled,
-            workers=node.workers,
-            threads=node.threads,
-            async_slots=node.async_slots,
-            slots=node.threads + node.async_slots,
-            version=node.version,
-            zone_rules=edition(),
-            handlers=list(node.handlers),
-            look_ahead=node.look_ahead,
-            listens=node.listens and not pooled,
-            settings=dict(node.settings),
-            wish=node.wish,
-        )
+        with transaction.atomic():
+            _check_mode(node, {name for name, (_, is_gone) in others.items() if is_gone})
+            row = Node.objects.create(
+                name=node.name,
+                incarnation=uuid.uuid4(),
+                host=node.host,
+                pid=node.pid,
+                partition=node.partition,
+                mode=node.mode.kind,
+                precedence=node.mode.precedence,
+                on_stop=node.mode.on_stop,
+                failback=node.mode.failback,
+                roles=list(node.roles),
+                allow_execution=node.allow_execution,
+                started_at=now,
+                heartbeat_at=now,
+                heartbeat_interval=node.heartbeat_interval,
+                lease_expires_at=now + timedelta(seconds=node.lease),
+                # Behind a pooler the lock would be a stranger's session's, and no notification comes.
+                crash_lock=node.crash_lock and not pooled,
+                workers=node.workers,
+                threads=node.threads,
+                async_slots=node.async_slots,
+                slots=node.threads + node.async_slots,
+                version=node.version,
+                zone_rules=edition(),
+                handlers=list(node.handlers),
+                look_ahead=node.look_ahead,
+                listens=node.listens and not pooled,
+                settings=dict(node.settings),
+                wish=node.wish,
+            )
     except IntegrityError:
         raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
     capacity = f"{row.workers} workers, {row.threads} threads, {row.async_slots} async slots"
     record("node joined", row.name, f"pid {row.pid} on {row.host}, {capacity}", now)
     return row
+
+
+def _check_mode(node: Registration, gone: Collection[str]) -> None:
+    """Refuse a mode that clashes with those of the partition's live nodes; nodes that register meanwhile wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTER_LOCK_CLASS, node.partition))
+    live = [member for member in live_members(node.partition) if member.name not in gone]
+    if problem := clash(node.partition, node.name, node.mode, node.allow_execution, live):
+        raise NotAllowedNow(problem)
 
 
 def free_name(wanted: str, host: str) -> str:
@@ -145,24 +180,31 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_node SET heartbeat_at = timers_now(),"
-            " lease_expires_at = timers_now() + %s * INTERVAL '1 second',"
-            " state = CASE WHEN state = 'standby' THEN state WHEN %s THEN 'draining' ELSE 'active' END,"
-            " clock_offset = %s, busy = %s, busy_threads = %s, rss = %s, counters = %s"
-            " WHERE id = %s AND state IN ('starting', 'active', 'standby', 'draining')"
-            f" RETURNING timers_now(), wish, {IS_VIRTUAL}",
-            (
-                lease,
-                report.draining,
-                report.clock_offset,
-                report.busy_threads + report.busy_async,
-                report.busy_threads,
-                report.rss,
-                json.dumps(report.counters),
-                node_id,
-            ),
+            " lease_expires_at = timers_now() + %(lease)s * INTERVAL '1 second',"
+            f" state = {_STATE},"
+            " clock_offset = %(offset)s, busy = %(busy)s, busy_threads = %(threads)s, rss = %(rss)s,"
+            " counters = %(counters)s"
+            f" WHERE id = %(node)s AND state IN {LIVE}"
+            f" RETURNING timers_now(), wish, {LEADS}, {IS_VIRTUAL}",
+            {
+                "lease": lease,
+                "draining": report.draining,
+                "ready": report.ready,
+                "offset": report.clock_offset,
+                "busy": report.busy_threads + report.busy_async,
+                "threads": report.busy_threads,
+                "rss": report.rss,
+                "counters": json.dumps(report.counters),
+                "node": node_id,
+            },
         )
         row = cursor.fetchone()
-    return None if row is None else Renewed(*row)
+    if row is None:
+        return None
+    renewed = Renewed(*row)
+    if renewed.leads:
+        renew(node_id)
+    return renewed
 
 
 def set_draining(node_id: int) -> None:
@@ -188,6 +230,7 @@ def set_stopped(node_id: int, name: str) -> None:
     """The node has ended in order."""
     with _waiting_for_nobody():
         now = clock.now()
+        leave(node_id)
         changed = Node.objects.filter(id=node_id, state__in=Node.LIVE).update(
             state=Node.State.STOPPED, ended_at=now, busy=0, busy_threads=0
         )

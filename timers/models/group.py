@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from timers import policies
+from timers.domain import cluster_modes
 from timers.models.fields import ExactJSONField
 from timers.models.in_flight import InFlight
 
@@ -60,6 +61,13 @@ class TimerGroup(InFlight, models.Model):
         default=list,
         blank=True,
         help_text="Only nodes that have all of these roles serve the group.",
+    )
+    placement = models.CharField(
+        max_length=20,
+        choices=[(name, name) for name in cluster_modes.PLACEMENTS],
+        default=cluster_modes.DISTRIBUTED,
+        db_default=cluster_modes.DISTRIBUTED,
+        help_text="Which nodes fire it. distributed: all that serve it; lead: only the node that leads the partition.",
     )
     action = ExactJSONField(
         null=True,
@@ -171,6 +179,9 @@ class TimerGroup(InFlight, models.Model):
             models.CheckConstraint(condition=models.Q(shards__gte=1, shards__lte=1024), name="timers_group_shards"),
             models.CheckConstraint(
                 condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(placement__in=list(cluster_modes.PLACEMENTS)), name="timers_group_placement"
             ),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain import cluster_modes
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH
 
@@ -34,8 +35,10 @@ class Node(models.Model):
     host = models.CharField(max_length=NAME_LENGTH)
     pid = models.PositiveIntegerField()
     partition = models.CharField(max_length=NAME_LENGTH, default="default")
-    mode = models.CharField(max_length=20, default="distributed")
+    mode = models.CharField(max_length=20, default=cluster_modes.DISTRIBUTED)
     precedence = models.PositiveSmallIntegerField(default=0)
+    on_stop = models.CharField(max_length=10, default=cluster_modes.HANDOVER, db_default=cluster_modes.HANDOVER)
+    failback = models.CharField(max_length=10, default=cluster_modes.AUTO, db_default=cluster_modes.AUTO)
     roles = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
     allow_execution = models.BooleanField(default=True)
     state = models.CharField(max_length=10, choices=State, default=State.STARTING)
@@ -94,7 +97,18 @@ class Leadership(models.Model):
     partition = models.CharField(max_length=NAME_LENGTH, primary_key=True)
     node = models.ForeignKey(Node, on_delete=models.DO_NOTHING, db_constraint=False, null=True)
     epoch = models.BigIntegerField(default=0)
-    expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="The end of the leader's lease, renewed with its heartbeat.")
+    since = models.DateTimeField(null=True, help_text="When the leader took the lead.")
+    led_since = models.DateTimeField(null=True, help_text="Since when there has been a leader without a break.")
+    held_precedence = models.PositiveSmallIntegerField(
+        null=True, help_text="The leader has stopped and kept the lead for nodes of this precedence or a lower one."
+    )
+    is_pinned = models.BooleanField(
+        default=False, db_default=False, help_text="A person chose the leader: no automatic failback."
+    )
+    has_had_primary = models.BooleanField(
+        default=False, db_default=False, help_text="An exclusive node has led the partition before."
+    )
 
     class Meta:
         db_table = "timers_leadership"

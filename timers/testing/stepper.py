@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import count
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 
 from timers import handlers
 from timers.actions.http import HttpAction
+from timers.domain.cluster_modes import SHARED, NodeMode
 from timers.handlers import Fail, Fire
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.control.pausing import resume_elapsed
@@ -21,7 +22,8 @@ from timers.lifecycle.execution import Execution, Holder, fire_of
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
-from timers.lifecycle.nodes import Registration, register
+from timers.lifecycle.leadership import has_lead_groups, leads, settle
+from timers.lifecycle.nodes import Beat, Registration, beat, register
 from timers.lifecycle.outcome import Outcome, impossible
 from timers.lifecycle.recall import in_this_process
 from timers.lifecycle.recall_answers import has_ended, standing_of
@@ -36,6 +38,8 @@ from timers.testing.virtual_time import VirtualTime
 from timers.worker.attempts import find_work, never_begun, raised, returned
 from timers.worker.http_faults import of_status
 
+LEASE: Final = 10.0
+"""Seconds, of the nodes of tests."""
 _numbers = count(1)
 
 
@@ -44,7 +48,7 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
     values: dict[str, object] = {
         "name": name, "host": "machine-1", "pid": os.getpid(), "partition": partition, "roles": list(roles),
         "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200,
-        "heartbeat_interval": 2.0, "lease": 10.0, "version": "0", "handlers": handlers.names(), "crash_lock": False,
+        "heartbeat_interval": 2.0, "lease": LEASE, "version": "0", "handlers": handlers.names(), "crash_lock": False,
     }  # fmt: skip
     return Registration(**{**values, **said})  # type: ignore[arg-type]
 
@@ -67,12 +71,13 @@ class Stepper:
         partition: str = "default",
         roles: Collection[str] = (),
         look_ahead: float = 0,
+        mode: NodeMode = SHARED,
     ) -> None:
         self.time = time
         self.look_ahead = look_ahead
         """Seconds."""
         name = name or f"stepper-{next(_numbers)}"
-        self.node: Node = register(registration(name, partition=partition, roles=roles))
+        self.node: Node = register(registration(name, partition=partition, roles=roles, mode=mode))
         self.holder = Holder(self.node.id, name, 1, 4711)
         self.held: list[Execution] = []
         """Claimed and not run yet."""
@@ -90,14 +95,27 @@ class Stepper:
         """Recalled by a change, under its token, until that has ended."""
         in_this_process[self.holder.node_id, self.holder.worker_pid] = self
         self._partition, self._roles = partition, list(roles)
-        self._groups = ServedGroups(partition, self._roles)
+        self._beats = mode.is_passive
+        self._groups = ServedGroups(partition, self._roles, self.node.id, mode.is_passive)
         self._watched_since_us = time.us
+
+    def beat(self, *, draining: bool = False) -> bool:
+        """Send a heartbeat and have the leader of the partition appointed where one is missing.
+
+        Returns whether this node leads it then.
+        """
+        beat(self.node.id, LEASE, Beat(0.0, 0, 0, 0, {}, draining))
+        settle(self._partition)
+        return leads(self.node.id)
 
     def claim(self, limit: int = 10_000, leave: Collection[str] = ()) -> list[Execution]:
         """Fire what is due and claim what is ready, in all groups; returns what came.
 
-        `leave`: handlers that this node does not know, beyond those that are not registered at all.
+        `leave`: handlers that this node does not know, beyond those that are not registered at all. What only the
+        leader may fire comes when this node leads its partition; where nobody does, it takes the lead as a node would.
         """
+        if self._beats or has_lead_groups(self._partition):
+            self.beat()
         now_us, came = self.time.us, []
         unserved = Unserved(leave, lambda name: name not in leave and is_known_here(name))
         horizon_us = now_us + round(self.look_ahead * 1_000_000)
@@ -105,13 +123,14 @@ class Stepper:
         for item in work:
             if item.waiting:
                 came += claim_ready(
-                    self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved
-                )
+                    self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
+                    leading=item.leading,
+                )  # fmt: skip
             if item.timers:
                 fired = fire_due(
                     self.holder, item.group, item.shard, item.priority,
                     now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
-                    watched_since_us=self._watched_since_us,
+                    watched_since_us=self._watched_since_us, leading=item.leading,
                 )  # fmt: skip
                 came += fired.executions
                 self.skipped += fired.skipped

@@ -19,7 +19,7 @@ from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.due import DueWork, Part, ServedGroups
-from timers.lifecycle.execution import Execution, Holder
+from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
 from timers.lifecycle.nodes import handlers_elsewhere
@@ -90,7 +90,7 @@ class Claimer:
         self._partition = options.partition
         self._clock_watch = ClockWatch(settings, holder.node)
         self._looked_by_old_clock = False
-        self._groups = ServedGroups(options.partition, options.roles)
+        self._groups = ServedGroups(options.partition, options.roles, holder.node_id, options.mode.is_passive)
         self._low_marks: dict[Part, int] = {}
         self._watch = Watch(settings.look_ahead)
         self._full_scan_at = 0.0
@@ -105,6 +105,7 @@ class Claimer:
         self._turn = 0
         self._hungry = False
         self._unsure = False
+        self._has_lost_lead = False
         self.skipped = 0
         self.loop = Loop("claimer", self.step)
 
@@ -133,6 +134,15 @@ class Claimer:
     def is_paused(self) -> bool:
         """Whether the whole cluster is paused, as of the last look."""
         return self._groups.is_paused
+
+    def take_lost_lead(self) -> bool:
+        """Whether this node has lost the lead of its partition since this was last asked."""
+        lost, self._has_lost_lead = self._has_lost_lead, False
+        return lost
+
+    def is_led(self, group: ServedGroup) -> bool:
+        """Whether only the leader of the partition may claim of a group."""
+        return self._groups.is_led(group)
 
     @property
     def _look_ahead_us(self) -> int:
@@ -170,7 +180,9 @@ class Claimer:
         horizon_us = now_us + self._look_ahead_us
         sent = boot_time()
         low_marks = self._left_marks.over(self._low_marks)
+        led = self._groups.leading is not None
         reading, work = self._groups.with_due_work(now_us, horizon_us, low_marks)
+        self._has_lost_lead |= led and self._groups.leading is None
         if self._is_held(reading, sent):
             self._looked_by_old_clock = True
             self._watch.broke()
@@ -274,8 +286,9 @@ class Claimer:
         if item.waiting and not self._left_marks.is_resting(item.group.id):
             begun = time.monotonic()
             executions += claim_ready(
-                self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved
-            )
+                self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
+                leading=item.leading,
+            )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
@@ -286,7 +299,7 @@ class Claimer:
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._left_marks.above(item.part, self._low_marks.get(item.part)), unserved=self._unserved,
-                watched_since_us=self._watch.since_us, budget=budget,
+                watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
             if self._unserved.names and not fired.more:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)

@@ -42,7 +42,7 @@ class Heartbeat:
         self,
         node_id: int,
         settings: Conf,
-        report: Callable[[], tuple[int, int, int, dict[str, Any]]],
+        report: Callable[[], tuple[int, int, int, dict[str, Any], bool]],
         on_renewed: Callable[[], None],
         wish: str = "",
         node: str = "",
@@ -90,9 +90,9 @@ class Heartbeat:
         unlocked = self._uses_crash_lock and self._locked_connection is not connection.connection
         if unlocked and take_crash_lock(self._node_id):
             self._locked_connection = connection.connection
-        busy_threads, busy_async, rss, counters = self._report()
+        busy_threads, busy_async, rss, counters, ready = self._report()
         sent, sent_at = time.time(), boot_time()
-        report = Beat(self._offset, busy_threads, busy_async, rss, counters, self.draining)
+        report = Beat(self._offset, busy_threads, busy_async, rss, counters, self.draining, ready)
         renewed = beat(self._node_id, self._settings.lease, report)
         if renewed is None:
             self.declared_dead = True

@@ -19,6 +19,7 @@ from timers.lifecycle.death import Clock, Sightings, dead_with_claims, declare_d
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
+from timers.lifecycle.leadership import settle
 from timers.lifecycle.operations import carry_out, operations_running
 from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
@@ -45,11 +46,14 @@ class Housekeeping:
     Bulk operations, and skips in groups that are pulled, have threads of their own: a rescue must not wait for them.
     """
 
-    def __init__(self, node_id: int, node: str, settings: Conf, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, node_id: int, node: str, settings: Conf, heartbeat: Heartbeat, *, partition: str = "default"
+    ) -> None:
         self._node_id = node_id
         self._node = node
         self._settings = settings
         self._heartbeat = heartbeat
+        self._partition = partition
         self._tasks: deque[Callable[[], None]] = deque()
         self._sightings = Sightings(boot_time)
         self._prune_at = 0.0
@@ -132,7 +136,9 @@ class Housekeeping:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
                 if declare_dead(dead, reason):
                     logger.warning("node %s (pid %d on %s) is dead: %s", dead.name, dead.pid, dead.host, reason)
+                    settle(dead.partition)
                     self._rescue_node(dead.id, dead.name)
+        settle(self._partition)
         now = time.monotonic()
         if now >= self._leftovers_at:
             self._leftovers_at = now + LEFTOVER_SECONDS

@@ -13,8 +13,8 @@ from timers.worker.memory import resident_bytes
 MEMORY_SECONDS: Final = 10.0
 """How often the memory of the processes is read."""
 
-Report = tuple[int, int, int, dict[str, Any]]
-"""Busy threads, busy async slots, bytes of memory, counters per worker and in all."""
+Report = tuple[int, int, int, dict[str, Any], bool]
+"""Busy threads, busy async slots, bytes of memory, counters per worker and in all, whether the workers have come up."""
 
 
 class NodeReport:
@@ -55,4 +55,5 @@ class NodeReport:
             sum(said.busy_async for _, said in vitals),
             self._memory,
             {"workers": workers, **totals},
+            bool(children) and all(said.pulse > 0 for _, said in vitals[: len(children)]),
         )

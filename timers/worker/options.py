@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from timers.domain.cluster_modes import SHARED, NodeMode
+
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
@@ -18,6 +20,7 @@ class NodeOptions:
     partition: str = "default"
     roles: tuple[str, ...] = ()
     allow_execution: bool = True
+    mode: NodeMode = SHARED
     drain_timeout: float = 30
     """Seconds that running handlers may take after SIGTERM."""
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from timers import clock
+from timers.domain.cluster_modes import LEAD
 from timers.lifecycle.due import DueWork
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.load import Due, WorkerLoad, WorkerLoads, count_due
@@ -123,7 +124,8 @@ class Sharing:
         for execution in executions:
             weight = self._capacity.weight(execution.group.id)
             for number, load in enumerate(others):
-                if free[number] >= weight and _can_run(load, execution):
+                is_elsewhere = execution.group.placement == LEAD and load.node_id != self._holder.node_id
+                if free[number] >= weight and not is_elsewhere and _can_run(load, execution):
                     free[number] -= weight
                     found.add(execution.id)
                     break
@@ -157,6 +159,8 @@ class Sharing:
     def _serves(self, load: WorkerLoad, group: ServedGroup) -> bool:
         if not self._is_other(load):
             return True
+        if group.placement == LEAD and load.node_id != self._holder.node_id:
+            return False
         profile = load.profile
         return group.required_roles <= profile.roles and (not group.handler or group.handler in profile.handlers)
 

@@ -17,6 +17,7 @@ from django.db import connection
 from timers import conf, handlers
 from timers.boot_clock import boot_time
 from timers.lifecycle import nodes
+from timers.lifecycle.leadership import settle
 from timers.models import Node
 from timers.version import VERSION
 from timers.worker.child import Child
@@ -86,7 +87,9 @@ class Supervisor:
         self._heartbeat = Heartbeat(
             node.id, self._settings, self._make_report, self._renew_leases, node.wish, node.name, node.crash_lock
         )
-        self._housekeeping = Housekeeping(node.id, node.name, self._settings, self._heartbeat)
+        self._housekeeping = Housekeeping(
+            node.id, node.name, self._settings, self._heartbeat, partition=self._options.partition
+        )
         self._heartbeat.loop.start()
         self._housekeeping.start()
         rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
@@ -142,6 +145,7 @@ class Supervisor:
             listens=self._settings.notify,
             settings=conf.shared_settings(self._settings),
             wish=self._wish,
+            mode=self._options.mode,
         )
         while not self._signals:
             try:
@@ -338,6 +342,7 @@ class Supervisor:
         )
         self._heartbeat.draining = True
         self._in_database(lambda: nodes.set_draining(node_id))
+        self._in_database(self._hand_over_lead)
         for child in self._children:
             child.drain()
         signals = self._signals
@@ -369,6 +374,11 @@ class Supervisor:
         self._heartbeat.loop.stop()
         self._heartbeat.loop.join(2.0)
         self._in_database(lambda: nodes.set_stopped(node_id, name))
+        self._in_database(self._hand_over_lead)
+
+    def _hand_over_lead(self) -> None:
+        """Let another node lead the partition at once, where this one did and its mode says so."""
+        settle(self._options.partition)
 
     def _in_database(self, write: Callable[[], None]) -> None:
         try:

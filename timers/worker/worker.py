@@ -16,7 +16,8 @@ from timers import clock, conf
 from timers.lifecycle.execution import Execution, Holder
 from timers.lifecycle.finish import Finished
 from timers.lifecycle.recall import address
-from timers.lifecycle.release import release
+from timers.lifecycle.release import Released, release
+from timers.lifecycle.wakeup import wake_workers
 from timers.worker import run_log
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import Capacity
@@ -136,6 +137,7 @@ class Worker:
             self._look_at_components()
             self._executor.tick()
             self._obey_pause()
+            self._obey_loss_of_lead()
             self._ask_for_relief()
             if self._started.taken_back:
                 break
@@ -196,9 +198,20 @@ class Worker:
             words = "the cluster is paused: gave %d executions back that had not begun"
             self._unstarted = self._released(self._unstarted, words)
 
+    def _obey_loss_of_lead(self) -> None:
+        """What only the leader may fire and has not begun goes back, for the next leader; see the claimer."""
+        if not self._claimer.take_lost_lead():
+            return
+        taken = self._agenda.take() + self._executor.take()
+        led = [execution for execution in taken if self._claimer.is_led(execution.group)]
+        gone = set(map(id, led))
+        self._agenda.add([execution for execution in taken if id(execution) not in gone])
+        words = "another node leads the partition: gave %d executions back that had not begun"
+        self._unstarted += self._released(led, words)
+
     def _released(self, executions: list[Execution], words: str) -> list[Execution]:
         """Give back what has not begun; returns what is still held, to be given back later. `words`: for the log."""
-        released = self._in_database(lambda: release(self._holder, executions, self._clock.now_us()))
+        released = self._in_database(lambda: self._release(executions))
         if released is None:
             return executions
         if released.given_back:
@@ -206,6 +219,13 @@ class Worker:
         left = set(map(id, released.left))
         self._claimer.no_longer_held([execution for execution in executions if id(execution) not in left])
         return list(released.left)
+
+    def _release(self, executions: list[Execution]) -> Released:
+        released = release(self._holder, executions, self._clock.now_us())
+        if released.given_back:
+            # Others start them in time: most are due within the look-ahead.
+            wake_workers()
+        return released
 
     def _in_database(self, write: Callable[[], Result]) -> Result | None:
         """Write from the main thread; None, with a line in the log, while the database is away."""

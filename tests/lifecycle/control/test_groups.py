@@ -60,6 +60,8 @@ def test_a_group_is_created_with_its_policies_and_sensible_defaults() -> None:
         ("action", {"kind": "telepathy"}),
         ("partition", ""),
         ("required_roles", "gpu"),
+        ("placement", "leader"),
+        ("placement", ["lead"]),
         ("required_roles", [""]),
         ("colour", "red"),
         ("state", "paused"),

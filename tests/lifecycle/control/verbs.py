@@ -17,6 +17,7 @@ from timers.lifecycle.control import (
     executions,
     groups,
     keys,
+    leadership,
     nodes,
     operations,
     reconcile,
@@ -140,7 +141,7 @@ def _nothing() -> None:
     """There is nothing to prepare."""
 
 
-TIMER, GROUP = "timer work/nightly", "group work"
+TIMER, GROUP, PARTITION = "timer work/nightly", "group work", "partition default"
 VERBS: dict[str, Verb] = {
     "backfill.backfill_timer": Verb(
         _old_timer,
@@ -255,6 +256,12 @@ VERBS: dict[str, Verb] = {
     ),
     "keys.rotate_key": Verb(_key, lambda key, actor: keys.rotate_key(key, actor=actor), "key.rotate", "key sender"),
     "keys.revoke_key": Verb(_key, lambda key, actor: keys.revoke_key(key, actor=actor), "key.revoke", "key sender"),
+    "leadership.hand_over": Verb(
+        factories.led_pair, lambda _, actor: leadership.hand_over(actor=actor), "partition.hand_over", PARTITION
+    ),
+    "leadership.release_lead": Verb(
+        factories.led_pair, lambda _, actor: leadership.release_lead(actor=actor), "partition.release_lead", PARTITION
+    ),
     "nodes.drain_node": Verb(
         lambda: factories.node("node-a"),
         lambda _, actor: nodes.drain_node("node-a", actor=actor),

@@ -23,7 +23,8 @@ LEAST_GRACE: Final = 10.0
 # Which living nodes may claim of a group: the engine's own rule (lifecycle/due.py and the supervisor's).
 SERVED: Final = """EXISTS (
     SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
-      AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution)"""
+      AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
+      AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
 
 _UNSERVED: Final = f"""
 SELECT g.name AS "group", g.partition, g.required_roles AS roles,

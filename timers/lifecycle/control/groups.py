@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 
 from timers import actions, clock
 from timers.actions.http import HttpAction
+from timers.domain.cluster_modes import PLACEMENTS
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
@@ -31,7 +32,7 @@ from timers.payload import MAX_BYTES
 from timers.policies import OVERRIDABLE, Policies, check_seconds
 
 _OTHER_FIELDS: Final = {
-    "description", "partition", "priority", "shards", "required_roles", "action", "max_batch", "retention",
+    "description", "partition", "priority", "shards", "required_roles", "placement", "action", "max_batch", "retention",
     "max_timers", "max_payload_bytes", "min_interval",
 }  # fmt: skip
 _OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval"}
@@ -45,7 +46,7 @@ _BOUNDS: Final = {
 }
 EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
-_CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles"}
+_CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles", "placement"}
 """Fields that claimed executions carry: a change of these calls them back."""
 
 
@@ -281,6 +282,10 @@ def _checked(name: str, value: Any) -> Any:
         return check_text("description", value)
     if name == "required_roles":
         return check_names("required_roles", value)
+    if name == "placement":
+        if value not in PLACEMENTS:
+            raise SpecError("placement", f"unknown placement. Use one of {', '.join(PLACEMENTS)}", given=value)
+        return value
     if name in _BOUNDS:
         low, high = _BOUNDS[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from timers import conf
+from timers.domain import cluster_modes
+from timers.domain.cluster_modes import NodeMode
 from timers.exceptions import TimersError
 from timers.lifecycle.control.names import check_name
 from timers.management.service_command import ServiceCommand
@@ -34,6 +36,25 @@ class Command(ServiceCommand):
             "--partition", default="default", help='The slice of the cluster to serve (default "default").'
         )
         parser.add_argument("--roles", default="", help="Comma-separated roles; groups may require some.")
+        parser.add_argument(
+            "--mode",
+            default=cluster_modes.DISTRIBUTED,
+            choices=cluster_modes.MODES,
+            help="distributed: claim work together with the other nodes of the partition (default). exclusive: be the"
+            " primary, the only one that claims. backup: claim nothing until those of a lower precedence are away.",
+        )
+        parser.add_argument("--precedence", type=int, help="Of a backup, from 1; the lowest live one takes over.")
+        parser.add_argument(
+            "--on-stop",
+            choices=cluster_modes.ON_STOP,
+            help="When the leader stops in order: handover: the next node takes over (default); hold: none does.",
+        )
+        parser.add_argument(
+            "--failback",
+            choices=cluster_modes.FAILBACK,
+            help="When a node of lower precedence is back: auto: give the lead back to it (default); manual: keep it"
+            " until a person hands it over (timercluster handover).",
+        )
         parser.add_argument("--no-execution", action="store_true", help="Register and keep house, but claim nothing.")
         parser.add_argument(
             "--drain-timeout",
@@ -44,6 +65,7 @@ class Command(ServiceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         conf.require_consistent()
+        allow_execution = not options["no_execution"] and options["workers"] > 0
         try:
             node = NodeOptions(
                 name=check_name("--name", options["name"]) if options["name"] else "",
@@ -54,7 +76,14 @@ class Command(ServiceCommand):
                 roles=tuple(
                     check_name("--roles", role.strip()) for role in options["roles"].split(",") if role.strip()
                 ),
-                allow_execution=not options["no_execution"] and options["workers"] > 0,
+                allow_execution=allow_execution,
+                mode=NodeMode.of(
+                    options["mode"],
+                    options["precedence"],
+                    options["on_stop"],
+                    options["failback"],
+                    allow_execution=allow_execution,
+                ),
                 drain_timeout=options["drain_timeout"],
             )
             Supervisor(named(node)).run()

@@ -1,0 +1,56 @@
+"""Public: look at the nodes of the cluster and steer them, from Python.
+
+    from timers.cluster import drain_node, hand_over, nodes
+
+    drain_node("node-a", reason="new disk", actor="olga")
+    hand_over("default", to="node-b", actor="olga")
+
+Each call is a transaction of its own, or joins the caller's. What is invalid raises SpecError, what does not exist
+TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
+"""
+
+from __future__ import annotations
+
+from timers import clock
+from timers.insights import cluster as _cluster
+from timers.insights.cluster import NodeView
+from timers.insights.leadership import LeadershipView
+from timers.insights.leadership import leaderships as _leaderships
+from timers.lifecycle.control.leadership import hand_over, release_lead
+from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+
+__all__ = [
+    "LeadershipView",
+    "NodeView",
+    "activate_node",
+    "drain_node",
+    "hand_over",
+    "leadership",
+    "leaderships",
+    "node",
+    "nodes",
+    "pause_cluster",
+    "release_lead",
+    "resume_cluster",
+    "stop_node",
+]
+
+
+def nodes() -> list[NodeView]:
+    """The live nodes of all partitions, and those that ended lately, by name."""
+    return list(_cluster.cluster(clock.now()).nodes)
+
+
+def node(of: int | str) -> NodeView | None:
+    """The node of an id, or the live one of a name (else the one that ended last); None: there is none."""
+    return _cluster.node(of, clock.now())
+
+
+def leaderships() -> list[LeadershipView]:
+    """The partitions that need a leader, by name, and which node leads each of them."""
+    return list(_leaderships(clock.now()))
+
+
+def leadership(partition: str = "default") -> LeadershipView | None:
+    """The leadership of a partition; None: nothing in it needs a leader."""
+    return next((each for each in leaderships() if each.partition == partition), None)
