@@ -11,7 +11,7 @@ SET_UP := $(PYTHON) -I timerproject/virtualenv.py
 PYTEST := $(IN_VENV) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster test-browser torture bench check format setup setup-dev python clean
+.PHONY: help up test test-cluster test-browser torture formal bench check format setup setup-dev python clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -33,13 +33,16 @@ test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM
 torture: setup-dev ## run the torture tests: faults under load (TESTS_LONG=1: at length)
 	@exec $(PYTEST) -m torture $(ARGS)
 
+formal: python ## check the models of the protocol (needs spin and gcc)
+	@exec $(PYTHON) formal/check.py
+
 bench: setup ## measure this installation beside the raw limit: make bench ARGS=drain (docs/measuring.md)
 	@exec $(IN_VENV) manage.py timerbench $(or $(ARGS),drain)
 
 check: setup-dev ## check format, lint, types, layers, migrations and the deploy settings
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m ruff check .
-	$(IN_VENV) -m mypy --strict timers timerproject clients/python/src clients/python/examples
+	$(IN_VENV) -m mypy --strict timers timerproject formal clients/python/src clients/python/examples
 	$(VENV)/bin/lint-imports
 	$(IN_VENV) -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 	env DATABASE_URL=postgresql://timers@127.0.0.1:1/timers ALLOWED_HOSTS=timers.example.org \

@@ -13,7 +13,7 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "manag
 def sources() -> list[Path]:
     return [
         path
-        for folder in ("timers", "timerproject", "clients", "tests", "benchmarks")
+        for folder in ("timers", "timerproject", "clients", "tests", "benchmarks", "formal")
         for path in (settings.BASE_DIR / folder).rglob("*.py")
         if "migrations" not in path.parts
     ]

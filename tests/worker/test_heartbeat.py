@@ -115,17 +115,30 @@ def test_a_node_that_was_declared_dead_learns_it_at_its_next_beat(row: Node, boo
     boot.now += 2
     heart.step()
     assert heart.declared_dead
-    assert (heart.last_ok, renewed) == (1000, [])
+    assert (heart.lease_left, renewed) == (-2, [])
+
+
+def test_lease_of_the_registration_lets_nothing_begin_before_the_first_beat(row: Node, boot: BootClock) -> None:
+    # The answer to the registration may have taken longer than the lease that it wrote.
+    heart = made(row)
+    assert heart.lease_left < heart.margin
+    assert heart.sure_until < boot.now
+    heart.step()
+    assert heart.sure_until > boot.now
 
 
 def test_with_a_crash_lock_starts_are_sure_for_two_beats_only(row: Node, boot: BootClock) -> None:
-    assert made(row, TIMERS_CRASH_LOCK=True).sure_until == 1004
+    locked, unlocked = made(row, TIMERS_CRASH_LOCK=True), made(row)
+    locked.step()
+    assert locked.sure_until == 1004
     # Without: up to the margin before the lease's end, at which the node falls silent.
-    assert made(row).sure_until == 1000 + 10 - 2.5
+    unlocked.step()
+    assert unlocked.sure_until == 1000 + 10 - 2.5
 
 
 def test_a_node_is_steady_while_its_beats_come(row: Node, boot: BootClock) -> None:
     heart = made(row)
+    heart.step()
     assert heart.steady
     boot.now += 2
     heart.step()

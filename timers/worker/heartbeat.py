@@ -60,8 +60,9 @@ class Heartbeat:
         self._offset = 0.0
         self._failing = False
         self._has_explained = False
-        self.last_ok = boot_time()
-        """When the lease was last renewed (boot_time)."""
+        self.last_ok = boot_time() - settings.lease
+        """When the lease was last renewed (boot_time). The registration does not count: its answer may have been under
+        way for longer than the lease."""
         self.steady_since = boot_time() - settings.lease
         """Since when every beat has come through; a start counts as steady, a reconnection does not."""
         self.wish = wish
