@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 
 CAP: Final = 1000
 OVERDUE_AFTER: Final = timedelta(seconds=5)

@@ -9,7 +9,7 @@ from typing import Final
 from django.db import connection
 
 from timers.insights.counts import CAP, NOT_PULLED, OVERDUE_AFTER, Count
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Final
 
 from django.db import connection
 
-from timers.insights.due_index import IN_PART, PARTS
 from timers.models import Timer
 from timers.models.calendars import calendars_for, named
+from timers.models.due_index import IN_PART, PARTS
 from timers.models.schedule_words import readable_schedule
 from timers.schedules import Preview, preview
 from timers.schedules.zones import zone

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from timers.insights.counts import NOT_PULLED
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
 from timers.payload import readable
 

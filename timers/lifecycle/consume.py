@@ -131,7 +131,7 @@ def _take(
 ) -> list[Execution]:
     taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit, of=ordinals)
     for priority in sorted(row.timer_priorities, reverse=True):
-        for shard in range(row.shards):
+        for shard in range(max(row.shards, row.probed_shards)):
             for _ in range(_ROUNDS):
                 if len(taken) >= limit:
                     break

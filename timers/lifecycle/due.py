@@ -5,18 +5,20 @@ Each shard and each priority of a group's timers is asked for by itself: an equa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection
 
 from timers.domain.cluster_modes import LEAD
+from timers.domain.shards import OVERDUE_SECONDS
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
 from timers.lifecycle.execution import Leading, ServedGroup, served
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
+from timers.models.due_index import PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 _DUE_WORK = f"""
@@ -31,7 +33,7 @@ LEFT JOIN LATERAL (
            EXISTS (SELECT 1 FROM timers_timer t
                    WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority
                      AND t.state = 'active'
-                     AND t.next_fire_at <= c.horizon
+                     AND t.next_fire_at <= CASE WHEN f.group_id IS NULL THEN c.horizon ELSE c.overdue END
                      AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
                      AND (t.open_execution IS NULL OR t.next_fire_at <= c.now)) AS timers,
            -- One look for each: with ORDER BY and LIMIT it is one into the index, whatever waits for others.
@@ -50,13 +52,16 @@ LEFT JOIN LATERAL (
     FROM timers_timer_group g
     CROSS JOIN LATERAL (SELECT CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(now)s END AS now,
                                CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(horizon)s END
-                                   AS horizon) c
-    CROSS JOIN generate_series(0, g.shards - 1) AS s(shard)
-    CROSS JOIN unnest(g.timer_priorities) AS p(priority)
+                                   AS horizon,
+                               CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(overdue)s END
+                                   AS overdue) c
+    CROSS JOIN {PARTS}
     LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_priorities)s::int[],
                      %(mark_lows)s::timestamptz[])
            AS m(group_id, shard, priority, low)
            ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
+    LEFT JOIN unnest(%(other_groups)s::bigint[], %(other_shards)s::int[]) AS f(group_id, shard)
+           ON f.group_id = g.id AND f.shard = s.shard
     WHERE NOT n.paused AND NOT n.held
       AND (n.epoch IS NOT NULL OR NOT (%(is_passive)s OR g.placement = 'lead'))
       AND g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
@@ -65,6 +70,11 @@ LEFT JOIN LATERAL (
 """
 # The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the
 # last, empty probe would walk every future timer.
+
+
+def overdue_us(now_us: int) -> int:
+    """The instant up to which a timer is overdue, so that any node takes it whatever shard it is in (microseconds)."""
+    return now_us - round(OVERDUE_SECONDS * 1_000_000)
 
 
 Part = tuple[int, int, int]
@@ -82,6 +92,8 @@ class DueWork:
     waiting: bool
     leading: Leading | None = None
     """Under which leadership it may be claimed; None: by all."""
+    is_preferred_elsewhere: bool = False
+    """Whether another node prefers the shard: then only what is overdue is taken."""
 
     @property
     def part(self) -> Part:
@@ -115,18 +127,26 @@ class ServedGroups:
     _known: dict[int, ServedGroup] = field(default_factory=dict)
 
     def with_due_work(
-        self, now_us: int, horizon_us: int, low_marks: Mapping[Part, int]
+        self,
+        now_us: int,
+        horizon_us: int,
+        low_marks: Mapping[Part, int],
+        of_others: Collection[tuple[int, int]] = (),
     ) -> tuple[datetime, list[DueWork]]:
         """The database's now, and what is due up to the horizon; what has a higher priority first, the group's before
         the timers'.
 
-        `low_marks`: the instants below which nothing is left, as far as the caller has seen.
+        `low_marks`: the instants below which nothing is left, as far as the caller has seen. `of_others`: group ids and
+        shards that other nodes prefer; of these only what is overdue is found.
         """
         with connection.cursor() as cursor:
             cursor.execute(
                 _DUE_WORK,
                 {
                     "horizon": from_microseconds(horizon_us),
+                    "overdue": from_microseconds(overdue_us(now_us)),
+                    "other_groups": plain_array(group for group, _ in of_others),
+                    "other_shards": plain_array(shard for _, shard in of_others),
                     "now": from_microseconds(now_us),
                     "partition": self.partition,
                     "roles": list(self.roles),
@@ -145,7 +165,15 @@ class ServedGroups:
         found = [row[6:] for row in rows if row[6] is not None]
         self._learn({(group_id, version) for group_id, version, *_ in found})
         work = [
-            DueWork(group, shard, priority, timers, waiting, self.leading if self.is_led(group) else None)
+            DueWork(
+                group,
+                shard,
+                priority,
+                timers,
+                waiting,
+                self.leading if self.is_led(group) else None,
+                (group_id, shard) in of_others,
+            )
             for group_id, _, shard, priority, timers, waiting in found
             if (group := self._known.get(group_id)) is not None
         ]
@@ -160,6 +188,11 @@ class ServedGroups:
         if epoch is None:
             return None
         return Leading(self.partition, self.node_id, epoch, to_microseconds(led_since) if led_since else 0)
+
+    @property
+    def known(self) -> Collection[ServedGroup]:
+        """The groups of which anything was due so far."""
+        return self._known.values()
 
     def _learn(self, seen: set[tuple[int, int]]) -> None:
         unknown = [

@@ -90,6 +90,10 @@ class ServedGroup:
     """Whether all nodes that serve it fire it, or only the leader of its partition."""
     state_changed_us: int | None = None
     """When it was last paused or resumed, by the database's clock (microseconds)."""
+    shards: int = 1
+    """Over how many shards its timers are spread."""
+    is_moving: bool = False
+    """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -163,6 +167,8 @@ class ServedGroup:
             frozenset(row.required_roles),
             row.placement,
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
+            row.shards,
+            row.moved_to_shards_up_to is not None,
         )
 
 

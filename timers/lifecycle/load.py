@@ -95,6 +95,7 @@ SCAN: Final = 2000
 class NodeProfile:
     """What never changes about one incarnation of a node. Slots are those of one of its workers."""
 
+    name: str
     workers: int
     threads: int
     async_slots: int
@@ -156,12 +157,12 @@ class WorkerLoads:
         if not unknown:
             return
         rows = Node.objects.filter(id__in=unknown).values_list(
-            "id", "workers", "threads", "async_slots", "roles", "handlers"
+            "id", "name", "workers", "threads", "async_slots", "roles", "handlers"
         )
-        for node_id, workers, threads, async_slots, roles, handlers in rows:
+        for node_id, name, workers, threads, async_slots, roles, handlers in rows:
             each = max(workers, 1)
             self._profiles[node_id] = NodeProfile(
-                workers, threads // each, async_slots // each, frozenset(roles), frozenset(handlers)
+                name, workers, threads // each, async_slots // each, frozenset(roles), frozenset(handlers)
             )
 
 

@@ -7,14 +7,14 @@ from typing import Final
 from django.db import connection
 
 from timers.lifecycle.group_clock import group_now
+from timers.models.due_index import IN_PART, PARTS
 
-# The due index begins with group, shard and priority, so each of them is asked for its own soonest.
 _SECONDS: Final = f"""
 SELECT extract(epoch FROM least(
     (SELECT min(d.next_fire_at)
-     FROM generate_series(0, g.shards - 1) AS s(shard), unnest(g.timer_priorities) AS p(priority), LATERAL (
+     FROM {PARTS}, LATERAL (
         SELECT t.next_fire_at FROM timers_timer t
-        WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority AND t.state = 'active'
+        WHERE {IN_PART}
           AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) d),
     (SELECT w.available_at FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
      ORDER BY w.available_at LIMIT 1)

@@ -20,6 +20,7 @@ from timers.lifecycle.execution import Consumer, ServedGroup, served
 from timers.lifecycle.fire import Batch
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
+from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 LOOKED_AT: Final = 500
@@ -38,12 +39,11 @@ Place = tuple[datetime, int]
 
 _PARTS: Final = f"""
 SELECT g.id, g.version, s.shard, p.priority
-FROM timers_timer_group g
-CROSS JOIN generate_series(0, g.shards - 1) AS s(shard) CROSS JOIN unnest(g.timer_priorities) AS p(priority)
+FROM timers_timer_group g CROSS JOIN {PARTS}
 WHERE g.state = 'active' AND g.worker_ordinals IS NULL AND g.action ->> 'kind' = 'pull'
   AND NOT EXISTS (SELECT 1 FROM timers_cluster_pause)
   AND EXISTS (SELECT 1 FROM timers_timer t
-              WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority AND t.state = 'active'
+              WHERE {IN_PART}
                 AND t.next_fire_at <= {group_now("%(now)s::timestamptz")})
 ORDER BY g.id, s.shard, p.priority
 """

@@ -45,7 +45,21 @@ class TimerGroup(InFlight, models.Model):
     priority = models.SmallIntegerField(
         default=0, help_text="Groups with a higher number are served first when workers are short."
     )
-    shards = models.PositiveSmallIntegerField(default=1, help_text="Hash slices of the group's timers.")
+    shards = models.PositiveSmallIntegerField(
+        default=1, help_text="Hash slices of the group's timers; it can change while timers fire."
+    )
+    probed_shards = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        editable=False,
+        help_text="Shards that timers may still be in: more than `shards` until all have moved after a change.",
+    )
+    moved_to_shards_up_to = models.CharField(
+        max_length=NAME_LENGTH,
+        null=True,
+        editable=False,
+        help_text="Timers up to this name have been moved to the shards of the present number; NULL: all have.",
+    )
     timer_priorities = ArrayField(
         models.SmallIntegerField(), default=default_priorities, editable=False, help_text="Those that its timers have."
     )

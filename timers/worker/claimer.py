@@ -18,7 +18,7 @@ from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget
-from timers.lifecycle.due import DueWork, Part, ServedGroups
+from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
@@ -33,6 +33,7 @@ from timers.worker.left_marks import LeftMarks
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
+from timers.worker.shard_preferences import ShardPreferences
 from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts, Sharing
 from timers.worker.started import Started
 from timers.worker.watch import Watch
@@ -91,6 +92,7 @@ class Claimer:
         self._clock_watch = ClockWatch(settings, holder.node)
         self._looked_by_old_clock = False
         self._groups = ServedGroups(options.partition, options.roles, holder.node_id, options.mode.is_passive)
+        self._shards = ShardPreferences(holder.node_id, options.partition)
         self._low_marks: dict[Part, int] = {}
         self._watch = Watch(settings.look_ahead)
         self._full_scan_at = 0.0
@@ -180,8 +182,8 @@ class Claimer:
         horizon_us = now_us + self._look_ahead_us
         sent = boot_time()
         low_marks = self._left_marks.over(self._low_marks)
-        led = self._groups.leading is not None
-        reading, work = self._groups.with_due_work(now_us, horizon_us, low_marks)
+        led, of_others = self._groups.leading is not None, self._shards.of_others
+        reading, work = self._groups.with_due_work(now_us, horizon_us, low_marks, of_others)
         self._has_lost_lead |= led and self._groups.leading is None
         if self._is_held(reading, sent):
             self._looked_by_old_clock = True
@@ -195,6 +197,7 @@ class Claimer:
             return 0
         self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
+        self._shards.renew(group for group in self._groups.known if not self._groups.is_led(group))
         self._look_for_revoked()
         if self._relief is not None:
             self._relief.step()
@@ -296,28 +299,31 @@ class Claimer:
         left = limit - len(executions)
         if item.timers and left > 0:
             begun = time.monotonic()
+            if item.is_preferred_elsewhere:
+                horizon_us = overdue_us(now_us)
             fired = fire_due(
                 self._holder, item.group, item.shard, item.priority, now_us=now_us, horizon_us=horizon_us, limit=left,
                 low_us=self._left_marks.above(item.part, self._low_marks.get(item.part)), unserved=self._unserved,
                 watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
-            if self._unserved.names and not fired.more:
+            # In a shard that timers are being moved into, there may be some again below what was read.
+            if self._unserved.names and not fired.more and not item.group.is_moving:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
-            self._after_fire(item.part, fired, now_us)
+            self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
             # What was only parsed counts as well: the next pass goes on with it at once.
             return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed + fired.left
         return len(executions)
 
-    def _after_fire(self, key: Part, fired: Fired, now_us: int) -> None:
+    def _after_fire(self, item: DueWork, fired: Fired, now_us: int) -> None:
         self.skipped += fired.skipped
         if fired.is_stale:
             self.loop.wake()
-        if fired.more:
-            self._hungry = True
-            self._low_marks[key] = fired.last_us
+        self._hungry |= fired.more
+        if fired.more and not item.group.is_moving:
+            self._low_marks[item.part] = fired.last_us
         else:
-            self._low_marks.pop(key, None)
+            self._low_marks.pop(item.part, None)
         for look_us in fired.looks_us:
             if look_us <= now_us + self._look_ahead_us:
                 heapq.heappush(self._looks, look_us)

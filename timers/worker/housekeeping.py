@@ -24,6 +24,7 @@ from timers.lifecycle.operations import carry_out, operations_running
 from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
+from timers.lifecycle.reshard import is_moving, look_for_left_behind, move_batch
 from timers.lifecycle.unclaimed import UnclaimedTimers, unclaimed_parts
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
@@ -145,12 +146,13 @@ class Housekeeping:
             for dead in dead_with_claims():
                 self._rescue_node(dead.id, dead.name)
             hand_over_left_behind()
+            look_for_left_behind()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             pruned = self._create_ahead(read) if _stepped_lately(read) else prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
-        if operations_running():
+        if operations_running() or is_moving():
             self.operations.wake()
         present = read.now
         if self._no_unclaimed and unclaimed_parts(present):
@@ -161,8 +163,15 @@ class Housekeeping:
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def carry_out(self) -> float:
-        """One chunk of a bulk operation; returns seconds to the next. Without one, no session is kept open for them."""
+        """One chunk of a bulk operation, and one batch of timers that change their shards; returns seconds to the next.
+
+        Without any, no session is kept open for them.
+        """
         seconds = carry_out()
+        if (moved := move_batch()) is not None:
+            if moved.is_last:
+                logger.info("timers moved to the new shards of their group")
+            return 0.0
         if seconds is None:
             connection.close()
             return UNTIL_WOKEN

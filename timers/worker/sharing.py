@@ -152,9 +152,14 @@ class Sharing:
         found: dict[tuple[Slots, tuple[int, ...]], list[DueWork]] = {}
         for item in shared:
             slots = self._slots[item.group.id] = self._capacity.slots_for(item.group)
-            members = tuple(number for number, load in enumerate(loads) if self._serves(load, item.group))
+            members = tuple(number for number, load in enumerate(loads) if self._takes(load, item))
             found.setdefault((slots, members), []).append(item)
         return found
+
+    def _takes(self, load: WorkerLoad, item: DueWork) -> bool:
+        """Whether a worker takes of an item now; of a shard that this node prefers, only its own workers do."""
+        is_own_shard = item.group.shards > 1 and not item.is_preferred_elsewhere and not item.waiting
+        return not (is_own_shard and load.node_id != self._holder.node_id) and self._serves(load, item.group)
 
     def _serves(self, load: WorkerLoad, group: ServedGroup) -> bool:
         if not self._is_other(load):

@@ -124,15 +124,6 @@ def test_what_is_asked_of_a_group_that_does_not_exist_says_so(call: Any) -> None
         call("ghost")
 
 
-def test_shards_cannot_change_while_there_are_timers() -> None:
-    factories.group("work")
-    update_group("work", shards=4)
-    schedule_once("work", "once", after=1)
-    with pytest.raises(SpecError, match="shards: cannot change while the group has timers"):
-        update_group("work", shards=5)
-    assert TimerGroup.objects.get().shards == 4
-
-
 def test_a_group_with_timers_is_deleted_by_force_only_and_its_history_stays(node: Stepper) -> None:
     factories.group("work")
     timer = schedule_fixed_rate("work", "rate", period=10)

@@ -9,7 +9,7 @@ from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.doctor.overdue import NOT_PAUSED
 from timers.insights.doctor.subscriptions import LONG
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 
 # Pulled subscriptions have a check of their own: their messages wait as ready executions.
 _UNCLAIMED: Final = f"""

@@ -11,7 +11,7 @@ from timers.insights.cluster import cluster, concerns
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 
 SILENT_BEFORE: Final = 3.0

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from timers.insights.counts import CAP, NOT_PULLED
 from timers.insights.doctor.finding import Finding, amount, rows, shown
-from timers.insights.due_index import IN_PART, PARTS
 from timers.insights.words import plural
+from timers.models.due_index import IN_PART, PARTS
 
 RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"

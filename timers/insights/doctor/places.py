@@ -7,7 +7,7 @@ from typing import Final
 
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
-from timers.insights.due_index import IN_PART, PARTS
+from timers.models.due_index import IN_PART, PARTS
 
 REPORT_IT: Final = "This is a fault of the service or a change by hand. Keep the log of the nodes named, and report it."
 NEXT_TIMERS: Final = 1_000

@@ -11,8 +11,8 @@ from timers.execution_id import execution_id
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS, REPORT_IT
-from timers.insights.due_index import IN_PART, PARTS
 from timers.models import Attempt
+from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import to_microseconds
 
 NEWEST_TIMERS: Final = 10_000

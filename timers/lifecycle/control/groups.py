@@ -23,6 +23,7 @@ from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
+from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup
@@ -145,8 +146,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     with audited("group.update", actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name, against_fires=bool(_CARRIED & fields.keys())))
         mistakes = Mistakes()
-        if fields.get("shards", group.shards) != group.shards and group.timers.exists():
-            mistakes.add(SpecError("shards", "cannot change while the group has timers", given=fields["shards"]))
+        shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
         carried = {field: getattr(group, field) for field in _CARRIED & fields.keys()}
@@ -162,6 +162,8 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             group.in_flight = call_back_groups([group.id])
         if carried:
             wake_for_changed_groups()
+        if group.shards != shards:
+            note_change(group, shards)
         _saved(group)
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zlib import crc32
 
 from timers import actions
+from timers.domain.shards import shard_of
 from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action
 from timers.lifecycle.control.names import check_name, check_text, check_word
@@ -144,7 +144,7 @@ class TimerSpec:
 
     def shard(self, shards: int) -> int:
         """The hash slice of the timer."""
-        return crc32(self.name.encode()) % shards
+        return shard_of(self.name, shards)
 
     def write_to(self, timer: Timer) -> None:
         """Put what was asked for into the columns of a timer."""
