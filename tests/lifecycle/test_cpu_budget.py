@@ -75,7 +75,7 @@ def test_new_schedules_beyond_the_parse_budget_are_parsed_after_the_commit(
     fired = fire(node, work, CpuBudget(100, parse_seconds=0.15, cpu=Cpu(0.1)))
     assert written == [2]  # while the rows were locked
     assert len(registry._remembered) == 10
-    assert (fired.rows, fired.parsed, fired.more) == (2, 8, True)
+    assert (fired.rows, fired.computed, fired.more) == (2, 8, True)
     assert fire(node, work, CpuBudget(100, parse_seconds=0, cpu=Cpu(0.1))).rows == 8
 
 

@@ -107,7 +107,7 @@ class Stepper:
                 came += claim_ready(
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved
                 )
-            if item.timers:
+            while item.timers:
                 fired = fire_due(
                     self.holder, item.group, item.shard, item.priority,
                     now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
@@ -116,6 +116,8 @@ class Stepper:
                 came += fired.executions
                 self.skipped += fired.skipped
                 self.queued += fired.queued
+                if not fired.computed:
+                    break
         with self._holding:
             self.held += came
         return came
