@@ -84,12 +84,13 @@ def claim(
     now_us = to_microseconds(reading.now)
     rescue_expired(now_us)
     messages: list[Message] = []
+    budget = CpuBudget()
     for _ in range(_ROUNDS):
         look = _Look()
         taken = _take(holder, pulled, row, now_us, limit - len(messages), ordinals, look)
         fit = _messages(holder, taken, now_us)
         messages += fit
-        is_computed = look.compute(locks=bool(messages))
+        is_computed = look.compute(budget, locks=bool(messages))
         # What cannot be read has failed, and is in nobody's way: there may be more behind it.
         if (len(fit) == len(taken) and not is_computed) or len(messages) >= limit:
             break
@@ -104,11 +105,14 @@ class _Look:
     locks: bool = False
     """Whether rows were decided about, which stay locked until the transaction around the call is committed."""
 
-    def compute(self, *, locks: bool) -> bool:
-        """Compute it, or see that it is computed when no row is locked any more; returns whether it is computed now."""
-        if not self.left:
+    def compute(self, budget: CpuBudget, *, locks: bool) -> bool:
+        """Compute it, or see that it is computed when no row is locked any more; returns whether some is computed now.
+
+        What the budget does not allow is left to the next call.
+        """
+        if not self.left or budget.is_spent:
             return False
-        work = partial(compute_unlocked, self.left, CpuBudget())
+        work = partial(compute_unlocked, self.left, budget)
         if connection.in_atomic_block and (locks or self.locks):
             transaction.on_commit(work)
             return False
