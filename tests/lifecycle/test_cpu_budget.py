@@ -58,6 +58,12 @@ def test_budget_that_is_spent_leaves_the_remaining_timers_due(group: TimerGroup,
     assert fire(node, work, CpuBudget(9, parse_seconds=9, cpu=Cpu(0.1))).rows == 6
 
 
+def test_transaction_ends_when_its_part_of_the_budget_is_spent(group: TimerGroup, node: Stepper) -> None:
+    work, budget = make_due(node, 10), CpuBudget(9, parse_seconds=9, locked_seconds=0.35, cpu=Cpu(0.1))
+    assert (fire(node, work, budget).rows, fire(node, work, budget).rows) == (2, 2)  # to parse each costs as much
+    assert not budget.is_spent
+
+
 def test_spent_budget_does_not_touch_one_shots(group: TimerGroup, node: Stepper) -> None:
     for n in range(5):
         schedule_once("work", f"once-{n}", after=1)
@@ -75,7 +81,7 @@ def test_new_schedules_beyond_the_parse_budget_are_parsed_after_the_commit(
     fired = fire(node, work, CpuBudget(100, parse_seconds=0.15, cpu=Cpu(0.1)))
     assert written == [2]  # while the rows were locked
     assert len(registry._remembered) == 10
-    assert (fired.rows, fired.parsed, fired.more) == (2, 8, True)
+    assert (fired.rows, fired.computed, fired.more) == (2, 8, True)
     assert fire(node, work, CpuBudget(100, parse_seconds=0, cpu=Cpu(0.1))).rows == 8
 
 

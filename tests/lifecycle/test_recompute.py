@@ -12,7 +12,8 @@ import pytest
 
 from tests import factories
 from tests.support.sessions import OtherSession
-from timers.lifecycle.recompute import recompute
+from timers.lifecycle import recompute as recompute_module
+from timers.lifecycle.recompute import new_instants, recompute, write_instants
 from timers.models import Attempt, Timer, TimerGroup
 from timers.scheduling import (
     fire_timer,
@@ -65,6 +66,18 @@ def test_what_was_moved_is_counted_and_the_first_are_named() -> None:
     nightly("right")
     words = recompute(Timer.objects.all(), batch=3).words
     assert words == "8 of 9 timers moved (work/n0, work/n1, work/n2, work/n3, work/n4, ...)"
+
+
+def test_timers_that_changed_meanwhile_are_computed_again_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recompute_module, "COMPUTED_LOCKED", 2)
+    for number in range(5):
+        nightly(f"n{number}")
+        as_older_rules_had_it(f"n{number}")
+    computed = new_instants(Timer.objects.all())
+    for number in range(5):
+        as_older_rules_had_it(f"n{number}")
+    assert write_instants(computed).moved == 5
+    assert {next_of(f"n{number}") for number in range(5)} == {NIGHT}
 
 
 def test_a_timer_keeps_its_share_of_the_jitter() -> None:

@@ -165,6 +165,24 @@ def test_rule_that_drifts_through_the_day_is_asked_year_by_year(rule: str) -> No
             assert lines < 6_000
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=SECONDLY;INTERVAL=48093;BYDAY=MO;BYMONTH=6;BYHOUR=15;BYMINUTE=0,9,21,23,41;BYSECOND=6,17,30,39,48",
+        "FREQ=SECONDLY;INTERVAL=104301;BYDAY=TU,WE;BYMONTHDAY=13;BYHOUR=7,19,23;BYMINUTE=24,27,32,44,58",
+        "FREQ=YEARLY;INTERVAL=7;BYMONTH=2;BYMONTHDAY=29",
+    ],
+)
+def test_years_without_a_fire_are_looked_through_once(rule: str) -> None:
+    schedule = parsed("rrule", {"rule": rule, "start": "1970-01-01T00:00:00"})
+    assert schedule is not None
+    for moment in MOMENTS:
+        first = schedule.next_after(moment)
+        lines, again = counted(lambda: schedule.next_after(moment))  # noqa: B023 - called at once
+        assert again == first
+        assert lines < 300
+
+
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 99), st.integers(-99, 99), st.integers(0, 500), st.booleans())
 def test_steps_around_a_table_are_those_of_single_steps(
     table: bytes, start: int, step: int, count: int, is_listed: bool

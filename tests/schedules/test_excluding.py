@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_COUNT, counted
 from timers.exceptions import SpecError
 from timers.schedules import parse
-from timers.schedules.excluding import Excluding
+from timers.schedules.excluding import Excluding, without_vain_move
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.schedule import Missed
 from timers.schedules.zones import zone
@@ -67,16 +67,19 @@ def test_a_skip_names_no_move_to_an_instant_that_never_ran() -> None:
     fifteenth = "30 9 15 * *"  # in November 2026 a Sunday
     before, after = cron(fifteenth, WEEKEND, on="before"), cron(fifteenth, WEEKEND, on="after")
     friday, sunday, monday = (datetime(2026, 11, day, 8, 30, tzinfo=UTC) for day in (13, 15, 16))
-    moved, excluded = "excluded by free-1: Sunday; moved to 2026-11-13T09:30:00+01:00", "excluded by free-1: Sunday"
-    assert before.reason_to_skip(sunday, due=sunday, last_fire=friday) == moved
-    assert before.reason_to_skip(sunday, due=friday) == moved
+    moved, excluded = before.reason(sunday), "excluded by free-1: Sunday"
+    assert moved == "excluded by free-1: Sunday; moved to 2026-11-13T09:30:00+01:00"
+    assert without_vain_move(moved, due=sunday, last_fire=friday) == moved
+    assert without_vain_move(moved, due=friday) == moved
     passed = f"{excluded}; not moved to 2026-11-13T09:30:00+01:00, which had passed"
-    assert before.reason_to_skip(sunday, due=sunday) == passed
-    assert before.reason_to_skip(sunday, due=sunday, last_fire=datetime(2026, 10, 15, 8, 30, tzinfo=UTC)) == passed
-    assert after.reason_to_skip(sunday, due=sunday, end=monday) == after.reason(sunday)
+    assert without_vain_move(moved, due=sunday) == passed
+    assert without_vain_move(moved, due=sunday, last_fire=datetime(2026, 10, 15, 8, 30, tzinfo=UTC)) == passed
+    moved_on = after.reason(sunday)
+    assert moved_on is not None
+    assert without_vain_move(moved_on, due=sunday, end=monday) == moved_on
     beyond = f"{excluded}; not moved to 2026-11-16T09:30:00+01:00, which is after the timer's end"
-    assert after.reason_to_skip(sunday, due=sunday, end=sunday) == beyond
-    assert before.reason_to_skip(friday, due=friday) is None
+    assert without_vain_move(moved_on, due=sunday, end=sunday) == beyond
+    assert without_vain_move(excluded, due=friday) == excluded
 
 
 def test_the_day_that_it_moves_to_is_free_of_every_calendar() -> None:

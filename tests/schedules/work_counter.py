@@ -20,6 +20,8 @@ MOST_TO_ASK = 10_000
 MOST_TO_COUNT = 300_000
 """Lines, for what was missed in two years: 15 to 40 ms of CPU for most schedules, and 100 ms for a rule that has other
 times on every day."""
+MOST_WHILE_LOCKED = 100_000
+"""Lines, for one decision about a timer whose row is locked: some 20 ms of CPU."""
 
 
 def counted(work: Callable[[], Result], *, most: int = 10_000_000) -> tuple[int, Result]:

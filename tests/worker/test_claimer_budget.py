@@ -30,7 +30,7 @@ def test_group_that_spent_its_budget_is_left_and_those_after_it_are_served(
         budgets.append(CpuBudget(1.5, parse_seconds=9, cpu=count(step=1).__next__))
         return budgets[-1]
 
-    monkeypatch.setattr(claimer_module, "CpuBudget", spent_after_one)
+    monkeypatch.setattr(claimer_module, "budget_of_group", spent_after_one)
     bench = Bench(node)
     assert bench.step() == {"costly": 1, "canary": 1}
     assert len(budgets) == 2  # one for each group, whatever its priorities and shards

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
+from django.db import connection, transaction
 from django.db.models import Exists
 from django.db.models.expressions import RawSQL
 
@@ -23,6 +24,7 @@ from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.clock_step import ClockWatch, is_held
 from timers.lifecycle.control.names import check_name
+from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.execution import Consumer, Execution, ServedGroup, fire_of, served
 from timers.lifecycle.finish import finish
 from timers.lifecycle.fire import fire_due
@@ -31,6 +33,7 @@ from timers.lifecycle.release import release
 from timers.lifecycle.rescue import rescue_expired
 from timers.lifecycle.settling import check_lease, token_of
 from timers.lifecycle.subscribers import peers
+from timers.lifecycle.take_within import Work, compute_unlocked
 from timers.lifecycle.unclaimed import skip_unclaimed
 from timers.models import ClusterPause, TimerGroup
 from timers.schedules.duration import Duration
@@ -81,14 +84,40 @@ def claim(
     now_us = to_microseconds(reading.now)
     rescue_expired(now_us)
     messages: list[Message] = []
+    budget = CpuBudget()
     for _ in range(_ROUNDS):
-        taken = _take(holder, pulled, row, now_us, limit - len(messages), ordinals)
+        look = _Look()
+        taken = _take(holder, pulled, row, now_us, limit - len(messages), ordinals, look)
         fit = _messages(holder, taken, now_us)
         messages += fit
+        is_computed = look.compute(budget, locks=bool(messages))
         # What cannot be read has failed, and is in nobody's way: there may be more behind it.
-        if len(fit) == len(taken) or len(messages) >= limit:
+        if (len(fit) == len(taken) and not is_computed) or len(messages) >= limit:
             break
     return messages
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one look for executions left to be computed."""
+
+    left: list[Work] = field(default_factory=list)
+    locks: bool = False
+    """Whether rows were decided about, which stay locked until the transaction around the call is committed."""
+
+    def compute(self, budget: CpuBudget, *, locks: bool) -> bool:
+        """Compute it, or see that it is computed when no row is locked any more; returns whether some is computed now.
+
+        What the budget does not allow is left to the next call.
+        """
+        if not self.left or budget.is_spent:
+            return False
+        work = partial(compute_unlocked, self.left, budget)
+        if connection.in_atomic_block and (locks or self.locks):
+            transaction.on_commit(work)
+            return False
+        work()
+        return True
 
 
 @cache
@@ -127,7 +156,13 @@ def _ordinals(group: ServedGroup, subscription: str | None) -> list[int]:
 
 
 def _take(
-    holder: Consumer, group: ServedGroup, row: TimerGroup, now_us: int, limit: int, ordinals: list[int]
+    holder: Consumer,
+    group: ServedGroup,
+    row: TimerGroup,
+    now_us: int,
+    limit: int,
+    ordinals: list[int],
+    look: _Look,
 ) -> list[Execution]:
     taken = claim_ready(holder, group, now_us=now_us, horizon_us=now_us, limit=limit, of=ordinals)
     for priority in sorted(row.timer_priorities, reverse=True):
@@ -140,13 +175,16 @@ def _take(
                 fired = fire_due(
                     holder, group, shard, priority,
                     now_us=now_us, horizon_us=now_us, limit=some, takes=ordinals[:1],
+                    budget=budget_of_group(), left=look.left,
                 )  # fmt: skip
+                look.locks |= fired.rows > 0
                 taken += fired.executions
                 if not fired.more or not fired.rows:
                     break
                 if not group.subscribers and not fired.executions:
                     # What does not run any more stands before what does.
-                    skip_unclaimed(group, shard, priority, now_us)
+                    moved, _ = skip_unclaimed(group, shard, priority, now_us, left=look.left)
+                    look.locks |= moved > 0
     # A timer that makes up for what it missed fires more than once.
     release(holder, taken[limit:], now_us)
     return taken[:limit]

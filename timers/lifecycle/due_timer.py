@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db.models import Case, F, Q, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
@@ -20,11 +20,14 @@ from timers.lifecycle.queued import NONE_QUEUED, Queued
 from timers.models import Timer
 from timers.payload import decode, storable
 from timers.policies import Policies, overridden
-from timers.schedules import Schedule
-from timers.schedules.excluding import Excluding
+from timers.schedules.excluding import without_vain_move
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.jitter import jitter_offset_us
+from timers.schedules.limited import Memory, limited
 from timers.schedules.zones import zone
+
+_COSTLY: Final = Memory()
+"""What was computed without a lock for decisions of this process."""
 
 
 class DueTimer(NamedTuple):
@@ -90,13 +93,15 @@ class DueTimer(NamedTuple):
     ) -> Due:
         """What the decision needs to know; raises SpecError when the schedule cannot be read.
 
+        Its schedule computes only as much as is allowed while the row is locked.
+
         `watched_since_us`: since when a node has looked at the group without a break and the group was not paused.
         """
         if self.state_changed_at is not None and group.clock.frozen_us is None:
             resumed_us = group.clock.at(to_microseconds(self.state_changed_at))
             watched_since_us = max(watched_since_us or resumed_us, resumed_us)
         return Due(
-            schedule=group.schedule(self.kind, self.schedule, self.time_zone, policies),
+            schedule=limited(group.schedule(self.kind, self.schedule, self.time_zone, policies), _COSTLY),
             next_us=self.nominal_us,
             is_open=self.open_execution is not None,
             queued=queued.overlapping,
@@ -111,17 +116,10 @@ class DueTimer(NamedTuple):
             unwanted=unwanted,
         )
 
-    def reason_to_skip(self, reason: str, schedule: Schedule, instant_us: int) -> str:
+    def reason_to_skip(self, reason: str) -> str:
         """The reason of a skipped instant for the ledger; `reason`: the decision's."""
-        if not (isinstance(schedule, Excluding) and "; moved to " in reason):
-            return reason
-        exact = schedule.reason_to_skip(
-            from_microseconds(instant_us),
-            due=from_microseconds(self.nominal_us),
-            last_fire=self.last_fire_at,
-            end=self.end_at,
-        )
-        return exact or reason
+        due = from_microseconds(self.nominal_us)
+        return without_vain_move(reason, due=due, last_fire=self.last_fire_at, end=self.end_at)
 
     def execution(self, group: ServedGroup, chosen: Chosen) -> Execution:
         """The execution of one of its instants; what cannot be read makes it poison, which fails alone."""

@@ -7,7 +7,8 @@ claim, insert the skipped ones into the ledger; and a few more where timers queu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from django.db import transaction
@@ -26,7 +27,7 @@ from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
 from timers.lifecycle.replace import drop_queue, make_way
 from timers.lifecycle.subscribers import NOBODY, Subscriber, matching, receivers
-from timers.lifecycle.take_within import parse_unlocked, take_within
+from timers.lifecycle.take_within import Work, compute_unlocked, take_within
 from timers.lifecycle.unfired import without_fires
 from timers.lifecycle.unserved import Unserved
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -35,6 +36,7 @@ from timers.models.subscription import MAX_PARKED
 from timers.payload import decode, storable
 from timers.policies import Policies
 from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.limited import Uncomputed, remembering
 
 MAX_ROWS: Final = 5000
 """Executions and skipped occurrences of one transaction, which must not take long; the rest comes with the next."""
@@ -54,8 +56,8 @@ class Fired:
     """More may be due: there were as many as the limit, or they were left to the next transaction."""
     left: int = 0
     """Timers that stay due, because their handlers are unknown here; the next look passes over them."""
-    parsed: int = 0
-    """Timers that stay due, because their schedules had yet to be parsed; some of these are by now."""
+    computed: int = 0
+    """Timers that stay due, because something had to be computed without a lock; for some of these it is by now."""
     last_us: int = 0
     """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
     is_stale: bool = False
@@ -79,6 +81,7 @@ def fire_due(
     watched_since_us: int | None = None,
     budget: CpuBudget | None = None,
     leading: Leading | None = None,
+    left: list[Work] | None = None,
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
@@ -88,8 +91,9 @@ def fire_due(
     others are made ready for them. Timers due after `now_us` are claimed ahead; one whose execution before is not ended
     is left until its instant has come. `watched_since_us`: since when somebody has looked at the group without a break
     (None: all the time); what came due before was missed. `budget`: the CPU time that recurring timers may cost; the
-    rest stays due. Schedules that are new are parsed after the commit. `leading`: the leadership without which nothing
-    is fired; what came due before it was missed.
+    rest stays due. What takes long (new schedules are parsed, what a long outage missed is counted) is computed after
+    the commit, and decided about by the next call. `left`: takes that, for whoever is within a transaction of his own.
+    `leading`: the leadership without which nothing is fired; what came due before it was missed.
     """
     if leading is not None:
         watched_since_us = max(watched_since_us or 0, leading.since_us)
@@ -109,15 +113,19 @@ def fire_due(
             group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
         )
         taken = take_within(budget, group, rows, take=batch.take, is_full=lambda: batch.is_full)
-        fired.rows, fired.last_us, fired.parsed = taken.rows, taken.last_us, len(taken.unparsed)
+        fired.rows, fired.last_us, fired.computed = taken.rows, taken.last_us, len(taken.left)
         fired.left = len(locked) - len(rows)
         fired.more = fired.rows < len(locked) or len(locked) == limit
         batch.write(holder, real_us)
         fired.looks_us = batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)
-    if budget is not None:
-        parse_unlocked(group, taken.unparsed, budget)
+        if not taken.rows:
+            transaction.set_rollback(True)  # a transaction around this one would keep the locks
+    if left is None:
+        compute_unlocked(taken.left, budget)
+    else:
+        left += taken.left
     return fired
 
 
@@ -159,10 +167,11 @@ class Batch:
         """Timers that were decided about."""
         return len(self._one_shots) + len(self._moved)
 
-    def take(self, row: DueTimer, rows: list[DueTimer], *, leave_fires: bool = False) -> None:
+    def take(self, row: DueTimer, rows: list[DueTimer], *, leave_fires: bool = False) -> Work | None:
         """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once.
 
-        `leave_fires`: nobody takes executions now; what would run, or cannot be read, stays due.
+        `leave_fires`: nobody takes executions now; what would run, or cannot be read, stays due. Returns what has to be
+        computed first, without a lock, where that would take long: the timer stays due.
         """
         try:
             policies = row.policies(self._group)
@@ -170,20 +179,22 @@ class Batch:
             unwanted = NOBODY if matches == () else ""
             plain = not row.follows and not row.jitter and not unwanted and row.open_execution is None
             if plain and _fires_anyway(policies, self._now_us - row.nominal_us):
-                if leave_fires:
-                    return
-                self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
-                self._one_shots.append(row.id)
-                return
+                if not leave_fires:
+                    self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
+                    self._one_shots.append(row.id)
+                return None
             due = row.due(self._group, policies, self._queued_behind(row, rows), unwanted, self._watched_since_us)
             decision = decide(due, policies, self._now_us - row.offset_us)
             left = without_fires(decision, due) if leave_fires else decision
+        except Uncomputed:
+            return partial(_compute, due, policies, self._now_us - row.offset_us, leave_fires=leave_fires)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             if not leave_fires:
                 self._park(row, error)
-            return
+            return None
         if left is not None:
-            self._carry_out(row, due, policies, left, matches)
+            self._carry_out(row, policies, left, matches)
+        return None
 
     def write(self, holder: AnyHolder, real_us: int) -> None:
         """Write all decisions. `real_us`: the database's present instant."""
@@ -259,7 +270,6 @@ class Batch:
     def _carry_out(
         self,
         row: DueTimer,
-        due: Due,
         policies: Policies,
         decision: Decision,
         matches: Sequence[Subscriber] | None,
@@ -271,7 +281,7 @@ class Batch:
                 row.id,
                 row.name,
                 at,
-                row.reason_to_skip(reason, due.schedule, at),
+                row.reason_to_skip(reason),
                 count,
             )
             for at, reason, count in decision.skipped
@@ -344,6 +354,14 @@ class Batch:
             now = from_microseconds(self._now_us)
             wake_if_soon([now], now)
         return ready
+
+
+def _compute(due: Due, policies: Policies, now_us: int, *, leave_fires: bool) -> None:
+    """Decide for nothing but what is remembered of it."""
+    due = replace(due, schedule=remembering(due.schedule))
+    decision = decide(due, policies, now_us)
+    if leave_fires:
+        without_fires(decision, due)
 
 
 def _skip(execution: Execution, reason: str) -> ledger.Skip:

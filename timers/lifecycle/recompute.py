@@ -26,6 +26,8 @@ from timers.schedules.instant import to_microseconds
 
 BATCH: Final = 500
 """Timers whose rows are locked at once."""
+COMPUTED_LOCKED: Final = 100
+"""Of these, as many may have changed since their instants were computed: that is done again while they are locked."""
 NAMES: Final = 5
 """Moved timers that are named."""
 _NEEDED: Final = (
@@ -101,10 +103,10 @@ def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
     """Write them in batches, each in a transaction of its own; a timer that changed meanwhile is computed again."""
     done = Recomputed(seen=computed.seen)
     for group in TimerGroup.objects.filter(id__in=list(computed.moved)).order_by("id"):
-        moved = computed.moved[group.id]
+        left = computed.moved[group.id]
         computing = _Computing(group)
-        for start in range(0, len(moved), batch):
-            part = dict(moved[start : start + batch])
+        while left:
+            part, left = dict(left[:batch]), left[batch:]
             with transaction.atomic():
                 # By name, as create_timers locks: neither waits for the other in a circle.
                 rows = (
@@ -116,7 +118,7 @@ def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
                     .order_by("name")
                     .only(*_NEEDED)
                 )
-                computing.write(list(rows.select_for_update(no_key=True, of=("self",))), part, done)
+                left += computing.write(list(rows.select_for_update(no_key=True, of=("self",))), part, done)
     return done
 
 
@@ -144,8 +146,10 @@ class _Computing:
                 found.append((row.id, NewInstant(self._group.name, row.name, at, row.version, row.next_fire_at)))
         return found
 
-    def write(self, rows: list[Timer], computed: dict[int, NewInstant], done: Recomputed) -> None:
-        """Write the instants of these rows, which are locked."""
+    def write(
+        self, rows: list[Timer], computed: dict[int, NewInstant], done: Recomputed
+    ) -> list[tuple[int, NewInstant]]:
+        """Write the instants of these rows, which are locked; returns what is left, as too many have changed."""
         now = self._now()
         moved: dict[int, datetime | None] = {}
         changed: list[Timer] = []
@@ -155,7 +159,7 @@ class _Computing:
                 changed.append(row)
             elif row.next_fire_at is not None and row.next_fire_at - row.offset > now:
                 moved[row.id] = known.at
-        moved |= {timer: new.at for timer, new in self.moved(changed)}
+        moved |= {timer: new.at for timer, new in self.moved(changed[:COMPUTED_LOCKED])}
         for row in rows:
             if row.id in moved:
                 done.moved += 1
@@ -164,6 +168,7 @@ class _Computing:
         if moved:
             _write(list(moved.items()))
             wake_if_soon([at for at in moved.values() if at is not None], now)
+        return [(row.id, computed[row.id]) for row in changed[COMPUTED_LOCKED:]]
 
     def _now(self) -> datetime:
         return GroupClock.of(self._group).moment(clock.now())

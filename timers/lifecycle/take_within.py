@@ -1,10 +1,11 @@
-"""Take due timers within a CPU budget: what costs much is parsed after the commit, and decided in the next pass."""
+"""Take due timers within a CPU budget. What costs much is computed after the commit, and decided in the next pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from timers.exceptions import SpecError
 from timers.lifecycle.cpu_budget import CpuBudget
@@ -13,16 +14,28 @@ from timers.lifecycle.execution import ServedGroup
 from timers.schedules import is_remembered, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
 
+Work = Callable[[], object]
+"""What is to be computed for a timer, without a lock, before it can be decided about."""
+
 
 @dataclass(slots=True)
 class Taken:
     """How far the budget went."""
 
     rows: int = 0
-    last_us: int = 0
-    """The instant below which nothing is left."""
-    unparsed: list[DueTimer] = field(default_factory=list)
-    """Rows that were left alone, because their schedules have yet to be parsed."""
+    """Those that were decided about."""
+    last: DueTimer | None = None
+    """The last row that was looked at."""
+    left: list[Work] = field(default_factory=list)
+    """What has yet to be computed for rows that were left alone."""
+    first_left: DueTimer | None = None
+    """The first of these."""
+
+    @property
+    def last_us(self) -> int:
+        """The instant below which nothing is left."""
+        row = self.first_left or self.last
+        return 0 if row is None else to_microseconds(row.next_fire_at)
 
 
 def take_within(
@@ -30,48 +43,59 @@ def take_within(
     group: ServedGroup,
     rows: list[DueTimer],
     *,
-    take: Callable[[DueTimer, list[DueTimer]], None],
+    take: Callable[[DueTimer, list[DueTimer]], Work | None],
     is_full: Callable[[], bool],
 ) -> Taken:
     """Take locked rows one by one as far as the budget goes, one recurring timer at least; None: all of them.
 
-    One-shots cost next to nothing and are always taken. Ends early when `is_full`.
+    One-shots cost next to nothing and are always taken. Ends early when `is_full`. `take`: decides about a row, or says
+    what has to be computed first.
     """
     taken = Taken()
     if budget is not None:
-        budget.charge()  # the look for rows is no parsing
+        budget.lock()  # the look for rows is no parsing
     for row in rows:
         if is_full():
             break
+        work: Work | None = None
         if budget is None or not row.follows:
-            take(row, rows)
+            work = take(row, rows)
         else:
-            if budget.is_spent and (taken.rows or taken.unparsed):
+            if not budget.may_hold_locks and (taken.rows or taken.left):
                 break
             if not is_remembered(row.kind, row.schedule, row.time_zone):
                 if not budget.may_parse or _has_calendars(row, group):
-                    taken.unparsed.append(row)
-                    continue
-                with suppress(SpecError):  # told when the row is decided about, which parks it
-                    parse_text(row.kind, row.schedule, row.time_zone)
-                budget.charge_parse()
-            take(row, rows)
-            budget.charge()
-        taken.rows, taken.last_us = taken.rows + 1, to_microseconds(row.next_fire_at)
-    if taken.unparsed:
-        taken.last_us = to_microseconds(taken.unparsed[0].next_fire_at)
+                    work = partial(_parse, group, row)
+                else:
+                    with suppress(SpecError):  # told when the row is decided about, which parks it
+                        parse_text(row.kind, row.schedule, row.time_zone)
+                    budget.charge_parse()
+            if work is None:
+                work = take(row, rows)
+                budget.charge()
+        taken.last = row
+        if work is None:
+            taken.rows += 1
+        else:
+            taken.left.append(work)
+            taken.first_left = taken.first_left or row
     return taken
 
 
-def parse_unlocked(group: ServedGroup, rows: Sequence[DueTimer], budget: CpuBudget) -> None:
-    """Parse the schedules of rows that were left alone, no longer locked: one at least, so that each pass gets on."""
-    for row in rows:
+def compute_unlocked(left: Sequence[Work], budget: CpuBudget | None) -> None:
+    """Compute what is left, no row being locked: as far as the budget goes, one at least, so that each pass gets on."""
+    for work in left:
         with suppress(Exception):  # as above
-            schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
-            schedule.next_after(from_microseconds(row.nominal_us))  # also what its calendars exclude is read now
-        budget.charge()
-        if budget.is_spent:
-            break
+            work()
+        if budget is not None:
+            budget.charge()
+            if budget.is_spent:
+                break
+
+
+def _parse(group: ServedGroup, row: DueTimer) -> None:
+    schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
+    schedule.next_after(from_microseconds(row.nominal_us))  # also what its calendars exclude is read now
 
 
 def _has_calendars(row: DueTimer, group: ServedGroup) -> bool:

@@ -10,15 +10,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import connection, transaction
 
 from timers import clock
+from timers.lifecycle.cpu_budget import budget_of_group
 from timers.lifecycle.due_timer import lock_due
 from timers.lifecycle.execution import Consumer, ServedGroup, served
 from timers.lifecycle.fire import Batch
 from timers.lifecycle.group_clock import group_now
+from timers.lifecycle.take_within import Work, compute_unlocked, take_within
 from timers.models import TimerGroup
 from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
@@ -66,7 +69,14 @@ def unclaimed_parts(now: datetime) -> list[tuple[Part, int]]:
 
 
 def skip_unclaimed(
-    group: ServedGroup, shard: int, priority: int, now_us: int, *, after: Place | None = None, limit: int = LOOKED_AT
+    group: ServedGroup,
+    shard: int,
+    priority: int,
+    now_us: int,
+    *,
+    after: Place | None = None,
+    limit: int = LOOKED_AT,
+    left: list[Work] | None = None,
 ) -> tuple[int, Place | None]:
     """Carry out what the policies skip of the due timers of one part, in one transaction.
 
@@ -74,6 +84,7 @@ def skip_unclaimed(
         now_us: the database's present instant in microseconds since 1970 UTC.
         after: where an earlier pass ended; None: from the earliest.
         limit: the most timers that are decided about.
+        left: takes what has to be computed first, without a lock; None: it is computed here, after the commit.
 
     Returns:
         How many timers were moved on; and where this pass ended, None when it came to the end.
@@ -85,12 +96,19 @@ def skip_unclaimed(
             return 0, None
         ids = [row[0] for row in found]
         rows = lock_due(group, shard, priority, now_us=present_us, horizon_us=present_us, limit=limit, ids=ids)
-        batch = Batch(group, present_us, ())
-        for row in rows:
-            if batch.is_full:
-                break
-            batch.take(row, rows, leave_fires=True)
+        batch, budget = Batch(group, present_us, ()), budget_of_group()
+        taken = take_within(
+            budget, group, rows, take=partial(batch.take, leave_fires=True), is_full=lambda: batch.is_full
+        )
         batch.write(_NOBODY, now_us)
+        if not batch.moved:
+            transaction.set_rollback(True)  # a transaction around this one would keep the locks
+    if left is None:
+        compute_unlocked(taken.left, budget)
+    else:
+        left += taken.left
+    if taken.last is not None and taken.last is not rows[-1]:
+        return batch.moved, (taken.last.next_fire_at, taken.last.id)
     last_id, last_at = found[-1]
     return batch.moved, (last_at, last_id) if len(found) == limit else None
 

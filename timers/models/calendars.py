@@ -11,7 +11,7 @@ from timers.exceptions import SpecError
 from timers.models import exclusion_calendar
 from timers.models.timer import Timer
 from timers.policies import Policies
-from timers.schedules import Schedule, parse
+from timers.schedules import Schedule, parse_stored
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.zones import zone
@@ -63,7 +63,8 @@ def schedule_of(timer: Timer, calendars: Calendars | None = None) -> Schedule:
     """The timer's schedule with the exclusion calendars that its policies name (read here where none are given)."""
     policies = timer.policies()
     known = calendars_for([policies]) if calendars is None else calendars
-    return effective(parse(timer.schedule_kind, timer.schedule, timer.time_zone), policies, known, timer.time_zone)
+    schedule = parse_stored(timer.schedule_kind, timer.schedule, timer.time_zone)
+    return effective(schedule, policies, known, timer.time_zone)
 
 
 def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:

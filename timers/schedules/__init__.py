@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from timers.schedules.preview import Preview, Previewed, preview
 from timers.schedules.preview_warnings import Warned
-from timers.schedules.registry import KINDS, is_remembered, parse, parse_text
+from timers.schedules.registry import KINDS, is_remembered, parse, parse_stored, parse_text
 from timers.schedules.schedule import Missed, Schedule
 
 __all__ = [
-    "KINDS", "Missed", "Preview", "Previewed", "Schedule", "Warned", "is_remembered", "parse", "parse_text", "preview",
+    "KINDS", "Missed", "Preview", "Previewed", "Schedule", "Warned", "is_remembered", "parse", "parse_stored",
+    "parse_text", "preview",
 ]  # fmt: skip

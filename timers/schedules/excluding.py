@@ -31,6 +31,7 @@ _LONGEST_WAIT = timedelta(days=400)
 _LOOKED_AHEAD = timedelta(days=5 * 366)
 _MOST_BLOCKS_PASSED = 500
 _MICROSECOND = timedelta(microseconds=1)
+_MOVED_TO = "; moved to "
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,50 +125,38 @@ class Excluding(Schedule):
         to = self._moves.target(instant)
         if to is None:
             return f"excluded by {reason}; there is no free day within {FARTHEST_DAYS} days {self.on_excluded} it"
-        return f"excluded by {reason}; moved to {to.astimezone(self.zone).isoformat()}"
-
-    def reason_to_skip(
-        self, instant: datetime, *, due: datetime, last_fire: datetime | None = None, end: datetime | None = None
-    ) -> str | None:
-        """Why an instant of a timer is not run; unlike `reason`, it names no move to an instant that never runs.
-
-        Args:
-            instant: the instant that is skipped.
-            due: the first instant that the timer has not dealt with.
-            last_fire: the latest instant at which it ran; None: it never has.
-            end: the timer's end; None: it has none.
-        """
-        reason = self.reason(instant)
-        to = None if reason is None or self._moves is None else self._moves.target(in_utc(instant))
-        if reason is None or to is None:
-            return reason
-        excluded, wall = reason.partition("; moved to ")[0], to.astimezone(self.zone).isoformat()
-        if end is not None and to > end:
-            return f"{excluded}; not moved to {wall}, which is after the timer's end"
-        if to < due and (last_fire is None or last_fire < to):
-            return f"{excluded}; not moved to {wall}, which had passed"
-        return reason
+        return f"excluded by {reason}{_MOVED_TO}{to.astimezone(self.zone).isoformat()}"
 
     def missed(self, first: datetime, until: datetime) -> Missed | None:
         """The instants to run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return Missed(first, 1) if self.reason(first) is None else None
-        end = until + _MICROSECOND
-        if not isinstance(self.schedule, (WallSchedule, FixedRate)):
-            return self._walked(first, end, excluded=False)
-        counts = CalendarCounts(self.schedule, self._time, self.zone)
-        return counts.free(first, end) if self._moves is None else counts.with_moves(self._moves, first, end)
+        return self.counted(first, until + _MICROSECOND, excluded=False)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
         """The instants not to run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return None if self.reason(first) is None else Missed(first, 1)
-        end = until + _MICROSECOND
+        return self.counted(first, until + _MICROSECOND, excluded=True)
+
+    def counted(self, begin: datetime, end: datetime, *, excluded: bool) -> Missed | None:
+        """The instants from `begin` to before `end` that run, or else those that are excluded, exact.
+
+        Not for a fixed delay, whose instants follow from its runs.
+        """
         if not isinstance(self.schedule, (WallSchedule, FixedRate)):
-            return self._walked(first, end, excluded=True)
-        return CalendarCounts(self.schedule, self._time, self.zone).excluded(first, end)
+            return self._walked(begin, end, excluded=excluded)
+        counts = CalendarCounts(self.schedule, self._time, self.zone)
+        if excluded:
+            return counts.excluded(begin, end)
+        return counts.free(begin, end) if self._moves is None else counts.with_moves(self._moves, begin, end)
+
+    @property
+    def moves_excluded(self) -> bool:
+        """Whether excluded instants move to free ones."""
+        return self._moves is not None
 
     def describe(self) -> str:
         names = " or ".join(calendar.name for calendar in self.calendars)
@@ -190,3 +179,25 @@ class Excluding(Schedule):
     def _free_from(self, instant: datetime) -> datetime:
         """The first free instant; where nothing is free for more than a year, one that is not, so that it is said."""
         return self._time.free_from(instant, _LONGEST_WAIT) or instant + _LONGEST_WAIT
+
+
+def without_vain_move(
+    reason: str, *, due: datetime, last_fire: datetime | None = None, end: datetime | None = None
+) -> str:
+    """Why an instant of a timer is not run; unlike Excluding.reason, it names no move to an instant that never runs.
+
+    Args:
+        reason: what Excluding.reason says of the instant, or any other one.
+        due: the first instant that the timer has not dealt with.
+        last_fire: the latest instant at which it ran; None: it never has.
+        end: the timer's end; None: it has none.
+    """
+    excluded, moved, wall = reason.partition(_MOVED_TO)
+    if not moved:
+        return reason
+    to = datetime.fromisoformat(wall)
+    if end is not None and to > end:
+        return f"{excluded}; not moved to {wall}, which is after the timer's end"
+    if to < due and (last_fire is None or last_fire < to):
+        return f"{excluded}; not moved to {wall}, which had passed"
+    return reason

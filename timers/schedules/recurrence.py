@@ -24,6 +24,7 @@ YEARS_SEARCHED = 40
 """How far from a wall the next one is looked for."""
 _MOST_YEARS = 4
 """Years of which the days are remembered: the present one, and what a preview or a count looks at around it."""
+_MOST_SEARCHES = 50
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
@@ -39,6 +40,8 @@ class Recurrence:
     """The last wall that may match."""
     _years: RuleYears | None = field(init=False, repr=False, compare=False)
     _days: dict[int, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _followed_by: dict[int, int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Years, and the next one in which the rule fires: to find it may take a look at 40 years."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_years", years_of(self.parts, self.start))
@@ -53,12 +56,11 @@ class Recurrence:
         if days[day] and (second := self._years.times(year, day).after(_second_of_day(wall))) is not None:
             return self._bounded(_wall(year, day, second))
         found = days.find(1, day + 1)
-        end = min(year + YEARS_SEARCHED, MAXYEAR, MAXYEAR if self.last is None else self.last.year)
-        while found < 0:
-            year += 1
-            if year > end:
+        if found < 0:
+            following = self._year_after(year)
+            if following is None:
                 return None
-            found = self._days_of(year).find(1)
+            year, found = following, self._days_of(following).find(1)
         return self._bounded(_wall(year, found, self._years.times(year, found).after(-1) or 0))
 
     def first(self) -> datetime | None:
@@ -144,6 +146,17 @@ class Recurrence:
         if not self._days_of(wall.year)[day]:
             return 0
         return self._years.times(wall.year, day).count_before(_second_of_day(wall) + (wall.microsecond > 0))
+
+    def _year_after(self, year: int) -> int | None:
+        """The first year after this one on some day of which the rule fires; None when there is none within 40."""
+        found = self._followed_by.get(year, 0)
+        if found == 0:
+            end = min(year + YEARS_SEARCHED, MAXYEAR, MAXYEAR if self.last is None else self.last.year)
+            found = next((each for each in range(year + 1, end + 1) if 1 in self._days_of(each)), None)
+            if len(self._followed_by) >= _MOST_SEARCHES:
+                self._followed_by.clear()
+            self._followed_by[year] = found
+        return found
 
     def _bounded(self, wall: datetime) -> datetime | None:
         return wall if self.last is None or wall <= self.last else None

@@ -58,6 +58,11 @@ def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     return found
 
 
+def parse_stored(kind: str, spec: Any, time_zone: str) -> Schedule:
+    """The same as `parse`, for the spec of a stored timer: it is remembered as by `parse_text`."""
+    return parse_text(kind, json.dumps(spec), time_zone) if isinstance(spec, dict) else parse(kind, spec, time_zone)
+
+
 def is_remembered(kind: str, spec_text: str, time_zone: str) -> bool:
     """Whether parse_text answers at once: the schedule was parsed before, or is of a kind that costs nothing."""
     found = KINDS.get(kind)

@@ -126,7 +126,7 @@ class Stepper:
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
                     leading=item.leading,
                 )  # fmt: skip
-            if item.timers:
+            while item.timers:
                 fired = fire_due(
                     self.holder, item.group, item.shard, item.priority,
                     now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
@@ -135,6 +135,8 @@ class Stepper:
                 came += fired.executions
                 self.skipped += fired.skipped
                 self.queued += fired.queued
+                if not fired.computed:
+                    break
         with self._holding:
             self.held += came
         return came

@@ -17,7 +17,7 @@ from timers.clock import DatabaseClock
 from timers.conf import Conf
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.clock_step import ClockWatch
-from timers.lifecycle.cpu_budget import CpuBudget
+from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
@@ -226,7 +226,7 @@ class Claimer:
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
         claimed, in_vain = 0, False
-        budgets: defaultdict[int, CpuBudget] = defaultdict(CpuBudget)
+        budgets: defaultdict[int, CpuBudget] = defaultdict(budget_of_group)
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
@@ -311,8 +311,8 @@ class Claimer:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
-            # What was only parsed counts as well: the next pass goes on with it at once.
-            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.parsed + fired.left
+            # What was only computed counts as well: the next pass goes on with it at once.
+            return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.computed + fired.left
         return len(executions)
 
     def _after_fire(self, item: DueWork, fired: Fired, now_us: int) -> None:

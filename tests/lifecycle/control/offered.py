@@ -17,7 +17,7 @@ NO_VERBS = {
     "call_back_to_cancel": "a part of the verbs that cancel",
     "create_statement": "a part of create",
     "created_entry": "a part of create",
-    "change": {"claimed_executions", "is_as_read", "now_of", "read_timer", "record_skip", "lock_timer", "saved"},
+    "change": {"claimed_executions", "now_of", "read_timer", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
     "delete": {"erase_history", "forget_node"},  # for measurements; no face offers them
     "difference": "compares",
@@ -25,6 +25,7 @@ NO_VERBS = {
     "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},
     "action_checks": "checks",
     "key_fields": "checks",
+    "limits": "a part of create, change and skip_next",
     "keys": {"prune_keys"},
     "names": "checks",
     "next_instant": "computes",

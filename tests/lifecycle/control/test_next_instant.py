@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timers.exceptions import SpecError
+from timers.lifecycle.control.limits import Limits
 from timers.lifecycle.control.next_instant import Before, Next, next_after_edit
 from timers.lifecycle.control.redefine import continued, redefine
 from timers.lifecycle.control.request import parse_request
@@ -73,7 +74,7 @@ def timer_of(spec: TimerSpec, fired_until: timedelta) -> Timer | None:
 
 
 def edited(timer: Timer, spec: TimerSpec, at: timedelta) -> Next:
-    before = Before.of(timer)
+    before = Before.of(timer, Limits())
     spec.write_to(timer)
     return next_after_edit(before, spec, schedule_of(timer), timer, START + at)
 
@@ -107,7 +108,7 @@ def test_another_schedule_fires_nothing_twice_and_loses_nothing_without_a_word(
     due, last, now = timer.next_fire_at - timer.offset, timer.last_fire_at, START + fired_until + late
     spec = continued(spec_of(other, fired_until + late), timer)
     try:
-        following = redefine(timer, spec, spec.schedule, now)
+        following = redefine(timer, spec, spec.schedule, now, Limits())
     except SpecError:
         return
     if following.due_at is None:

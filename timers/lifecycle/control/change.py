@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
+from timers.lifecycle.control import quotas
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_fires
@@ -20,9 +21,9 @@ from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
+from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
-from timers.lifecycle.control.quotas import check_interval, check_payload, count_in, hold_quotas, without_room
 from timers.lifecycle.control.run import make_run
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
@@ -35,8 +36,7 @@ from timers.models.calendars import schedule_of
 from timers.models.claimed import claimed_executions
 from timers.payload import Unreadable, encode
 from timers.policies import check_seconds
-from timers.schedules import Schedule
-from timers.schedules import parse as parse_schedule
+from timers.schedules import Schedule, parse_stored
 from timers.schedules.duration import Duration
 from timers.schedules.instant import to_microseconds
 
@@ -98,11 +98,29 @@ def update_timer(
     """
     if schedule is not None:
         schedule = _parsed(schedule)
+        quotas.look_at_interval(group, schedule)
+    return within_limits(
+        lambda limits: _update(group, name, limits, actor, version, schedule, time_zone, mistakes, restarts, fields)
+    )
+
+
+def _update(
+    group: str,
+    name: str,
+    limits: Limits,
+    actor: str,
+    version: int | None,
+    schedule: Callable[[], Schedule] | None,
+    time_zone: Any,
+    mistakes: Mistakes | None,
+    restarts: bool,
+    fields: Mapping[str, Any],
+) -> Timer:
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
             # Before the timer is locked: whoever holds a group may want its timers.
             _announce(group, fields["priority"])
-        limited = hold_quotas([group]) if schedule is not None else {}
+        limited = quotas.hold_quotas([group]) if schedule is not None else {}
         timer = lock_timer(group, name)
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
@@ -135,7 +153,7 @@ def update_timer(
             name=name,
             time_zone=zone_name,
             mistakes=mistakes,
-            schedule=schedule or (lambda: parse_schedule(timer.schedule_kind, timer.schedule, zone_name)),
+            schedule=schedule or (lambda: parse_stored(timer.schedule_kind, timer.schedule, zone_name)),
             **{**current, **fields},
         )
         if not restarts and is_as_defined(timer, spec):
@@ -143,21 +161,21 @@ def update_timer(
             return timer
         check_action_of_timer(spec.action, timer.group)
         if "payload" in fields:
-            check_payload(timer.group, spec.payload)
+            quotas.check_payload(timer.group, spec.payload)
         if schedule is not None:
-            check_interval(timer.group, spec.schedule, now_of(timer))
+            quotas.check_interval(timer.group, spec.schedule, now_of(timer))
         if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
             timer.in_flight = call_back_fires(timer, others_too=True)
         entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
-        before = Before.of(timer)
+        before = Before.of(timer, limits)
         spec.write_to(timer)
         _reschedule(timer, before, spec, restarts=restarts)
         if was_over and timer.state == Timer.State.ACTIVE:
             for held in limited.values():
-                for refused in without_room(held, [name]).values():
+                for refused in quotas.without_room(held, [name]).values():
                     raise refused
-                count_in(held, 1)
+                quotas.count_in(held, 1)
         saved(timer, actor, _EDITED)
         if timer.state == Timer.State.FINISHED and not was_over:
             delete_finished([timer.id])
@@ -342,13 +360,6 @@ def read_timer(group: str, name: str) -> Timer:
     if timer is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
     return timer
-
-
-def is_as_read(timer: Timer, read: Timer) -> bool:
-    """Whether a locked timer, and its group, are as they were when they were read without a lock."""
-    return (timer.id, timer.version, timer.state, timer.next_fire_at, timer.last_fire_at, timer.group.version) == (
-        read.id, read.version, read.state, read.next_fire_at, read.last_fire_at, read.group.version,
-    )  # fmt: skip
 
 
 def lock_timer(group: str, name: str) -> Timer:

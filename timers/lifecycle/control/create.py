@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -16,15 +16,19 @@ from timers.lifecycle.control.change import record_skip
 from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of, arrays_of_redefined
 from timers.lifecycle.control.created_entry import entry_of
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
+from timers.lifecycle.control.limits import Limits, ManyUncomputed, within_limits
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
 from timers.lifecycle.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.delete_finished import delete_finished
+from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup
+from timers.schedules.limited import Uncomputed
+from timers.schedules.shortest_interval import shortest_interval
 
 OnConflict = Literal["reject", "replace", "keep"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = ("reject", "replace", "keep")
@@ -95,13 +99,17 @@ def _create(
     names = {spec.group for spec in specs}
     found = found or look_up_groups(names)
     found.check(names)
-    with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
-        became = _creating(specs, on_conflict, actor, found, all_or_none=all_or_none, budget=budget)
-        if all_or_none:
-            for each in became:
-                if isinstance(each, SpecError):
-                    raise each
-    return became
+
+    def create(limits: Limits) -> list[Created | SpecError]:
+        with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
+            became = _creating(specs, on_conflict, actor, found, limits, all_or_none=all_or_none, budget=budget)
+            if all_or_none:
+                for each in became:
+                    if isinstance(each, SpecError):
+                        raise each
+        return became
+
+    return within_limits(create)
 
 
 def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
@@ -115,6 +123,7 @@ def _creating(
     on_conflict: str,
     actor: str,
     found: FoundGroups,
+    limits: Limits,
     *,
     all_or_none: bool,
     budget: CpuBudget | None,
@@ -130,8 +139,9 @@ def _creating(
         planned = plan(specs, groups, found.now, instants.first, budget=budget)
         held = _hold_quotas(groups)
     else:
-        held = _hold_quotas(groups)
         changed = changed_names(specs, groups)
+        _look_at_intervals(specs, set(changed), groups, found.now, budget)
+        held = _hold_quotas(groups)
         in_flight = call_back_replaced(changed) if changed else {}
         living = lock_living(specs, groups)
         if living:
@@ -139,17 +149,24 @@ def _creating(
             defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
             settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
         instants = Instants(groups.values(), specs)
+        lacking: list[Uncomputed] = []
 
         def first(spec: TimerSpec, now: datetime) -> datetime:
             key = groups[spec.group].id, spec.name
             if key in settled:
                 return now
             if key in living:
-                redefined[key] = redefine(living[key], spec, instants.schedule(spec), now)
+                try:
+                    redefined[key] = redefine(living[key], spec, instants.schedule(spec), now, limits)
+                except Uncomputed as each:
+                    lacking.append(each)
+                    return now
                 return redefined[key].due_at or now
             return instants.first(spec, now)
 
         planned = plan(specs, groups, found.now, first if living else instants.first, settled, budget)
+        if lacking:
+            raise ManyUncomputed(lacking, budget)
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
     if not wanted or (all_or_none and len(wanted) < len(specs)):
@@ -187,6 +204,24 @@ def _creating(
         became = [_with_row(became[0], specs[0], groups[specs[0].group], next(iter(written.values())).at, actor)]
     wake_if_soon([first for _, first in wanted], found.now)
     return became
+
+
+def _look_at_intervals(
+    specs: Sequence[TimerSpec],
+    changed: Collection[tuple[int, str]],
+    groups: Mapping[str, TimerGroup],
+    now: datetime,
+    budget: CpuBudget | None,
+) -> None:
+    """Compute how often the new schedules fire, where groups limit that, before rows are locked."""
+    for spec in specs:
+        group = groups[spec.group]
+        if group.min_interval is not None and spec.schedule.recurring and (group.id, spec.name) in changed:
+            shortest_interval(spec.schedule, GroupClock.of(group).moment(now))
+            if budget is not None:
+                budget.charge()
+                if budget.is_spent:
+                    break
 
 
 def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[int, TimerGroup]:

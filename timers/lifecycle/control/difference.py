@@ -14,7 +14,7 @@ from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, encode
-from timers.schedules import parse
+from timers.schedules import parse_stored
 
 _NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared"})
 FIELDS: Final = tuple(field.name for field in fields(TimerSpec) if field.name not in _NOT_COMPARED)
@@ -56,7 +56,10 @@ def values_of_row(row: Timer, wanted: Values) -> Values:
     values["schedule"] = (row.schedule_kind, row.schedule)
     if values["schedule"] != wanted["schedule"]:
         with suppress(SpecError):  # else as it is stored: whatever it says, it is not what is declared
-            values["schedule"] = (row.schedule_kind, parse(row.schedule_kind, row.schedule, row.time_zone).to_spec())
+            values["schedule"] = (
+                row.schedule_kind,
+                parse_stored(row.schedule_kind, row.schedule, row.time_zone).to_spec(),
+            )
     # As text: 1, 1.0 and true are three payloads, and the order of keys counts.
     if row.payload is not None and not isinstance(row.payload, Unreadable):
         values["payload"] = encode(row.payload)

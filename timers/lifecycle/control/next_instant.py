@@ -17,10 +17,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from timers.exceptions import SpecError
+from timers.lifecycle.control.limits import Limits
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.models.calendars import Calendars, schedule_of
-from timers.schedules import Missed, Schedule, parse
+from timers.schedules import Missed, Schedule, parse_stored
 from timers.schedules.interval import FixedDelay
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -45,8 +46,8 @@ class Before:
     """The instants from `due` to an instant of the group's clock."""
 
     @classmethod
-    def of(cls, timer: Timer, calendars: Calendars | None = None) -> Before:
-        """Read it from the row, before the row is edited."""
+    def of(cls, timer: Timer, limits: Limits, calendars: Calendars | None = None) -> Before:
+        """Read it from the row, before the row is edited. `limits`: what counting its missed instants may cost."""
         due = None if timer.next_fire_at is None else timer.next_fire_at - timer.offset
         return cls(
             (timer.schedule_kind, timer.schedule),
@@ -56,7 +57,7 @@ class Before:
             exclusions_of(timer),
             due,
             timer.last_fire_at,
-            _missed_by(timer, due, calendars),
+            _missed_by(timer, due, limits, calendars),
         )
 
     def has_rule(self, rule: tuple[str, Any]) -> bool:
@@ -64,7 +65,7 @@ class Before:
         if rule[0] != self.rule[0] or rule == self.rule:
             return rule == self.rule
         try:
-            return bool(parse(*self.rule, self.time_zone).to_spec() == rule[1])
+            return bool(parse_stored(*self.rule, self.time_zone).to_spec() == rule[1])
         except SpecError:
             return False
 
@@ -158,7 +159,9 @@ def _checked(due: datetime, spec: TimerSpec) -> datetime:
     return due
 
 
-def _missed_by(timer: Timer, due: datetime | None, calendars: Calendars | None) -> Callable[[datetime], Missed]:
+def _missed_by(
+    timer: Timer, due: datetime | None, limits: Limits, calendars: Calendars | None
+) -> Callable[[datetime], Missed]:
     # The schedule as it is before the edit; it is made where it is needed only.
     row = Timer(
         schedule_kind=timer.schedule_kind, schedule=timer.schedule, time_zone=timer.time_zone, overrides=timer.overrides
@@ -168,7 +171,8 @@ def _missed_by(timer: Timer, due: datetime | None, calendars: Calendars | None) 
     def missed(now: datetime) -> Missed:
         assert due is not None
         try:
-            found = schedule_of(row, calendars).missed(due, now if end_at is None else min(now, end_at))
+            schedule = limits.of(schedule_of(row, calendars))
+            found = schedule.missed(due, now if end_at is None else min(now, end_at))
         except SpecError:
             found = None
         return found or Missed(due, 1)

@@ -18,6 +18,7 @@ from django.db import connection
 from timers.exceptions import SpecError
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.lifecycle.control.difference import is_as_defined
+from timers.lifecycle.control.limits import Limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.request import ANCHORS, anchor_of
 from timers.lifecycle.control.spec import TimerSpec
@@ -103,12 +104,13 @@ def is_unchanged(spec: TimerSpec, living: Timer | None) -> bool:
     return living is not None and is_as_defined(living, spec)
 
 
-def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime) -> Redefined:
+def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime, limits: Limits) -> Redefined:
     """What becomes of a living timer by a definition that differs.
 
-    `schedule`: with exclusion calendars. `now`: by the group's clock. Raises SpecError where nothing is left to fire.
+    `schedule`: with exclusion calendars. `now`: by the group's clock. `limits`: what counting its missed instants may
+    cost. Raises SpecError where nothing is left to fire.
     """
-    before = Before.of(living)
+    before = Before.of(living, limits)
     after = copy.copy(living)
     spec.write_to(after)
     is_same_rule = before.has_rule((after.schedule_kind, after.schedule))

@@ -1,7 +1,7 @@
 """Leave a timer's next fire out, on demand.
 
 Which fire that is, and what comes after it, is computed before the row is locked: with exclusion calendars this can
-take some milliseconds. Under the lock it is only checked that the timer is still as it was read.
+take some hundred milliseconds. Under the lock it is only checked that the timer is still as it was read.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_fires
-from timers.lifecycle.control.change import is_as_read, lock_timer, now_of, read_timer, record_skip, saved
+from timers.lifecycle.control.change import lock_timer, now_of, read_timer, record_skip, saved
+from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer
 from timers.models.calendars import schedule_of
 from timers.schedules import Missed, Schedule
-from timers.schedules.excluding import Excluding
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -39,18 +39,20 @@ def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") 
     Instants that an exclusion calendar leaves out anyway are none of its fires. Raises NotAllowedNow for a timer that
     has no next fire.
     """
-    # What takes long is computed before the row is locked; under the lock only where the timer has changed meanwhile,
-    # or is claimed ahead.
+    return within_limits(lambda limits: _skip_next(group, name, reason, actor, limits))
+
+
+def _skip_next(group: str, name: str, reason: str, actor: str, limits: Limits) -> LeftOut:
     read = read_timer(group, name)
     skip: _Skip | None = None
     with suppress(NotAllowedNow):
-        skip = _compute(read)
+        skip = _compute(read, schedule_of(read))
     with audited("timer.skip_next", actor, group=group, name=name) as entry:
         timer = lock_timer(group, name)
         in_flight = call_back_fires(timer)
         entry.watch(timer)
-        if skip is None or not is_as_read(timer, read):
-            skip = _compute(timer)
+        if skip is None or not _is_as_read(timer, read):  # it has changed meanwhile, or was claimed ahead
+            skip = _compute(timer, limits.of(schedule_of(timer)))
         if skip.excluded is not None:
             record_skip(timer, skip.excluded.latest, skip.excluded_because, beside=skip.excluded.count - 1)
         record_skip(timer, skip.instant, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
@@ -78,10 +80,9 @@ class _Skip:
     excluded_because: str = ""
 
 
-def _compute(timer: Timer) -> _Skip:
+def _compute(timer: Timer, schedule: Schedule) -> _Skip:
     if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED) or timer.next_fire_at is None:
         raise NotAllowedNow(f"timer {timer.name!r} has no next fire to skip: it is {timer.state}")
-    schedule = schedule_of(timer)
     first = timer.next_fire_at - timer.offset
     instant = _next_to_run(timer, schedule, first)
     following = schedule.next_after(instant)
@@ -92,16 +93,23 @@ def _compute(timer: Timer) -> _Skip:
     return _Skip(instant, following, excluded, because)
 
 
+def _is_as_read(timer: Timer, read: Timer) -> bool:
+    """Whether a locked timer, and its group, are as they were when they were read without a lock."""
+    return (timer.id, timer.version, timer.state, timer.next_fire_at, timer.last_fire_at, timer.group.version) == (
+        read.id, read.version, read.state, read.next_fire_at, read.last_fire_at, read.group.version,
+    )  # fmt: skip
+
+
 def _next_to_run(timer: Timer, schedule: Schedule, first: datetime) -> datetime:
     """The first instant from `first` on that no calendar excludes; what they exclude is passed over block by block."""
     why = schedule.reason(first)
     if why is None:
         return first
-    found = schedule.to_run(first) if isinstance(schedule, Excluding) else None
-    instant = None if found is None else found.instant
+    found = schedule.to_run(first)
+    instant = found.instant
     if instant is not None and (timer.end_at is None or instant <= timer.end_at):
         return instant
-    if instant is None and found is not None and found.excluded_until is not None:
+    if instant is None and found.excluded_until is not None:
         until = f"its exclusion calendars exclude every instant before {found.excluded_until.isoformat()}"
     else:
         until = "its exclusion calendars exclude every instant that it has left"
