@@ -1,0 +1,46 @@
+"""Judgement: what must hold once the faults are over and everything has come to rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tests.torture.sim.records import Fail, Records
+from tests.torture.sim.snapshot import Final_, Snapshot, parse
+from timers.schedules.instant import to_microseconds
+
+
+def judge(records: Records, last: Snapshot) -> None:
+    """Compare what was acknowledged with what the tables say at the end."""
+    fail: Fail = records.fail
+    finals: dict[str, list[Final_]] = defaultdict(list)
+    ended: set[str] = set(last.waiting)
+    names = {timer_id: name for timer_id, (name, _, _) in last.timers.items()}
+    failed: dict[str, list[int]] = defaultdict(list)
+    for execution in last.waiting:
+        if parse(execution).origin != "schedule":
+            continue
+        failed[names[parse(execution).timer_id]].append(parse(execution).scheduled_us)
+    for final in last.finals:
+        ended.add(final.execution)
+        if parse(final.execution).origin == "schedule":
+            finals[final.name].append(final)
+    for name, timer in records.timers.items():
+        instants = [parse(final.execution).scheduled_us for final in finals[name]] + failed[name]
+        if timer.created == "fail" and instants:
+            fail("lost", f"{name} was refused and has run")
+        if timer.created != "ok" or timer.is_cancelled:
+            continue
+        if timer.at is not None:
+            if not instants:
+                fail("lost", f"{name}, due at {timer.at.isoformat()}, has no outcome")
+            if not timer.is_changed and instants != [to_microseconds(timer.at)]:
+                fail("lost", f"{name}, due at {timer.at.isoformat()}, has outcomes at {instants}")
+        elif timer.expected is not None and not timer.is_changed:
+            count = len(failed[name]) + sum(
+                final.outcome != "skipped" if timer.counts_fires else 1 + final.missed for final in finals[name]
+            )
+            if count != timer.expected:
+                fail("lost", f"{name}: {count} of {timer.expected} instants are accounted for")
+    for execution, name in records.runs.items():
+        if execution not in ended and not records.timers[name].is_cancelled:
+            fail("lost", f"run {execution} of {name} has no outcome")
