@@ -41,6 +41,7 @@ def main() -> int:
     sim.add_argument("--seeds", type=int, default=100, help="how many, from --first on (default: 100)")
     sim.add_argument("--first", type=int, default=1, help="the first seed (default: 1)")
     sim.add_argument("--seed", type=int, help="this seed alone")
+    sim.add_argument("--jobs", type=int, default=1, help="processes, each with a database of its own (default: 1)")
     sim.add_argument("--trace", action="store_true", help="print all steps")
     mutants = commands.add_parser("mutants", help="plant bugs that the simulator must find")
     mutants.add_argument("--seeds", type=int, default=400, help="the most for each mutant (default: 400)")
@@ -75,12 +76,14 @@ def _simulate(options: argparse.Namespace) -> int:
     import django
 
     django.setup()
-    from tests.torture.sim.command import hunt, simulate
+    from tests.torture.sim.command import hunt, simulate, simulate_in_parallel
 
     try:
         if options.command == "mutants":
             return hunt(options.seeds)
         first, count = (options.first, options.seeds) if options.seed is None else (options.seed, 1)
+        if options.jobs > 1:
+            return simulate_in_parallel(first, count, options.jobs)
         return simulate(range(first, first + count), trace=options.trace)
     except Exception:  # noqa: BLE001 - as above
         traceback.print_exc()

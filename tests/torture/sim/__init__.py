@@ -7,7 +7,9 @@ strike at planned points. So a seed repeats exactly, and a failing one is made s
 
 faults      which fault strikes which actor at which of its points (seeded, pure)
 scheduler   actors, virtual time, who runs next
+threads     threads that are kept from seed to seed, with their connections
 session     an actor's database session: where it yields, and how faults reach it
+memory      what a simulated worker has in its memory
 node        a simulated node: heartbeat, claims, effects, results, judgement of others
 client      a client that creates, changes and cancels timers
 consumer    a program that pulls

@@ -22,6 +22,7 @@ from timers.schedules.instant import from_microseconds
 
 FAULTS: Final = (OperationalError, InterfaceError, InternalError)
 VERBS: Final = ("create", "create", "cancel", "cancel", "update", "pause", "resume", "fire")
+HASTE: Final = timedelta(seconds=2)
 Answer = TypeVar("Answer")
 
 
@@ -108,8 +109,18 @@ class Client:
         ]  # fmt: skip
         return self._rng.choice(known) if known else None
 
+    def _soon(self) -> Timer | None:
+        """One that may be fired at this very moment: there a change is most likely to come between."""
+        now = from_microseconds(self.actor.now_us)
+        known = [
+            each
+            for each in self._records.timers.values()
+            if each.created == "ok" and not each.is_cancelled and each.at and -HASTE < each.at - now < HASTE
+        ]
+        return self._rng.choice(known) if known else None
+
     def _cancel(self) -> None:
-        if (known := self._some()) is None:
+        if (known := self._soon() or self._some()) is None:
             return
         known.is_changed = known.is_cancelled = True
         self._ask(
@@ -138,9 +149,7 @@ class Client:
             return
         known.is_changed = True
         self._paused.add(known.name)
-        self._ask(
-            f"pause {known.name}", lambda: scheduling.pause_timer(known.group, known.name), lambda answer: None
-        )
+        self._ask(f"pause {known.name}", lambda: scheduling.pause_timer(known.group, known.name), lambda answer: None)
 
     def _resume(self) -> None:
         if not self._paused:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -12,6 +15,8 @@ from tests.torture.sim.minimise import minimise
 from tests.torture.sim.mutants import MUTANTS, Mutant
 from tests.torture.sim.world import Result, World
 
+_OF_THIS_RUN: Final = frozenset({"TIMER_TEST_RUN", "TIMERS_VAR"})
+"""What tests.settings sets for this process and those it starts; others have databases of their own."""
 SHOWN: Final = 60
 """Lines of a trace that are printed without --trace: the last ones."""
 
@@ -36,6 +41,21 @@ def simulate(seeds: Iterable[int], *, trace: bool) -> int:
         f" {count / seconds:.1f} seeds/s"
     )
     return 1 if failed else 0
+
+
+def simulate_in_parallel(first: int, count: int, jobs: int) -> int:
+    """Run a share of the seeds in each of some processes; returns the worst of their exit codes."""
+    began, share = time.monotonic(), -(-count // jobs)
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_RUN}
+    shares = [(begin, min(share, first + count - begin)) for begin in range(first, first + count, share)]
+    words = [sys.executable, "-m", "tests.torture", "sim"]
+    processes = [
+        subprocess.Popen([*words, "--first", str(begin), "--seeds", str(number)], env=environment)
+        for begin, number in shares
+    ]
+    code = max(process.wait() for process in processes)
+    print(f"{count:,} seeds in {jobs} processes: {count / (time.monotonic() - began):.1f} seeds/s")
+    return code
 
 
 def _report(here: World, result: Result, *, trace: bool) -> None:
@@ -64,7 +84,9 @@ def hunt(most: int) -> int:
         failed = [result for seed in range(1, needed + 1) if (result := here.run(seed)).failure]
         for result in failed:
             print(f"the engine as it is: seed {result.seed}: {result.failure}")
-    print(f"caught {len(MUTANTS) - missed} of {len(MUTANTS)}; the engine as it is: {len(failed)} of {needed} seeds failed")
+    print(
+        f"caught {len(MUTANTS) - missed} of {len(MUTANTS)}; the engine as it is: {len(failed)} of {needed} seeds failed"
+    )
     return 1 if missed or failed else 0
 
 

@@ -11,7 +11,7 @@ STATES: Final = ("40P01", "40001", "55P03", "57014", "53100", "08006", "57P01")
 """SQLSTATEs of injected errors; the last two end the connection."""
 ENDS_CONNECTION: Final = frozenset({"08006", "57P01"})
 OF_NODES: Final = ("kill", "kill", "freeze", "freeze", "error", "reply", "reply", "worker", "skew", "drain")
-OF_CLIENTS: Final = ("kill", "freeze", "error", "reply", "reply")
+OF_CLIENTS: Final = ("kill", "kill", "freeze", "error", "reply", "reply")
 MOST: Final = 6
 """Faults of one seed."""
 POINTS: Final = (3, 80)
@@ -48,7 +48,7 @@ def plan(seed: int, nodes: Sequence[str], clients: Sequence[str], lease: float) 
     rng = random.Random(f"faults of {seed}")
     faults = []
     for _ in range(rng.randrange(MOST + 1)):
-        is_node = rng.random() < 0.75
+        is_node = rng.random() < 0.7
         actor = rng.choice(nodes if is_node else clients)
         kind = rng.choice(OF_NODES if is_node else OF_CLIENTS)
         seconds, state = 0.0, ""
@@ -58,5 +58,6 @@ def plan(seed: int, nodes: Sequence[str], clients: Sequence[str], lease: float) 
             seconds = round(rng.choice((-1, 1)) * rng.choice((1, 10, 300, 3600)) * rng.uniform(0.5, 1.5), 1)
         elif kind == "error":
             state = rng.choice(STATES)
-        faults.append(Fault(actor, rng.randint(*POINTS), kind, seconds, state))
+        point = rng.randint(POINTS[0], POINTS[1] if is_node else POINTS[1] // 2)
+        faults.append(Fault(actor, point, kind, seconds, state))
     return sorted(faults)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tests.torture.sim.records import Fail, Records
-from tests.torture.sim.snapshot import Final_, Snapshot, parse
+from tests.torture.sim.snapshot import Ended, Snapshot, parse
 from timers.schedules.instant import to_microseconds
 
 
 def judge(records: Records, last: Snapshot) -> None:
     """Compare what was acknowledged with what the tables say at the end."""
     fail: Fail = records.fail
-    finals: dict[str, list[Final_]] = defaultdict(list)
+    finals: dict[str, list[Ended]] = defaultdict(list)
     ended: set[str] = set(last.waiting)
     names = {timer_id: name for timer_id, (name, _, _) in last.timers.items()}
     failed: dict[str, list[int]] = defaultdict(list)

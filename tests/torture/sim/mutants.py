@@ -163,9 +163,7 @@ def _cancel_without_lock() -> Patch:
         timer = change.read_timer(group, name)
         unbegun, in_flight = cancel_claimed(timer.id, timer.group_id)
         cancelled = len(unbegun) + cancel_unfailed(timer.id, reason="cancelled")
-        Timer.objects.filter(id=timer.id).update(
-            state=Timer.State.CANCELLED, next_fire_at=None, open_execution=None
-        )
+        Timer.objects.filter(id=timer.id).update(state=Timer.State.CANCELLED, next_fire_at=None, open_execution=None)
         return change.Cancelled(timer, in_flight, cancelled)
 
     return mock.patch.object(scheduling, "cancel_timer", cancel_timer)
@@ -185,7 +183,9 @@ def _poison_stops_batch() -> Patch:
 MUTANTS: Final = (
     Mutant("M1", "no fence check in finish", _no_fence),
     Mutant("M2", "the lease by the node's clock", _lease_by_node_clock),
-    Mutant("M3", "a due cursor instead of a scan by state", lambda: mock.patch.object(node, "ServedGroups", _CursorGroups)),
+    Mutant(
+        "M3", "a due cursor instead of a scan by state", lambda: mock.patch.object(node, "ServedGroups", _CursorGroups)
+    ),
     Mutant("M4", "a claim that locks nothing and ignores its limit", _claim_without_lock),
     Mutant("M5", "random execution ids", _random_ids),
     Mutant("M6", "the attempt counted at the result", _counted_at_result),

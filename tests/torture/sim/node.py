@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from django.db import InterfaceError, InternalError, OperationalError
 
+from tests.torture.sim.memory import Memory, Running, outcome_of
 from tests.torture.sim.records import Records
 from tests.torture.sim.scheduler import Actor, Killed
 from tests.torture.sim.session import Session
@@ -25,13 +25,13 @@ from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.finish import finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.nodes import Beat, Registration, beat, register, set_draining, set_stopped
-from timers.lifecycle.outcome import Outcome, impossible
+from timers.lifecycle.outcome import impossible
 from timers.lifecycle.recall import in_this_process
 from timers.lifecycle.recall_answers import has_ended, standing_of
 from timers.lifecycle.release import release
 from timers.lifecycle.rescue import Fate, rescue_expired, rescue_node, rescue_orphans, rescue_worker
 from timers.schedules.instant import to_microseconds
-from timers.worker.attempts import find_work, never_begun, raised, returned
+from timers.worker.attempts import find_work, never_begun
 from timers.worker.heartbeat import LEASE_MARGIN
 from timers.worker.watch import Watch
 
@@ -45,46 +45,6 @@ _RHYTHM: Final = {"beat": HEARTBEAT, "claim": POLL, "judge": 4.0}
 """Seconds between two passes at the most."""
 FIRST_PID: Final = 5_000_000
 """Beyond the numbers that a kernel gives: such a process is surely gone."""
-
-
-class Plan(Exception):
-    """An attempt that ends with an error, because its payload says so."""
-
-
-@dataclass(slots=True)
-class Running:
-    """An attempt that has begun."""
-
-    execution: Execution
-    started_us: int
-    ends_us: int
-
-
-@dataclass(slots=True)
-class Memory:
-    """What is lost with the worker process."""
-
-    holder: Holder
-    held: list[Execution] = field(default_factory=list)
-    """Claimed and not begun."""
-    held_back: list[tuple[int, Execution]] = field(default_factory=list)
-    """Recalled by a change, under its token, until that has ended."""
-    running: list[Running] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    """Ended and not recorded."""
-    is_unsure: bool = True
-    """A claim may be committed whose answer did not come."""
-
-    @property
-    def fences(self) -> set[int]:
-        """The claims that the worker knows of."""
-        executions = [
-            *self.held,
-            *(each for _, each in self.held_back),
-            *(each.execution for each in self.running),
-            *(each.execution for each in self.outcomes),
-        ]
-        return {each.fence for each in executions}
 
 
 class Node:
@@ -214,10 +174,9 @@ class Node:
 
     def _passes(self) -> dict[str, Callable[[], None]]:
         memory, now_us = self.memory, self.actor.now_us
-        possible: dict[str, Callable[[], None]] = {}
-        for name, act in (("beat", self._beat), ("claim", self._claim), ("judge", self._judge)):
-            if self._due[name] <= now_us and not (self._is_draining and name == "claim"):
-                possible[name] = act
+        possible: dict[str, Callable[[], None]] = {"beat": self._beat, "claim": self._claim, "judge": self._judge}
+        if self._is_draining:
+            del possible["claim"]
         if "worker" in self.actor.wanted:
             possible["worker"] = self._lose_worker
         if "drain" in self.actor.wanted:
@@ -385,9 +344,9 @@ class Node:
     def _end(self) -> None:
         self.actor.point("effect ends")
         memory, now_us = self.memory, self.actor.now_us
-        # A node whose lease is no longer sure has killed its workers by now.
-        if not self.is_sure:
-            self.actor.wanted.add("worker")
+        # Where the lease is no longer sure the supervisor kills the worker: before it has the result, or too late.
+        is_sure = self.is_sure
+        if not is_sure and self._rng.random() < 0.5:
             self._lose_worker()
             return
         running = next((each for each in memory.running if each.ends_us <= now_us), None)
@@ -396,8 +355,9 @@ class Node:
         execution = running.execution
         memory.running.remove(running)
         self._note_effect(execution, "ends")
-        self._records.go_on(execution.id, execution.fence)
-        memory.outcomes.append(_outcome(execution, running.started_us, now_us))
+        if is_sure:
+            self._records.go_on(execution.id, execution.fence)
+        memory.outcomes.append(outcome_of(execution, running.started_us, now_us))
 
     def _note_effect(self, execution: Execution, what: str) -> None:
         self.actor.scheduler.note(
@@ -431,10 +391,3 @@ class Node:
         released = release(self.memory.holder, batch, self.actor.now_us)
         gone = {id(each) for each in batch} - {id(each) for each in released.left}
         self.memory.held = [each for each in self.memory.held if id(each) not in gone]
-
-
-def _outcome(execution: Execution, started_us: int, now_us: int) -> Outcome:
-    payload: dict[str, Any] = execution.payload or {}
-    if execution.cancelled.is_set() or execution.attempt <= payload.get("fails", 0):
-        return raised(execution, Plan("as planned"), started_us, now_us)
-    return returned(execution, None, started_us, now_us)

@@ -20,6 +20,7 @@ from tests.torture.sim.faults import Fault
 from tests.torture.sim.threads import Threads
 
 MOST_STEPS: Final = 6000
+LONGEST_STEP_US: Final = 300_000
 REAL_SECONDS: Final = 60.0
 """Real time after which a seed counts as hung."""
 _local = threading.local()
@@ -126,6 +127,8 @@ class Scheduler:
         self._start_us = start_us
         self._stays = self.rng.choice((0.3, 0.6, 0.85))
         """How often who runs goes on."""
+        self._slow = self.rng.choice((0.0, 0.2, 0.5))
+        """How often a step takes its time, in which others go on."""
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._is_over = False
         self._over = threading.Event()
@@ -156,6 +159,8 @@ class Scheduler:
         """Let the next actor run, and wait for this one's turn. Raises Stopped when the seed is over."""
         if actor.is_stopped:
             raise Stopped
+        if what and self.rng.random() < self._slow:
+            actor.wake_us = self.now_us + self.rng.randrange(LONGEST_STEP_US)
         following = self._next(actor)
         if following is not actor:
             if following is None:

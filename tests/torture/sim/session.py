@@ -24,7 +24,7 @@ LOCK_TIMEOUT: Final = "3ms"
 IDLE_IN_TRANSACTION_US: Final = 5_000_000
 """After so long the server ends the session of a frozen process that has a transaction open (see worker/session.py)."""
 _SILENT: Final = ("SAVEPOINT", "RELEASE", "ROLLBACK")
-_WORDS: Final = re.compile(r'^\s*(\w+).*?(timers_\w+)', re.DOTALL)
+_WORDS: Final = re.compile(r"^\s*(\w+).*?(timers_\w+)", re.DOTALL)
 
 
 class Session:

@@ -31,7 +31,7 @@ parse = lru_cache(maxsize=20_000)(_parse)
 
 
 @dataclass(frozen=True, slots=True)
-class Final_:
+class Ended:
     """A final row of the ledger."""
 
     execution: str
@@ -49,7 +49,7 @@ class Snapshot:
     """Execution, fence, group."""
     waiting: dict[str, str]
     """Execution -> state."""
-    finals: list[Final_]
+    finals: list[Ended]
     timers: dict[int, tuple[str, int, str]]
     """Name, next instant (0: none) and state."""
 
@@ -63,7 +63,7 @@ class Snapshot:
             elif place == "waiting":
                 found.waiting[text] = word
             elif place == "final":
-                found.finals.append(Final_(text, number, count, name, word))
+                found.finals.append(Ended(text, number, count, name, word))
             else:
                 found.timers[number] = text, count, name
         return found

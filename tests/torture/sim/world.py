@@ -30,7 +30,7 @@ from timers.testing import VirtualTime
 
 TAIL: Final = 100.0
 """Seconds without faults within which everything must have come to rest."""
-EVERY: Final = 4
+EVERY: Final = 2
 """Commits between two looks at the tables."""
 _TABLES: Final = (
     "timers_timer", "timers_claim", "timers_waiting", "timers_node", "timers_recall", "timers_cluster_event",
@@ -162,9 +162,7 @@ class World:
         scheduler.at(storm_ends_us, partial(rest, storm_ends_us + round(TAIL * 1e6)))
         bodies = {actors[name]: node.live for name, node in nodes.items()} | {actors["client"]: client.live}
         if "consumer" in actors:
-            bodies[actors["consumer"]] = Consumer(
-                actors["consumer"], sessions["consumer"], records, seed
-            ).live
+            bodies[actors["consumer"]] = Consumer(actors["consumer"], sessions["consumer"], records, seed).live
         scheduler.run(bodies, self._threads)
         return Result(
             seed, scheduler.failure, tuple(scheduler.struck), tuple(scheduler.trace), scheduler.steps, records.starts
@@ -193,7 +191,7 @@ def _seeded(seed: int, scheduler: Scheduler) -> Iterator[None]:
 
     with (
         # A notification is a hint only; polling is the truth.
-        mock.patch.object(wakeup, "_notify", lambda channel, payload: None),
+        mock.patch.object(wakeup, "_notify", return_value=None),
         mock.patch.object(wakeup, "time", _Time(scheduler)),
         mock.patch.object(settling, "sleep", sleep),
     ):
