@@ -12,9 +12,9 @@ STATES: Final = ("40P01", "40001", "55P03", "57014", "53100", "08006", "57P01")
 ENDS_CONNECTION: Final = frozenset({"08006", "57P01"})
 OF_NODES: Final = ("kill", "kill", "freeze", "freeze", "error", "reply", "reply", "worker", "skew", "drain")
 OF_CLIENTS: Final = ("kill", "kill", "freeze", "error", "reply", "reply")
-MOST: Final = 6
+MOST: Final = 8
 """Faults of one seed."""
-POINTS: Final = (3, 80)
+POINTS: Final = (3, 70)
 """The first and the last point of an actor at which a fault may strike."""
 
 

@@ -15,17 +15,17 @@ def judge(records: Records, last: Snapshot) -> None:
     finals: dict[str, list[Ended]] = defaultdict(list)
     ended: set[str] = set(last.waiting)
     names = {timer_id: name for timer_id, (name, _, _) in last.timers.items()}
-    failed: dict[str, list[int]] = defaultdict(list)
-    for execution in last.waiting:
-        if parse(execution).origin != "schedule":
-            continue
-        failed[names[parse(execution).timer_id]].append(parse(execution).scheduled_us)
+    failed: dict[str, dict[int, int]] = defaultdict(dict)
+    for execution, stands_for in last.failed.items():
+        occurrence = parse(execution)
+        if occurrence.origin == "schedule":
+            failed[names[occurrence.timer_id]][occurrence.scheduled_us] = stands_for
     for final in last.finals:
         ended.add(final.execution)
         if parse(final.execution).origin == "schedule":
             finals[final.name].append(final)
     for name, timer in records.timers.items():
-        instants = [parse(final.execution).scheduled_us for final in finals[name]] + failed[name]
+        instants = [parse(final.execution).scheduled_us for final in finals[name]] + list(failed[name])
         if timer.created == "fail" and instants:
             fail("lost", f"{name} was refused and has run")
         if timer.created != "ok" or timer.is_cancelled:
@@ -36,9 +36,11 @@ def judge(records: Records, last: Snapshot) -> None:
             if not timer.is_changed and instants != [to_microseconds(timer.at)]:
                 fail("lost", f"{name}, due at {timer.at.isoformat()}, has outcomes at {instants}")
         elif timer.expected is not None and not timer.is_changed:
-            count = len(failed[name]) + sum(
-                final.outcome != "skipped" if timer.counts_fires else 1 + final.missed for final in finals[name]
-            )
+            if timer.counts_fires:
+                count = len(failed[name]) + sum(final.outcome != "skipped" for final in finals[name])
+            else:
+                missed = [*failed[name].values(), *(final.missed for final in finals[name])]
+                count = len(missed) + sum(missed)
             if count != timer.expected:
                 fail("lost", f"{name}: {count} of {timer.expected} instants are accounted for")
     for execution, name in records.runs.items():

@@ -32,6 +32,8 @@ class Memory:
     """Claimed and not begun."""
     held_back: list[tuple[int, Execution]] = field(default_factory=list)
     """Recalled by a change, under its token, until that has ended."""
+    leaving: list[Execution] = field(default_factory=list)
+    """Not known to be given back: they must not begin here any more."""
     running: list[Running] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     """Ended and not recorded."""
@@ -43,6 +45,7 @@ class Memory:
         """The claims that the worker knows of."""
         executions = [
             *self.held,
+            *self.leaving,
             *(each for _, each in self.held_back),
             *(each.execution for each in self.running),
             *(each.execution for each in self.outcomes),

@@ -38,7 +38,8 @@ from timers.worker.watch import Watch
 FAULTS: Final = (OperationalError, InterfaceError, InternalError)
 HEARTBEAT: Final = 2.0
 LEASE: Final = 10.0
-LOOK_AHEAD: Final = 1.5
+LOOK_AHEADS: Final = (1.5, 1.5, 12.0)
+"""Seconds that a node claims ahead: by default, and with a longer poll interval."""
 POLL: Final = 3.0
 SLOTS: Final = 3
 _RHYTHM: Final = {"beat": HEARTBEAT, "claim": POLL, "judge": 4.0}
@@ -50,7 +51,9 @@ FIRST_PID: Final = 5_000_000
 class Node:
     """One node: a supervisor and one worker."""
 
-    def __init__(self, actor: Actor, session: Session, records: Records, seed: int, *, crash_lock: bool) -> None:
+    def __init__(
+        self, actor: Actor, session: Session, records: Records, seed: int, *, crash_lock: bool, look_ahead: float
+    ) -> None:
         self.actor = actor
         self.session = session
         self._records = records
@@ -58,6 +61,7 @@ class Node:
         self._boot = self._rng.uniform(1e3, 1e6)
         """The boot clock at virtual time 0: nobody else's."""
         self._uses_crash_lock = crash_lock
+        self._look_ahead = look_ahead
         self._pids = 0
         self._fates: list[tuple[Holder, dict[str, Fate]]] = []
         self._due: dict[str, int] = {}
@@ -77,7 +81,7 @@ class Node:
                     self.actor.is_ending = False
                 self._is_alive = False
                 self.session.lose()
-                self._pause(self._rng.choice((0.5, 3.0, 14.0)))
+                self._pause(self._rng.choice((0.2, 0.5, 3.0, 14.0)))
         finally:
             self.session.close()
 
@@ -135,7 +139,7 @@ class Node:
         self._is_draining = False
         self._sightings = Sightings(lambda: self.clock)
         self._groups = ServedGroups("default", [])
-        self._watch = Watch(LOOK_AHEAD)
+        self._watch = Watch(self._look_ahead)
         self._due = dict.fromkeys(("beat", "claim", "judge"), self.actor.now_us)
         self._fates = []
         self.actor.wanted.clear()
@@ -191,7 +195,7 @@ class Node:
             possible["finish"] = self._finish
         if memory.held_back:
             possible["settle"] = self._settle
-        if self._is_draining and memory.held:
+        if self._is_draining and (memory.held or memory.leaving):
             possible["release"] = self._release
         return {name: act for name, act in possible.items() if self._due.get(name, 0) <= now_us}
 
@@ -236,7 +240,7 @@ class Node:
             for dead in watched.dead:
                 if declare_dead(dead, "no heartbeat"):
                     rescue_node(dead.id, self.actor.now_us, f"node {dead.name} died")
-        if self._rng.random() < 0.5:
+        if self._rng.random() < 0.7:
             for dead in dead_with_claims():
                 rescue_node(dead.id, self.actor.now_us, f"node {dead.name} died")
         else:
@@ -273,7 +277,7 @@ class Node:
         if was_unsure:
             self._watch.broke()
             rescue_orphans(memory.holder, memory.fences, now_us)
-        reading, work = self._groups.with_due_work(now_us, now_us + round(LOOK_AHEAD * 1e6), {})
+        reading, work = self._groups.with_due_work(now_us, now_us + round(self._look_ahead * 1e6), {})
         self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         if memory.held or memory.running:
             self._end_unwanted(revoked_of(memory.holder))
@@ -292,7 +296,7 @@ class Node:
 
     def _claim_of(self, item: DueWork, limit: int) -> None:
         memory, now_us = self.memory, self.actor.now_us
-        horizon_us = now_us + round(LOOK_AHEAD * 1e6)
+        horizon_us = now_us + round(self._look_ahead * 1e6)
         if item.waiting:
             ready = claim_ready(memory.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit)
             self._hold(ready)
@@ -387,7 +391,9 @@ class Node:
         self._due["settle"] = self.actor.now_us + 50_000
 
     def _release(self) -> None:
-        batch = list(self.memory.held)
-        released = release(self.memory.holder, batch, self.actor.now_us)
+        memory = self.memory
+        memory.leaving, memory.held = [*memory.leaving, *memory.held], []
+        batch = list(memory.leaving)
+        released = release(memory.holder, batch, self.actor.now_us)
         gone = {id(each) for each in batch} - {id(each) for each in released.left}
-        self.memory.held = [each for each in self.memory.held if id(each) not in gone]
+        memory.leaving = [each for each in memory.leaving if id(each) not in gone]

@@ -18,7 +18,7 @@ _READ: Final = """
 SELECT 'claim', e.id::text, c.id, 0::bigint, g.name, ''
 FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id, unnest(c.executions) AS e(id)
 UNION ALL
-SELECT 'waiting', id::text, 0, 0, '', state FROM timers_waiting
+SELECT 'waiting', id::text, 0, missed_count, '', state FROM timers_waiting
 UNION ALL
 SELECT 'final', id::text, COALESCE(fence, 0), missed_count, name, outcome FROM timers_attempt
 WHERE outcome IN ('succeeded', 'failed', 'cancelled', 'skipped')
@@ -49,6 +49,8 @@ class Snapshot:
     """Execution, fence, group."""
     waiting: dict[str, str]
     """Execution -> state."""
+    failed: dict[str, int]
+    """Executions that wait for a person -> the missed instants that they stand for too."""
     finals: list[Ended]
     timers: dict[int, tuple[str, int, str]]
     """Name, next instant (0: none) and state."""
@@ -56,12 +58,14 @@ class Snapshot:
     @classmethod
     def read(cls, observer: psycopg.Connection[Any]) -> Snapshot:
         """What is committed now."""
-        found = cls([], {}, [], {})
+        found = cls([], {}, {}, [], {})
         for place, text, number, count, name, word in observer.execute(_READ, prepare=True).fetchall():
             if place == "claim":
                 found.claims.append((text, number, name))
             elif place == "waiting":
                 found.waiting[text] = word
+                if word == "failed":
+                    found.failed[text] = count
             elif place == "final":
                 found.finals.append(Ended(text, number, count, name, word))
             else:

@@ -18,7 +18,7 @@ from tests.torture.sim.client import Client
 from tests.torture.sim.consumer import Consumer
 from tests.torture.sim.faults import Fault, plan
 from tests.torture.sim.judgement import judge
-from tests.torture.sim.node import LEASE, Node
+from tests.torture.sim.node import LEASE, LOOK_AHEADS, Node
 from tests.torture.sim.records import Records
 from tests.torture.sim.scheduler import Actor, Scheduler, current
 from tests.torture.sim.session import IDLE_IN_TRANSACTION_US, Session
@@ -128,10 +128,11 @@ class World:
             others.append("consumer")
         actors = {name: Actor(scheduler, name) for name in (*names, *others)}
         sessions = {name: Session(actor, on_commit) for name, actor in actors.items()}
-        crash_lock = rng.random() < 0.5
+        crash_lock, look_ahead = rng.random() < 0.5, rng.choice(LOOK_AHEADS)
         nodes = {
-            name: Node(actors[name], sessions[name], records, seed, crash_lock=crash_lock) for name in names
-        }  # fmt: skip
+            name: Node(actors[name], sessions[name], records, seed, crash_lock=crash_lock, look_ahead=look_ahead)
+            for name in names
+        }
         client = Client(actors["client"], sessions["client"], records, seed, storm_ends_us)
         for fault in plan(seed, names, others, LEASE) if faults is None else faults:
             actors[fault.actor].faults.append(fault)
