@@ -46,6 +46,29 @@ def test_what_a_dead_node_held_is_ready_at_once_and_the_try_counts_as_lost(
     assert words_of(execution.timer_id) == ["lost", "succeeded"]
 
 
+def test_what_a_dead_node_claimed_ahead_waits_for_its_instant(
+    group: TimerGroup, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    dead, other = Stepper(time, look_ahead=5), Stepper(time)
+    timer = schedule_once("work", "once", after=5)
+    dead.claim()
+    assert other.rescue(dead).ready == 1
+    assert other.until_idle() == []
+    other.advance(5)
+    assert [fire.fire_time for fire in handlers.calls] == [time.now]
+    assert words_of(timer) == ["lost", "succeeded"]
+
+
+def test_what_a_dead_node_held_is_ready_at_once_after_the_clock_was_set_back(
+    claimed: Callable[..., Execution], node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    claimed()
+    time.advance(-3600)
+    other = Stepper(time)
+    other.rescue(node)
+    assert len(other.until_idle()) == 1
+
+
 def test_a_rescue_is_done_once(claimed: Callable[..., Execution], node: Stepper, time: VirtualTime) -> None:
     claimed()
     other = Stepper(time)

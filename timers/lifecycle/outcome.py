@@ -120,6 +120,10 @@ def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
         return Verdict("end")
     if revoked:
         return Verdict("cancel")
+    if outcome.word == "lost" and execution.group.clock.at(execution.claimed_us) <= now_us:
+        # It may have been claimed ahead: no attempt starts before the instant of its execution. (Where the clock has
+        # been set back since the claim, that instant is one of the old clock.)
+        now_us = max(now_us, execution.available_us)
     forgiven = execution.forgiven + (outcome.forgiven or outcome.word == "snoozed")
     retry = execution.attempt - forgiven
     """The number of the retry that would follow, counting only tries that count."""
