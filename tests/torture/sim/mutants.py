@@ -71,11 +71,15 @@ class _CursorGroups(ServedGroups):
     """Looks above the horizon of its last look that found nothing."""
 
     def with_due_work(
-        self, now_us: int, horizon_us: int, low_marks: Mapping[Part, int]
+        self,
+        now_us: int,
+        horizon_us: int,
+        low_marks: Mapping[Part, int],
+        of_others: Collection[tuple[int, int]] = (),
     ) -> tuple[datetime, list[DueWork]]:
         seen: int | None = getattr(self, "seen_us", None)
         marks = {} if seen is None else {(group, 0, 0): seen for group in workload.group_ids()}
-        reading, work = super().with_due_work(now_us, horizon_us, marks)
+        reading, work = super().with_due_work(now_us, horizon_us, marks, of_others)
         if not any(item.timers for item in work):
             self.seen_us = horizon_us
         return reading, work

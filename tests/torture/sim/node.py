@@ -138,7 +138,7 @@ class Node:
         self._locked = -1
         self._is_draining = False
         self._sightings = Sightings(lambda: self.clock)
-        self._groups = ServedGroups("default", [])
+        self._groups = ServedGroups("default", [], self.row.id)
         self._watch = Watch(self._look_ahead)
         self._due = dict.fromkeys(("beat", "claim", "judge"), self.actor.now_us)
         self._fates = []
