@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import OperationalError
 
@@ -54,6 +56,21 @@ def test_a_beat_renews_the_lease_on_both_sides(row: Node, boot: BootClock, time:
     assert (heart.last_ok, heart.lease_ends, renewed) == (1004, 1014, [1])
     row.refresh_from_db()
     assert (row.heartbeat_at, row.state, row.busy, row.rss) == (time.now, "active", 3, 1024)
+
+
+@pytest.mark.parametrize(("seconds", "rest"), [(0.5, 1.5), (2, 0), (5, 0)])
+def test_the_next_beat_comes_an_interval_after_the_last_one_began(
+    seconds: float, rest: float, row: Node, boot: BootClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heart = made(row)
+
+    def slow(*words: Any) -> object:
+        boot.now += seconds
+        return beat(*words)
+
+    monkeypatch.setattr(heartbeat_module, "beat", slow)
+    assert heart.step() == rest
+    assert heart.last_ok == 1000
 
 
 def test_a_beat_that_comes_through_after_later_ones_takes_nothing_back(

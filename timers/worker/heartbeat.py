@@ -110,7 +110,9 @@ class Heartbeat:
         if failed_before or boot_time() - began > self._settings.heartbeat_interval:
             # A beat that took so long shows a stall in which nobody could beat.
             self.steady_since = boot_time()
-        return self._settings.heartbeat_interval
+        # The lease counts from the beginning of a beat, so the next one does, too: after a beat that took long the
+        # lease would otherwise be nearly over before it is renewed.
+        return max(0.0, began + self._settings.heartbeat_interval - boot_time())
 
     def _explain(self) -> None:
         """Log why beats fail though the database answers.

@@ -310,8 +310,9 @@ class Node:
             self._check_limit(fired.rows, limit)
 
     def _hold(self, executions: list[Execution]) -> None:
-        self.memory.held += executions
-        for each in executions:
+        # The rows of one statement come in any order: the planner's, not the seed's.
+        for each in sorted(executions, key=lambda each: (each.start_us, each.id)):
+            self.memory.held.append(each)
             self.actor.scheduler.note(self.actor, f"  claimed {each.name} {each.id} #{each.attempt} fence {each.fence}")
 
     def _check_limit(self, count: int, limit: int) -> None:
