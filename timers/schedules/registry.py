@@ -61,7 +61,7 @@ def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
 def parse_stored(kind: str, spec: Any, time_zone: Any) -> Schedule:
     """The same as `parse`, for the spec of a stored timer: it is remembered as by `parse_text`.
 
-    What cannot be a key of what is remembered (a change may give a list as time zone) goes to `parse`, which refuses it.
+    What cannot be a key of what is remembered (a change may give a list as time zone) goes to `parse`, to be refused.
     """
     if isinstance(spec, dict) and isinstance(time_zone, str):
         return parse_text(kind, json.dumps(spec), time_zone)
