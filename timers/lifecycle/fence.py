@@ -7,8 +7,8 @@ execution still in it; what was taken away meanwhile is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
@@ -20,6 +20,19 @@ Held = dict[int, set[str]]
 """Fence -> ids of executions."""
 ASKED_TO_END: Final = "asked to end"
 """Why an execution was revoked, where nothing else is known."""
+_IS_AWAITED: Final = "is_awaited"
+"""In a claim's details: a timer waits for the end of an execution that it did not wait for when it was claimed."""
+
+
+class LockedClaims(NamedTuple):
+    """Claims that still live, locked."""
+
+    held: Held
+    """All that each of them holds."""
+    revoked: Mapping[str, str]
+    """Executions that were revoked: id -> why."""
+    awaited: Collection[str] = ()
+    """Executions whose timers have come to wait for them (see await_end)."""
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
@@ -54,11 +67,9 @@ def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Executi
 
 def lock_claims(
     fences: Iterable[int], holder: AnyHolder | None = None, *, expired_us: int | None = None
-) -> tuple[Held, dict[str, str]]:
+) -> LockedClaims:
     """Lock those of the claims that still live: the holder's, where one is given; those of consumers whose lease has
     ended by an instant (microseconds), where that is.
-
-    Returns all that each of them holds, and which of these executions have been revoked: id -> why.
     """
     conditions = ["id = ANY(%s::bigint[])"]
     wanted: list[Any] = [plain_array(fences)]
@@ -70,18 +81,40 @@ def lock_claims(
         conditions, wanted = [*conditions, f"expires_at <= {timestamp('%s')}"], [*wanted, expired_us]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, executions::text[], revoked::text[], revoke_reasons::text FROM timers_claim"
+            "SELECT id, executions::text[], revoked::text[], revoke_reasons::text,"
+            f" CASE WHEN strpos(details::text, '{_IS_AWAITED}') > 0 THEN details::text END FROM timers_claim"
             f" WHERE {' AND '.join(conditions)} ORDER BY id FOR UPDATE",
             wanted,
         )
         rows = cursor.fetchall()
     held = {fence: set(executions) for fence, executions, *_ in rows}
     why: dict[str, str] = {}
-    for _, _, revoked, reasons in rows:
+    awaited: set[str] = set()
+    for _, _, revoked, reasons, details in rows:
         if revoked:
             known = json.loads(reasons) if reasons else {}
             why |= {execution: known.get(execution) or ASKED_TO_END for execution in revoked}
-    return held, why
+        if details:
+            awaited |= {execution for execution, detail in json.loads(details).items() if detail.get(_IS_AWAITED)}
+    return LockedClaims(held, why, awaited)
+
+
+def await_end(executions: Collection[str], group_id: int) -> None:
+    """Note in the claims of one group's executions, where they have any, that a timer waits for their end from now on.
+
+    Its row is the caller's, locked before. Whoever ends such an execution then knows that the timer goes on with it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, executions::text[], details::text FROM timers_claim"
+            " WHERE group_id = %s AND executions && %s::uuid[] ORDER BY id FOR UPDATE",
+            (group_id, plain_array(executions)),
+        )
+        for fence, held, text in cursor.fetchall():
+            details = json.loads(text) if text else {}
+            for execution in set(held).intersection(executions):
+                details[execution] = {**details.get(execution, {}), _IS_AWAITED: True}
+            cursor.execute("UPDATE timers_claim SET details = %s WHERE id = %s", (json.dumps(details), fence))
 
 
 def let_go(held: Held, leaving: Held) -> None:

@@ -15,7 +15,7 @@ from timers.lifecycle.control.subscriptions import pause_subscription
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
-from timers.lifecycle.fence import by_fence, let_go, lock_claims
+from timers.lifecycle.fence import LockedClaims, by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -46,7 +46,13 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
             finished.deferred = [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
             outcomes = [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held, revoked = lock_claims(wanted, holder)
+        claims = lock_claims(wanted, holder)
+        held, revoked = claims.held, claims.revoked
+        if claims.awaited and (late := [each for each in outcomes if _has_come_to_be_awaited(each, claims)]):
+            # Their timers are to be locked, and that comes before claims: the next time.
+            finished.deferred += late
+            outcomes = [outcome for outcome in outcomes if outcome not in late]
+            wanted = by_fence(outcome.execution for outcome in outcomes)
         for outcome in outcomes:
             execution = outcome.execution
             if execution.id in held.get(execution.fence, ()):
@@ -61,6 +67,15 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         delete_finished(over, ended=True)
     _pause_subscriptions(finished.verdicts)
     return finished
+
+
+def _has_come_to_be_awaited(outcome: Outcome, claims: LockedClaims) -> bool:
+    """Whether its timer waits for it, and did not when it was claimed; from now on that is known."""
+    execution = outcome.execution
+    if execution.follows or execution.id not in claims.awaited:
+        return False
+    execution.follows = True
+    return True
 
 
 def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:

@@ -34,7 +34,7 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
         return Released()
     with transaction.atomic():
         wanted = by_fence(executions)
-        held, revoked = lock_claims(wanted, holder)
+        held, revoked, _ = lock_claims(wanted, holder)
         ours = [execution for execution in executions if execution.id in held.get(execution.fence, ())]
         unwanted = [execution for execution in ours if execution.id in revoked]
         ours = [execution for execution in ours if execution.id not in revoked]

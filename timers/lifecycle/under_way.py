@@ -110,7 +110,7 @@ def call_back(
             each for each in found
             if each.id in chosen and (each.fence is None or (each.id, each.fence) in held_back)
         ]  # fmt: skip
-        held, _ = lock_claims({each.fence for each in ours if each.fence is not None})
+        held = lock_claims({each.fence for each in ours if each.fence is not None}).held
         waiting = _lock_waiting(each.id for each in ours if each.fence is None)
         unbegun = [
             each for each in ours

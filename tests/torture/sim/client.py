@@ -137,7 +137,6 @@ class Client:
         if known.at is not None and self._rng.random() < 0.5:
             at = from_microseconds(self.actor.now_us) + timedelta(seconds=round(self._rng.uniform(0, 5), 3))
             changes["at"] = at
-            self._records.rearmed.add(known.name)
         self._ask(
             f"update {known.name} {sorted(changes)}",
             lambda: scheduling.update_timer(known.group, known.name, **changes),

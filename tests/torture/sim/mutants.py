@@ -27,7 +27,7 @@ from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.death import Watched
 from timers.lifecycle.due import DueWork, Part, ServedGroups
-from timers.lifecycle.fence import Held, lock_claims
+from timers.lifecycle.fence import Held, LockedClaims, lock_claims
 from timers.lifecycle.nodes import Beat, Renewed
 from timers.lifecycle.outcome import Outcome, Verdict
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -48,9 +48,9 @@ class Mutant:
 
 
 def _no_fence() -> Patch:
-    def lock(wanted: Held, holder: Any = None, **conditions: Any) -> tuple[Held, dict[str, str]]:
-        held, revoked = lock_claims(wanted, holder, **conditions)
-        return {fence: held.get(fence, set()) | ids for fence, ids in wanted.items()}, revoked
+    def lock(wanted: Held, holder: Any = None, **conditions: Any) -> LockedClaims:
+        claims = lock_claims(wanted, holder, **conditions)
+        return claims._replace(held={fence: claims.held.get(fence, set()) | ids for fence, ids in wanted.items()})
 
     return mock.patch.object(finish, "lock_claims", lock)
 

@@ -58,8 +58,6 @@ class Records:
     """Scheduled occurrence (timer, instant) -> its execution."""
     cancels: dict[str, set[str]] = field(default_factory=dict)
     """Name -> what the answer to its cancel named as in flight."""
-    rearmed: set[str] = field(default_factory=set)
-    """One-shots that got another instant, perhaps while their first execution had not ended."""
     starts: int = 0
 
     def begin(self, execution: str, name: str, attempt: int, fence: int, now_us: int) -> None:

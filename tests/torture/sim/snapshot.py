@@ -140,8 +140,7 @@ class Watcher:
         )
         for timer, count in claimed.items():
             name = now.timers[timer][0] if timer in now.timers else str(timer)
-            # A one-shot that is scheduled again does not wait for its execution before.
-            if count > 1 and name not in self._records.rearmed:
+            if count > 1:
                 self._fail("overlap", f"{count} executions of {name} are claimed")
 
     @staticmethod

@@ -21,6 +21,7 @@ from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
+from timers.lifecycle.control.last_run import wait_for_last_run
 from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
@@ -331,6 +332,7 @@ def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
     due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
     timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
     timer.state, timer.fire_count = Timer.State.ACTIVE, 0
+    wait_for_last_run(timer)
     wake_if_soon([timer.next_fire_at], now)
 
 
