@@ -38,9 +38,9 @@ _WRITTEN: Final = re.compile(
     | (?: %(?:25)* | = | \\+x )(?P<byte>[0-9a-f]{2})
     | &(?:amp;)*\#(?:0*(?P<decimal>[0-9]{1,7})|x0*(?P<hexadecimal>[0-9a-f]{1,6}));
     | &(?:amp;)*(?P<name>[a-z]{2,8});
-    | \\+(?P<itself>[^\\])
+    | \\+(?P<itself>(?-i:[^\\]))
     | \\+
-    | (?P<wide>[^\x00-\x7f])
+    | (?P<wide>(?-i:[^\x00-\x7f]))
     """,
     re.IGNORECASE | re.VERBOSE,
 )

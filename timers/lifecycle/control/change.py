@@ -21,14 +21,14 @@ from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
-from timers.lifecycle.control.last_run import wait_for_last_run
 from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
-from timers.lifecycle.control.run import make_run
+from timers.lifecycle.control.run import make_run, overlap_of
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.last_run import wait_for_last_run
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
@@ -332,7 +332,8 @@ def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
     due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
     timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
     timer.state, timer.fire_count = Timer.State.ACTIVE, 0
-    wait_for_last_run(timer)
+    if overlap_of(timer, None) != "allow":
+        wait_for_last_run(timer)
     wake_if_soon([timer.next_fire_at], now)
 
 

@@ -1,4 +1,4 @@
-"""The last run of a timer that has finished and becomes active again: its overlap policy holds beside it, too.
+"""The last run of a timer that has finished and becomes active again: the next one may have to wait for its end.
 
 A one-shot is finished as soon as it has fired, whatever becomes of its execution; its row does not wait for the end.
 """
@@ -11,7 +11,6 @@ from django.db import connection
 
 from timers.execution_id import execution_id, ids_open_as
 from timers.lifecycle.arrays import plain_array
-from timers.lifecycle.control.run import overlap_of
 from timers.lifecycle.fence import await_end
 from timers.lifecycle.siblings import ordinals_of, still_open
 from timers.models import Timer
@@ -21,8 +20,8 @@ _LOCK_WAITING: Final = "SELECT id FROM timers_waiting WHERE id = ANY(%s::uuid[])
 
 
 def wait_for_last_run(timer: Timer) -> None:
-    """Let a locked timer wait for its last execution, where that has not ended and the two may not overlap."""
-    if timer.last_fire_at is None or timer.open_execution is not None or overlap_of(timer, None) == "allow":
+    """Let a locked timer wait for its last execution, where that has not ended."""
+    if timer.last_fire_at is None or timer.open_execution is not None:
         return
     occurrence = execution_id(to_microseconds(timer.last_fire_at), timer.id)
     ordinals = ordinals_of([timer.group_id]).get(timer.group_id, [])
