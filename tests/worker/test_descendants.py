@@ -49,6 +49,13 @@ def test_guardian_ends_what_it_watches_when_its_pipe_ends(marked: tuple[str, sub
         assert watcher.wait(20) == 0
 
 
+def test_guardian_knows_the_workers_that_live_when_it_starts(marked: tuple[str, subprocess.Popen[bytes]]) -> None:
+    _, program = marked
+    words = [sys.executable, "-I", "-S", guardian.__file__, "another", str(program.pid)]
+    assert subprocess.run(words, stdin=subprocess.DEVNULL, timeout=20, check=True).returncode == 0
+    assert program.wait(20) == -9
+
+
 def test_ended_child_is_collected_only_when_nobody_has_waited_for_long() -> None:
     child = subprocess.Popen(["true"])
     eventually(lambda: (found := guardian.read_process(child.pid)) is not None and found.state == "Z")

@@ -97,12 +97,11 @@ class Descendants:
         had_ended = self._guardian is not None
         environment = {name: value for name, value in os.environ.items() if name != guardian.MARK}
         self._guardian = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, self._mark],
+            # It knows the workers from its first moment: this process may end before it could tell it anything.
+            [sys.executable, "-I", "-S", guardian.__file__, self._mark, *map(str, self._workers)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
             start_new_session=True, bufsize=0, cwd="/",
         )  # fmt: skip
-        for pid in self._workers:
-            self._tell(f"+{pid}")
         return had_ended
 
     def worker_started(self, pid: int) -> None:
@@ -145,7 +144,7 @@ class Descendants:
         return [each.pid for each in found if each is not None and each.session != session]
 
     def _tell(self, message: str) -> None:
-        # A guardian that has ended is started again by the next look, and then told of all workers.
+        # A guardian that has ended is started again by the next look, with all workers that there are then.
         if self._guardian is not None and self._guardian.stdin is not None:
             with contextlib.suppress(OSError):
                 self._guardian.stdin.write(f"{message}\n".encode())

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -81,9 +81,12 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def watch(mark: str, messages: BinaryIO) -> None:
-    """Follow the supervisor (`+pid`: a worker started, `-pid`: it and its descendants ended) to its end."""
-    sessions: set[int] = set()
+def watch(mark: str, messages: BinaryIO, workers: Iterable[int]) -> None:
+    """Follow the supervisor (`+pid`: a worker started, `-pid`: it and its descendants ended) to its end.
+
+    `workers`: those that live at the start.
+    """
+    sessions = set(workers)
     for line in messages:
         pid = int(line[1:])
         if line.startswith(b"+"):
@@ -101,10 +104,10 @@ def _has_in_environment(pid: int, needle: bytes) -> bool:
 
 
 def main() -> None:
-    """`guardian.py MARK`, with the supervisor's pipe as standard input."""
+    """`guardian.py MARK [PID of a worker]...`, with the supervisor's pipe as standard input."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # It ends with its supervisor, by the pipe.
-    watch(sys.argv[1], sys.stdin.buffer)
+    watch(sys.argv[1], sys.stdin.buffer, map(int, sys.argv[2:]))
 
 
 if __name__ == "__main__":
