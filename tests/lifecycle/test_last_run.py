@@ -1,4 +1,4 @@
-"""A one-shot that gets another instant before its last execution has ended: its overlap policy holds beside it."""
+"""A one-shot that gets another instant before its last execution has ended obeys its overlap policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
-from tests.support.serial_timers import SERIAL, running
+from tests.support.serial_timers import SERIAL, finish, running
 from timers.execution_id import open_as
 from timers.models import Timer, Waiting
 from timers.scheduling import cancel_timer, schedule_once, update_timer
@@ -28,18 +28,6 @@ def once(policy: str, **of_group: Any) -> Timer:
     return schedule_once("work", "t", after=1)
 
 
-def end(node: Stepper) -> None:
-    """Record what has ended, and once more what was deferred."""
-    node.finish()
-    node.finish()
-    assert node.outcomes == []
-
-
-def run_to_its_end(node: Stepper) -> None:
-    node.run()
-    end(node)
-
-
 @pytest.mark.parametrize("policy", SERIAL)
 def test_it_waits_for_an_execution_that_runs(policy: str, time: VirtualTime, node: Stepper) -> None:
     timer = once(policy)
@@ -49,10 +37,10 @@ def test_it_waits_for_an_execution_that_runs(policy: str, time: VirtualTime, nod
     assert (answer.in_flight, str(answer.open_execution)) == ([first.id], first.id)
     time.advance(1)
     assert node.claim() == []
-    end(node)
+    node.finish()
     (second,) = node.claim()
     assert second.id != first.id
-    run_to_its_end(node)
+    finish(node)
     assert words_of(timer) == ["succeeded", "succeeded"]
     timer.refresh_from_db()
     assert (timer.state, timer.open_execution, timer.fire_count) == ("finished", None, 1)
@@ -63,7 +51,7 @@ def test_it_fires_at_its_new_instant_where_the_execution_has_ended_before(time: 
     running(node, 1)
     node.run()
     update_timer("work", "t", after=10)
-    end(node)
+    node.finish()
     timer.refresh_from_db()
     assert (timer.state, timer.open_execution) == ("active", None)
     time.advance(10)
@@ -85,13 +73,13 @@ def test_it_waits_for_an_execution_that_waits_for_its_retry(
     handlers.add("tests.noop", lambda fire: 1 / (fire.number_of_try - 1))
     timer = once("skip", retry=RETRY)
     first = running(node, 1)
-    run_to_its_end(node)
+    finish(node)
     assert str(update_timer("work", "t", after=1).open_execution) == first.id
     time.advance(1)
     assert node.claim() == []
     time.advance(4)
     assert [each.id for each in node.claim()] == [first.id]
-    run_to_its_end(node)
+    finish(node)
     assert len(node.claim()) == 1
     assert words_of(timer)[-1] == "succeeded"
 
@@ -102,7 +90,7 @@ def test_it_waits_for_no_retry_where_retries_do_not_block(
     handlers.add("tests.noop", lambda fire: 1 / 0)
     once("skip", retry=RETRY, retry_blocks=False)
     running(node, 1)
-    run_to_its_end(node)
+    finish(node)
     assert update_timer("work", "t", after=1).open_execution is None
 
 
@@ -130,7 +118,7 @@ def test_it_goes_on_when_a_retry_that_it_waits_for_is_cancelled(
     handlers.add("tests.noop", lambda fire: 1 / 0)
     timer = once("skip", retry=RETRY)
     running(node, 1)
-    run_to_its_end(node)
+    finish(node)
     update_timer("work", "t", after=1)
     cancel_timer("work", "t")
     timer.refresh_from_db()
@@ -147,6 +135,6 @@ def test_a_one_shot_that_becomes_recurring_waits_for_its_execution(time: Virtual
     assert str(timer.open_execution) == open_as(first.id)
     time.advance(1)
     assert node.claim() == []
-    end(node)
+    node.finish()
     time.advance(1)
     assert len(node.claim()) == 1

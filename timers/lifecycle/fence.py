@@ -31,8 +31,8 @@ class LockedClaims(NamedTuple):
     """All that each of them holds."""
     revoked: Mapping[str, str]
     """Executions that were revoked: id -> why."""
-    awaited: Collection[str] = ()
-    """Executions whose timers have come to wait for them (see await_end)."""
+    awaited: Collection[str]
+    """Executions that await_end was called for."""
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
@@ -100,9 +100,10 @@ def lock_claims(
 
 
 def await_end(executions: Collection[str], group_id: int) -> None:
-    """Note in the claims of one group's executions, where they have any, that a timer waits for their end from now on.
+    """Note in the claims of executions of one group that their timer waits for their end from now on.
 
-    Its row is the caller's, locked before. Whoever ends such an execution then knows that the timer goes on with it.
+    The caller has locked the timer. Executions that are not claimed are passed over. Whoever ends a claimed one learns
+    from lock_claims that the timer is to be moved on.
     """
     with connection.cursor() as cursor:
         cursor.execute(

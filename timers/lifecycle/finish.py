@@ -15,7 +15,7 @@ from timers.lifecycle.control.subscriptions import pause_subscription
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
-from timers.lifecycle.fence import LockedClaims, by_fence, let_go, lock_claims
+from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
@@ -39,19 +39,15 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
     """
     finished = Finished()
     with transaction.atomic():
-        wanted_timers = followed(outcome.execution for outcome in outcomes)
-        timers = lock_timers(wanted_timers, skip_locked=True)
-        busy = busy_timers(wanted_timers, timers)
-        if busy:
-            finished.deferred = [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
-            outcomes = [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
+        timers: dict[int, LockedTimer] = {}
+        outcomes = _lock_followed(outcomes, timers, finished)
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        claims = lock_claims(wanted, holder)
-        held, revoked = claims.held, claims.revoked
-        if claims.awaited and (late := [each for each in outcomes if _has_come_to_be_awaited(each, claims)]):
-            # Their timers are to be locked, and that comes before claims: the next time.
-            finished.deferred += late
-            outcomes = [outcome for outcome in outcomes if outcome not in late]
+        held, revoked, awaited = lock_claims(wanted, holder)
+        if awaited:
+            for outcome in outcomes:
+                outcome.execution.follows |= outcome.execution.id in awaited
+            # Timers are locked before claims elsewhere; here nobody waits for them, so there is no deadlock.
+            outcomes = _lock_followed(outcomes, timers, finished)
             wanted = by_fence(outcome.execution for outcome in outcomes)
         for outcome in outcomes:
             execution = outcome.execution
@@ -69,13 +65,20 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
     return finished
 
 
-def _has_come_to_be_awaited(outcome: Outcome, claims: LockedClaims) -> bool:
-    """Whether its timer waits for it, and did not when it was claimed; from now on that is known."""
-    execution = outcome.execution
-    if execution.follows or execution.id not in claims.awaited:
-        return False
-    execution.follows = True
-    return True
+def _lock_followed(
+    outcomes: Sequence[Outcome], timers: dict[int, LockedTimer], finished: Finished
+) -> Sequence[Outcome]:
+    """Lock the timers that move on with these outcomes, beside those that are locked already.
+
+    Never waits: outcomes of a timer that someone else has locked are deferred. Returns the others.
+    """
+    wanted = followed(outcome.execution for outcome in outcomes).difference(timers)
+    timers |= lock_timers(wanted, skip_locked=True)
+    busy = busy_timers(wanted, timers)
+    if not busy:
+        return outcomes
+    finished.deferred += [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
+    return [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
 
 
 def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:

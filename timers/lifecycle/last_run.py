@@ -5,18 +5,12 @@ A one-shot is finished as soon as it has fired, whatever becomes of its executio
 
 from __future__ import annotations
 
-from typing import Final
-
-from django.db import connection
-
 from timers.execution_id import execution_id, ids_open_as
-from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.fence import await_end
 from timers.lifecycle.siblings import ordinals_of, still_open
+from timers.lifecycle.under_way import lock_ready
 from timers.models import Timer
 from timers.schedules.instant import to_microseconds
-
-_LOCK_WAITING: Final = "SELECT id FROM timers_waiting WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
 
 
 def wait_for_last_run(timer: Timer) -> None:
@@ -26,9 +20,8 @@ def wait_for_last_run(timer: Timer) -> None:
     occurrence = execution_id(to_microseconds(timer.last_fire_at), timer.id)
     ordinals = ordinals_of([timer.group_id]).get(timer.group_id, [])
     ids = ids_open_as(occurrence, ordinals)
-    with connection.cursor() as cursor:
-        # A claim of it under way is waited for, and a later one finds the timer waiting.
-        cursor.execute(_LOCK_WAITING, (plain_array(ids),))
+    # Waits for a claim under way, which await_end then finds; a later claim finds the timer's open execution.
+    lock_ready(ids)
     await_end(ids, timer.group_id)
     if still_open({occurrence: ordinals}, [timer.group_id], ()):
         timer.open_execution = occurrence

@@ -111,7 +111,7 @@ def call_back(
             if each.id in chosen and (each.fence is None or (each.id, each.fence) in held_back)
         ]  # fmt: skip
         held = lock_claims({each.fence for each in ours if each.fence is not None}).held
-        waiting = _lock_waiting(each.id for each in ours if each.fence is None)
+        waiting = lock_ready(each.id for each in ours if each.fence is None)
         unbegun = [
             each for each in ours
             if (each.id in waiting if each.fence is None else each.id in held.get(each.fence, ()))
@@ -149,7 +149,8 @@ def _by_process(found: Iterable[UnderWay]) -> dict[Process, list[str]]:
     return by_process
 
 
-def _lock_waiting(executions: Iterable[str]) -> set[str]:
+def lock_ready(executions: Iterable[str]) -> set[str]:
+    """Lock the ready executions among these; returns their ids."""
     ids = plain_array(executions)
     if ids == "{}":
         return set()
