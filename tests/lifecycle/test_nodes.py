@@ -11,7 +11,16 @@ from tests import factories
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
-from timers.lifecycle.nodes import Beat, Renewed, beat, free_name, handlers_elsewhere, register
+from timers.lifecycle.nodes import (
+    Beat,
+    Renewed,
+    beat,
+    free_name,
+    handlers_elsewhere,
+    live_peers,
+    position_among,
+    register,
+)
 from timers.models import ClusterEvent, Node
 from timers.testing import START, VirtualTime, registration
 
@@ -142,7 +151,26 @@ def test_handlers_that_only_other_living_nodes_know_are_told(time: VirtualTime) 
     factories.node(handlers=["gone"], state="dead")
     factories.node(handlers=["late"], beat_ago=11)
     assert handlers_elsewhere(["here"]) == ["far", "there"]
-    assert handlers_elsewhere(["here"], "default") == ["there"]
+    assert handlers_elsewhere(["here"], live_peers("default")) == ["there"]
+
+
+def test_workers_of_live_nodes_have_positions_of_their_own(time: VirtualTime) -> None:
+    ids = [factories.node(workers=workers, state="active").id for workers in (2, 1, 3)]
+    factories.node(workers=5, state="draining")
+    factories.node(workers=5, state="standby")
+    factories.node(workers=5, state="active", allow_execution=False)
+    factories.node(workers=5, state="active", beat_ago=11)
+    peers = live_peers("default")
+    asked = [(ids[0], 1), (ids[0], 2), (ids[1], 1), (ids[2], 1), (ids[2], 2), (ids[2], 3)]
+    assert [position_among(peers, *worker) for worker in asked] == [(position, 6) for position in range(6)]
+
+
+def test_worker_of_a_node_that_is_starting_has_a_position(time: VirtualTime) -> None:
+    first = factories.node(workers=2, state="active")
+    second = factories.node(workers=2, state="starting")
+    assert position_among(live_peers(), second.id, 2) == (3, 4)
+    assert position_among(live_peers(), first.id, 2) == (1, 2)
+    assert position_among([], second.id, 2) == (0, 1)
 
 
 def test_a_node_behind_a_pooler_neither_listens_nor_holds_a_crash_lock(

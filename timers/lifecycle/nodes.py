@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -238,15 +238,53 @@ def set_stopped(node_id: int, name: str) -> None:
             record("node stopped", name, "", now)
 
 
-def handlers_elsewhere(known_here: Sequence[str], partition: str | None = None) -> list[str]:
-    """Handlers that live nodes can run and this process does not know: their timers are left for those nodes.
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A live node that may run executions."""
 
-    `partition`: only nodes of that slice of the cluster; None: of all.
+    node_id: int
+    workers: int
+    """Its worker processes."""
+    handlers: frozenset[str]
+    claims: bool
+    """Whether it claims now: it has started, and neither drains nor stands by."""
+
+
+def live_peers(partition: str | None = None) -> list[Peer]:
+    """Return the live nodes that may run executions, by rising id, the calling one among them.
+
+    Args:
+        partition: only nodes of that slice of the cluster; None: of all.
     """
-    here = frozenset(known_here)
     live = Node.objects.filter(
         state__in=Node.LIVE, allow_execution=True, lease_expires_at__gt=RawSQL("timers_now()", ())
     )
     if partition is not None:
         live = live.filter(partition=partition)
-    return sorted({name for names in live.values_list("handlers", flat=True) for name in names} - here)
+    return [
+        Peer(node_id, workers, frozenset(handlers), state == Node.State.ACTIVE)
+        for node_id, workers, handlers, state in live.order_by("id").values_list("id", "workers", "handlers", "state")
+    ]
+
+
+def handlers_elsewhere(known_here: Iterable[str], peers: Iterable[Peer] | None = None) -> list[str]:
+    """Return the handlers that live nodes can run and this process does not know; they are left for those nodes.
+
+    Args:
+        peers: the live nodes, where they have been read already; None: those of all partitions.
+    """
+    found = {name for peer in (live_peers() if peers is None else peers) for name in peer.handlers}
+    return sorted(found.difference(known_here))
+
+
+def position_among(peers: Sequence[Peer], node_id: int, worker: int) -> tuple[int, int]:
+    """Return the position of a worker among all workers that claim now, from 0, and their number.
+
+    Args:
+        node_id, worker: the worker; its own node counts even where it does not claim yet, or is missing.
+        worker: from 1.
+    """
+    own = next((peer.workers for peer in peers if peer.node_id == node_id), 0) or 1
+    others = [peer for peer in peers if peer.claims and peer.node_id != node_id]
+    before = sum(peer.workers for peer in others if peer.node_id < node_id)
+    return before + (worker - 1) % own, own + sum(peer.workers for peer in others)

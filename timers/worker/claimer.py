@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from timers import handlers
 from timers.boot_clock import boot_time
 from timers.clock import DatabaseClock
 from timers.conf import Conf
+from timers.domain.look_times import seconds_to_next_look
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
@@ -22,7 +22,7 @@ from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import Fired, fire_due
-from timers.lifecycle.nodes import handlers_elsewhere
+from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
 from timers.lifecycle.wakeup import wake_workers
@@ -105,6 +105,8 @@ class Claimer:
         """Until the next look for what is left; longer where nothing of it can be claimed here."""
         self._noticed_at = 0.0
         self._turn = 0
+        self._position = (0, 1)
+        """Of this worker among those that claim in its partition, and their number."""
         self._hungry = False
         self._unsure = False
         self._has_lost_lead = False
@@ -344,7 +346,9 @@ class Claimer:
             self._low_marks.clear()
             self._full_scan_at = now + FULL_SCAN_SECONDS
         if now - self._unserved_read_at >= HANDLERS_SECONDS:
-            self._unserved.renew(handlers_elsewhere(handlers.names(), self._partition))
+            peers = live_peers(self._partition)
+            self._unserved.renew(handlers_elsewhere(handlers.names(), peers))
+            self._position = position_among(peers, self._holder.node_id, self._holder.worker)
             self._unserved_read_at = now
 
     def _look_for_revoked(self) -> None:
@@ -364,8 +368,7 @@ class Claimer:
 
     def _seconds_to_next_look(self) -> float:
         now_us = self._clock.now_us()
-        # Jittered by a quarter, so no worker always wins the race for a regular timer.
-        wait = self._settings.poll_interval * random.uniform(0.75, 1.0)
+        wait = seconds_to_next_look(now_us, self._settings.poll_interval, *self._position)
         if self._left_look_us is not None:
             wait = min(wait, (self._left_look_us - now_us) / 1_000_000)
             if self._left_look_us <= now_us:
