@@ -70,7 +70,7 @@ def test_a_slow_way_to_the_database_costs_no_lease_and_little_lateness(field: Fi
         field.start("a", "--workers", "1")
         field.start("b", "--workers", "1")
         field.manage("shell", "-v", "0", "-c", _SPREAD)
-        proxy.slow(0.2)
+        proxy.slow(0.1)
         field.wait_until_succeeded(300, within=60)
         proxy.mend()
         late = field.rows(
