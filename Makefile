@@ -11,7 +11,7 @@ SET_UP := $(PYTHON) -I timerproject/virtualenv.py
 PYTEST := $(IN_VENV) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster test-browser torture formal bench check format setup setup-dev python clean
+.PHONY: help up test test-cluster test-browser torture torture-live formal bench check format setup setup-dev python clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM
 
 torture: setup-dev ## run the torture tests: faults under load (TESTS_LONG=1: at length)
 	@exec $(PYTEST) -m torture $(ARGS)
+
+torture-live: setup-dev ## run nodes under faults, judge the records, print the report (ARGS="--profile standard": longer)
+	@exec $(IN_VENV) -m tests.torture run $(or $(ARGS),--profile smoke)
 
 formal: python ## check the models of the protocol (needs spin and gcc)
 	@exec $(PYTHON) formal/check.py

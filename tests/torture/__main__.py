@@ -1,6 +1,7 @@
 """python -m tests.torture: run the service under faults and judge it by independent records.
 
     python -m tests.torture run --profile smoke --seed 42     # minutes; prints a one-page report
+    python -m tests.torture run --profile standard --report docs/torture-report.md
     python -m tests.torture check runs/42                     # judge the records of a run again
     python -m tests.torture plan --profile standard --seed 42 # which fault strikes when
     python -m tests.torture sim --seeds 2000                  # seeded interleaving of the engine in virtual time
@@ -36,7 +37,10 @@ def main() -> int:
         command.add_argument("--duration", type=float, help="seconds of the storm")
         command.add_argument("--nemesis", help=f"comma-separated, of {', '.join(NEMESES)}")
         command.add_argument("--out", type=Path, help="folder for the records (default: a temporary one)")
-    commands.add_parser("check").add_argument("folder", type=Path)
+    commands.choices["run"].add_argument("--report", type=Path, help="file for the report as a document (Markdown)")
+    checking = commands.add_parser("check")
+    checking.add_argument("folder", type=Path)
+    checking.add_argument("--report", type=Path, help="as for run")
     sim = commands.add_parser("sim", help="simulate seeds in virtual time, and check the invariants")
     sim.add_argument("--seeds", type=int, default=100, help="how many, from --first on (default: 100)")
     sim.add_argument("--first", type=int, default=1, help="the first seed (default: 1)")
@@ -58,13 +62,15 @@ def main() -> int:
     django.setup()
     from tests.torture.live.run import judge, run
 
+    out = options.folder if options.command == "check" else options.out
+    out = out or Path(tempfile.mkdtemp(prefix="torture-")) / str(options.seed)
     try:
         if options.command == "check":
-            return judge(options.folder)
-        out = options.out or Path(tempfile.mkdtemp(prefix="torture-")) / str(options.seed)
-        return run(options.profile, _profile(options), options.seed, out)
+            return judge(out, options.report)
+        return run(options.profile, _profile(options), options.seed, out, options.report)
     except Exception:  # noqa: BLE001 - a failure of the harness has an exit code of its own
         traceback.print_exc()
+        print(f"The harness failed, which says nothing of the service. Its records: {out}", file=sys.stderr)
         return 2
 
 

@@ -151,3 +151,8 @@ def test_a_run_in_which_a_planned_fault_never_struck_proves_nothing(run: Run) ->
 def test_what_is_left_at_the_end_is_a_violation(run: Run) -> None:
     run.left_over = 2
     assert kinds(run) == {"left over"}
+
+
+def test_nodes_that_end_a_rolling_restart_with_an_error_are_a_violation(run: Run) -> None:
+    run.nemeses.append({"nemesis": "rolling", "phase": "end", "codes": [0, 1, 0], "t": AT})
+    assert kinds(run) == {"exit code"}

@@ -11,7 +11,7 @@ from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Execution
 from timers.models import TimerGroup
 from timers.testing import Stepper
-from timers.worker.capacity import Capacity
+from timers.worker.capacity import Capacity, Slots
 from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
 from timers.worker.pace import Pace
@@ -29,6 +29,7 @@ class Bench:
         threads: int = 8,
         run_seconds: float | None = 0.001,
         unrecorded: Callable[[], int] | None = None,
+        idle: Callable[[Slots], int] = lambda _: 0,
     ) -> None:
         """`run_seconds`: the known run time of all groups that exist by now; None: it is unknown."""
         self.held: list[Execution] = []
@@ -38,7 +39,7 @@ class Bench:
         if run_seconds is not None:
             self.pace.learn(dict.fromkeys(TimerGroup.objects.values_list("id", flat=True), run_seconds))
         options = NodeOptions("node-a", threads=threads)
-        capacity = Capacity(threads, options.concurrency, self.pace)
+        capacity = Capacity(threads, options.concurrency, self.pace, idle=idle)
         self.claimer = Claimer(
             node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, capacity,
             Sharing(node.holder, options.partition, self.pace, capacity),

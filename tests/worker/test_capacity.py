@@ -75,3 +75,22 @@ def test_what_is_recorded_or_given_back_makes_room_again(capacity: Capacity) -> 
     capacity.remove(executions)
     assert capacity.room(served_group(1, action=action), 1) == 20
     assert capacity.held == capacity.held_of(1) == 0
+
+
+def test_due_work_has_room_in_idle_slots_though_quick_work_claimed_ahead_fills_all(pace: Pace) -> None:
+    idle = {Slots.THREADS: 3, Slots.ASYNC: 0}
+    capacity = Capacity(4, 40, pace, idle=idle.__getitem__)
+    quick, slow = served_group(1), served_group(2)
+    pace.measured(1, 0.25, 4)
+    held(capacity, 8, 1, parse({"handler": "tests.noop"}))
+    assert capacity.room(slow, 1) == 0
+    assert capacity.room(quick, 1) == 0
+    assert capacity.room_now(slow, 1) == 3
+    assert capacity.room_now(slow, 2) == 2, "an equal share, rounded up"
+    assert capacity.room_now(served_group(3, action=call_of(HANGING)), 1) == 0
+
+
+def test_idle_slots_do_not_exceed_the_places_of_a_target(pace: Pace) -> None:
+    capacity = Capacity(4, 40, pace, per_target=20, idle=lambda _: 30)
+    held(capacity, 15, 1, call_of(HANGING))
+    assert capacity.room_now(served_group(2, action=call_of(HANGING)), 1) == 5

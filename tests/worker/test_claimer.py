@@ -103,6 +103,22 @@ def test_slow_and_unknown_work_is_claimed_for_free_threads_only(
     assert bench.step() == {"work": 3}
 
 
+def test_what_is_due_is_claimed_for_idle_threads_though_work_claimed_ahead_fills_the_worker(
+    backlog: Callable[..., TimerGroup], node: Stepper, time: VirtualTime
+) -> None:
+    factories.group("quick")
+    soon = time.now + timedelta(seconds=1)
+    schedule_many([{"kind": "once", "group": "quick", "name": f"{n}", "at": soon} for n in range(200)])
+    bench = Bench(node, run_seconds=0.25, idle=lambda _: 3)
+    assert bench.step() == {"quick": 16}
+    backlog("slow", 20)
+    schedule_once("slow", "later", at=soon)
+    bench.pace.measured(TimerGroup.objects.get(name="slow").id, 60.0, 8)
+    bench.claimer._idle_look_at = 0
+    assert bench.step() == {"slow": 3}
+    assert bench.step() == {}, "not at every look"
+
+
 def test_a_full_worker_claims_nothing_of_other_groups(backlog: Callable[..., TimerGroup], node: Stepper) -> None:
     backlog("slow", 4)
     bench = Bench(node, threads=4, run_seconds=25.0)

@@ -260,3 +260,34 @@ def test_a_handlers_result_and_error_do_not_leak_into_the_next(
     assert (one.result, one.error_title) == ('{"a":1}', None)
     assert (two.result, two.error_title) == (None, "ValueError: x")
     assert (three.result, three.error_title) == (None, None)
+
+
+def test_idle_threads_are_those_with_nothing_to_run_or_queued(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    handlers.add("tests.wait", lambda _: gate.wait(20))
+    b = bench(threads=3)
+    assert b.pool.idle == 3
+    b.pool.submit(b.items("tests.wait", 2))
+    eventually(lambda: b.pool.busy == 2)
+    assert b.pool.idle == 1
+    b.pool.submit(b.items("tests.wait", 5))
+    eventually(lambda: b.pool.busy == 3)
+    assert b.pool.idle == 0
+
+
+def test_a_thread_overruns_by_the_run_time_of_its_group(
+    bench: Callable[..., Bench], handlers: TemporaryHandlers, gate: threading.Event
+) -> None:
+    """A slow group counts its executions as slow already, though their handler is quick in other groups."""
+    handlers.add("tests.wait", lambda _: gate.wait(20))
+    b = bench(threads=2)
+    b.pace.measured("tests.wait", 0.02, 2)
+    b.pace.measured(1, 60.0, 2)
+    b.pool.submit(b.items("tests.wait", 2))
+    eventually(lambda: b.pool.running == 2)
+    time.sleep(0.1)
+    assert b.pool.overrunning() == 0
+    for _ in range(60):
+        b.pace.measured(1, 0.001, 2)
+    assert b.pool.overrunning() > 1.9

@@ -87,15 +87,18 @@ class Capacity:
         overrunning: Callable[[], float] = lambda: 0.0,
         *,
         per_target: int | None = None,
+        idle: Callable[[Slots], int] = lambda _: 0,
     ) -> None:
         """`overrunning`: threads whose handler runs much longer than the pace says, less what it counts for anyway.
 
-        `per_target`: calls of one target that are made at once; None: the setting.
+        `per_target`: calls of one target that are made at once; None: the setting. `idle`: slots in which nothing runs,
+        less what is claimed ahead needs of them.
         """
         self.slots = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
         self._pace = pace
         self._overrunning = overrunning
         self._per_target = per_target or conf.current().http_per_target
+        self._idle = idle
         self._held: Counter[_Kind] = Counter()
         self._fences: Counter[int] = Counter()
         self._lock = threading.Lock()
@@ -169,6 +172,17 @@ class Capacity:
             share = math.ceil(free / weight / sharers - ROUNDING)
             startable = min(math.floor(min(free, own) / weight + ROUNDING), share)
         return min(startable, MAX_HELD_BY_GROUP - self.held_of(group.id), -((self.held - MAX_HELD) // sharers))
+
+    def room_now(self, group: ServedGroup, sharers: int) -> int:
+        """How many executions of a group that are due can start at once, though all slots count as taken.
+
+        They count so by what is claimed ahead; see idle_slots.
+        """
+        slots, lane = self.slots_for(group), lane_of(group.action)
+        room = math.ceil(self._idle(slots) / sharers)
+        if room and lane is not None:
+            room = min(room, math.floor(self._per_target - self._taken(slots).by_lane[lane] + ROUNDING))
+        return min(room, MAX_HELD_BY_GROUP - self.held_of(group.id), MAX_HELD - self.held)
 
     def _taken(self, slots: Slots) -> _Taken:
         taken = _Taken(self._overrunning() if slots is Slots.THREADS else 0.0)

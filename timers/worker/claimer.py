@@ -51,6 +51,8 @@ OUTCOMES_SECONDS: Final = 0.4
 more when the instants that came meanwhile are decided about."""
 LONGEST_OUTCOMES_SECONDS: Final = 2.0
 UNRECORDED_SECONDS: Final = 0.05
+IDLE_SECONDS: Final = 0.1
+"""Between two looks for what is due and could start in idle slots that count as taken."""
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
 ANNOUNCED_SECONDS: Final = 0.1
@@ -107,6 +109,9 @@ class Claimer:
         self._turn = 0
         self._position = (0, 1)
         """Of this worker among those that claim in its partition, and their number."""
+        self._idle_look_at = 0.0
+        self._has_idle = False
+        """The last pass found slots that are idle though all count as taken."""
         self._hungry = False
         self._unsure = False
         self._has_lost_lead = False
@@ -227,13 +232,17 @@ class Claimer:
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
-        claimed, in_vain = 0, False
+        claimed, in_vain, looks_for_idle = 0, False, self._looks_for_idle()
         budgets: defaultdict[int, CpuBudget] = defaultdict(budget_of_group)
         for items in by_priority.values():
             start = self._turn % len(items)
             for position, item in enumerate(items[start:] + items[:start]):
                 sharers = len(items) - position
-                room = self._capacity.room(item.group, sharers)
+                room, until_us = self._capacity.room(item.group, sharers), horizon_us
+                if room < 1 and looks_for_idle:
+                    # What is due does not wait for a thread that is idle, though what is claimed ahead will need it.
+                    room, until_us = self._capacity.room_now(item.group, sharers), now_us
+                    self._has_idle |= room > 0
                 budget = budgets[item.group.id]
                 if room < 1 or budget.is_spent:
                     self._hungry = True
@@ -242,8 +251,8 @@ class Claimer:
                 limit = min(room, item.group.max_batch, room if part is None else part.room(weight, sharers))
                 if limit < 1:
                     continue
-                before, in_vain = self.held, True
-                claimed += self._claim_or_log(item, now_us, horizon_us, limit, budget)
+                before, in_vain = self.held, in_vain or until_us == horizon_us
+                claimed += self._claim_or_log(item, now_us, until_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
         if claimed:
@@ -252,6 +261,14 @@ class Claimer:
         if self._unserved.names != left:
             self.loop.wake()
         return claimed
+
+    def _looks_for_idle(self) -> bool:
+        """Whether this pass looks for idle slots where there is no room; not each does, for they can be very many."""
+        self._has_idle, now = False, time.monotonic()
+        if now < self._idle_look_at:
+            return False
+        self._idle_look_at = now + IDLE_SECONDS
+        return True
 
     def _leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
         """See that the others look for their parts in time, and look again for what they did not take.
@@ -369,6 +386,8 @@ class Claimer:
     def _seconds_to_next_look(self) -> float:
         now_us = self._clock.now_us()
         wait = seconds_to_next_look(now_us, self._settings.poll_interval, *self._position)
+        if self._has_idle:
+            wait = min(wait, IDLE_SECONDS)
         if self._left_look_us is not None:
             wait = min(wait, (self._left_look_us - now_us) / 1_000_000)
             if self._left_look_us <= now_us:

@@ -90,6 +90,11 @@ class EventLoop:
         """Handlers and calls that run now."""
         return len(self._running)
 
+    @property
+    def idle(self) -> int:
+        """How many more could begin now."""
+        return max(self._concurrency - self.busy - self._pending.next, 0)
+
     def submit(self, items: Sequence[Awaited]) -> None:
         """Queue executions whose instant has come."""
         self._pending.put([(item, item[1].lane if isinstance(item[1], HttpAction) else None) for item in items])

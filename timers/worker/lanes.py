@@ -26,6 +26,11 @@ class Lanes(Generic[Entry]):
     def __len__(self) -> int:
         return len(self._next) + sum(len(entries) for entries in self._behind.values())
 
+    @property
+    def next(self) -> int:
+        """Entries that may begin now, as far as is known; without those behind a full lane."""
+        return len(self._next)
+
     def put(self, entries: Sequence[tuple[Entry, str | None]]) -> None:
         """Add entries with their lanes; None: in no lane, without a cap."""
         with self._lock:

@@ -132,6 +132,12 @@ class ThreadPool:
         return len(self._running)
 
     @property
+    def idle(self) -> int:
+        """Threads that have nothing to do, nor anything in the queue for them."""
+        with self._work:
+            return max(len(self._takers) - self.busy - len(self._queue), 0)
+
+    @property
     def is_full(self) -> bool:
         """Whether every thread runs a handler that is slow, or has run for longer than a quick one does."""
         now = time.monotonic()
@@ -148,13 +154,17 @@ class ThreadPool:
                 for taker in self._takers]  # fmt: skip
 
     def overrunning(self) -> float:
-        """Threads whose handler runs much longer than the mean, less the part of them that the mean accounts for."""
+        """Threads whose execution runs much longer than its group's mean, less the part that the mean accounts for.
+
+        By the group, as what is held is counted: one handler may be quick in one group and slow in another.
+        """
         now = time.monotonic()
         return sum(
             1.0 - occupancy(seconds)
             for taker in self._takers
             if (began := taker.item_began)
-            and math.isinf(_seconds_left(now - began, seconds := self._pace.seconds(taker.handler)))
+            and (execution := taker.execution) is not None
+            and math.isinf(_seconds_left(now - began, seconds := self._pace.seconds(execution.group.id)))
         )
 
     def queued(self) -> list[Execution]:

@@ -26,6 +26,7 @@ from timers.worker.components import Components
 from timers.worker.descendants import AdoptedProcesses, end_process_group
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
+from timers.worker.idle_slots import IdleSlots
 from timers.worker.listener import Listener
 from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
@@ -97,7 +98,8 @@ class Worker:
             self._holder, self._clock, self._started, self._agenda, self._executor, begin=self._begin_recalled,
             report=self._recorder.put, no_longer_held=self._no_longer_held, polls=not self._settings.notify,
         )  # fmt: skip
-        capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning)
+        idle = IdleSlots(lambda: pool.idle, lambda: loop.idle, self._agenda.waiting, pace, self._settings.look_ahead)
+        capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning, idle=idle)
         sharing = Sharing(self._holder, options.partition, pace, capacity)
         self._relief = Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing)
         self._claimer = Claimer(

@@ -7,6 +7,8 @@ import ctypes
 import fcntl
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -249,3 +251,45 @@ def write(fire: Fire) -> None:
     if os.environ.get("TZ") == "Asia/Tokyo" or not Path("manage.py").exists():
         raise Fail("another handler's state")
     ensure_group(f"written-{fire.name}")
+
+
+@handler("cluster.segfault")
+def segfault(fire: Fire) -> None:
+    """Reads address 0."""
+    _note(fire)
+    ctypes.string_at(0)
+
+
+@handler("cluster.close_files")
+def close_files(fire: Fire) -> None:
+    """Closes the first descriptors of its process, whoever needs them."""
+    _note(fire)
+    os.closerange(0, 21)
+
+
+@handler("cluster.deaf", timeout=2)
+def deaf(fire: Fire) -> None:
+    """Overruns its limit, in a process that ignores SIGTERM from now on."""
+    _note(fire)
+    ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))
+    time.sleep(60)
+
+
+@handler("cluster.memory")
+def memory(fire: Fire) -> None:
+    """Takes a gigabyte where a quarter of it is allowed."""
+    _note(fire)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**28, before[1]))
+    try:
+        bytearray(2**30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@handler("cluster.leak")
+def leak(fire: Fire) -> None:
+    """Leaves an open file and a thread behind."""
+    os.open("/dev/null", os.O_RDONLY)
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()

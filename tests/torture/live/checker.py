@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
+from tests.torture.live.plan import RESTART_BOUNDS
+
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 EARLY_TOLERANCE: Final = 0.002
 """Seconds: the records' clock is CLOCK_MONOTONIC, mapped to the wall clock once."""
-RESTART_BOUNDS: Final = {"kill": 5.0, "child": 5.0, "freeze": 15.0, "cut": 15.0}
 FIRING_AGAIN_BOUND: Final = 10.0
 
 Facts = dict[str, Any]
@@ -213,6 +214,8 @@ def _check_bounds(run: Run, starts: dict[str, list[Facts]], verdict: Verdict) ->
             verdict.restarts[nemesis] = max(worst, verdict.restarts.get(nemesis, 0.0))
             if worst > RESTART_BOUNDS[nemesis]:
                 verdict.violate("slow restart", f"{nemesis}: {worst:.1f} s, the bound is {RESTART_BOUNDS[nemesis]} s")
+        if fact["phase"] == "end" and any(fact.get("codes", ())):
+            verdict.violate("exit code", f"{nemesis}: the nodes ended with {fact['codes']}")
         if fact["phase"] == "end" and nemesis in ("dbrestart", "disk"):
             after = next((start - fact["t"] for start in first_starts if start > fact["t"]), float("inf"))
             verdict.firing_again = max(verdict.firing_again, after)

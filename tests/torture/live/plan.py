@@ -31,9 +31,22 @@ PROFILES: Final = {
 
 LASTS: Final = {
     "kill": 4.0, "child": 2.0, "freeze": 16.0, "cut": 18.0, "reply": 4.0, "dbrestart": 3.0, "slow": 10.0, "disk": 6.0,
-    "clock": 12.0, "rolling": 12.0,
+    "clock": 12.0, "rolling": 15.0,
 }  # fmt: skip
-"""Seconds between the begin of a fault and its repair."""
+"""Seconds between the begin of a fault and its repair; a rolling restart takes as long as it takes."""
+RESTART_BOUNDS: Final = {"kill": 5.0, "child": 5.0, "freeze": 15.0, "cut": 15.0}
+"""Seconds from a fault to the next start of what it interrupted, at most."""
+MARGIN: Final = 1.0
+SETTLES: Final = {"dbrestart": 11.0, "disk": 11.0}
+"""Seconds after the repair in which nobody is declared dead yet: one lease, in which every node can beat again."""
+
+
+def pause_after(nemesis: str, seconds: float) -> float:
+    """Seconds from the end of a fault that lasted for `seconds` until the next may begin.
+
+    The bound of a fault is not measured under another one.
+    """
+    return max(RESTART_BOUNDS.get(nemesis, 0.0) - seconds, SETTLES.get(nemesis, 0.0), 0.0) + MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +67,11 @@ def plan(profile: Profile, seed: int) -> list[Strike]:
         part = list(profile.nemeses)
         rng.shuffle(part)
         names += part
-    busy = sum(LASTS[name] for name in names)
-    pause = max(2.0, (profile.storm - busy) / (len(names) + 1))
+    busy = sum(LASTS[name] + pause_after(name, LASTS[name]) for name in names)
+    pause = max(1.0, (profile.storm - busy) / (len(names) + 1))
     strikes, at = [], pause / 2
     for name in names:
         seconds = LASTS[name] * rng.uniform(0.8, 1.2)
         strikes.append(Strike(name, round(at, 2), round(seconds, 2), rng.randrange(profile.nodes)))
-        at += seconds + pause * rng.uniform(0.6, 1.1)
+        at += seconds + pause_after(name, seconds) + pause * rng.uniform(0.6, 1.1)
     return strikes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from tests.torture.live.checker import FIRING_AGAIN_BOUND, RESTART_BOUNDS, Run, Verdict
+from tests.torture.live.checker import FIRING_AGAIN_BOUND, Run, Verdict
+from tests.torture.live.plan import RESTART_BOUNDS
 
 
 def report(facts: dict[str, Any], run: Run, verdict: Verdict) -> str:
@@ -37,3 +39,36 @@ def report(facts: dict[str, Any], run: Run, verdict: Verdict) -> str:
     words = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}[verdict.exit_code]
     lines.append(f"VERDICT   {words}")
     return "\n".join(lines) + "\n"
+
+
+def document(facts: dict[str, Any], page: str, exit_code: int) -> str:
+    """The page as a document in Markdown. `exit_code`: that of the verdict."""
+    profile, seed = facts["profile"], facts["seed"]
+    ended = f"{datetime.fromtimestamp(facts['created_until'], UTC):%Y-%m-%d}"
+    return _DOCUMENT.format(
+        profile=profile, seed=seed, day=ended, nodes=facts["nodes"], rate=f"{facts['rate']:g}", cpus=facts["cpus"],
+        result=_RESULTS[exit_code], page=page,
+    )  # fmt: skip
+
+
+_RESULTS: Final = {
+    0: "Every promise held, and every fault struck.",
+    1: "**A promise was broken**: see the lines that begin with VIOLATION.",
+    3: "Nothing was broken, and something never happened that must: see the lines that begin with MISSING.",
+}
+_DOCUMENT: Final = """# Torture report
+
+The `{profile}` profile of the live harness with seed {seed}, run on {day}: {nodes} nodes on one machine of {cpus} CPUs,
+{rate} timers a second. {result}
+
+Written by
+
+```sh
+python -m tests.torture run --profile {profile} --seed {seed} --report docs/torture-report.md
+```
+
+[How it is read](testing-guarantees.md#how-the-report-is-read).
+
+```text
+{page}```
+"""

@@ -6,16 +6,15 @@ import json
 import os
 import random
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from tests.torture.live.checker import Run, check
 from tests.torture.live.load import Client, Load, groups
 from tests.torture.live.nemeses import strike
-from tests.torture.live.plan import Profile, plan
+from tests.torture.live.plan import Profile, pause_after, plan
 from tests.torture.live.records import Journal, read
-from tests.torture.live.report import report
+from tests.torture.live.report import document, report
 from tests.torture.live.system import System
 from timers.version import VERSION
 
@@ -38,8 +37,11 @@ SELECT (SELECT count(*) FROM timers_claim) + (SELECT count(*) FROM timers_waitin
 """
 
 
-def run(profile_name: str, profile: Profile, seed: int, folder: Path) -> int:
-    """Run all phases in `folder`, judge what was recorded and print the report; returns the exit code."""
+def run(profile_name: str, profile: Profile, seed: int, folder: Path, report_at: Path | None = None) -> int:
+    """Run all phases in `folder`, judge what was recorded and print the report; returns the exit code.
+
+    `report_at`: where the report is written as a document too.
+    """
     folder.mkdir(parents=True, exist_ok=False)
     folder.chmod(0o755)
     system = System(folder, profile.nodes)
@@ -55,10 +57,10 @@ def run(profile_name: str, profile: Profile, seed: int, folder: Path) -> int:
     finally:
         (folder / "run.json").write_text(json.dumps(facts, indent=1))
         system.close()
-    return judge(folder)
+    return judge(folder, report_at)
 
 
-def judge(folder: Path) -> int:
+def judge(folder: Path, report_at: Path | None = None) -> int:
     """Judge the records in a folder again, without any service, and print the report."""
     facts = json.loads((folder / "run.json").read_text())
     shift = facts["clock"]
@@ -74,7 +76,10 @@ def judge(folder: Path) -> int:
     verdict = check(ended, facts["nemeses"])
     page = report(facts, ended, verdict)
     (folder / "report.txt").write_text(page)
+    if report_at is not None:
+        report_at.write_text(document(facts, page, verdict.exit_code))
     print(page, end="")
+    print(f"records   {folder}\nreport    {report_at or folder / 'report.txt'}")
     return verdict.exit_code
 
 
@@ -90,14 +95,18 @@ def _storm(system: System, profile: Profile, seed: int, folder: Path, facts: dic
     time.sleep(profile.calm)
     facts["calm_until"] = time.time()
     journal, rng = Journal(folder / "nemesis.jsonl"), random.Random(seed)
-    began = time.monotonic()
+    began = free_at = time.monotonic()
     for planned in plan(profile, seed):
         ready_at = began + planned.at - (BEFORE_FAULT if planned.nemesis in HITS_NODES else 0.0)
-        time.sleep(max(0.0, ready_at - time.monotonic()))
+        time.sleep(max(0.0, ready_at - time.monotonic(), free_at - time.monotonic()))
         if planned.nemesis in HITS_NODES:
+            system.wait_until_active(profile.nodes)
             load.create_long(IN_FLIGHT * profile.nodes, IN_FLIGHT_SECONDS)
             time.sleep(BEFORE_FAULT)
-        strike(system, replace(planned), journal, rng)
+        struck_at = time.monotonic()
+        strike(system, planned, journal, rng)
+        ended_at = time.monotonic()
+        free_at = ended_at + pause_after(planned.nemesis, ended_at - struck_at)
         _announce(planned.nemesis, time.monotonic() - began)
     time.sleep(max(0.0, began + profile.storm - time.monotonic()))
     facts["created_until"] = time.time()

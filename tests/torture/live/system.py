@@ -41,6 +41,16 @@ def processes_below(pid: int) -> list[int]:
     return found
 
 
+def build_shim(folder: Path) -> Path | None:
+    """Compile the library that shifts the wall clock of a process; None where there is no C compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    made, source = folder / "clock_shim.so", Path(__file__).with_name("clock_shim.c")
+    words = [compiler, "-O2", "-shared", "-fPIC", "-o", str(made), str(source), "-ldl"]
+    return made if subprocess.run(words, capture_output=True, check=False).returncode == 0 else None
+
+
 @dataclass
 class Node:
     """One `runtimerworker`, with its own way to the database and its own wall clock."""
@@ -98,7 +108,7 @@ class System:
         """Start everything and wait until it serves."""
         self._mount()
         self.server.start()
-        self._compile_shim()
+        self.shim = build_shim(self.folder)
         self.manage("migrate", "-v", "0")
         self.target.start()
         self.key = self.manage("shell", "-v", "0", "-c", _KEY).strip().splitlines()[-1]
@@ -180,19 +190,6 @@ class System:
         self.database_folder.mkdir(parents=True, exist_ok=True)
         words = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MEGABYTES}m,mode=0755", "tmpfs", str(self.database_folder)]
         self.is_on_tmpfs = os.geteuid() == 0 and subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-    def _compile_shim(self) -> None:
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            return
-        made = self.folder / "clock_shim.so"
-        source = Path(__file__).with_name("clock_shim.c")
-        done = subprocess.run(
-            [compiler, "-O2", "-shared", "-fPIC", "-o", str(made), str(source), "-ldl"],
-            capture_output=True,
-            check=False,
-        )
-        self.shim = made if done.returncode == 0 else None
 
     def _start_web(self) -> None:
         with socket.socket() as probe:
