@@ -7,23 +7,24 @@ import pytest
 
 from tests import factories
 from timers import clock
-from timers.insights import cluster, counts, rates
+from timers.insights import cluster, counts, health, rates
+from timers.insights.node_view import NodeView
 from timers.lifecycle.death import take_crash_lock
 
 pytestmark = pytest.mark.django_db
 
 
-def sentence() -> cluster.Sentence:
+def sentence() -> health.Sentence:
     now = clock.now()
     nodes = cluster.cluster(now)
-    return cluster.sentence(nodes, rates.rates(now), counts.waiting(), counts.overdue(now), now)
+    return health.sentence(nodes, rates.rates(now), counts.waiting(), counts.overdue(now), now)
 
 
 def concerns() -> str:
-    return " ".join(concern.text for concern in cluster.concerns(cluster.cluster(clock.now())))
+    return " ".join(concern.text for concern in health.concerns(cluster.cluster(clock.now())))
 
 
-def only_node() -> cluster.NodeView:
+def only_node() -> NodeView:
     (node,) = cluster.cluster(clock.now()).nodes
     return node
 
@@ -74,7 +75,7 @@ def test_a_node_that_ended_long_ago_is_gone_from_the_list_unless_it_still_holds_
 
 
 def test_without_a_living_node_the_remedy_is_named() -> None:
-    (concern,) = cluster.concerns(cluster.cluster(clock.now()))
+    (concern,) = health.concerns(cluster.cluster(clock.now()))
 
     assert concern.level == "trouble"
     assert "runtimerworker" in concern.command

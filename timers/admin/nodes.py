@@ -16,7 +16,7 @@ from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
-from timers.insights.cluster import nodes_by_id
+from timers.insights.node_view import nodes_by_id
 from timers.insights.words import milliseconds
 from timers.lifecycle.control.leadership import hand_over
 from timers.lifecycle.control.nodes import activate_node, drain_node, stop_node

@@ -15,7 +15,9 @@ from timers.api.executions import ReasonBody
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.insights import cluster as insights
+from timers.insights.cluster import cluster
+from timers.insights.health import concerns
+from timers.insights.node_view import node as view_of
 from timers.lifecycle.control.leadership import hand_over, release_lead
 from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
 
@@ -148,7 +150,7 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer
     """List the nodes by name: the living ones, and those that ended lately."""
     begin = position(request, query)
     # Sorted here: the database may have another order of letters than the comparison.
-    nodes = sorted(insights.cluster(clock.now()).nodes, key=lambda each: each.name)
+    nodes = sorted(cluster(clock.now()).nodes, key=lambda each: each.name)
     found = [each for each in nodes if begin is None or each.name > begin[0]]
     page = found[: query.limit]
     return Page(
@@ -217,7 +219,7 @@ def release_the_lead(request: HttpRequest, partition: str, body: ReasonBody = Re
 
 def _whole() -> ClusterAnswer:
     now = clock.now()
-    found = insights.cluster(now)
+    found = cluster(now)
     return ClusterAnswer(
         at=now,
         alive=len(found.alive),
@@ -231,7 +233,7 @@ def _whole() -> ClusterAnswer:
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
         leaderships=[LeadershipAnswer.model_validate(each) for each in found.leaderships],
-        concerns=[ConcernAnswer.model_validate(each) for each in insights.concerns(found)],
+        concerns=[ConcernAnswer.model_validate(each) for each in concerns(found)],
     )
 
 
@@ -241,7 +243,7 @@ def _meant(node: str) -> int | str:
 
 
 def _told(node: int | str) -> NodeAnswer:
-    view = insights.node(node, clock.now())
+    view = view_of(node, clock.now())
     if view is None:
         raise not_found(f"node {node!r}")
     return NodeAnswer.model_validate(view)

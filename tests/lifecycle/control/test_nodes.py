@@ -9,8 +9,10 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.insights import counts
-from timers.insights.cluster import cluster, concerns, node, sentence
+from timers.insights.cluster import cluster
 from timers.insights.doctor.examine import examine
+from timers.insights.health import concerns, sentence
+from timers.insights.node_view import node
 from timers.insights.rates import rates
 from timers.lifecycle.consume import claim
 from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node

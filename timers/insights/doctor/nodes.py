@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from timers import conf, setting_table
-from timers.insights.cluster import cluster, concerns
+from timers.insights.cluster import cluster
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS
+from timers.insights.health import concerns
 from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 

@@ -15,8 +15,10 @@ from timers import clock
 from timers.cluster import hand_over, release_lead
 from timers.exceptions import TimersError
 from timers.insights import counts, timers
-from timers.insights.cluster import Cluster, NodeView, cluster, concerns, sentence
+from timers.insights.cluster import Cluster, cluster
 from timers.insights.groups import GroupView, groups
+from timers.insights.health import concerns, sentence
+from timers.insights.node_view import NodeView
 from timers.insights.rates import Rates, rates
 from timers.insights.words import milliseconds, percent, span
 from timers.management.service_command import ServiceCommand
