@@ -42,6 +42,12 @@ def test_list_and_page_tell_nothing_running_on_a_node_that_has_ended(alice: Clie
         assert not re.search(r"\b7321\b", text)
 
 
+def test_list_and_page_tell_how_suspect_a_node_is(alice: Client) -> None:
+    node = factories.node("node-a", beat_ago=8, lease=60)
+    for page in (list_of("node"), page_of("node", node.pk)):
+        assert re.search(r"suspect</span> \(phi \d+\.\d\)", alice.get(page).text)
+
+
 def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
     node = factories.node("node-a", state="dead")
     assert "its process has ended" in told(run(alice, "node", "drain", node.pk))

@@ -56,6 +56,14 @@ def test_the_api_tells_threads_and_async_slots_apart(api: Asking) -> None:
         assert (told["threads"], told["async_slots"], told["slots"]) == (16, 400, 416)
 
 
+def test_the_api_tells_how_suspect_a_node_is(api: Asking) -> None:
+    factories.node("node-a", beat_ago=8, lease=60)
+    factories.node("node-b", state="stopped", ended_at=clock.now())
+    found = {each["name"]: each for each in api.get("/nodes")["items"]}
+    assert found["node-a"]["state"] == "suspect" and found["node-a"]["phi"] > 8
+    assert found["node-b"]["phi"] is None
+
+
 def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
     old = factories.node("node-a", state="dead", ended_at=clock.now() - timedelta(days=3))
     assert api.get("/nodes/node-a")["id"] == old.pk

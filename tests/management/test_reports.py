@@ -52,6 +52,12 @@ def test_the_command_tells_nothing_running_on_a_dead_node_and_its_threads_on_a_l
     assert (south["busy"], south["held"]) == (0, 0)
 
 
+def test_a_suspect_node_is_told_with_its_phi() -> None:
+    factories.node("north", beat_ago=8, lease=60)
+    assert re.search(r"north +suspect \(phi \d+\.\d\)", printed("timercluster"))
+    assert json.loads(printed("timercluster", "--json"))["nodes"][0]["phi"] > 8
+
+
 def test_the_edition_of_each_nodes_time_zone_rules_is_told() -> None:
     factories.node("north", zone_rules="2026b")
     assert "2026b" in printed("timercluster")

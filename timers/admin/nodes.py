@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from timers import clock
@@ -111,7 +112,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state_cell(self, node: Any) -> SafeString | str:
-        return cells.state(node.judged.state)
+        return format_html("{}{}", cells.state(node.judged.state), f" {node.judged.phi_words}".rstrip())
 
     @admin.display(description="mode")
     def mode_cell(self, node: Any) -> str:

@@ -38,8 +38,8 @@ class NodeAnswer(BaseModel):
     pid: int
     partition: str
     state: str = Field(
-        description="starting, active, standby, draining, stopped; suspect when two heartbeats are missing, dead once "
-        "its lease is over."
+        description="starting, active, standby, draining, stopped; suspect when phi has come to TIMERS_PHI_THRESHOLD, "
+        "dead once its lease is over."
     )
     reason: str
     wish: Literal["", "drain", "stop"] = Field(
@@ -53,6 +53,10 @@ class NodeAnswer(BaseModel):
     heartbeat_at: datetime
     heartbeat_age: float
     heartbeat_interval: float
+    phi: float | None = Field(
+        description="How unusual its silence is, by its own heartbeats: 8 is one mistake in 100 million. Null: it has "
+        "ended."
+    )
     lease_expires_at: datetime
     clock_offset: float = Field(description="How far its clock is ahead of the database's.")
     workers: int

@@ -42,7 +42,7 @@ def concerns(cluster: Cluster) -> list[Concern]:
             found.append(
                 Concern(
                     "attention",
-                    f"Node {node.name} has missed heartbeats for {span(node.heartbeat_age)};"
+                    f"Node {node.name} is suspect {node.phi_words}: no heartbeat for {span(node.heartbeat_age)};"
                     f" it counts as dead in {span(max(node.lease_left, 0))}.",
                 )
             )

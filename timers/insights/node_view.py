@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from timers import conf
+from timers.domain.suspicion import phi
 from timers.insights.words import plural
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 from timers.payload import UnreadablePayload, decode
@@ -17,7 +19,7 @@ from timers.payload import UnreadablePayload, decode
 CLOCK_OFFSET_ALARM: Final = 0.25
 """Seconds that a node's clock may differ from the database's before it is told."""
 MISSED_BEATS: Final = 2
-"""So many heartbeats late, a node is suspect."""
+"""So many heartbeats late, a node whose crash lock is free is dead."""
 GHOSTS_FOR: Final = timedelta(hours=24)
 """How long the last incarnation of a node stays in the list after its end."""
 MISSED_FOR: Final = timedelta(hours=1)
@@ -51,8 +53,8 @@ class NodeView:
     pid: int
     partition: str
     state: str
-    """The row's state, but suspect when two beats are missing, and dead once the lease has ended or the node's crash
-    lock is free."""
+    """The row's state, but suspect when phi has come to TIMERS_PHI_THRESHOLD, and dead once the lease has ended or the
+    node's crash lock is free."""
     reason: str
     allow_execution: bool
     started_at: datetime
@@ -60,6 +62,8 @@ class NodeView:
     heartbeat_at: datetime
     heartbeat_age: float
     heartbeat_interval: float
+    phi: float | None
+    """How unusual its silence is, by its own heartbeats (domain/suspicion.py); None: it has ended."""
     lease_left: float
     clock_offset: float
     workers: int
@@ -106,6 +110,11 @@ class NodeView:
         return self.alive and self.epoch is not None
 
     @property
+    def phi_words(self) -> str:
+        """How suspect it is, in words; empty: it is not."""
+        return f"(phi {self.phi or 0:.1f})" if self.state == "suspect" else ""
+
+    @property
     def mode_words(self) -> str:
         """Its mode and leadership: backup 1, leads (epoch 7)."""
         mode = f"{self.mode} {self.precedence}" if self.precedence else self.mode
@@ -143,8 +152,8 @@ class NodeView:
 
 _COLUMNS: Final = """
 id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
-heartbeat_interval, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy, busy_threads,
-crash_lock, counters::text AS counters, version,
+heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy,
+busy_threads, crash_lock, counters::text AS counters, version,
 zone_rules, rss, incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
 wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
 """
@@ -213,20 +222,23 @@ def usage_words(of: Usage) -> str:
     return ", ".join(f"{busy} of {plural(most, kind)}" for busy, most, kind in kinds if most) or str(of.busy)
 
 
-def _judged_state(row: dict[str, Any], age: float, now: datetime) -> str:
+def _judged_state(row: dict[str, Any], now: datetime) -> str:
     """The state of a node's row as it must be read at `now`: a node that cannot beat cannot say so itself."""
     state: str = row["state"]
     if state in ("dead", "stopped"):
         return state
     if row["crashed"] or row["lease_expires_at"] < now:
         return "dead"
-    return "suspect" if age > MISSED_BEATS * row["heartbeat_interval"] else state
+    return "suspect" if row["phi"] >= conf.current().phi_threshold else state
 
 
 def _node(row: dict[str, Any], now: datetime) -> NodeView:
     age = (now - row["heartbeat_at"]).total_seconds()
-    row["state"] = _judged_state(row, age, now)
+    pause = conf.current().heartbeat_pause
+    row["phi"] = phi(age, row.pop("heartbeat_intervals"), row["heartbeat_interval"], pause)
+    row["state"] = _judged_state(row, now)
     alive = row["state"] not in ("dead", "stopped")
+    row["phi"] = row["phi"] if alive else None
     del row["crashed"], row["crash_lock"]
     try:
         counters = decode(row.pop("counters"))

@@ -53,6 +53,12 @@ class Node(models.Model):
     ended_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField()
     heartbeat_interval = models.FloatField(help_text="Seconds.")
+    heartbeat_intervals = ArrayField(
+        models.FloatField(), default=list, db_default=[], help_text="Seconds between its latest heartbeats."
+    )
+    suspect_since = models.DateTimeField(
+        null=True, help_text="When another node noticed that its heartbeat was missing; empty: it is not suspect."
+    )
     lease_expires_at = models.DateTimeField()
     clock_offset = models.FloatField(default=0, help_text="Seconds that the node's clock is ahead of the database's.")
     crash_lock = models.BooleanField(default=False, help_text="Whether a session lock tells other nodes of a crash.")
