@@ -18,13 +18,21 @@ from timers.insights.leadership import leaderships as _leaderships
 from timers.insights.node_view import NodeView
 from timers.insights.node_view import node as _node
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.lifecycle.control.nodes import (
+    activate_node,
+    drain_node,
+    forget_node,
+    pause_cluster,
+    resume_cluster,
+    stop_node,
+)
 
 __all__ = [
     "LeadershipView",
     "NodeView",
     "activate_node",
     "drain_node",
+    "forget_node",
     "hand_over",
     "leadership",
     "leaderships",

@@ -53,6 +53,14 @@ def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
     assert "its process has ended" in told(run(alice, "node", "drain", node.pk))
 
 
+def test_a_node_that_has_ended_is_forgotten_by_an_action(alice: Client) -> None:
+    gone, alive = factories.node("node-a", state="dead"), factories.node("node-b")
+    assert "Forgotten: 1 node" in told(run(alice, "node", "forget", gone.pk))
+    assert "Stop it first" in told(run(alice, "node", "forget", alive.pk))
+    assert [row.name for row in Node.objects.all()] == ["node-b"]
+    assert [(entry.verb, entry.actor) for entry in AuditEntry.objects.all()] == [("node.forget", "alice")]
+
+
 def test_who_may_only_look_asks_nothing(bob: Client) -> None:
     node = factories.node("node-a")
     run(bob, "node", "stop", node.pk)

@@ -72,6 +72,16 @@ def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
     assert api.get(f"/nodes/{old.pk}")["state"] == "dead"
 
 
+def test_a_node_that_has_ended_is_forgotten(api: Asking) -> None:
+    old = factories.node("node-a", state="stopped", ended_at=clock.now())
+    new = factories.node("node-a")
+    problem(api("POST", "/nodes/node-a/forget"), 409, "not_allowed_now")
+    said = api.post(f"/nodes/{old.pk}/forget", {"reason": "renamed"})
+    assert (said["id"], said["state"]) == (old.pk, "stopped")
+    assert [row.pk for row in Node.objects.all()] == [new.pk]
+    problem(api("POST", f"/nodes/{old.pk}/forget"), 404, "not_found")
+
+
 @pytest.mark.parametrize("verb", ["drain", "activate", "stop"])
 def test_a_node_that_has_ended_or_is_not_there_is_asked_nothing(api: Asking, verb: str) -> None:
     factories.node("node-a", state="stopped", ended_at=clock.now())

@@ -20,7 +20,7 @@ from timers.admin.json_text import body
 from timers.insights.node_view import nodes_by_id
 from timers.insights.words import milliseconds
 from timers.lifecycle.control.leadership import hand_over
-from timers.lifecycle.control.nodes import activate_node, drain_node, stop_node
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.models import Node
 
 
@@ -58,7 +58,7 @@ class NodeAdmin(ReadOnlyAdmin):
         "rss", "version", "handlers", "counters_cell",
     )  # fmt: skip
     readonly_fields = fields
-    actions = ("drain", "activate", "stop", "lead")
+    actions = ("drain", "activate", "stop", "lead", "forget")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may ask something of nodes; their columns are the engine's, and nobody's to edit."""
@@ -82,6 +82,13 @@ class NodeAdmin(ReadOnlyAdmin):
             hand_over(row.partition, to=row.name, actor=request.user.get_username())
 
         for_each(self, request, rows, call, "made the leader")
+
+    @admin.action(description="Forget: remove a node that has ended", permissions=["operate"])
+    def forget(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
+        def call(row: Node) -> None:
+            forget_node(row.pk, actor=request.user.get_username())
+
+        for_each(self, request, rows, call, "forgotten")
 
     def _ask(self, request: HttpRequest, rows: QuerySet[Node], verb: Callable[..., Node], done: str) -> None:
         def call(row: Node) -> None:

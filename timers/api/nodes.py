@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +20,14 @@ from timers.insights.cluster import cluster
 from timers.insights.health import concerns
 from timers.insights.node_view import node as view_of
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.lifecycle.control.nodes import (
+    activate_node,
+    drain_node,
+    forget_node,
+    pause_cluster,
+    resume_cluster,
+    stop_node,
+)
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"
@@ -185,6 +193,15 @@ def activate(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -
 def stop(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
     """Drain, and end the process; this is not called back."""
     return _told(stop_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
+
+
+@route(router, "POST", f"{NODE}/forget", scope="operate", answer=NodeAnswer, all_groups=True)
+def forget(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
+    """Remove a node that has ended: one start of it by its id, all of them by its name; answers what it was."""
+    with transaction.atomic():
+        gone = _told(_meant(node))
+        forget_node(_meant(node), reason=body.reason, actor=caller(request).actor)
+    return gone
 
 
 @route(router, "GET", "/cluster", scope="read", answer=ClusterAnswer, all_groups=True)

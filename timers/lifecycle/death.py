@@ -23,7 +23,7 @@ from timers import clock
 from timers.lifecycle.clock_step import IS_VIRTUAL, SLACK, is_held
 from timers.lifecycle.events import record
 from timers.lifecycle.suspects import Heard
-from timers.models import Claim, Node
+from timers.models import Node
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
@@ -173,9 +173,24 @@ def declare_dead(node: Node, reason: str) -> bool:
     return bool(changed)
 
 
+_ENDED_HOLDERS: Final = """
+SELECT c.node_id, COALESCE(n.name, 'number ' || c.node_id)
+FROM (SELECT DISTINCT node_id FROM timers_claim WHERE node_id IS NOT NULL) c
+LEFT JOIN timers_node n ON n.id = c.node_id
+WHERE n.id IS NULL OR n.state NOT IN ('starting', 'active', 'standby', 'draining')
+ORDER BY c.node_id
+"""
+
+
 def dead_with_claims() -> list[Node]:
-    """Nodes that are dead or stopped and still hold claims: a rescue that was cut short goes on here."""
-    return list(Node.objects.exclude(state__in=Node.LIVE).filter(id__in=Claim.objects.values("node_id")))
+    """Nodes that are dead, stopped or forgotten and still hold claims: a rescue that was cut short goes on here.
+
+    A node without a row can hold one that it was writing, in a transaction, while it was declared dead and forgotten.
+    Of these nodes id and name alone are filled in.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDED_HOLDERS)
+        return [Node(id=node_id, name=name) for node_id, name in cursor.fetchall()]
 
 
 def take_crash_lock(node_id: int) -> bool:

@@ -15,9 +15,16 @@ from timers.insights.health import concerns, sentence
 from timers.insights.node_view import node
 from timers.insights.rates import rates
 from timers.lifecycle.consume import claim
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.lifecycle.control.nodes import (
+    activate_node,
+    drain_node,
+    forget_node,
+    pause_cluster,
+    resume_cluster,
+    stop_node,
+)
 from timers.lifecycle.nodes import Beat, Renewed, beat
-from timers.models import ClusterEvent, ClusterPause, Node, TimerGroup, Waiting
+from timers.models import AuditEntry, ClusterEvent, ClusterPause, Leadership, Node, TimerGroup, Waiting
 from timers.scheduling import fire_timer, get_timer, schedule_fixed_rate, schedule_once
 from timers.testing import START, Stepper, VirtualTime
 
@@ -92,6 +99,55 @@ def test_a_stop_is_not_called_back(time: VirtualTime, ask: Callable[..., Node]) 
     stop_node("node-a")
     with pytest.raises(NotAllowedNow, match="asked to stop"):
         ask("node-a")
+
+
+@pytest.mark.parametrize("state", ["stopped", "dead"])
+def test_a_node_that_has_ended_is_forgotten_with_an_event(time: VirtualTime, state: str) -> None:
+    row = factories.node("node-a", state=state, ended_at=time.now)
+    other = factories.node("node-b", state=state, ended_at=time.now)
+    assert forget_node(row.id, reason="renamed", actor="ann") == 1
+    assert [each.id for each in Node.objects.all()] == [other.id]
+    assert events() == [("node forgotten", "node-a", "by ann: renamed")]
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.subject_name, entry.subject_id) == ("node.forget", "node-a", str(row.id))
+    assert entry.before is not None and entry.before["state"] == state
+    assert entry.after == {"starts": 1, "reason": "renamed"}
+    with pytest.raises(TimerNotFound):
+        forget_node(row.id)
+
+
+def test_a_name_means_all_starts_of_the_node_when_it_is_forgotten(time: VirtualTime) -> None:
+    for _ in range(3):
+        factories.node("node-a", state="dead", ended_at=time.now)
+    assert forget_node("node-a") == 3
+    assert cluster(time.now).nodes == ()
+
+
+@pytest.mark.parametrize("state", Node.LIVE)
+def test_a_live_node_is_not_forgotten(time: VirtualTime, state: str) -> None:
+    factories.node("node-a", state="dead")
+    row = factories.node("node-a", state=state)
+    for meant in (row.id, "node-a"):
+        with pytest.raises(NotAllowedNow, match=f"node node-a is {state}. Stop it first"):
+            forget_node(meant)
+    assert Node.objects.count() == 2
+    assert events() == []
+
+
+def test_a_node_that_still_holds_claims_is_not_forgotten(time: VirtualTime) -> None:
+    row = factories.node("node-a", state="dead")
+    factories.claim(row, factories.timer(), executions=2)
+    with pytest.raises(NotAllowedNow, match="still holds 1 claim: any live node rescues"):
+        forget_node("node-a")
+    assert Node.objects.filter(id=row.id).exists()
+
+
+def test_a_stopped_node_that_holds_the_lead_is_not_forgotten(time: VirtualTime) -> None:
+    leader, _ = factories.led_pair("exclusive")
+    Node.objects.filter(id=leader.id).update(state="stopped")
+    Leadership.objects.update(held_precedence=0)
+    with pytest.raises(NotAllowedNow, match="holds the lead of partition default: hand the lead over first"):
+        forget_node(leader.id)
 
 
 def test_while_the_cluster_is_paused_nothing_fires_and_no_retry_is_claimed(

@@ -280,6 +280,12 @@ VERBS: dict[str, Verb] = {
         "node.stop",
         "node node-a",
     ),
+    "nodes.forget_node": Verb(
+        lambda: factories.node("node-a", state="stopped"),
+        lambda _, actor: nodes.forget_node("node-a", actor=actor),
+        "node.forget",
+        "node node-a",
+    ),
     "nodes.pause_cluster": Verb(
         _nothing, lambda _, actor: nodes.pause_cluster(actor=actor), "cluster.pause", "cluster"
     ),

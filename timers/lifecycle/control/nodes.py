@@ -17,7 +17,7 @@ from timers.lifecycle.control.names import check_text
 from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.events import record
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import ClusterPause, Node
+from timers.models import Claim, ClusterPause, Leadership, Node
 
 _ASKED: Final = {
     Node.Wish.NONE: "asked to take work again",
@@ -46,6 +46,49 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
     This is not called back. Raises TimerNotFound, and NotAllowedNow for a node that has ended.
     """
     return _ask("node.stop", node, Node.Wish.STOP, reason, actor)
+
+
+def forget_node(node: int | str, *, reason: str = "", actor: str = "") -> int:
+    """Remove what is recorded of a node that has ended: one start of it by its id, all of them by its name.
+
+    Its history, in the ledger and the cluster's events, stays. A node that has ended is removed by itself after
+    TIMERS_NODE_RETENTION days. Returns the number of starts that were removed.
+
+    Raises:
+        TimerNotFound: there is no such node.
+        NotAllowedNow: it is alive, still holds claims, or holds the lead of its partition although it has stopped.
+    """
+    check_text("reason", reason)
+    with audited("node.forget", actor) as entry:
+        rows = Node.objects.select_for_update().order_by("id")
+        found = list(rows.filter(id=node) if isinstance(node, int) else rows.filter(name=node))
+        if not found:
+            raise TimerNotFound(f"there is no node {node!r}")
+        for row in found:
+            _check_forgettable(row)
+        entry.name = entry.gone(found[-1]).name
+        entry.told(starts=len(found), **({"reason": reason} if reason else {}))
+        record("node forgotten", entry.name, _words(actor, reason), clock.now())
+        Node.objects.filter(id__in=[row.id for row in found]).delete()
+    return len(found)
+
+
+def _check_forgettable(row: Node) -> None:
+    if row.state in Node.LIVE:
+        raise NotAllowedNow(
+            f"node {row.name} is {row.state}. Stop it first; one whose process is gone is declared dead by any live"
+            " node when its lease has ended."
+        )
+    if claims := Claim.objects.filter(node_id=row.id).count():
+        raise NotAllowedNow(
+            f"node {row.name} is {row.state} and still holds {claims} claim{'' if claims == 1 else 's'}: any live node"
+            " rescues what is in them. Start one, and try again when it has."
+        )
+    held = Leadership.objects.filter(node_id=row.id, held_precedence__isnull=False).first()
+    if held is not None:
+        raise NotAllowedNow(
+            f"node {row.name} has stopped and holds the lead of partition {held.partition}: hand the lead over first."
+        )
 
 
 def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:

@@ -1,4 +1,4 @@
-"""manage.py timercluster: the overview page in the terminal."""
+"""manage.py timercluster: the overview page in the terminal, and the verbs of nodes and partitions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from timers import clock
-from timers.cluster import hand_over, release_lead
-from timers.exceptions import TimersError
 from timers.insights import counts, timers
 from timers.insights.cluster import Cluster, cluster
 from timers.insights.groups import GroupView, groups
@@ -21,9 +19,9 @@ from timers.insights.health import concerns, sentence
 from timers.insights.node_view import NodeView
 from timers.insights.rates import Rates, rates
 from timers.insights.words import milliseconds, percent, span
+from timers.management.cluster_verbs import HELP, VERBS, carry_out
 from timers.management.service_command import ServiceCommand
 
-ACTOR: Final = "manage.py"
 NEXT_FIRES: Final = 10
 MINUTES: Final = 5
 
@@ -31,25 +29,26 @@ MINUTES: Final = 5
 class Command(ServiceCommand):
     """The sentence, nodes, groups, rates and next fires, as the console's overview says them."""
 
-    help = "Show the cluster: nodes, groups, rates, lateness and the next fires."
+    help = "Show the cluster (nodes, groups, rates, lateness and the next fires), or change it."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "verb",
             nargs="?",
-            choices=("show", "handover", "release-lead"),
+            choices=VERBS,
             default="show",
-            help="show (default); handover: make another node lead a partition; release-lead: let any other one lead.",
+            help=HELP,
         )
-        parser.add_argument("--partition", default="default", help='Whose leader changes (default "default").')
+        parser.add_argument("node", nargs="?", default="", help="The name or the id of a node.")
+        parser.add_argument("--partition", default="", help='Of which partition (default "default").')
         parser.add_argument("--to", default="", help="The node that shall lead (default: the next by precedence).")
         parser.add_argument("--reason", default="", help="Why, for the record.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] != "show":
-            self._change_leader(options)
+            self.stdout.write(carry_out(options))
             return
         now = clock.now()
         seen, hour, lately = cluster(now), rates(now), rates(now, minutes=MINUTES)
@@ -78,20 +77,6 @@ class Command(ServiceCommand):
         self._table(f"last {MINUTES} minutes", _RATE_COLUMNS, _rate_rows(lately))
         fires = [[_in(timer.next_fire_at, now), timer.group, timer.name, timer.schedule] for timer in next_fires]
         self._table("next fires", ("in", "group", "timer", "schedule"), fires)
-
-    def _change_leader(self, options: dict[str, Any]) -> None:
-        partition, reason = options["partition"], options["reason"]
-        try:
-            if options["verb"] == "handover":
-                row = hand_over(partition, to=options["to"], reason=reason, actor=ACTOR)
-            elif options["to"]:
-                raise CommandError("--to: has no meaning for release-lead. Use handover.")
-            else:
-                row = release_lead(partition, reason=reason, actor=ACTOR)
-        except TimersError as error:
-            raise CommandError(str(error)) from error
-        name = "" if row.node is None else row.node.name
-        self.stdout.write(f"node {name} leads partition {partition} (epoch {row.epoch})")
 
     def _write_json(self, **content: Any) -> None:
         self.stdout.write(json.dumps(content, cls=DjangoJSONEncoder))
