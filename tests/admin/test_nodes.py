@@ -48,6 +48,15 @@ def test_list_and_page_tell_how_suspect_a_node_is(alice: Client) -> None:
         assert re.search(r"suspect</span> \(phi \d+\.\d\)", alice.get(page).text)
 
 
+def test_list_and_page_tell_in_what_a_node_differs_from_the_others(alice: Client) -> None:
+    for name in ("node-a", "node-b"):
+        factories.node(name, settings={"TIMERS_LEASE": 10.0}, config_hash="aaaaaaaaaaaa")
+    odd = factories.node("node-c", settings={"TIMERS_LEASE": 30.0}, config_hash="cccccccccccc")
+    page = alice.get(list_of("node")).text
+    assert "cccccccccccc, differs" in page and "aaaaaaaaaaaa, differs" not in page
+    assert "TIMERS_LEASE 30.0 (most: 10.0)" in alice.get(page_of("node", odd.pk)).text
+
+
 def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
     node = factories.node("node-a", state="dead")
     assert "its process has ended" in told(run(alice, "node", "drain", node.pk))

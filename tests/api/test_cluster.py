@@ -64,6 +64,23 @@ def test_the_api_tells_how_suspect_a_node_is(api: Asking) -> None:
     assert found["node-b"]["phi"] is None
 
 
+def test_the_api_tells_in_what_nodes_differ(api: Asking) -> None:
+    for name, seconds in (("node-a", 10.0), ("node-b", 10.0), ("node-c", 30.0)):
+        factories.node(name, settings={"TIMERS_LEASE": seconds}, config_hash=name)
+    told = api.get("/cluster")
+    assert told["drift"] == [
+        {
+            "partition": "default",
+            "kind": "setting",
+            "name": "TIMERS_LEASE",
+            "values": [{"value": "10.0", "nodes": ["node-a", "node-b"]}, {"value": "30.0", "nodes": ["node-c"]}],
+            "odd": ["node-c"],
+        }
+    ]
+    assert any("TIMERS_LEASE is not the same" in each["text"] for each in told["concerns"])
+    assert api.get("/nodes/node-c")["config_hash"] == "node-c"
+
+
 def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
     old = factories.node("node-a", state="dead", ended_at=clock.now() - timedelta(days=3))
     assert api.get("/nodes/node-a")["id"] == old.pk

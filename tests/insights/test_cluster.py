@@ -136,10 +136,10 @@ def test_a_clock_more_than_250_ms_off_is_told(offset: float, told: bool) -> None
 
 
 def test_different_versions_are_told() -> None:
-    factories.node(version="1.0")
-    factories.node(version="1.1")
+    factories.node("a", version="1.0")
+    factories.node("b", version="1.1")
 
-    assert "different versions: 1.0, 1.1" in concerns()
+    assert "different versions: 1.0 (a), 1.1 (b)." in concerns()
 
 
 def test_a_healthy_cluster_is_well() -> None:

@@ -90,6 +90,19 @@ def test_a_suspect_node_is_told_with_its_phi() -> None:
     assert json.loads(printed("timercluster", "--json"))["nodes"][0]["phi"] > 8
 
 
+def test_what_differs_between_nodes_is_told() -> None:
+    for name, seconds in (("north", 10.0), ("south", 30.0)):
+        factories.node(name, settings={"TIMERS_LEASE": seconds, "TIMERS_ENCRYPTION_KEYS": "digest"})
+    assert "TIMERS_LEASE is not the same on all nodes of partition default" in printed("timercluster")
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("timerdoctor", stdout=out)
+    assert "TIMERS_LEASE is not the same on all nodes of partition default" in out.getvalue()
+    told = printed("timercluster", "--json")
+    assert [each["odd"] for each in json.loads(told)["drift"]] == [["south"]]
+    assert "digest" not in told
+
+
 def test_the_edition_of_each_nodes_time_zone_rules_is_told() -> None:
     factories.node("north", zone_rules="2026b")
     assert "2026b" in printed("timercluster")

@@ -17,6 +17,7 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
 from timers.insights.cluster import cluster
+from timers.insights.drift import Drift
 from timers.insights.health import concerns
 from timers.insights.node_view import node as view_of
 from timers.lifecycle.control.leadership import hand_over, release_lead
@@ -79,6 +80,9 @@ class NodeAnswer(BaseModel):
     counters: dict[str, Any]
     version: str
     zone_rules: str
+    config_hash: str = Field(
+        description="A digest of settings, version, time zone rules and handlers: the same on nodes that are alike."
+    )
     rss: int | None = Field(description="Bytes of memory.")
     mode: str = Field(description="distributed, exclusive or backup.")
     precedence: int = Field(description="The lowest live one leads; 0 for all but backups.")
@@ -138,6 +142,23 @@ class ConcernAnswer(BaseModel):
     command: str = Field(description="What to type, where one command mends it.")
 
 
+class ValueAnswer(BaseModel):
+    """A value, and the nodes that have it."""
+
+    value: str = Field(description="Of a handler known or missing; of a secret setting always empty.")
+    nodes: list[str]
+
+
+class DriftAnswer(BaseModel):
+    """Something that is not the same on all living nodes of a partition."""
+
+    partition: str
+    kind: Literal["setting", "version", "zone_rules", "handler"]
+    name: str = Field(description="Of the setting or the handler.")
+    values: list[ValueAnswer] = Field(description="First the value that most nodes have.")
+    odd: list[str] = Field(description="The nodes that differ from the majority, or that the handler is missing on.")
+
+
 class ClusterAnswer(BaseModel):
     """The cluster at a glance."""
 
@@ -153,6 +174,10 @@ class ClusterAnswer(BaseModel):
     held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
     leaderships: list[LeadershipAnswer] = Field(description="Of the partitions that need a leader.")
+    drift: list[DriftAnswer] = Field(
+        description="What is not the same on all living nodes of a partition: settings, versions, time zone rules, and "
+        "handlers among nodes of the same roles."
+    )
     concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
     in_flight: list[str] = Field(default=[], description="Of a pause: executions that had begun.")
 
@@ -254,7 +279,15 @@ def _whole() -> ClusterAnswer:
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
         leaderships=[LeadershipAnswer.model_validate(each) for each in found.leaderships],
+        drift=[_drift(each) for each in found.drift],
         concerns=[ConcernAnswer.model_validate(each) for each in concerns(found)],
+    )
+
+
+def _drift(found: Drift) -> DriftAnswer:
+    values = [ValueAnswer(value=value, nodes=nodes) for value, nodes in found.values]
+    return DriftAnswer.model_validate(
+        {"partition": found.partition, "kind": found.kind, "name": found.name, "values": values, "odd": found.odd}
     )
 
 

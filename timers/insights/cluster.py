@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from timers.insights.drift import Drift, drift_of
 from timers.insights.leadership import LeadershipView, leaderships
 from timers.insights.node_view import NodeView, newest_nodes, usage_words
 from timers.models import ClusterPause
@@ -34,6 +35,11 @@ class Cluster:
     """While there is one, nothing starts anywhere."""
     leaderships: tuple[LeadershipView, ...] = ()
     """Of the partitions that need a leader."""
+
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """What is not the same on all living nodes of a partition."""
+        return drift_of(self.nodes)
 
     @property
     def alive(self) -> tuple[NodeView, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 from timers.insights.cluster import Cluster
 from timers.insights.concern import Concern, Level
 from timers.insights.counts import Count, Waits
+from timers.insights.drift import drift_words, listed
 from timers.insights.leadership import leadership_concerns
 from timers.insights.rates import Rates
 from timers.insights.words import milliseconds, plural, span
@@ -26,6 +27,13 @@ class Sentence:
 
 def concerns(cluster: Cluster) -> list[Concern]:
     """What is wrong with the cluster, the worst first; empty when nothing is."""
+    # Versions are told of the whole cluster.
+    drifts = drift_words([each for each in cluster.drift if each.kind != "version"])
+    return [*state_concerns(cluster), *(Concern("attention", text) for text in drifts)]
+
+
+def state_concerns(cluster: Cluster) -> list[Concern]:
+    """What is wrong but for the drift of configurations, of which the doctor has checks of its own."""
     found: list[Concern] = []
     alive = cluster.alive
     if cluster.pause is not None:
@@ -61,7 +69,8 @@ def concerns(cluster: Cluster) -> list[Concern]:
             )
     versions = sorted({node.version for node in alive})
     if len(versions) > 1:
-        found.append(Concern("attention", f"The nodes run different versions: {', '.join(versions)}."))
+        who = (f"{each} ({listed([node.name for node in alive if node.version == each])})" for each in versions)
+        found.append(Concern("attention", f"The nodes run different versions: {', '.join(who)}."))
     return found
 
 

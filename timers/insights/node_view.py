@@ -93,6 +93,11 @@ class NodeView:
     roles: list[str]
     handlers: list[str]
     lease_expires_at: datetime
+    config_hash: str
+    """A digest of settings, version, time zone rules and handlers, the same on nodes that are alike. Empty: of a node
+    of an earlier version."""
+    settings: dict[str, Any]
+    """Those that are to be the same everywhere, of secrets a digest."""
     wish: str
     """What a person asks of it: drain, stop, or empty; `state` says how far it has followed."""
     wish_reason: str
@@ -154,7 +159,8 @@ _COLUMNS: Final = """
 id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
 heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy,
 busy_threads, crash_lock, counters::text AS counters, version,
-zone_rules, rss, incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
+zone_rules, config_hash, settings::text AS settings, rss,
+incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
 wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
 """
 # Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
@@ -232,6 +238,15 @@ def _judged_state(row: dict[str, Any], now: datetime) -> str:
     return "suspect" if row["phi"] >= conf.current().phi_threshold else state
 
 
+def _object(text: str) -> dict[str, Any]:
+    """A column of JSON; empty where it cannot be read."""
+    try:
+        found = decode(text)
+    except UnreadablePayload:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _node(row: dict[str, Any], now: datetime) -> NodeView:
     age = (now - row["heartbeat_at"]).total_seconds()
     pause = conf.current().heartbeat_pause
@@ -240,11 +255,7 @@ def _node(row: dict[str, Any], now: datetime) -> NodeView:
     alive = row["state"] not in ("dead", "stopped")
     row["phi"] = row["phi"] if alive else None
     del row["crashed"], row["crash_lock"]
-    try:
-        counters = decode(row.pop("counters"))
-    except UnreadablePayload:
-        counters = {}
-    counters = counters if isinstance(counters, dict) else {}
+    counters, settings = _object(row.pop("counters")), _object(row.pop("settings"))
     in_claims, busy = row.pop("in_claims"), row.pop("busy")
     held = in_claims if alive else 0
     # The last heartbeat's report may be older than the claims: what is no longer held does not run.
@@ -263,4 +274,5 @@ def _node(row: dict[str, Any], now: datetime) -> NodeView:
         heartbeat_age=max(age, 0.0),
         lease_left=(row["lease_expires_at"] - now).total_seconds(),
         counters=counters,
+        settings=settings,
     )

@@ -15,6 +15,7 @@ from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.domain.cluster_modes import SHARED, NodeMode, clash
+from timers.domain.drift import config_hash
 from timers.domain.suspicion import SAMPLES
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.clock_step import IS_VIRTUAL
@@ -157,6 +158,7 @@ def register(node: Registration) -> Node:
                 look_ahead=node.look_ahead,
                 listens=node.listens and not pooled,
                 settings=dict(node.settings),
+                config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
                 wish=node.wish,
             )
     except IntegrityError:

@@ -80,6 +80,13 @@ class Node(models.Model):
     )
     listens = models.BooleanField(default=False, db_default=False, help_text="Whether it is woken by NOTIFY.")
     settings = ExactJSONField(default=dict, db_default={}, help_text="Its settings that must be the same everywhere.")
+    config_hash = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A digest of settings, version, time zone rules and handlers.",
+    )
     handlers = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
     rss = models.BigIntegerField(null=True, help_text="Bytes of memory of supervisor and workers.")
 

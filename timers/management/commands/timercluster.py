@@ -61,8 +61,18 @@ class Command(ServiceCommand):
                 level=said.level,
                 sentence=said.text,
                 concerns=[asdict(concern) for concern in concerns(seen)],
-                nodes=[{**asdict(node), "busy": node.busy, "leads": node.leads} for node in seen.nodes],
+                nodes=[{**_facts(node), "busy": node.busy, "leads": node.leads} for node in seen.nodes],
                 leaderships=[asdict(each) for each in seen.leaderships],
+                drift=[
+                    {
+                        "partition": each.partition,
+                        "kind": each.kind,
+                        "name": each.name,
+                        "values": each.values,
+                        "odd": each.odd,
+                    }
+                    for each in seen.drift
+                ],
                 groups=[asdict(group) for group in all_groups],
                 rates=asdict(lately),
                 next_fires=[asdict(timer) for timer in next_fires],
@@ -94,9 +104,16 @@ class Command(ServiceCommand):
 
 
 _NODE_COLUMNS: Final = ("node", "state", "mode", "beat", "running", "held", "succeeded", "retried", "failed", "clock",
-                        "memory", "version", "zone rules", "up for")  # fmt: skip
+                        "memory", "version", "zone rules", "config", "up for")  # fmt: skip
 _GROUP_COLUMNS: Final = ("group", "state", "active", "overdue", "ready", "failed", "next fire")
 _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
+
+
+def _facts(node: NodeView) -> dict[str, Any]:
+    """All but the settings, among which are digests of secrets: what differs is told by `drift`."""
+    facts = asdict(node)
+    del facts["settings"]
+    return facts
 
 
 def _node_rows(seen: Cluster) -> list[list[str]]:
@@ -109,7 +126,7 @@ def _node_rows(seen: Cluster) -> list[list[str]]:
                 f"{span(node.heartbeat_age)} ago", node.usage, str(node.held),
                 *_counted(node.counters), f"{node.clock_offset * 1000:+.1f} ms",
                 "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version,
-                node.zone_rules, _up_for(node),
+                node.zone_rules, node.config_hash, _up_for(node),
             ]
         )  # fmt: skip
         if node.alive:
@@ -121,7 +138,7 @@ def _worker_rows(node: NodeView) -> list[list[str]]:
     workers = node.counters.get("workers")
     return [
         [f"  worker {number}", f"pid {worker.get('pid')}", "", "", str(worker.get("busy", "")),
-         str(worker.get("held", "")), *_counted(worker), "", "", "", "", ""]
+         str(worker.get("held", "")), *_counted(worker), "", "", "", "", "", ""]
         for number, worker in sorted(workers.items())
         if isinstance(worker, dict)
     ] if isinstance(workers, dict) else []  # fmt: skip
