@@ -17,15 +17,9 @@ from timers.insights.leadership import LeadershipView
 from timers.insights.leadership import leaderships as _leaderships
 from timers.insights.node_view import NodeView
 from timers.insights.node_view import node as _node
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import (
-    activate_node,
-    drain_node,
-    forget_node,
-    pause_cluster,
-    resume_cluster,
-    stop_node,
-)
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 __all__ = [
     "LeadershipView",
@@ -39,8 +33,10 @@ __all__ = [
     "node",
     "nodes",
     "pause_cluster",
+    "pause_partition",
     "release_lead",
     "resume_cluster",
+    "resume_partition",
     "stop_node",
 ]
 

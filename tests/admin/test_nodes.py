@@ -84,11 +84,26 @@ def test_the_cluster_is_paused_by_adding_a_pause_and_resumed_by_deleting_it(alic
     pause = ClusterPause.objects.get()
     assert (pause.by, pause.reason) == ("alice", "the warehouse floods")
     assert "the warehouse floods" in alice.get(list_of("clusterpause")).text
-    assert alice.get(add).status_code == 403
+    assert "the cluster is paused already." in alice.post(add, {"reason": "again"}).text
     alice.post(reverse("admin:timers_clusterpause_delete", args=[pause.pk]), {"post": "yes"}, follow=True)
     assert not ClusterPause.objects.exists()
     assert list(AuditEntry.objects.order_by("id").values_list("verb", "actor")) == [
         ("cluster.pause", "alice"), ("cluster.resume", "alice"),
+    ]  # fmt: skip
+
+
+def test_a_partition_is_paused_and_resumed_in_the_same_list(alice: Client) -> None:
+    add = reverse("admin:timers_clusterpause_add")
+    assert "has neither a group nor a live node" in alice.post(add, {"partition": "reports", "reason": ""}).text
+    factories.group(partition="reports")
+    for partition in ("reports", ""):
+        alice.post(add, {"partition": partition, "reason": "floods"}, follow=True)
+    assert "partition reports" in alice.get(list_of("clusterpause")).text
+    row = ClusterPause.objects.get(partition="reports")
+    run(alice, "clusterpause", "delete_selected", row.pk, post="yes")
+    assert [each.partition for each in ClusterPause.objects.all()] == [""]
+    assert list(AuditEntry.objects.order_by("id").values_list("verb", "subject_name")) == [
+        ("partition.pause", "reports"), ("cluster.pause", ""), ("partition.resume", "reports"),
     ]  # fmt: skip
 
 

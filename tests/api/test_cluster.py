@@ -131,6 +131,16 @@ def test_the_cluster_is_paused_and_resumed(api: Asking) -> None:
     assert len(api.post("/groups/orders/claims", {"consumer": "c"})["messages"]) == 1
 
 
+def test_a_partition_is_paused_and_resumed(api: Asking) -> None:
+    factories.group(partition="reports")
+    told = api.post("/partitions/reports/pause", {"reason": "floods"})
+    assert [(each["partition"], each["reason"]) for each in told["partition_pauses"]] == [("reports", "floods")]
+    assert (told["pause"], told["in_flight"]) == (None, [])
+    assert any("Partition reports is paused" in each["text"] for each in told["concerns"])
+    assert api.post("/partitions/reports/resume")["partition_pauses"] == []
+    problem(api("POST", "/partitions/none/pause"), 404, "not_found")
+
+
 def test_what_was_asked_for_is_told_with_who_asked_and_from_where(api: Asking, new_key: Callable[..., str]) -> None:
     for name in ("mine", "theirs"):
         api.post("/groups", {"name": name, "action": {"kind": "pull"}})

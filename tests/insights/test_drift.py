@@ -43,7 +43,8 @@ def test_nodes_that_are_alike_show_no_drift() -> None:
         ),
         (
             {"zone_rules": "2025a"},
-            "Edition of time zone rules is not the same on all nodes of partition default (node-a, node-b: 2026b; node-c: 2025a).",
+            "Edition of time zone rules is not the same on all nodes of partition default (node-a, node-b: 2026b; "
+            "node-c: 2025a).",
             "edition of time zone rules 2025a (most: 2026b)",
         ),
         (

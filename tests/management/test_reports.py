@@ -67,6 +67,22 @@ def test_a_node_is_drained_activated_stopped_and_forgotten() -> None:
     assert [row.pk for row in Node.objects.all()] == [node.pk]
 
 
+def test_cluster_and_partitions_are_paused_and_resumed() -> None:
+    factories.timer(in_group=factories.group(partition="reports"), due_in=-60)
+    assert printed("timercluster", "pause", "--partition", "reports", "--reason", "floods") == (
+        "partition reports is paused\n"
+    )
+    text = printed("timercluster")
+    assert "Partition reports is paused since" in text
+    assert "python manage.py timercluster resume --partition reports" in text
+    assert printed("timercluster", "pause") == "the cluster is paused\n"
+    told = json.loads(printed("timercluster", "--json"))
+    assert told["pause"]["partition"] == "" and [each["reason"] for each in told["partition_pauses"]] == ["floods"]
+    for words, subject in ((["--partition", "reports"], "partition reports"), ([], "the cluster")):
+        assert printed("timercluster", "resume", *words) == f"{subject} is resumed\n"
+        assert printed("timercluster", "resume", *words) == f"{subject} was not paused\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -74,6 +90,7 @@ def test_a_node_is_drained_activated_stopped_and_forgotten() -> None:
         (["handover", "north"], "node: has no meaning for handover"),
         (["drain", "north", "--to", "south"], "--to: has no meaning for drain"),
         (["stop", "north", "--partition", "p"], "--partition: has no meaning for stop"),
+        (["pause", "--partition", "reports"], "reports has neither a group nor a live node"),
         (["drain", "nobody"], "there is no node 'nobody'"),
         (["forget", "7"], "there is no node 7"),
     ],

@@ -20,15 +20,9 @@ from timers.insights.cluster import cluster
 from timers.insights.drift import Drift
 from timers.insights.health import concerns
 from timers.insights.node_view import node as view_of
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import (
-    activate_node,
-    drain_node,
-    forget_node,
-    pause_cluster,
-    resume_cluster,
-    stop_node,
-)
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"
@@ -114,6 +108,12 @@ class PauseAnswer(BaseModel):
     reason: str
 
 
+class PartitionPauseAnswer(PauseAnswer):
+    """The pause of one partition."""
+
+    partition: str
+
+
 class LeadershipAnswer(BaseModel):
     """The leadership of a partition that needs a leader."""
 
@@ -173,6 +173,7 @@ class ClusterAnswer(BaseModel):
     busy_async: int
     held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
+    partition_pauses: list[PartitionPauseAnswer] = Field(description="Of partitions that are paused by themselves.")
     leaderships: list[LeadershipAnswer] = Field(description="Of the partitions that need a leader.")
     drift: list[DriftAnswer] = Field(
         description="What is not the same on all living nodes of a partition: settings, versions, time zone rules, and "
@@ -249,6 +250,20 @@ def resume(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnsw
     return _whole()
 
 
+@route(router, "POST", f"{PARTITION}/pause", scope="admin", answer=ClusterAnswer, all_groups=True)
+def pause_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
+    """Start nothing of a partition's groups, on no node and for no consumer; what runs goes on."""
+    paused = pause_partition(partition, reason=body.reason, actor=caller(request).actor)
+    return _whole().model_copy(update={"in_flight": list(paused.in_flight)})
+
+
+@route(router, "POST", f"{PARTITION}/resume", scope="admin", answer=ClusterAnswer, all_groups=True)
+def resume_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
+    """Go on; what was missed meanwhile follows the misfire policies."""
+    resume_partition(partition, reason=body.reason, actor=caller(request).actor)
+    return _whole()
+
+
 @route(router, "POST", f"{PARTITION}/handover", scope="operate", answer=ClusterAnswer, all_groups=True)
 def hand_the_lead_over(request: HttpRequest, partition: str, body: HandoverBody = HandoverBody()) -> ClusterAnswer:
     """Make another node the leader of a partition, and keep it so until a person says otherwise or it ends."""
@@ -278,6 +293,7 @@ def _whole() -> ClusterAnswer:
         busy_async=found.busy_async,
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
+        partition_pauses=[PartitionPauseAnswer.model_validate(each) for each in found.partition_pauses],
         leaderships=[LeadershipAnswer.model_validate(each) for each in found.leaderships],
         drift=[_drift(each) for each in found.drift],
         concerns=[ConcernAnswer.model_validate(each) for each in concerns(found)],

@@ -9,12 +9,15 @@ from timers.insights.drift import Drift, drift_of
 from timers.insights.leadership import LeadershipView, leaderships
 from timers.insights.node_view import NodeView, newest_nodes, usage_words
 from timers.models import ClusterPause
+from timers.models.cluster_pause import EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The pause of the whole cluster."""
+    """The pause of the whole cluster, or of a partition."""
 
+    partition: str
+    """Empty: the whole cluster."""
     at: datetime
     by: str
     reason: str
@@ -33,6 +36,8 @@ class Cluster:
     nodes: tuple[NodeView, ...]
     pause: Pause | None = None
     """While there is one, nothing starts anywhere."""
+    partition_pauses: tuple[Pause, ...] = ()
+    """Of partitions that are paused by themselves, by name."""
     leaderships: tuple[LeadershipView, ...] = ()
     """Of the partitions that need a leader."""
 
@@ -89,9 +94,10 @@ class Cluster:
 
 def cluster(now: datetime) -> Cluster:
     """The nodes of all partitions at `now`, by name, and whether all of it is paused."""
-    pause = ClusterPause.objects.first()
+    pauses = [Pause(row.partition, row.at, row.by, row.reason) for row in ClusterPause.objects.order_by("partition")]
     return Cluster(
         newest_nodes(now),
-        None if pause is None else Pause(pause.at, pause.by, pause.reason),
+        next((pause for pause in pauses if pause.partition == EVERYWHERE), None),
+        tuple(pause for pause in pauses if pause.partition != EVERYWHERE),
         leaderships(now),
     )

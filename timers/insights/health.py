@@ -40,6 +40,10 @@ def state_concerns(cluster: Cluster) -> list[Concern]:
         found.append(
             Concern("attention", f"The cluster is paused {cluster.pause.words}. Nothing starts until resumed.")
         )
+    for pause in cluster.partition_pauses:
+        text = f"Partition {pause.partition} is paused {pause.words}. Nothing of it starts until resumed:"
+        resume = f"python manage.py timercluster resume --partition {pause.partition}"
+        found.append(Concern("attention", text, resume))
     if not alive:
         found.append(Concern("trouble", "No node is alive: no timer fires. Start one:", START_A_NODE))
     elif not any(node.allow_execution and node.state in ("active", "suspect", "starting") for node in alive):
@@ -82,14 +86,22 @@ def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count, now: 
     work = f"{plural(round(rates.per_minute), 'fire')} in the last minute"
     if rates.lateness_p99_ms is not None:
         work += f", 99 % of this hour's began within {milliseconds(rates.lateness_p99_ms)}"
-    said = "; ".join([nodes, work, f"{waits.failed} failed and waiting for you" if waits.failed else "nothing failed"])
+    paused = [f"partition {pause.partition} paused" for pause in cluster.partition_pauses]
+    said = "; ".join(
+        [*paused, nodes, work, f"{waits.failed} failed and waiting for you" if waits.failed else "nothing failed"]
+    )
     if cluster.pause is not None:
         return Sentence("attention", f"Paused {cluster.pause.words}. {_overdue(overdue)} {said}.".replace("  ", " "))
     if not alive:
         return Sentence("trouble", f"Nothing fires: no node is alive. {_overdue(overdue)}".strip())
     if overdue:
         return Sentence("trouble", f"{_overdue(overdue)} {said}.")
-    if waits.failed or alive < known or any(node.state == "suspect" for node in cluster.nodes):
+    if (
+        cluster.partition_pauses
+        or waits.failed
+        or alive < known
+        or any(node.state == "suspect" for node in cluster.nodes)
+    ):
         return Sentence("attention", f"{said}.")
     return Sentence("well", f"All well: {said}.")
 

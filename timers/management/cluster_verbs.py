@@ -7,9 +7,20 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-from timers.cluster import activate_node, drain_node, forget_node, hand_over, release_lead, stop_node
+from timers.cluster import (
+    activate_node,
+    drain_node,
+    forget_node,
+    hand_over,
+    pause_cluster,
+    pause_partition,
+    release_lead,
+    resume_cluster,
+    resume_partition,
+    stop_node,
+)
 from timers.exceptions import TimersError
-from timers.insights.words import plural
+from timers.insights.words import in_flight_words, plural
 
 ACTOR: Final = "manage.py"
 DEFAULT: Final = "default"
@@ -33,6 +44,19 @@ def _forget(options: Options) -> str:
     return f"node {options['node']} is forgotten ({plural(starts, 'start')})"
 
 
+def _pause(options: Options) -> str:
+    partition, given = options["partition"], {"reason": options["reason"], "actor": ACTOR}
+    row = pause_partition(partition, **given) if partition else pause_cluster(**given)
+    return f"{row}. {in_flight_words(row.in_flight)}".removesuffix(". ")
+
+
+def _resume(options: Options) -> str:
+    partition, given = options["partition"], {"reason": options["reason"], "actor": ACTOR}
+    was_paused = resume_partition(partition, **given) if partition else resume_cluster(**given)
+    subject = f"partition {partition}" if partition else "the cluster"
+    return f"{subject} is resumed" if was_paused else f"{subject} was not paused"
+
+
 def _node(options: Options) -> int | str:
     """The id or the name that was given; what consists of digits is an id."""
     given: str = options["node"]
@@ -48,10 +72,12 @@ OF_NODES: Final[Mapping[str, Callable[[Options], str]]] = {
 OF_PARTITIONS: Final[Mapping[str, Callable[[Options], str]]] = {
     "handover": lambda options: _lead(options, hand_over, to=options["to"]),
     "release-lead": lambda options: _lead(options, release_lead),
+    "pause": _pause,
+    "resume": _resume,
 }
 HELP: Final = (
     "show (default); drain, activate, stop, forget: of a NODE; handover: make another node lead a partition;"
-    " release-lead: let any other one lead."
+    " release-lead: let any other one lead; pause, resume: of a --partition, or of the whole cluster without one."
 )
 VERBS: Final = ("show", *OF_NODES, *OF_PARTITIONS)
 

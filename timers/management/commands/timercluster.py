@@ -41,7 +41,11 @@ class Command(ServiceCommand):
             help=HELP,
         )
         parser.add_argument("node", nargs="?", default="", help="The name or the id of a node.")
-        parser.add_argument("--partition", default="", help='Of which partition (default "default").')
+        parser.add_argument(
+            "--partition",
+            default="",
+            help='Of which partition (the lead: default "default"; pause, resume: default all).',
+        )
         parser.add_argument("--to", default="", help="The node that shall lead (default: the next by precedence).")
         parser.add_argument("--reason", default="", help="Why, for the record.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
@@ -62,6 +66,8 @@ class Command(ServiceCommand):
                 sentence=said.text,
                 concerns=[asdict(concern) for concern in concerns(seen)],
                 nodes=[{**_facts(node), "busy": node.busy, "leads": node.leads} for node in seen.nodes],
+                pause=None if seen.pause is None else asdict(seen.pause),
+                partition_pauses=[asdict(each) for each in seen.partition_pauses],
                 leaderships=[asdict(each) for each in seen.leaderships],
                 drift=[
                     {
