@@ -125,7 +125,7 @@ def test_failed_executions_lead_to_the_admins_list_of_them(operator: Client) -> 
 @pytest.mark.parametrize(
     ("node", "told"),
     [
-        ({"beat_ago": 5, "lease": 60}, "has missed heartbeats"),
+        ({"beat_ago": 5, "lease": 60}, "is suspect (phi "),
         ({"clock_offset": 0.4}, "ahead of the database&#x27;s"),
         ({"clock_offset": -0.4}, "behind the database&#x27;s"),
         ({"state": "draining"}, "No living node takes timers"),

@@ -53,13 +53,18 @@ def last_execution(timer: Timer, ordinal: int = 0) -> str:
 
 def a_node_that_polls_less_often_than_this_process() -> str:
     factories.node("slow", settings={"TIMERS_POLL_INTERVAL": 10.0})
-    return "differing_settings"
+    return "drift"
 
 
 def two_nodes_with_different_keys() -> str:
     for number in range(2):
         factories.node(settings={"TIMERS_ENCRYPTION_KEYS": f"digest {number}"})
-    return "differing_settings"
+    return "drift"
+
+
+def a_handler_that_only_one_of_two_nodes_knows() -> str:
+    factories.node(handlers=["tests.noop", "tests.other"])
+    return "drift"
 
 
 def overdue_and_nobody_fires() -> str:

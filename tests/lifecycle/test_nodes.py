@@ -37,6 +37,13 @@ def test_a_node_registers_with_an_incarnation_of_its_own_and_a_lease(time: Virtu
     assert list(ClusterEvent.objects.values_list("kind", "node")) == [("node joined", "node-a")]
 
 
+def test_nodes_publish_a_hash_of_their_configuration(time: VirtualTime) -> None:
+    first, same = (register(registration(name, settings={"TIMERS_LEASE": 10.0})) for name in ("node-a", "node-b"))
+    other = register(registration("node-c", settings={"TIMERS_LEASE": 30.0}))
+    assert first.config_hash == same.config_hash != other.config_hash
+    assert len(first.config_hash) == 12
+
+
 def test_the_name_of_a_living_node_is_refused_in_words(time: VirtualTime) -> None:
     register(registration("node-a", pid=1))
     with pytest.raises(NotAllowedNow, match=r"'node-a' is alive \(host machine-1, pid 1\); choose another --name"):

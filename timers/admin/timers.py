@@ -60,9 +60,9 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 
 def _tell_pause(timers: Iterable[Any]) -> None:
     """Set on each row what the cells need to say what holds it up."""
-    pause, known = cluster_facts()
+    pauses, known = cluster_facts()
     for timer in timers:
-        timer.cluster_pause, timer.known_handlers = pause, known
+        timer.cluster_pauses, timer.known_handlers = pauses, known
 
 
 class TimerChangeList(BoundedChangeList):
@@ -176,7 +176,7 @@ class TimerAdmin(ControlAdmin):
     @staticmethod
     def _held_up(timer: Any) -> str:
         """What holds an active timer up; read once for a row, the cluster's pause once for all."""
-        paused = held_up_by(timer, timer.group, timer.cluster_pause)
+        paused = held_up_by(timer, timer.group, timer.cluster_pauses)
         return paused or waits_for_handler(timer, timer.group, timer.known_handlers)
 
     @admin.display(description="state since")

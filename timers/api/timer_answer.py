@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
-from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler
+from timers.insights.held_up import KnownHandlers, Pauses, due_since, held_up_by, waits_for_handler
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
-from timers.models import ClusterPause, Timer
+from timers.models import Timer
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable
 
@@ -74,14 +74,14 @@ class TimerAnswer(BaseModel):
 
 
 def timer_answer(
-    timer: Timer, now: datetime, pause: ClusterPause | None = None, known: KnownHandlers | None = None, **further: Any
+    timer: Timer, now: datetime, pauses: Pauses | None = None, known: KnownHandlers | None = None, **further: Any
 ) -> TimerAnswer:
     """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
 
-    `pause`: that of the whole cluster, where there is one. `known`: the handlers of living nodes; None: not looked up.
+    `pauses`: those of the cluster and of partitions. `known`: the handlers of living nodes. None: not looked up.
     """
     present = GroupClock.of(timer.group).moment(now)
-    paused = held_up_by(timer, timer.group, pause)
+    paused = held_up_by(timer, timer.group, pauses or {})
     waits = "" if paused else waits_for_handler(timer, timer.group, known)
     held_up = paused or waits
     missed = due_since(timer, present) if held_up else None

@@ -75,9 +75,9 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
-    pause, known = cluster_facts()
+    pauses, known = cluster_facts()
     return Page(
-        items=[timer_answer(timer, found.now, pause, known) for timer in page.timers],
+        items=[timer_answer(timer, found.now, pauses, known) for timer in page.timers],
         next=None if page.next is None else cursor_after(request, page.next),
     )
 
@@ -102,7 +102,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     tell_last_outcomes([timer])
     facts = timer_facts(timer)
     answer = timer_answer(
-        timer, now, facts.pause, facts.known, in_flight=facts.in_flight, last_result=facts.last_result
+        timer, now, facts.pauses, facts.known, in_flight=facts.in_flight, last_result=facts.last_result
     )
     return Answer(answer, headers=etag(timer.version))
 

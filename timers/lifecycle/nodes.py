@@ -15,6 +15,8 @@ from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.domain.cluster_modes import SHARED, NodeMode, clash
+from timers.domain.drift import config_hash
+from timers.domain.suspicion import SAMPLES
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.clock_step import IS_VIRTUAL
 from timers.lifecycle.death import declare_dead, gone_nodes
@@ -34,6 +36,15 @@ CASE WHEN %(draining)s THEN 'draining'
      ELSE 'standby' END
 """
 # A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
+
+_INTERVALS: Final = f"""
+CASE WHEN heartbeat_at > started_at AND timers_now() > heartbeat_at
+          AND timers_now() - heartbeat_at <= %(lease)s * INTERVAL '1 second'
+     THEN (heartbeat_intervals || extract(epoch FROM timers_now() - heartbeat_at)::float8)
+          [GREATEST(cardinality(heartbeat_intervals) - {SAMPLES - 2}, 1):]
+     ELSE heartbeat_intervals END
+"""
+# The first beat follows the registration at once, and more than a lease passes between two only when the clock steps.
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,7 @@ def register(node: Registration) -> Node:
                 look_ahead=node.look_ahead,
                 listens=node.listens and not pooled,
                 settings=dict(node.settings),
+                config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
                 wish=node.wish,
             )
     except IntegrityError:
@@ -179,7 +191,7 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
     """Renew the lease and write the report; None when the node was declared dead."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE timers_node SET heartbeat_at = timers_now(),"
+            f"UPDATE timers_node SET heartbeat_at = timers_now(), heartbeat_intervals = {_INTERVALS},"
             " lease_expires_at = timers_now() + %(lease)s * INTERVAL '1 second',"
             f" state = {_STATE},"
             " clock_offset = %(offset)s, busy = %(busy)s, busy_threads = %(threads)s, rss = %(rss)s,"

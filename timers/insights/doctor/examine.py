@@ -34,7 +34,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     nodes.narrow_leases,
     nodes.unknown_handlers,
     nodes.differing_zone_rules,
-    nodes.differing_settings,
+    nodes.drift,
     overdue.unserved_groups,
     overdue.overdue_timers,
     overdue.overdue_ready,

@@ -8,13 +8,14 @@ from typing import Any, Final
 from timers.insights.counts import CAP, NOT_PULLED
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.words import plural
+from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 
 RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
 """Of what waits: that which workers take up."""
-NOT_PAUSED: Final = "NOT EXISTS (SELECT 1 FROM timers_cluster_pause)"
-"""While the whole cluster is paused, things are overdue because somebody wants it so."""
+NOT_PAUSED: Final = f"NOT {is_paused('g.partition')}"
+"""While the cluster or the partition is paused, things are overdue because somebody wants it so."""
 RESCUE_BOUND: Final = 15.0
 """Seconds after a node's death within which others have taken its executions over."""
 LEAST_GRACE: Final = 10.0
