@@ -55,6 +55,7 @@ from timers.lifecycle.control.groups import (
     resume_group,
     update_group,
 )
+from timers.lifecycle.control.next_instant import is_same_rule
 from timers.lifecycle.control.request import (
     ANCHORS,
     OWN_KEYWORDS,
@@ -246,10 +247,18 @@ class _EditedSchedule:
             # What was not named stays, but for `once`, whose two keywords exclude each other.
             if kind != "once":
                 kept = {word: value for word, value in stored.items() if word in OWN_KEYWORDS[kind]}
-            if not is_over and (start_at is None or _is_instant(start_at, timer.start_at)):
+            if start_at is None or _is_instant(start_at, timer.start_at):
                 anchor = anchor_of(kind, stored)
         whose = Whose(self._group, self._name, time_zone, start_at, anchor)
-        return parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
+        schedule = parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
+        if (
+            is_over
+            and anchor is not None
+            and not is_same_rule((kind, schedule.to_spec()), (timer.schedule_kind, stored), timer.time_zone)
+        ):
+            # One that has ended begins again by another rule, and counts from now.
+            return parse_schedule(kind, {**kept, **own}, whose._replace(anchor=None), now_in(self._group))
+        return schedule
 
 
 def _is_instant(given: Any, instant: datetime | None) -> bool:

@@ -19,7 +19,7 @@ from django.db.migrations.state import ProjectState
 RELEASED: Final = "0020_shards"
 REVIEWED: Final[dict[str, str]] = {
     "0023_partition_pause": "The pause of the whole cluster keeps its id 1 and gets an empty partition, also where an"
-    " older version writes it; older nodes take the pause of one partition for that of all. The table has a row or two.",
+    " older version writes it; older nodes take the pause of one partition for that of all. The table is tiny.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 

@@ -145,6 +145,11 @@ class Timer(InFlight, models.Model):
         of_group = self.group.policies()
         return of_group.with_overrides(self.overrides) if self.overrides else of_group
 
+    def set_finished(self) -> None:
+        """Note that no fire is left; why and until when the timer was paused does not matter any more."""
+        self.next_fire_at = self.paused_until = None
+        self.state, self.state_reason = Timer.State.FINISHED, ""
+
     @property
     def offset(self) -> timedelta:
         """How long after its nominal instants the timer is due: its share of the jitter."""

@@ -65,8 +65,8 @@ _STATE: Final = (
 )  # fmt: skip
 _EDITED: Final = (
     "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
-    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count",
-    "open_execution",
+    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "state_reason", "paused_until",
+    "next_fire_at", "fire_count", "open_execution",
 )  # fmt: skip
 
 
@@ -318,7 +318,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
         if following.given_up is None and before.due is not None and before.due <= now:
             missed = before.missed(now)
             record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
-        timer.next_fire_at, timer.state = None, Timer.State.FINISHED
+        timer.set_finished()
         return
     due = following.due
     if following.is_recomputed:

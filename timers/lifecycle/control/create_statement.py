@@ -54,13 +54,10 @@ INSERT: Final = f"WITH written AS ({_INSERT_ROWS}), told AS ({TOLD}) SELECT * FR
 _REDEFINE_ROWS: Final = f"""
 UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     state = CASE WHEN u.ends THEN 'finished' WHEN u.restarts THEN 'active' ELSE t.state END,
-    state_reason = CASE WHEN u.restarts THEN '' ELSE t.state_reason END,
-    paused_until = CASE WHEN u.restarts THEN NULL ELSE t.paused_until END,
+    state_reason = CASE WHEN u.restarts OR u.ends THEN '' ELSE t.state_reason END,
+    paused_until = CASE WHEN u.restarts OR u.ends THEN NULL ELSE t.paused_until END,
     fire_count = CASE WHEN u.restarts THEN 0 ELSE t.fire_count END,
     failures_in_a_row = CASE WHEN u.restarts THEN 0 ELSE t.failures_in_a_row END,
-    source = CASE WHEN u.restarts THEN u.source ELSE t.source END,
-    owner = CASE WHEN u.restarts THEN '' ELSE t.owner END,
-    declared = CASE WHEN u.restarts THEN u.declared::json ELSE t.declared END,
     next_fire_at = CASE WHEN u.ends THEN NULL ELSE COALESCE({timestamp("u.next_us")}, t.next_fire_at) END,
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
 FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_restarts)s::bool[], %(old_ends)s::bool[])

@@ -134,6 +134,10 @@ class TimerSpec:
                 words = "is after the last fire of the schedule; give an earlier one"
                 raise SpecError("start_at", words, given=not_before.isoformat())
             raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
+        if self.start_at is not None and first < self.start_at:
+            # Only a one-shot: the first instant of all others is looked for from start_at on.
+            words = f"is after the only fire ({first.isoformat()}); give an earlier one, or none"
+            raise SpecError("start_at", words, given=self.start_at.isoformat())
         if self.end_at is not None and first > self.end_at:
             raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
         return first
