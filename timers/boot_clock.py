@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 
 def boot_time() -> float:
     """Seconds that also pass while the machine sleeps: a lease runs out during suspend too."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+def boot_id() -> str:
+    """What tells this start of this machine from all others; empty where the system says nothing of the kind."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -50,6 +50,8 @@ class NodeView:
     id: int
     name: str
     host: str
+    machine: str
+    """Tells machines of one host name apart; empty: not known."""
     pid: int
     partition: str
     state: str
@@ -156,7 +158,7 @@ class NodeView:
 
 
 _COLUMNS: Final = """
-id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
+id, name, host, machine, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
 heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy,
 busy_threads, crash_lock, counters::text AS counters, version,
 zone_rules, config_hash, settings::text AS settings, rss,
