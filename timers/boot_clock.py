@@ -13,7 +13,7 @@ def boot_time() -> float:
 
 
 def boot_id() -> str:
-    """What tells this start of this machine from all others; empty where the system says nothing of the kind."""
+    """Return the id of this boot of this machine, unique among machines; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

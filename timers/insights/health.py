@@ -29,7 +29,7 @@ class Sentence:
 
 def concerns(cluster: Cluster) -> list[Concern]:
     """What is wrong with the cluster, the worst first; empty when nothing is."""
-    # Versions are told of the whole cluster.
+    # Versions are compared over the whole cluster.
     drifts = drift_words([each for each in cluster.drift if each.kind != "version"])
     # Without any node that is said first, and by itself.
     unserved = unserved_concerns(cluster.unserved) if cluster.alive else []

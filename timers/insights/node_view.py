@@ -17,7 +17,7 @@ from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 from timers.payload import UnreadablePayload, decode
 
 CLOCK_OFFSET_ALARM: Final = 0.25
-"""Seconds that a node's clock may differ from the database's before it is told."""
+"""Seconds that a node's clock may differ from the database's without a concern."""
 MISSED_BEATS: Final = 2
 """So many heartbeats late, a node whose crash lock is free is dead."""
 GHOSTS_FOR: Final = timedelta(hours=24)
@@ -51,7 +51,7 @@ class NodeView:
     name: str
     host: str
     machine: str
-    """Tells machines of one host name apart; empty: not known."""
+    """Distinguishes machines of one host name; empty: not known."""
     pid: int
     partition: str
     state: str

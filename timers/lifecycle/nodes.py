@@ -81,7 +81,7 @@ class Registration:
     """What was asked of the incarnation before, in the same process."""
     mode: NodeMode = SHARED
     machine: str = field(default_factory=boot_id)
-    """Tells machines of one host name apart; empty: not known."""
+    """Distinguishes machines of one host name; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default="",
                 default="",
-                help_text="Tells machines of one host name apart; empty: not known.",
+                help_text="Distinguishes machines of one host name; empty: not known.",
                 max_length=40,
             ),
         ),

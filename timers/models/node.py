@@ -38,7 +38,7 @@ class Node(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Tells machines of one host name apart; empty: not known.",
+        help_text="Distinguishes machines of one host name; empty: not known.",
     )
     pid = models.PositiveIntegerField()
     partition = models.CharField(max_length=NAME_LENGTH, default="default")

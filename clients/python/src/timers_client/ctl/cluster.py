@@ -37,22 +37,22 @@ def show_node(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def drain_node(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Let a node take no new work."""
-    _tell_node(client.drain_node(arguments.node, reason=arguments.reason), "asked to drain", arguments)
+    _show_node(client.drain_node(arguments.node, reason=arguments.reason), "asked to drain", arguments)
 
 
 def activate_node(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Let it take work again."""
-    _tell_node(client.activate_node(arguments.node, reason=arguments.reason), "asked to take work again", arguments)
+    _show_node(client.activate_node(arguments.node, reason=arguments.reason), "asked to take work again", arguments)
 
 
 def stop_node(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Drain it and end its process."""
-    _tell_node(client.stop_node(arguments.node, reason=arguments.reason), "asked to stop", arguments)
+    _show_node(client.stop_node(arguments.node, reason=arguments.reason), "asked to stop", arguments)
 
 
 def forget_node(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Remove a node that has ended."""
-    _tell_node(client.forget_node(arguments.node, reason=arguments.reason), "forgotten", arguments)
+    _show_node(client.forget_node(arguments.node, reason=arguments.reason), "forgotten", arguments)
 
 
 def show_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -65,31 +65,31 @@ def show_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def pause_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Start nothing anywhere."""
-    _tell_pause("cluster", "paused", client.pause_cluster(reason=arguments.reason), arguments)
+    _show_pause("cluster", "paused", client.pause_cluster(reason=arguments.reason), arguments)
 
 
 def resume_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Start again."""
-    _tell_pause("cluster", "resumed", client.resume_cluster(reason=arguments.reason), arguments)
+    _show_pause("cluster", "resumed", client.resume_cluster(reason=arguments.reason), arguments)
 
 
 def pause_partition(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Start nothing of a partition's groups."""
     answer = client.pause_partition(arguments.partition, reason=arguments.reason)
-    _tell_pause(f"partition {arguments.partition}", "paused", answer, arguments)
+    _show_pause(f"partition {arguments.partition}", "paused", answer, arguments)
 
 
 def resume_partition(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Start again."""
     answer = client.resume_partition(arguments.partition, reason=arguments.reason)
-    _tell_pause(f"partition {arguments.partition}", "resumed", answer, arguments)
+    _show_pause(f"partition {arguments.partition}", "resumed", answer, arguments)
 
 
-def _tell_node(node: Raw, done: str, arguments: argparse.Namespace) -> None:
+def _show_node(node: Raw, done: str, arguments: argparse.Namespace) -> None:
     show_state(f"node {node['name']}", node, done, as_json=arguments.json)
 
 
-def _tell_pause(name: str, state: str, answer: Raw, arguments: argparse.Namespace) -> None:
+def _show_pause(name: str, state: str, answer: Raw, arguments: argparse.Namespace) -> None:
     if arguments.json:
         show_json(answer)
         return
