@@ -12,10 +12,9 @@ TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.
 from __future__ import annotations
 
 from timers import clock
-from timers.insights import cluster as _cluster
 from timers.insights.leadership import LeadershipView
 from timers.insights.leadership import leaderships as _leaderships
-from timers.insights.node_view import NodeView
+from timers.insights.node_view import NodeView, newest_nodes
 from timers.insights.node_view import node as _node
 from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
@@ -43,7 +42,7 @@ __all__ = [
 
 def nodes() -> list[NodeView]:
     """The live nodes of all partitions, and those that ended lately, by name."""
-    return list(_cluster.cluster(clock.now()).nodes)
+    return list(newest_nodes(clock.now()))
 
 
 def node(of: int | str) -> NodeView | None:

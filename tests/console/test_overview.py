@@ -194,7 +194,7 @@ def test_the_page_asks_as_often_for_much_as_for_little(viewer: Client) -> None:
         factories.node(ended_at=clock.now() - timedelta(minutes=1), state="dead")
         factories.minute(factories.group())
 
-    assert ask() == little <= 14
+    assert ask() == little <= 16
 
 
 def test_nothing_on_the_page_needs_an_inline_script_or_style(operator: Client) -> None:

@@ -77,6 +77,17 @@ def a_group_that_no_node_serves() -> str:
     return "unserved_groups"
 
 
+def a_partition_with_a_timer_and_no_node() -> str:
+    factories.timer(in_group=factories.group(partition="reports"))
+    return "unserved_groups"
+
+
+def machines_that_share_a_host_name() -> str:
+    for machine in ("one", "two"):
+        factories.node(machine=machine)
+    return "cluster_concerns"
+
+
 def a_retry_that_nobody_takes() -> str:
     factories.waiting(factories.timer(), "ready", ago=7200)
     return "overdue_ready"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import factories
+from timers.boot_clock import boot_id
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
@@ -51,6 +52,33 @@ def test_the_name_of_a_living_node_is_refused_in_words(time: VirtualTime) -> Non
     assert Node.objects.count() == 1
 
 
+def test_a_refused_start_is_an_event_once_in_a_while(time: VirtualTime) -> None:
+    row = register(registration("node-a", pid=1))
+
+    def refused() -> list[tuple[str, str]]:
+        with pytest.raises(NotAllowedNow):
+            register(registration("node-a", host="machine-2", pid=7))
+        return list(ClusterEvent.objects.filter(kind="node refused").values_list("node", "detail"))
+
+    assert refused() == [
+        (
+            "node-a",
+            "on machine-2: a node named 'node-a' is alive (host machine-1, pid 1); choose another --name, or wait until"
+            " it is stopped",
+        )
+    ]
+    time.advance(5)
+    beat(row.id, 3600, REPORT)
+    assert len(refused()) == 1
+    time.advance(601)
+    assert len(refused()) == 2
+
+
+def test_a_node_publishes_which_machine_it_runs_on(time: VirtualTime) -> None:
+    assert register(registration("node-a")).machine == register(registration("node-b")).machine == boot_id()
+    assert register(registration("node-c", machine="another")).machine == "another"
+
+
 def test_a_name_is_taken_over_when_its_lease_has_ended(time: VirtualTime) -> None:
     old = register(registration("node-a", pid=1))
     time.advance(10.1)
@@ -84,6 +112,7 @@ def test_a_name_is_free_again_after_an_orderly_stop(time: VirtualTime) -> None:
     register(registration("node-a"))
     assert [event.kind for event in ClusterEvent.objects.order_by("id")] == [
         "node joined",
+        "node refused",
         "node stopped",
         "node joined",
     ]

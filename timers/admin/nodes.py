@@ -17,9 +17,8 @@ from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
-from timers.insights.cluster import cluster
-from timers.insights.drift import drift_by_node
-from timers.insights.node_view import nodes_by_id
+from timers.insights.drift import drift_by_node, drift_of
+from timers.insights.node_view import newest_nodes, nodes_by_id
 from timers.insights.words import milliseconds
 from timers.lifecycle.control.leadership import hand_over
 from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
@@ -39,7 +38,7 @@ def _judge(nodes: Iterable[Any]) -> None:
     differs from the other nodes of the partition, in words."""
     rows = list(nodes)
     now = clock.now()
-    views, differs = nodes_by_id([row.pk for row in rows], now), drift_by_node(cluster(now).drift)
+    views, differs = nodes_by_id([row.pk for row in rows], now), drift_by_node(drift_of(newest_nodes(now)))
     for row in rows:
         row.judged = views[row.pk]
         row.drift = differs.get(row.name, []) if row.judged.alive else []

@@ -19,6 +19,7 @@ from timers.api.route import route
 from timers.insights.cluster import cluster
 from timers.insights.drift import Drift
 from timers.insights.health import concerns
+from timers.insights.node_view import newest_nodes
 from timers.insights.node_view import node as view_of
 from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
@@ -188,7 +189,7 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer
     """List the nodes by name: the living ones, and those that ended lately."""
     begin = position(request, query)
     # Sorted here: the database may have another order of letters than the comparison.
-    nodes = sorted(cluster(clock.now()).nodes, key=lambda each: each.name)
+    nodes = sorted(newest_nodes(clock.now()), key=lambda each: each.name)
     found = [each for each in nodes if begin is None or each.name > begin[0]]
     page = found[: query.limit]
     return Page(

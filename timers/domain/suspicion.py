@@ -18,7 +18,7 @@ SAMPLES: Final = 60
 SHORTEST_DEVIATION: Final = 0.1
 """Seconds: heartbeats that came like clockwork make nobody suspect for a few milliseconds (Akka's default)."""
 HIGHEST_PHI: Final = 1000.0
-"""What lies beyond is told as this."""
+"""Higher values are reported as this one."""
 _SQRT_2: Final = math.sqrt(2)
 _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 _FAR: Final = 30.0

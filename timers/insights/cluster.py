@@ -7,7 +7,9 @@ from datetime import datetime
 
 from timers.insights.drift import Drift, drift_of
 from timers.insights.leadership import LeadershipView, leaderships
+from timers.insights.names import RefusedStart, refused_starts
 from timers.insights.node_view import NodeView, newest_nodes, usage_words
+from timers.insights.unserved import Unserved, unserved
 from timers.models import ClusterPause
 from timers.models.cluster_pause import EVERYWHERE
 
@@ -40,6 +42,10 @@ class Cluster:
     """Of partitions that are paused by themselves, by name."""
     leaderships: tuple[LeadershipView, ...] = ()
     """Of the partitions that need a leader."""
+    unserved: tuple[Unserved, ...] = ()
+    """Groups that no living node may claim of."""
+    refused: tuple[RefusedStart, ...] = ()
+    """Nodes that were not let in lately."""
 
     @property
     def drift(self) -> tuple[Drift, ...]:
@@ -100,4 +106,6 @@ def cluster(now: datetime) -> Cluster:
         next((pause for pause in pauses if pause.partition == EVERYWHERE), None),
         tuple(pause for pause in pauses if pause.partition != EVERYWHERE),
         leaderships(now),
+        unserved(now),
+        refused_starts(now),
     )

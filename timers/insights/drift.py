@@ -96,11 +96,11 @@ def drift_words(found: Sequence[Drift]) -> list[str]:
 
 def drift_by_node(found: Iterable[Drift]) -> Mapping[str, list[str]]:
     """What differs on each node that differs from the majority of its partition, in words."""
-    told: dict[str, list[str]] = {}
+    words: dict[str, list[str]] = {}
     for each in found:
         for node in each.odd:
-            told.setdefault(node, []).append(each.on(node))
-    return told
+            words.setdefault(node, []).append(each.on(node))
+    return words
 
 
 def is_secret_setting(name: str) -> bool:

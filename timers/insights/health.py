@@ -11,7 +11,9 @@ from timers.insights.concern import Concern, Level
 from timers.insights.counts import Count, Waits
 from timers.insights.drift import drift_words, listed
 from timers.insights.leadership import leadership_concerns
+from timers.insights.names import name_concerns
 from timers.insights.rates import Rates
+from timers.insights.unserved import unserved_concerns
 from timers.insights.words import milliseconds, plural, span
 
 START_A_NODE: Final = "python manage.py runtimerworker"
@@ -27,13 +29,15 @@ class Sentence:
 
 def concerns(cluster: Cluster) -> list[Concern]:
     """What is wrong with the cluster, the worst first; empty when nothing is."""
-    # Versions are told of the whole cluster.
+    # Versions are compared over the whole cluster.
     drifts = drift_words([each for each in cluster.drift if each.kind != "version"])
-    return [*state_concerns(cluster), *(Concern("attention", text) for text in drifts)]
+    # Without any node that is said first, and by itself.
+    unserved = unserved_concerns(cluster.unserved) if cluster.alive else []
+    return [*unserved, *state_concerns(cluster), *(Concern("attention", text) for text in drifts)]
 
 
 def state_concerns(cluster: Cluster) -> list[Concern]:
-    """What is wrong but for the drift of configurations, of which the doctor has checks of its own."""
+    """What is wrong but for drift and groups that nobody serves, of which the doctor has checks of its own."""
     found: list[Concern] = []
     alive = cluster.alive
     if cluster.pause is not None:
@@ -49,6 +53,7 @@ def state_concerns(cluster: Cluster) -> list[Concern]:
     elif not any(node.allow_execution and node.state in ("active", "suspect", "starting") for node in alive):
         found.append(Concern("trouble", "No living node takes timers: all are draining or on standby."))
     found += leadership_concerns(cluster.leaderships)
+    found += name_concerns(cluster.nodes, cluster.refused)
     for node in cluster.nodes:
         if node.state == "suspect":
             found.append(

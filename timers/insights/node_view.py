@@ -17,7 +17,7 @@ from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 from timers.payload import UnreadablePayload, decode
 
 CLOCK_OFFSET_ALARM: Final = 0.25
-"""Seconds that a node's clock may differ from the database's before it is told."""
+"""Seconds that a node's clock may differ from the database's without a concern."""
 MISSED_BEATS: Final = 2
 """So many heartbeats late, a node whose crash lock is free is dead."""
 GHOSTS_FOR: Final = timedelta(hours=24)
@@ -50,6 +50,8 @@ class NodeView:
     id: int
     name: str
     host: str
+    machine: str
+    """Distinguishes machines of one host name; empty: not known."""
     pid: int
     partition: str
     state: str
@@ -156,7 +158,7 @@ class NodeView:
 
 
 _COLUMNS: Final = """
-id, name, host, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
+id, name, host, machine, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
 heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy,
 busy_threads, crash_lock, counters::text AS counters, version,
 zone_rules, config_hash, settings::text AS settings, rss,

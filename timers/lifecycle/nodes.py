@@ -14,6 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from timers import clock
+from timers.boot_clock import boot_id
 from timers.domain.cluster_modes import SHARED, NodeMode, clash
 from timers.domain.drift import config_hash
 from timers.domain.suspicion import SAMPLES
@@ -22,12 +23,15 @@ from timers.lifecycle.clock_step import IS_VIRTUAL
 from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
 from timers.lifecycle.leadership import LIVE, leave, live_members, renew
-from timers.models import Node
+from timers.models import ClusterEvent, Node
+from timers.models.cluster_event import NODE_REFUSED
 from timers.schedules.zones import edition
 from timers.server.prepare import is_pooled
 
 REGISTER_LOCK_CLASS: Final = 0x54524547
 """First key of the advisory lock that registrations in one partition take."""
+REFUSED_AGAIN: Final = timedelta(minutes=10)
+"""The time between two events of the same refusal."""
 LEADS: Final = "EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = timers_node.id)"
 _STATE: Final = f"""
 CASE WHEN %(draining)s THEN 'draining'
@@ -76,6 +80,8 @@ class Registration:
     wish: str = ""
     """What was asked of the incarnation before, in the same process."""
     mode: NodeMode = SHARED
+    machine: str = field(default_factory=boot_id)
+    """Distinguishes machines of one host name; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,23 @@ def register(node: Registration) -> Node:
     need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive, and for a mode that clashes
     with the live nodes of the partition.
     """
+    try:
+        return _register(node)
+    except NotAllowedNow as refused:
+        _record_refusal(node, str(refused))
+        raise
+
+
+def _record_refusal(node: Registration, why: str) -> None:
+    """Write an event; what goes on trying to start is written from time to time only."""
+    now = clock.now()
+    detail = f"on {node.host}: {why}"
+    lately = ClusterEvent.objects.filter(kind=NODE_REFUSED, node=node.name, detail=detail, at__gt=now - REFUSED_AGAIN)
+    if not lately.exists():
+        record(NODE_REFUSED, node.name, detail, now)
+
+
+def _register(node: Registration) -> Node:
     others = gone_nodes(node.host)
     earlier, gone = others.get(node.name, (None, False))
     if earlier is not None:
@@ -135,6 +158,7 @@ def register(node: Registration) -> Node:
                 incarnation=uuid.uuid4(),
                 host=node.host,
                 pid=node.pid,
+                machine=node.machine,
                 partition=node.partition,
                 mode=node.mode.kind,
                 precedence=node.mode.precedence,

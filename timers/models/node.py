@@ -33,6 +33,13 @@ class Node(models.Model):
     name = models.CharField(max_length=NAME_LENGTH)
     incarnation = models.UUIDField(unique=True)
     host = models.CharField(max_length=NAME_LENGTH)
+    machine = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Distinguishes machines of one host name; empty: not known.",
+    )
     pid = models.PositiveIntegerField()
     partition = models.CharField(max_length=NAME_LENGTH, default="default")
     mode = models.CharField(max_length=20, default=cluster_modes.DISTRIBUTED)

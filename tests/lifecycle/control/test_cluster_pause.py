@@ -9,7 +9,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from tests.support.sessions import OtherSession
+from tests.support.sessions import OtherSession, in_threads
 from timers.consuming import claim, commit
 from timers.exceptions import SpecError, TimerNotFound
 from timers.insights import counts
@@ -243,3 +243,20 @@ def test_a_fire_that_is_under_way_ends_before_its_partition_is_paused_and_none_f
     node.until_idle()
     assert [fire.name for fire in handlers.calls] in ([], ["first"])
     assert get_timer("reports", "second").fire_count == 0
+
+
+@pytest.mark.parametrize("partition", ["reports", ""])
+def test_of_many_who_pause_and_resume_at_once_one_does(committed: None, time: VirtualTime, partition: str) -> None:
+    factories.group(partition="reports")
+
+    def pause(_: int) -> int:
+        return (pause_partition(partition) if partition else pause_cluster()).pk
+
+    def resume(_: int) -> bool:
+        return resume_partition(partition) if partition else resume_cluster()
+
+    assert len(set(in_threads(4, pause))) == 1
+    assert sorted(in_threads(4, resume)) == [False, False, False, True]
+    kind = "partition" if partition else "cluster"
+    assert [event for event, _, _ in events()] == [f"{kind} paused", f"{kind} resumed"]
+    assert AuditEntry.objects.count() == 2

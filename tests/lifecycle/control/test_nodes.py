@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests import factories
+from tests.support.sessions import in_threads
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.insights.cluster import cluster
 from timers.insights.node_view import node
@@ -133,3 +134,11 @@ def test_a_stopped_node_that_holds_the_lead_is_not_forgotten(time: VirtualTime) 
     Leadership.objects.update(held_precedence=0)
     with pytest.raises(NotAllowedNow, match="holds the lead of partition default: hand the lead over first"):
         forget_node(leader.id)
+
+
+def test_of_many_who_forget_a_node_at_once_one_does(committed: None, time: VirtualTime) -> None:
+    row = factories.node("node-a", state="dead", ended_at=time.now)
+    answers = in_threads(4, lambda _: forget_node(row.id))
+    assert [each for each in answers if each == 1] == [1]
+    assert sum(isinstance(each, TimerNotFound) for each in answers) == 3
+    assert [kind for kind, _, _ in events()] == ["node forgotten"]

@@ -32,6 +32,7 @@ Check = Callable[[datetime], list[Finding]]
 CHECKS: Final[tuple[Check, ...]] = (
     nodes.cluster_concerns,
     nodes.narrow_leases,
+    nodes.late_suspicion,
     nodes.unknown_handlers,
     nodes.differing_zone_rules,
     nodes.drift,

@@ -13,6 +13,7 @@ from timers.insights.doctor.finding import EVIDENCE, Finding, Severity, amount, 
 from timers.insights.doctor.places import NEXT_TIMERS
 from timers.insights.drift import drift_of, drift_words
 from timers.insights.health import state_concerns
+from timers.insights.node_view import newest_nodes
 from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 
@@ -50,6 +51,22 @@ def narrow_leases(now: datetime) -> list[Finding]:
             f"{amount(found, CAP, 'node')} would end all running handlers after one late heartbeat.",
             f"Set TIMERS_LEASE to more than two heartbeat intervals and {SILENT_BEFORE:g} s, better to three and more.",
             shown(found),
+        )
+    ]
+
+
+def late_suspicion(now: datetime) -> list[Finding]:
+    """Settings by which no node is suspect before it is dead."""
+    settings = conf.current()
+    if settings.heartbeat_interval + settings.heartbeat_pause < settings.lease:
+        return []
+    return [
+        Finding(
+            "info",
+            f"No node is suspect before it is dead: TIMERS_HEARTBEAT_INTERVAL ({settings.heartbeat_interval:g} s) and"
+            f" TIMERS_HEARTBEAT_PAUSE ({settings.heartbeat_pause:g} s) together reach TIMERS_LEASE"
+            f" ({settings.lease:g} s).",
+            "Lower TIMERS_HEARTBEAT_PAUSE, or raise TIMERS_LEASE.",
         )
     ]
 
@@ -93,7 +110,7 @@ def drift(now: datetime) -> list[Finding]:
     Versions and time zone rules have checks of their own.
     """
     here = Published(HERE, conf.shared_settings(conf.current()))
-    found = [each for each in drift_of(cluster(now).nodes, here) if each.kind in ("setting", "handler")]
+    found = [each for each in drift_of(newest_nodes(now), here) if each.kind in ("setting", "handler")]
     findings = [
         Finding(
             "warning",

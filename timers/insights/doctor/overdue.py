@@ -6,14 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from timers.insights.counts import CAP, NOT_PULLED
-from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
+from timers.insights.unserved import SERVED, WORKERS_OWN, unserved
 from timers.insights.words import plural
 from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 
-RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
-WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
-"""Of what waits: that which workers take up."""
 NOT_PAUSED: Final = f"NOT {is_paused('g.partition')}"
 """While the cluster or the partition is paused, things are overdue because somebody wants it so."""
 RESCUE_BOUND: Final = 15.0
@@ -21,45 +19,18 @@ RESCUE_BOUND: Final = 15.0
 LEAST_GRACE: Final = 10.0
 """Seconds that a group's misfire grace counts as at least: polls and claims take their time."""
 
-# Which living nodes may claim of a group: the engine's own rule (lifecycle/due.py and the supervisor's).
-SERVED: Final = """EXISTS (
-    SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
-      AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
-      AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
-
-_UNSERVED: Final = f"""
-SELECT g.name AS "group", g.partition, g.required_roles AS roles,
-       EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
-                 AND n.lease_expires_at > %(now)s AND n.partition = g.partition) AS has_nodes
-FROM timers_timer_group g
-WHERE g.state = 'active' AND {NOT_PULLED} AND NOT {SERVED} AND (
-    EXISTS (SELECT 1 FROM {PARTS}, timers_timer t
-            WHERE {IN_PART})
-    OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
-               AND {WORKERS_OWN}))
-ORDER BY g.name LIMIT {CAP + 1}
-"""
-
 
 def unserved_groups(now: datetime) -> list[Finding]:
-    """Active groups with something to do that no living node may claim of: partition, roles, or no execution."""
-    found = rows(_UNSERVED, {"now": now})
-    by_place: dict[tuple[str, tuple[str, ...], bool], list[dict[str, Any]]] = {}
-    for row in found:
-        by_place.setdefault((row["partition"], tuple(row["roles"]), row["has_nodes"]), []).append(row)
-    findings = []
-    for (partition, roles, has_nodes), groups in by_place.items():
-        which = f"partition {partition}" + (f" with the roles {', '.join(roles)}" if roles else "")
-        why = "its living nodes have not the roles, drain, or take no timers" if has_nodes else "it has no living node"
-        findings.append(
-            Finding(
-                "error",
-                f"Nobody serves {amount(groups, CAP, 'group')} of {which}: {why}.",
-                RUN_A_NODE.format(partition=partition, roles=f" --roles {','.join(roles)}" if roles else ""),
-                shown(groups, "group"),
-            )
+    """Active groups that no living node may claim of, for partition, roles or state; an error where they have work."""
+    return [
+        Finding(
+            "error" if each.has_work else "info",
+            each.words,
+            f"Start a node that does: {each.command}; or correct the partition and the roles of the groups.",
+            tuple({"group": name} for name in each.groups[:EVIDENCE]),
         )
-    return findings
+        for each in unserved(now)
+    ]
 
 
 _OVERDUE: Final = f"""

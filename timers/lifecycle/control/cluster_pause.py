@@ -67,7 +67,7 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
         row.in_flight = call_back_groups(renew_groups(partition))
         entry.changed("paused", False, True)
         entry.told(reason=reason)
-        record(f"{kind} paused", "", _told(partition, actor, reason), now)
+        record(f"{kind} paused", "", _detail(partition, actor, reason), now)
         wake_if_soon([now], now)
     return row
 
@@ -84,7 +84,7 @@ def _resume(partition: str, reason: str, actor: str) -> bool:
         entry.changed("paused", True, False)
         entry.told(paused_since=row.at, **({"reason": reason} if reason else {}))
         row.delete()
-        record(f"{kind} resumed", "", _told(partition, actor, reason), now)
+        record(f"{kind} resumed", "", _detail(partition, actor, reason), now)
         wake_if_soon([now], now)
     return True
 
@@ -93,7 +93,7 @@ def _kind(partition: str) -> str:
     return "cluster" if partition == EVERYWHERE else "partition"
 
 
-def _told(partition: str, actor: str, reason: str) -> str:
+def _detail(partition: str, actor: str, reason: str) -> str:
     return " ".join(each for each in (partition, by_whom(actor, reason)) if each)
 
 

@@ -116,7 +116,7 @@ _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
 
 
 def _facts(node: NodeView) -> dict[str, Any]:
-    """All but the settings, among which are digests of secrets: what differs is told by `drift`."""
+    """All but the settings, among which are digests of secrets: `drift` shows what differs."""
     facts = asdict(node)
     del facts["settings"]
     return facts
