@@ -231,6 +231,20 @@ FAULTS: list[Callable[[], str]] = [
 ]
 
 
+def test_a_timer_that_waits_for_a_limit_is_named_with_it() -> None:
+    group = factories.group("limited", max_concurrency=1)
+    running = factories.timer(in_group=group)
+    factories.claim(Node.objects.get(), running)
+    factories.timer(in_group=group, due_in=-600)
+    factories.waiting(running, "ready", ago=600)
+    findings = [finding for finding in examine(clock.now()).findings if finding.check.startswith("overdue")]
+    assert {(finding.check, finding.severity) for finding in findings} == {
+        ("overdue_timers", "warning"),
+        ("overdue_ready", "warning"),
+    }
+    assert all("at its limit (max_concurrency)" in finding.what for finding in findings)
+
+
 def test_a_healthy_system_has_no_finding() -> None:
     assert examined() == set()
 

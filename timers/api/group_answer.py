@@ -47,6 +47,7 @@ class GroupAnswer(BaseModel):
     max_timers: int | None
     max_payload_bytes: int | None
     min_interval: float | None
+    max_concurrency: int | None = Field(description="The most executions that are claimed at once, over all nodes.")
     sandbox: bool
     version: int
     created_at: datetime

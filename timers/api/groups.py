@@ -19,6 +19,7 @@ from timers.api.route import Answer, route
 from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, choice, duration, keywords, maybe, number
 from timers.api.timer_verbs import PauseBody
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.limits import MAX_CONCURRENCY
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
 from timers.payload import MAX_BYTES
@@ -41,6 +42,7 @@ FIELDS: Final[dict[str, Schema]] = {
     "max_timers": maybe(number(1, 1_000_000_000, "Active and paused timers.", whole=True)),
     "max_payload_bytes": maybe(number(1, MAX_BYTES, "Bytes.", whole=True)),
     "min_interval": maybe(duration(0, MAX_SECONDS, "Between two fires of a timer.")),
+    "max_concurrency": maybe(number(1, MAX_CONCURRENCY, "Executions that are claimed at once.", whole=True)),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
-from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler
+from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler, waits_for_limit
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import ClusterPause, Timer
@@ -74,15 +75,22 @@ class TimerAnswer(BaseModel):
 
 
 def timer_answer(
-    timer: Timer, now: datetime, pause: ClusterPause | None = None, known: KnownHandlers | None = None, **further: Any
+    timer: Timer,
+    now: datetime,
+    pause: ClusterPause | None = None,
+    known: KnownHandlers | None = None,
+    reached: Mapping[int, str] | None = None,
+    **further: Any,
 ) -> TimerAnswer:
     """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
 
     `pause`: that of the whole cluster, where there is one. `known`: the handlers of living nodes; None: not looked up.
+    `reached`: groups at their limits; None: not looked up.
     """
     present = GroupClock.of(timer.group).moment(now)
     paused = held_up_by(timer, timer.group, pause)
     waits = "" if paused else waits_for_handler(timer, timer.group, known)
+    waits = waits or ("" if paused else waits_for_limit(timer, present, reached or {}))
     held_up = paused or waits
     missed = due_since(timer, present) if held_up else None
     columns = {column: getattr(timer, column) for column in _COLUMNS}

@@ -16,6 +16,7 @@ from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
+from timers.lifecycle.group_limits import hold_allowance
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -39,14 +40,23 @@ def claim_ready(
     unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
+    looks_us: list[int] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
+    `looks_us`: takes when to look again, where the group's limits could not be asked.
     """
     with transaction.atomic():
+        allowance = hold_allowance(group, holder) if group.limits else None
+        if allowance is not None:
+            limit = min(limit, allowance.most)
+            if limit < 1:
+                if looks_us is not None:
+                    looks_us += allowance.looks_us(now_us)
+                return []
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
         for _ in range(LOOKS):

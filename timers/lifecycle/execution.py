@@ -11,6 +11,7 @@ from typing import Any
 from timers.actions import Action, parse
 from timers.actions.pull import PullAction
 from timers.domain.cluster_modes import DISTRIBUTED
+from timers.domain.limits import NO_LIMITS, Limits
 from timers.exceptions import SpecError
 from timers.execution_id import execution_id
 from timers.execution_id import parse as parse_id
@@ -94,6 +95,8 @@ class ServedGroup:
     """Over how many shards its timers are spread."""
     is_moving: bool = False
     """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
+    limits: Limits = NO_LIMITS
+    """How many of its executions may be claimed at once; whoever claims of a group that has any locks its row."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -169,6 +172,7 @@ class ServedGroup:
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
             row.shards,
             row.moved_to_shards_up_to is not None,
+            row.limits(),
         )
 
 

@@ -9,6 +9,7 @@ from django.db import models
 
 from timers import policies
 from timers.domain import cluster_modes
+from timers.domain.limits import Limits
 from timers.models.fields import ExactJSONField
 from timers.models.in_flight import InFlight
 
@@ -31,6 +32,9 @@ class TimerGroup(InFlight, models.Model):
     class State(models.TextChoices):
         ACTIVE = "active"
         PAUSED = "paused"
+
+    LIMIT_FIELDS = ("max_concurrency",)
+    """What `limits` is made of."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
     description = models.TextField(blank=True)
@@ -141,6 +145,11 @@ class TimerGroup(InFlight, models.Model):
         help_text="What happens to a fire at an excluded instant. suppress: it is skipped; before, after: it is moved.",
     )
     max_batch = models.PositiveIntegerField(default=500, help_text="The most executions that one claim takes.")
+    max_concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="The most executions that are claimed at once, over all nodes and consumers; empty: no limit.",
+    )
     attempt_timeout = models.FloatField(
         default=60, help_text="Seconds that one try may run, where its handler names no timeout of its own."
     )
@@ -195,6 +204,10 @@ class TimerGroup(InFlight, models.Model):
                 condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"
             ),
             models.CheckConstraint(
+                condition=models.Q(max_concurrency=None) | models.Q(max_concurrency__gte=1),
+                name="timers_group_max_concurrency",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(placement__in=list(cluster_modes.PLACEMENTS)), name="timers_group_placement"
             ),
         )
@@ -205,6 +218,10 @@ class TimerGroup(InFlight, models.Model):
     def policies(self) -> policies.Policies:
         """The group's policies as a value; raises SpecError when a column was written by hand and makes no sense."""
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
+
+    def limits(self) -> Limits:
+        """How many of its executions may be claimed at once."""
+        return Limits(self.max_concurrency)
 
 
 def group_ids(names: Collection[str]) -> list[int]:

@@ -21,7 +21,8 @@ from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.fire import Fired, fire_due
+from timers.lifecycle.fire import fire_due
+from timers.lifecycle.fired import Fired
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
@@ -100,6 +101,8 @@ class Claimer:
         self._unserved_read_at = -HANDLERS_SECONDS
         self._left_marks = LeftMarks()
         self._looks: list[int] = []
+        self._limited: set[Part] = set()
+        """Whose group allowed no more in this pass."""
         self._left_look_us: int | None = None
         self._left_pause = LATE_PAUSE_SECONDS
         """Until the next look for what is left; longer where nothing of it can be claimed here."""
@@ -226,6 +229,7 @@ class Claimer:
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
         claimed, in_vain = 0, False
+        self._limited.clear()
         budgets: defaultdict[int, CpuBudget] = defaultdict(budget_of_group)
         for items in by_priority.values():
             start = self._turn % len(items)
@@ -244,6 +248,8 @@ class Claimer:
                 claimed += self._claim_or_log(item, now_us, horizon_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
+                    if item.part in self._limited:
+                        part.leave_to_limits(item.part, self.held - before)
         if claimed:
             self._left_pause = LATE_PAUSE_SECONDS
         self._leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
@@ -287,14 +293,15 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun = time.monotonic()
+            begun, looks = time.monotonic(), list[int]()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading,
+                leading=item.leading, looks_us=looks,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
+            self._look_again(looks, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
@@ -320,11 +327,16 @@ class Claimer:
         if fired.is_stale:
             self.loop.wake()
         self._hungry |= fired.more
+        if fired.is_limited:
+            self._limited.add(item.part)
         if fired.more and not item.group.is_moving:
             self._low_marks[item.part] = fired.last_us
         else:
             self._low_marks.pop(item.part, None)
-        for look_us in fired.looks_us:
+        self._look_again(fired.looks_us, now_us)
+
+    def _look_again(self, instants_us: Sequence[int], now_us: int) -> None:
+        for look_us in instants_us:
             if look_us <= now_us + self._look_ahead_us:
                 heapq.heappush(self._looks, look_us)
 

@@ -26,6 +26,10 @@ SERVED: Final = """EXISTS (
       AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
       AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
 
+AT_LIMIT: Final = """(g.max_concurrency IS NOT NULL AND g.max_concurrency <= (
+    SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id))"""
+"""Whether a group is at one of its limits: more is claimed only when that is over."""
+
 _UNSERVED: Final = f"""
 SELECT g.name AS "group", g.partition, g.required_roles AS roles,
        EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
@@ -65,7 +69,7 @@ _OVERDUE: Final = f"""
 SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
        due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere,
-       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown
+       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown, {AT_LIMIT} AS limited
 FROM timers_timer_group g
 CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
@@ -102,6 +106,11 @@ def overdue_timers(now: datetime) -> list[Finding]:
             "they wait for a node that knows their handler, and none that lives does",
             "Deploy the code that registers it, or correct the name; they fire then, late by their misfire policy.",
         ),
+        "limited": (
+            [],
+            "their group is at its limit (max_concurrency)",
+            "Wait, or raise the limit of the group; what is later than misfire_grace follows the misfire policy.",
+        ),
         "behind": (
             [],
             "the nodes that serve them are behind",
@@ -110,21 +119,25 @@ def overdue_timers(now: datetime) -> list[Finding]:
     }
     for row in found:
         is_unknown, is_elsewhere = row["handler_unknown"], row["handler_elsewhere"]
-        reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else "behind"
+        rest = "limited" if row["limited"] else "behind"
+        reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else rest
         reason = reason if row["served"] else "unserved"
         reasons[reason][0].append(row)
     columns = ("group", "timer", "next_fire_at", "seconds_overdue")
     return [
         Finding(
-            "error", f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.", remedy, shown(late, *columns)
+            "warning" if reason == "limited" else "error",
+            f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.",
+            remedy,
+            shown(late, *columns),
         )
-        for late, why, remedy in reasons.values()
+        for reason, (late, why, remedy) in reasons.items()
         if late
     ]
 
 
 _READY: Final = f"""
-SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served, {AT_LIMIT} AS limited
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
@@ -135,18 +148,26 @@ ORDER BY w.available_at LIMIT {CAP + 1}
 """
 
 
+_WHY_READY: Final = (
+    (False, False, "no living node serves their group", "Start a node that does."),
+    (True, True, "their group is at its limit (max_concurrency)", "Wait, or raise the limit of the group."),
+    (True, False, "the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
+)
+"""Served, at its limit; why, and the remedy."""
+
+
 def overdue_ready(now: datetime) -> list[Finding]:
     """Ready executions of active groups that nobody has claimed within the grace."""
     found = rows(_READY, {"now": now})
     findings = []
-    for served, why in ((False, "no living node serves their group"), (True, "the nodes that serve them are behind")):
-        late = [row for row in found if row["served"] == served]
+    for served, limited, why, remedy in _WHY_READY:
+        late = [row for row in found if (row["served"], row["served"] and row["limited"]) == (served, limited)]
         if late:
             findings.append(
                 Finding(
-                    "error",
+                    "warning" if limited else "error",
                     f"{amount(late, CAP, 'ready execution')} overdue beyond the grace: {why}.",
-                    "Add workers or nodes, or look into the nodes' logs." if served else "Start a node that does.",
+                    remedy,
                     shown(late, "execution", "group", "timer", "available_at"),
                 )
             )

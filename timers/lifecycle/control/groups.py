@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.limits import check_concurrency
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
@@ -34,9 +35,9 @@ from timers.policies import OVERRIDABLE, Policies, check_seconds
 
 _OTHER_FIELDS: Final = {
     "description", "partition", "priority", "shards", "required_roles", "placement", "action", "max_batch", "retention",
-    "max_timers", "max_payload_bytes", "min_interval",
+    "max_timers", "max_payload_bytes", "min_interval", "max_concurrency",
 }  # fmt: skip
-_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval"}
+_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval", "max_concurrency"}
 _BOUNDS: Final = {
     "priority": (-1000, 1000),
     "shards": (1, 1024),
@@ -276,6 +277,8 @@ def _checked_action(given: Any, group: TimerGroup, mistakes: Mistakes) -> dict[s
 def _checked(name: str, value: Any) -> Any:
     if value is None and name in _OPTIONAL:
         return None
+    if name == "max_concurrency":
+        return check_concurrency(name, value)
     if name == "min_interval":
         return check_seconds(name, value)
     if name == "partition":

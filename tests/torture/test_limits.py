@@ -1,0 +1,51 @@
+"""Limits of groups over real nodes, one of which is killed: looked up in the ledger, instant by instant."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import accumulate
+from typing import Any
+
+import pytest
+
+from tests.cluster.field import Field, eventually
+
+pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+
+_GROUP = """
+from timers.scheduling import ensure_group, schedule_many
+retry = {{"max_retries": 20, "min_backoff": 0.1}}
+ensure_group("limited", action={{"handler": {handler!r}}}, retry=retry, **{limits!r})
+schedule_many([dict(kind="once", group="limited", name=str(n), after=0, payload={payload!r}) for n in range({count})])
+"""
+
+
+def backlog(field: Field, count: int, *, handler: str = "cluster.slow", payload: Any = 0.05, **limits: Any) -> None:
+    """Make a group with limits, and so many one-shots that are due."""
+    field.manage("shell", "-v", "0", "-c", _GROUP.format(handler=handler, payload=payload, count=count, limits=limits))
+
+
+def start_three_nodes(field: Field) -> None:
+    for name in "abc":
+        field.start(name, "--workers", "1", "--threads", "8")
+
+
+def most_at_once(spans: list[tuple[Any, Any]]) -> int:
+    """The most spans that have one instant in common."""
+    edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    return max(accumulate(step for _, step in edges), default=0)
+
+
+def test_max_concurrency_is_never_exceeded_through_a_kill(field: Field) -> None:
+    start_three_nodes(field)
+    backlog(field, 400, max_concurrency=5)
+    claimed = "SELECT COALESCE(sum(cardinality(executions)), 0) FROM timers_claim"
+    seen: list[int] = []
+    eventually(lambda: seen.append(field.value(claimed)) or field.succeeded() >= 100, within=60)
+    field.kill("b")
+    eventually(lambda: seen.append(field.value(claimed)) or field.succeeded() >= 400, within=60)
+    spans = field.rows("SELECT started_at, finished_at FROM timers_attempt WHERE started_at IS NOT NULL")
+    assert most_at_once(spans) == 5
+    assert max(seen) == 5
+    assert max(end for _, end in spans) - min(begin for begin, _ in spans) < timedelta(seconds=25), "not one a poll"
+    field.check_ledger(400)
