@@ -233,6 +233,7 @@ def test_a_group_is_created_and_changed(alice: Client) -> None:
         ("max_payload_bytes", "70000"),
         ("min_interval", "-1"),
         ("max_concurrency", "0"),
+        ("max_rate", "0/s"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_refused_on_the_field(alice: Client, field: str, value: str) -> None:
@@ -256,10 +257,11 @@ def test_quotas_are_set_and_taken_away(alice: Client) -> None:
 
 def test_limits_are_set_and_taken_away(alice: Client) -> None:
     page = page_of("timergroup", factories.group("billing").pk)
-    for given, kept in (("5", 5), ("", None)):
-        answer = alice.post(page, {**shown(alice, page), "max_concurrency": given})
+    for given, kept in ((("5", "50/s"), (5, "50/s")), (("", ""), (None, None))):
+        answer = alice.post(page, {**shown(alice, page), "max_concurrency": given[0], "max_rate": given[1]})
         assert answer.status_code == 302, errors(answer)
-        assert TimerGroup.objects.get().max_concurrency == kept
+        group = TimerGroup.objects.get()
+        assert (group.max_concurrency, group.max_rate) == kept
 
 
 def test_a_group_name_that_is_taken_is_refused_on_the_name(alice: Client) -> None:

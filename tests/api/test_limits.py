@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 GROUP = "/groups/billing"
 
 
-@pytest.mark.parametrize(("field", "value"), [("max_concurrency", 5)])
+@pytest.mark.parametrize(("field", "value"), [("max_concurrency", 5), ("max_rate", "50/s")])
 def test_each_limit_is_set_told_and_taken_away(api: Asking, billing: TimerGroup, field: str, value: Any) -> None:
     assert api.get(GROUP)[field] is None
     for given in (value, None):
@@ -24,7 +24,9 @@ def test_each_limit_is_set_told_and_taken_away(api: Asking, billing: TimerGroup,
         assert api.get(GROUP)[field] == given
 
 
-@pytest.mark.parametrize(("field", "value"), [("max_concurrency", 0), ("max_concurrency", -1)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("max_concurrency", 0), ("max_concurrency", -1), ("max_rate", "0/s"), ("max_rate", 50)]
+)
 def test_a_limit_of_nothing_is_refused(api: Asking, billing: TimerGroup, field: str, value: Any) -> None:
     assert fields(problem(api("PATCH", GROUP, {field: value}), 422, "invalid")) == [field]
 

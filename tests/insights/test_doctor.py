@@ -242,7 +242,8 @@ def test_a_timer_that_waits_for_a_limit_is_named_with_it() -> None:
         ("overdue_timers", "warning"),
         ("overdue_ready", "warning"),
     }
-    assert all("at its limit (max_concurrency)" in finding.what for finding in findings)
+    assert all("at its limit" in finding.what for finding in findings)
+    assert {row["at_limit"] for finding in findings for row in finding.evidence} == {"max_concurrency"}
 
 
 def test_a_healthy_system_has_no_finding() -> None:

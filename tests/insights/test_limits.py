@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests import factories
+from timers import clock
 from timers.insights.limits import limits_reached
+from timers.models import RateState
 
 pytestmark = pytest.mark.django_db
 
@@ -14,6 +18,16 @@ def test_a_group_at_its_limit_is_named_with_the_limit() -> None:
     assert limits_reached([group]) == {
         group.id: "its group work has 2 executions claimed, the most at once (max_concurrency)"
     }
+
+
+def test_a_group_at_its_rate_is_named_with_it() -> None:
+    group = factories.group("work", max_rate="1/min")
+    RateState.objects.create(group=group, tat=clock.now() + timedelta(seconds=30))
+    assert limits_reached([group]) == {group.id: "its group work starts 1/min at most (max_rate)"}
+
+
+def test_a_limit_that_was_spoilt_by_hand_is_none() -> None:
+    assert limits_reached([factories.group("work", max_rate="often")]) == {}
 
 
 def test_groups_below_their_limits_are_missing() -> None:

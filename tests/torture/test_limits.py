@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import timedelta
 from itertools import accumulate
 from typing import Any
@@ -34,6 +35,21 @@ def most_at_once(spans: list[tuple[Any, Any]]) -> int:
     """The most spans that have one instant in common."""
     edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     return max(accumulate(step for _, step in edges), default=0)
+
+
+def test_max_rate_is_never_exceeded_through_a_kill(field: Field) -> None:
+    start_three_nodes(field)
+    backlog(field, 500, handler="cluster.count", payload=None, max_rate="50/s")
+    eventually(lambda: field.succeeded() >= 200, within=60)
+    field.kill("b")
+    eventually(lambda: field.succeeded() >= 500, within=60)
+    begun = sorted(at for (at,) in field.rows("SELECT started_at FROM timers_attempt WHERE started_at IS NOT NULL"))
+    second = timedelta(seconds=1)
+    most = max(bisect_left(begun, first + second) - number for number, first in enumerate(begun))
+    assert most <= 50 + 50
+    # After the first burst it goes on at the rate, but for what the killed node had claimed ahead.
+    assert 8 <= (begun[-1] - begun[0]).total_seconds() <= 20
+    field.check_ledger(500)
 
 
 def test_max_concurrency_is_never_exceeded_through_a_kill(field: Field) -> None:

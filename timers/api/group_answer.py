@@ -48,6 +48,7 @@ class GroupAnswer(BaseModel):
     max_payload_bytes: int | None
     min_interval: float | None
     max_concurrency: int | None = Field(description="The most executions that are claimed at once, over all nodes.")
+    max_rate: str | None = Field(description="The most executions that start in a period, over all nodes.")
     sandbox: bool
     version: int
     created_at: datetime

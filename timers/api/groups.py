@@ -16,7 +16,20 @@ from timers.api.fields import EmptyBody
 from timers.api.group_answer import GroupAnswer
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, choice, duration, keywords, maybe, number
+from timers.api.schemas import (
+    ACTION,
+    NAME,
+    NAMES,
+    POLICIES,
+    RATE,
+    TEXT,
+    Schema,
+    choice,
+    duration,
+    keywords,
+    maybe,
+    number,
+)
 from timers.api.timer_verbs import PauseBody
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import MAX_CONCURRENCY
@@ -43,6 +56,7 @@ FIELDS: Final[dict[str, Schema]] = {
     "max_payload_bytes": maybe(number(1, MAX_BYTES, "Bytes.", whole=True)),
     "min_interval": maybe(duration(0, MAX_SECONDS, "Between two fires of a timer.")),
     "max_concurrency": maybe(number(1, MAX_CONCURRENCY, "Executions that are claimed at once.", whole=True)),
+    "max_rate": maybe(RATE),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

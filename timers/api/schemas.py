@@ -71,6 +71,12 @@ def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
 
 
 DURATION: Final = duration()
+RATE: Final[Schema] = {
+    "type": "string",
+    "maxLength": 20,
+    "description": "Executions per period: a count, a slash, and s, min, h, d or so many of them.",
+    "examples": ["50/s", "100/min", "10/30s"],
+}
 
 
 RETRY: Final[Schema] = {

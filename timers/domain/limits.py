@@ -1,4 +1,4 @@
-"""Limits: how many executions of a group may be claimed at once, over all nodes and consumers.
+"""Limits: how many executions of a group may be claimed at once, or start in a period, over all nodes and consumers.
 
 What runs is counted from live claims, never kept in a counter, so a limit holds through kills: what a dead node held
 counts until it is rescued.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from timers.domain.rates import Rate
 from timers.exceptions import SpecError
 
 MAX_CONCURRENCY: Final = 100_000
@@ -20,6 +21,8 @@ class Limits:
 
     max_concurrency: int | None = None
     """The most executions that are claimed at once."""
+    max_rate: Rate | None = None
+    """The most executions that start in a period."""
 
     def __bool__(self) -> bool:
         return self != NO_LIMITS

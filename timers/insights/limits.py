@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from django.db import connection
 
+from timers.domain.limits import NO_LIMITS, Limits
+from timers.domain.rates import Arrivals
+from timers.exceptions import SpecError
 from timers.insights.words import plural
 from timers.models import TimerGroup
+from timers.schedules.instant import to_microseconds
 
-_CLAIMED: Final = """
-SELECT group_id, sum(cardinality(executions)) FROM timers_claim WHERE group_id = ANY(%s::bigint[]) GROUP BY group_id
+_STATE: Final = """
+SELECT g.id, timers_now(),
+       (SELECT COALESCE(sum(cardinality(executions)), 0) FROM timers_claim WHERE group_id = g.id),
+       (SELECT tat FROM timers_rate_state WHERE group_id = g.id AND key = '')
+FROM timers_timer_group g WHERE g.id = ANY(%s)
 """
 
 
@@ -20,16 +28,34 @@ def limits_reached(groups: Iterable[TimerGroup]) -> dict[int, str]:
 
     No statement where none of the groups has a limit.
     """
-    limited = {group.id: group for group in groups if group.limits()}
+    limited = {group.id: (group, limits) for group in groups if (limits := _limits(group))}
     if not limited:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIMED, (list(limited),))
-        claimed = dict(cursor.fetchall())
+        cursor.execute(_STATE, (list(limited),))
+        rows = cursor.fetchall()
     reached: dict[int, str] = {}
-    for group in limited.values():
-        most = group.max_concurrency
-        if most is not None and claimed.get(group.id, 0) >= most:
-            has = plural(claimed[group.id], "execution")
-            reached[group.id] = f"its group {group.name} has {has} claimed, the most at once (max_concurrency)"
+    for group_id, now, claimed, tat in rows:
+        group, limits = limited[group_id]
+        why = _why(limits, group.max_batch, now, claimed, tat)
+        if why:
+            reached[group_id] = f"its group {group.name} {why}"
     return reached
+
+
+def _why(limits: Limits, max_batch: int, now: datetime, claimed: int, tat: datetime | None) -> str:
+    if limits.max_concurrency is not None and claimed >= limits.max_concurrency:
+        return f"has {plural(claimed, 'execution')} claimed, the most at once (max_concurrency)"
+    if limits.max_rate is not None and tat is not None:
+        arrivals = Arrivals(limits.max_rate, limits.max_rate.burst(max_batch), to_microseconds(tat))
+        now_us = to_microseconds(now)
+        if arrivals.next_us(now_us) > now_us:
+            return f"starts {limits.max_rate} at most (max_rate)"
+    return ""
+
+
+def _limits(group: TimerGroup) -> Limits:
+    try:
+        return group.limits()
+    except SpecError:  # as the engine takes it
+        return NO_LIMITS

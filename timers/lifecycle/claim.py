@@ -40,22 +40,24 @@ def claim_ready(
     unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
-    looks_us: list[int] | None = None,
+    rests_us: list[int] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `looks_us`: takes when to look again, where the group's limits could not be asked.
+    `rests_us`: takes until when the limits of the group allow nothing, whatever ends before.
     """
     with transaction.atomic():
-        allowance = hold_allowance(group, holder) if group.limits else None
+        allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
         if allowance is not None:
             limit = min(limit, allowance.most)
+            if allowance.arrivals is not None:
+                horizon_us = now_us
             if limit < 1:
-                if looks_us is not None:
-                    looks_us += allowance.looks_us(now_us)
+                if rests_us is not None and allowance.rest_until_us is not None:
+                    rests_us.append(allowance.rest_until_us)
                 return []
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
@@ -78,6 +80,10 @@ def claim_ready(
             return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
+        if allowance is not None:
+            for execution in executions:
+                allowance.take(execution)
+            allowance.save()
         insert_claim(holder, group, executions, now_us)
     return executions
 

@@ -155,6 +155,11 @@ class ServedGroup:
         except Exception:
             logger.exception("the action of group %s cannot be read", row.name)
             action = None
+        try:
+            limits = row.limits()
+        except Exception:
+            logger.exception("the limits of group %s cannot be read; it is claimed from without", row.name)
+            limits = NO_LIMITS
         own_clock = GroupClock.of(row)
         return cls(
             row.id,
@@ -172,7 +177,7 @@ class ServedGroup:
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
             row.shards,
             row.moved_to_shards_up_to is not None,
-            row.limits(),
+            limits,
         )
 
 
@@ -212,6 +217,8 @@ class Execution:
     claimed_us: int = 0
     shift_us: int = 0
     """How far the group's clock was ahead of the database's when this was claimed."""
+    not_before_us: int = 0
+    """When a rate limit lets it start, by the database's clock."""
     origin: str = "schedule"
     missed_count: int = 0
     forgiven: int = 0
@@ -250,7 +257,7 @@ class Execution:
     @property
     def start_us(self) -> int:
         """The instant of the database's clock before which it must not start."""
-        return self.available_us - self.shift_us
+        return max(self.available_us - self.shift_us, self.not_before_us)
 
     def instant_after(self, moment_us: int) -> int | None:
         """The first instant of the timer's schedule after `moment_us`; None when there is none."""

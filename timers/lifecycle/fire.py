@@ -22,7 +22,7 @@ from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.fired import Fired
-from timers.lifecycle.group_limits import Allowance, hold_allowance
+from timers.lifecycle.group_limits import Allowance, coming_us, hold_allowance
 from timers.lifecycle.group_lock import has_changed
 from timers.lifecycle.moved import Moved, finish_one_shots, move_on
 from timers.lifecycle.parked import room_for_parked
@@ -75,19 +75,25 @@ def fire_due(
     """
     if leading is not None:
         watched_since_us = max(watched_since_us or 0, leading.since_us)
-    real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
+    real_us, ahead_us = now_us, horizon_us
+    now_us, horizon_us = group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
-        allowance = hold_allowance(group, holder) if group.limits else None
+        allowance = hold_allowance(group, holder, real_us, ahead_us) if group.limits else None
         if allowance is not None:
             limit = min(limit, allowance.most)
             if limit < 1:
-                return Fired(is_limited=True, looks_us=allowance.looks_us(real_us))
+                return Fired(is_limited=True, rest_until_us=allowance.rest_until_us)
+            if allowance.arrivals is not None:
+                # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
+                horizon_us = now_us
         leave = () if unserved is None else unserved.known_with(group)
         locked = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave,
             leading=leading,
         )  # fmt: skip
         fired = Fired()
+        if allowance is not None and allowance.arrivals is not None:
+            fired.looks_us = coming_us(group, shard, priority, real_us, ahead_us)
         if not locked:
             fired.is_stale = has_changed(group)
             return fired
@@ -102,7 +108,10 @@ def fire_due(
         fired.is_limited = allowance is not None and allowance.most < 1
         fired.more = not fired.is_limited and (fired.rows < len(locked) or len(locked) == limit)
         batch.write(holder, real_us)
-        fired.looks_us = batch.looks(now_us - real_us)
+        if allowance is not None:
+            allowance.save()
+            fired.rest_until_us = allowance.rest_until_us
+        fired.looks_us += batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)
         if not taken.rows:
@@ -244,7 +253,7 @@ class Batch:
         """Claim what this holder takes; the rest is for others to take up. `awaited`: their timer goes on with them."""
         for execution in executions:
             is_wanted = bool(execution.poison) or execution.subscription in self._takes
-            if is_wanted and (self._is_allowed() or execution.poison):
+            if is_wanted and (self._is_allowed(execution) or execution.poison):
                 self.executions.append(execution)
             elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
@@ -252,9 +261,9 @@ class Batch:
                 reason = f"its subscription is paused, and {MAX_PARKED:,} executions wait for it"
                 self.skips.append(_skip(execution, reason))
 
-    def _is_allowed(self) -> bool:
+    def _is_allowed(self, execution: Execution) -> bool:
         """Whether the group's limits allow one more; what one timer fires beyond them is made ready to be taken up."""
-        return self._allowance is None or self._allowance.take()
+        return self._allowance is None or self._allowance.take(execution)
 
     def _has_room(self, execution: Execution) -> bool:
         """Whether it may wait: of a paused subscription's executions only so many do."""
@@ -322,7 +331,7 @@ class Batch:
         """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
         execution = row.execution(self._group, Chosen(row.nominal_us))
         execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
-        self._is_allowed()
+        self._is_allowed(execution)
         self.executions.append(execution)
         if not row.follows:
             self._one_shots.append(row.id)

@@ -29,5 +29,7 @@ class Fired:
     """Nothing was taken, for the group has changed since it was read: it is to be read again."""
     is_limited: bool = False
     """What is left must wait for the limits of the group, or for another claim of the group to be committed."""
+    rest_until_us: int | None = None
+    """Until this instant of the database's clock the group's limits allow nothing more, whatever ends before."""
     looks_us: list[int] = field(default_factory=list)
     """When the timers that were fired or queued are due next, by the database's clock."""

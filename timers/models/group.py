@@ -10,6 +10,7 @@ from django.db import models
 from timers import policies
 from timers.domain import cluster_modes
 from timers.domain.limits import Limits
+from timers.domain.rates import Rate
 from timers.models.fields import ExactJSONField
 from timers.models.in_flight import InFlight
 
@@ -33,7 +34,7 @@ class TimerGroup(InFlight, models.Model):
         ACTIVE = "active"
         PAUSED = "paused"
 
-    LIMIT_FIELDS = ("max_concurrency",)
+    LIMIT_FIELDS = ("max_concurrency", "max_rate")
     """What `limits` is made of."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
@@ -150,6 +151,13 @@ class TimerGroup(InFlight, models.Model):
         blank=True,
         help_text="The most executions that are claimed at once, over all nodes and consumers; empty: no limit.",
     )
+    max_rate = models.CharField(
+        max_length=20,
+        null=True,
+        blank=True,
+        help_text="The most executions that start in a period, over all nodes and consumers: 50/s, 100/min, 10/30s;"
+        " empty: no limit.",
+    )
     attempt_timeout = models.FloatField(
         default=60, help_text="Seconds that one try may run, where its handler names no timeout of its own."
     )
@@ -220,8 +228,11 @@ class TimerGroup(InFlight, models.Model):
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
 
     def limits(self) -> Limits:
-        """How many of its executions may be claimed at once."""
-        return Limits(self.max_concurrency)
+        """How many of its executions may be claimed at once, and may start in a period.
+
+        Raises SpecError when a column was written by hand and makes no sense.
+        """
+        return Limits(self.max_concurrency, None if self.max_rate is None else Rate.parse(self.max_rate, "max_rate"))
 
 
 def group_ids(names: Collection[str]) -> list[int]:

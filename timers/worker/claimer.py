@@ -31,6 +31,7 @@ from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.left_marks import LeftMarks
+from timers.worker.limited import Limited
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
@@ -101,8 +102,7 @@ class Claimer:
         self._unserved_read_at = -HANDLERS_SECONDS
         self._left_marks = LeftMarks()
         self._looks: list[int] = []
-        self._limited: set[Part] = set()
-        """Whose group allowed no more in this pass."""
+        self._limited = Limited()
         self._left_look_us: int | None = None
         self._left_pause = LATE_PAUSE_SECONDS
         """Until the next look for what is left; longer where nothing of it can be claimed here."""
@@ -222,6 +222,7 @@ class Claimer:
         self._hungry = False
         self._turn += 1
         by_priority: dict[tuple[int, int], list[DueWork]] = {}
+        work = self._limited.awake(work, now_us)
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         # What nobody here has room for needs no sharing.
@@ -229,7 +230,6 @@ class Claimer:
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
         claimed, in_vain = 0, False
-        self._limited.clear()
         budgets: defaultdict[int, CpuBudget] = defaultdict(budget_of_group)
         for items in by_priority.values():
             start = self._turn % len(items)
@@ -248,7 +248,7 @@ class Claimer:
                 claimed += self._claim_or_log(item, now_us, horizon_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
-                    if item.part in self._limited:
+                    if item.part in self._limited.parts:
                         part.leave_to_limits(item.part, self.held - before)
         if claimed:
             self._left_pause = LATE_PAUSE_SECONDS
@@ -293,15 +293,15 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun, looks = time.monotonic(), list[int]()
+            begun, rests_us = time.monotonic(), list[int]()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading, looks_us=looks,
+                leading=item.leading, rests_us=rests_us,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
-            self._look_again(looks, now_us)
+            self._rest(item, rests_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
@@ -328,12 +328,18 @@ class Claimer:
             self.loop.wake()
         self._hungry |= fired.more
         if fired.is_limited:
-            self._limited.add(item.part)
+            self._limited.parts.add(item.part)
+            self._rest(item, [] if fired.rest_until_us is None else [fired.rest_until_us], now_us)
         if fired.more and not item.group.is_moving:
             self._low_marks[item.part] = fired.last_us
         else:
             self._low_marks.pop(item.part, None)
         self._look_again(fired.looks_us, now_us)
+
+    def _rest(self, item: DueWork, until_us: Sequence[int], now_us: int) -> None:
+        for instant_us in until_us:
+            self._limited.rest(item.group, instant_us)
+            self._look_again([instant_us], now_us)
 
     def _look_again(self, instants_us: Sequence[int], now_us: int) -> None:
         for look_us in instants_us:

@@ -26,9 +26,13 @@ SERVED: Final = """EXISTS (
       AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
       AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
 
-AT_LIMIT: Final = """(g.max_concurrency IS NOT NULL AND g.max_concurrency <= (
-    SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id))"""
-"""Whether a group is at one of its limits: more is claimed only when that is over."""
+AT_LIMIT: Final = """CASE
+    WHEN g.max_concurrency <= (SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id)
+    THEN 'max_concurrency'
+    WHEN g.max_rate IS NOT NULL AND EXISTS (
+        SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = '' AND r.tat > %(now)s)
+    THEN 'max_rate' END"""
+"""The limit that a group is at: more is claimed only when that is over."""
 
 _UNSERVED: Final = f"""
 SELECT g.name AS "group", g.partition, g.required_roles AS roles,
@@ -69,7 +73,7 @@ _OVERDUE: Final = f"""
 SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
        due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere,
-       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown, {AT_LIMIT} AS limited
+       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown, {AT_LIMIT} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
@@ -108,7 +112,7 @@ def overdue_timers(now: datetime) -> list[Finding]:
         ),
         "limited": (
             [],
-            "their group is at its limit (max_concurrency)",
+            "their group is at its limit",
             "Wait, or raise the limit of the group; what is later than misfire_grace follows the misfire policy.",
         ),
         "behind": (
@@ -119,7 +123,7 @@ def overdue_timers(now: datetime) -> list[Finding]:
     }
     for row in found:
         is_unknown, is_elsewhere = row["handler_unknown"], row["handler_elsewhere"]
-        rest = "limited" if row["limited"] else "behind"
+        rest = "limited" if row["at_limit"] else "behind"
         reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else rest
         reason = reason if row["served"] else "unserved"
         reasons[reason][0].append(row)
@@ -129,7 +133,7 @@ def overdue_timers(now: datetime) -> list[Finding]:
             "warning" if reason == "limited" else "error",
             f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.",
             remedy,
-            shown(late, *columns),
+            shown(late, *columns, *(["at_limit"] if reason == "limited" else [])),
         )
         for reason, (late, why, remedy) in reasons.items()
         if late
@@ -137,7 +141,7 @@ def overdue_timers(now: datetime) -> list[Finding]:
 
 
 _READY: Final = f"""
-SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served, {AT_LIMIT} AS limited
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served, {AT_LIMIT} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
@@ -150,7 +154,7 @@ ORDER BY w.available_at LIMIT {CAP + 1}
 
 _WHY_READY: Final = (
     (False, False, "no living node serves their group", "Start a node that does."),
-    (True, True, "their group is at its limit (max_concurrency)", "Wait, or raise the limit of the group."),
+    (True, True, "their group is at its limit", "Wait, or raise the limit of the group."),
     (True, False, "the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
 )
 """Served, at its limit; why, and the remedy."""
@@ -161,14 +165,16 @@ def overdue_ready(now: datetime) -> list[Finding]:
     found = rows(_READY, {"now": now})
     findings = []
     for served, limited, why, remedy in _WHY_READY:
-        late = [row for row in found if (row["served"], row["served"] and row["limited"]) == (served, limited)]
+        late = [
+            row for row in found if (row["served"], row["served"] and row["at_limit"] is not None) == (served, limited)
+        ]
         if late:
             findings.append(
                 Finding(
                     "warning" if limited else "error",
                     f"{amount(late, CAP, 'ready execution')} overdue beyond the grace: {why}.",
                     remedy,
-                    shown(late, "execution", "group", "timer", "available_at"),
+                    shown(late, "execution", "group", "timer", "available_at", *(["at_limit"] if limited else [])),
                 )
             )
     return findings

@@ -14,6 +14,7 @@ from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import check_concurrency
+from timers.domain.rates import Rate
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
@@ -27,7 +28,7 @@ from timers.lifecycle.recompute import recompute
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
-from timers.models import Timer, TimerGroup
+from timers.models import RateState, Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
@@ -35,9 +36,9 @@ from timers.policies import OVERRIDABLE, Policies, check_seconds
 
 _OTHER_FIELDS: Final = {
     "description", "partition", "priority", "shards", "required_roles", "placement", "action", "max_batch", "retention",
-    "max_timers", "max_payload_bytes", "min_interval", "max_concurrency",
+    "max_timers", "max_payload_bytes", "min_interval", "max_concurrency", "max_rate",
 }  # fmt: skip
-_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval", "max_concurrency"}
+_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval", "max_concurrency", "max_rate"}
 _BOUNDS: Final = {
     "priority": (-1000, 1000),
     "shards": (1, 1024),
@@ -157,6 +158,8 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
+        if fields.keys() & {"max_rate"}:
+            RateState.objects.filter(group=group).delete()  # the new rate begins anew
         if "max_timers" in fields:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
@@ -279,6 +282,8 @@ def _checked(name: str, value: Any) -> Any:
         return None
     if name == "max_concurrency":
         return check_concurrency(name, value)
+    if name == "max_rate":
+        return str(Rate.parse(value, name))
     if name == "min_interval":
         return check_seconds(name, value)
     if name == "partition":
