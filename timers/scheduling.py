@@ -19,6 +19,7 @@ Keywords that all schedule_* functions share:
     until_committed  one execution, shown again at each tick of the schedule until it is committed
     time_zone        of cron expressions, and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
+    concurrency_key  whose executions are limited together, where the group limits by key
     tags description for people
     on_conflict      for a name that is taken: "reject" (default), "replace", "keep"
     actor            who asks, for the record

@@ -234,6 +234,9 @@ def test_a_group_is_created_and_changed(alice: Client) -> None:
         ("min_interval", "-1"),
         ("max_concurrency", "0"),
         ("max_rate", "0/s"),
+        ("concurrency_key", "tenant"),
+        ("max_concurrency_per_key", "0"),
+        ("max_rate_per_key", "often"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_refused_on_the_field(alice: Client, field: str, value: str) -> None:

@@ -15,7 +15,16 @@ pytestmark = pytest.mark.django_db
 GROUP = "/groups/billing"
 
 
-@pytest.mark.parametrize(("field", "value"), [("max_concurrency", 5), ("max_rate", "50/s")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_concurrency", 5),
+        ("max_rate", "50/s"),
+        ("concurrency_key", "payload.tenant"),
+        ("max_concurrency_per_key", 5),
+        ("max_rate_per_key", "10/30s"),
+    ],
+)
 def test_each_limit_is_set_told_and_taken_away(api: Asking, billing: TimerGroup, field: str, value: Any) -> None:
     assert api.get(GROUP)[field] is None
     for given in (value, None):
@@ -25,7 +34,16 @@ def test_each_limit_is_set_told_and_taken_away(api: Asking, billing: TimerGroup,
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("max_concurrency", 0), ("max_concurrency", -1), ("max_rate", "0/s"), ("max_rate", 50)]
+    ("field", "value"),
+    [
+        ("max_concurrency", 0),
+        ("max_concurrency", -1),
+        ("max_rate", "0/s"),
+        ("max_rate", 50),
+        ("concurrency_key", "tenant"),
+        ("max_concurrency_per_key", 0),
+        ("max_rate_per_key", "1"),
+    ],
 )
 def test_a_limit_of_nothing_is_refused(api: Asking, billing: TimerGroup, field: str, value: Any) -> None:
     assert fields(problem(api("PATCH", GROUP, {field: value}), 422, "invalid")) == [field]
@@ -42,3 +60,14 @@ def test_a_timer_that_waits_for_a_limit_says_so(api: Asking, billing: TimerGroup
     assert told["due_since"] is not None
     listed = {each["name"]: each["effective_state"] for each in api.get(f"{GROUP}/timers")["items"]}
     assert listed == {"running": "active", "waiting": "waiting"}
+
+
+def test_a_timer_names_its_key_itself(api: Asking, billing: TimerGroup) -> None:
+    timer = {"kind": "once", "name": "a", "after": 60, "concurrency_key": "acme"}
+    assert api.post(f"{GROUP}/timers", timer)["concurrency_key"] == "acme"
+    assert api.get(f"{GROUP}/timers/a")["concurrency_key"] == "acme"
+    assert api("PATCH", f"{GROUP}/timers/a", {"concurrency_key": None}).status_code == 200
+    assert api.get(f"{GROUP}/timers/a")["concurrency_key"] is None
+    assert fields(problem(api("PATCH", f"{GROUP}/timers/a", {"concurrency_key": ""}), 422, "invalid")) == [
+        "concurrency_key"
+    ]

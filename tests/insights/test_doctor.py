@@ -202,7 +202,14 @@ def a_subscription_that_was_spoilt_by_hand() -> str:
     return "unreadable_subscriptions"
 
 
+def a_timer_without_the_key_that_its_group_limits_by() -> str:
+    group = factories.group(concurrency_key="payload.tenant", max_concurrency_per_key=2)
+    factories.timer(in_group=group, limit_key="")
+    return "timers_without_key"
+
+
 FAULTS: list[Callable[[], str]] = [
+    a_timer_without_the_key_that_its_group_limits_by,
     overdue_and_nobody_fires,
     a_group_that_no_node_serves,
     a_retry_that_nobody_takes,

@@ -16,14 +16,28 @@ def test_a_group_at_its_limit_is_named_with_the_limit() -> None:
     group = factories.group("work", max_concurrency=2)
     factories.claim(factories.node(), factories.timer(in_group=group), 2)
     assert limits_reached([group]) == {
-        group.id: "its group work has 2 executions claimed, the most at once (max_concurrency)"
+        (group.id, None): "its group work has 2 executions claimed, the most at once (max_concurrency)"
     }
 
 
 def test_a_group_at_its_rate_is_named_with_it() -> None:
     group = factories.group("work", max_rate="1/min")
     RateState.objects.create(group=group, tat=clock.now() + timedelta(seconds=30))
-    assert limits_reached([group]) == {group.id: "its group work starts 1/min at most (max_rate)"}
+    assert limits_reached([group]) == {(group.id, None): "its group work starts 1/min at most (max_rate)"}
+
+
+def test_a_key_at_its_limit_is_named_with_it() -> None:
+    group = factories.group("work", max_concurrency_per_key=1, max_rate_per_key="1/min", concurrency_key="payload.a")
+    factories.claim(factories.node(), factories.timer(in_group=group), limit_key="acme")
+    RateState.objects.create(group=group, key=":other", tat=clock.now() + timedelta(seconds=30))
+    factories.claim(factories.node(), factories.timer(in_group=group), limit_key="")
+    assert limits_reached([group]) == {
+        (group.id, "acme"): "its key 'acme' in group work has 1 execution claimed, the most at once"
+        " (max_concurrency_per_key)",
+        (group.id, "other"): "its key 'other' in group work starts 1/min at most (max_rate_per_key)",
+        (group.id, ""): "what has no key in group work has 1 execution claimed, the most at once"
+        " (max_concurrency_per_key)",
+    }
 
 
 def test_a_limit_that_was_spoilt_by_hand_is_none() -> None:

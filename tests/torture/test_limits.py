@@ -19,6 +19,25 @@ retry = {{"max_retries": 20, "min_backoff": 0.1}}
 ensure_group("limited", action={{"handler": {handler!r}}}, retry=retry, **{limits!r})
 schedule_many([dict(kind="once", group="limited", name=str(n), after=0, payload={payload!r}) for n in range({count})])
 """
+_KEYS = """
+from timers.scheduling import ensure_group, schedule_many
+retry = {"max_retries": 20, "min_backoff": 0.1}
+ensure_group("limited", action={"handler": "cluster.slow"}, retry=retry, max_concurrency_per_key=2)
+schedule_many([
+    dict(kind="once", group="limited", name=f"{k}/{n}", after=0, payload=0.2, concurrency_key=str(k))
+    for n in range(6) for k in range(100)
+])
+"""
+_ONE_HUGE_KEY = """
+from timers.scheduling import ensure_group, schedule_many, schedule_once
+ensure_group("limited", action={"handler": "cluster.slow"}, max_concurrency_per_key=2)
+for start in range(0, 100_000, 10_000):
+    schedule_many([
+        dict(kind="once", group="limited", name=f"huge-{n}", after=0, payload=30, concurrency_key="huge")
+        for n in range(start, start + 10_000)
+    ])
+schedule_once("limited", "small", after=2, payload=0.01, concurrency_key="small")
+"""
 
 
 def backlog(field: Field, count: int, *, handler: str = "cluster.slow", payload: Any = 0.05, **limits: Any) -> None:
@@ -35,6 +54,29 @@ def most_at_once(spans: list[tuple[Any, Any]]) -> int:
     """The most spans that have one instant in common."""
     edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     return max(accumulate(step for _, step in edges), default=0)
+
+
+def test_limits_per_key_are_never_exceeded_through_a_kill(field: Field) -> None:
+    start_three_nodes(field)
+    field.manage("shell", "-v", "0", "-c", _KEYS)
+    eventually(lambda: field.succeeded() >= 150, within=60)
+    field.kill("b")
+    eventually(lambda: field.succeeded() >= 600, within=60)
+    spans: dict[str, list[tuple[Any, Any]]] = {}
+    ran = "SELECT name, started_at, finished_at FROM timers_attempt WHERE started_at IS NOT NULL"
+    for name, begin, end in field.rows(ran):
+        spans.setdefault(name.partition("/")[0], []).append((begin, end))
+    assert len(spans) == 100
+    assert max(most_at_once(each) for each in spans.values()) == 2
+    field.check_ledger(600)
+
+
+def test_a_long_backlog_of_one_key_delays_no_other(field: Field) -> None:
+    field.start("a", "--workers", "1", "--threads", "8")
+    field.manage("shell", "-v", "0", "-c", _ONE_HUGE_KEY)
+    found = "SELECT started_at - scheduled_for FROM timers_attempt WHERE outcome = 'succeeded' AND name = 'small'"
+    late = eventually(lambda: field.value(found), within=30)
+    assert late < timedelta(seconds=2)
 
 
 def test_max_rate_is_never_exceeded_through_a_kill(field: Field) -> None:

@@ -116,7 +116,7 @@ class TimerAdmin(ControlAdmin):
                     )
                 },
             ),
-            ("What it does", {"fields": ("payload", "action", "overrides")}),
+            ("What it does", {"fields": ("payload", "action", "overrides", "concurrency_key")}),
             *facts,
         )  # fmt: skip
 
@@ -129,7 +129,7 @@ class TimerAdmin(ControlAdmin):
             "name", "group__name", "group__state", "group__state_reason", "state", "schedule_kind", "schedule",
             "time_zone", "next_fire_at", "last_fire_at",
             "last_outcome", "fire_count", "action", "group__action", "group__partition", "group__worker_ordinals",
-            *(f"group__{name}" for name in TimerGroup.LIMIT_FIELDS),
+            "group__max_batch", *(f"group__{name}" for name in TimerGroup.LIMIT_FIELDS),
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
 

@@ -18,6 +18,7 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import (
     ACTION,
+    KEY_PATH,
     NAME,
     NAMES,
     POLICIES,
@@ -57,6 +58,9 @@ FIELDS: Final[dict[str, Schema]] = {
     "min_interval": maybe(duration(0, MAX_SECONDS, "Between two fires of a timer.")),
     "max_concurrency": maybe(number(1, MAX_CONCURRENCY, "Executions that are claimed at once.", whole=True)),
     "max_rate": maybe(RATE),
+    "concurrency_key": maybe(KEY_PATH),
+    "max_concurrency_per_key": maybe(number(1, MAX_CONCURRENCY, "Executions of one key.", whole=True)),
+    "max_rate_per_key": maybe(RATE),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
 from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler, waits_for_limit
+from timers.insights.limits import Reached
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
 from timers.models import ClusterPause, Timer
@@ -18,8 +18,9 @@ from timers.payload import Unreadable
 
 _COLUMNS: Final = (
     "name", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed", "tags",
-    "description", "state", "state_reason", "paused_until", "next_fire_at", "last_fire_at", "last_outcome",
-    "fire_count", "failures_in_a_row", "version", "created_at", "created_by", "updated_at", "updated_by",
+    "concurrency_key", "description", "state", "state_reason", "paused_until", "next_fire_at", "last_fire_at",
+    "last_outcome", "fire_count", "failures_in_a_row", "version", "created_at", "created_by", "updated_at",
+    "updated_by",
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ class TimerAnswer(BaseModel):
     priority: int
     until_committed: bool
     overrides: Any
+    concurrency_key: str | None = Field(description="Whose executions are limited together; null: by the group's path.")
     tags: list[str]
     description: str
     state: str = Field(description="Its own: active, paused, finished or cancelled.")
@@ -79,7 +81,7 @@ def timer_answer(
     now: datetime,
     pause: ClusterPause | None = None,
     known: KnownHandlers | None = None,
-    reached: Mapping[int, str] | None = None,
+    reached: Reached | None = None,
     **further: Any,
 ) -> TimerAnswer:
     """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.

@@ -24,6 +24,7 @@ from timers.api.schemas import (
     maybe,
     number,
 )
+from timers.domain.limit_keys import MAX_KEY
 from timers.lifecycle.control.create import ON_CONFLICT
 from timers.lifecycle.control.request import OWN_KEYWORDS
 
@@ -75,6 +76,14 @@ SHARED: Final[dict[str, Schema]] = {
     "until_committed": FLAG,
     "time_zone": ZONE,
     "overrides": maybe({**keywords(POLICIES, []), "description": "Policies of the group that this timer replaces."}),
+    "concurrency_key": maybe(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_KEY,
+            "description": "Whose executions are limited together.",
+        }
+    ),
     "tags": NAMES,
     "description": TEXT,
 }

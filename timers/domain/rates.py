@@ -60,7 +60,7 @@ class Rate:
         return -(-self.seconds * _MICROSECONDS // self.count)
 
     def burst(self, max_batch: int) -> int:
-        """How many may start together after a quiet time: what half a second gives, one at least and a batch at most."""
+        """How many may start together after a quiet time: what half a second gives, one to a batch."""
         return max(1, min(max_batch, self.count // (2 * self.seconds)))
 
 

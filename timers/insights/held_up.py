@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from timers.insights.limits import limits_reached
+from timers.insights.limits import Reached, limits_reached
 from timers.models import ClusterPause, Timer, TimerGroup
 from timers.models.claimed import CLAIMED, claimed_of
 from timers.models.rows import columns, made, width
@@ -51,7 +51,7 @@ class TimerFacts:
     """What its latest success has returned; None also where there is none."""
     pause: ClusterPause | None
     known: KnownHandlers
-    reached: Mapping[int, str]
+    reached: Reached
     """See limits_reached."""
 
 
@@ -100,14 +100,14 @@ def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | No
     return f"no living node knows its handler {handler}; it fires when one does"
 
 
-def waits_for_limit(timer: Timer, present: datetime, reached: Mapping[int, str]) -> str:
+def waits_for_limit(timer: Timer, present: datetime, reached: Reached) -> str:
     """Why an active timer that is due waits for the limits of its group, in words; empty: it does not.
 
     `reached`: see limits_reached. `present`: the group's present instant.
     """
     if timer.state != Timer.State.ACTIVE or due_since(timer, present) is None:
         return ""
-    return reached.get(timer.group_id, "")
+    return reached.get((timer.group_id, None)) or reached.get((timer.group_id, timer.limit_key), "")
 
 
 def held_up_by(timer: Timer, group: TimerGroup, pause: ClusterPause | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -21,12 +21,25 @@ SELECT g.id, timers_now(),
        (SELECT tat FROM timers_rate_state WHERE group_id = g.id AND key = '')
 FROM timers_timer_group g WHERE g.id = ANY(%s)
 """
+_KEYS: Final = """
+SELECT group_id, key, timers_now(), sum(claimed)::bigint, max(tat) FROM (
+    SELECT group_id, limit_key AS key, cardinality(executions) AS claimed, NULL::timestamptz AS tat
+    FROM timers_claim WHERE group_id = ANY(%(groups)s) AND limit_key IS NOT NULL
+    UNION ALL
+    SELECT group_id, substr(key, 2), 0, tat
+    FROM timers_rate_state WHERE group_id = ANY(%(groups)s) AND key <> '' AND tat > timers_now()
+) used GROUP BY group_id, key
+"""
 
 
-def limits_reached(groups: Iterable[TimerGroup]) -> dict[int, str]:
-    """Return why no more of a group is claimed at present, by its id; groups below their limits are missing.
+Reached = Mapping[tuple[int, str | None], str]
+"""Why no more is claimed, by group and key; None: of all keys."""
 
-    No statement where none of the groups has a limit.
+
+def limits_reached(groups: Iterable[TimerGroup]) -> Reached:
+    """Return why no more of a group, or of a key in it, is claimed at present; what is below its limits is missing.
+
+    No statement where none of the groups has a limit, and one more where one limits by key.
     """
     limited = {group.id: (group, limits) for group in groups if (limits := _limits(group))}
     if not limited:
@@ -34,12 +47,29 @@ def limits_reached(groups: Iterable[TimerGroup]) -> dict[int, str]:
     with connection.cursor() as cursor:
         cursor.execute(_STATE, (list(limited),))
         rows = cursor.fetchall()
-    reached: dict[int, str] = {}
+    reached = _keys_reached({key: each for key, each in limited.items() if each[1].is_keyed})
     for group_id, now, claimed, tat in rows:
         group, limits = limited[group_id]
         why = _why(limits, group.max_batch, now, claimed, tat)
         if why:
-            reached[group_id] = f"its group {group.name} {why}"
+            reached[group_id, None] = f"its group {group.name} {why}"
+    return reached
+
+
+def _keys_reached(keyed: Mapping[int, tuple[TimerGroup, Limits]]) -> dict[tuple[int, str | None], str]:
+    if not keyed:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_KEYS, {"groups": list(keyed)})
+        rows = cursor.fetchall()
+    reached: dict[tuple[int, str | None], str] = {}
+    for group_id, key, now, claimed, tat in rows:
+        group, limits = keyed[group_id]
+        of_key = Limits(limits.max_concurrency_per_key, limits.max_rate_per_key)
+        why = _why(of_key, group.max_batch, now, claimed, tat) if limits.limits_key(key) else ""
+        if why:
+            words = f"its key {key!r}" if key else "what has no key"
+            reached[group_id, key] = f"{words} in group {group.name} {why.replace(')', '_per_key)')}"
     return reached
 
 

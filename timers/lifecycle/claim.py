@@ -53,7 +53,7 @@ def claim_ready(
         allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
         if allowance is not None:
             limit = min(limit, allowance.most)
-            if allowance.arrivals is not None:
+            if group.limits.is_rated:
                 horizon_us = now_us
             if limit < 1:
                 if rests_us is not None and allowance.rest_until_us is not None:
@@ -61,10 +61,11 @@ def claim_ready(
                 return []
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
+        full = allowance.full_keys() if allowance is not None else ()
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
                 if len(rows) < limit:
-                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading)
+                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
             given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
             if not given_up:
@@ -75,6 +76,10 @@ def claim_ready(
                 break
         if unserved is not None:
             rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
+        if allowance is not None and group.limits.is_keyed:
+            rows = [rows[place] for place in allowance.fitting([row["limit_key"] for row in rows])]
+            if allowance.refused and rests_us is not None:
+                rests_us.append(now_us)  # their keys are full now, and others may stand behind them
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []
@@ -95,6 +100,7 @@ def _lock_ready(
     limit: int,
     leave: Collection[str],
     leading: Leading | None,
+    full: Collection[str],
 ) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -103,6 +109,8 @@ def _lock_ready(
         state=Waiting.State.READY,
         available_at__lte=from_microseconds(horizon_us),
     )
+    if full:
+        ready = ready.exclude(timer__limit_key__in=list(full))
     if leave and not ordinal:
         ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
@@ -129,6 +137,7 @@ def _lock_ready(
             time_zone=F("timer__time_zone"),
             until_committed=F("timer__until_committed"),
             open_execution=F("timer__open_execution"),
+            limit_key=F("timer__limit_key"),
         )[:limit]
     )
     return rows
@@ -162,6 +171,7 @@ def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Executi
         schedule_kind=row["kind"] or "once",
         schedule_text=row["schedule"] or "",
         follows=_follows(row),
+        limit_key=row["limit_key"],
         until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
     )
     try:

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
+from timers.lifecycle.allowance import Allowance
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.decide import Chosen, Decision, Due, decide
 from timers.lifecycle.delete_finished import delete_finished
@@ -22,8 +23,8 @@ from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.fired import Fired
-from timers.lifecycle.group_limits import Allowance, coming_us, hold_allowance
 from timers.lifecycle.group_lock import has_changed
+from timers.lifecycle.limited_look import look_within_limits
 from timers.lifecycle.moved import Moved, finish_one_shots, move_on
 from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
@@ -78,39 +79,39 @@ def fire_due(
     real_us, ahead_us = now_us, horizon_us
     now_us, horizon_us = group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
-        allowance = hold_allowance(group, holder, real_us, ahead_us) if group.limits else None
-        if allowance is not None:
-            limit = min(limit, allowance.most)
+        look, ids = None, None
+        if group.limits:
+            look = look_within_limits(
+                group, holder, shard, priority, real_us=real_us, ahead_us=ahead_us, now_us=now_us,
+                horizon_us=horizon_us, limit=limit,
+            )  # fmt: skip
+            limit, horizon_us, ids = look.limit, look.horizon_us, look.ids
             if limit < 1:
-                return Fired(is_limited=True, rest_until_us=allowance.rest_until_us)
-            if allowance.arrivals is not None:
-                # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
-                horizon_us = now_us
+                return look.nothing()
         leave = () if unserved is None else unserved.known_with(group)
         locked = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave,
-            leading=leading,
+            ids=ids, leading=leading,
         )  # fmt: skip
         fired = Fired()
-        if allowance is not None and allowance.arrivals is not None:
-            fired.looks_us = coming_us(group, shard, priority, real_us, ahead_us)
         if not locked:
             fired.is_stale = has_changed(group)
+            if look is not None:
+                look.note(fired)
             return fired
         rows = locked if unserved is None else [row for row in locked if not unserved.leaves(row.action)]
         batch = Batch(
             group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us),
-            allowance,
+            None if look is None else look.allowance,
         )  # fmt: skip
         taken = take_within(budget, group, rows, take=batch.take, is_full=lambda: batch.is_full)
         fired.rows, fired.last_us, fired.computed = taken.rows, taken.last_us, len(taken.left)
         fired.left = len(locked) - len(rows)
-        fired.is_limited = allowance is not None and allowance.most < 1
-        fired.more = not fired.is_limited and (fired.rows < len(locked) or len(locked) == limit)
+        fired.more = fired.rows < len(locked) or len(locked) == limit
         batch.write(holder, real_us)
-        if allowance is not None:
-            allowance.save()
-            fired.rest_until_us = allowance.rest_until_us
+        if look is not None:
+            look.allowance.save()
+            look.note(fired)
         fired.looks_us += batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)

@@ -9,6 +9,7 @@ from django.db import models
 
 from timers import policies
 from timers.domain import cluster_modes
+from timers.domain.limit_keys import MAX_PATH, KeyPath
 from timers.domain.limits import Limits
 from timers.domain.rates import Rate
 from timers.models.fields import ExactJSONField
@@ -34,7 +35,9 @@ class TimerGroup(InFlight, models.Model):
         ACTIVE = "active"
         PAUSED = "paused"
 
-    LIMIT_FIELDS = ("max_concurrency", "max_rate")
+    LIMIT_FIELDS = (
+        "max_concurrency", "max_rate", "concurrency_key", "max_concurrency_per_key", "max_rate_per_key",
+    )  # fmt: skip
     """What `limits` is made of."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
@@ -158,6 +161,21 @@ class TimerGroup(InFlight, models.Model):
         help_text="The most executions that start in a period, over all nodes and consumers: 50/s, 100/min, 10/30s;"
         " empty: no limit.",
     )
+    concurrency_key = models.CharField(
+        max_length=MAX_PATH,
+        null=True,
+        blank=True,
+        help_text="Where the payload of a timer that names no key has it, such as payload.tenant; empty: nowhere.",
+    )
+    max_concurrency_per_key = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The most executions of one key that are claimed at once; empty: no limit."
+    )
+    max_rate_per_key = models.CharField(
+        max_length=20,
+        null=True,
+        blank=True,
+        help_text="The most executions of one key that start in a period, such as 5/s; empty: no limit.",
+    )
     attempt_timeout = models.FloatField(
         default=60, help_text="Seconds that one try may run, where its handler names no timeout of its own."
     )
@@ -216,6 +234,10 @@ class TimerGroup(InFlight, models.Model):
                 name="timers_group_max_concurrency",
             ),
             models.CheckConstraint(
+                condition=models.Q(max_concurrency_per_key=None) | models.Q(max_concurrency_per_key__gte=1),
+                name="timers_group_max_per_key",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(placement__in=list(cluster_modes.PLACEMENTS)), name="timers_group_placement"
             ),
         )
@@ -232,7 +254,18 @@ class TimerGroup(InFlight, models.Model):
 
         Raises SpecError when a column was written by hand and makes no sense.
         """
-        return Limits(self.max_concurrency, None if self.max_rate is None else Rate.parse(self.max_rate, "max_rate"))
+        path = self.concurrency_key
+        return Limits(
+            self.max_concurrency,
+            _rate(self.max_rate, "max_rate"),
+            self.max_concurrency_per_key,
+            _rate(self.max_rate_per_key, "max_rate_per_key"),
+            None if path is None else KeyPath.parse(path, "concurrency_key"),
+        )
+
+
+def _rate(text: str | None, field: str) -> Rate | None:
+    return None if text is None else Rate.parse(text, field)
 
 
 def group_ids(names: Collection[str]) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from timers.models.group import NAME_LENGTH, TimerGroup
+from timers.domain.limit_keys import MAX_KEY
+from timers.models.group import TimerGroup
 
 
 class RateState(models.Model):
@@ -14,7 +15,12 @@ class RateState(models.Model):
     """
 
     group = models.ForeignKey(TimerGroup, on_delete=models.CASCADE, db_constraint=False, db_index=False)
-    key = models.CharField(max_length=NAME_LENGTH, blank=True, default="", help_text="Empty: the group's own rate.")
+    key = models.CharField(
+        max_length=MAX_KEY + 1,
+        blank=True,
+        default="",
+        help_text="Empty: the group's own rate; else a colon and the key whose rate it is.",
+    )
     tat = models.DateTimeField(help_text="The theoretical arrival time of the next execution.")
 
     class Meta:

@@ -314,7 +314,7 @@ class Claimer:
                 watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
             # In a shard that timers are being moved into, there may be some again below what was read.
-            if self._unserved.names and not fired.more and not item.group.is_moving:
+            if self._unserved.names and not fired.more and not item.group.is_moving and not item.group.limits:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
@@ -330,7 +330,7 @@ class Claimer:
         if fired.is_limited:
             self._limited.parts.add(item.part)
             self._rest(item, [] if fired.rest_until_us is None else [fired.rest_until_us], now_us)
-        if fired.more and not item.group.is_moving:
+        if fired.more and not item.group.is_moving and not item.group.limits.is_keyed:
             self._low_marks[item.part] = fired.last_us
         else:
             self._low_marks.pop(item.part, None)

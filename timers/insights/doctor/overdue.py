@@ -26,13 +26,19 @@ SERVED: Final = """EXISTS (
       AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
       AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
 
-AT_LIMIT: Final = """CASE
+_AT_LIMIT: Final = """CASE
     WHEN g.max_concurrency <= (SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id)
     THEN 'max_concurrency'
     WHEN g.max_rate IS NOT NULL AND EXISTS (
         SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = '' AND r.tat > %(now)s)
-    THEN 'max_rate' END"""
-"""The limit that a group is at: more is claimed only when that is over."""
+    THEN 'max_rate'
+    WHEN g.max_concurrency_per_key <= (
+        SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id AND c.limit_key = {key})
+    THEN 'max_concurrency_per_key'
+    WHEN g.max_rate_per_key IS NOT NULL AND EXISTS (
+        SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = ':' || {key} AND r.tat > %(now)s)
+    THEN 'max_rate_per_key' END"""
+"""The limit that a group, or a key in it, is at: more is claimed only when that is over."""
 
 _UNSERVED: Final = f"""
 SELECT g.name AS "group", g.partition, g.required_roles AS roles,
@@ -73,11 +79,12 @@ _OVERDUE: Final = f"""
 SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
        due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere,
-       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown, {AT_LIMIT} AS at_limit
+       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown,
+       {_AT_LIMIT.format(key="due.limit_key")} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
-    SELECT t.name, t.next_fire_at,
+    SELECT t.name, t.next_fire_at, t.limit_key,
            CASE WHEN t.action IS NOT NULL THEN t.action ->> 'handler'
                 WHEN g.worker_ordinals IS NULL THEN g.action ->> 'handler' END AS handler
     FROM timers_timer t
@@ -112,7 +119,7 @@ def overdue_timers(now: datetime) -> list[Finding]:
         ),
         "limited": (
             [],
-            "their group is at its limit",
+            "their group, or their key in it, is at its limit",
             "Wait, or raise the limit of the group; what is later than misfire_grace follows the misfire policy.",
         ),
         "behind": (
@@ -141,12 +148,14 @@ def overdue_timers(now: datetime) -> list[Finding]:
 
 
 _READY: Final = f"""
-SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served, {AT_LIMIT} AS at_limit
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served,
+       {_AT_LIMIT.format(key="k.limit_key")} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
+LEFT JOIN timers_timer k ON k.id = w.timer_id
 WHERE {NOT_PAUSED} AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
@@ -154,7 +163,7 @@ ORDER BY w.available_at LIMIT {CAP + 1}
 
 _WHY_READY: Final = (
     (False, False, "no living node serves their group", "Start a node that does."),
-    (True, True, "their group is at its limit", "Wait, or raise the limit of the group."),
+    (True, True, "their group, or their key in it, is at its limit", "Wait, or raise the limit of the group."),
     (True, False, "the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
 )
 """Served, at its limit; why, and the remedy."""

@@ -33,7 +33,7 @@ SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
 OPTIONS: Final = frozenset(
     {
         "payload", "handler", "action", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed",
-        "time_zone", "overrides", "tags", "description",
+        "time_zone", "overrides", "concurrency_key", "tags", "description",
     }
 )  # fmt: skip
 """The keywords that all kinds share, beside group and name."""
