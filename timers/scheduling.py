@@ -126,7 +126,11 @@ MAX_PREVIEW: Final = 1000
 def schedule_once(
     group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any
 ) -> Timer:
-    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two)."""
+    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two).
+
+    `debounce_max_wait`: with on_conflict="replace", each call moves the instant of the living timer, and never beyond
+    so long after it was created.
+    """
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
 

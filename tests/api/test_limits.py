@@ -71,3 +71,10 @@ def test_a_timer_names_its_key_itself(api: Asking, billing: TimerGroup) -> None:
     assert fields(problem(api("PATCH", f"{GROUP}/timers/a", {"concurrency_key": ""}), 422, "invalid")) == [
         "concurrency_key"
     ]
+
+
+def test_a_one_shot_is_debounced(api: Asking, billing: TimerGroup) -> None:
+    timer = {"kind": "once", "name": "a", "after": 600, "on_conflict": "replace", "debounce_max_wait": "PT1M"}
+    assert 0 < api.post(f"{GROUP}/timers", timer)["remaining"] <= 60
+    refused = problem(api("POST", f"{GROUP}/timers", {**timer, "name": "b", "on_conflict": "keep"}), 422, "invalid")
+    assert fields(refused) == ["debounce_max_wait"]

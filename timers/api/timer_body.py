@@ -90,6 +90,10 @@ SHARED: Final[dict[str, Schema]] = {
 """The keywords that all kinds share."""
 
 
+_ASKED: Final[dict[str, dict[str, Schema]]] = {
+    "once": {"debounce_max_wait": maybe(duration(0, words="How long replacements may put it off since its creation."))}
+}
+"""Keywords of requests that are not kept with the timer."""
 _NAMED: Final = {"group": "orders", "name": "order-4711"}
 
 
@@ -98,7 +102,8 @@ def _one_of_the_kinds(further: dict[str, Schema], needed: list[str]) -> Schema:
         "oneOf": [
             {
                 **keywords(
-                    {"kind": {"const": kind}, **OWN[kind], **SHARED, **further}, ["kind", *needed, *_NEEDED[kind]]
+                    {"kind": {"const": kind}, **OWN[kind], **_ASKED.get(kind, {}), **SHARED, **further},
+                    ["kind", *needed, *_NEEDED[kind]],
                 ),
                 "title": kind,
             }

@@ -49,6 +49,8 @@ class TimerSpec:
     action: str | None = None
     overrides: str | None = None
     concurrency_key: str | None = None
+    debounce_max_wait: float | None = None
+    """Seconds for which replacements may put the timer off since it was created; of the request, not of the timer."""
     tags: tuple[str, ...] = ()
     description: str = ""
     source: str = ""
