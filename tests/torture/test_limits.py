@@ -39,6 +39,23 @@ for start in range(0, 100_000, 10_000):
 schedule_once("limited", "small", after=2, payload=0.01, concurrency_key="small")
 """
 
+_NOISY_NEIGHBOUR = """
+from datetime import timedelta
+from timers import clock
+from timers.scheduling import ensure_group, schedule_many
+ensure_group("noisy", action={"handler": "cluster.slow"}, max_concurrency=12)
+ensure_group("quiet", action={"handler": "cluster.count"})
+for start in range(0, 100_000, 10_000):
+    schedule_many([
+        dict(kind="once", group="noisy", name=f"noisy-{n}", after=0, payload=0.5)
+        for n in range(start, start + 10_000)
+    ])
+begin = clock.now() + timedelta(seconds=2)
+schedule_many([
+    dict(kind="once", group="quiet", name=f"quiet-{n}", at=begin + timedelta(milliseconds=50 * n)) for n in range(200)
+])
+"""
+
 
 def backlog(field: Field, count: int, *, handler: str = "cluster.slow", payload: Any = 0.05, **limits: Any) -> None:
     """Make a group with limits, and so many one-shots that are due."""
@@ -77,6 +94,17 @@ def test_a_long_backlog_of_one_key_delays_no_other(field: Field) -> None:
     found = "SELECT started_at - scheduled_for FROM timers_attempt WHERE outcome = 'succeeded' AND name = 'small'"
     late = eventually(lambda: field.value(found), within=30)
     assert late < timedelta(seconds=2)
+
+
+def test_a_huge_slow_backlog_delays_no_other_group(field: Field) -> None:
+    start_three_nodes(field)
+    field.manage("shell", "-v", "0", "-c", _NOISY_NEIGHBOUR)
+    found = "SELECT count(*) FROM timers_attempt WHERE outcome = 'succeeded' AND starts_with(name, 'quiet-')"
+    eventually(lambda: field.value(found) == 200, within=60)
+    late = """SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - scheduled_for))
+              FROM timers_attempt WHERE outcome = 'succeeded' AND starts_with(name, 'quiet-')"""
+    assert field.value(late) <= 2
+    assert field.value("SELECT count(*) FROM timers_attempt WHERE starts_with(name, 'noisy-')") > 0
 
 
 def test_max_rate_is_never_exceeded_through_a_kill(field: Field) -> None:

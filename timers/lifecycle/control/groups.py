@@ -166,7 +166,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
-        if carried:
+        if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
             note_change(group, shards)
