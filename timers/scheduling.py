@@ -19,6 +19,7 @@ Keywords that all schedule_* functions share:
     until_committed  one execution, shown again at each tick of the schedule until it is committed
     time_zone        of cron expressions, and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
+    concurrency_key  whose executions are limited together, where the group limits by key
     tags description for people
     on_conflict      for a name that is taken: "reject" (default), "replace", "keep"
     actor            who asks, for the record
@@ -126,7 +127,11 @@ MAX_PREVIEW: Final = 1000
 def schedule_once(
     group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any
 ) -> Timer:
-    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two)."""
+    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two).
+
+    `debounce_max_wait`: with on_conflict="replace", each call moves the instant of the living timer, and never beyond
+    so long after it was created.
+    """
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
 

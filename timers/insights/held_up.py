@@ -1,4 +1,6 @@
-"""What holds up active timers: a pause of their group or of the whole cluster, a handler that no living node knows."""
+"""What holds up active timers: a pause of their group or of the whole cluster, a handler that no living node knows, a
+limit of their group.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.insights.limits import Reached, limits_reached
 from timers.models import ClusterPause, Timer, TimerGroup
 from timers.models.claimed import CLAIMED, claimed_of
 from timers.models.cluster_pause import EVERYWHERE
@@ -53,10 +56,12 @@ class TimerFacts:
     """What its latest success has returned; None also where there is none."""
     pauses: Pauses
     known: KnownHandlers
+    reached: Reached
+    """See limits_reached."""
 
 
 def timer_facts(timer: Timer) -> TimerFacts:
-    """Read what is told of one timer beyond its row, by one statement."""
+    """Read what is told of one timer beyond its row, by one statement, and one more where its group has limits."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_TIMER, {**claimed_of(timer), "partition": timer.group.partition})
         in_flight, result, pause, names = cursor.fetchone()
@@ -65,6 +70,7 @@ def timer_facts(timer: Timer) -> TimerFacts:
         None if result is None else readable(result),
         {} if pause is None else {pause[0]: ClusterPause(partition=pause[0], reason=pause[1])},
         {timer.group.partition: frozenset(names)} if names else {},
+        limits_reached([timer.group]),
     )
 
 
@@ -99,6 +105,16 @@ def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | No
     if not isinstance(handler, str) or handler in alive:
         return ""
     return f"no living node knows its handler {handler}; it fires when one does"
+
+
+def waits_for_limit(timer: Timer, present: datetime, reached: Reached) -> str:
+    """Why an active timer that is due waits for the limits of its group, in words; empty: it does not.
+
+    `reached`: see limits_reached. `present`: the group's present instant.
+    """
+    if timer.state != Timer.State.ACTIVE or due_since(timer, present) is None:
+        return ""
+    return reached.get((timer.group_id, None)) or reached.get((timer.group_id, timer.limit_key), "")
 
 
 def held_up_by(timer: Timer, group: TimerGroup, pauses: Pauses) -> str:

@@ -21,7 +21,8 @@ from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.fire import Fired, fire_due
+from timers.lifecycle.fire import fire_due
+from timers.lifecycle.fired import Fired
 from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
@@ -30,6 +31,7 @@ from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.left_marks import LeftMarks
+from timers.worker.limited import Limited
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
@@ -102,6 +104,7 @@ class Claimer:
         self._unserved_read_at = -HANDLERS_SECONDS
         self._left_marks = LeftMarks()
         self._looks: list[int] = []
+        self._limited = Limited()
         self._left_look_us: int | None = None
         self._left_pause = LATE_PAUSE_SECONDS
         """Until the next look for what is left; longer where nothing of it can be claimed here."""
@@ -226,6 +229,7 @@ class Claimer:
         self._hungry = False
         self._turn += 1
         by_priority: dict[tuple[int, int], list[DueWork]] = {}
+        work = self._limited.awake(work, now_us)
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         # What nobody here has room for needs no sharing.
@@ -255,6 +259,8 @@ class Claimer:
                 claimed += self._claim_or_log(item, now_us, until_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
+                    if item.part in self._limited.parts:
+                        part.leave_to_limits(item.part, self.held - before)
         if claimed:
             self._left_pause = LATE_PAUSE_SECONDS
         self._leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
@@ -306,14 +312,15 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun = time.monotonic()
+            begun, rests_us = time.monotonic(), list[int]()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading,
+                leading=item.leading, rests_us=rests_us,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
+            self._rest(item, rests_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
@@ -326,7 +333,7 @@ class Claimer:
                 watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
             # In a shard that timers are being moved into, there may be some again below what was read.
-            if self._unserved.names and not fired.more and not item.group.is_moving:
+            if self._unserved.names and not fired.more and not item.group.is_moving and not item.group.limits:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
@@ -339,11 +346,22 @@ class Claimer:
         if fired.is_stale:
             self.loop.wake()
         self._hungry |= fired.more
-        if fired.more and not item.group.is_moving:
+        if fired.is_limited:
+            self._limited.parts.add(item.part)
+            self._rest(item, [] if fired.rest_until_us is None else [fired.rest_until_us], now_us)
+        if fired.more and not item.group.is_moving and not item.group.limits.is_keyed:
             self._low_marks[item.part] = fired.last_us
         else:
             self._low_marks.pop(item.part, None)
-        for look_us in fired.looks_us:
+        self._look_again(fired.looks_us, now_us)
+
+    def _rest(self, item: DueWork, until_us: Sequence[int], now_us: int) -> None:
+        for instant_us in until_us:
+            self._limited.rest(item.group, instant_us)
+            self._look_again([instant_us], now_us)
+
+    def _look_again(self, instants_us: Sequence[int], now_us: int) -> None:
+        for look_us in instants_us:
             if look_us <= now_us + self._look_ahead_us:
                 heapq.heappush(self._looks, look_us)
 

@@ -17,6 +17,7 @@ from timers.insights.doctor import (
     failures,
     keys,
     ledger,
+    limits,
     nodes,
     overdue,
     places,
@@ -62,6 +63,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     secrets.unopenable_secrets,
     keys.ending_keys,
     declared.ownerless_declared_timers,
+    limits.timers_without_key,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Final
 
 from timers_client.ctl.keywords import OWN, schedule, stored
 from timers_client.ctl.parser import Parser, Word, everywhere, fields, member, payload, reason, until
-from timers_client.ctl.values import at_least, kind, pace
+from timers_client.ctl.values import at_least, duration, kind, pace
 from timers_client.version import VERSION
 
 _EPILOG: Final = (
@@ -75,6 +76,11 @@ def _timers(word: Word) -> None:
                     "--on-conflict", dest="on_conflict", choices=["reject", "replace", "keep"], default="reject"
                 )
                 stored(made)
+                if each == "once":
+                    made.add_argument(
+                        "--debounce-max-wait", dest="debounce_max_wait", type=duration, default=argparse.SUPPRESS,
+                        help="how long --on-conflict replace may put it off since it was created",
+                    )  # fmt: skip
             else:
                 made.add_argument("group")
                 made.add_argument("-n", type=int, default=10, help="how many fires (default 10)")
