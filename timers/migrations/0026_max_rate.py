@@ -26,7 +26,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "key",
-                    models.CharField(blank=True, default="", help_text="Empty: the group's own rate.", max_length=200),
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Empty: the group's own rate; else a colon and the key whose rate it is.",
+                        max_length=101,
+                    ),
                 ),
                 ("tat", models.DateTimeField(help_text="The theoretical arrival time of the next execution.")),
                 (

@@ -65,16 +65,6 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        migrations.AlterField(
-            model_name="ratestate",
-            name="key",
-            field=models.CharField(
-                blank=True,
-                default="",
-                help_text="Empty: the group's own rate; else a colon and the key whose rate it is.",
-                max_length=101,
-            ),
-        ),
         migrations.AddIndex(
             model_name="timer",
             index=models.Index(
