@@ -42,9 +42,9 @@ CASE WHEN %(draining)s THEN 'draining'
 # A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
 
 _INTERVALS: Final = f"""
-CASE WHEN heartbeat_at > started_at AND timers_now() > heartbeat_at
-          AND timers_now() - heartbeat_at <= %(lease)s * INTERVAL '1 second'
-     THEN (heartbeat_intervals || extract(epoch FROM timers_now() - heartbeat_at)::float8)
+CASE WHEN heartbeat_at > started_at AND r.now > heartbeat_at
+          AND r.now - heartbeat_at <= %(lease)s * INTERVAL '1 second'
+     THEN (heartbeat_intervals || extract(epoch FROM r.now - heartbeat_at)::float8)
           [GREATEST(cardinality(heartbeat_intervals) - {SAMPLES - 2}, 1):]
      ELSE heartbeat_intervals END
 """
@@ -215,11 +215,12 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
     """Renew the lease and write the report; None when the node was declared dead."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE timers_node SET heartbeat_at = timers_now(), heartbeat_intervals = {_INTERVALS},"
-            " lease_expires_at = timers_now() + %(lease)s * INTERVAL '1 second',"
+            f"UPDATE timers_node SET heartbeat_at = r.now, heartbeat_intervals = {_INTERVALS},"
+            " lease_expires_at = r.now + %(lease)s * INTERVAL '1 second',"
             f" state = {_STATE},"
             " clock_offset = %(offset)s, busy = %(busy)s, busy_threads = %(threads)s, rss = %(rss)s,"
             " counters = %(counters)s"
+            " FROM (SELECT timers_now() AS now OFFSET 0) r"
             f" WHERE id = %(node)s AND state IN {LIVE}"
             f" RETURNING timers_now(), wish, {LEADS}, {IS_VIRTUAL}",
             {
