@@ -181,7 +181,7 @@ def minute(of: TimerGroup, *, ago: int = 1, succeeded: int = 60, by: int = 1, **
 
 def event(kind: str = "node joined", **fields: Any) -> ClusterEvent:
     """A line of the cluster's diary."""
-    return ClusterEvent.objects.create(at=clock.now(), kind=kind, **fields)
+    return ClusterEvent.objects.create(**{"at": clock.now(), "kind": kind, **fields})
 
 
 POISON = '{"a":1e131071}'

@@ -12,38 +12,42 @@ TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.
 from __future__ import annotations
 
 from timers import clock
-from timers.insights import cluster as _cluster
-from timers.insights.cluster import NodeView
 from timers.insights.leadership import LeadershipView
 from timers.insights.leadership import leaderships as _leaderships
+from timers.insights.node_view import NodeView, newest_nodes
+from timers.insights.node_view import node as _node
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 __all__ = [
     "LeadershipView",
     "NodeView",
     "activate_node",
     "drain_node",
+    "forget_node",
     "hand_over",
     "leadership",
     "leaderships",
     "node",
     "nodes",
     "pause_cluster",
+    "pause_partition",
     "release_lead",
     "resume_cluster",
+    "resume_partition",
     "stop_node",
 ]
 
 
 def nodes() -> list[NodeView]:
     """The live nodes of all partitions, and those that ended lately, by name."""
-    return list(_cluster.cluster(clock.now()).nodes)
+    return list(newest_nodes(clock.now()))
 
 
 def node(of: int | str) -> NodeView | None:
     """The node of an id, or the live one of a name (else the one that ended last); None: there is none."""
-    return _cluster.node(of, clock.now())
+    return _node(of, clock.now())
 
 
 def leaderships() -> list[LeadershipView]:

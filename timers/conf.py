@@ -29,6 +29,8 @@ class Conf:
     poll_interval: float
     heartbeat_interval: float
     lease: float
+    heartbeat_pause: float
+    phi_threshold: float
     clock_step_hold: float
     notify: bool
     crash_lock: bool

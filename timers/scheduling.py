@@ -19,6 +19,7 @@ Keywords that all schedule_* functions share:
     until_committed  one execution, shown again at each tick of the schedule until it is committed
     time_zone        of cron expressions, and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
+    concurrency_key  whose executions are limited together, where the group limits by key
     tags description for people
     on_conflict      for a name that is taken: "reject" (default), "replace", "keep"
     actor            who asks, for the record
@@ -55,6 +56,7 @@ from timers.lifecycle.control.groups import (
     resume_group,
     update_group,
 )
+from timers.lifecycle.control.next_instant import is_same_rule
 from timers.lifecycle.control.request import (
     ANCHORS,
     OWN_KEYWORDS,
@@ -125,7 +127,11 @@ MAX_PREVIEW: Final = 1000
 def schedule_once(
     group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any
 ) -> Timer:
-    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two)."""
+    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two).
+
+    `debounce_max_wait`: with on_conflict="replace", each call moves the instant of the living timer, and never beyond
+    so long after it was created.
+    """
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
 
@@ -246,10 +252,18 @@ class _EditedSchedule:
             # What was not named stays, but for `once`, whose two keywords exclude each other.
             if kind != "once":
                 kept = {word: value for word, value in stored.items() if word in OWN_KEYWORDS[kind]}
-            if not is_over and (start_at is None or _is_instant(start_at, timer.start_at)):
+            if start_at is None or _is_instant(start_at, timer.start_at):
                 anchor = anchor_of(kind, stored)
         whose = Whose(self._group, self._name, time_zone, start_at, anchor)
-        return parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
+        schedule = parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
+        if (
+            is_over
+            and anchor is not None
+            and not is_same_rule((kind, schedule.to_spec()), (timer.schedule_kind, stored), timer.time_zone)
+        ):
+            # One that has ended begins again by another rule, and counts from now.
+            return parse_schedule(kind, {**kept, **own}, whose._replace(anchor=None), now_in(self._group))
+        return schedule
 
 
 def _is_instant(given: Any, instant: datetime | None) -> bool:

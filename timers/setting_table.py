@@ -38,6 +38,25 @@ TABLE: Final = (
         is_shared=True,
     ),
     Setting(
+        "TIMERS_HEARTBEAT_PAUSE",
+        1.0,
+        "How much later than usual a heartbeat may come before the node can be suspect. A heartbeat interval and this "
+        "together should be less than the lease, or no node is suspect before it is dead.",
+        unit="seconds",
+        lowest=0,
+        highest=3600,
+        is_shared=True,
+    ),
+    Setting(
+        "TIMERS_PHI_THRESHOLD",
+        8.0,
+        "From which phi on a node is shown as suspect: how unusual its silence is, by its own heartbeats; 8 is one "
+        "mistake in 100 million. Only shown and recorded: a node counts as dead by its lease and crash lock.",
+        lowest=1,
+        highest=1000,
+        is_shared=True,
+    ),
+    Setting(
         "TIMERS_CLOCK_STEP_HOLD",
         90.0,
         "How long nothing is claimed after the database clock has stepped forward, so that a clock that was set wrong "

@@ -232,6 +232,11 @@ def test_a_group_is_created_and_changed(alice: Client) -> None:
         ("max_timers", "0"),
         ("max_payload_bytes", "70000"),
         ("min_interval", "-1"),
+        ("max_concurrency", "0"),
+        ("max_rate", "0/s"),
+        ("concurrency_key", "tenant"),
+        ("max_concurrency_per_key", "0"),
+        ("max_rate_per_key", "often"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_refused_on_the_field(alice: Client, field: str, value: str) -> None:
@@ -251,6 +256,15 @@ def test_quotas_are_set_and_taken_away(alice: Client) -> None:
         assert answer.status_code == 302, errors(answer)
         group = TimerGroup.objects.get()
         assert (group.max_timers, group.max_payload_bytes, group.min_interval) == (kept, kept, kept)
+
+
+def test_limits_are_set_and_taken_away(alice: Client) -> None:
+    page = page_of("timergroup", factories.group("billing").pk)
+    for given, kept in ((("5", "50/s"), (5, "50/s")), (("", ""), (None, None))):
+        answer = alice.post(page, {**shown(alice, page), "max_concurrency": given[0], "max_rate": given[1]})
+        assert answer.status_code == 302, errors(answer)
+        group = TimerGroup.objects.get()
+        assert (group.max_concurrency, group.max_rate) == kept
 
 
 def test_a_group_name_that_is_taken_is_refused_on_the_name(alice: Client) -> None:

@@ -42,9 +42,32 @@ def test_list_and_page_tell_nothing_running_on_a_node_that_has_ended(alice: Clie
         assert not re.search(r"\b7321\b", text)
 
 
+def test_list_and_page_tell_how_suspect_a_node_is(alice: Client) -> None:
+    node = factories.node("node-a", beat_ago=8, lease=60)
+    for page in (list_of("node"), page_of("node", node.pk)):
+        assert re.search(r"suspect</span> \(phi \d+\.\d\)", alice.get(page).text)
+
+
+def test_list_and_page_tell_in_what_a_node_differs_from_the_others(alice: Client) -> None:
+    for name in ("node-a", "node-b"):
+        factories.node(name, settings={"TIMERS_LEASE": 10.0}, config_hash="aaaaaaaaaaaa")
+    odd = factories.node("node-c", settings={"TIMERS_LEASE": 30.0}, config_hash="cccccccccccc")
+    page = alice.get(list_of("node")).text
+    assert "cccccccccccc, differs" in page and "aaaaaaaaaaaa, differs" not in page
+    assert "TIMERS_LEASE 30.0 (most: 10.0)" in alice.get(page_of("node", odd.pk)).text
+
+
 def test_a_node_that_has_ended_refuses_in_words(alice: Client) -> None:
     node = factories.node("node-a", state="dead")
     assert "its process has ended" in told(run(alice, "node", "drain", node.pk))
+
+
+def test_a_node_that_has_ended_is_forgotten_by_an_action(alice: Client) -> None:
+    gone, alive = factories.node("node-a", state="dead"), factories.node("node-b")
+    assert "Forgotten: 1 node" in told(run(alice, "node", "forget", gone.pk))
+    assert "Stop it first" in told(run(alice, "node", "forget", alive.pk))
+    assert [row.name for row in Node.objects.all()] == ["node-b"]
+    assert [(entry.verb, entry.actor) for entry in AuditEntry.objects.all()] == [("node.forget", "alice")]
 
 
 def test_who_may_only_look_asks_nothing(bob: Client) -> None:
@@ -61,11 +84,26 @@ def test_the_cluster_is_paused_by_adding_a_pause_and_resumed_by_deleting_it(alic
     pause = ClusterPause.objects.get()
     assert (pause.by, pause.reason) == ("alice", "the warehouse floods")
     assert "the warehouse floods" in alice.get(list_of("clusterpause")).text
-    assert alice.get(add).status_code == 403
+    assert "the cluster is paused already." in alice.post(add, {"reason": "again"}).text
     alice.post(reverse("admin:timers_clusterpause_delete", args=[pause.pk]), {"post": "yes"}, follow=True)
     assert not ClusterPause.objects.exists()
     assert list(AuditEntry.objects.order_by("id").values_list("verb", "actor")) == [
         ("cluster.pause", "alice"), ("cluster.resume", "alice"),
+    ]  # fmt: skip
+
+
+def test_a_partition_is_paused_and_resumed_in_the_same_list(alice: Client) -> None:
+    add = reverse("admin:timers_clusterpause_add")
+    assert "has neither a group nor a live node" in alice.post(add, {"partition": "reports", "reason": ""}).text
+    factories.group(partition="reports")
+    for partition in ("reports", ""):
+        alice.post(add, {"partition": partition, "reason": "floods"}, follow=True)
+    assert "partition reports" in alice.get(list_of("clusterpause")).text
+    row = ClusterPause.objects.get(partition="reports")
+    run(alice, "clusterpause", "delete_selected", row.pk, post="yes")
+    assert [each.partition for each in ClusterPause.objects.all()] == [""]
+    assert list(AuditEntry.objects.order_by("id").values_list("verb", "subject_name")) == [
+        ("partition.pause", "reports"), ("cluster.pause", ""), ("partition.resume", "reports"),
     ]  # fmt: skip
 
 

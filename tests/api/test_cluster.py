@@ -56,12 +56,47 @@ def test_the_api_tells_threads_and_async_slots_apart(api: Asking) -> None:
         assert (told["threads"], told["async_slots"], told["slots"]) == (16, 400, 416)
 
 
+def test_the_api_tells_how_suspect_a_node_is(api: Asking) -> None:
+    factories.node("node-a", beat_ago=8, lease=60)
+    factories.node("node-b", state="stopped", ended_at=clock.now())
+    found = {each["name"]: each for each in api.get("/nodes")["items"]}
+    assert found["node-a"]["state"] == "suspect" and found["node-a"]["phi"] > 8
+    assert found["node-b"]["phi"] is None
+
+
+def test_the_api_tells_in_what_nodes_differ(api: Asking) -> None:
+    for name, seconds in (("node-a", 10.0), ("node-b", 10.0), ("node-c", 30.0)):
+        factories.node(name, settings={"TIMERS_LEASE": seconds}, config_hash=name)
+    told = api.get("/cluster")
+    assert told["drift"] == [
+        {
+            "partition": "default",
+            "kind": "setting",
+            "name": "TIMERS_LEASE",
+            "values": [{"value": "10.0", "nodes": ["node-a", "node-b"]}, {"value": "30.0", "nodes": ["node-c"]}],
+            "odd": ["node-c"],
+        }
+    ]
+    assert any("TIMERS_LEASE is not the same" in each["text"] for each in told["concerns"])
+    assert api.get("/nodes/node-c")["config_hash"] == "node-c"
+
+
 def test_a_name_in_the_path_means_the_start_that_lives(api: Asking) -> None:
     old = factories.node("node-a", state="dead", ended_at=clock.now() - timedelta(days=3))
     assert api.get("/nodes/node-a")["id"] == old.pk
     new = factories.node("node-a")
     assert api.get("/nodes/node-a")["id"] == new.pk == api.post("/nodes/node-a/drain")["id"]
     assert api.get(f"/nodes/{old.pk}")["state"] == "dead"
+
+
+def test_a_node_that_has_ended_is_forgotten(api: Asking) -> None:
+    old = factories.node("node-a", state="stopped", ended_at=clock.now())
+    new = factories.node("node-a")
+    problem(api("POST", "/nodes/node-a/forget"), 409, "not_allowed_now")
+    said = api.post(f"/nodes/{old.pk}/forget", {"reason": "renamed"})
+    assert (said["id"], said["state"]) == (old.pk, "stopped")
+    assert [row.pk for row in Node.objects.all()] == [new.pk]
+    problem(api("POST", f"/nodes/{old.pk}/forget"), 404, "not_found")
 
 
 @pytest.mark.parametrize("verb", ["drain", "activate", "stop"])
@@ -94,6 +129,16 @@ def test_the_cluster_is_paused_and_resumed(api: Asking) -> None:
     assert api.post("/groups/orders/claims", {"consumer": "c"})["messages"] == []
     assert api.post("/cluster/resume")["pause"] is None
     assert len(api.post("/groups/orders/claims", {"consumer": "c"})["messages"]) == 1
+
+
+def test_a_partition_is_paused_and_resumed(api: Asking) -> None:
+    factories.group(partition="reports")
+    told = api.post("/partitions/reports/pause", {"reason": "floods"})
+    assert [(each["partition"], each["reason"]) for each in told["partition_pauses"]] == [("reports", "floods")]
+    assert (told["pause"], told["in_flight"]) == (None, [])
+    assert any("Partition reports is paused" in each["text"] for each in told["concerns"])
+    assert api.post("/partitions/reports/resume")["partition_pauses"] == []
+    problem(api("POST", "/partitions/none/pause"), 404, "not_found")
 
 
 def test_what_was_asked_for_is_told_with_who_asked_and_from_where(api: Asking, new_key: Callable[..., str]) -> None:

@@ -257,13 +257,14 @@ def test_a_key_for_other_groups_is_told_the_same_as_if_nothing_were_there(
     assert [group["name"] for group in other.get("/groups")["items"]] == ["mine"]
 
 
-@pytest.mark.parametrize("paused", ["group", "cluster"])
+@pytest.mark.parametrize("paused", ["group", "partition", "cluster"])
 def test_a_timer_that_a_pause_holds_up_says_so_and_shows_no_next_fire_in_the_past(api: Asking, paused: str) -> None:
     group = factories.group("orders")
     factories.timer("late", in_group=group, due_in=-60)
     factories.timer("later", in_group=group, due_in=60)
     factories.timer("over", in_group=group, state="cancelled", next_fire_at=None)
-    api.post("/groups/orders/pause" if paused == "group" else "/cluster/pause", {"reason": "the move"})
+    paths = {"group": "/groups/orders", "partition": "/partitions/default", "cluster": "/cluster"}
+    api.post(f"{paths[paused]}/pause", {"reason": "the move"})
     listed = {each["name"]: each for each in api.get("/groups/orders/timers")["items"]}
     for name in ("late", "later"):
         for told in (listed[name], api.get(f"/groups/orders/timers/{name}")):

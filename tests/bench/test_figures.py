@@ -27,7 +27,7 @@ def run_of(started_after_ms: list[float]) -> tuple[Run, datetime]:
         start = due + timedelta(milliseconds=ms)
         factories.attempt(
             timer, scheduled_for=due, started_at=start, finished_at=start + timedelta(milliseconds=1),
-            worker=1 + place % 2, fence=7,
+            node="bench-2", worker=1 + place % 2, fence=7,
         )  # fmt: skip
         timers.append(timer.id)
     return Run(group, timers), due
@@ -37,7 +37,7 @@ def test_a_rate_is_counted_from_the_first_start_until_all_was_seen_recorded() ->
     run, due = run_of([0, 1, 2, 3])
     found = drained(run, due + timedelta(milliseconds=2000))
     assert (found["executions"], found["per_second"]) == (4, 2)
-    assert found["by_worker"] == {"1": 2, "2": 2}
+    assert found["by_worker"] == {"2/1": 2, "2/2": 2}
     assert found["claims"] == 1
 
 

@@ -1,6 +1,9 @@
-"""Real nodes that are asked to drain, to go on and to stop, and a cluster that is paused as a whole."""
+"""Real nodes that are drained, activated, stopped and frozen, and the cluster or a partition paused."""
 
 from __future__ import annotations
+
+import os
+import signal
 
 import pytest
 
@@ -13,14 +16,14 @@ POLL = 1.0
 
 _OFTEN = """
 from timers.scheduling import ensure_group, schedule_many
-ensure_group("work")
-schedule_many([dict(kind="fixed_rate", group="work", name=f"often-{n}", period=0.2, handler="cluster.count")
+ensure_group("{group}", partition="{partition}")
+schedule_many([dict(kind="fixed_rate", group="{group}", name=f"often-{{n}}", period=0.2, handler="cluster.count")
                for n in range(20)])
 """
 
 
 def ask(field: Field, call: str) -> None:
-    field.manage("shell", "-v", "0", "-c", f"from timers.lifecycle.control import nodes; nodes.{call}")
+    field.manage("shell", "-v", "0", "-c", f"from timers import cluster; cluster.{call}")
 
 
 def state(field: Field, name: str) -> str:
@@ -69,7 +72,7 @@ def test_a_drained_node_leaves_the_work_to_others_until_it_is_activated_and_ends
 def test_a_paused_cluster_starts_nothing_from_the_next_poll_on_until_it_is_resumed(field: Field) -> None:
     for name in ("a", "b"):
         field.start(name, "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _OFTEN)
+    field.manage("shell", "-v", "0", "-c", _OFTEN.format(group="work", partition="default"))
     eventually(lambda: len(field.calls()) > 100)
     ask(field, "pause_cluster(reason='the warehouse floods', actor='ann')")
     paused_at = field.value("SELECT extract(epoch FROM at)::float8 FROM timers_cluster_pause")
@@ -83,3 +86,39 @@ def test_a_paused_cluster_starts_nothing_from_the_next_poll_on_until_it_is_resum
     eventually(lambda: len(field.calls()) > len(calls) + 100)
     resumed = "SELECT kind FROM timers_cluster_event WHERE kind LIKE 'cluster %%' ORDER BY id"
     assert field.rows(resumed) == [("cluster paused",), ("cluster resumed",)]
+
+
+def test_a_paused_partition_starts_nothing_while_another_one_goes_on(field: Field) -> None:
+    for name, partition in (("a", "default"), ("b", "reports")):
+        field.start(name, "--workers", "1", "--partition", partition)
+        field.manage("shell", "-v", "0", "-c", _OFTEN.format(group=partition, partition=partition))
+    eventually(lambda: done_by(field, "a") > 100 and done_by(field, "b") > 100)
+    field.manage("timercluster", "pause", "--partition", "reports", "--reason", "the warehouse floods")
+    overdue = "SELECT max(next_fire_at) < clock_timestamp() - INTERVAL '2 s' FROM timers_timer WHERE group_id = ("
+    overdue += "SELECT id FROM timers_timer_group WHERE name = 'reports')"
+    eventually(lambda: field.value(overdue))
+    by_a, by_b = done_by(field, "a"), done_by(field, "b")
+    assert holds(field, "b") == 0
+    eventually(lambda: done_by(field, "a") > by_a + 100)
+    assert done_by(field, "b") == by_b
+    assert "Partition reports is paused" in field.manage("timercluster")
+    field.manage("timercluster", "resume", "--partition", "reports")
+    eventually(lambda: done_by(field, "b") > by_b + 100)
+
+
+def test_a_node_that_is_frozen_for_a_moment_is_suspect_and_recovers_and_keeps_its_work(field: Field) -> None:
+    for name in ("a", "b"):
+        field.start(name, "--workers", "1")
+    seen = "SELECT cardinality(heartbeat_intervals) >= 3 FROM timers_node WHERE name = 'b'"
+    eventually(lambda: field.value(seen))
+    frozen = field.nodes["b"].pid
+    told = "SELECT kind FROM timers_cluster_event WHERE node = 'b' AND kind <> 'node joined' ORDER BY id"
+    os.killpg(frozen, signal.SIGSTOP)
+    try:
+        eventually(lambda: field.rows(told) == [("node suspect",)])
+        assert "suspect (phi" in field.manage("timercluster")
+    finally:
+        os.killpg(frozen, signal.SIGCONT)
+    eventually(lambda: len(field.rows(told)) > 1)
+    assert field.rows(told) == [("node suspect",), ("node recovered",)]
+    assert state(field, "b") == "active"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.docs import snippets
+from timers.lifecycle.control.cluster_pause import resume_cluster
 from timers.lifecycle.control.groups import create_group
-from timers.lifecycle.control.nodes import resume_cluster
 from timers.models import AuditEntry, ClusterEvent
 from timers.scheduling import pause_timer, schedule_fixed_rate
 
@@ -26,9 +26,15 @@ def test_the_trail_is_read_and_whoever_asks_is_named(capsys: pytest.CaptureFixtu
     assert (entry.verb, entry.actor, entry.address, entry.request_id) == ("group.pause", "olga", "192.0.2.7", "4f1c")
 
 
-def test_the_cluster_is_paused_and_resumed() -> None:
+def test_the_cluster_and_a_partition_are_paused_and_resumed() -> None:
+    create_group("weekly", partition="reports")
     snippets.run("docs/operating.md")
 
     kinds = list(ClusterEvent.objects.order_by("id").values_list("kind", "detail"))
-    assert kinds == [("cluster paused", "by olga: the warehouse floods"), ("cluster resumed", "by olga")]
+    assert kinds == [
+        ("cluster paused", "by olga: the warehouse floods"),
+        ("cluster resumed", "by olga"),
+        ("partition paused", "reports by olga"),
+        ("partition resumed", "reports by olga"),
+    ]
     assert not resume_cluster()

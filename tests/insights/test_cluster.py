@@ -1,29 +1,33 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from tests import factories
 from timers import clock
-from timers.insights import cluster, counts, rates
+from timers.insights import cluster, counts, health, rates
+from timers.insights.node_view import NodeView
 from timers.lifecycle.death import take_crash_lock
+from timers.models import Node
 
 pytestmark = pytest.mark.django_db
 
 
-def sentence() -> cluster.Sentence:
+def sentence() -> health.Sentence:
     now = clock.now()
     nodes = cluster.cluster(now)
-    return cluster.sentence(nodes, rates.rates(now), counts.waiting(), counts.overdue(now), now)
+    return health.sentence(nodes, rates.rates(now), counts.waiting(), counts.overdue(now), now)
 
 
 def concerns() -> str:
-    return " ".join(concern.text for concern in cluster.concerns(cluster.cluster(clock.now())))
+    return " ".join(concern.text for concern in health.concerns(cluster.cluster(clock.now())))
 
 
-def only_node() -> cluster.NodeView:
+def only_node() -> NodeView:
     (node,) = cluster.cluster(clock.now()).nodes
     return node
 
@@ -41,12 +45,49 @@ def test_a_node_that_beats_is_alive_with_what_it_holds() -> None:
     assert 0.3 < node.heartbeat_age < 5
 
 
-def test_a_node_is_suspect_after_two_missed_beats() -> None:
+def test_a_node_is_suspect_once_its_silence_is_unusual() -> None:
     factories.node(beat_ago=4.1, lease=60)
 
-    assert only_node().state == "suspect"
-    assert only_node().alive
-    assert "has missed heartbeats" in concerns()
+    node = only_node()
+
+    assert (node.state, node.alive) == ("suspect", True)
+    assert node.phi is not None and node.phi > 8
+    assert node.phi_words == f"(phi {node.phi:.1f})"
+    assert re.search(r"is suspect \(phi \d+\.\d\): no heartbeat for 4", concerns())
+
+
+@pytest.mark.parametrize(
+    ("settings", "state"),
+    [
+        ({}, "suspect"),
+        ({"TIMERS_PHI_THRESHOLD": 1000}, "active"),
+        ({"TIMERS_HEARTBEAT_PAUSE": 5}, "active"),
+        ({"TIMERS_HEARTBEAT_PAUSE": 2.5, "TIMERS_PHI_THRESHOLD": 1}, "active"),
+        ({"TIMERS_HEARTBEAT_PAUSE": 1.5, "TIMERS_PHI_THRESHOLD": 1}, "suspect"),
+    ],
+)
+def test_pause_and_threshold_say_when_a_node_is_suspect(settings: dict[str, Any], state: str) -> None:
+    factories.node(beat_ago=4.1, lease=60)
+
+    with override_settings(TIMERS=settings):
+        assert only_node().state == state
+
+
+def test_a_node_whose_heartbeats_come_irregularly_is_suspect_later() -> None:
+    factories.node(beat_ago=4.1, lease=60, heartbeat_intervals=[1.0, 3.0] * 10)
+
+    node = only_node()
+
+    assert (node.state, node.phi_words) == ("active", "")
+    assert node.phi is not None and 0.5 < node.phi < 8
+
+
+@pytest.mark.parametrize("ended", [{"state": "dead"}, {"state": "stopped"}, {"beat_ago": 30, "lease": 10}])
+def test_a_node_that_has_ended_has_no_phi(ended: dict[str, Any]) -> None:
+    row = factories.node(**ended)
+    Node.objects.filter(id=row.id).update(ended_at=clock.now())
+
+    assert only_node().phi is None
 
 
 def test_a_node_past_its_lease_is_dead_even_when_nobody_is_left_to_say_so() -> None:
@@ -74,7 +115,7 @@ def test_a_node_that_ended_long_ago_is_gone_from_the_list_unless_it_still_holds_
 
 
 def test_without_a_living_node_the_remedy_is_named() -> None:
-    (concern,) = cluster.concerns(cluster.cluster(clock.now()))
+    (concern,) = health.concerns(cluster.cluster(clock.now()))
 
     assert concern.level == "trouble"
     assert "runtimerworker" in concern.command
@@ -95,10 +136,10 @@ def test_a_clock_more_than_250_ms_off_is_told(offset: float, told: bool) -> None
 
 
 def test_different_versions_are_told() -> None:
-    factories.node(version="1.0")
-    factories.node(version="1.1")
+    factories.node("a", version="1.0")
+    factories.node("b", version="1.1")
 
-    assert "different versions: 1.0, 1.1" in concerns()
+    assert "different versions: 1.0 (a), 1.1 (b)." in concerns()
 
 
 def test_a_healthy_cluster_is_well() -> None:
@@ -160,7 +201,7 @@ def test_a_node_that_has_ended_runs_holds_and_offers_nothing(ended: dict[str, An
 
 
 def test_a_node_whose_crash_lock_is_held_is_suspect_and_not_dead() -> None:
-    row = factories.node(beat_ago=0.3, heartbeat_interval=0.1, lease=1, crash_lock=True)
+    row = factories.node(beat_ago=2, heartbeat_interval=0.1, lease=60, crash_lock=True)
     assert take_crash_lock(row.pk)
 
     assert only_node().state == "suspect"

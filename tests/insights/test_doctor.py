@@ -53,13 +53,18 @@ def last_execution(timer: Timer, ordinal: int = 0) -> str:
 
 def a_node_that_polls_less_often_than_this_process() -> str:
     factories.node("slow", settings={"TIMERS_POLL_INTERVAL": 10.0})
-    return "differing_settings"
+    return "drift"
 
 
 def two_nodes_with_different_keys() -> str:
     for number in range(2):
         factories.node(settings={"TIMERS_ENCRYPTION_KEYS": f"digest {number}"})
-    return "differing_settings"
+    return "drift"
+
+
+def a_handler_that_only_one_of_two_nodes_knows() -> str:
+    factories.node(handlers=["tests.noop", "tests.other"])
+    return "drift"
 
 
 def overdue_and_nobody_fires() -> str:
@@ -70,6 +75,17 @@ def overdue_and_nobody_fires() -> str:
 def a_group_that_no_node_serves() -> str:
     factories.timer(in_group=factories.group(required_roles=["gpu"]), due_in=-7200)
     return "unserved_groups"
+
+
+def a_partition_with_a_timer_and_no_node() -> str:
+    factories.timer(in_group=factories.group(partition="reports"))
+    return "unserved_groups"
+
+
+def machines_that_share_a_host_name() -> str:
+    for machine in ("one", "two"):
+        factories.node(machine=machine)
+    return "cluster_concerns"
 
 
 def a_retry_that_nobody_takes() -> str:
@@ -202,7 +218,14 @@ def a_subscription_that_was_spoilt_by_hand() -> str:
     return "unreadable_subscriptions"
 
 
+def a_timer_without_the_key_that_its_group_limits_by() -> str:
+    group = factories.group(concurrency_key="payload.tenant", max_concurrency_per_key=2)
+    factories.timer(in_group=group, limit_key="")
+    return "timers_without_key"
+
+
 FAULTS: list[Callable[[], str]] = [
+    a_timer_without_the_key_that_its_group_limits_by,
     overdue_and_nobody_fires,
     a_group_that_no_node_serves,
     a_retry_that_nobody_takes,
@@ -229,6 +252,21 @@ FAULTS: list[Callable[[], str]] = [
     a_node_that_polls_less_often_than_this_process,
     two_nodes_with_different_keys,
 ]
+
+
+def test_a_timer_that_waits_for_a_limit_is_named_with_it() -> None:
+    group = factories.group("limited", max_concurrency=1)
+    running = factories.timer(in_group=group)
+    factories.claim(Node.objects.get(), running)
+    factories.timer(in_group=group, due_in=-600)
+    factories.waiting(running, "ready", ago=600)
+    findings = [finding for finding in examine(clock.now()).findings if finding.check.startswith("overdue")]
+    assert {(finding.check, finding.severity) for finding in findings} == {
+        ("overdue_timers", "warning"),
+        ("overdue_ready", "warning"),
+    }
+    assert all("at its limit" in finding.what for finding in findings)
+    assert {row["at_limit"] for finding in findings for row in finding.evidence} == {"max_concurrency"}
 
 
 def test_a_healthy_system_has_no_finding() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from timers import clock
-from timers.insights import cluster
+from timers.insights import cluster, health, node_view
 from timers.insights.leadership import leadership_concerns, leaderships
 from timers.models import Node
 
@@ -28,7 +28,7 @@ def test_a_led_partition_is_shown_and_is_no_concern() -> None:
         "default", "node-a", 1, True, True,
     )  # fmt: skip
     assert concerns() == []
-    view = cluster.node(node.id, clock.now())
+    view = node_view.node(node.id, clock.now())
     assert view is not None
     assert (view.leads, view.epoch, view.mode_words) == (True, 1, "exclusive, leads (epoch 1)")
 
@@ -90,5 +90,5 @@ def test_a_leader_that_drains_is_told() -> None:
 def test_the_concerns_are_those_of_the_cluster() -> None:
     factories.node("node-a")
     factories.group("single", placement="lead")
-    text = " ".join(each.text for each in cluster.concerns(cluster.cluster(clock.now())))
+    text = " ".join(each.text for each in health.concerns(cluster.cluster(clock.now())))
     assert "has no leader" in text

@@ -12,7 +12,7 @@ from tests.support.ledger_rows import words_of
 from tests.support.sessions import OtherSession
 from tests.support.subscriptions import receivers, subscribe
 from timers.lifecycle.control.calendars import create_calendar, update_calendar
-from timers.lifecycle.control.nodes import pause_cluster, resume_cluster
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.subscriptions import pause_subscription, resume_subscription, update_subscription
 from timers.lifecycle.fire import fire_due
 from timers.models import Claim, TimerGroup, Waiting
@@ -90,6 +90,34 @@ def test_pause_of_the_cluster_calls_back_what_is_claimed_in_all_groups(
     resume_cluster()
     ahead.advance(1)
     assert len(handlers.calls) == 2
+
+
+def test_pause_of_a_partition_calls_back_what_is_claimed_in_its_groups_alone(
+    group: TimerGroup, orders: TimerGroup, ahead: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    other = Stepper(time, "node-b", partition="reports", look_ahead=2.0)
+    TimerGroup.objects.filter(id=orders.id).update(partition="reports")
+    schedule_once("work", "t", after=1)
+    schedule_once("orders", "t", after=1, handler="tests.a")
+    for each in (ahead, other):
+        each.claim()
+    assert pause_partition("reports").in_flight == []
+    assert [claim.group_id for claim in Claim.objects.all()] == [group.id]
+    for each in (other, ahead):
+        each.advance(1)
+    assert [fire.group for fire in handlers.calls] == ["work"]
+    resume_partition("reports")
+    other.advance(1)
+    assert [fire.group for fire in handlers.calls] == ["work", "orders"]
+
+
+def test_pause_of_a_partition_names_what_has_begun(group: TimerGroup, ahead: Stepper) -> None:
+    schedule_once("work", "now", after=0)
+    ahead.claim()
+    (begun,) = ahead.run()
+    assert pause_partition("default").in_flight == [begun.execution.id]
+    ahead.finish()
+    assert words_of(get_timer("work", "now")) == ["succeeded"]
 
 
 def test_update_of_a_groups_action_reaches_what_is_claimed(

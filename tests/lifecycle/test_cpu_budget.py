@@ -11,7 +11,8 @@ from tests.support.handlers import TemporaryHandlers
 from timers.lifecycle import ledger
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.execution import ServedGroup, served
-from timers.lifecycle.fire import Fired, fire_due
+from timers.lifecycle.fire import fire_due
+from timers.lifecycle.fired import Fired
 from timers.models import Timer, TimerGroup
 from timers.schedules import registry
 from timers.schedules.instant import to_microseconds

@@ -87,6 +87,18 @@ def test_what_an_ended_node_still_holds_is_found_again(group: TimerGroup, node: 
     assert dead_with_claims() == []
 
 
+def test_what_a_forgotten_node_was_writing_while_it_was_forgotten_is_found_and_rescued(
+    group: TimerGroup, node: Stepper
+) -> None:
+    schedule_once("work", "once", after=1)
+    node.time.advance(1)
+    node.claim()
+    Node.objects.filter(id=node.node.id).delete()
+    assert [(row.id, row.name) for row in dead_with_claims()] == [(node.node.id, f"number {node.node.id}")]
+    Stepper(node.time).rescue(node)
+    assert dead_with_claims() == []
+
+
 def test_a_dead_connection_tells_of_a_crash_after_two_missing_beats_long_before_the_lease_ends(
     committed: None, time: VirtualTime
 ) -> None:

@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 
 from tests import factories
+from timers.boot_clock import boot_id
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle import nodes
 from timers.lifecycle.death import declare_dead
-from timers.lifecycle.nodes import Beat, Renewed, beat, free_name, handlers_elsewhere, register
+from timers.lifecycle.nodes import (
+    Beat,
+    Renewed,
+    beat,
+    free_name,
+    handlers_elsewhere,
+    live_peers,
+    position_among,
+    register,
+)
 from timers.models import ClusterEvent, Node
 from timers.testing import START, VirtualTime, registration
 
@@ -28,11 +38,45 @@ def test_a_node_registers_with_an_incarnation_of_its_own_and_a_lease(time: Virtu
     assert list(ClusterEvent.objects.values_list("kind", "node")) == [("node joined", "node-a")]
 
 
+def test_nodes_publish_a_hash_of_their_configuration(time: VirtualTime) -> None:
+    first, same = (register(registration(name, settings={"TIMERS_LEASE": 10.0})) for name in ("node-a", "node-b"))
+    other = register(registration("node-c", settings={"TIMERS_LEASE": 30.0}))
+    assert first.config_hash == same.config_hash != other.config_hash
+    assert len(first.config_hash) == 12
+
+
 def test_the_name_of_a_living_node_is_refused_in_words(time: VirtualTime) -> None:
     register(registration("node-a", pid=1))
     with pytest.raises(NotAllowedNow, match=r"'node-a' is alive \(host machine-1, pid 1\); choose another --name"):
         register(registration("node-a", host="machine-2", pid=7))
     assert Node.objects.count() == 1
+
+
+def test_a_refused_start_is_an_event_once_in_a_while(time: VirtualTime) -> None:
+    row = register(registration("node-a", pid=1))
+
+    def refused() -> list[tuple[str, str]]:
+        with pytest.raises(NotAllowedNow):
+            register(registration("node-a", host="machine-2", pid=7))
+        return list(ClusterEvent.objects.filter(kind="node refused").values_list("node", "detail"))
+
+    assert refused() == [
+        (
+            "node-a",
+            "on machine-2: a node named 'node-a' is alive (host machine-1, pid 1); choose another --name, or wait until"
+            " it is stopped",
+        )
+    ]
+    time.advance(5)
+    beat(row.id, 3600, REPORT)
+    assert len(refused()) == 1
+    time.advance(601)
+    assert len(refused()) == 2
+
+
+def test_a_node_publishes_which_machine_it_runs_on(time: VirtualTime) -> None:
+    assert register(registration("node-a")).machine == register(registration("node-b")).machine == boot_id()
+    assert register(registration("node-c", machine="another")).machine == "another"
 
 
 def test_a_name_is_taken_over_when_its_lease_has_ended(time: VirtualTime) -> None:
@@ -68,6 +112,7 @@ def test_a_name_is_free_again_after_an_orderly_stop(time: VirtualTime) -> None:
     register(registration("node-a"))
     assert [event.kind for event in ClusterEvent.objects.order_by("id")] == [
         "node joined",
+        "node refused",
         "node stopped",
         "node joined",
     ]
@@ -142,7 +187,26 @@ def test_handlers_that_only_other_living_nodes_know_are_told(time: VirtualTime) 
     factories.node(handlers=["gone"], state="dead")
     factories.node(handlers=["late"], beat_ago=11)
     assert handlers_elsewhere(["here"]) == ["far", "there"]
-    assert handlers_elsewhere(["here"], "default") == ["there"]
+    assert handlers_elsewhere(["here"], live_peers("default")) == ["there"]
+
+
+def test_workers_of_live_nodes_have_positions_of_their_own(time: VirtualTime) -> None:
+    ids = [factories.node(workers=workers, state="active").id for workers in (2, 1, 3)]
+    factories.node(workers=5, state="draining")
+    factories.node(workers=5, state="standby")
+    factories.node(workers=5, state="active", allow_execution=False)
+    factories.node(workers=5, state="active", beat_ago=11)
+    peers = live_peers("default")
+    asked = [(ids[0], 1), (ids[0], 2), (ids[1], 1), (ids[2], 1), (ids[2], 2), (ids[2], 3)]
+    assert [position_among(peers, *worker) for worker in asked] == [(position, 6) for position in range(6)]
+
+
+def test_worker_of_a_node_that_is_starting_has_a_position(time: VirtualTime) -> None:
+    first = factories.node(workers=2, state="active")
+    second = factories.node(workers=2, state="starting")
+    assert position_among(live_peers(), second.id, 2) == (3, 4)
+    assert position_among(live_peers(), first.id, 2) == (1, 2)
+    assert position_among([], second.id, 2) == (0, 1)
 
 
 def test_a_node_behind_a_pooler_neither_listens_nor_holds_a_crash_lock(

@@ -12,7 +12,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
-from timers.lifecycle.control.nodes import pause_cluster, resume_cluster
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.models import Attempt, Timer, TimerGroup
 from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES
 from timers.scheduling import pause_group, pause_timer, resume_group, resume_timer, schedule_fixed_rate
@@ -85,6 +85,13 @@ def cluster_is_paused(node: Stepper, seconds: int) -> Stepper:
     return node
 
 
+def partition_is_paused(node: Stepper, seconds: int) -> Stepper:
+    pause_partition("default")
+    node.advance(seconds)
+    resume_partition("default")
+    return node
+
+
 def node_is_down(node: Stepper, seconds: int) -> Stepper:
     node.release()
     node.time.advance(seconds)
@@ -97,7 +104,8 @@ def database_is_down(node: Stepper, seconds: int) -> Stepper:
 
 
 WAYS = (
-    timer_is_paused, timer_is_paused_until, group_is_paused, cluster_is_paused, node_is_down, database_is_down,
+    timer_is_paused, timer_is_paused_until, group_is_paused, cluster_is_paused, partition_is_paused, node_is_down,
+    database_is_down,
 )  # fmt: skip
 
 

@@ -143,6 +143,30 @@ class TestPauseUntil:
         assert resume_elapsed(node.time.now) == 10
 
 
+@pytest.mark.parametrize("how", ["its last execution ends", "its last fire is left out", "an edit leaves no fire"])
+def test_reason_and_end_of_a_pause_go_when_the_timer_finishes(
+    node: Stepper, handlers: TemporaryHandlers, how: str
+) -> None:
+    factories.group("work")
+    handlers.script("tests.noop", None, None)
+    timer = schedule_fixed_rate("work", "rate", period=10, max_fires=2, end_at=START + 20 * SECOND)
+    node.advance(10)
+    if how == "its last execution ends":
+        timer = schedule_fixed_rate("work", "committed", period=10, until_committed=True)
+        node.time.advance(10)
+        node.claim()
+        node.run()
+    pause_timer("work", timer.name, reason="holiday", until=START + 3600 * SECOND)
+    if how == "its last execution ends":
+        node.finish()
+    elif how == "its last fire is left out":
+        skip_next_fire("work", "rate")
+    else:
+        update_timer("work", "rate", max_fires=1)
+    timer.refresh_from_db()
+    assert (timer.state, timer.state_reason, timer.paused_until) == ("finished", "", None)
+
+
 class TestPauseAfterFailures:
     def test_so_many_failed_executions_in_a_row_pause_the_timer(
         self, node: Stepper, handlers: TemporaryHandlers
@@ -157,6 +181,16 @@ class TestPauseAfterFailures:
         assert (timer.state, timer.failures_in_a_row) == ("paused", 3)
         assert timer.state_reason == "paused itself: 3 executions in a row failed"
         assert timer.next_fire_at is not None
+
+    def test_a_timer_that_is_over_with_its_failure_is_finished_without_a_reason(
+        self, node: Stepper, handlers: TemporaryHandlers
+    ) -> None:
+        factories.group("work", pause_after_failures=1, retry={"max_retries": 0})
+        timer = schedule_fixed_rate("work", "rate", period=10, until_committed=True)
+        handlers.script("tests.noop", ValueError("down"))
+        node.advance(15)
+        timer.refresh_from_db()
+        assert (timer.state, timer.state_reason, timer.failures_in_a_row) == ("finished", "", 1)
 
     def test_it_goes_on_when_a_person_resumes_it(self, node: Stepper, handlers: TemporaryHandlers) -> None:
         factories.group("work", pause_after_failures=1, retry={"max_retries": 0})

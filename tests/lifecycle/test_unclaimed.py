@@ -134,14 +134,14 @@ def test_what_waits_at_the_head_hides_nothing_behind_it(time: VirtualTime, monke
     assert skips(late) == [("expired", 0)]
 
 
-@pytest.mark.parametrize("paused", ["group", "cluster"])
+@pytest.mark.parametrize("paused", ["group", "cluster", "partition"])
 def test_nothing_is_skipped_while_it_is_paused(time: VirtualTime, paused: str) -> None:
     group(max_lateness=1)
     timer = schedule_once("mail", "m", after=0)
     if paused == "group":
         pause_group("mail")
     else:
-        ClusterPause.objects.create(at=time.now)
+        ClusterPause.objects.create(at=time.now, partition="default" if paused == "partition" else "")
     time.advance(60)
     assert UnclaimedTimers().step() is None
     assert rows_of(timer) == []

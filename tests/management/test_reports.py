@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from tests import factories
 from timers import clock
 from timers.lifecycle import partitions
+from timers.models import Node
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +51,73 @@ def test_the_command_tells_nothing_running_on_a_dead_node_and_its_threads_on_a_l
     north, south = json.loads(printed("timercluster", "--json"))["nodes"]
     assert (north["busy"], north["held"]) == (3, 5)
     assert (south["busy"], south["held"]) == (0, 0)
+
+
+def test_a_node_is_drained_activated_stopped_and_forgotten() -> None:
+    node = factories.node("north")
+    old = factories.node("north", state="dead", ended_at=clock.now())
+    assert printed("timercluster", "drain", "north", "--reason", "new disk") == "node north is asked to drain\n"
+    node.refresh_from_db()
+    assert (node.wish, node.wish_reason, node.wished_by) == ("drain", "new disk", "manage.py")
+    assert printed("timercluster", "activate", "north") == "node north is asked to take work again\n"
+    assert printed("timercluster", "stop", str(node.pk)) == "node north is asked to stop\n"
+    with pytest.raises(CommandError, match="node north is active"):
+        call_command("timercluster", "forget", "north")
+    assert printed("timercluster", "forget", str(old.pk)) == f"node {old.pk} is forgotten (1 start)\n"
+    assert [row.pk for row in Node.objects.all()] == [node.pk]
+
+
+def test_cluster_and_partitions_are_paused_and_resumed() -> None:
+    factories.timer(in_group=factories.group(partition="reports"), due_in=-60)
+    assert printed("timercluster", "pause", "--partition", "reports", "--reason", "floods") == (
+        "partition reports is paused\n"
+    )
+    text = printed("timercluster")
+    assert "Partition reports is paused since" in text
+    assert "python manage.py timercluster resume --partition reports" in text
+    assert printed("timercluster", "pause") == "the cluster is paused\n"
+    told = json.loads(printed("timercluster", "--json"))
+    assert told["pause"]["partition"] == "" and [each["reason"] for each in told["partition_pauses"]] == ["floods"]
+    for words, subject in ((["--partition", "reports"], "partition reports"), ([], "the cluster")):
+        assert printed("timercluster", "resume", *words) == f"{subject} is resumed\n"
+        assert printed("timercluster", "resume", *words) == f"{subject} was not paused\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["drain"], "node: is required for drain"),
+        (["handover", "north"], "node: has no meaning for handover"),
+        (["drain", "north", "--to", "south"], "--to: has no meaning for drain"),
+        (["stop", "north", "--partition", "p"], "--partition: has no meaning for stop"),
+        (["pause", "--partition", "reports"], "reports has neither a group nor a live node"),
+        (["drain", "nobody"], "there is no node 'nobody'"),
+        (["forget", "7"], "there is no node 7"),
+    ],
+)
+def test_verbs_of_the_cluster_refuse_what_does_not_fit(words: list[str], message: str) -> None:
+    factories.node("north")
+    with pytest.raises(CommandError, match=message):
+        call_command("timercluster", *words)
+
+
+def test_a_suspect_node_is_told_with_its_phi() -> None:
+    factories.node("north", beat_ago=8, lease=60)
+    assert re.search(r"north +suspect \(phi \d+\.\d\)", printed("timercluster"))
+    assert json.loads(printed("timercluster", "--json"))["nodes"][0]["phi"] > 8
+
+
+def test_what_differs_between_nodes_is_told() -> None:
+    for name, seconds in (("north", 10.0), ("south", 30.0)):
+        factories.node(name, settings={"TIMERS_LEASE": seconds, "TIMERS_ENCRYPTION_KEYS": "digest"})
+    assert "TIMERS_LEASE is not the same on all nodes of partition default" in printed("timercluster")
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("timerdoctor", stdout=out)
+    assert "TIMERS_LEASE is not the same on all nodes of partition default" in out.getvalue()
+    told = printed("timercluster", "--json")
+    assert [each["odd"] for each in json.loads(told)["drift"]] == [["south"]]
+    assert "digest" not in told
 
 
 def test_the_edition_of_each_nodes_time_zone_rules_is_told() -> None:

@@ -17,7 +17,12 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 RELEASED: Final = "0020_shards"
-REVIEWED: Final[dict[str, str]] = {}
+REVIEWED: Final[dict[str, str]] = {
+    "0023_partition_pause": "The pause of the whole cluster keeps its id 1 and gets an empty partition, also where an"
+    " older version writes it; older nodes take the pause of one partition for that of all. The table is tiny.",
+    "0025_max_concurrency": "The constraint is on a new column that older versions leave NULL, which it allows.",
+    "0027_limit_keys": "The constraint is on a new column that older versions leave NULL, which it allows.",
+}
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 
 _HARMLESS: Final = (

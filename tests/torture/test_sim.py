@@ -51,6 +51,13 @@ def test_a_planted_bug_is_found_and_reduced_to_the_faults_that_it_needs(world: W
     assert world.run(caught.seed).failure == ""
 
 
+def test_a_limit_that_is_counted_without_its_lock_is_found(world: World) -> None:
+    (mutant,) = (each for each in MUTANTS if each.name == "M13")
+    caught = catch(world, mutant, 100)
+    assert caught is not None
+    assert caught.invariant == "limit"
+
+
 def test_a_plan_of_faults_is_the_same_for_the_same_seed() -> None:
     plans = [plan(seed, ["node-0", "node-1"], ["client"], 10) for seed in (1, 1, 2, 3)]
     assert plans[0] == plans[1]

@@ -114,7 +114,7 @@ def test_what_is_due_is_claimed_for_idle_threads_though_work_claimed_ahead_fills
     backlog("slow", 20)
     schedule_once("slow", "later", at=soon)
     bench.pace.measured(TimerGroup.objects.get(name="slow").id, 60.0, 8)
-    bench.claimer._idle_look_at = 0
+    bench.claimer._next_look._idle_from = 0
     assert bench.step() == {"slow": 3}
     assert bench.step() == {}, "not at every look"
 

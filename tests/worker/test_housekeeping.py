@@ -89,6 +89,22 @@ def test_a_node_that_is_not_steady_itself_judges_nobody(
     assert Claim.objects.count() == 1
 
 
+@pytest.mark.parametrize(("steady", "told"), [(True, 1), (False, 0)])
+def test_a_silent_node_is_suspect_before_it_is_dead(
+    node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch, steady: bool, told: int
+) -> None:
+    monkeypatch.setattr(housekeeping_module, "prune", lambda settings: None)
+    keeper = made(node, steady=steady)
+    Stepper(time, "node-b")
+    time.advance(3)
+    keeper.step()
+    time.advance(0.6)
+    keeper.step()
+    keeper.step()
+    assert ClusterEvent.objects.filter(kind="node suspect", node="node-b").count() == told
+    assert not ClusterEvent.objects.filter(kind="node died").exists()
+
+
 def test_a_rescue_that_was_cut_short_is_taken_up_by_anyone(
     keeper: Housekeeping, node: Stepper, doomed: Stepper
 ) -> None:

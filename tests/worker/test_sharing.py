@@ -18,7 +18,7 @@ from timers.models import Node, TimerGroup
 from timers.schedules.instant import to_microseconds
 from timers.scheduling import fire_timer, schedule_many
 from timers.testing import Stepper, VirtualTime
-from timers.worker import claimer as claimer_module
+from timers.worker import next_look
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
@@ -253,7 +253,7 @@ def test_what_cannot_be_claimed_here_is_looked_for_at_the_pace_of_the_poll(
     time: VirtualTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[None] = []
-    monkeypatch.setattr(claimer_module, "wake_workers", lambda: woken.append(None))
+    monkeypatch.setattr(next_look, "wake_workers", lambda: woken.append(None))
     first, _ = live(time, 2)
     factories.node("elsewhere", handlers=["tests.elsewhere"], threads=1, async_slots=0, slots=1, workers=1)
     factories.group("mixed")

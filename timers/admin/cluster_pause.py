@@ -1,4 +1,4 @@
-"""The pause of the whole cluster: added, nothing starts anywhere; deleted, everything goes on."""
+"""Pauses of the whole cluster and of partitions: added, nothing starts there; deleted, everything goes on."""
 
 from __future__ import annotations
 
@@ -6,36 +6,41 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from timers.admin.bounded import AnyModelAdmin
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.names import MAX_TEXT
-from timers.lifecycle.control.nodes import pause_cluster, resume_cluster
 from timers.models import ClusterPause
 
 
 class ClusterPauseForm(ControlForm):
-    """Why."""
+    """What is paused, and why."""
 
     class Meta:
         model = ClusterPause
-        fields = ("reason",)
+        fields = ("partition", "reason")
         widgets = {"reason": AdminTextareaWidget(attrs={"maxlength": MAX_TEXT})}
+
+    def clean_partition(self) -> str:
+        """The partition; one that is paused, and a cluster that is, cannot be paused once more."""
+        partition: str = self.cleaned_data["partition"]
+        if ClusterPause.objects.filter(partition=partition).exists():
+            raise ValidationError(f"{ClusterPause(partition=partition)} already.")
+        return partition
 
 
 @admin.register(ClusterPause)
 class ClusterPauseAdmin(ControlAdmin):
-    """There is one, or none."""
+    """One of each partition that is paused, and one of the cluster; or none."""
 
     form = ClusterPauseForm
-    list_display = ("at", "by", "reason")
-    fields = ("reason",)
+    list_display = ("subject", "at", "by", "reason")
+    fields = ("partition", "reason")
     readonly_fields = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and not ClusterPause.objects.exists()
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return AnyModelAdmin.has_delete_permission(self, request, obj)
@@ -44,10 +49,17 @@ class ClusterPauseAdmin(ControlAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ClusterPause, form: Any, change: bool) -> None:
-        take_over(obj, pause_cluster(reason=form.cleaned_data["reason"], actor=request.user.get_username()))
+        partition = form.cleaned_data["partition"]
+        given = {"reason": form.cleaned_data["reason"], "actor": request.user.get_username()}
+        take_over(obj, pause_partition(partition, **given) if partition else pause_cluster(**given))
 
     def delete_model(self, request: HttpRequest, obj: ClusterPause) -> None:
-        resume_cluster(actor=request.user.get_username())
+        actor = request.user.get_username()
+        if obj.partition:
+            resume_partition(obj.partition, actor=actor)
+        else:
+            resume_cluster(actor=actor)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        resume_cluster(actor=request.user.get_username())
+        for row in queryset:
+            self.delete_model(request, row)

@@ -38,6 +38,7 @@ class GroupForm(ControlForm):
             "misfire_policy", "misfire_grace", "max_lateness", "max_catchup", "overlap_policy", "max_queued",
             "retry_blocks", "exclusion_calendars", "on_excluded", "on_finish", "priority", "max_batch", "partition",
             "required_roles", "placement", "shards", "retention", "max_timers", "max_payload_bytes", "min_interval",
+            "max_concurrency", "max_rate", "concurrency_key", "max_concurrency_per_key", "max_rate_per_key",
         )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class GroupAdmin(ControlAdmin):
         ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued", "retry_blocks")}),
         ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
         ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "placement", "shards")}),
+        ("How much runs at once", {"fields": TimerGroup.LIMIT_FIELDS}),
         ("What is too much", {"fields": ("max_timers", "max_payload_bytes", "min_interval")}),
         ("What is kept", {"fields": ("on_finish", "retention")}),
     )

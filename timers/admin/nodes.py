@@ -9,17 +9,19 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from timers import clock
 from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
-from timers.insights.cluster import nodes_by_id
+from timers.insights.drift import drift_by_node, drift_of
+from timers.insights.node_view import newest_nodes, nodes_by_id
 from timers.insights.words import milliseconds
 from timers.lifecycle.control.leadership import hand_over
-from timers.lifecycle.control.nodes import activate_node, drain_node, stop_node
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.models import Node
 
 
@@ -32,11 +34,14 @@ class NodeChangeList(BoundedChangeList):
 
 
 def _judge(nodes: Iterable[Any]) -> None:
-    """Set `judged` on rows of nodes: their state, and what they run and hold, as it must be read now."""
+    """Set `judged` on rows of nodes: their state, and what they run and hold, as it must be read now; and `drift`: what
+    differs from the other nodes of the partition, in words."""
     rows = list(nodes)
-    views = nodes_by_id([row.pk for row in rows], clock.now())
+    now = clock.now()
+    views, differs = nodes_by_id([row.pk for row in rows], now), drift_by_node(drift_of(newest_nodes(now)))
     for row in rows:
         row.judged = views[row.pk]
+        row.drift = differs.get(row.name, []) if row.judged.alive else []
 
 
 @admin.register(Node)
@@ -45,7 +50,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
     list_display = (
         "name", "state_cell", "heartbeat_cell", "host", "pid", "partition", "mode_cell", "workers", "running_cell",
-        "clock_cell", "version",
+        "clock_cell", "version", "config_cell",
     )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("^name",)
@@ -54,10 +59,10 @@ class NodeAdmin(ReadOnlyAdmin):
         "name", "state_cell", "state_reason", "wish_cell", "incarnation", "host", "pid", "partition", "mode_cell",
         "on_stop", "failback", "roles", "allow_execution", "started_at", "ended_at", "heartbeat_cell",
         "heartbeat_interval", "lease_expires_at", "clock_cell", "crash_lock", "workers", "running_cell", "held_cell",
-        "rss", "version", "handlers", "counters_cell",
+        "rss", "version", "zone_rules", "config_cell", "drift_cell", "handlers", "counters_cell",
     )  # fmt: skip
     readonly_fields = fields
-    actions = ("drain", "activate", "stop", "lead")
+    actions = ("drain", "activate", "stop", "lead", "forget")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may ask something of nodes; their columns are the engine's, and nobody's to edit."""
@@ -81,6 +86,13 @@ class NodeAdmin(ReadOnlyAdmin):
             hand_over(row.partition, to=row.name, actor=request.user.get_username())
 
         for_each(self, request, rows, call, "made the leader")
+
+    @admin.action(description="Forget: remove a node that has ended", permissions=["operate"])
+    def forget(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
+        def call(row: Node) -> None:
+            forget_node(row.pk, actor=request.user.get_username())
+
+        for_each(self, request, rows, call, "forgotten")
 
     def _ask(self, request: HttpRequest, rows: QuerySet[Node], verb: Callable[..., Node], done: str) -> None:
         def call(row: Node) -> None:
@@ -111,7 +123,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state_cell(self, node: Any) -> SafeString | str:
-        return cells.state(node.judged.state)
+        return format_html("{}{}", cells.state(node.judged.state), f" {node.judged.phi_words}".rstrip())
 
     @admin.display(description="mode")
     def mode_cell(self, node: Any) -> str:
@@ -133,6 +145,14 @@ class NodeAdmin(ReadOnlyAdmin):
     @admin.display(description="clock ahead by")
     def clock_cell(self, node: Node) -> str:
         return milliseconds(node.clock_offset * 1000)
+
+    @admin.display(description="configuration")
+    def config_cell(self, node: Any) -> str:
+        return f"{node.config_hash or '–'}{', differs' if node.drift else ''}"
+
+    @admin.display(description="differs from the others in")
+    def drift_cell(self, node: Any) -> SafeString | str:
+        return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in node.drift)) or "–"
 
     @admin.display(description="counters")
     def counters_cell(self, node: Any) -> SafeString | str:

@@ -23,7 +23,7 @@ OWN_FIELDS: Final = {kind: tuple(name for name in SCHEDULE_FIELDS if name in OWN
 """The fields that carry the schedule of each kind."""
 _OPTIONS: Final[tuple[str, ...]] = (
     "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
-    "until_committed", "payload", "action", "overrides",
+    "until_committed", "payload", "action", "overrides", "concurrency_key",
 )  # fmt: skip
 _DURATIONS: Final = frozenset({"period", "delay", "every"})
 

@@ -26,8 +26,9 @@ from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
 from timers.exceptions import SpecError
 from timers.insights import executions
-from timers.insights.held_up import cluster_facts, due_since, held_up_by, waits_for_handler
+from timers.insights.held_up import cluster_facts, due_since, held_up_by, waits_for_handler, waits_for_limit
 from timers.insights.last_outcomes import tell_last_outcomes
+from timers.insights.limits import limits_reached
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
 from timers.lifecycle.control.backfill import backfill_timer
@@ -38,7 +39,7 @@ from timers.lifecycle.control.change import (
     resume_timer,
 )
 from timers.lifecycle.control.skip_next import skip_next_fire
-from timers.models import Timer
+from timers.models import Timer, TimerGroup
 from timers.models.claimed import claimed_executions
 from timers.models.fields import ExactJSONField
 from timers.models.schedule_words import schedule_words
@@ -60,9 +61,11 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 
 def _tell_pause(timers: Iterable[Any]) -> None:
     """Set on each row what the cells need to say what holds it up."""
-    pause, known = cluster_facts()
-    for timer in timers:
-        timer.cluster_pause, timer.known_handlers = pause, known
+    pauses, known = cluster_facts()
+    rows = list(timers)
+    reached = limits_reached(timer.group for timer in rows)
+    for timer in rows:
+        timer.cluster_pauses, timer.known_handlers, timer.limits_reached = pauses, known, reached
 
 
 class TimerChangeList(BoundedChangeList):
@@ -113,7 +116,7 @@ class TimerAdmin(ControlAdmin):
                     )
                 },
             ),
-            ("What it does", {"fields": ("payload", "action", "overrides")}),
+            ("What it does", {"fields": ("payload", "action", "overrides", "concurrency_key")}),
             *facts,
         )  # fmt: skip
 
@@ -126,6 +129,7 @@ class TimerAdmin(ControlAdmin):
             "name", "group__name", "group__state", "group__state_reason", "state", "schedule_kind", "schedule",
             "time_zone", "next_fire_at", "last_fire_at",
             "last_outcome", "fire_count", "action", "group__action", "group__partition", "group__worker_ordinals",
+            "group__max_batch", *(f"group__{name}" for name in TimerGroup.LIMIT_FIELDS),
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
 
@@ -176,8 +180,9 @@ class TimerAdmin(ControlAdmin):
     @staticmethod
     def _held_up(timer: Any) -> str:
         """What holds an active timer up; read once for a row, the cluster's pause once for all."""
-        paused = held_up_by(timer, timer.group, timer.cluster_pause)
-        return paused or waits_for_handler(timer, timer.group, timer.known_handlers)
+        paused = held_up_by(timer, timer.group, timer.cluster_pauses)
+        waits = paused or waits_for_handler(timer, timer.group, timer.known_handlers)
+        return waits or waits_for_limit(timer, timer.read_at, timer.limits_reached)
 
     @admin.display(description="state since")
     def state_told(self, timer: Timer) -> SafeString | str:

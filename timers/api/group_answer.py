@@ -47,6 +47,11 @@ class GroupAnswer(BaseModel):
     max_timers: int | None
     max_payload_bytes: int | None
     min_interval: float | None
+    max_concurrency: int | None = Field(description="The most executions that are claimed at once, over all nodes.")
+    max_rate: str | None = Field(description="The most executions that start in a period, over all nodes.")
+    concurrency_key: str | None = Field(description="Where payloads have the key that is limited by.")
+    max_concurrency_per_key: int | None
+    max_rate_per_key: str | None
     sandbox: bool
     version: int
     created_at: datetime

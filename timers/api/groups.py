@@ -16,9 +16,24 @@ from timers.api.fields import EmptyBody
 from timers.api.group_answer import GroupAnswer
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, NAMES, POLICIES, TEXT, Schema, choice, duration, keywords, maybe, number
+from timers.api.schemas import (
+    ACTION,
+    KEY_PATH,
+    NAME,
+    NAMES,
+    POLICIES,
+    RATE,
+    TEXT,
+    Schema,
+    choice,
+    duration,
+    keywords,
+    maybe,
+    number,
+)
 from timers.api.timer_verbs import PauseBody
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.limits import MAX_CONCURRENCY
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
 from timers.payload import MAX_BYTES
@@ -41,6 +56,11 @@ FIELDS: Final[dict[str, Schema]] = {
     "max_timers": maybe(number(1, 1_000_000_000, "Active and paused timers.", whole=True)),
     "max_payload_bytes": maybe(number(1, MAX_BYTES, "Bytes.", whole=True)),
     "min_interval": maybe(duration(0, MAX_SECONDS, "Between two fires of a timer.")),
+    "max_concurrency": maybe(number(1, MAX_CONCURRENCY, "Executions that are claimed at once.", whole=True)),
+    "max_rate": maybe(RATE),
+    "concurrency_key": maybe(KEY_PATH),
+    "max_concurrency_per_key": maybe(number(1, MAX_CONCURRENCY, "Executions of one key.", whole=True)),
+    "max_rate_per_key": maybe(RATE),
     **POLICIES,
 }
 NewGroup = Annotated[dict[str, Any], WithJsonSchema(keywords({"name": NAME, **FIELDS}, ["name"]))]

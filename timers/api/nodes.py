@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,9 +16,14 @@ from timers.api.executions import ReasonBody
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.insights import cluster as insights
+from timers.insights.cluster import cluster
+from timers.insights.drift import Drift
+from timers.insights.health import concerns
+from timers.insights.node_view import newest_nodes
+from timers.insights.node_view import node as view_of
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"
@@ -36,8 +42,8 @@ class NodeAnswer(BaseModel):
     pid: int
     partition: str
     state: str = Field(
-        description="starting, active, standby, draining, stopped; suspect when two heartbeats are missing, dead once "
-        "its lease is over."
+        description="starting, active, standby, draining, stopped; suspect when phi has come to TIMERS_PHI_THRESHOLD, "
+        "dead once its lease is over."
     )
     reason: str
     wish: Literal["", "drain", "stop"] = Field(
@@ -51,6 +57,10 @@ class NodeAnswer(BaseModel):
     heartbeat_at: datetime
     heartbeat_age: float
     heartbeat_interval: float
+    phi: float | None = Field(
+        description="How unusual its silence is, by its own heartbeats: 8 is one mistake in 100 million. Null: it has "
+        "ended."
+    )
     lease_expires_at: datetime
     clock_offset: float = Field(description="How far its clock is ahead of the database's.")
     workers: int
@@ -65,6 +75,9 @@ class NodeAnswer(BaseModel):
     counters: dict[str, Any]
     version: str
     zone_rules: str
+    config_hash: str = Field(
+        description="A digest of settings, version, time zone rules and handlers: the same on nodes that are alike."
+    )
     rss: int | None = Field(description="Bytes of memory.")
     mode: str = Field(description="distributed, exclusive or backup.")
     precedence: int = Field(description="The lowest live one leads; 0 for all but backups.")
@@ -96,6 +109,12 @@ class PauseAnswer(BaseModel):
     reason: str
 
 
+class PartitionPauseAnswer(PauseAnswer):
+    """The pause of one partition."""
+
+    partition: str
+
+
 class LeadershipAnswer(BaseModel):
     """The leadership of a partition that needs a leader."""
 
@@ -124,6 +143,23 @@ class ConcernAnswer(BaseModel):
     command: str = Field(description="What to type, where one command mends it.")
 
 
+class ValueAnswer(BaseModel):
+    """A value, and the nodes that have it."""
+
+    value: str = Field(description="Of a handler known or missing; of a secret setting always empty.")
+    nodes: list[str]
+
+
+class DriftAnswer(BaseModel):
+    """Something that is not the same on all living nodes of a partition."""
+
+    partition: str
+    kind: Literal["setting", "version", "zone_rules", "handler"]
+    name: str = Field(description="Of the setting or the handler.")
+    values: list[ValueAnswer] = Field(description="First the value that most nodes have.")
+    odd: list[str] = Field(description="The nodes that differ from the majority, or that the handler is missing on.")
+
+
 class ClusterAnswer(BaseModel):
     """The cluster at a glance."""
 
@@ -138,7 +174,12 @@ class ClusterAnswer(BaseModel):
     busy_async: int
     held: int = Field(description="Executions that the living nodes hold.")
     pause: PauseAnswer | None = Field(description="While there is one, nothing starts anywhere.")
+    partition_pauses: list[PartitionPauseAnswer] = Field(description="Of partitions that are paused by themselves.")
     leaderships: list[LeadershipAnswer] = Field(description="Of the partitions that need a leader.")
+    drift: list[DriftAnswer] = Field(
+        description="What is not the same on all living nodes of a partition: settings, versions, time zone rules, and "
+        "handlers among nodes of the same roles."
+    )
     concerns: list[ConcernAnswer] = Field(description="What is wrong, the worst first.")
     in_flight: list[str] = Field(default=[], description="Of a pause: executions that had begun.")
 
@@ -148,7 +189,7 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer
     """List the nodes by name: the living ones, and those that ended lately."""
     begin = position(request, query)
     # Sorted here: the database may have another order of letters than the comparison.
-    nodes = sorted(insights.cluster(clock.now()).nodes, key=lambda each: each.name)
+    nodes = sorted(newest_nodes(clock.now()), key=lambda each: each.name)
     found = [each for each in nodes if begin is None or each.name > begin[0]]
     page = found[: query.limit]
     return Page(
@@ -181,6 +222,15 @@ def stop(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> No
     return _told(stop_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
+@route(router, "POST", f"{NODE}/forget", scope="operate", answer=NodeAnswer, all_groups=True)
+def forget(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
+    """Remove a node that has ended: one start of it by its id, all of them by its name; answers what it was."""
+    with transaction.atomic():
+        gone = _told(_meant(node))
+        forget_node(_meant(node), reason=body.reason, actor=caller(request).actor)
+    return gone
+
+
 @route(router, "GET", "/cluster", scope="read", answer=ClusterAnswer, all_groups=True)
 def read_cluster(request: HttpRequest) -> ClusterAnswer:
     """The cluster at a glance."""
@@ -201,6 +251,20 @@ def resume(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnsw
     return _whole()
 
 
+@route(router, "POST", f"{PARTITION}/pause", scope="admin", answer=ClusterAnswer, all_groups=True)
+def pause_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
+    """Start nothing of a partition's groups, on no node and for no consumer; what runs goes on."""
+    paused = pause_partition(partition, reason=body.reason, actor=caller(request).actor)
+    return _whole().model_copy(update={"in_flight": list(paused.in_flight)})
+
+
+@route(router, "POST", f"{PARTITION}/resume", scope="admin", answer=ClusterAnswer, all_groups=True)
+def resume_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
+    """Go on; what was missed meanwhile follows the misfire policies."""
+    resume_partition(partition, reason=body.reason, actor=caller(request).actor)
+    return _whole()
+
+
 @route(router, "POST", f"{PARTITION}/handover", scope="operate", answer=ClusterAnswer, all_groups=True)
 def hand_the_lead_over(request: HttpRequest, partition: str, body: HandoverBody = HandoverBody()) -> ClusterAnswer:
     """Make another node the leader of a partition, and keep it so until a person says otherwise or it ends."""
@@ -217,7 +281,7 @@ def release_the_lead(request: HttpRequest, partition: str, body: ReasonBody = Re
 
 def _whole() -> ClusterAnswer:
     now = clock.now()
-    found = insights.cluster(now)
+    found = cluster(now)
     return ClusterAnswer(
         at=now,
         alive=len(found.alive),
@@ -230,8 +294,17 @@ def _whole() -> ClusterAnswer:
         busy_async=found.busy_async,
         held=found.held,
         pause=None if found.pause is None else PauseAnswer.model_validate(found.pause),
+        partition_pauses=[PartitionPauseAnswer.model_validate(each) for each in found.partition_pauses],
         leaderships=[LeadershipAnswer.model_validate(each) for each in found.leaderships],
-        concerns=[ConcernAnswer.model_validate(each) for each in insights.concerns(found)],
+        drift=[_drift(each) for each in found.drift],
+        concerns=[ConcernAnswer.model_validate(each) for each in concerns(found)],
+    )
+
+
+def _drift(found: Drift) -> DriftAnswer:
+    values = [ValueAnswer(value=value, nodes=nodes) for value, nodes in found.values]
+    return DriftAnswer.model_validate(
+        {"partition": found.partition, "kind": found.kind, "name": found.name, "values": values, "odd": found.odd}
     )
 
 
@@ -241,7 +314,7 @@ def _meant(node: str) -> int | str:
 
 
 def _told(node: int | str) -> NodeAnswer:
-    view = insights.node(node, clock.now())
+    view = view_of(node, clock.now())
     if view is None:
         raise not_found(f"node {node!r}")
     return NodeAnswer.model_validate(view)

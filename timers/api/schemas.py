@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from timers import policies
+from timers.domain.limit_keys import MAX_PATH
 from timers.mistakes import Mistakes
 
 Schema = dict[str, Any]
@@ -71,6 +72,18 @@ def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
 
 
 DURATION: Final = duration()
+RATE: Final[Schema] = {
+    "type": "string",
+    "maxLength": 20,
+    "description": "Executions per period: a count, a slash, and s, min, h, d or so many of them.",
+    "examples": ["50/s", "100/min", "10/30s"],
+}
+KEY_PATH: Final[Schema] = {
+    "type": "string",
+    "maxLength": MAX_PATH,
+    "description": "Where the payload of a timer that names no concurrency_key has it: member names and indexes.",
+    "examples": ["payload.tenant", "payload.items[0].id"],
+}
 
 
 RETRY: Final[Schema] = {

@@ -8,17 +8,26 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
-from timers.insights.held_up import KnownHandlers, due_since, held_up_by, waits_for_handler
+from timers.insights.held_up import (
+    KnownHandlers,
+    Pauses,
+    due_since,
+    held_up_by,
+    waits_for_handler,
+    waits_for_limit,
+)
+from timers.insights.limits import Reached
 from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.lifecycle.group_clock import GroupClock
-from timers.models import ClusterPause, Timer
+from timers.models import Timer
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable
 
 _COLUMNS: Final = (
     "name", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed", "tags",
-    "description", "state", "state_reason", "paused_until", "next_fire_at", "last_fire_at", "last_outcome",
-    "fire_count", "failures_in_a_row", "version", "created_at", "created_by", "updated_at", "updated_by",
+    "concurrency_key", "description", "state", "state_reason", "paused_until", "next_fire_at", "last_fire_at",
+    "last_outcome", "fire_count", "failures_in_a_row", "version", "created_at", "created_by", "updated_at",
+    "updated_by",
 )  # fmt: skip
 
 
@@ -41,6 +50,7 @@ class TimerAnswer(BaseModel):
     priority: int
     until_committed: bool
     overrides: Any
+    concurrency_key: str | None = Field(description="Whose executions are limited together; null: by the group's path.")
     tags: list[str]
     description: str
     state: str = Field(description="Its own: active, paused, finished or cancelled.")
@@ -74,15 +84,22 @@ class TimerAnswer(BaseModel):
 
 
 def timer_answer(
-    timer: Timer, now: datetime, pause: ClusterPause | None = None, known: KnownHandlers | None = None, **further: Any
+    timer: Timer,
+    now: datetime,
+    pauses: Pauses | None = None,
+    known: KnownHandlers | None = None,
+    reached: Reached | None = None,
+    **further: Any,
 ) -> TimerAnswer:
     """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
 
-    `pause`: that of the whole cluster, where there is one. `known`: the handlers of living nodes; None: not looked up.
+    `pauses`: those of the cluster and of partitions. `known`: the handlers of living nodes. `reached`: groups at their
+    limits. None: not looked up.
     """
     present = GroupClock.of(timer.group).moment(now)
-    paused = held_up_by(timer, timer.group, pause)
+    paused = held_up_by(timer, timer.group, pauses or {})
     waits = "" if paused else waits_for_handler(timer, timer.group, known)
+    waits = waits or ("" if paused else waits_for_limit(timer, present, reached or {}))
     held_up = paused or waits
     missed = due_since(timer, present) if held_up else None
     columns = {column: getattr(timer, column) for column in _COLUMNS}

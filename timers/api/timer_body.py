@@ -24,6 +24,7 @@ from timers.api.schemas import (
     maybe,
     number,
 )
+from timers.domain.limit_keys import MAX_KEY
 from timers.lifecycle.control.create import ON_CONFLICT
 from timers.lifecycle.control.request import OWN_KEYWORDS
 
@@ -75,12 +76,24 @@ SHARED: Final[dict[str, Schema]] = {
     "until_committed": FLAG,
     "time_zone": ZONE,
     "overrides": maybe({**keywords(POLICIES, []), "description": "Policies of the group that this timer replaces."}),
+    "concurrency_key": maybe(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_KEY,
+            "description": "Whose executions are limited together.",
+        }
+    ),
     "tags": NAMES,
     "description": TEXT,
 }
 """The keywords that all kinds share."""
 
 
+_ASKED: Final[dict[str, dict[str, Schema]]] = {
+    "once": {"debounce_max_wait": maybe(duration(0, words="How long replacements may put it off since its creation."))}
+}
+"""Keywords of requests that are not kept with the timer."""
 _NAMED: Final = {"group": "orders", "name": "order-4711"}
 
 
@@ -89,7 +102,8 @@ def _one_of_the_kinds(further: dict[str, Schema], needed: list[str]) -> Schema:
         "oneOf": [
             {
                 **keywords(
-                    {"kind": {"const": kind}, **OWN[kind], **SHARED, **further}, ["kind", *needed, *_NEEDED[kind]]
+                    {"kind": {"const": kind}, **OWN[kind], **_ASKED.get(kind, {}), **SHARED, **further},
+                    ["kind", *needed, *_NEEDED[kind]],
                 ),
                 "title": kind,
             }

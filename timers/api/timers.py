@@ -30,6 +30,7 @@ from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.exceptions import SpecError, TimerNotFound
 from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes
+from timers.insights.limits import limits_reached
 from timers.insights.timer_list import Place, list_timers
 from timers.lifecycle.control.change import lock_timer
 from timers.lifecycle.control.groups import look_up_groups
@@ -75,9 +76,10 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
     tell_last_outcomes(page.timers)
     for timer in page.timers:
         timer.group = row
-    pause, known = cluster_facts()
+    pauses, known = cluster_facts()
+    reached = limits_reached([row])
     return Page(
-        items=[timer_answer(timer, found.now, pause, known) for timer in page.timers],
+        items=[timer_answer(timer, found.now, pauses, known, reached) for timer in page.timers],
         next=None if page.next is None else cursor_after(request, page.next),
     )
 
@@ -102,7 +104,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     tell_last_outcomes([timer])
     facts = timer_facts(timer)
     answer = timer_answer(
-        timer, now, facts.pause, facts.known, in_flight=facts.in_flight, last_result=facts.last_result
+        timer, now, facts.pauses, facts.known, facts.reached, in_flight=facts.in_flight, last_result=facts.last_result
     )
     return Answer(answer, headers=etag(timer.version))
 

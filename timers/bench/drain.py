@@ -10,7 +10,7 @@ from timers import clock
 from timers.bench.figures import Run, drained, wait_until_drained
 from timers.bench.ground import Ground, due_one_shots, far_future
 from timers.bench.held_snapshot import held_snapshot
-from timers.bench.node_process import NodeProcess
+from timers.bench.node_process import NodeProcess, running_nodes
 from timers.bench.raw_limit import raw_drain
 from timers.models import TimerGroup
 from timers.scheduling import pause_group, resume_group
@@ -20,6 +20,7 @@ def measure(
     *,
     executions: int,
     workers: int,
+    nodes: int = 1,
     threads: int | None = None,
     runs: int = 3,
     future: int = 0,
@@ -27,10 +28,10 @@ def measure(
     hold_snapshot: bool = False,
     on_finish: str = "keep",
 ) -> dict[str, Any]:
-    """Drain `executions` due one-shots with one node, `runs` times, in alternation with the raw limit.
+    """Drain `executions` due one-shots with `nodes` nodes, `runs` times, in alternation with the raw limit.
 
-    `raw`: beside it, as many processes as `workers` run the same statements by hand. `future`: timers far ahead in the
-    same group. `hold_snapshot`: one more drain while another transaction holds its snapshot open.
+    `raw`: in between, as many processes as there are workers run the same statements by hand. `future`: timers far
+    ahead in the same group. `hold_snapshot`: one more drain while another transaction holds its snapshot open.
     """
     with Ground() as ground:
         group = ground.group("drain", on_finish=on_finish)
@@ -39,12 +40,12 @@ def measure(
         far_future(group.name, future)
         product: list[dict[str, Any]] = []
         limit: list[dict[str, Any]] = []
-        with NodeProcess(ground, workers=workers, threads=threads) as node:
+        with running_nodes(ground, nodes, workers=workers, threads=threads) as (node, *_):
             for _ in range(runs):
                 product.append(_drain(group, executions, node))
                 if raw:
                     due_one_shots(by_hand.name, executions)
-                    limit.append(raw_drain(by_hand.id, executions, workers))
+                    limit.append(raw_drain(by_hand.id, executions, nodes * workers))
             held = _drain(group, executions, node, hold_snapshot=True) if hold_snapshot else None
             memory = node.resident_mb
     per_second = round(median(run["per_second"] for run in product))

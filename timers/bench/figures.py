@@ -69,8 +69,8 @@ SELECT count(*) FILTER (WHERE outcome = 'succeeded'), count(*), min(started_at),
 FROM timers_attempt WHERE timer_id BETWEEN %(first)s AND %(last)s AND group_id = %(group_id)s
 """
 _SHARES: Final = """
-SELECT worker, count(*) FROM timers_attempt
-WHERE timer_id BETWEEN %(first)s AND %(last)s AND group_id = %(group_id)s GROUP BY worker ORDER BY worker
+SELECT node, worker, count(*) FROM timers_attempt
+WHERE timer_id BETWEEN %(first)s AND %(last)s AND group_id = %(group_id)s GROUP BY node, worker ORDER BY node, worker
 """
 _TENTHS: Final = """
 SELECT count(*) / greatest(extract(epoch FROM max(finished_at) - min(finished_at)), 0.000001)
@@ -85,8 +85,6 @@ def drained(run: Run, seen_empty_at: datetime) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(_DRAINED, run.bounds)
         succeeded, rows, first_start, last_end, batches = cursor.fetchone()
-        cursor.execute(_SHARES, run.bounds)
-        shares = {str(worker): count for worker, count in cursor.fetchall()}
         cursor.execute(_TENTHS, run.bounds)
         tenths = [round(float(rate)) for (rate,) in cursor.fetchall()]
     seconds = (seen_empty_at - first_start).total_seconds()
@@ -98,8 +96,15 @@ def drained(run: Run, seen_empty_at: datetime) -> dict[str, Any]:
         "per_second_until_last_handler_end": round(succeeded / max((last_end - first_start).total_seconds(), 1e-6)),
         "per_second_by_tenth": tenths,
         "claims": batches,
-        "by_worker": shares,
+        "by_worker": shares(run),
     }
+
+
+def shares(run: Run) -> dict[str, int]:
+    """How many executions each worker has run, by `node/worker`, where nodes are numbered from 1."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARES, run.bounds)
+        return {f"{node.rpartition('-')[2]}/{worker}": count for node, worker, count in cursor.fetchall()}
 
 
 _LATENESS: Final = """

@@ -14,7 +14,7 @@ from django.db import connection
 
 from timers import clock
 from timers.exceptions import NotAllowedNow
-from timers.lifecycle.control.delete import erase_history, forget_node
+from timers.lifecycle.control.delete import erase_history, erase_nodes
 from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import TimerGroup
 from timers.scheduling import Created, create_group, delete_group, schedule_many
@@ -70,7 +70,7 @@ class Ground:
                 logger.warning("left behind: %s", reason)
                 continue
             erase_history(group.id, group.created_at - timedelta(days=2))
-        forget_node(PREFIX)
+        erase_nodes(PREFIX)
 
 
 def due_one_shots(group: str, count: int) -> list[int]:

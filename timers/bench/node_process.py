@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -124,6 +125,18 @@ class NodeProcess:
                 self._process.kill()
                 self._process.wait()
         self._log.close()
+
+
+@contextmanager
+def running_nodes(
+    ground: Ground, count: int, *, workers: int, threads: int | None = None
+) -> Iterator[list[NodeProcess]]:
+    """Run so many nodes named 1, 2, ... with `workers` workers each; all are warm before the first is used."""
+    with ExitStack() as running:
+        yield [
+            running.enter_context(NodeProcess(ground, workers=workers, threads=threads, name=str(number)))
+            for number in range(1, count + 1)
+        ]
 
 
 def _stat(path: Path) -> list[str] | None:

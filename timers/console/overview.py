@@ -16,7 +16,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from timers import clock
 from timers.access.authenticate import caller_of_user
 from timers.console.sparkline import chart
-from timers.insights import cluster, counts, executions, rates, timers
+from timers.insights import cluster, counts, executions, health, rates, timers
 from timers.insights.concern import Concern
 from timers.insights.doctor.nodes import unknown_handlers
 
@@ -52,10 +52,10 @@ def answers() -> dict[str, Any]:
         "now": now,
         "cluster": nodes,
         "concerns": [
-            *cluster.concerns(nodes),
+            *health.concerns(nodes),
             *(Concern("trouble", found.what) for found in unknown_handlers(now)),
         ],
-        "sentence": cluster.sentence(nodes, hour, waits, overdue, now),
+        "sentence": health.sentence(nodes, hour, waits, overdue, now),
         "rates": hour,
         "chart": chart(hour.minutes),
         "waits": waits,

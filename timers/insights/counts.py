@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.models.cluster_pause import partition_is_paused
 from timers.models.due_index import IN_PART, PARTS
 
 CAP: Final = 1000
@@ -54,7 +55,8 @@ SELECT count(*) FROM (
         SELECT 1 FROM timers_timer t
         WHERE {IN_PART} AND t.next_fire_at < %(before)s
         LIMIT %(more)s) due
-    WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED} LIMIT %(more)s) x
+    WHERE g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED} AND NOT {partition_is_paused("g.partition")}
+    LIMIT %(more)s) x
 """
 
 # Autovacuum never analyses a partitioned parent itself, so its leaves are summed.

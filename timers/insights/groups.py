@@ -9,6 +9,7 @@ from typing import Final
 from django.db import connection
 
 from timers.insights.counts import CAP, NOT_PULLED, OVERDUE_AFTER, Count
+from timers.models.cluster_pause import is_paused, partition_is_paused
 from timers.models.due_index import IN_PART, PARTS
 
 
@@ -25,13 +26,13 @@ class GroupView:
     """Timers that will fire."""
     overdue: Count
     """Active timers behind their instant by more than OVERDUE_AFTER; those that consumers pull are ready instead. None
-    while the group is paused."""
+    while the group or its partition is paused."""
     ready: Count
     """Executions that wait to be taken up, with the due timers that wait for a consumer."""
     failed: Count
     """Failed executions that wait for a person."""
     next_fire_at: datetime | None
-    """None while the group or the cluster is paused."""
+    """None while the group, its partition or the cluster is paused."""
 
 
 # Each number is a bounded probe of an index; a big group costs no more than a small one.
@@ -46,10 +47,11 @@ CROSS JOIN LATERAL (SELECT count(*) AS overdue FROM (
     SELECT 1 FROM {PARTS}, LATERAL (
         SELECT 1 FROM timers_timer t WHERE {IN_PART}
           AND t.next_fire_at < %(before)s AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
+          AND NOT {partition_is_paused("g.partition")}
           LIMIT %(more)s) one LIMIT %(more)s) x) o
 CROSS JOIN LATERAL (SELECT min(one.next_fire_at) AS next_fire_at FROM {PARTS},
     LATERAL (SELECT t.next_fire_at FROM timers_timer t WHERE {IN_PART}
-               AND g.state = 'active' AND NOT EXISTS (SELECT 1 FROM timers_cluster_pause)
+               AND g.state = 'active' AND NOT {is_paused("g.partition")}
                AND t.next_fire_at IS NOT NULL ORDER BY t.next_fire_at LIMIT 1) one) n
 CROSS JOIN LATERAL (SELECT count(*) AS ready FROM (
     (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' LIMIT %(more)s)

@@ -1,4 +1,6 @@
-"""What holds up active timers: a pause of their group or of the whole cluster, a handler that no living node knows."""
+"""What holds up active timers: a pause of their group or of the whole cluster, a handler that no living node knows, a
+limit of their group.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,18 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.insights.limits import Reached, limits_reached
 from timers.models import ClusterPause, Timer, TimerGroup
 from timers.models.claimed import CLAIMED, claimed_of
-from timers.models.rows import columns, made, width
+from timers.models.cluster_pause import EVERYWHERE
+from timers.models.rows import columns, made
 from timers.payload import readable
 
 KnownHandlers = Mapping[str, frozenset[str]]
 """By partition: the handlers that its living nodes know. A partition without a living node is missing."""
+
+Pauses = Mapping[str, ClusterPause]
+"""By partition, or EVERYWHERE: what is paused."""
 
 # By hand, and few: each read of a timer asks, and a query of the ORM costs several times as much.
 _EXECUTES: Final = (
@@ -32,7 +39,8 @@ _OF_TIMER: Final = f"""
 SELECT ARRAY({CLAIMED}),
        (SELECT result::text FROM timers_attempt
         WHERE timer_id = %(timer)s AND outcome = 'succeeded' ORDER BY id DESC LIMIT 1),
-       (SELECT reason FROM timers_cluster_pause LIMIT 1),
+       (SELECT ARRAY[z.partition, z.reason] FROM timers_cluster_pause z
+        WHERE z.partition IN ('', %(partition)s) ORDER BY z.partition LIMIT 1),
        ARRAY(SELECT DISTINCT h.name FROM timers_node n, unnest(n.handlers) AS h(name)
              WHERE n.partition = %(partition)s AND {_EXECUTES})
 """
@@ -46,25 +54,28 @@ class TimerFacts:
     """Its executions that a worker or consumer holds right now."""
     last_result: Any
     """What its latest success has returned; None also where there is none."""
-    pause: ClusterPause | None
+    pauses: Pauses
     known: KnownHandlers
+    reached: Reached
+    """See limits_reached."""
 
 
 def timer_facts(timer: Timer) -> TimerFacts:
-    """Read what is told of one timer beyond its row, by one statement."""
+    """Read what is told of one timer beyond its row, by one statement, and one more where its group has limits."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_TIMER, {**claimed_of(timer), "partition": timer.group.partition})
-        in_flight, result, reason, names = cursor.fetchone()
+        in_flight, result, pause, names = cursor.fetchone()
     return TimerFacts(
         in_flight,
         None if result is None else readable(result),
-        None if reason is None else ClusterPause(reason=reason),
+        {} if pause is None else {pause[0]: ClusterPause(partition=pause[0], reason=pause[1])},
         {timer.group.partition: frozenset(names)} if names else {},
+        limits_reached([timer.group]),
     )
 
 
-def cluster_facts() -> tuple[ClusterPause | None, KnownHandlers]:
-    """The pause of the whole cluster, if there is one, and the handlers of living nodes that execute.
+def cluster_facts() -> tuple[Pauses, KnownHandlers]:
+    """The pauses of the cluster and of partitions, and the handlers of living nodes that execute.
 
     A node that publishes no handlers is left out.
     """
@@ -72,11 +83,13 @@ def cluster_facts() -> tuple[ClusterPause | None, KnownHandlers]:
         cursor.execute(_CLUSTER)
         rows = cursor.fetchall()
     found: dict[str, set[str]] = {}
-    for *_, partition, names in rows:
+    pauses: dict[str, ClusterPause] = {}
+    for *pause, partition, names in rows:
+        if pause[0] is not None and (row := made(ClusterPause, pause)).partition not in pauses:
+            pauses[row.partition] = row
         if names:
             found.setdefault(partition, set()).update(names)
-    pause = None if rows[0][0] is None else made(ClusterPause, rows[0][: width(ClusterPause)])
-    return pause, {partition: frozenset(names) for partition, names in found.items()}
+    return pauses, {partition: frozenset(names) for partition, names in found.items()}
 
 
 def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | None) -> str:
@@ -94,16 +107,26 @@ def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | No
     return f"no living node knows its handler {handler}; it fires when one does"
 
 
-def held_up_by(timer: Timer, group: TimerGroup, pause: ClusterPause | None) -> str:
+def waits_for_limit(timer: Timer, present: datetime, reached: Reached) -> str:
+    """Why an active timer that is due waits for the limits of its group, in words; empty: it does not.
+
+    `reached`: see limits_reached. `present`: the group's present instant.
+    """
+    if timer.state != Timer.State.ACTIVE or due_since(timer, present) is None:
+        return ""
+    return reached.get((timer.group_id, None)) or reached.get((timer.group_id, timer.limit_key), "")
+
+
+def held_up_by(timer: Timer, group: TimerGroup, pauses: Pauses) -> str:
     """Why an active timer does not fire for now, in words; empty: nothing holds it up, or it is not active itself."""
     if timer.state != Timer.State.ACTIVE:
         return ""
     if group.state == TimerGroup.State.PAUSED:
         why = f": {group.state_reason}" if group.state_reason else ""
         return f"its group {group.name} is paused{why}"
+    pause = pauses.get(EVERYWHERE) or pauses.get(group.partition)
     if pause is not None:
-        why = f": {pause.reason}" if pause.reason else ""
-        return f"the cluster is paused{why}"
+        return f"{pause}{f': {pause.reason}' if pause.reason else ''}"
     return ""
 
 

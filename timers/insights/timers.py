@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from timers.insights.counts import NOT_PULLED
+from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
 from timers.payload import readable
@@ -54,6 +55,7 @@ WHERE g.state = 'active' {{group}}
 ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 """
 _NO_SANDBOX: Final = "AND NOT g.sandbox"
+_NOT_PAUSED: Final = f"AND NOT {is_paused('g.partition')}"
 # What is due in a group that is pulled waits for its consumers as long as they like: it fires next of nobody's doing.
 _STILL_TO_COME: Final = (
     f"AND t.next_fire_at > CASE WHEN {NOT_PULLED} THEN '-infinity'::timestamptz ELSE timers_now() END"
@@ -65,11 +67,11 @@ WHERE g.name = %(group)s AND t.name = %(name)s
 
 
 def soonest(limit: int = 10) -> list[TimerView]:
-    """The timers that fire next; without those of paused groups, of sandboxes, and what consumers may pull already.
+    """The timers that fire next; without those of what is paused, of sandboxes, and what consumers may pull already.
 
     Of very many at one instant any may be given: putting them in order would mean reading them all.
     """
-    return _asked(_SOONEST.format(after=_STILL_TO_COME, tie="", group=_NO_SANDBOX), {"limit": limit})
+    return _asked(_SOONEST.format(after=_STILL_TO_COME, tie="", group=f"{_NO_SANDBOX} {_NOT_PAUSED}"), {"limit": limit})
 
 
 def next_fires(*, group: str | None = None, after: Position | None = None, limit: int = 50) -> list[TimerView]:

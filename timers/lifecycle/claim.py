@@ -16,6 +16,7 @@ from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
+from timers.lifecycle.group_limits import hold_allowance
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -39,20 +40,32 @@ def claim_ready(
     unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
+    rests_us: list[int] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
+    `rests_us`: takes until when the limits of the group allow nothing, whatever ends before.
     """
     with transaction.atomic():
+        allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
+        if allowance is not None:
+            limit = min(limit, allowance.most)
+            if group.limits.is_rated:
+                horizon_us = now_us
+            if limit < 1:
+                if rests_us is not None and allowance.rest_until_us is not None:
+                    rests_us.append(allowance.rest_until_us)
+                return []
         horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
+        full = allowance.full_keys() if allowance is not None else ()
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
                 if len(rows) < limit:
-                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading)
+                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
             given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
             if not given_up:
@@ -63,11 +76,19 @@ def claim_ready(
                 break
         if unserved is not None:
             rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
+        if allowance is not None and group.limits.is_keyed:
+            rows = [rows[place] for place in allowance.fitting([row["limit_key"] for row in rows])]
+            if allowance.refused and rests_us is not None:
+                rests_us.append(now_us)  # their keys are full now, and others may stand behind them
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
+        if allowance is not None:
+            for execution in executions:
+                allowance.take(execution)
+            allowance.save()
         insert_claim(holder, group, executions, now_us)
     return executions
 
@@ -79,6 +100,7 @@ def _lock_ready(
     limit: int,
     leave: Collection[str],
     leading: Leading | None,
+    full: Collection[str],
 ) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -87,6 +109,8 @@ def _lock_ready(
         state=Waiting.State.READY,
         available_at__lte=from_microseconds(horizon_us),
     )
+    if full:
+        ready = ready.exclude(timer__limit_key__in=list(full))
     if leave and not ordinal:
         ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
@@ -113,6 +137,7 @@ def _lock_ready(
             time_zone=F("timer__time_zone"),
             until_committed=F("timer__until_committed"),
             open_execution=F("timer__open_execution"),
+            limit_key=F("timer__limit_key"),
         )[:limit]
     )
     return rows
@@ -146,6 +171,7 @@ def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Executi
         schedule_kind=row["kind"] or "once",
         schedule_text=row["schedule"] or "",
         follows=_follows(row),
+        limit_key=row["limit_key"],
         until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
     )
     try:

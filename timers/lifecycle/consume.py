@@ -15,7 +15,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists
+from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 
 from timers import clock, conf
@@ -36,6 +36,7 @@ from timers.lifecycle.subscribers import peers
 from timers.lifecycle.take_within import Work, compute_unlocked
 from timers.lifecycle.unclaimed import skip_unclaimed
 from timers.models import ClusterPause, TimerGroup
+from timers.models.cluster_pause import EVERYWHERE
 from timers.schedules.duration import Duration
 from timers.schedules.instant import from_microseconds, to_microseconds
 
@@ -68,14 +69,14 @@ def claim(
     holder = Consumer(check_name("consumer", consumer), check_lease(lease))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
         raise SpecError("limit", f"must be a whole number from 1 to {MAX_CLAIMED:,}", given=limit)
-    paused = Exists(ClusterPause.objects.all())
+    paused = Exists(ClusterPause.objects.filter(partition__in=[EVERYWHERE, OuterRef("partition")]))
     held: RawSQL = RawSQL(is_held("timers_now()"), ())  # noqa: S611 - constant text
-    row = TimerGroup.objects.annotate(cluster_is_paused=paused, is_held=held).filter(name=group).first()
+    row = TimerGroup.objects.annotate(partition_is_paused=paused, is_held=held).filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
     pulled = _served(row)
     ordinals = _ordinals(pulled, subscription)
-    if row.cluster_is_paused or row.state != TimerGroup.State.ACTIVE or not ordinals:
+    if row.partition_is_paused or row.state != TimerGroup.State.ACTIVE or not ordinals:
         return []
     reading = clock.read()
     # A lease that ends by a clock that has stepped says nothing of its consumer, and what looks due may not be.

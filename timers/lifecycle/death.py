@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,12 +22,14 @@ from django.db import connection, transaction
 from timers import clock
 from timers.lifecycle.clock_step import IS_VIRTUAL, SLACK, is_held
 from timers.lifecycle.events import record
-from timers.models import Claim, Node
+from timers.lifecycle.suspects import Heard
+from timers.models import Node
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
 SELECT n.id, n.name, n.host, n.pid, n.partition, n.heartbeat_at, n.heartbeat_interval,
        extract(epoch FROM n.lease_expires_at - n.heartbeat_at)::float AS lease,
+       n.heartbeat_intervals, n.suspect_since, extract(epoch FROM c.now - n.heartbeat_at)::float AS silence,
        c.is_ahead OR n.lease_expires_at < c.now AS is_over,
        CASE WHEN c.is_ahead OR n.heartbeat_at < c.now - 2 * n.heartbeat_interval * INTERVAL '1 second'
             THEN {LOCK_IS_FREE} ELSE false END AS has_crashed,
@@ -58,6 +60,8 @@ class Watched:
     dead: list[Node]
     seconds_to_next_verdict: float | None
     """Until the node that beat longest ago would miss its second beat; None when there is no other node."""
+    heard: list[Heard] = field(default_factory=list)
+    """The nodes that are not dead, the judge among them: they may be suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Clock:
 class _Looked:
     node: Node
     lease: float
+    silence: float
     is_over: bool
     """Its lease has ended, by the database clock."""
     has_crashed: bool
@@ -132,7 +137,8 @@ def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = 
     `sightings`: what the judge has seen itself; None: the database clock is believed alone.
     """
     dead, untils = [], []
-    looked = [each for each in _live_nodes(settled_seconds) if each.node.id != me]
+    everyone = _live_nodes(settled_seconds)
+    looked = [each for each in everyone if each.node.id != me]
     if sightings is not None:
         sightings.look(looked)
     for each in looked:
@@ -140,7 +146,8 @@ def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = 
             dead.append(each.node)
         else:
             untils.append(each.until_verdict)
-    return Watched(dead, min(untils, default=None))
+    heard = [Heard(each.node, each.silence, each.settled) for each in everyone if each.node not in dead]
+    return Watched(dead, min(untils, default=None), heard)
 
 
 def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
@@ -166,9 +173,24 @@ def declare_dead(node: Node, reason: str) -> bool:
     return bool(changed)
 
 
+_ENDED_HOLDERS: Final = """
+SELECT c.node_id, COALESCE(n.name, 'number ' || c.node_id)
+FROM (SELECT DISTINCT node_id FROM timers_claim WHERE node_id IS NOT NULL) c
+LEFT JOIN timers_node n ON n.id = c.node_id
+WHERE n.id IS NULL OR n.state NOT IN ('starting', 'active', 'standby', 'draining')
+ORDER BY c.node_id
+"""
+
+
 def dead_with_claims() -> list[Node]:
-    """Nodes that are dead or stopped and still hold claims: a rescue that was cut short goes on here."""
-    return list(Node.objects.exclude(state__in=Node.LIVE).filter(id__in=Claim.objects.values("node_id")))
+    """Nodes that are dead, stopped or forgotten and still hold claims: a rescue that was cut short goes on here.
+
+    A node without a row can hold one that it was writing, in a transaction, while it was declared dead and forgotten.
+    Of these nodes id and name alone are filled in.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDED_HOLDERS)
+        return [Node(id=node_id, name=name) for node_id, name in cursor.fetchall()]
 
 
 def take_crash_lock(node_id: int) -> bool:
@@ -194,11 +216,13 @@ def _looked(
     heartbeat_at: datetime,
     interval: float,
     lease: float,
+    intervals: list[float],
+    suspect_since: datetime | None,
     *verdict: Any,
 ) -> _Looked:
     node = Node(
         id=id_, name=name, host=host, pid=pid, partition=partition, heartbeat_at=heartbeat_at,
-        heartbeat_interval=interval,
+        heartbeat_interval=interval, heartbeat_intervals=intervals, suspect_since=suspect_since,
     )  # fmt: skip
     return _Looked(node, lease, *verdict)
 

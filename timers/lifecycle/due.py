@@ -18,13 +18,14 @@ from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
 from timers.lifecycle.execution import Leading, ServedGroup, served
 from timers.lifecycle.group_clock import group_now
 from timers.models import TimerGroup
+from timers.models.cluster_pause import is_paused
 from timers.models.due_index import PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 _DUE_WORK = f"""
 SELECT n.now, n.paused, n.held, n.is_virtual, n.epoch, n.led_since,
        w.group_id, w.version, w.shard, w.priority, w.timers, w.waiting
-FROM (SELECT timers_now() AS now, EXISTS (SELECT 1 FROM timers_cluster_pause) AS paused,
+FROM (SELECT timers_now() AS now, {is_paused("%(partition)s")} AS paused,
              {is_held("timers_now()")} AS held, {IS_VIRTUAL} AS is_virtual, l.epoch, l.led_since
       FROM (SELECT 1) one
       LEFT JOIN timers_leadership l ON l.partition = %(partition)s AND l.node_id = %(node)s) n
@@ -117,7 +118,7 @@ class ServedGroups:
     is_passive: bool = False
     """Whether the node claims nothing unless it leads."""
     is_paused: bool = False
-    """Whether the whole cluster was paused at the last look: then nothing is due."""
+    """Whether the cluster or the partition was paused at the last look: then nothing is due."""
     is_held: bool = False
     """Whether a step of the database clock held all claims at the last look: then nothing is due."""
     is_virtual: bool = False

@@ -52,7 +52,9 @@ class DueTimer(NamedTuple):
     free_since: datetime | None
     state_changed_at: datetime | None
     tags: Sequence[str] = ()
-    """Read only where the group has subscriptions, whose filters look at them."""
+    """Read only where the group has subscriptions, whose filters look at them, or limits by key."""
+    limit_key: str | None = None
+    """Read only where the group limits by key."""
 
     @property
     def offset_us(self) -> int:
@@ -153,6 +155,7 @@ class DueTimer(NamedTuple):
             schedule_text=self.schedule,
             follows=self.follows,
             until_committed=self.until_committed,
+            limit_key=self.limit_key,
             poison=poison,
         )
 
@@ -200,7 +203,7 @@ def lock_due(
         due = due.filter(next_fire_at__gte=from_microseconds(low_us))
     if leave:
         due = due.annotate(handler_name=handler_of(group, "action")).exclude(handler_name__in=list(leave))
-    also = ("tags",) if group.subscribers else ()
+    also = ("tags", "limit_key") if group.limits.is_keyed else ("tags",) if group.subscribers else ()
     rows = (
         due.order_by("next_fire_at")
         .select_for_update(skip_locked=True, no_key=True)

@@ -11,6 +11,7 @@ from typing import Any
 from timers.actions import Action, parse
 from timers.actions.pull import PullAction
 from timers.domain.cluster_modes import DISTRIBUTED
+from timers.domain.limits import NO_LIMITS, Limits
 from timers.exceptions import SpecError
 from timers.execution_id import execution_id
 from timers.execution_id import parse as parse_id
@@ -69,6 +70,18 @@ class Leading:
     """Since when the partition has had a leader without a break (microseconds since 1970 UTC)."""
 
 
+@dataclass(slots=True)
+class KeyWalk:
+    """A walk through the limit keys of a part, a stretch in each look; seconds of time.monotonic()."""
+
+    began_at: float
+    after: str | None = None
+    """The key at which the last stretch ended; None: it begins."""
+    has_found: bool = False
+    rests_until: float = 0.0
+    """It found nothing to the end: the next one begins then."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServedGroup:
     """What the engine needs to know of a group, read once per version of its row."""
@@ -94,6 +107,10 @@ class ServedGroup:
     """Over how many shards its timers are spread."""
     is_moving: bool = False
     """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
+    key_walks: dict[tuple[int, int], KeyWalk] = field(default_factory=dict, compare=False, repr=False)
+    """By shard and priority: how far this process is in a walk through very many limit keys."""
+    limits: Limits = NO_LIMITS
+    """How many of its executions may be claimed at once; whoever claims of a group that has any locks its row."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -152,6 +169,11 @@ class ServedGroup:
         except Exception:
             logger.exception("the action of group %s cannot be read", row.name)
             action = None
+        try:
+            limits = row.limits()
+        except Exception:
+            logger.exception("the limits of group %s cannot be read; it is claimed from without", row.name)
+            limits = NO_LIMITS
         own_clock = GroupClock.of(row)
         return cls(
             row.id,
@@ -169,6 +191,7 @@ class ServedGroup:
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
             row.shards,
             row.moved_to_shards_up_to is not None,
+            limits=limits,
         )
 
 
@@ -208,6 +231,10 @@ class Execution:
     claimed_us: int = 0
     shift_us: int = 0
     """How far the group's clock was ahead of the database's when this was claimed."""
+    limit_key: str | None = None
+    """The key that limits count it under; None: its group does not limit by key."""
+    not_before_us: int = 0
+    """When a rate limit lets it start, by the database's clock."""
     origin: str = "schedule"
     missed_count: int = 0
     forgiven: int = 0
@@ -246,7 +273,7 @@ class Execution:
     @property
     def start_us(self) -> int:
         """The instant of the database's clock before which it must not start."""
-        return self.available_us - self.shift_us
+        return max(self.available_us - self.shift_us, self.not_before_us)
 
     def instant_after(self, moment_us: int) -> int | None:
         """The first instant of the timer's schedule after `moment_us`; None when there is none."""

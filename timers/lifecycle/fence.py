@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from timers.domain.limit_keys import NO_KEY
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup
 from timers.lifecycle.wakeup import tell_revoked
@@ -39,12 +40,30 @@ def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Executi
     """Claim a batch of one group's executions for the holder, and set their fence; `now_us`: the database's."""
     if not executions:
         return
+    if group.limits.is_keyed:
+        # One claim for each key: so its claims tell what a key has, whatever becomes of the timers meanwhile.
+        for key in sorted({execution.limit_key or NO_KEY for execution in executions}):
+            of_key = [execution for execution in executions if (execution.limit_key or NO_KEY) == key]
+            _insert(holder, group, of_key, now_us, (", limit_key", ", %s", (key,)))
+    else:
+        _insert(holder, group, executions, now_us)
+
+
+def _insert(
+    holder: AnyHolder,
+    group: ServedGroup,
+    executions: list[Execution],
+    now_us: int,
+    further: tuple[str, str, tuple[str, ...]] = ("", "", ()),
+) -> None:
+    """Insert one claim; `further`: names, placeholders and values of columns that few claims have."""
+    names, places, values = further
     details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at,"
-            f" executions, details) VALUES (%s, %s, %s, %s, %s, {timestamp('%s::bigint')}, {timestamp('%s')},"
-            " %s::uuid[], %s) RETURNING id",
+            f" executions, details{names}) VALUES (%s, %s, %s, %s, %s, {timestamp('%s::bigint')}, {timestamp('%s')},"
+            f" %s::uuid[], %s{places}) RETURNING id",
             (
                 group.id,
                 holder.node_id,
@@ -55,6 +74,7 @@ def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Executi
                 now_us,
                 plain_array(execution.id for execution in executions),
                 json.dumps(details) if details else None,
+                *values,
             ),
         )
         (fence,) = cursor.fetchone()

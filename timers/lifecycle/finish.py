@@ -17,6 +17,7 @@ from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
+from timers.lifecycle.group_limits import wake_for_room
 from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 
@@ -60,6 +61,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
                 finished.refused.append(outcome)
         over = settle(holder, finished.verdicts, timers, now_us)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
+        wake_for_room(outcome.execution for outcome, _ in finished.verdicts)
         delete_finished(over, ended=True)
     _pause_subscriptions(finished.verdicts)
     return finished

@@ -7,7 +7,7 @@ claim, insert the skipped ones into the ledger; and a few more where timers queu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -15,13 +15,16 @@ from django.db import transaction
 
 from timers.execution_id import execution_id, occurrence_of
 from timers.lifecycle import ledger, waiting_rows
+from timers.lifecycle.allowance import Allowance
 from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.decide import Chosen, Decision, Due, decide
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.due_timer import DueTimer, lock_due
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
+from timers.lifecycle.fired import Fired
 from timers.lifecycle.group_lock import has_changed
+from timers.lifecycle.limited_look import look_within_limits
 from timers.lifecycle.moved import Moved, finish_one_shots, move_on
 from timers.lifecycle.parked import room_for_parked
 from timers.lifecycle.queued import MADE_UP, NONE_QUEUED, Queued, queued_behind
@@ -40,30 +43,6 @@ from timers.schedules.limited import Uncomputed, remembering
 
 MAX_ROWS: Final = 5000
 """Executions and skipped occurrences of one transaction, which must not take long; the rest comes with the next."""
-
-
-@dataclass(slots=True)
-class Fired:
-    """What one batch brought."""
-
-    executions: list[Execution] = field(default_factory=list)
-    queued: int = 0
-    """Executions that wait behind another one of their timer, or for someone else to take them up."""
-    skipped: int = 0
-    rows: int = 0
-    """Timers that were decided about."""
-    more: bool = False
-    """More may be due: there were as many as the limit, or they were left to the next transaction."""
-    left: int = 0
-    """Timers that stay due, because their handlers are unknown here; the next look passes over them."""
-    computed: int = 0
-    """Timers that stay due, because something had to be computed without a lock; for some of these it is by now."""
-    last_us: int = 0
-    """The instant of the last of them: nothing below it is left, but for what others hold or commit late."""
-    is_stale: bool = False
-    """Nothing was taken, for the group has changed since it was read: it is to be read again."""
-    looks_us: list[int] = field(default_factory=list)
-    """When the timers that were fired or queued are due next, by the database's clock."""
 
 
 def fire_due(
@@ -97,27 +76,43 @@ def fire_due(
     """
     if leading is not None:
         watched_since_us = max(watched_since_us or 0, leading.since_us)
-    real_us, now_us, horizon_us = now_us, group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
+    real_us, ahead_us = now_us, horizon_us
+    now_us, horizon_us = group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
+        look, ids = None, None
+        if group.limits:
+            look = look_within_limits(
+                group, holder, shard, priority, real_us=real_us, ahead_us=ahead_us, now_us=now_us,
+                horizon_us=horizon_us, limit=limit,
+            )  # fmt: skip
+            limit, horizon_us, ids = look.limit, look.horizon_us, look.ids
+            if limit < 1:
+                return look.nothing()
         leave = () if unserved is None else unserved.known_with(group)
         locked = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave,
-            leading=leading,
+            ids=ids, leading=leading,
         )  # fmt: skip
         fired = Fired()
         if not locked:
             fired.is_stale = has_changed(group)
+            if look is not None:
+                look.note(fired)
             return fired
         rows = locked if unserved is None else [row for row in locked if not unserved.leaves(row.action)]
         batch = Batch(
-            group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us)
-        )
+            group, now_us, group.for_workers(leave) if takes is None else takes, group.watched_since(watched_since_us),
+            None if look is None else look.allowance,
+        )  # fmt: skip
         taken = take_within(budget, group, rows, take=batch.take, is_full=lambda: batch.is_full)
         fired.rows, fired.last_us, fired.computed = taken.rows, taken.last_us, len(taken.left)
         fired.left = len(locked) - len(rows)
         fired.more = fired.rows < len(locked) or len(locked) == limit
         batch.write(holder, real_us)
-        fired.looks_us = batch.looks(now_us - real_us)
+        if look is not None:
+            look.allowance.save()
+            look.note(fired)
+        fired.looks_us += batch.looks(now_us - real_us)
         fired.executions, fired.skipped = batch.executions, len(batch.skips)
         fired.queued = len(batch.queued) + len(batch.for_others)
         if not taken.rows:
@@ -133,12 +128,19 @@ class Batch:
     """The decisions of one transaction, gathered row by row and written together."""
 
     def __init__(
-        self, group: ServedGroup, now_us: int, takes: Collection[int], watched_since_us: int | None = None
+        self,
+        group: ServedGroup,
+        now_us: int,
+        takes: Collection[int],
+        watched_since_us: int | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
+        """`allowance`: what the limits of the group let this transaction claim; None: it has none."""
         self._group = group
         self._now_us = now_us
         self._watched_since_us = watched_since_us
         self._takes = frozenset(takes)
+        self._allowance = allowance
         self.executions: list[Execution] = []
         self.for_others: list[Execution] = []
         """Of subscriptions that somebody else serves, or that are paused."""
@@ -160,6 +162,8 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Whether the rest is better left to the next transaction."""
+        if self._allowance is not None and self._allowance.most < 1:
+            return True
         return len(self.executions) + len(self.for_others) + len(self.queued) + len(self.skips) >= MAX_ROWS
 
     @property
@@ -249,13 +253,18 @@ class Batch:
     def _hand_out(self, executions: Sequence[Execution], *, awaited: bool = False) -> None:
         """Claim what this holder takes; the rest is for others to take up. `awaited`: their timer goes on with them."""
         for execution in executions:
-            if execution.subscription in self._takes or execution.poison:
+            is_wanted = bool(execution.poison) or execution.subscription in self._takes
+            if is_wanted and (self._is_allowed(execution) or execution.poison):
                 self.executions.append(execution)
             elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
             else:
                 reason = f"its subscription is paused, and {MAX_PARKED:,} executions wait for it"
                 self.skips.append(_skip(execution, reason))
+
+    def _is_allowed(self, execution: Execution) -> bool:
+        """Whether the group's limits allow one more; what one timer fires beyond them is made ready to be taken up."""
+        return self._allowance is None or self._allowance.take(execution)
 
     def _has_room(self, execution: Execution) -> bool:
         """Whether it may wait: of a paused subscription's executions only so many do."""
@@ -323,6 +332,7 @@ class Batch:
         """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
         execution = row.execution(self._group, Chosen(row.nominal_us))
         execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
+        self._is_allowed(execution)
         self.executions.append(execution)
         if not row.follows:
             self._one_shots.append(row.id)

@@ -78,7 +78,8 @@ class LockedTimer:
             self.failures_in_a_row += 1
             if self.state == "active" and 0 < pause_after_failures <= self.failures_in_a_row:
                 self.state = "paused"
-                self.state_reason = f"paused itself: {self.failures_in_a_row} executions in a row failed"
+                failed = "executions in a row" if self.failures_in_a_row > 1 else "execution"
+                self.state_reason = f"paused itself: {self.failures_in_a_row} {failed} failed"
             if self.state == "active" and pauses:
                 self.state, self.state_reason = "paused", f"paused itself: {pauses}"
         if is_last and self.free(execution, ended_us) and not self.has_next:
@@ -102,7 +103,8 @@ class LockedTimer:
         if not is_over and (self.fires_left is None or self.fires_left > 0):
             self.next_us = self._instant_after(ended_us)
         if self.next_us is None:
-            self.state = "finished"
+            # A reason says why it was paused.
+            self.state, self.state_reason = "finished", ""
 
     def _instant_after(self, moment_us: int) -> int | None:
         try:
@@ -255,7 +257,8 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
 _MOVE = f"""
 UPDATE timers_timer t
 SET open_execution = u.open_execution, last_outcome = u.last_outcome, failures_in_a_row = u.failures, state = u.state,
-    state_reason = u.state_reason, next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at),
+    state_reason = u.state_reason, paused_until = CASE WHEN u.state <> 'finished' THEN t.paused_until END,
+    next_fire_at = COALESCE({timestamp("u.next_us")}, t.next_fire_at),
     free_since = COALESCE({timestamp("u.free_us")}, t.free_since)
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
      AS u(id, open_execution, last_outcome, failures, state, state_reason, next_us, free_us)

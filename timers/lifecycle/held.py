@@ -44,8 +44,10 @@ def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -
 def _holder(claim: Claim) -> AnyHolder:
     if claim.consumer is not None:
         return Consumer(claim.consumer)
-    assert claim.node is not None and claim.worker is not None and claim.worker_pid is not None
-    return Holder(claim.node.id, claim.node.name, claim.worker, claim.worker_pid)
+    assert claim.node_id is not None and claim.worker is not None and claim.worker_pid is not None
+    # A node that was forgotten has no row any more.
+    name = f"number {claim.node_id}" if claim.node is None else claim.node.name
+    return Holder(claim.node_id, name, claim.worker, claim.worker_pid)
 
 
 def _execution(

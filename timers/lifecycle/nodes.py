@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,18 +14,24 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from timers import clock
+from timers.boot_clock import boot_id
 from timers.domain.cluster_modes import SHARED, NodeMode, clash
+from timers.domain.drift import config_hash
+from timers.domain.suspicion import SAMPLES
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.clock_step import IS_VIRTUAL
 from timers.lifecycle.death import declare_dead, gone_nodes
 from timers.lifecycle.events import record
 from timers.lifecycle.leadership import LIVE, leave, live_members, renew
-from timers.models import Node
+from timers.models import ClusterEvent, Node
+from timers.models.cluster_event import NODE_REFUSED
 from timers.schedules.zones import edition
 from timers.server.prepare import is_pooled
 
 REGISTER_LOCK_CLASS: Final = 0x54524547
 """First key of the advisory lock that registrations in one partition take."""
+REFUSED_AGAIN: Final = timedelta(minutes=10)
+"""The time between two events of the same refusal."""
 LEADS: Final = "EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = timers_node.id)"
 _STATE: Final = f"""
 CASE WHEN %(draining)s THEN 'draining'
@@ -34,6 +40,15 @@ CASE WHEN %(draining)s THEN 'draining'
      ELSE 'standby' END
 """
 # A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
+
+_INTERVALS: Final = f"""
+CASE WHEN heartbeat_at > started_at AND timers_now() > heartbeat_at
+          AND timers_now() - heartbeat_at <= %(lease)s * INTERVAL '1 second'
+     THEN (heartbeat_intervals || extract(epoch FROM timers_now() - heartbeat_at)::float8)
+          [GREATEST(cardinality(heartbeat_intervals) - {SAMPLES - 2}, 1):]
+     ELSE heartbeat_intervals END
+"""
+# The first beat follows the registration at once, and more than a lease passes between two only when the clock steps.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,8 @@ class Registration:
     wish: str = ""
     """What was asked of the incarnation before, in the same process."""
     mode: NodeMode = SHARED
+    machine: str = field(default_factory=boot_id)
+    """Distinguishes machines of one host name; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,23 @@ def register(node: Registration) -> Node:
     need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive, and for a mode that clashes
     with the live nodes of the partition.
     """
+    try:
+        return _register(node)
+    except NotAllowedNow as refused:
+        _record_refusal(node, str(refused))
+        raise
+
+
+def _record_refusal(node: Registration, why: str) -> None:
+    """Write an event; what goes on trying to start is written from time to time only."""
+    now = clock.now()
+    detail = f"on {node.host}: {why}"
+    lately = ClusterEvent.objects.filter(kind=NODE_REFUSED, node=node.name, detail=detail, at__gt=now - REFUSED_AGAIN)
+    if not lately.exists():
+        record(NODE_REFUSED, node.name, detail, now)
+
+
+def _register(node: Registration) -> Node:
     others = gone_nodes(node.host)
     earlier, gone = others.get(node.name, (None, False))
     if earlier is not None:
@@ -124,6 +158,7 @@ def register(node: Registration) -> Node:
                 incarnation=uuid.uuid4(),
                 host=node.host,
                 pid=node.pid,
+                machine=node.machine,
                 partition=node.partition,
                 mode=node.mode.kind,
                 precedence=node.mode.precedence,
@@ -147,6 +182,7 @@ def register(node: Registration) -> Node:
                 look_ahead=node.look_ahead,
                 listens=node.listens and not pooled,
                 settings=dict(node.settings),
+                config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
                 wish=node.wish,
             )
     except IntegrityError:
@@ -179,7 +215,7 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
     """Renew the lease and write the report; None when the node was declared dead."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE timers_node SET heartbeat_at = timers_now(),"
+            f"UPDATE timers_node SET heartbeat_at = timers_now(), heartbeat_intervals = {_INTERVALS},"
             " lease_expires_at = timers_now() + %(lease)s * INTERVAL '1 second',"
             f" state = {_STATE},"
             " clock_offset = %(offset)s, busy = %(busy)s, busy_threads = %(threads)s, rss = %(rss)s,"
@@ -238,15 +274,53 @@ def set_stopped(node_id: int, name: str) -> None:
             record("node stopped", name, "", now)
 
 
-def handlers_elsewhere(known_here: Sequence[str], partition: str | None = None) -> list[str]:
-    """Handlers that live nodes can run and this process does not know: their timers are left for those nodes.
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A live node that may run executions."""
 
-    `partition`: only nodes of that slice of the cluster; None: of all.
+    node_id: int
+    workers: int
+    """Its worker processes."""
+    handlers: frozenset[str]
+    claims: bool
+    """Whether it claims now: it has started, and neither drains nor stands by."""
+
+
+def live_peers(partition: str | None = None) -> list[Peer]:
+    """Return the live nodes that may run executions, by rising id, the calling one among them.
+
+    Args:
+        partition: only nodes of that slice of the cluster; None: of all.
     """
-    here = frozenset(known_here)
     live = Node.objects.filter(
         state__in=Node.LIVE, allow_execution=True, lease_expires_at__gt=RawSQL("timers_now()", ())
     )
     if partition is not None:
         live = live.filter(partition=partition)
-    return sorted({name for names in live.values_list("handlers", flat=True) for name in names} - here)
+    return [
+        Peer(node_id, workers, frozenset(handlers), state == Node.State.ACTIVE)
+        for node_id, workers, handlers, state in live.order_by("id").values_list("id", "workers", "handlers", "state")
+    ]
+
+
+def handlers_elsewhere(known_here: Iterable[str], peers: Iterable[Peer] | None = None) -> list[str]:
+    """Return the handlers that live nodes can run and this process does not know; they are left for those nodes.
+
+    Args:
+        peers: the live nodes, where they have been read already; None: those of all partitions.
+    """
+    found = {name for peer in (live_peers() if peers is None else peers) for name in peer.handlers}
+    return sorted(found.difference(known_here))
+
+
+def position_among(peers: Sequence[Peer], node_id: int, worker: int) -> tuple[int, int]:
+    """Return the position of a worker among all workers that claim now, from 0, and their number.
+
+    Args:
+        node_id, worker: the worker; its own node counts even where it does not claim yet, or is missing.
+        worker: from 1.
+    """
+    own = next((peer.workers for peer in peers if peer.node_id == node_id), 0) or 1
+    others = [peer for peer in peers if peer.claims and peer.node_id != node_id]
+    before = sum(peer.workers for peer in others if peer.node_id < node_id)
+    return before + (worker - 1) % own, own + sum(peer.workers for peer in others)

@@ -203,7 +203,9 @@ def _write(moved: list[tuple[int, datetime | None]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE timers_timer t SET next_fire_at = {timestamp('u.at_us')},"
-            " state = CASE WHEN u.at_us IS NULL THEN 'finished' ELSE t.state END"
+            " state = CASE WHEN u.at_us IS NULL THEN 'finished' ELSE t.state END,"
+            " state_reason = CASE WHEN u.at_us IS NULL THEN '' ELSE t.state_reason END,"
+            " paused_until = CASE WHEN u.at_us IS NULL THEN NULL ELSE t.paused_until END"
             " FROM unnest(%s::bigint[], %s::bigint[]) AS u(id, at_us) WHERE t.id = u.id",
             (
                 plain_array(timer for timer, _ in moved),

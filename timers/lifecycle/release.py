@@ -11,6 +11,7 @@ from timers.lifecycle import waiting_rows
 from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.finish import finish
+from timers.lifecycle.group_limits import wake_for_room
 from timers.lifecycle.outcome import Outcome
 
 
@@ -40,6 +41,7 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
         ours = [execution for execution in ours if execution.id not in revoked]
         waiting_rows.insert([waiting_rows.unbegun(execution) for execution in ours], now_us)
         let_go(held, by_fence(ours))
+        wake_for_room(ours)
     outcomes = [Outcome(execution, "lost", None, now_us, reason="it had not begun") for execution in unwanted]
     deferred = finish(holder, outcomes, now_us).deferred
     return Released(len(ours), tuple(outcome.execution for outcome in deferred))

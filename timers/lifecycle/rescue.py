@@ -136,17 +136,12 @@ def _rescue(
     after, total = 0, Rescued()
     while True:
         with transaction.atomic():
-            claims = list(
-                Claim.objects.filter(**whose, id__gt=after)
-                .exclude(id__in=known)
-                .order_by("id")
-                .select_related("node")[:BATCH]
-            )
-            if not claims:
+            rows = Claim.objects.filter(**whose, id__gt=after).exclude(id__in=known).order_by("id")
+            ids = list(rows.values_list("id", flat=True)[:BATCH])
+            if not ids:
                 return total
-            ids = [claim.id for claim in claims]
             total += _rescue_batch(ids, fate_of, now_us, may_have_started, left, expired_us)
-        after = claims[-1].id
+        after = ids[-1]
 
 
 def _rescue_batch(

@@ -23,6 +23,7 @@ from timers.lifecycle.fire import Batch
 from timers.lifecycle.group_clock import group_now
 from timers.lifecycle.take_within import Work, compute_unlocked, take_within
 from timers.models import TimerGroup
+from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
@@ -44,7 +45,7 @@ _PARTS: Final = f"""
 SELECT g.id, g.version, s.shard, p.priority
 FROM timers_timer_group g CROSS JOIN {PARTS}
 WHERE g.state = 'active' AND g.worker_ordinals IS NULL AND g.action ->> 'kind' = 'pull'
-  AND NOT EXISTS (SELECT 1 FROM timers_cluster_pause)
+  AND NOT {is_paused("g.partition")}
   AND EXISTS (SELECT 1 FROM timers_timer t
               WHERE {IN_PART}
                 AND t.next_fire_at <= {group_now("%(now)s::timestamptz")})

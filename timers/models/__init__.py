@@ -21,6 +21,7 @@ from timers.models.group import TimerGroup
 from timers.models.kept_answer import KeptAnswer
 from timers.models.node import Leadership, Node
 from timers.models.operation import BulkOperation
+from timers.models.rate_state import RateState
 from timers.models.recall import Recall
 from timers.models.secret import Secret
 from timers.models.stats_minute import LATENESS_BUCKETS_MS, StatsMinute
@@ -44,6 +45,7 @@ __all__ = [
     "KeptAnswer",
     "Leadership",
     "Node",
+    "RateState",
     "Recall",
     "Secret",
     "StatsMinute",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.limit_keys import MAX_KEY
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.models.node import Node
@@ -27,6 +28,9 @@ class Claim(models.Model):
     expires_at = models.DateTimeField(null=True, help_text="A consumer's lease ends here; it is shown again then.")
     executions = ArrayField(models.UUIDField())
     details = ExactJSONField(null=True)
+    limit_key = models.CharField(
+        max_length=MAX_KEY, null=True, help_text="The key of all its executions, where their group limits by key."
+    )
     revoked = ArrayField(
         models.UUIDField(), null=True, help_text="Executions that the holder is asked to cancel, begun or not."
     )

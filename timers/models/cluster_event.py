@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 
 from timers.models.group import NAME_LENGTH
+
+NODE_REFUSED: Final = "node refused"
+"""The kind of event that says that a node was not let in."""
 
 
 class ClusterEvent(models.Model):

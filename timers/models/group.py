@@ -9,6 +9,9 @@ from django.db import models
 
 from timers import policies
 from timers.domain import cluster_modes
+from timers.domain.limit_keys import MAX_PATH, KeyPath
+from timers.domain.limits import Limits
+from timers.domain.rates import Rate
 from timers.models.fields import ExactJSONField
 from timers.models.in_flight import InFlight
 
@@ -31,6 +34,11 @@ class TimerGroup(InFlight, models.Model):
     class State(models.TextChoices):
         ACTIVE = "active"
         PAUSED = "paused"
+
+    LIMIT_FIELDS = (
+        "max_concurrency", "max_rate", "concurrency_key", "max_concurrency_per_key", "max_rate_per_key",
+    )  # fmt: skip
+    """What `limits` is made of."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
     description = models.TextField(blank=True)
@@ -141,6 +149,33 @@ class TimerGroup(InFlight, models.Model):
         help_text="What happens to a fire at an excluded instant. suppress: it is skipped; before, after: it is moved.",
     )
     max_batch = models.PositiveIntegerField(default=500, help_text="The most executions that one claim takes.")
+    max_concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="The most executions that are claimed at once, over all nodes and consumers; empty: no limit.",
+    )
+    max_rate = models.CharField(
+        max_length=20,
+        null=True,
+        blank=True,
+        help_text="The most executions that start in a period, over all nodes and consumers: 50/s, 100/min, 10/30s;"
+        " empty: no limit.",
+    )
+    concurrency_key = models.CharField(
+        max_length=MAX_PATH,
+        null=True,
+        blank=True,
+        help_text="Where the payload of a timer that names no key has it, such as payload.tenant; empty: nowhere.",
+    )
+    max_concurrency_per_key = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The most executions of one key that are claimed at once; empty: no limit."
+    )
+    max_rate_per_key = models.CharField(
+        max_length=20,
+        null=True,
+        blank=True,
+        help_text="The most executions of one key that start in a period, such as 5/s; empty: no limit.",
+    )
     attempt_timeout = models.FloatField(
         default=60, help_text="Seconds that one try may run, where its handler names no timeout of its own."
     )
@@ -195,6 +230,14 @@ class TimerGroup(InFlight, models.Model):
                 condition=models.Q(max_batch__gte=1, max_batch__lte=10_000), name="timers_group_max_batch"
             ),
             models.CheckConstraint(
+                condition=models.Q(max_concurrency=None) | models.Q(max_concurrency__gte=1),
+                name="timers_group_max_concurrency",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_concurrency_per_key=None) | models.Q(max_concurrency_per_key__gte=1),
+                name="timers_group_max_per_key",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(placement__in=list(cluster_modes.PLACEMENTS)), name="timers_group_placement"
             ),
         )
@@ -205,6 +248,24 @@ class TimerGroup(InFlight, models.Model):
     def policies(self) -> policies.Policies:
         """The group's policies as a value; raises SpecError when a column was written by hand and makes no sense."""
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
+
+    def limits(self) -> Limits:
+        """How many of its executions may be claimed at once, and may start in a period.
+
+        Raises SpecError when a column was written by hand and makes no sense.
+        """
+        path = self.concurrency_key
+        return Limits(
+            self.max_concurrency,
+            _rate(self.max_rate, "max_rate"),
+            self.max_concurrency_per_key,
+            _rate(self.max_rate_per_key, "max_rate_per_key"),
+            None if path is None else KeyPath.parse(path, "concurrency_key"),
+        )
+
+
+def _rate(text: str | None, field: str) -> Rate | None:
+    return None if text is None else Rate.parse(text, field)
 
 
 def group_ids(names: Collection[str]) -> list[int]:

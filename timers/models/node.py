@@ -33,6 +33,13 @@ class Node(models.Model):
     name = models.CharField(max_length=NAME_LENGTH)
     incarnation = models.UUIDField(unique=True)
     host = models.CharField(max_length=NAME_LENGTH)
+    machine = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Distinguishes machines of one host name; empty: not known.",
+    )
     pid = models.PositiveIntegerField()
     partition = models.CharField(max_length=NAME_LENGTH, default="default")
     mode = models.CharField(max_length=20, default=cluster_modes.DISTRIBUTED)
@@ -53,6 +60,12 @@ class Node(models.Model):
     ended_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField()
     heartbeat_interval = models.FloatField(help_text="Seconds.")
+    heartbeat_intervals = ArrayField(
+        models.FloatField(), default=list, db_default=[], help_text="Seconds between its latest heartbeats."
+    )
+    suspect_since = models.DateTimeField(
+        null=True, help_text="When another node noticed that its heartbeat was missing; empty: it is not suspect."
+    )
     lease_expires_at = models.DateTimeField()
     clock_offset = models.FloatField(default=0, help_text="Seconds that the node's clock is ahead of the database's.")
     crash_lock = models.BooleanField(default=False, help_text="Whether a session lock tells other nodes of a crash.")
@@ -74,6 +87,13 @@ class Node(models.Model):
     )
     listens = models.BooleanField(default=False, db_default=False, help_text="Whether it is woken by NOTIFY.")
     settings = ExactJSONField(default=dict, db_default={}, help_text="Its settings that must be the same everywhere.")
+    config_hash = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A digest of settings, version, time zone rules and handlers.",
+    )
     handlers = ArrayField(models.CharField(max_length=NAME_LENGTH), default=list)
     rss = models.BigIntegerField(null=True, help_text="Bytes of memory of supervisor and workers.")
 

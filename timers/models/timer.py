@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.limit_keys import MAX_KEY
 from timers.execution_id import MAX_TIMER_ID
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
@@ -61,6 +62,20 @@ class Timer(InFlight, models.Model):
     payload = ExactJSONField(null=True, blank=True)
     action = ExactJSONField(null=True, blank=True, help_text="Empty: the group's.")
     overrides = ExactJSONField(null=True, blank=True, help_text="Policies of the group that this timer replaces.")
+
+    concurrency_key = models.CharField(
+        max_length=MAX_KEY,
+        null=True,
+        blank=True,
+        help_text="Whose executions are limited together where the group limits by key; empty: what the group's path"
+        " finds in the payload.",
+    )
+    limit_key = models.CharField(
+        max_length=MAX_KEY,
+        null=True,
+        editable=False,
+        help_text="The key that limits count it under; NULL: its group does not limit by key.",
+    )
 
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     state_reason = models.TextField(blank=True, default="")
@@ -129,6 +144,12 @@ class Timer(InFlight, models.Model):
                 condition=models.Q(state="active"),
                 name="timers_timer_due",
             ),
+            # Only timers of groups that limit by key are in it.
+            models.Index(
+                fields=("group", "shard", "priority", "limit_key", "next_fire_at"),
+                condition=models.Q(state="active", limit_key__isnull=False),
+                name="timers_timer_due_of_key",
+            ),
             models.Index(
                 fields=("paused_until",),
                 condition=models.Q(state="paused", paused_until__isnull=False),
@@ -144,6 +165,11 @@ class Timer(InFlight, models.Model):
         """The group's policies after the timer's overrides; raises SpecError when a column makes no sense."""
         of_group = self.group.policies()
         return of_group.with_overrides(self.overrides) if self.overrides else of_group
+
+    def set_finished(self) -> None:
+        """Note that no fire is left; why and until when the timer was paused does not matter any more."""
+        self.next_fire_at = self.paused_until = None
+        self.state, self.state_reason = Timer.State.FINISHED, ""
 
     @property
     def offset(self) -> timedelta:

@@ -89,6 +89,8 @@ class Stepper:
         """Occurrences that a policy left out, so far."""
         self.queued = 0
         """Occurrences that were put behind another one of their timer, so far."""
+        self._rests_us: list[int] = []
+        """When the limits of groups, all of them reached, let the next execution begin."""
         self._holding = Lock()
         """Changes in other threads call executions back while this one steps."""
         self._held_back: list[tuple[int, Execution]] = []
@@ -116,7 +118,7 @@ class Stepper:
         """
         if self._beats or has_lead_groups(self._partition):
             self.beat()
-        now_us, came = self.time.us, []
+        now_us, came, rests_us = self.time.us, list[Execution](), list[int]()
         unserved = Unserved(leave, lambda name: name not in leave and is_known_here(name))
         horizon_us = now_us + round(self.look_ahead * 1_000_000)
         _, work = self._groups.with_due_work(now_us, horizon_us, {})
@@ -124,7 +126,7 @@ class Stepper:
             if item.waiting:
                 came += claim_ready(
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
-                    leading=item.leading,
+                    leading=item.leading, rests_us=rests_us,
                 )  # fmt: skip
             while item.timers:
                 fired = fire_due(
@@ -133,10 +135,12 @@ class Stepper:
                     watched_since_us=self._watched_since_us, leading=item.leading,
                 )  # fmt: skip
                 came += fired.executions
+                rests_us += [] if fired.rest_until_us is None else [fired.rest_until_us]
                 self.skipped += fired.skipped
                 self.queued += fired.queued
                 if not fired.computed:
                     break
+        self._rests_us = rests_us
         with self._holding:
             self.held += came
         return came
@@ -250,6 +254,7 @@ class Stepper:
         """The first instant after now at which there may be something to do."""
         now_us = self.time.us
         held = [execution.start_us for execution in self.held if execution.start_us > now_us]
+        held += [rest_us for rest_us in self._rests_us if rest_us > now_us]
         coming = next_instant(self._partition, self._roles, now_us)
         return min([*held, *([] if coming is None else [coming])], default=None)
 

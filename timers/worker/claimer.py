@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,20 +19,22 @@ from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
 from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.fire import Fired, fire_due
-from timers.lifecycle.nodes import handlers_elsewhere
+from timers.lifecycle.fire import fire_due
+from timers.lifecycle.fired import Fired
+from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
-from timers.lifecycle.wakeup import wake_workers
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
 from timers.worker.left_marks import LeftMarks
+from timers.worker.limited import Limited
 from timers.worker.loop import Loop, is_database_fault
+from timers.worker.next_look import NextLook
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
 from timers.worker.shard_preferences import ShardPreferences
-from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts, Sharing
+from timers.worker.sharing import Sharing
 from timers.worker.started import Started
 from timers.worker.watch import Watch
 
@@ -51,12 +51,6 @@ OUTCOMES_SECONDS: Final = 0.4
 more when the instants that came meanwhile are decided about."""
 LONGEST_OUTCOMES_SECONDS: Final = 2.0
 UNRECORDED_SECONDS: Final = 0.05
-IDLE_SECONDS: Final = 0.1
-"""Between two looks for what is due and could start in idle slots that count as taken."""
-BREATH_SECONDS: Final = 0.005
-"""Wakes closer together than this are served by one pass."""
-ANNOUNCED_SECONDS: Final = 0.1
-"""What is left to other workers is not announced when they were woken so short a time ago."""
 
 
 class Claimer:
@@ -101,15 +95,9 @@ class Claimer:
         self._unserved = Unserved()
         self._unserved_read_at = -HANDLERS_SECONDS
         self._left_marks = LeftMarks()
-        self._looks: list[int] = []
-        self._left_look_us: int | None = None
-        self._left_pause = LATE_PAUSE_SECONDS
-        """Until the next look for what is left; longer where nothing of it can be claimed here."""
-        self._noticed_at = 0.0
+        self._next_look = NextLook(settings)
+        self._limited = Limited()
         self._turn = 0
-        self._idle_look_at = 0.0
-        self._has_idle = False
-        """The last pass found slots that are idle though all count as taken."""
         self._hungry = False
         self._unsure = False
         self._has_lost_lead = False
@@ -129,12 +117,12 @@ class Claimer:
 
     def notice(self) -> None:
         """A notification came, to this worker as to all others: look now."""
-        self._noticed_at = time.monotonic()
+        self._next_look.notice()
         self.loop.wake()
 
     def look_at(self, instants_us: Sequence[int]) -> None:
         """Timers have been opened for their next fire at these instants; look now when one is within the look-ahead."""
-        if min(instants_us) <= self._clock.now_us() + self._look_ahead_us:
+        if min(instants_us) <= self._clock.now_us() + self._next_look.ahead_us:
             self.loop.wake()
 
     @property
@@ -150,10 +138,6 @@ class Claimer:
     def is_led(self, group: ServedGroup) -> bool:
         """Whether only the leader of the partition may claim of a group."""
         return self._groups.is_led(group)
-
-    @property
-    def _look_ahead_us(self) -> int:
-        return round(self._settings.look_ahead * 1_000_000)
 
     def step(self) -> float:
         """One pass over the groups with due work; returns seconds to the next."""
@@ -184,7 +168,7 @@ class Claimer:
     def _pass(self) -> float:
         self._refresh_marks_and_handlers()
         now_us = self._clock.now_us()
-        horizon_us = now_us + self._look_ahead_us
+        horizon_us = now_us + self._next_look.ahead_us
         sent = boot_time()
         low_marks = self._left_marks.over(self._low_marks)
         led, of_others = self._groups.leading is not None, self._shards.of_others
@@ -207,11 +191,12 @@ class Claimer:
         if self._relief is not None:
             self._relief.step()
         if not work:
-            self._left_pause, self._hungry = LATE_PAUSE_SECONDS, False
+            self._next_look.claimed()
+            self._hungry = False
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
             return 0
-        return self._seconds_to_next_look()
+        return self._next_look.seconds(self._clock.now_us())
 
     def _is_held(self, reading: datetime, sent: float) -> bool:
         """Whether a step of the clock holds claims; until they go on, what is claimed already follows the old clock."""
@@ -224,13 +209,14 @@ class Claimer:
         self._hungry = False
         self._turn += 1
         by_priority: dict[tuple[int, int], list[DueWork]] = {}
+        work = self._limited.awake(work, now_us)
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
         # What nobody here has room for needs no sharing.
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
-        claimed, in_vain, looks_for_idle = 0, False, self._looks_for_idle()
+        claimed, in_vain, looks_for_idle = 0, False, self._next_look.begin_idle()
         budgets: defaultdict[int, CpuBudget] = defaultdict(budget_of_group)
         for items in by_priority.values():
             start = self._turn % len(items)
@@ -240,7 +226,7 @@ class Claimer:
                 if room < 1 and looks_for_idle:
                     # What is due does not wait for a thread that is idle, though what is claimed ahead will need it.
                     room, until_us = self._capacity.room_now(item.group, sharers), now_us
-                    self._has_idle |= room > 0
+                    self._next_look.has_idle |= room > 0
                 budget = budgets[item.group.id]
                 if room < 1 or budget.is_spent:
                     self._hungry = True
@@ -253,42 +239,14 @@ class Claimer:
                 claimed += self._claim_or_log(item, now_us, until_us, limit, budget)
                 if part is not None:
                     part.take(self.held - before, weight)
+                    if item.part in self._limited.parts:
+                        part.leave_to_limits(item.part, self.held - before)
         if claimed:
-            self._left_pause = LATE_PAUSE_SECONDS
-        self._leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
+            self._next_look.claimed()
+        self._next_look.leave_to_others(parts, now_us, in_vain=in_vain and not claimed)
         if self._unserved.names != left:
             self.loop.wake()
         return claimed
-
-    def _looks_for_idle(self) -> bool:
-        """Whether this pass looks for idle slots where there is no room; not each does, for they can be very many."""
-        self._has_idle, now = False, time.monotonic()
-        if now < self._idle_look_at:
-            return False
-        self._idle_look_at = now + IDLE_SECONDS
-        return True
-
-    def _leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
-        """See that the others look for their parts in time, and look again for what they did not take.
-
-        `in_vain`: nothing of it could be claimed here, for only others have its handlers, or someone has it locked.
-        """
-        if in_vain:
-            self._left_pause = min(self._left_pause * 2, self._settings.poll_interval)
-        if self._left_look_us is not None and self._left_look_us <= now_us:
-            self._left_look_us = None  # this look was the one
-        left = [part for part in set(parts.values()) if part.due > part.taken]
-        if not left:
-            return
-        first_us = min(part.first_us for part in left)
-        look_us = max(first_us + round(LATE_SECONDS * 1_000_000), now_us + round(self._left_pause * 1_000_000))
-        if in_vain or self._left_look_us is None or look_us < self._left_look_us:
-            self._left_look_us = look_us
-        soon_us = now_us + round(self._settings.poll_interval * 1_000_000)
-        was_noticed = time.monotonic() - self._noticed_at < ANNOUNCED_SECONDS
-        if first_us < soon_us and not was_noticed and not in_vain and any(part.others_are_free for part in left):
-            self._noticed_at = time.monotonic()
-            wake_workers()
 
     def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
@@ -304,14 +262,15 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun = time.monotonic()
+            begun, rests_us = time.monotonic(), list[int]()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading,
+                leading=item.leading, rests_us=rests_us,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
+            self._rest(item, rests_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
@@ -324,7 +283,7 @@ class Claimer:
                 watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
             # In a shard that timers are being moved into, there may be some again below what was read.
-            if self._unserved.names and not fired.more and not item.group.is_moving:
+            if self._unserved.names and not fired.more and not item.group.is_moving and not item.group.limits:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
@@ -337,13 +296,19 @@ class Claimer:
         if fired.is_stale:
             self.loop.wake()
         self._hungry |= fired.more
-        if fired.more and not item.group.is_moving:
+        if fired.is_limited:
+            self._limited.parts.add(item.part)
+            self._rest(item, [] if fired.rest_until_us is None else [fired.rest_until_us], now_us)
+        if fired.more and not item.group.is_moving and not item.group.limits.is_keyed:
             self._low_marks[item.part] = fired.last_us
         else:
             self._low_marks.pop(item.part, None)
-        for look_us in fired.looks_us:
-            if look_us <= now_us + self._look_ahead_us:
-                heapq.heappush(self._looks, look_us)
+        self._next_look.add(fired.looks_us, now_us)
+
+    def _rest(self, item: DueWork, until_us: Sequence[int], now_us: int) -> None:
+        for instant_us in until_us:
+            self._limited.rest(item.group, instant_us)
+            self._next_look.add([instant_us], now_us)
 
     def _hold(self, executions: Sequence[Execution]) -> None:
         if executions:
@@ -361,7 +326,9 @@ class Claimer:
             self._low_marks.clear()
             self._full_scan_at = now + FULL_SCAN_SECONDS
         if now - self._unserved_read_at >= HANDLERS_SECONDS:
-            self._unserved.renew(handlers_elsewhere(handlers.names(), self._partition))
+            peers = live_peers(self._partition)
+            self._unserved.renew(handlers_elsewhere(handlers.names(), peers))
+            self._next_look.position = position_among(peers, self._holder.node_id, self._holder.worker)
             self._unserved_read_at = now
 
     def _look_for_revoked(self) -> None:
@@ -378,20 +345,3 @@ class Claimer:
             busy = {item.part for item in work if item.timers}
             for key in self._low_marks.keys() - busy:
                 del self._low_marks[key]
-
-    def _seconds_to_next_look(self) -> float:
-        now_us = self._clock.now_us()
-        # Jittered by a quarter, so no worker always wins the race for a regular timer.
-        wait = self._settings.poll_interval * random.uniform(0.75, 1.0)
-        if self._has_idle:
-            wait = min(wait, IDLE_SECONDS)
-        if self._left_look_us is not None:
-            wait = min(wait, (self._left_look_us - now_us) / 1_000_000)
-            if self._left_look_us <= now_us:
-                self._left_look_us, wait = None, BREATH_SECONDS
-        while self._looks and self._looks[0] <= now_us:
-            heapq.heappop(self._looks)
-            wait = BREATH_SECONDS
-        if self._looks:
-            wait = min(wait, (self._looks[0] - now_us) / 1_000_000)
-        return max(wait, BREATH_SECONDS)

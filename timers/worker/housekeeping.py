@@ -25,6 +25,7 @@ from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
 from timers.lifecycle.reshard import is_moving, look_for_left_behind, move_batch
+from timers.lifecycle.suspects import note_suspects
 from timers.lifecycle.unclaimed import UnclaimedTimers, unclaimed_parts
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
@@ -132,7 +133,9 @@ class Housekeeping:
         self._is_held = is_held
         if is_held:
             return HELD_SECONDS
+        suspicion = None
         if self._heartbeat.steady:
+            suspicion = note_suspects(watched.heard, self._settings, self._node_id)
             for dead in watched.dead:
                 reason = f"no heartbeat since {dead.heartbeat_at:%H:%M:%S.%f} UTC"
                 if declare_dead(dead, reason):
@@ -159,7 +162,7 @@ class Housekeeping:
             self.unclaimed.wake()
         lease_ends = self._rescue_from_consumers(present)
         pause_ends = resume_elapsed(present)
-        waits = [watched.seconds_to_next_verdict, pause_ends, lease_ends, self._settings.heartbeat_interval]
+        waits = [watched.seconds_to_next_verdict, suspicion, pause_ends, lease_ends, self._settings.heartbeat_interval]
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def carry_out(self) -> float:

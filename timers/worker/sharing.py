@@ -55,6 +55,8 @@ class Part:
     others_are_free: bool
     is_saturated: bool
     """Whether more is due than all free slots."""
+    due_of: dict[tuple[int, int, int], int]
+    """What of it is due in each group, shard and priority."""
     taken: int = 0
     """Executions that were taken of it."""
 
@@ -66,6 +68,13 @@ class Part:
         """Count what was taken."""
         self.left -= count * weight
         self.taken += count
+
+    def leave_to_limits(self, part: tuple[int, int, int], taken: int) -> None:
+        """Count as taken what is left in a group at its limit: no other worker may take it either.
+
+        `taken`: how much of it was taken.
+        """
+        self.taken += max(self.due_of.pop(part, 0) - taken, 0)
 
 
 class Sharing:
@@ -197,6 +206,7 @@ class Sharing:
             first_us=min((each.first_us for each in counts if each.count), default=now_us),
             others_are_free=with_room > 1,
             is_saturated=due >= free,
+            due_of={item.part: each.count for item, each in zip(items, counts, strict=True)},
         )
         return part, [item for item, each in zip(items, counts, strict=True) if each.is_counted]
 

@@ -19,7 +19,7 @@ NO_VERBS = {
     "created_entry": "a part of create",
     "change": {"claimed_executions", "now_of", "read_timer", "record_skip", "lock_timer", "saved"},
     "declaration": "what is declared",
-    "delete": {"erase_history", "forget_node"},  # for measurements; no face offers them
+    "delete": {"erase_history", "erase_nodes"},  # for measurements; no face offers them
     "difference": "compares",
     "executions": {"check_execution", "cancel_unfailed"},
     "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},

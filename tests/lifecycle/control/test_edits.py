@@ -28,6 +28,7 @@ from tests.lifecycle.control.edited_timers import (
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
 from timers.encryption import new_key
+from timers.exceptions import SpecError
 from timers.lifecycle.control import groups, keys, secrets, subscriptions
 from timers.lifecycle.control.calendars import create_calendar, update_calendar
 from timers.lifecycle.control.declaration import Declaration, Declared
@@ -309,3 +310,61 @@ def test_the_pause_of_a_group_and_its_end_keep_the_instants(
     groups.resume_group("work")
     node.advance(1500)
     assert instants(timer) == [START + 700 * SECOND, START + 1400 * SECOND]
+
+
+@pytest.mark.parametrize(
+    ("request_", "edit"),
+    [
+        ({"kind": "fixed_rate", "period": 1}, {"period": 1}),
+        ({"kind": "fixed_rate", "period": 1}, {"kind": "fixed_rate", "period": "PT1S"}),
+        ({"kind": "fixed_rate", "period": 1, "start_at": START}, {"period": 1, "start_at": START}),
+        ({"kind": "rrule", "rule": "FREQ=SECONDLY"}, {"rule": "FREQ=SECONDLY"}),
+        ({"kind": "cron", "expression": "* * * * * *"}, {"expression": "* * * * * *"}),
+        ({"kind": "fixed_delay", "delay": 1}, {"delay": 1}),
+        ({"kind": "once", "at": START + SECOND}, {"at": START + SECOND}),
+    ],
+    ids="-".join,
+)
+def test_rule_given_as_it_is_leaves_a_finished_timer_finished(
+    node: Stepper, handlers: TemporaryHandlers, request_: dict[str, Any], edit: dict[str, Any]
+) -> None:
+    factories.group("work")
+    most = {} if request_["kind"] == "once" else {"max_fires": 2}
+    schedule_timer({"group": "work", "name": "ended", **most, **request_})
+    node.advance(10)
+    before = get_timer("work", "ended")
+    assert before.state == "finished"
+    update_timer("work", "ended", **edit)
+    after = get_timer("work", "ended")
+    assert (after.state, after.version, after.fire_count) == ("finished", before.version, before.fire_count)
+
+
+def test_another_rule_begins_a_finished_rate_again_from_now(node: Stepper, handlers: TemporaryHandlers) -> None:
+    factories.group("work")
+    schedule_fixed_rate("work", "ended", period=10, max_fires=1)
+    node.advance(13)
+    after = update_timer("work", "ended", period=20)
+    assert (after.state, after.fire_count, after.next_fire_at) == ("active", 0, node.time.now + 20 * SECOND)
+
+
+class TestStartOfAOneShot:
+    def test_start_after_its_fire_is_refused(self, node: Stepper, handlers: TemporaryHandlers) -> None:
+        factories.group("work")
+        given = {"kind": "once", "group": "work", "name": "early", "after": 1, "start_at": START + HOUR}
+        with pytest.raises(SpecError, match="start_at: is after the only fire"):
+            schedule_timer(given)
+
+    def test_later_start_of_a_pending_one_is_refused(self, node: Stepper, handlers: TemporaryHandlers) -> None:
+        factories.group("work")
+        schedule_timer({"kind": "once", "group": "work", "name": "early", "after": 5})
+        with pytest.raises(SpecError, match="start_at: is after the only fire"):
+            update_timer("work", "early", start_at=START + HOUR)
+        assert get_timer("work", "early").start_at is None
+
+    def test_start_at_the_fire_or_before_it_is_kept(self, node: Stepper, handlers: TemporaryHandlers) -> None:
+        factories.group("work")
+        at = START + 5 * SECOND
+        for name, start in {"at": at, "before": START}.items():
+            schedule_timer({"kind": "once", "group": "work", "name": name, "at": at, "start_at": start})
+        node.advance(5)
+        assert {get_timer("work", name).state for name in ("at", "before")} == {"finished"}

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
 from tests import factories
-from tests.support.handlers import TemporaryHandlers
+from tests.support.sessions import in_threads
 from timers.exceptions import NotAllowedNow, TimerNotFound
-from timers.insights import counts
-from timers.insights.cluster import cluster, concerns, node, sentence
-from timers.insights.doctor.examine import examine
-from timers.insights.rates import rates
-from timers.lifecycle.consume import claim
-from timers.lifecycle.control.nodes import activate_node, drain_node, pause_cluster, resume_cluster, stop_node
+from timers.insights.cluster import cluster
+from timers.insights.node_view import node
+from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.lifecycle.nodes import Beat, Renewed, beat
-from timers.models import ClusterEvent, ClusterPause, Node, TimerGroup, Waiting
-from timers.scheduling import fire_timer, get_timer, schedule_fixed_rate, schedule_once
-from timers.testing import START, Stepper, VirtualTime
+from timers.models import AuditEntry, ClusterEvent, Leadership, Node
+from timers.testing import START, VirtualTime
 
 REPORT = Beat(0, 0, 0, 0, {})
 
@@ -92,70 +87,58 @@ def test_a_stop_is_not_called_back(time: VirtualTime, ask: Callable[..., Node]) 
         ask("node-a")
 
 
-def test_while_the_cluster_is_paused_nothing_fires_and_no_retry_is_claimed(
-    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    schedule_fixed_rate("work", "often", period=10)
-    execution = fire_timer("work", "often")
-    pause_cluster(reason="the warehouse floods", actor="ann")
-    node.play(seconds=200, every=5)
-    assert not handlers.calls
-    assert str(Waiting.objects.get().id) == execution
-    assert resume_cluster()
-    node.until_idle()
-    # One for what was missed, and the run that waited.
-    assert len(handlers.calls) == 2
-    assert get_timer("work", "often").next_fire_at == START + timedelta(seconds=210)
+@pytest.mark.parametrize("state", ["stopped", "dead"])
+def test_a_node_that_has_ended_is_forgotten_with_an_event(time: VirtualTime, state: str) -> None:
+    row = factories.node("node-a", state=state, ended_at=time.now)
+    other = factories.node("node-b", state=state, ended_at=time.now)
+    assert forget_node(row.id, reason="renamed", actor="ann") == 1
+    assert [each.id for each in Node.objects.all()] == [other.id]
+    assert events() == [("node forgotten", "node-a", "by ann: renamed")]
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.subject_name, entry.subject_id) == ("node.forget", "node-a", str(row.id))
+    assert entry.before is not None and entry.before["state"] == state
+    assert entry.after == {"starts": 1, "reason": "renamed"}
+    with pytest.raises(TimerNotFound):
+        forget_node(row.id)
 
 
-def test_what_a_pause_made_late_follows_the_misfire_policy(
-    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
-) -> None:
-    schedule_once("work", "once", after=10, overrides={"misfire_policy": "skip"})
-    pause_cluster()
-    node.play(seconds=200, every=10)
-    resume_cluster()
-    node.until_idle()
-    assert not handlers.calls
-    assert get_timer("work", "once").state == "finished"
+def test_a_name_means_all_starts_of_the_node_when_it_is_forgotten(time: VirtualTime) -> None:
+    for _ in range(3):
+        factories.node("node-a", state="dead", ended_at=time.now)
+    assert forget_node("node-a") == 3
+    assert cluster(time.now).nodes == ()
 
 
-def test_consumers_get_nothing_while_the_cluster_is_paused(time: VirtualTime) -> None:
-    factories.group("pulled", action={"kind": "pull"})
-    schedule_once("pulled", "once", after=1)
-    time.advance(2)
-    pause_cluster()
-    assert claim("pulled", "ann") == []
-    resume_cluster()
-    assert len(claim("pulled", "ann")) == 1
+@pytest.mark.parametrize("state", Node.LIVE)
+def test_a_live_node_is_not_forgotten(time: VirtualTime, state: str) -> None:
+    factories.node("node-a", state="dead")
+    row = factories.node("node-a", state=state)
+    for meant in (row.id, "node-a"):
+        with pytest.raises(NotAllowedNow, match=f"node node-a is {state}. Stop it first"):
+            forget_node(meant)
+    assert Node.objects.count() == 2
+    assert events() == []
 
 
-def test_the_cluster_is_paused_once_and_resumed_once(time: VirtualTime) -> None:
-    first = pause_cluster(reason="floods", actor="ann")
-    assert pause_cluster(reason="fire", actor="bob") == first
-    assert ClusterPause.objects.get().reason == "floods"
-    assert resume_cluster(actor="bob")
-    assert not resume_cluster()
-    assert events() == [("cluster paused", "", "by ann: floods"), ("cluster resumed", "", "by bob")]
+def test_a_node_that_still_holds_claims_is_not_forgotten(time: VirtualTime) -> None:
+    row = factories.node("node-a", state="dead")
+    factories.claim(row, factories.timer(), executions=2)
+    with pytest.raises(NotAllowedNow, match="still holds 1 claim: any live node rescues"):
+        forget_node("node-a")
+    assert Node.objects.filter(id=row.id).exists()
 
 
-def test_a_pause_is_told_wherever_the_cluster_is_and_is_no_error(
-    group: TimerGroup, node: Stepper, time: VirtualTime
-) -> None:
-    schedule_once("work", "once", after=1)
-    pause_cluster(reason="the warehouse floods", actor="ann")
-    time.advance(1000)
-    factories.node("node-b")
-    seen = cluster(time.now)
-    words = f"since {START:%Y-%m-%d %H:%M:%S} UTC by ann: the warehouse floods"
-    assert seen.pause is not None and seen.pause.words == words
-    assert [concern.text for concern in concerns(seen)] == [
-        f"The cluster is paused {words}. Nothing starts until resumed."
-    ]
-    said = sentence(seen, rates(time.now), counts.waiting(), counts.overdue(time.now), time.now)
-    assert said.level == "attention"
-    assert said.text.startswith(f"Paused {words}. 1 timer is overdue. 1 of 2 nodes alive;")
-    found = [
-        finding for finding in examine(time.now).findings if finding.check in ("cluster_concerns", "overdue_timers")
-    ]
-    assert [(finding.severity, finding.check) for finding in found] == [("warning", "cluster_concerns")]
+def test_a_stopped_node_that_holds_the_lead_is_not_forgotten(time: VirtualTime) -> None:
+    leader, _ = factories.led_pair("exclusive")
+    Node.objects.filter(id=leader.id).update(state="stopped")
+    Leadership.objects.update(held_precedence=0)
+    with pytest.raises(NotAllowedNow, match="holds the lead of partition default: hand the lead over first"):
+        forget_node(leader.id)
+
+
+def test_of_many_who_forget_a_node_at_once_one_does(committed: None, time: VirtualTime) -> None:
+    row = factories.node("node-a", state="dead", ended_at=time.now)
+    answers = in_threads(4, lambda _: forget_node(row.id))
+    assert [each for each in answers if each == 1] == [1]
+    assert sum(isinstance(each, TimerNotFound) for each in answers) == 3
+    assert [kind for kind, _, _ in events()] == ["node forgotten"]

@@ -113,13 +113,13 @@ def test_a_timer_that_nobody_declared_has_no_owner(node: Stepper) -> None:
     assert Timer.objects.get().owner == ""
 
 
-def test_an_edit_by_hand_leaves_the_owner_and_another_schedule_in_its_place_takes_it_off() -> None:
+def test_owner_stays_when_the_timer_is_replaced_by_hand() -> None:
     sync(RATE, owner="shop")
     pause_timer("work", "rate")
     schedule_fixed_rate("work", "rate", period=600, start_at=get_timer("work", "rate").start_at, on_conflict="replace")
     assert get_timer("work", "rate").owner == "shop"
     schedule_fixed_rate("work", "rate", period=7, on_conflict="replace")
-    assert (get_timer("work", "rate").owner, get_timer("work", "rate").source) == ("", "")
+    assert (get_timer("work", "rate").owner, get_timer("work", "rate").source) == ("shop", CODE)
 
 
 def test_the_owner_is_the_django_projects_name_unless_it_is_set() -> None:

@@ -20,6 +20,7 @@ from timers.scheduling import (
     resume_timer,
     schedule_fixed_rate,
     schedule_once,
+    schedule_timer,
     update_timer,
 )
 from timers.testing import START, Stepper, VirtualTime
@@ -114,9 +115,13 @@ def test_a_persons_pause_stays_a_pause(change: dict[str, Any]) -> None:
     assert (timer.state, timer.state_reason, timer.state_changed_by) == ("paused", "stock-taking", "ann")
 
 
-def test_an_edit_by_hand_is_kept_and_told_while_its_declaration_stays() -> None:
+@pytest.mark.parametrize("how", ["update_timer", "on_conflict='replace'"])
+def test_an_edit_by_hand_is_kept_and_told_while_its_declaration_stays(how: str) -> None:
     sync(NIGHTLY)
-    update_timer("work", "nightly", expression="0 5 * * *", actor="ann")
+    if how == "update_timer":
+        update_timer("work", "nightly", expression="0 5 * * *", actor="ann")
+    else:
+        schedule_timer({**NIGHTLY, "expression": "0 5 * * *"}, on_conflict="replace", actor="ann")
     report = sync({**NIGHTLY, "description": "new"})
     (kept,) = report.kept
     assert [str(change) for change in kept.changes] == [

@@ -13,6 +13,7 @@ from timers.lifecycle.control import (
     backfill,
     calendars,
     change,
+    cluster_pause,
     delete,
     executions,
     groups,
@@ -142,6 +143,14 @@ def _nothing() -> None:
 
 
 TIMER, GROUP, PARTITION = "timer work/nightly", "group work", "partition default"
+
+
+def _of_node(verb: Callable[..., Any], entry: str, **fields: Any) -> Verb:
+    return Verb(
+        lambda: factories.node("node-a", **fields), lambda _, actor: verb("node-a", actor=actor), entry, "node node-a"
+    )
+
+
 VERBS: dict[str, Verb] = {
     "backfill.backfill_timer": Verb(
         _old_timer,
@@ -262,29 +271,30 @@ VERBS: dict[str, Verb] = {
     "leadership.release_lead": Verb(
         factories.led_pair, lambda _, actor: leadership.release_lead(actor=actor), "partition.release_lead", PARTITION
     ),
-    "nodes.drain_node": Verb(
-        lambda: factories.node("node-a"),
-        lambda _, actor: nodes.drain_node("node-a", actor=actor),
-        "node.drain",
-        "node node-a",
+    "nodes.drain_node": _of_node(nodes.drain_node, "node.drain"),
+    "nodes.activate_node": _of_node(nodes.activate_node, "node.activate", wish="drain"),
+    "nodes.stop_node": _of_node(nodes.stop_node, "node.stop"),
+    "nodes.forget_node": _of_node(nodes.forget_node, "node.forget", state="stopped"),
+    "cluster_pause.pause_cluster": Verb(
+        _nothing, lambda _, actor: cluster_pause.pause_cluster(actor=actor), "cluster.pause", "cluster"
     ),
-    "nodes.activate_node": Verb(
-        lambda: factories.node("node-a", wish="drain"),
-        lambda _, actor: nodes.activate_node("node-a", actor=actor),
-        "node.activate",
-        "node node-a",
+    "cluster_pause.resume_cluster": Verb(
+        cluster_pause.pause_cluster,
+        lambda _, actor: cluster_pause.resume_cluster(actor=actor),
+        "cluster.resume",
+        "cluster",
     ),
-    "nodes.stop_node": Verb(
-        lambda: factories.node("node-a"),
-        lambda _, actor: nodes.stop_node("node-a", actor=actor),
-        "node.stop",
-        "node node-a",
+    "cluster_pause.pause_partition": Verb(
+        lambda: factories.group(partition="reports"),
+        lambda _, actor: cluster_pause.pause_partition("reports", actor=actor),
+        "partition.pause",
+        "partition reports",
     ),
-    "nodes.pause_cluster": Verb(
-        _nothing, lambda _, actor: nodes.pause_cluster(actor=actor), "cluster.pause", "cluster"
-    ),
-    "nodes.resume_cluster": Verb(
-        nodes.pause_cluster, lambda _, actor: nodes.resume_cluster(actor=actor), "cluster.resume", "cluster"
+    "cluster_pause.resume_partition": Verb(
+        lambda: (factories.group(partition="reports"), cluster_pause.pause_partition("reports")),
+        lambda _, actor: cluster_pause.resume_partition("reports", actor=actor),
+        "partition.resume",
+        "partition reports",
     ),
     "operations.start_operation": Verb(
         _failed,

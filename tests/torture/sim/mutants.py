@@ -21,7 +21,7 @@ from tests.torture.sim import client, node, workload
 from tests.torture.sim.scheduler import current
 from timers import scheduling
 from timers.execution_id import execution_id
-from timers.lifecycle import death, due_timer, finish, fire, nodes
+from timers.lifecycle import death, due_timer, finish, fire, group_limits, nodes
 from timers.lifecycle.control import change
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.executions import cancel_unfailed
@@ -184,6 +184,10 @@ def _poison_stops_batch() -> Patch:
     return mock.patch.object(fire.Batch, "take", take)
 
 
+def _limit_without_lock() -> Patch:
+    return mock.patch.object(group_limits, "_LOCK", "SELECT 1 FROM timers_timer_group WHERE id = %s FOR KEY SHARE")
+
+
 MUTANTS: Final = (
     Mutant("M1", "no fence check in finish", _no_fence),
     Mutant("M2", "the lease by the node's clock", _lease_by_node_clock),
@@ -199,4 +203,5 @@ MUTANTS: Final = (
     Mutant("M10", "a cancel without the row lock", _cancel_without_lock),
     Mutant("M11", "a new execution id for each retry", _new_id_for_retry),
     Mutant("M12", "one poison row stops the batch", _poison_stops_batch),
+    Mutant("M13", "a limit that is counted without the lock of its group", _limit_without_lock),
 )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -85,13 +86,20 @@ class Snapshot:
 class Watcher:
     """Compares each snapshot with those before."""
 
-    def __init__(self, records: Records, exclusive: set[str], on_schedule: Mapping[str, set[int]]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        exclusive: set[str],
+        on_schedule: Mapping[str, set[int]],
+        limits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """`exclusive`: groups of whose timers one execution is claimed at a time. `on_schedule`: the instants that some
-        timers have."""
+        timers have. `limits`: the most executions of groups that may be claimed at once."""
         self._records = records
         self._fail: Fail = records.fail
         self._exclusive = exclusive
         self._on_schedule = on_schedule
+        self._limits = limits
         self._fences: dict[str, int] = {}
         """The latest claim of each execution."""
 
@@ -106,6 +114,9 @@ class Watcher:
             self._check_id(execution)
         self._check_instants(now, places)
         self._check_overlap(now)
+        for group, count in Counter(group for *_, group in now.claims).items():
+            if count > self._limits.get(group, count):
+                self._fail("limit", f"{count} executions of group {group} are claimed")
         for execution, fence, _ in now.claims:
             self._fences[execution] = max(fence, self._fences.get(execution, 0))
         for final in now.finals:

@@ -28,11 +28,14 @@ _COMMON: Final[dict[str, Any]] = {
     "misfire_grace": 2,
 }
 GROUPS: Final[dict[str, dict[str, Any]]] = {
-    "sim-plain": _COMMON,
+    "sim-plain": {**_COMMON, "max_concurrency": 2},
     "sim-queue": {**_COMMON, "overlap_policy": "queue", "misfire_policy": "fire_all", "on_failed": "park"},
-    "sim-allow": {**_COMMON, "overlap_policy": "allow", "misfire_policy": "fire_all"},
+    "sim-allow": {**_COMMON, "max_concurrency": 2, "overlap_policy": "allow", "misfire_policy": "fire_all"},
     "sim-replace": {**_COMMON, "overlap_policy": "replace"},
     "sim-pull": {**_COMMON, "action": {"kind": "pull"}},
+}
+LIMITS: Final[dict[str, int]] = {
+    name: fields["max_concurrency"] for name, fields in GROUPS.items() if "max_concurrency" in fields
 }
 EXCLUSIVE: Final = {name for name in GROUPS if name != "sim-allow"}
 _ids: Final[list[int]] = []

@@ -107,7 +107,7 @@ class World:
         self, seed: int, rng: random.Random, scheduler: Scheduler, records: Records,
         faults: Sequence[Fault] | None, every: int,
     ) -> Result:  # fmt: skip
-        watcher = Watcher(records, workload.EXCLUSIVE, workload.FOLD)
+        watcher = Watcher(records, workload.EXCLUSIVE, workload.FOLD, workload.LIMITS)
         commits = 0
 
         def look() -> Snapshot:

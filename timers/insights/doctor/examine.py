@@ -17,6 +17,7 @@ from timers.insights.doctor import (
     failures,
     keys,
     ledger,
+    limits,
     nodes,
     overdue,
     places,
@@ -32,9 +33,10 @@ Check = Callable[[datetime], list[Finding]]
 CHECKS: Final[tuple[Check, ...]] = (
     nodes.cluster_concerns,
     nodes.narrow_leases,
+    nodes.late_suspicion,
     nodes.unknown_handlers,
     nodes.differing_zone_rules,
-    nodes.differing_settings,
+    nodes.drift,
     overdue.unserved_groups,
     overdue.overdue_timers,
     overdue.overdue_ready,
@@ -61,6 +63,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     secrets.unopenable_secrets,
     keys.ending_keys,
     declared.ownerless_declared_timers,
+    limits.timers_without_key,
     failures.waiting_for_a_person,
 )
 TIME_LIMIT_MS: Final = 5_000

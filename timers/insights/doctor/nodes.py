@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Final
 
-from timers import conf, setting_table
-from timers.insights.cluster import cluster, concerns
+from timers import conf
+from timers.domain.drift import Published
+from timers.insights.cluster import cluster
 from timers.insights.counts import CAP
-from timers.insights.doctor.finding import Finding, Severity, amount, rows, shown
+from timers.insights.doctor.finding import EVIDENCE, Finding, Severity, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS
+from timers.insights.drift import drift_of, drift_words
+from timers.insights.health import state_concerns
+from timers.insights.node_view import newest_nodes
 from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 
@@ -24,7 +27,7 @@ def cluster_concerns(now: datetime) -> list[Finding]:
     """No node, suspect nodes, dead ones that hold work, clocks that are off, versions that differ."""
     return [
         Finding(_SEVERITY[concern.level], concern.text.rstrip(":"), concern.command)
-        for concern in concerns(cluster(now))
+        for concern in state_concerns(cluster(now))
     ]
 
 
@@ -48,6 +51,22 @@ def narrow_leases(now: datetime) -> list[Finding]:
             f"{amount(found, CAP, 'node')} would end all running handlers after one late heartbeat.",
             f"Set TIMERS_LEASE to more than two heartbeat intervals and {SILENT_BEFORE:g} s, better to three and more.",
             shown(found),
+        )
+    ]
+
+
+def late_suspicion(now: datetime) -> list[Finding]:
+    """Settings by which no node is suspect before it is dead."""
+    settings = conf.current()
+    if settings.heartbeat_interval + settings.heartbeat_pause < settings.lease:
+        return []
+    return [
+        Finding(
+            "info",
+            f"No node is suspect before it is dead: TIMERS_HEARTBEAT_INTERVAL ({settings.heartbeat_interval:g} s) and"
+            f" TIMERS_HEARTBEAT_PAUSE ({settings.heartbeat_pause:g} s) together reach TIMERS_LEASE"
+            f" ({settings.lease:g} s).",
+            "Lower TIMERS_HEARTBEAT_PAUSE, or raise TIMERS_LEASE.",
         )
     ]
 
@@ -81,41 +100,34 @@ def differing_zone_rules(now: datetime) -> list[Finding]:
     ]
 
 
-_SETTINGS: Final = """
-SELECT name AS node, settings::text AS settings FROM timers_node
-WHERE state IN ('starting', 'active', 'standby', 'draining') AND lease_expires_at > %(now)s
-ORDER BY name LIMIT 1001
-"""
 HERE: Final = "this process"
 
 
-def differing_settings(now: datetime) -> list[Finding]:
-    """Settings that are to be the same everywhere and are not, among the living nodes and this process."""
-    published = {row["node"]: json.loads(row["settings"]) for row in rows(_SETTINGS, {"now": now})}
-    # A node of an older version publishes none, or fewer.
-    everywhere = {HERE: conf.shared_settings(conf.current()), **published}
-    findings: list[Finding] = []
-    for name in everywhere[HERE]:
-        by_value: dict[str, list[str]] = {}
-        for who, settings in everywhere.items():
-            if name in settings:
-                by_value.setdefault(json.dumps(settings[name]), []).append(who)
-        if len(by_value) > 1:
-            findings.append(_differing(name, by_value))
-    return findings
+def drift(now: datetime) -> list[Finding]:
+    """Settings that are to be the same everywhere and are not, this process among them, and handlers that only some of
+    the nodes of a partition know.
 
-
-def _differing(name: str, by_value: dict[str, list[str]]) -> Finding:
-    is_secret = setting_table.BY_NAME[name].is_secret
-    places = "; ".join(
-        f"{', '.join(who[:5])}{', ...' if len(who) > 5 else ''}" + ("" if is_secret else f": {json.loads(value)!s}")
-        for value, who in by_value.items()
+    Versions and time zone rules have checks of their own.
+    """
+    here = Published(HERE, conf.shared_settings(conf.current()))
+    found = [each for each in drift_of(newest_nodes(now), here) if each.kind in ("setting", "handler")]
+    findings = [
+        Finding(
+            "warning",
+            each.words,
+            f"Give all nodes and web processes the same {each.name}, and restart those that differ.",
+            tuple({"value": value, "nodes": ", ".join(nodes)} for value, nodes in each.values[:EVIDENCE]),
+        )
+        for each in found
+        if each.kind == "setting"
+    ]
+    missing = [each for each in found if each.kind == "handler"]
+    remedy = (
+        "Deploy the same code to all nodes of the partition, or give nodes of different handlers different roles. Until"
+        " then the timers of these handlers fire on the other nodes."
     )
-    return Finding(
-        "warning",
-        f"{name} is not the same everywhere ({places}).",
-        f"Give all nodes and web processes the same {name}, and restart those that differ.",
-    )
+    evidence = tuple({"handler": each.name, "missing on": ", ".join(each.odd)} for each in missing[:EVIDENCE])
+    return findings + [Finding("warning", text, remedy, evidence) for text in drift_words(missing)]
 
 
 # The handlers of groups are few; of timers, those that fire next are asked of the due index, shard by shard.

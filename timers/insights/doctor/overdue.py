@@ -6,70 +6,57 @@ from datetime import datetime
 from typing import Any, Final
 
 from timers.insights.counts import CAP, NOT_PULLED
-from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
+from timers.insights.unserved import SERVED, WORKERS_OWN, unserved
 from timers.insights.words import plural
+from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 
-RUN_A_NODE: Final = "Start one: manage.py runtimerworker --partition {partition}{roles}"
-WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
-"""Of what waits: that which workers take up."""
-NOT_PAUSED: Final = "NOT EXISTS (SELECT 1 FROM timers_cluster_pause)"
-"""While the whole cluster is paused, things are overdue because somebody wants it so."""
+NOT_PAUSED: Final = f"NOT {is_paused('g.partition')}"
+"""While the cluster or the partition is paused, things are overdue because somebody wants it so."""
 RESCUE_BOUND: Final = 15.0
 """Seconds after a node's death within which others have taken its executions over."""
 LEAST_GRACE: Final = 10.0
 """Seconds that a group's misfire grace counts as at least: polls and claims take their time."""
 
-# Which living nodes may claim of a group: the engine's own rule (lifecycle/due.py and the supervisor's).
-SERVED: Final = """EXISTS (
-    SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
-      AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
-      AND (g.placement <> 'lead' OR EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = n.id)))"""
-
-_UNSERVED: Final = f"""
-SELECT g.name AS "group", g.partition, g.required_roles AS roles,
-       EXISTS (SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active', 'standby', 'draining')
-                 AND n.lease_expires_at > %(now)s AND n.partition = g.partition) AS has_nodes
-FROM timers_timer_group g
-WHERE g.state = 'active' AND {NOT_PULLED} AND NOT {SERVED} AND (
-    EXISTS (SELECT 1 FROM {PARTS}, timers_timer t
-            WHERE {IN_PART})
-    OR EXISTS (SELECT 1 FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready'
-               AND {WORKERS_OWN}))
-ORDER BY g.name LIMIT {CAP + 1}
-"""
+_AT_LIMIT: Final = """CASE
+    WHEN g.max_concurrency <= (SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id)
+    THEN 'max_concurrency'
+    WHEN g.max_rate IS NOT NULL AND EXISTS (
+        SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = '' AND r.tat > %(now)s)
+    THEN 'max_rate'
+    WHEN g.max_concurrency_per_key <= (
+        SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id AND c.limit_key = {key})
+    THEN 'max_concurrency_per_key'
+    WHEN g.max_rate_per_key IS NOT NULL AND EXISTS (
+        SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = ':' || {key} AND r.tat > %(now)s)
+    THEN 'max_rate_per_key' END"""
+"""The limit that a group, or a key in it, is at: more is claimed only when that is over."""
 
 
 def unserved_groups(now: datetime) -> list[Finding]:
-    """Active groups with something to do that no living node may claim of: partition, roles, or no execution."""
-    found = rows(_UNSERVED, {"now": now})
-    by_place: dict[tuple[str, tuple[str, ...], bool], list[dict[str, Any]]] = {}
-    for row in found:
-        by_place.setdefault((row["partition"], tuple(row["roles"]), row["has_nodes"]), []).append(row)
-    findings = []
-    for (partition, roles, has_nodes), groups in by_place.items():
-        which = f"partition {partition}" + (f" with the roles {', '.join(roles)}" if roles else "")
-        why = "its living nodes have not the roles, drain, or take no timers" if has_nodes else "it has no living node"
-        findings.append(
-            Finding(
-                "error",
-                f"Nobody serves {amount(groups, CAP, 'group')} of {which}: {why}.",
-                RUN_A_NODE.format(partition=partition, roles=f" --roles {','.join(roles)}" if roles else ""),
-                shown(groups, "group"),
-            )
+    """Active groups that no living node may claim of, for partition, roles or state; an error where they have work."""
+    return [
+        Finding(
+            "error" if each.has_work else "info",
+            each.words,
+            f"Start a node that does: {each.command}; or correct the partition and the roles of the groups.",
+            tuple({"group": name} for name in each.groups[:EVIDENCE]),
         )
-    return findings
+        for each in unserved(now)
+    ]
 
 
 _OVERDUE: Final = f"""
 SELECT g.name AS "group", due.name AS timer, due.next_fire_at,
        extract(epoch FROM %(now)s - due.next_fire_at)::float8 AS seconds_overdue, due.handler, {SERVED} AS served,
        due.handler IS NOT NULL AND h.somewhere AND NOT h.here AS handler_elsewhere,
-       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown
+       due.handler IS NOT NULL AND NOT h.somewhere AS handler_unknown,
+       {_AT_LIMIT.format(key="due.limit_key")} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN {PARTS}
 CROSS JOIN LATERAL (
-    SELECT t.name, t.next_fire_at,
+    SELECT t.name, t.next_fire_at, t.limit_key,
            CASE WHEN t.action IS NOT NULL THEN t.action ->> 'handler'
                 WHEN g.worker_ordinals IS NULL THEN g.action ->> 'handler' END AS handler
     FROM timers_timer t
@@ -102,6 +89,11 @@ def overdue_timers(now: datetime) -> list[Finding]:
             "they wait for a node that knows their handler, and none that lives does",
             "Deploy the code that registers it, or correct the name; they fire then, late by their misfire policy.",
         ),
+        "limited": (
+            [],
+            "their group, or their key in it, is at its limit",
+            "Wait, or raise the limit of the group; what is later than misfire_grace follows the misfire policy.",
+        ),
         "behind": (
             [],
             "the nodes that serve them are behind",
@@ -110,44 +102,60 @@ def overdue_timers(now: datetime) -> list[Finding]:
     }
     for row in found:
         is_unknown, is_elsewhere = row["handler_unknown"], row["handler_elsewhere"]
-        reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else "behind"
+        rest = "limited" if row["at_limit"] else "behind"
+        reason = "unknown" if is_unknown else "elsewhere" if is_elsewhere else rest
         reason = reason if row["served"] else "unserved"
         reasons[reason][0].append(row)
     columns = ("group", "timer", "next_fire_at", "seconds_overdue")
     return [
         Finding(
-            "error", f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.", remedy, shown(late, *columns)
+            "warning" if reason == "limited" else "error",
+            f"{amount(late, CAP, 'timer')} overdue beyond the grace: {why}.",
+            remedy,
+            shown(late, *columns, *(["at_limit"] if reason == "limited" else [])),
         )
-        for late, why, remedy in reasons.values()
+        for reason, (late, why, remedy) in reasons.items()
         if late
     ]
 
 
 _READY: Final = f"""
-SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served,
+       {_AT_LIMIT.format(key="k.limit_key")} AS at_limit
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
+LEFT JOIN timers_timer k ON k.id = w.timer_id
 WHERE {NOT_PAUSED} AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
+
+
+_WHY_READY: Final = (
+    (False, False, "no living node serves their group", "Start a node that does."),
+    (True, True, "their group, or their key in it, is at its limit", "Wait, or raise the limit of the group."),
+    (True, False, "the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
+)
+"""Served, at its limit; why, and the remedy."""
 
 
 def overdue_ready(now: datetime) -> list[Finding]:
     """Ready executions of active groups that nobody has claimed within the grace."""
     found = rows(_READY, {"now": now})
     findings = []
-    for served, why in ((False, "no living node serves their group"), (True, "the nodes that serve them are behind")):
-        late = [row for row in found if row["served"] == served]
+    for served, limited, why, remedy in _WHY_READY:
+        late = [
+            row for row in found if (row["served"], row["served"] and row["at_limit"] is not None) == (served, limited)
+        ]
         if late:
             findings.append(
                 Finding(
-                    "error",
+                    "warning" if limited else "error",
                     f"{amount(late, CAP, 'ready execution')} overdue beyond the grace: {why}.",
-                    "Add workers or nodes, or look into the nodes' logs." if served else "Start a node that does.",
-                    shown(late, "execution", "group", "timer", "available_at"),
+                    remedy,
+                    shown(late, "execution", "group", "timer", "available_at", *(["at_limit"] if limited else [])),
                 )
             )
     return findings

@@ -24,6 +24,7 @@ from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
+from timers.lifecycle.control.request import OPTIONS
 from timers.lifecycle.control.run import make_run, overlap_of
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
@@ -63,10 +64,12 @@ _STATE: Final = (
     "state", "state_reason", "state_changed_by", "state_changed_at", "paused_until", "next_fire_at", "open_execution",
     "failures_in_a_row",
 )  # fmt: skip
+_KEPT: Final = OPTIONS - {"handler", "time_zone"}
+"""What an edit leaves as it was where it does not name it."""
 _EDITED: Final = (
     "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
-    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "next_fire_at", "fire_count",
-    "open_execution",
+    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "state_reason", "paused_until",
+    "next_fire_at", "fire_count", "open_execution", "concurrency_key", "limit_key",
 )  # fmt: skip
 
 
@@ -132,19 +135,7 @@ def _update(
                 mistakes.tell()
             entry.nothing()
             return timer
-        current: dict[str, Any] = {
-            "payload": timer.payload,
-            "start_at": timer.start_at,
-            "end_at": timer.end_at,
-            "max_fires": timer.max_fires,
-            "jitter": timer.jitter,
-            "priority": timer.priority,
-            "until_committed": timer.until_committed,
-            "action": timer.action,
-            "overrides": timer.overrides,
-            "tags": timer.tags,
-            "description": timer.description,
-        }
+        current: dict[str, Any] = {field: getattr(timer, field) for field in _KEPT}
         if "handler" in fields:
             current.pop("action")
         _refuse_unreadable(timer, given={*fields, *(["schedule"] if schedule else [])})
@@ -318,7 +309,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
         if following.given_up is None and before.due is not None and before.due <= now:
             missed = before.missed(now)
             record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
-        timer.next_fire_at, timer.state = None, Timer.State.FINISHED
+        timer.set_finished()
         return
     due = following.due
     if following.is_recomputed:

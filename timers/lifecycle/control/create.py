@@ -15,6 +15,7 @@ from timers.lifecycle.control.call_back_replaced import call_back_replaced
 from timers.lifecycle.control.change import record_skip
 from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of, arrays_of_redefined
 from timers.lifecycle.control.created_entry import entry_of
+from timers.lifecycle.control.debounce import check_debounce, debounced
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.lifecycle.control.limits import Limits, ManyUncomputed, within_limits
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
@@ -96,6 +97,7 @@ def _create(
 ) -> list[Created | SpecError]:
     if on_conflict not in ON_CONFLICT:
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
+    check_debounce(specs, on_conflict)
     names = {spec.group for spec in specs}
     found = found or look_up_groups(names)
     found.check(names)
@@ -139,13 +141,19 @@ def _creating(
         planned = plan(specs, groups, found.now, instants.first, budget=budget)
         held = _hold_quotas(groups)
     else:
+        asked = specs
+        specs = [debounced(spec, None, groups[spec.group], found.now) for spec in asked]
         changed = changed_names(specs, groups)
         _look_at_intervals(specs, set(changed), groups, found.now, budget)
         held = _hold_quotas(groups)
         in_flight = call_back_replaced(changed) if changed else {}
         living = lock_living(specs, groups)
         if living:
-            specs = [continued(spec, living.get((groups[spec.group].id, spec.name))) for spec in specs]
+            was = [living.get((groups[spec.group].id, spec.name)) for spec in asked]
+            specs = [
+                continued(debounced(spec, row, groups[spec.group], found.now), row)
+                for spec, row in zip(asked, was, strict=True)
+            ]
             defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
             settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
         instants = Instants(groups.values(), specs)

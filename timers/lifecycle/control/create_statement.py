@@ -17,18 +17,20 @@ from timers.schedules.instant import to_microseconds
 # The columns of a definition, and the arrays that they come in.
 _DEFINITION: Final = (
     "description", "tags", "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter",
-    "priority", "until_committed", "payload", "action", "overrides", "shard",
+    "priority", "until_committed", "payload", "action", "overrides", "shard", "concurrency_key", "limit_key",
 )  # fmt: skip
 _VALUES: Final = f"""u.description, ARRAY(SELECT json_array_elements_text(u.tags::json)), u.kind, u.schedule::json,
     u.time_zone, {timestamp("u.start_us")}, {timestamp("u.end_us")}, u.max_fires, u.jitter, u.priority,
-    u.until_committed, u.payload::json, u.action::json, u.overrides::json, u.shard"""
+    u.until_committed, u.payload::json, u.action::json, u.overrides::json, u.shard,
+    u.concurrency_key, u.limit_key"""
 _ARRAYS: Final = """%(group_id)s::bigint[], %(name)s::text[], %(description)s::text[],
     %(tags)s::text[], %(kind)s::text[], %(schedule)s::text[], %(time_zone)s::text[], %(start_us)s::bigint[],
     %(end_us)s::bigint[], %(max_fires)s::int[], %(jitter)s::float8[], %(priority)s::int[], %(until_committed)s::bool[],
     %(payload)s::text[], %(action)s::text[], %(overrides)s::text[], %(next_us)s::bigint[], %(source)s::text[],
-    %(declared)s::text[], %(shard)s::int[]"""
+    %(declared)s::text[], %(shard)s::int[], %(concurrency_key)s::text[], %(limit_key)s::text[]"""
 _NAMES: Final = """group_id, name, description, tags, kind, schedule, time_zone, start_us, end_us, max_fires, jitter,
-    priority, until_committed, payload, action, overrides, next_us, source, declared, shard"""
+    priority, until_committed, payload, action, overrides, next_us, source, declared, shard, concurrency_key,
+    limit_key"""
 _RETURNED: Final = "t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t.created_at"
 
 # An instant that was fired is never fired again for the same row, so the next one is beyond the last. A conflict is
@@ -54,13 +56,10 @@ INSERT: Final = f"WITH written AS ({_INSERT_ROWS}), told AS ({TOLD}) SELECT * FR
 _REDEFINE_ROWS: Final = f"""
 UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     state = CASE WHEN u.ends THEN 'finished' WHEN u.restarts THEN 'active' ELSE t.state END,
-    state_reason = CASE WHEN u.restarts THEN '' ELSE t.state_reason END,
-    paused_until = CASE WHEN u.restarts THEN NULL ELSE t.paused_until END,
+    state_reason = CASE WHEN u.restarts OR u.ends THEN '' ELSE t.state_reason END,
+    paused_until = CASE WHEN u.restarts OR u.ends THEN NULL ELSE t.paused_until END,
     fire_count = CASE WHEN u.restarts THEN 0 ELSE t.fire_count END,
     failures_in_a_row = CASE WHEN u.restarts THEN 0 ELSE t.failures_in_a_row END,
-    source = CASE WHEN u.restarts THEN u.source ELSE t.source END,
-    owner = CASE WHEN u.restarts THEN '' ELSE t.owner END,
-    declared = CASE WHEN u.restarts THEN u.declared::json ELSE t.declared END,
     next_fire_at = CASE WHEN u.ends THEN NULL ELSE COALESCE({timestamp("u.next_us")}, t.next_fire_at) END,
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
 FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_restarts)s::bool[], %(old_ends)s::bool[])
@@ -98,6 +97,8 @@ def arrays_of(wanted: Sequence[tuple[TimerSpec, datetime]], groups: Mapping[str,
         "next_us": plain_array(to_microseconds(first) for _, first in wanted),
         "source": text_array(spec.source for spec in specs),
         "declared": text_array(spec.declared for spec in specs),
+        "concurrency_key": text_array(spec.concurrency_key for spec in specs),
+        "limit_key": text_array(spec.limit_key(groups[spec.group]) for spec in specs),
         "shard": plain_array(spec.shard(groups[spec.group].shards) for spec in specs),
     }
 

@@ -69,6 +69,7 @@ def _facts(spec: TimerSpec) -> dict[str, Any]:
         "tags": spec.tags,
         "action": None if spec.action is None else json.loads(spec.action),
         "overrides": None if spec.overrides is None else json.loads(spec.overrides),
+        "concurrency_key": spec.concurrency_key,
         "source": spec.source,
     }
     facts = {name: fact(name, value) for name, value in columns.items()}

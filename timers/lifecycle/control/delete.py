@@ -61,7 +61,7 @@ def erase_history(group_id: int, since: datetime) -> int:
     return rows
 
 
-def forget_node(name_prefix: str) -> int:
+def erase_nodes(name_prefix: str) -> int:
     """Delete the rows of ended nodes whose names begin so, and return how many; for measurements, as above."""
     ended = Node.objects.filter(name__startswith=name_prefix).exclude(state__in=Node.LIVE)
     return int(ended.exclude(id__in=Claim.objects.filter(node__isnull=False).values("node_id")).delete()[0])

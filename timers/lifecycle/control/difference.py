@@ -16,7 +16,7 @@ from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, encode
 from timers.schedules import parse_stored
 
-_NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared"})
+_NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared", "debounce_max_wait"})
 FIELDS: Final = tuple(field.name for field in fields(TimerSpec) if field.name not in _NOT_COMPARED)
 """What may differ, in the order of a request."""
 RULE: Final = frozenset({"schedule", "time_zone", "start_at", "end_at", "max_fires"})

@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.limits import LIMITS
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
@@ -23,10 +24,11 @@ from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
+from timers.lifecycle.rekey import KEY_FIELDS, rekey
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
-from timers.models import Timer, TimerGroup
+from timers.models import RateState, Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
@@ -34,9 +36,9 @@ from timers.policies import OVERRIDABLE, Policies, check_seconds
 
 _OTHER_FIELDS: Final = {
     "description", "partition", "priority", "shards", "required_roles", "placement", "action", "max_batch", "retention",
-    "max_timers", "max_payload_bytes", "min_interval",
+    "max_timers", "max_payload_bytes", "min_interval", *LIMITS,
 }  # fmt: skip
-_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval"}
+_OPTIONAL: Final = {"retention", "max_timers", "max_payload_bytes", "min_interval", *LIMITS}
 _BOUNDS: Final = {
     "priority": (-1000, 1000),
     "shards": (1, 1024),
@@ -144,7 +146,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
-        group = entry.watch(_locked(name, against_fires=bool(_CARRIED & fields.keys())))
+        group = entry.watch(_locked(name, against_fires=bool((_CARRIED | KEY_FIELDS) & fields.keys())))
         mistakes = Mistakes()
         shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
@@ -156,11 +158,15 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
+        if fields.keys() & {"max_rate", "max_rate_per_key"}:
+            RateState.objects.filter(group=group).delete()  # the new rate begins anew
+        if fields.keys() & KEY_FIELDS:
+            rekey(group)
         if "max_timers" in fields:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
-        if carried:
+        if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
             note_change(group, shards)
@@ -276,6 +282,8 @@ def _checked_action(given: Any, group: TimerGroup, mistakes: Mistakes) -> dict[s
 def _checked(name: str, value: Any) -> Any:
     if value is None and name in _OPTIONAL:
         return None
+    if name in LIMITS:
+        return LIMITS[name](name, value)
     if name == "min_interval":
         return check_seconds(name, value)
     if name == "partition":

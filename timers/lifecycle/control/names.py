@@ -45,3 +45,8 @@ def check_text(field: str, value: Any, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str) or len(value) > limit or storable(value) != value:
         raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
     return value
+
+
+def by_whom(actor: str, reason: str) -> str:
+    """Who asked for something and why, for an event: by olga: new disk."""
+    return ": ".join(each for each in (f"by {actor}" if actor else "", reason) if each)

@@ -61,13 +61,18 @@ class Before:
         )
 
     def has_rule(self, rule: tuple[str, Any]) -> bool:
-        """Whether the schedule was this one; it may be stored in another form than it has today."""
-        if rule[0] != self.rule[0] or rule == self.rule:
-            return rule == self.rule
-        try:
-            return bool(parse_stored(*self.rule, self.time_zone).to_spec() == rule[1])
-        except SpecError:
-            return False
+        """Whether the schedule was this one."""
+        return is_same_rule(rule, self.rule, self.time_zone)
+
+
+def is_same_rule(rule: tuple[str, Any], stored: tuple[str, Any], time_zone: str) -> bool:
+    """Whether a kind and spec are those that are stored, perhaps in another form than they have today."""
+    if rule[0] != stored[0] or rule == stored:
+        return rule == stored
+    try:
+        return bool(parse_stored(*stored, time_zone).to_spec() == rule[1])
+    except SpecError:
+        return False
 
 
 class Next(NamedTuple):
@@ -92,14 +97,14 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
     rule = after.schedule_kind, after.schedule
     if rule[0] == before.rule[0] == FixedDelay.kind:
         return Next(_checked(_delayed(before, spec, schedule, now), spec))
-    is_same_rule = before.has_rule(rule)
+    has_rule = before.has_rule(rule)
     is_same = (
-        is_same_rule
+        has_rule
         and before.time_zone == spec.time_zone
         and before.start_at == spec.start_at
         and before.exclusions == exclusions_of(after)
     )
-    if is_same or (before.due <= now and is_same_rule):
+    if is_same or (before.due <= now and has_rule):
         return Next(_checked(before.due, spec))
     given_up = None
     if before.due <= now:

@@ -1,4 +1,4 @@
-"""What people ask of nodes, and of the cluster as a whole.
+"""What people ask of nodes.
 
 A wish for a node is kept on its row, and its supervisor reads it with each heartbeat: it is followed within one
 interval. It belongs to this incarnation: a node whose process is started anew is active again, whatever was asked of
@@ -12,12 +12,9 @@ from typing import Final
 from timers import clock
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.control.audit import Entry, audited
-from timers.lifecycle.control.call_back import call_back_groups
-from timers.lifecycle.control.names import check_text
-from timers.lifecycle.control.renew_groups import renew_groups
+from timers.lifecycle.control.names import by_whom, check_text
 from timers.lifecycle.events import record
-from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import ClusterPause, Node
+from timers.models import Claim, Leadership, Node
 
 _ASKED: Final = {
     Node.Wish.NONE: "asked to take work again",
@@ -48,44 +45,47 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
     return _ask("node.stop", node, Node.Wish.STOP, reason, actor)
 
 
-def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
-    """Start nothing anywhere, on no node and for no consumer, until the cluster is resumed; what runs goes on.
+def forget_node(node: int | str, *, reason: str = "", actor: str = "") -> int:
+    """Remove what is recorded of a node that has ended: one start of it by its id, all of them by its name.
 
-    What workers hold and have not begun goes back, as it does when a group is paused; the returned pause's `in_flight`
-    names what has begun. Timers come due meanwhile, and are late. A paused cluster that is paused again stays as it is.
+    Its history, in the ledger and the cluster's events, stays. A node that has ended is removed by itself after
+    TIMERS_NODE_RETENTION days. Returns the number of starts that were removed.
+
+    Raises:
+        TimerNotFound: there is no such node.
+        NotAllowedNow: it is alive, still holds claims, or holds the lead of its partition although it has stopped.
     """
     check_text("reason", reason)
-    with audited("cluster.pause", actor) as entry:
-        now = clock.now()
-        row, is_new = ClusterPause.objects.get_or_create(
-            id=ClusterPause.ONLY, defaults={"at": now, "by": actor, "reason": reason}
+    with audited("node.forget", actor) as entry:
+        rows = Node.objects.select_for_update().order_by("id")
+        found = list(rows.filter(id=node) if isinstance(node, int) else rows.filter(name=node))
+        if not found:
+            raise TimerNotFound(f"there is no node {node!r}")
+        for row in found:
+            _check_forgettable(row)
+        entry.name = entry.gone(found[-1]).name
+        entry.told(starts=len(found), **({"reason": reason} if reason else {}))
+        record("node forgotten", entry.name, by_whom(actor, reason), clock.now())
+        Node.objects.filter(id__in=[row.id for row in found]).delete()
+    return len(found)
+
+
+def _check_forgettable(row: Node) -> None:
+    if row.state in Node.LIVE:
+        raise NotAllowedNow(
+            f"node {row.name} is {row.state}. Stop it first; one whose process is gone is declared dead by any live"
+            " node when its lease has ended."
         )
-        if not is_new:
-            entry.nothing()
-            return row
-        row.in_flight = call_back_groups(renew_groups())
-        entry.changed("paused", False, True)
-        entry.told(reason=reason)
-        record("cluster paused", "", _words(actor, reason), now)
-        wake_if_soon([now], now)
-    return row
-
-
-def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
-    """Start again; what was missed follows the misfire policies. Whether the cluster was paused."""
-    check_text("reason", reason)
-    with audited("cluster.resume", actor) as entry:
-        row = ClusterPause.objects.select_for_update().first()
-        if row is None:
-            entry.nothing()
-            return False
-        now = clock.now()
-        entry.changed("paused", True, False)
-        entry.told(paused_since=row.at, **({"reason": reason} if reason else {}))
-        row.delete()
-        record("cluster resumed", "", _words(actor, reason), now)
-        wake_if_soon([now], now)
-    return True
+    if claims := Claim.objects.filter(node_id=row.id).count():
+        raise NotAllowedNow(
+            f"node {row.name} is {row.state} and still holds {claims} claim{'' if claims == 1 else 's'}: any live node"
+            " rescues what is in them. Start one, and try again when it has."
+        )
+    held = Leadership.objects.filter(node_id=row.id, held_precedence__isnull=False).first()
+    if held is not None:
+        raise NotAllowedNow(
+            f"node {row.name} has stopped and holds the lead of partition {held.partition}: hand the lead over first."
+        )
 
 
 def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -> Node:
@@ -101,7 +101,7 @@ def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -
         row.wish, row.wish_reason, row.wished_by, row.wished_at = wish, reason, actor, now
         # Its heartbeat writes the other columns.
         row.save(update_fields=["wish", "wish_reason", "wished_by", "wished_at"])
-        record(f"node {_ASKED[wish]}", row.name, _words(actor, reason), now)
+        record(f"node {_ASKED[wish]}", row.name, by_whom(actor, reason), now)
     return row
 
 
@@ -118,7 +118,3 @@ def _locked(node: int | str, entry: Entry) -> Node:
         raise NotAllowedNow(f"node {row.name} is {row.state}: its process has ended")
     entry.name = row.name
     return entry.watch(row)
-
-
-def _words(actor: str, reason: str) -> str:
-    return ": ".join(each for each in (f"by {actor}" if actor else "", reason) if each)

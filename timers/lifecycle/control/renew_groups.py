@@ -7,14 +7,16 @@ from django.db.models import F
 from timers import clock
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import TimerGroup
+from timers.models.cluster_pause import EVERYWHERE
 
 
-def renew_groups() -> list[int]:
-    """Lock all groups, wait for fires that are under way, and give each a new version; returns their ids.
+def renew_groups(partition: str = EVERYWHERE) -> list[int]:
+    """Lock all groups of a partition, or all there are, wait for fires that are under way, and give each a new version.
 
-    Nothing is fired until the transaction ends, and then only by who has read the groups again.
+    Returns their ids. Nothing is fired until the transaction ends, and then only by who has read the groups again.
     """
-    ids = list(TimerGroup.objects.order_by("name").select_for_update().values_list("id", flat=True))
+    rows = TimerGroup.objects.all() if partition == EVERYWHERE else TimerGroup.objects.filter(partition=partition)
+    ids = list(rows.order_by("name").select_for_update().values_list("id", flat=True))
     TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
     wake_for_changed_groups()
     return ids

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from timers.exceptions import SpecError
 from timers.lifecycle.control.spec import TimerSpec
 from timers.mistakes import ONLY_TOLD, Mistakes
+from timers.policies import check_seconds
 from timers.schedules import Schedule, parse
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -33,7 +35,7 @@ SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
 OPTIONS: Final = frozenset(
     {
         "payload", "handler", "action", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed",
-        "time_zone", "overrides", "tags", "description",
+        "time_zone", "overrides", "concurrency_key", "tags", "description",
     }
 )  # fmt: skip
 """The keywords that all kinds share, beside group and name."""
@@ -55,6 +57,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     fields = dict(request)
     kind = fields.pop("kind", None)
     is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
+    max_wait = fields.pop("debounce_max_wait", None) if kind == "once" else None
     of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
     mistakes = Mistakes()
     mistakes.refuse_unknown(
@@ -64,12 +67,16 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     options = {keyword: fields[keyword] for keyword in (_NAMES | OPTIONS) & set(fields)}
     time_zone = fields.get("time_zone", "UTC")
     whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
-    return TimerSpec.parse(
+    seconds = None
+    if max_wait is not None:
+        seconds = mistakes.check(lambda: check_seconds("debounce_max_wait", max_wait))
+    spec = TimerSpec.parse(
         mistakes=mistakes,
         looks_up=looks_up,
         schedule=lambda: parse_schedule(kind, own, whose, now),
         **{"group": None, "name": None, **options, "time_zone": time_zone},
     )
+    return spec if seconds is None else replace(spec, debounce_max_wait=seconds)
 
 
 def known_changes(changes: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:

@@ -57,11 +57,11 @@ def _skip_next(group: str, name: str, reason: str, actor: str, limits: Limits) -
             record_skip(timer, skip.excluded.latest, skip.excluded_because, beside=skip.excluded.count - 1)
         record_skip(timer, skip.instant, reason or (f"skipped by {actor}" if actor else "skipped on demand"))
         if skip.following is None:
-            timer.next_fire_at, timer.state = None, Timer.State.FINISHED
+            timer.set_finished()
         else:
             timer.next_fire_at = skip.following + timer.offset
             wake_if_soon([timer.next_fire_at], now_of(timer))
-        saved(timer, actor, ("state", "next_fire_at"))
+        saved(timer, actor, ("state", "state_reason", "paused_until", "next_fire_at"))
         entry.told(skipped=skip.instant, **({"reason": reason} if reason else {}))
         delete_finished([timer.id])
     left_out = LeftOut((skip.instant, timer.next_fire_at))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from timers import actions
+from timers.domain.limit_keys import check_key
 from timers.domain.shards import shard_of
 from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action
 from timers.lifecycle.control.names import check_name, check_text, check_word
 from timers.mistakes import Mistakes
-from timers.models import Timer
+from timers.models import Timer, TimerGroup
 from timers.payload import encode
 from timers.policies import Policies, checked_overrides, overridden
 from timers.schedules import Schedule
@@ -46,6 +48,9 @@ class TimerSpec:
     until_committed: bool = False
     action: str | None = None
     overrides: str | None = None
+    concurrency_key: str | None = None
+    debounce_max_wait: float | None = None
+    """Seconds for which replacements may put the timer off since it was created; of the request, not of the timer."""
     tags: tuple[str, ...] = ()
     description: str = ""
     source: str = ""
@@ -70,6 +75,7 @@ class TimerSpec:
         action: Any = None,
         handler: Any = None,
         overrides: Any = None,
+        concurrency_key: Any = None,
         tags: Any = (),
         description: Any = "",
         mistakes: Mistakes | None = None,
@@ -100,6 +106,9 @@ class TimerSpec:
             until_committed=check(lambda: _check_flag("until_committed", until_committed)),
             action=None if done is None else json.dumps(done.to_spec()),
             overrides=None if overrides is None else check(lambda: _check_overrides(overrides)),
+            concurrency_key=None
+            if concurrency_key is None
+            else check(lambda: check_key("concurrency_key", concurrency_key)),
             tags=check(lambda: _check_tags(tags), ()),
             description=check(lambda: check_text("description", description), ""),
         )
@@ -134,6 +143,10 @@ class TimerSpec:
                 words = "is after the last fire of the schedule; give an earlier one"
                 raise SpecError("start_at", words, given=not_before.isoformat())
             raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
+        if self.start_at is not None and first < self.start_at:
+            # Only a one-shot: the first instant of all others is looked for from start_at on.
+            words = f"is after the only fire ({first.isoformat()}); give an earlier one, or none"
+            raise SpecError("start_at", words, given=self.start_at.isoformat())
         if self.end_at is not None and first > self.end_at:
             raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
         return first
@@ -159,6 +172,17 @@ class TimerSpec:
         timer.payload = None if self.payload is None else json.loads(self.payload)
         timer.action = None if self.action is None else json.loads(self.action)
         timer.overrides = None if self.overrides is None else json.loads(self.overrides)
+        timer.concurrency_key, timer.limit_key = self.concurrency_key, self.limit_key(timer.group)
+
+    def limit_key(self, group: TimerGroup) -> str | None:
+        """The key under which limits of its group count the timer; None where the group does not limit by key."""
+        if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
+            return None
+        with suppress(SpecError):  # what was spoilt by hand limits nothing
+            return group.limits().key_of(
+                self.concurrency_key, None if self.payload is None else json.loads(self.payload)
+            )
+        return None
 
     @property
     def offset(self) -> timedelta:

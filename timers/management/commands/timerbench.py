@@ -85,7 +85,10 @@ class Command(ServiceCommand):
         made["lateness"].add_argument(
             "--created-ahead-ms", type=float, help="Create each timer so long before its instant."
         )
-        made["burst"].add_argument("--nodes", type=int, default=3, help="Nodes that run at once (default 3).")
+        for name, default in {"drain": 1, "burst": 3}.items():
+            made[name].add_argument(
+                "--nodes", type=int, default=default, help=f"Nodes that run at once (default {default})."
+            )
         made["burst"].add_argument("--run-seconds", type=float, default=3.0, help="Of each handler (default 3).")
         made["burst"].add_argument(
             "--ahead", type=float, default=0.0, help="Seconds from the creation to the instant (default 0)."

@@ -1,4 +1,4 @@
-"""manage.py timercluster: the overview page in the terminal."""
+"""manage.py timercluster: the overview page in the terminal, and the verbs of nodes and partitions."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from timers import clock
-from timers.cluster import hand_over, release_lead
-from timers.exceptions import TimersError
 from timers.insights import counts, timers
-from timers.insights.cluster import Cluster, NodeView, cluster, concerns, sentence
+from timers.insights.cluster import Cluster, cluster
 from timers.insights.groups import GroupView, groups
+from timers.insights.health import concerns, sentence
+from timers.insights.node_view import NodeView
 from timers.insights.rates import Rates, rates
 from timers.insights.words import milliseconds, percent, span
+from timers.management.cluster_verbs import HELP, VERBS, carry_out
 from timers.management.service_command import ServiceCommand
 
-ACTOR: Final = "manage.py"
 NEXT_FIRES: Final = 10
 MINUTES: Final = 5
 
@@ -29,25 +29,30 @@ MINUTES: Final = 5
 class Command(ServiceCommand):
     """The sentence, nodes, groups, rates and next fires, as the console's overview says them."""
 
-    help = "Show the cluster: nodes, groups, rates, lateness and the next fires."
+    help = "Show the cluster (nodes, groups, rates, lateness and the next fires), or change it."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "verb",
             nargs="?",
-            choices=("show", "handover", "release-lead"),
+            choices=VERBS,
             default="show",
-            help="show (default); handover: make another node lead a partition; release-lead: let any other one lead.",
+            help=HELP,
         )
-        parser.add_argument("--partition", default="default", help='Whose leader changes (default "default").')
+        parser.add_argument("node", nargs="?", default="", help="The name or the id of a node.")
+        parser.add_argument(
+            "--partition",
+            default="",
+            help='Of which partition (the lead: default "default"; pause, resume: default all).',
+        )
         parser.add_argument("--to", default="", help="The node that shall lead (default: the next by precedence).")
         parser.add_argument("--reason", default="", help="Why, for the record.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] != "show":
-            self._change_leader(options)
+            self.stdout.write(carry_out(options))
             return
         now = clock.now()
         seen, hour, lately = cluster(now), rates(now), rates(now, minutes=MINUTES)
@@ -60,8 +65,20 @@ class Command(ServiceCommand):
                 level=said.level,
                 sentence=said.text,
                 concerns=[asdict(concern) for concern in concerns(seen)],
-                nodes=[{**asdict(node), "busy": node.busy, "leads": node.leads} for node in seen.nodes],
+                nodes=[{**_facts(node), "busy": node.busy, "leads": node.leads} for node in seen.nodes],
+                pause=None if seen.pause is None else asdict(seen.pause),
+                partition_pauses=[asdict(each) for each in seen.partition_pauses],
                 leaderships=[asdict(each) for each in seen.leaderships],
+                drift=[
+                    {
+                        "partition": each.partition,
+                        "kind": each.kind,
+                        "name": each.name,
+                        "values": each.values,
+                        "odd": each.odd,
+                    }
+                    for each in seen.drift
+                ],
                 groups=[asdict(group) for group in all_groups],
                 rates=asdict(lately),
                 next_fires=[asdict(timer) for timer in next_fires],
@@ -76,20 +93,6 @@ class Command(ServiceCommand):
         self._table(f"last {MINUTES} minutes", _RATE_COLUMNS, _rate_rows(lately))
         fires = [[_in(timer.next_fire_at, now), timer.group, timer.name, timer.schedule] for timer in next_fires]
         self._table("next fires", ("in", "group", "timer", "schedule"), fires)
-
-    def _change_leader(self, options: dict[str, Any]) -> None:
-        partition, reason = options["partition"], options["reason"]
-        try:
-            if options["verb"] == "handover":
-                row = hand_over(partition, to=options["to"], reason=reason, actor=ACTOR)
-            elif options["to"]:
-                raise CommandError("--to: has no meaning for release-lead. Use handover.")
-            else:
-                row = release_lead(partition, reason=reason, actor=ACTOR)
-        except TimersError as error:
-            raise CommandError(str(error)) from error
-        name = "" if row.node is None else row.node.name
-        self.stdout.write(f"node {name} leads partition {partition} (epoch {row.epoch})")
 
     def _write_json(self, **content: Any) -> None:
         self.stdout.write(json.dumps(content, cls=DjangoJSONEncoder))
@@ -107,9 +110,16 @@ class Command(ServiceCommand):
 
 
 _NODE_COLUMNS: Final = ("node", "state", "mode", "beat", "running", "held", "succeeded", "retried", "failed", "clock",
-                        "memory", "version", "zone rules", "up for")  # fmt: skip
+                        "memory", "version", "zone rules", "config", "up for")  # fmt: skip
 _GROUP_COLUMNS: Final = ("group", "state", "active", "overdue", "ready", "failed", "next fire")
 _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
+
+
+def _facts(node: NodeView) -> dict[str, Any]:
+    """All but the settings, among which are digests of secrets: `drift` shows what differs."""
+    facts = asdict(node)
+    del facts["settings"]
+    return facts
 
 
 def _node_rows(seen: Cluster) -> list[list[str]]:
@@ -118,10 +128,11 @@ def _node_rows(seen: Cluster) -> list[list[str]]:
     for node in seen.nodes:
         rows.append(
             [
-                node.name, node.state, node.mode_words, f"{span(node.heartbeat_age)} ago", node.usage, str(node.held),
+                node.name, f"{node.state} {node.phi_words}".rstrip(), node.mode_words,
+                f"{span(node.heartbeat_age)} ago", node.usage, str(node.held),
                 *_counted(node.counters), f"{node.clock_offset * 1000:+.1f} ms",
                 "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version,
-                node.zone_rules, _up_for(node),
+                node.zone_rules, node.config_hash, _up_for(node),
             ]
         )  # fmt: skip
         if node.alive:
@@ -133,7 +144,7 @@ def _worker_rows(node: NodeView) -> list[list[str]]:
     workers = node.counters.get("workers")
     return [
         [f"  worker {number}", f"pid {worker.get('pid')}", "", "", str(worker.get("busy", "")),
-         str(worker.get("held", "")), *_counted(worker), "", "", "", "", ""]
+         str(worker.get("held", "")), *_counted(worker), "", "", "", "", "", ""]
         for number, worker in sorted(workers.items())
         if isinstance(worker, dict)
     ] if isinstance(workers, dict) else []  # fmt: skip

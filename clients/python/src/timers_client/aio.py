@@ -124,6 +124,18 @@ class AsyncTimersClient:
     pause_operation = _verb(calls.pause_operation)
     resume_operation = _verb(calls.resume_operation)
 
+    get_cluster = _verb(calls.get_cluster)
+    pause_cluster = _verb(calls.pause_cluster)
+    resume_cluster = _verb(calls.resume_cluster)
+    pause_partition = _verb(calls.pause_partition)
+    resume_partition = _verb(calls.resume_partition)
+    get_nodes = _pages(calls.get_nodes)
+    get_node = _verb(calls.get_node)
+    drain_node = _verb(calls.drain_node)
+    activate_node = _verb(calls.activate_node)
+    stop_node = _verb(calls.stop_node)
+    forget_node = _verb(calls.forget_node)
+
     claim = _verb(calls.claim)
     commit = _verb(calls.commit)
     commit_many = _verb(calls.commit_many)

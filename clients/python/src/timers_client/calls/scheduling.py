@@ -20,10 +20,20 @@ def _schedule(kind: str, group: str, name: str, own: Mapping[str, Any], options:
 
 
 def schedule_once(
-    group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Unpack[Options]
+    group: str,
+    name: str,
+    *,
+    at: Instant | None = None,
+    after: Duration | None = None,
+    debounce_max_wait: Duration | None = None,
+    **options: Unpack[Options],
 ) -> Call[Timer]:
-    """Fire once, `at` an instant or `after` a duration from now."""
-    return _schedule("once", group, name, {"at": at, "after": after}, options)
+    """Fire once, `at` an instant or `after` a duration from now.
+
+    `debounce_max_wait`: with on_conflict="replace", the most by which replacements put it off since it was created.
+    """
+    own = {"at": at, "after": after, "debounce_max_wait": debounce_max_wait}
+    return _schedule("once", group, name, own, options)
 
 
 def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: Unpack[Options]) -> Call[Timer]:

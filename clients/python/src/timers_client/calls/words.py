@@ -43,6 +43,7 @@ class Shared(TypedDict, total=False):
     priority: int
     until_committed: bool
     overrides: Mapping[str, Any] | None
+    concurrency_key: str | None
     tags: Iterable[str]
     description: str
     on_conflict: OnConflict

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Final
 
 from timers_client.ctl.keywords import OWN, schedule, stored
 from timers_client.ctl.parser import Parser, Word, everywhere, fields, member, payload, reason, until
-from timers_client.ctl.values import at_least, kind, pace
+from timers_client.ctl.values import at_least, duration, kind, pace
 from timers_client.version import VERSION
 
 _EPILOG: Final = (
@@ -30,6 +31,7 @@ def parser() -> Parser:
     _consume(word("consume", "print messages as they come due, or run a command for each; commit them"))
     _executions(word)
     _operations(word("operations", "list what is, or was, done to many failed executions, or see to one of them"))
+    _cluster(word)
     word("me", "tell who the key is, and what it may")
     completed = word("completion", "print the completion for a shell")
     completed.add_argument("shell", choices=["bash", "zsh", "fish"])
@@ -74,6 +76,11 @@ def _timers(word: Word) -> None:
                     "--on-conflict", dest="on_conflict", choices=["reject", "replace", "keep"], default="reject"
                 )
                 stored(made)
+                if each == "once":
+                    made.add_argument(
+                        "--debounce-max-wait", dest="debounce_max_wait", type=duration, default=argparse.SUPPRESS,
+                        help="how long --on-conflict replace may put it off since it was created",
+                    )  # fmt: skip
             else:
                 made.add_argument("group")
                 made.add_argument("-n", type=int, default=10, help="how many fires (default 10)")
@@ -170,3 +177,28 @@ def _operations(operations: Parser) -> None:
             reason(made)
         if name == "pace":
             made.add_argument("pace", type=pace, help='at most so many executions a second; "none": as fast as it goes')
+
+
+def _cluster(word: Word) -> None:
+    of_node = word("nodes", "list the nodes, or see to one of them").words("verb", default="list")
+    of_node("list", "list the living nodes, and those that ended lately")
+    for name, about in (
+        ("show", "show one node"),
+        ("drain", "let a node take no new work, end what it runs, and stay up"),
+        ("activate", "let a drained node take work again"),
+        ("stop", "drain a node, and end its process"),
+        ("forget", "remove a node that has ended: one start by its id, all by its name"),
+    ):
+        made = of_node(name, about)
+        made.add_argument("node", help="its name or its id")
+        if name != "show":
+            reason(made)
+    of_partition = word("partitions", "pause or resume a partition").words("verb")
+    for name, about in (("pause", "start nothing of a partition's groups"), ("resume", "start again")):
+        made = of_partition(name, about)
+        made.add_argument("partition")
+        reason(made)
+    of_all = word("cluster", "show the cluster at a glance, pause or resume it").words("verb", default="show")
+    of_all("show", "show the cluster at a glance")
+    for name, about in (("pause", "start nothing anywhere"), ("resume", "start again")):
+        reason(of_all(name, about))

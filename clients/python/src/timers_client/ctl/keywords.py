@@ -30,7 +30,7 @@ SHARED: Final[dict[str, str]] = {
     "end_at": "no fire after",
     "description": "for people",
 }
-STORED: Final = ("payload", "until_committed", "tags")
+STORED: Final = ("payload", "until_committed", "tags", "concurrency_key")
 """What is kept with a timer and means nothing to its schedule."""
 
 
@@ -49,5 +49,8 @@ def stored(word: Parser) -> None:
     """The keywords that are kept with a timer."""
     action = argparse.BooleanOptionalAction
     word.add_argument("--until-committed", dest="until_committed", action=action, default=argparse.SUPPRESS)
+    word.add_argument(
+        "--concurrency-key", dest="concurrency_key", default=argparse.SUPPRESS, help="whose runs are limited together"
+    )
     word.add_argument("--tag", dest="tags", action="append", default=argparse.SUPPRESS)
     payload(word)

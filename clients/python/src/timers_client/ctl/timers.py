@@ -72,7 +72,7 @@ def fire(arguments: argparse.Namespace, client: TimersClient) -> None:
 def schedule(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Schedule a timer."""
     build = getattr(calls, f"schedule_{arguments.kind}")
-    keywords = given(arguments, [*OWN[arguments.kind], *SHARED, *STORED, "on_conflict"])
+    keywords = given(arguments, [*OWN[arguments.kind], *SHARED, *STORED, "on_conflict", "debounce_max_wait"])
     _tell(client.call(build(arguments.group, arguments.name, **keywords)).raw, arguments)
 
 

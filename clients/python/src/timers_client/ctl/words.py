@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from timers_client.ctl import executions, groups, operations, timers
+from timers_client.ctl import cluster, executions, groups, operations, timers
 from timers_client.ctl.consume import consume
 from timers_client.ctl.output import show_one
 from timers_client.ctl.tail import tail
@@ -60,5 +60,16 @@ WORDS: Final[dict[str, _Work]] = {
     "operations resume": operations.resume_operation,
     "operations cancel": operations.cancel_operation,
     "operations pace": operations.set_pace,
+    "nodes list": cluster.list_nodes,
+    "nodes show": cluster.show_node,
+    "nodes drain": cluster.drain_node,
+    "nodes activate": cluster.activate_node,
+    "nodes stop": cluster.stop_node,
+    "nodes forget": cluster.forget_node,
+    "partitions pause": cluster.pause_partition,
+    "partitions resume": cluster.resume_partition,
+    "cluster show": cluster.show_cluster,
+    "cluster pause": cluster.pause_cluster,
+    "cluster resume": cluster.resume_cluster,
     "me": _me,
 }

@@ -1,0 +1,76 @@
+"""Limit keys: the tenant, customer or account whose executions are limited together. Pure.
+
+A timer names its key itself, or the group says where in the payload it stands, with a path: `payload`, then member
+names and list indexes, such as `payload.tenant` or `payload.items[0].customer-id`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from timers.exceptions import SpecError
+
+MAX_KEY: Final = 100
+MAX_PATH: Final = 200
+MAX_STEPS: Final = 10
+NO_KEY: Final = ""
+"""The key of timers that name none: where the group has a path, they share one limit; elsewhere they have none."""
+_ROOT: Final = "payload"
+_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(0|[1-9][0-9]{0,4})\]")
+_SYNTAX: Final = "must be a path into the payload such as payload.tenant or payload.items[0].id"
+_KEPT: Final = 60
+"""Characters that are kept of a key that is too long; a digest stands for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPath:
+    """Where in a payload the key stands."""
+
+    steps: tuple[str | int, ...]
+
+    @classmethod
+    def parse(cls, text: Any, field: str) -> KeyPath:
+        """Read a path; raises SpecError."""
+        if not isinstance(text, str) or not text.startswith(_ROOT):
+            raise SpecError(field, _SYNTAX, given=text)
+        if len(text) > MAX_PATH:
+            raise SpecError(field, f"must have at most {MAX_PATH} characters", given=text)
+        steps: list[str | int] = []
+        place = len(_ROOT)
+        while place < len(text):
+            step = _STEP.match(text, place)
+            if step is None:
+                raise SpecError(field, f"{_SYNTAX}; it cannot be read from character {place + 1} on", given=text)
+            steps.append(step[1] if step[1] is not None else int(step[2]))
+            place = step.end()
+        if len(steps) > MAX_STEPS:
+            raise SpecError(field, f"must have at most {MAX_STEPS} steps", given=text)
+        return cls(tuple(steps))
+
+    def find(self, payload: Any) -> str:
+        """The key in a payload: a text, a number or a flag as JSON shows it; NO_KEY where there is none."""
+        value = payload
+        for step in self.steps:
+            if isinstance(step, str):
+                value = value.get(step) if isinstance(value, dict) else None
+            else:
+                value = value[step] if isinstance(value, list) and step < len(value) else None
+        if isinstance(value, str):
+            return shortened(value)
+        return shortened(json.dumps(value)) if isinstance(value, (bool, int, float)) else NO_KEY
+
+
+def shortened(key: str) -> str:
+    """A key as it is kept: a long one with a digest in the place of its end, so that no two become one."""
+    return key if len(key) <= MAX_KEY else f"{key[:_KEPT]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+
+def check_key(field: str, value: Any) -> str:
+    """Raise SpecError for what no timer can give as its key."""
+    if not isinstance(value, str) or not value or len(value) > MAX_KEY or not value.isprintable():
+        raise SpecError(field, f"must be 1 to {MAX_KEY} printable characters, or null for none", given=value)
+    return value

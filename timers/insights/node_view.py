@@ -1,0 +1,280 @@
+"""NodeView: a node as the engine judges it, read by name, by id, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from django.db import connection
+
+from timers import conf
+from timers.domain.suspicion import phi
+from timers.insights.words import plural
+from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
+from timers.payload import UnreadablePayload, decode
+
+CLOCK_OFFSET_ALARM: Final = 0.25
+"""Seconds that a node's clock may differ from the database's without a concern."""
+MISSED_BEATS: Final = 2
+"""So many heartbeats late, a node whose crash lock is free is dead."""
+GHOSTS_FOR: Final = timedelta(hours=24)
+"""How long the last incarnation of a node stays in the list after its end."""
+MISSED_FOR: Final = timedelta(hours=1)
+"""How long after its death a node is missed in the sentence."""
+
+
+class Usage(Protocol):
+    """What runs of what could run, on one node or on all of them."""
+
+    @property
+    def threads(self) -> int: ...
+    @property
+    def async_slots(self) -> int: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def busy_threads(self) -> int: ...
+    @property
+    def busy_async(self) -> int: ...
+    @property
+    def busy(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node, now. Times in seconds."""
+
+    id: int
+    name: str
+    host: str
+    machine: str
+    """Distinguishes machines of one host name; empty: not known."""
+    pid: int
+    partition: str
+    state: str
+    """The row's state, but suspect when phi has come to TIMERS_PHI_THRESHOLD, and dead once the lease has ended or the
+    node's crash lock is free."""
+    reason: str
+    allow_execution: bool
+    started_at: datetime
+    ended_at: datetime | None
+    heartbeat_at: datetime
+    heartbeat_age: float
+    heartbeat_interval: float
+    phi: float | None
+    """How unusual its silence is, by its own heartbeats (domain/suspicion.py); None: it has ended."""
+    lease_left: float
+    clock_offset: float
+    workers: int
+    threads: int
+    """Plain handlers that it can run at once. A node that has ended has no slots of any kind."""
+    async_slots: int
+    """Async handlers and HTTP calls that it can run at once."""
+    slots: int
+    """The sum of threads and async_slots."""
+    busy_threads: int
+    """Executions that ran in a thread at its last heartbeat, and that it still holds."""
+    busy_async: int
+    """Executions that ran on an event loop at its last heartbeat, and that it still holds."""
+    held: int
+    """Executions in its claims, running or waiting in a worker for their instant; 0 for a node that has ended."""
+    left_behind: int
+    """Executions in the claims of a node that has ended: they wait for their rescue."""
+    claims: int
+    counters: dict[str, Any]
+    version: str
+    zone_rules: str
+    """Edition of its time zone rules, such as 2026b; unknown, or empty where the node did not say."""
+    rss: int | None
+    """Bytes."""
+    incarnation: UUID
+    mode: str
+    roles: list[str]
+    handlers: list[str]
+    lease_expires_at: datetime
+    config_hash: str
+    """A digest of settings, version, time zone rules and handlers, the same on nodes that are alike. Empty: of a node
+    of an earlier version."""
+    settings: dict[str, Any]
+    """Those that are to be the same everywhere, of secrets a digest."""
+    wish: str
+    """What a person asks of it: drain, stop, or empty; `state` says how far it has followed."""
+    wish_reason: str
+    wished_by: str
+    wished_at: datetime | None
+    precedence: int
+    on_stop: str
+    failback: str
+    epoch: int | None
+    """Of its leadership; None: it does not lead its partition."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it leads its partition."""
+        return self.alive and self.epoch is not None
+
+    @property
+    def phi_words(self) -> str:
+        """How suspect it is, in words; empty: it is not."""
+        return f"(phi {self.phi or 0:.1f})" if self.state == "suspect" else ""
+
+    @property
+    def mode_words(self) -> str:
+        """Its mode and leadership: backup 1, leads (epoch 7)."""
+        mode = f"{self.mode} {self.precedence}" if self.precedence else self.mode
+        return f"{mode}, leads (epoch {self.epoch})" if self.leads else mode
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node's lease is valid."""
+        return self.state not in ("dead", "stopped")
+
+    @property
+    def busy(self) -> int:
+        """Executions that run, in threads and on event loops."""
+        return self.busy_threads + self.busy_async
+
+    @property
+    def usage(self) -> str:
+        """What runs of what could, in words: 8 of 8 threads, 0 of 200 async slots."""
+        return usage_words(self)
+
+    def is_missed(self, now: datetime) -> bool:
+        """Whether it died, and not long ago."""
+        return self.state == "dead" and (self.ended_at is None or now - self.ended_at < MISSED_FOR)
+
+    @property
+    def clock_offset_ms(self) -> float:
+        """Milliseconds that the node's clock is ahead of the database's."""
+        return self.clock_offset * 1000
+
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether its clock differs from the database's by more than the alarm allows."""
+        return abs(self.clock_offset) > CLOCK_OFFSET_ALARM
+
+
+_COLUMNS: Final = """
+id, name, host, machine, pid, partition, state, state_reason, allow_execution, started_at, ended_at, heartbeat_at,
+heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers, threads, async_slots, slots, busy,
+busy_threads, crash_lock, counters::text AS counters, version,
+zone_rules, config_hash, settings::text AS settings, rss,
+incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
+wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
+"""
+# Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
+# missing and its crash lock is free. Shortly after a start of the server everyone's beats are missing.
+_CRASHED: Final = f"""
+CASE WHEN n.state IN ('starting', 'active', 'standby', 'draining')
+      AND n.heartbeat_at < %(now)s - {MISSED_BEATS} * n.heartbeat_interval * INTERVAL '1 second'
+      AND clock_timestamp() - pg_postmaster_start_time() > n.lease_expires_at - n.heartbeat_at
+     THEN {LOCK_IS_FREE} ELSE false END
+"""
+# The newest incarnation of each name. The table is small: nodes long gone are pruned.
+_NODES: Final = f"""
+SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
+FROM (SELECT DISTINCT ON (name) {_COLUMNS}
+      FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
+LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
+           FROM timers_claim GROUP BY node_id) c ON c.node_id = n.id
+WHERE n.state IN ('starting', 'active', 'standby', 'draining') OR n.ended_at > %(since)s OR c.held > 0
+ORDER BY n.name LIMIT 1000
+"""
+
+
+_BY_ID: Final = f"""
+SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
+FROM (SELECT {_COLUMNS} FROM timers_node WHERE id = ANY(%(ids)s::int[])) n
+CROSS JOIN LATERAL (SELECT sum(cardinality(executions)) AS held, count(*) AS claims
+                    FROM timers_claim WHERE node_id = n.id) c
+"""
+_NEWEST: Final = """
+SELECT id FROM timers_node WHERE name = %(name)s
+ORDER BY (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC LIMIT 1
+"""
+
+
+def newest_nodes(now: datetime) -> tuple[NodeView, ...]:
+    """The live nodes of all partitions, and those that ended lately or left something behind, by name."""
+    return tuple(_node(row, now) for row in _rows(_NODES, {"since": now - GHOSTS_FOR, "now": now}))
+
+
+def node(of: int | str, now: datetime) -> NodeView | None:
+    """The node of that id, or the living one of that name (else the one that ended last); None: there is none."""
+    known = [of] if isinstance(of, int) else [row["id"] for row in _rows(_NEWEST, {"name": of})]
+    return next(iter(nodes_by_id(known, now).values()), None)
+
+
+def nodes_by_id(ids: Collection[int], now: datetime) -> dict[int, NodeView]:
+    """The nodes of those ids that exist, whether alive or not."""
+    rows = _rows(_BY_ID, {"ids": list(ids), "now": now}) if ids else []
+    return {row["id"]: _node(row, now) for row in rows}
+
+
+def _rows(statement: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**params, "lock_class": CRASH_LOCK_CLASS})
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def usage_words(of: Usage) -> str:
+    """What runs of what could, by kind of slot: 8 of 8 threads, 0 of 200 async slots; "0" where there are no slots."""
+    if of.slots > of.threads + of.async_slots:
+        # A node of an earlier version that does not say how many of its slots are threads.
+        return f"{of.busy} of {of.slots} slots"
+    kinds = ((of.busy_threads, of.threads, "thread"), (of.busy_async, of.async_slots, "async slot"))
+    return ", ".join(f"{busy} of {plural(most, kind)}" for busy, most, kind in kinds if most) or str(of.busy)
+
+
+def _judged_state(row: dict[str, Any], now: datetime) -> str:
+    """The state of a node's row as it must be read at `now`: a node that cannot beat cannot say so itself."""
+    state: str = row["state"]
+    if state in ("dead", "stopped"):
+        return state
+    if row["crashed"] or row["lease_expires_at"] < now:
+        return "dead"
+    return "suspect" if row["phi"] >= conf.current().phi_threshold else state
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A column of JSON; empty where it cannot be read."""
+    try:
+        found = decode(text)
+    except UnreadablePayload:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _node(row: dict[str, Any], now: datetime) -> NodeView:
+    age = (now - row["heartbeat_at"]).total_seconds()
+    pause = conf.current().heartbeat_pause
+    row["phi"] = phi(age, row.pop("heartbeat_intervals"), row["heartbeat_interval"], pause)
+    row["state"] = _judged_state(row, now)
+    alive = row["state"] not in ("dead", "stopped")
+    row["phi"] = row["phi"] if alive else None
+    del row["crashed"], row["crash_lock"]
+    counters, settings = _object(row.pop("counters")), _object(row.pop("settings"))
+    in_claims, busy = row.pop("in_claims"), row.pop("busy")
+    held = in_claims if alive else 0
+    # The last heartbeat's report may be older than the claims: what is no longer held does not run.
+    busy_async = min(busy - row["busy_threads"], held)
+    row["busy_threads"] = min(row["busy_threads"], held)
+    if not alive:
+        row |= {"threads": 0, "async_slots": 0, "slots": 0}
+        counters.pop("workers", None)
+    reason = row.pop("state_reason")
+    return NodeView(
+        **row,
+        busy_async=min(busy_async, held - row["busy_threads"]),
+        held=held,
+        left_behind=in_claims - held,
+        reason=reason,
+        heartbeat_age=max(age, 0.0),
+        lease_left=(row["lease_expires_at"] - now).total_seconds(),
+        counters=counters,
+        settings=settings,
+    )

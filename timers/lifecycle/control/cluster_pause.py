@@ -1,0 +1,102 @@
+"""Pause and resume the whole cluster, or one of its partitions."""
+
+from __future__ import annotations
+
+from timers import clock
+from timers.exceptions import TimerNotFound
+from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.call_back import call_back_groups
+from timers.lifecycle.control.names import by_whom, check_name, check_text
+from timers.lifecycle.control.renew_groups import renew_groups
+from timers.lifecycle.events import record
+from timers.lifecycle.wakeup import wake_if_soon
+from timers.models import ClusterPause, Node, TimerGroup
+from timers.models.cluster_pause import EVERYWHERE
+
+
+def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
+    """Start nothing anywhere, on no node and for no consumer, until the cluster is resumed; what runs goes on.
+
+    What workers hold and have not begun goes back, as it does when a group is paused; the returned pause's `in_flight`
+    names what has begun. Timers come due meanwhile, and are late. A paused cluster that is paused again stays as it is.
+    """
+    return _pause(EVERYWHERE, reason, actor)
+
+
+def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
+    """Start again; what was missed follows the misfire policies. Whether the cluster was paused.
+
+    A partition that is paused by itself stays so.
+    """
+    return _resume(EVERYWHERE, reason, actor)
+
+
+def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> ClusterPause:
+    """Start nothing of a partition's groups, on no node and for no consumer, until it is resumed; see pause_cluster.
+
+    Raises:
+        SpecError: the name is no name of a partition.
+        TimerNotFound: the partition has neither a group nor a live node.
+    """
+    check_name("partition", partition)
+    return _pause(partition, reason, actor)
+
+
+def resume_partition(partition: str, *, reason: str = "", actor: str = "") -> bool:
+    """Start again; what was missed follows the misfire policies. Whether the partition was paused by itself.
+
+    While the whole cluster is paused nothing starts all the same.
+    """
+    check_name("partition", partition)
+    return _resume(partition, reason, actor)
+
+
+def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
+    check_text("reason", reason)
+    kind = _kind(partition)
+    with audited(f"{kind}.pause", actor, name=partition) as entry:
+        if partition != EVERYWHERE and not _is_known(partition):
+            raise TimerNotFound(f"partition: {partition} has neither a group nor a live node. Correct the name.")
+        now = clock.now()
+        row, is_new = ClusterPause.objects.get_or_create(
+            partition=partition, defaults={"at": now, "by": actor, "reason": reason}
+        )
+        if not is_new:
+            entry.nothing()
+            return row
+        row.in_flight = call_back_groups(renew_groups(partition))
+        entry.changed("paused", False, True)
+        entry.told(reason=reason)
+        record(f"{kind} paused", "", _detail(partition, actor, reason), now)
+        wake_if_soon([now], now)
+    return row
+
+
+def _resume(partition: str, reason: str, actor: str) -> bool:
+    check_text("reason", reason)
+    kind = _kind(partition)
+    with audited(f"{kind}.resume", actor, name=partition) as entry:
+        row = ClusterPause.objects.select_for_update().filter(partition=partition).first()
+        if row is None:
+            entry.nothing()
+            return False
+        now = clock.now()
+        entry.changed("paused", True, False)
+        entry.told(paused_since=row.at, **({"reason": reason} if reason else {}))
+        row.delete()
+        record(f"{kind} resumed", "", _detail(partition, actor, reason), now)
+        wake_if_soon([now], now)
+    return True
+
+
+def _kind(partition: str) -> str:
+    return "cluster" if partition == EVERYWHERE else "partition"
+
+
+def _detail(partition: str, actor: str, reason: str) -> str:
+    return " ".join(each for each in (partition, by_whom(actor, reason)) if each)
+
+
+def _is_known(partition: str) -> bool:
+    live = Node.objects.filter(partition=partition, state__in=Node.LIVE)
+    return TimerGroup.objects.filter(partition=partition).exists() or live.exists()

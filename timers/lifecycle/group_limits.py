@@ -1,0 +1,86 @@
+"""Group limits: how many executions of a group may be claimed now, counted from its live claims, and when they start.
+
+Only groups that set a limit are locked here. The lock comes first and the count after it, in a statement of its own:
+so the count sees what every earlier holder of the lock has claimed, and no two claims go beyond a limit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from django.db import connection
+
+from timers.domain.limit_keys import NO_KEY
+from timers.domain.rates import Rate
+from timers.lifecycle.allowance import BUSY_US, MANY, Allowance
+from timers.lifecycle.execution import AnyHolder, Consumer, Execution, ServedGroup
+from timers.lifecycle.rate_states import read_states
+from timers.lifecycle.wakeup import wake_workers
+from timers.schedules.instant import from_microseconds, to_microseconds
+
+# Creations of timers, which refer to the group, go on meanwhile.
+_LOCK: Final = "SELECT 1 FROM timers_timer_group WHERE id = %s FOR NO KEY UPDATE"
+_CLAIMED: Final = """
+SELECT timers_now(), (SELECT COALESCE(sum(cardinality(executions)), 0) FROM timers_claim WHERE group_id = %s)
+"""
+_CLAIMED_BY_KEY: Final = """
+SELECT limit_key, sum(cardinality(executions)) FROM timers_claim WHERE group_id = %s AND limit_key IS NOT NULL
+GROUP BY limit_key
+"""
+_COMING: Final = """
+SELECT next_fire_at FROM timers_timer
+WHERE group_id = %s AND shard = %s AND priority = %s AND state = 'active' AND next_fire_at > %s AND next_fire_at <= %s
+ORDER BY next_fire_at LIMIT 1
+"""
+
+
+def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_us: int) -> Allowance:
+    """Lock a group that has limits until the transaction ends, and find what they allow.
+
+    Workers do not wait for a claim of the group under way, and are allowed nothing then; a consumer, which has asked
+    for this group, waits. Instants as the caller knows them, in microseconds by the database's clock.
+    """
+    limits, ahead_us = group.limits, horizon_us - now_us
+    by_key: list[tuple[str, int]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK if isinstance(holder, Consumer) else f"{_LOCK} SKIP LOCKED", (group.id,))
+        if cursor.fetchone() is None:
+            return Allowance(group, 0, now_us, horizon_us, is_known=False)
+        cursor.execute(_CLAIMED, (group.id,))
+        now, claimed = cursor.fetchone()
+        if limits.max_concurrency_per_key is not None:
+            cursor.execute(_CLAIMED_BY_KEY, (group.id,))
+            by_key = cursor.fetchall()
+    now_us = to_microseconds(now)
+    allowance = Allowance(group, MANY, now_us, now_us + ahead_us, claimed_by_key=dict(by_key))
+    if limits.max_concurrency is not None:
+        allowance.most = max(limits.max_concurrency - claimed, 0)
+    rates: dict[str, Rate] = {}
+    if limits.max_rate is not None:
+        rates[NO_KEY] = limits.max_rate
+    if limits.is_rated:
+        states = read_states(group, now_us, rates, limits.max_rate_per_key)
+        allowance.arrivals = states.pop(NO_KEY, None)
+        allowance.arrivals_by_key = {key[1:]: state for key, state in states.items()}
+    if allowance.arrivals is not None:
+        allowance.most = min(allowance.most, allowance.arrivals.room(now_us, allowance.horizon_us))
+    return allowance
+
+
+def coming_us(group: ServedGroup, shard: int, priority: int, now_us: int, until_us: int) -> list[int]:
+    """The instant of the next timer of a part after `now_us`, at most `until_us`; all by the database's clock."""
+    shift_us = group.clock.at(now_us) - now_us
+    after, until = from_microseconds(now_us + shift_us), from_microseconds(group.clock.horizon(now_us, until_us))
+    with connection.cursor() as cursor:
+        cursor.execute(_COMING, (group.id, shard, priority, after, until))
+        return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall()]
+
+
+def wake_for_room(executions: Iterable[Execution]) -> None:
+    """Wake the workers where executions that left their claims make room within the limits of their groups."""
+    if any(execution.group.limits.is_concurrent for execution in executions):
+        wake_workers()
+
+
+__all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "wake_for_room"]

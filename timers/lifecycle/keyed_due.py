@@ -1,0 +1,109 @@
+"""Keyed due: which due timers of a group that limits by key may be claimed, however many of a full key stand before.
+
+The earliest due timers are looked at first. Where these are so many that only full keys may have come, the keys are
+walked through one by one in their index: a key costs one probe, whatever its backlog. Of very many keys only a stretch
+is walked at once, and the next look goes on behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection
+
+from timers.domain.limit_keys import NO_KEY
+from timers.lifecycle.allowance import Allowance
+from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.execution import KeyWalk
+from timers.schedules.instant import from_microseconds
+
+WINDOW: Final = 500
+"""Due timers that are looked at first."""
+KEYS: Final = 1000
+"""Keys that one look walks through."""
+REST: Final = 4
+"""A walk that found nothing is followed by a rest of so many times its own length."""
+
+_PART: Final = "t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority)s AND t.state = 'active'"
+_IS_DUE: Final = "t.next_fire_at <= %(horizon)s AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)"
+_EARLIEST: Final = f"""
+SELECT t.id, t.limit_key FROM timers_timer t WHERE {_PART} AND {_IS_DUE} ORDER BY t.next_fire_at LIMIT %(window)s
+"""
+_OF_KEYS: Final = f"""
+WITH RECURSIVE walked AS (
+    (SELECT t.limit_key AS key, 1 AS number FROM timers_timer t
+     WHERE {_PART} AND t.limit_key IS NOT NULL AND {{begin}} ORDER BY t.limit_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.limit_key FROM timers_timer t
+            WHERE {_PART} AND t.limit_key IS NOT NULL AND t.limit_key > w.key ORDER BY t.limit_key LIMIT 1),
+           w.number + 1
+    FROM walked w WHERE w.key IS NOT NULL
+), keys AS MATERIALIZED (SELECT key, number FROM walked WHERE key IS NOT NULL LIMIT {KEYS})
+SELECT k.number, k.key, d.id, d.next_fire_at
+FROM keys k
+LEFT JOIN unnest(%(keys)s::text[], %(rooms)s::int[]) AS r(key, room) ON r.key = k.key
+LEFT JOIN LATERAL (
+    SELECT t.id, t.next_fire_at FROM timers_timer t
+    WHERE {_PART} AND t.limit_key = k.key AND {_IS_DUE}
+    ORDER BY t.next_fire_at LIMIT COALESCE(r.room, %(room)s)) d ON true
+"""
+
+
+@dataclass(slots=True)
+class KeyedDue:
+    """What may be claimed of one part."""
+
+    ids: list[int]
+    more: bool = False
+    """There may be more that may be claimed."""
+
+
+def keyed_due(allowance: Allowance, shard: int, priority: int, *, now_us: int, horizon_us: int, limit: int) -> KeyedDue:
+    """Find up to `limit` due timers of a part that the limits by key allow; instants by the group's clock.
+
+    The caller holds the allowance of the group, so no other claim takes them; they are not locked yet.
+    """
+    group, place = allowance.group, (shard, priority)
+    params: dict[str, Any] = {
+        "group": group.id,
+        "shard": shard,
+        "priority": priority,
+        "now": from_microseconds(now_us),
+        "horizon": from_microseconds(horizon_us),
+        "window": max(limit, WINDOW),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_EARLIEST, params)
+        rows = cursor.fetchall()
+        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows])]
+        is_all = len(rows) < params["window"]
+        if ids or is_all:
+            # Where there are further rows, the next look finds what of these is left when the first are claimed.
+            return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all))
+        walk = group.key_walks.get(place)
+        if walk is None or walk.rests_until:
+            if walk is not None and time.monotonic() < walk.rests_until:
+                return KeyedDue([])
+            walk = group.key_walks[place] = KeyWalk(time.monotonic())
+        known = {*allowance.claimed_by_key, *allowance.arrivals_by_key, NO_KEY}
+        params |= {
+            "keys": text_array(known),
+            "rooms": plain_array(min(allowance.room_of(key), limit) for key in known),
+            "room": min(allowance.room_of_idle, limit),
+            "after": walk.after,
+        }
+        cursor.execute(_OF_KEYS.format(begin="true" if walk.after is None else "t.limit_key > %(after)s"), params)
+        walked = cursor.fetchall()
+    found = sorted((at, timer) for _, _, timer, at in walked if timer is not None)
+    last, key = max(((number, key) for number, key, _, _ in walked), default=(0, ""))
+    walk.has_found |= bool(found)
+    if last == KEYS:
+        walk.after = key
+    elif walk.has_found:
+        del group.key_walks[place]
+    else:
+        now = time.monotonic()
+        walk.rests_until = now + REST * (now - walk.began_at)
+    return KeyedDue([timer for _, timer in found[:limit]], more=walk.has_found or last == KEYS)

@@ -1,0 +1,33 @@
+"""Limited: what the limits of groups tell a claimer, so that a group at its limit costs the others no looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from timers.lifecycle.due import DueWork, Part
+from timers.lifecycle.execution import ServedGroup
+
+
+class Limited:
+    """Which parts were at a limit in this pass, and which groups rest until a known instant."""
+
+    def __init__(self) -> None:
+        self.parts: set[Part] = set()
+        """Whose group allowed no more in this pass: what is left there is left by all workers."""
+        self._rests: dict[int, tuple[int, int]] = {}
+
+    def awake(self, work: Sequence[DueWork], now_us: int) -> Sequence[DueWork]:
+        """Begin a pass: the work of groups that do not rest."""
+        self.parts.clear()
+        return [item for item in work if not self._is_resting(item.group, now_us)] if self._rests else work
+
+    def rest(self, group: ServedGroup, until_us: int) -> None:
+        """Leave a group alone until an instant (microseconds by the database's clock), or until it is changed."""
+        self._rests[group.id] = group.version, until_us
+
+    def _is_resting(self, group: ServedGroup, now_us: int) -> bool:
+        version, until_us = self._rests.get(group.id, (0, 0))
+        if version == group.version and now_us < until_us:
+            return True
+        self._rests.pop(group.id, None)
+        return False

@@ -1,0 +1,103 @@
+"""When a claimer looks for due work again, and what of the work it saw it leaves to other workers."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from timers.conf import Conf
+from timers.domain.look_times import seconds_to_next_look
+from timers.lifecycle.wakeup import wake_workers
+from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts
+
+IDLE_SECONDS: Final = 0.1
+"""Between two looks for what is due and could start in idle slots that count as taken."""
+BREATH_SECONDS: Final = 0.005
+"""Wakes closer together than this are served by one pass."""
+ANNOUNCED_SECONDS: Final = 0.1
+"""What is left to other workers is not announced when they were woken so short a time ago."""
+
+
+class NextLook:
+    """The instants at which one claimer looks again. Instants are in microseconds by the database's clock."""
+
+    def __init__(self, settings: Conf) -> None:
+        self._settings = settings
+        self._instants: list[int] = []
+        self._left_us: int | None = None
+        """When to look for what was left to other workers; None: nothing was."""
+        self._left_pause = LATE_PAUSE_SECONDS
+        """Until the next look for what is left; longer where nothing of it can be claimed here."""
+        self._noticed_at = 0.0
+        self._idle_from = 0.0
+        self.has_idle = False
+        """The last pass found slots that are idle though all count as taken."""
+        self.position = (0, 1)
+        """Of this worker among those that claim in its partition, and their number."""
+
+    @property
+    def ahead_us(self) -> int:
+        """Microseconds that timers are claimed ahead of their instants."""
+        return round(self._settings.look_ahead * 1_000_000)
+
+    def notice(self) -> None:
+        """Note that all workers were woken just now."""
+        self._noticed_at = time.monotonic()
+
+    def add(self, instants_us: Sequence[int], now_us: int) -> None:
+        """Look at these instants, too; those beyond the look-ahead are seen anyway."""
+        for instant_us in instants_us:
+            if instant_us <= now_us + self.ahead_us:
+                heapq.heappush(self._instants, instant_us)
+
+    def begin_idle(self) -> bool:
+        """Return whether this pass looks for idle slots where there is no room; they can be too many for every pass."""
+        self.has_idle, now = False, time.monotonic()
+        if now < self._idle_from:
+            return False
+        self._idle_from = now + IDLE_SECONDS
+        return True
+
+    def claimed(self) -> None:
+        """Note that something could be claimed, or that there was nothing to claim."""
+        self._left_pause = LATE_PAUSE_SECONDS
+
+    def leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
+        """See that the others look for their parts in time, and look again for what they did not take.
+
+        `in_vain`: nothing of it could be claimed here, for only others have its handlers, or someone has it locked.
+        """
+        if in_vain:
+            self._left_pause = min(self._left_pause * 2, self._settings.poll_interval)
+        if self._left_us is not None and self._left_us <= now_us:
+            self._left_us = None  # this look was the one
+        left = [part for part in set(parts.values()) if part.due > part.taken]
+        if not left:
+            return
+        first_us = min(part.first_us for part in left)
+        look_us = max(first_us + round(LATE_SECONDS * 1_000_000), now_us + round(self._left_pause * 1_000_000))
+        if in_vain or self._left_us is None or look_us < self._left_us:
+            self._left_us = look_us
+        soon_us = now_us + round(self._settings.poll_interval * 1_000_000)
+        was_noticed = time.monotonic() - self._noticed_at < ANNOUNCED_SECONDS
+        if first_us < soon_us and not was_noticed and not in_vain and any(part.others_are_free for part in left):
+            self.notice()
+            wake_workers()
+
+    def seconds(self, now_us: int) -> float:
+        """Return the seconds until the next look."""
+        wait = seconds_to_next_look(now_us, self._settings.poll_interval, *self.position)
+        if self.has_idle:
+            wait = min(wait, IDLE_SECONDS)
+        if self._left_us is not None:
+            wait = min(wait, (self._left_us - now_us) / 1_000_000)
+            if self._left_us <= now_us:
+                self._left_us, wait = None, BREATH_SECONDS
+        while self._instants and self._instants[0] <= now_us:
+            heapq.heappop(self._instants)
+            wait = BREATH_SECONDS
+        if self._instants:
+            wait = min(wait, (self._instants[0] - now_us) / 1_000_000)
+        return max(wait, BREATH_SECONDS)
