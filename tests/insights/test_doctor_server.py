@@ -143,3 +143,21 @@ def test_what_a_pooler_gives_back_is_reported_only_where_it_does_not(
         cursor.execute("SELECT set_config('DateStyle', %s, false)", [own])
     said = [each.what for each in checks.pooled_sessions(now)]
     assert any(what.startswith("DateStyle is 'German, DMY'") for what in said) is is_reported
+
+
+def test_a_snapshot_that_is_held_for_long_is_a_warning_that_names_its_session(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "OLD_AFTER", 0)
+    other = connections["default"].copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        (finding,) = database.old_transactions(clock.now())
+    finally:
+        other.close()
+    assert finding.severity == "warning"
+    assert "dead rows cannot be cleaned up meanwhile" in finding.what
+    assert f"session {pid}" in str(finding)

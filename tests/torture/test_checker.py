@@ -148,6 +148,17 @@ def test_a_run_in_which_a_planned_fault_never_struck_proves_nothing(run: Run) ->
     assert (verdict.exit_code, verdict.missing) == (3, ["kill did not strike: no reason was recorded"])
 
 
+def test_a_fault_that_hit_nothing_in_flight_proves_nothing(run: Run) -> None:
+    run.nemeses += [
+        {"nemesis": "kill", "phase": "begin", "pids": [100], "t": AT + 5},
+        {"nemesis": "kill", "phase": "end", "pids": [100], "t": AT + 9},
+    ]
+    run.ledger.append(lost_attempt())
+    verdict = check(run, ["kill"])
+    assert verdict.exit_code == 3
+    assert verdict.missing == ["kill hit nothing that was started again: its bound was not measured"]
+
+
 def test_what_is_left_at_the_end_is_a_violation(run: Run) -> None:
     run.left_over = 2
     assert kinds(run) == {"left over"}

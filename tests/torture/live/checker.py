@@ -257,7 +257,10 @@ def _check_coverage(run: Run, expected: Iterable[str], verdict: Verdict) -> None
     for nemesis in expected:
         if not struck[nemesis]:
             verdict.missing.append(f"{nemesis} did not strike: {skipped.get(nemesis, 'no reason was recorded')}")
-    if {"kill", "child", "freeze", "cut"} & struck.keys() and not verdict.counts["attempts lost"]:
+    for nemesis, seconds in verdict.restarts.items():
+        if struck[nemesis] and not seconds:
+            verdict.missing.append(f"{nemesis} hit nothing that was started again: its bound was not measured")
+    if RESTART_BOUNDS.keys() & struck.keys() and not verdict.counts["attempts lost"]:
         verdict.missing.append("no attempt was lost: no fault hit anything in flight")
     replies = sum(fact.get("lost", 0) for fact in run.nemeses if fact["phase"] == "end")
     if struck["reply"] and not replies:

@@ -18,7 +18,9 @@ from tests.torture.live.system import Node, System, processes_below
 CLOCK_SHIFTS: Final = (300.0, -300.0, 3600.0, -30.0)
 SLOW_SECONDS: Final = 0.05
 REPLIES: Final = 6
-TAKES_ITS_TIME: Final = frozenset({"rolling"})
+REPLY_SECONDS: Final = 20.0
+"""Within which so many replies are to be lost; a node that has just started commits little."""
+TAKES_ITS_TIME: Final = frozenset({"reply", "rolling"})
 
 
 class CannotStrike(Exception):
@@ -92,6 +94,9 @@ def reply(system: System, planned: Strike, rng: random.Random) -> Iterator[dict[
     node.proxy.lose_replies(REPLIES)
     facts = _facts(node)
     yield facts
+    deadline = time.monotonic() + REPLY_SECONDS
+    while node.proxy.replies_lost < before + REPLIES and time.monotonic() < deadline:
+        time.sleep(0.05)
     node.proxy.mend()
     facts["lost"] = node.proxy.replies_lost - before
 

@@ -75,3 +75,18 @@ def plan(profile: Profile, seed: int) -> list[Strike]:
         strikes.append(Strike(name, round(at, 2), round(seconds, 2), rng.randrange(profile.nodes)))
         at += seconds + pause_after(name, seconds) + pause * rng.uniform(0.6, 1.1)
     return strikes
+
+
+def options_of(name: str, profile: Profile, seed: int) -> str:
+    """The options of the command that runs a profile, or one that differs from it, again."""
+    own, words = PROFILES[name], f"--profile {name} --seed {seed}"
+    changed = {
+        "--nodes": (own.nodes, profile.nodes), "--rate": (own.rate, profile.rate),
+        "--duration": (own.storm, profile.storm),
+        "--nemesis": (",".join(own.nemeses), ",".join(profile.nemeses)),
+    }  # fmt: skip
+    return words + "".join(f" {option} {_plain(given)}" for option, (usual, given) in changed.items() if usual != given)
+
+
+def _plain(given: object) -> str:
+    return f"{given:g}" if isinstance(given, float) else str(given)

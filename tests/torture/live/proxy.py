@@ -67,16 +67,18 @@ class Proxy:
         await asyncio.start_unix_server(self._connected, path)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
         try:
+            await self._open.wait()
             onward, back = await asyncio.open_unix_connection(self._server)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.close()
             return
         both = (writer, back)
-        await asyncio.gather(
-            self._forward(reader, back, both, replies=False), self._forward(onward, writer, both, replies=True)
-        )
+        # Cancelled: the proxy is closed.
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(
+                self._forward(reader, back, both, replies=False), self._forward(onward, writer, both, replies=True)
+            )
 
     async def _forward(
         self,

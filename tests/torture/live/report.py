@@ -43,10 +43,10 @@ def report(facts: dict[str, Any], run: Run, verdict: Verdict) -> str:
 
 def document(facts: dict[str, Any], page: str, exit_code: int) -> str:
     """The page as a document in Markdown. `exit_code`: that of the verdict."""
-    profile, seed = facts["profile"], facts["seed"]
+    options = facts["options"]
     ended = f"{datetime.fromtimestamp(facts['created_until'], UTC):%Y-%m-%d}"
     return _DOCUMENT.format(
-        profile=profile, seed=seed, day=ended, nodes=facts["nodes"], rate=f"{facts['rate']:g}", cpus=facts["cpus"],
+        options=options, day=ended, nodes=facts["nodes"], rate=f"{facts['rate']:g}", cpus=facts["cpus"],
         result=_RESULTS[exit_code], page=page,
     )  # fmt: skip
 
@@ -58,13 +58,13 @@ _RESULTS: Final = {
 }
 _DOCUMENT: Final = """# Torture report
 
-The `{profile}` profile of the live harness with seed {seed}, run on {day}: {nodes} nodes on one machine of {cpus} CPUs,
-{rate} timers a second. {result}
+A run of the live harness on {day}: {nodes} nodes on one machine of {cpus} CPUs, {rate} timers a second.
+{result}
 
 Written by
 
 ```sh
-python -m tests.torture run --profile {profile} --seed {seed} --report docs/torture-report.md
+python -m tests.torture run {options} --report docs/torture-report.md
 ```
 
 [How it is read](testing-guarantees.md#how-the-report-is-read).

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tests.torture.live.checker import Run, check
 from tests.torture.live.load import Client, Load, groups
 from tests.torture.live.nemeses import strike
-from tests.torture.live.plan import Profile, pause_after, plan
+from tests.torture.live.plan import Profile, options_of, pause_after, plan
 from tests.torture.live.records import Journal, read
 from tests.torture.live.report import document, report
 from tests.torture.live.system import System
@@ -23,6 +23,12 @@ IN_FLIGHT: Final = 4
 IN_FLIGHT_SECONDS: Final = 8.0
 BEFORE_FAULT: Final = 1.5
 """Seconds in which they begin."""
+ROUNDS: Final = 10
+HELD_LONG: Final = """
+SELECT COALESCE(sum(cardinality(c.executions)), 0) FROM timers_claim c
+JOIN timers_node n ON n.id = c.node_id JOIN timers_timer_group g ON g.id = c.group_id
+WHERE n.name = %s AND n.state = 'active' AND g.name = 'long'
+"""
 HITS_NODES: Final = frozenset({"kill", "child", "freeze", "cut"})
 SETTLE: Final = 3.0
 LEDGER: Final = """
@@ -48,6 +54,7 @@ def run(profile_name: str, profile: Profile, seed: int, folder: Path, report_at:
     facts: dict[str, Any] = {
         "version": VERSION, "profile": profile_name, "seed": seed, "nodes": profile.nodes, "rate": profile.rate,
         "cpus": os.cpu_count(), "nemeses": list(profile.nemeses), "clock": time.time() - time.monotonic(),
+        "options": options_of(profile_name, profile, seed),
     }  # fmt: skip
     try:
         system.start()
@@ -101,8 +108,7 @@ def _storm(system: System, profile: Profile, seed: int, folder: Path, facts: dic
         time.sleep(max(0.0, ready_at - time.monotonic(), free_at - time.monotonic()))
         if planned.nemesis in HITS_NODES:
             system.wait_until_active(profile.nodes)
-            load.create_long(IN_FLIGHT * profile.nodes, IN_FLIGHT_SECONDS)
-            time.sleep(BEFORE_FAULT)
+            _have_in_flight(system, load, planned.node)
         struck_at = time.monotonic()
         strike(system, planned, journal, rng)
         ended_at = time.monotonic()
@@ -114,6 +120,16 @@ def _storm(system: System, profile: Profile, seed: int, folder: Path, facts: dic
     _stop_beats(client)
     facts["left_over"] = _quiesce(system, profile.quiesce)
     load.stop()
+
+
+def _have_in_flight(system: System, load: Load, node: int) -> None:
+    """Have something run on the node when the fault hits it; one that has just started may not have workers yet."""
+    for _ in range(ROUNDS):
+        load.create_long(IN_FLIGHT * len(system.nodes), IN_FLIGHT_SECONDS)
+        time.sleep(BEFORE_FAULT)
+        [(held,)] = system.rows(HELD_LONG, system.nodes[node].name)
+        if held >= IN_FLIGHT // 2:
+            return
 
 
 def _stop_beats(client: Client) -> None:

@@ -10,6 +10,11 @@ from pathlib import Path
 from tests.torture.live.records import Journal
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A node that was killed while it called is no news."""
+
+
 class WebhookTarget:
     """Serves on a free port of this host, in threads."""
 
@@ -33,7 +38,7 @@ class WebhookTarget:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
                 """Keep quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
