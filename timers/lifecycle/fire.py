@@ -251,20 +251,20 @@ class Batch:
         return [execution.handed_to(subscriber) for subscriber in receivers(matches, execution.id)]
 
     def _hand_out(self, executions: Sequence[Execution], *, awaited: bool = False) -> None:
-        """Claim what this holder takes; the rest is for others to take up. `awaited`: their timer goes on with them."""
+        """Claim what this holder takes; the rest, also what is beyond the group's limits, waits to be taken up.
+
+        `awaited`: their timer goes on with them.
+        """
+        allowance, takes = self._allowance, self._takes
         for execution in executions:
-            is_wanted = bool(execution.poison) or execution.subscription in self._takes
-            if is_wanted and (self._is_allowed(execution) or execution.poison):
+            is_wanted = execution.subscription in takes or execution.poison
+            if is_wanted and (allowance is None or allowance.take(execution) or execution.poison):
                 self.executions.append(execution)
             elif awaited or self._has_room(execution):
                 self.for_others.append(execution)
             else:
                 reason = f"its subscription is paused, and {MAX_PARKED:,} executions wait for it"
                 self.skips.append(_skip(execution, reason))
-
-    def _is_allowed(self, execution: Execution) -> bool:
-        """Whether the group's limits allow one more; what one timer fires beyond them is made ready to be taken up."""
-        return self._allowance is None or self._allowance.take(execution)
 
     def _has_room(self, execution: Execution) -> bool:
         """Whether it may wait: of a paused subscription's executions only so many do."""
@@ -332,7 +332,8 @@ class Batch:
         """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
         execution = row.execution(self._group, Chosen(row.nominal_us))
         execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
-        self._is_allowed(execution)
+        if self._allowance is not None:
+            self._allowance.take(execution)
         self.executions.append(execution)
         if not row.follows:
             self._one_shots.append(row.id)

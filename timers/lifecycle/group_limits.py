@@ -79,8 +79,14 @@ def coming_us(group: ServedGroup, shard: int, priority: int, now_us: int, until_
 
 def wake_for_room(executions: Iterable[Execution]) -> None:
     """Wake the workers where executions that left their claims make room within the limits of their groups."""
-    if any(execution.group.limits.is_concurrent for execution in executions):
-        wake_workers()
+    group: ServedGroup | None = None
+    for execution in executions:
+        if execution.group is not group:
+            # By far the most of a batch are of one group.
+            group = execution.group
+            if group.limits.is_concurrent:
+                wake_workers()
+                return
 
 
 __all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "wake_for_room"]
