@@ -59,6 +59,43 @@ def test_executions_are_listed_by_where_they_are(api: Asking) -> None:
     assert states(api, "timer=done&group=orders") == [("done", "succeeded")]
 
 
+@pytest.fixture
+def orphan(api: Asking, orders: TimerGroup) -> str:
+    """The address of an execution with two rows in the ledger, whose group is deleted and its name taken again."""
+    path = settle(api, claim(api, "broken"), "discard", reason="no vendor 7")
+    api.post(f"{path}/dismiss", {})
+    assert api("DELETE", "/groups/orders?force=true").status_code in (200, 204)
+    factories.group("orders")
+    return path
+
+
+def test_execution_of_a_deleted_group_is_read_with_its_tries(api: Asking, orphan: str) -> None:
+    listed = api.get("/executions")["items"]
+    assert [(each["group"], each["timer"]) for each in listed] == [("", "broken")] * 2
+    detail = api.get(orphan)
+    assert (detail["group"], detail["timer"], detail["state"]) == ("", "broken", "failed")
+    assert [each["outcome"] for each in detail["attempts"]] == ["discarded", "failed"]
+    assert detail["payload"] is None
+
+
+def test_execution_of_a_deleted_group_is_refused_in_words(api: Asking, orphan: str) -> None:
+    replay = problem(api("POST", f"{orphan}/replay", {}), 404, "not_found")
+    assert "has been deleted" in replay["detail"]
+    for verb in ("retry", "cancel", "dismiss"):
+        refused = problem(api("POST", f"{orphan}/{verb}", {}), 409, "not_allowed_now")
+        assert "it has failed already" in refused["detail"] or "does not wait as failed" in refused["detail"]
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_execution_of_a_deleted_group_does_not_exist_for_keys_of_groups(
+    orphan: str, new_key: Callable[..., str], verb: str | None
+) -> None:
+    key = Asking(new_key("admin", groups=["orders"]))
+    answer = key("GET", orphan) if verb is None else key("POST", f"{orphan}/{verb}", {})
+    assert answer.status_code == 404
+    assert key.get("/executions")["items"] == []
+
+
 def test_history_is_told_newest_first_a_page_at_a_time(api: Asking, orders: TimerGroup) -> None:
     timer = factories.timer("t", in_group=orders)
     made = [str(factories.attempt(timer, ago=ago).id) for ago in (50, 40, 30, 20, 10)]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import decimal
 import gc
 import io
 import locale
 import logging
+import logging.config
 import os
+import resource
 import signal
 import socket
+import ssl
 import sys
+import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -20,7 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.signals import setting_changed
 from django.db import connection, connections, transaction
+from django.test import override_settings
 from django.utils import timezone, translation
 
 from tests.support.eventually import eventually
@@ -33,7 +42,7 @@ from timers.lifecycle.outcome import Outcome
 from timers.models import TimerGroup
 from timers.scheduling import ensure_group
 from timers.testing import START
-from timers.worker import process_state
+from timers.worker import process_state, state_kinds
 from timers.worker.pace import Pace
 from timers.worker.thread_pool import ThreadPool
 
@@ -67,11 +76,13 @@ class Thread:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The process as a worker prepares it; afterwards it is as before."""
-    for kind in process_state.KINDS:
+    for kind in state_kinds.KINDS:
         for module, name in kind.changers:
             monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(process_state, "_before", {})
-    monkeypatch.setattr(process_state, "_streams", [])
+    monkeypatch.setattr(process_state, "_attributes", [])
+    monkeypatch.setattr(process_state, "_path", [])
+    monkeypatch.setattr(process_state, "_not_restored", [])
     process_state.wrap_changers()
     process_state.note_process()
     yield
@@ -102,7 +113,7 @@ def in_time_zone() -> None:
 
 CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "the current directory": (lambda: os.chdir("/"), os.getcwd),
-    "the umask": (lambda: os.umask(0o123), process_state._read_umask),
+    "the umask": (lambda: os.umask(0o123), state_kinds._read_umask),
     "environment variables (TESTS_LEFT)": (
         lambda: os.environ.update(TESTS_LEFT="x"),
         lambda: os.environ.get("TESTS_LEFT"),
@@ -131,6 +142,40 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     ),
     "a trace function": (lambda: sys.settrace(lambda *_: None), sys.gettrace),
     "a profile function": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
+    "a trace function of new threads": (lambda: threading.settrace(lambda *_: None), threading.gettrace),
+    "a profile function of new threads": (lambda: threading.setprofile(lambda *_: None), threading.getprofile),
+    "the stack size of new threads": (lambda: threading.stack_size(1 << 20), threading.stack_size),
+    "tracing of memory": (lambda: tracemalloc.start(), tracemalloc.is_tracing),  # noqa: PLW0108
+    "the root logger": (lambda: logging.getLogger().setLevel(logging.CRITICAL), lambda: logging.root.level),
+    "or disabled loggers": (
+        lambda: logging.config.dictConfig({"version": 1}),
+        lambda: (list(logging.root.handlers), logging.getLogger("timers.worker").disabled),
+    ),
+    "settings (USE_TZ)": (lambda: setattr(settings, "USE_TZ", False), lambda: settings.USE_TZ),
+    "settings (DEBUG, TESTS_LEFT)": (
+        lambda: override_settings(DEBUG=True, TESTS_LEFT=1).enable(),
+        lambda: (settings.DEBUG, hasattr(settings, "TESTS_LEFT")),
+    ),
+    "settings (INSTALLED_APPS)": (lambda: delattr(settings, "INSTALLED_APPS"), lambda: settings.INSTALLED_APPS),
+    "resource limits (RLIMIT_NOFILE)": (
+        lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
+        lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
+    ),
+    "resource limits (RLIMIT_CPU)": (
+        lambda: resource.prlimit(0, resource.RLIMIT_CPU, (1_000_000, resource.getrlimit(resource.RLIMIT_CPU)[1])),
+        lambda: resource.getrlimit(resource.RLIMIT_CPU),
+    ),
+    "the processor affinity": (
+        lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
+        lambda: os.sched_getaffinity(0),
+    ),
+    "sys.excepthook": (lambda: setattr(sys, "excepthook", print), lambda: sys.excepthook),
+    "threading.excepthook": (lambda: setattr(threading, "excepthook", print), lambda: threading.excepthook),
+    "ssl._create_default_https_context": (
+        lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
+        lambda: ssl._create_default_https_context,
+    ),
+    "sys.path": (lambda: sys.path.insert(0, "/tests-left"), lambda: list(sys.path)),
     "sys.stdout": (lambda: setattr(sys, "stdout", io.StringIO()), lambda: sys.stdout),
     "sys.stderr": (lambda: setattr(sys, "stderr", io.StringIO()), lambda: sys.stderr),
 }
@@ -147,6 +192,90 @@ def test_change_of_the_process_is_undone_and_fails_the_handler(thread: Thread, n
     assert name in str(outcomes[1].error_title)
     assert str(outcomes[1].error_title).startswith("the handler left behind: ")
     assert seen[0] == seen[1]
+
+
+def test_priority_is_put_back_or_the_worker_is_replaced(thread: Thread) -> None:
+    # Only a privileged process may raise its priority.
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    seen: list[int] = []
+    first, _ = thread.run(
+        doing(lambda: os.nice(1)), doing(lambda: seen.append(os.getpriority(os.PRIO_PROCESS, 0)))
+    )  # fmt: skip
+    assert first.error_title == "the handler left behind: the priority"
+    assert (seen == [before]) is (process_state.not_restored() is None)
+
+
+@pytest.mark.parametrize("restore", [None, OSError("not permitted")], ids=["ignored", "refused"])
+def test_process_is_replaced_when_something_cannot_be_put_back(
+    thread: Thread, monkeypatch: pytest.MonkeyPatch, restore: OSError | None
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def refuse(*_: Any) -> None:
+        if restore is not None:
+            raise restore
+
+    monkeypatch.setattr(state_kinds, "_setrlimit", refuse)
+    try:
+        (outcome,) = thread.run(doing(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (99, before[1]))))
+        assert outcome.error_title == "the handler left behind: resource limits (RLIMIT_NOFILE)"
+        reason = process_state.not_restored()
+        assert reason is not None
+        assert reason.startswith("resource limits (RLIMIT_NOFILE), left behind by ")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_soft_limit_is_put_back_where_the_hard_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"RLIMIT_NOFILE": (50, 60)}
+
+    def set_limits(_: int, wanted: tuple[int, int]) -> None:
+        if wanted[1] > limits["RLIMIT_NOFILE"][1]:
+            raise ValueError("not allowed to raise maximum limit")
+        limits["RLIMIT_NOFILE"] = wanted
+
+    monkeypatch.setattr(state_kinds, "_read_limits", limits.copy)
+    monkeypatch.setattr(state_kinds, "_setrlimit", set_limits)
+    with pytest.raises(ValueError, match="maximum limit"):
+        state_kinds._restore_limits({"RLIMIT_NOFILE": (100, 200)})
+    assert limits == {"RLIMIT_NOFILE": (60, 60)}
+
+
+def test_setting_that_was_read_before_is_read_again_after_its_reset(thread: Thread) -> None:
+    told: list[str] = []
+
+    def change(fire: Fire) -> None:
+        settings.DEFAULT_CHARSET = "ascii"
+        assert settings.DEFAULT_CHARSET == "ascii"
+
+    def note(setting: str, **_: Any) -> None:
+        told.append(setting)
+
+    setting_changed.connect(note)
+    try:
+        before = settings.DEFAULT_CHARSET
+        thread.run(change)
+        assert before == settings.DEFAULT_CHARSET
+        assert told == ["DEFAULT_CHARSET"]
+    finally:
+        setting_changed.disconnect(note)
+
+
+def test_thread_of_a_library_may_change_its_directory_and_back(thread: Thread) -> None:
+    def use_thread(fire: Fire) -> None:
+        here = Path.cwd()
+
+        def elsewhere() -> None:
+            os.chdir("/")
+            os.chdir(here)
+
+        context = contextvars.copy_context()
+        helper = threading.Thread(target=context.run, args=(elsewhere,))
+        helper.start()
+        helper.join()
+
+    (outcome,) = thread.run(use_thread)
+    assert outcome.error_title is None
 
 
 def test_value_that_a_handler_puts_back_itself_is_no_fault(thread: Thread) -> None:

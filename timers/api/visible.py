@@ -16,6 +16,8 @@ def _group(caller: Caller, name: str) -> bool:
 
 def _execution(caller: Caller, execution: str) -> bool:
     group = group_of(execution)
+    if group == "":  # Its group is gone: to no group's key does it belong, nor to a later group of that name.
+        return caller.has_all_groups
     return group is not None and caller.sees(group)
 
 

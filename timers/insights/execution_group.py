@@ -11,15 +11,21 @@ from timers.execution_id import MAX_TRIES
 
 # The ledger also knows executions of which a try has ended; a claim is found by the index over what it holds.
 _GROUP: Final = """
-SELECT g.name FROM timers_timer_group g WHERE g.id = COALESCE(
+SELECT COALESCE(g.name, '') FROM (SELECT COALESCE(
     (SELECT group_id FROM timers_waiting WHERE id = %(id)s),
     (SELECT group_id FROM timers_claim WHERE executions @> ARRAY[%(id)s::uuid] LIMIT 1),
-    (SELECT group_id FROM timers_attempt WHERE id = %(id)s))
+    (SELECT group_id FROM timers_attempt WHERE id = %(id)s)) AS id) e
+LEFT JOIN timers_timer_group g ON g.id = e.id WHERE e.id IS NOT NULL
 """
 
 
 def group_of(execution: str) -> str | None:
-    """The name of the execution's group; None for what is no execution, or whose history is gone."""
+    """Return the name of the execution's group.
+
+    Returns:
+        Empty when the group is gone: history outlives it, for those who may see all groups. None for what is no
+        execution, or one whose history is gone.
+    """
     try:
         asked = UUID(execution)
     except ValueError:

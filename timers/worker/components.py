@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from timers.worker import process_state
 from timers.worker.agenda import Agenda
 from timers.worker.event_loop import EventLoop
 from timers.worker.pulse import Fault, Watch, WatchedThread
@@ -41,6 +42,9 @@ class Components:
             database_answers: False while the node cannot beat: steps on the database can only wait then.
         """
         self._watch.begin(now)
+        if (words := process_state.not_restored()) is not None:
+            # It ends in order: what runs may end.
+            return Fault(f"it cannot put back {words}", may_recover=True)
         if (ended := self._watch.ended(self._threads)) is not None:
             thread, cause = ended
             execution = self._pool.running_in(thread.name)

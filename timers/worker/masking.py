@@ -3,7 +3,8 @@
 A target may repeat what it was sent: as it is, escaped, encoded, or cut off. A text is therefore read twice: as it
 stands, and with every escape in it undone (JSON, percent, HTML, Python, quoted-printable, each also doubled, and
 UTF-16). Secrets are looked for in both, and so are their hexadecimal form and their base64 at each of its three
-alignments. The beginning of a secret is masked like the whole, because whoever passes a text on may have cut it.
+alignments. A part of a secret of eight characters or more is masked like the whole: whoever passes a text on may have
+cut its end, its beginning, or a known prefix. Characters that begin escapes (a backslash) or fold lines do not count.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from typing import Final
 
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.outcome import Outcome
+from timers.worker.secret_stretches import Stretches
 
 HIDDEN: Final = "(not kept)"
-BEGINNING: Final = 8
-"""Characters of a secret that are taken for it; a shorter one must be there whole."""
 SHORTEST_ENCODED: Final = 4
 """Bytes of a secret from which its base64 and hexadecimal forms are looked for: shorter ones occur by chance."""
 WIDEST: Final = 16
 """Bytes that an encoding makes of one byte, at most; what is more widely encoded is cut with its beginning masked."""
 MOST_REACH: Final = 32 * 1024
 """Bytes."""
+LARGE: Final = 256
+"""Characters of secrets from which few maskings are kept: one takes up to 2 kB of memory for each character."""
 
 _WRITTEN: Final = re.compile(
     r"""
@@ -36,9 +38,9 @@ _WRITTEN: Final = re.compile(
     | (?: \\+u | \\+U0000 )(?P<unit>[0-9a-f]{4})
     | \\+U(?P<point>[0-9a-f]{8})
     | (?: %(?:25)* | = | \\+x )(?P<byte>[0-9a-f]{2})
-    | &(?:amp;)*\#(?:0*(?P<decimal>[0-9]{1,7})|x0*(?P<hexadecimal>[0-9a-f]{1,6}));
-    | &(?:amp;)*(?P<name>[a-z]{2,8});
-    | \\+(?P<itself>(?-i:[^\\]))
+    | &(?:amp;)*\#(?:0*(?P<decimal>[0-9]{1,7})|x0*(?P<hexadecimal>[0-9a-f]{1,6}))(?:;|(?![0-9a-z]))
+    | &(?:amp;)*(?P<name>[a-z]{2,8})(?:;|(?![0-9a-z]))
+    | \\+(?P<itself>(?-i:[^\\\x00]))
     | \\+
     | (?P<wide>(?-i:[^\x00-\x7f]))
     """,
@@ -56,19 +58,22 @@ class Masking:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        self._as_given = sorted(form.lower() for form in forms)
-        self._read = sorted({_Reading(form).text for form in forms} - {""})
+        # One set serves a text as it stands and its reading. A secret may itself contain what looks like an escape:
+        # encoded once it is read as it is, repeated as it is it is read as what the escape means.
+        self._known = Stretches(
+            text for form in forms for text in (form.lower(), _with_spaces(form), _Reading(form).text)
+        )
         self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
 
     def text(self, text: str) -> str:
         """Return the text with every secret in it replaced."""
-        if not self._as_given or not text:
+        if not self._known or not text:
             return text
         lower = text.lower()
-        spans = list(_found(lower, self._as_given)) if len(lower) == len(text) else []
+        spans = list(self._known.found_in(lower)) if len(lower) == len(text) else []
         if "+" in text or _SIGN.search(text) is not None:
             reading = _Reading(text)
-            spans += [reading.span(start, end) for start, end in _found(reading.text, self._read)]
+            spans += [reading.span(start, end) for start, end in self._known.found_in(reading.text)]
         return _replaced(text, spans) if spans else text
 
     def optional(self, text: str | None) -> str | None:
@@ -103,8 +108,7 @@ class _Reading:
                 at = looked
                 add(_meant(found), found.start(), at, is_literal=False)
         add(written[at:], at, len(written), is_literal=True)
-        # A plus is a space where forms are encoded.
-        self.text = "".join(pieces).replace("+", " ").lower()
+        self.text = _with_spaces("".join(pieces))
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters from `start` to before `end` were written."""
@@ -116,6 +120,11 @@ class _Reading:
         if not is_literal:
             return start, end
         return start + at - self._starts[number], start + at - self._starts[number] + 1
+
+
+def _with_spaces(text: str) -> str:
+    """Return the text in lower case, with a plus as the space that it is where forms are encoded."""
+    return text.replace("+", " ").lower()
 
 
 def _meant(found: re.Match[str]) -> str:
@@ -146,19 +155,6 @@ def _bytes_of(code: int) -> str:
     return chr(code).encode("utf-8", "surrogatepass").decode("latin-1") if code < 0x110000 else ""
 
 
-def _found(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Where secrets stand in a text, or beginnings of them."""
-    for secret in secrets:
-        head = secret[:BEGINNING]
-        at = text.find(head)
-        while at >= 0:
-            end = at + len(head)
-            while end - at < len(secret) and text[end : end + 1] == secret[end - at]:
-                end += 1
-            yield at, end
-            at = text.find(head, end)
-
-
 def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
     kept: list[str] = []
     done = 0
@@ -183,10 +179,13 @@ def mask_outcome(outcome: Outcome, known: Masking) -> None:
     outcome.log = known.optional(outcome.log)
 
 
-@lru_cache(maxsize=256)
 def masking(secrets: frozenset[str]) -> Masking:
     """Return the masking of these secrets."""
-    return Masking(secrets)
+    return (_masking if sum(map(len, secrets)) < LARGE else _masking_of_large)(secrets)
+
+
+_masking = lru_cache(maxsize=256)(Masking)
+_masking_of_large = lru_cache(maxsize=16)(Masking)
 
 
 def _forms(secret: str) -> Iterator[str]:

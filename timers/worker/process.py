@@ -33,7 +33,6 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
         import django
 
         django.setup()
-        process_state.note_process()
 
         from timers.worker.worker import Worker, wait_for_database
 

@@ -5,31 +5,24 @@ the execution on whose behalf it is made (by contextvar, so also for a coroutine
 value is compared and put back: nothing is looked at for handlers that call none of them. On Linux each handler thread
 has a current directory and a umask of its own, so a change is not even seen by neighbours meanwhile.
 
-Standard streams are plain attributes, which no call changes: they are compared after every handler.
+Some attributes of modules (the standard streams, sys.path) are changed by no call: they are compared after every
+handler. What cannot be put back (a hard limit without privileges) makes the worker be replaced.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import functools
-import gc
-import locale
 import logging
-import os
-import random
-import signal
-import socket
+import ssl
 import sys
 import threading
-import time
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from timers.worker.current import current
+from timers.worker.state_kinds import KINDS, Kind
 
 if TYPE_CHECKING:  # Imported before Django is set up.
     from timers.lifecycle.execution import Execution
@@ -38,110 +31,23 @@ logger = logging.getLogger(__name__)
 
 _CLONE_FS: Final = 0x200
 NOTHING: Final = ()
-_STREAMS: Final = ("stdout", "stderr", "stdin")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """One kind of state: how it is read and put back, and which functions change it."""
-
-    name: str
-    read: Callable[[], Any]
-    restore: Callable[[Any], object]
-    changers: tuple[tuple[Any, str], ...]
-    """Module (or class) and name of each function."""
-    of_thread: bool = False
-    """Whether each thread has its own."""
-    words: Callable[[Any, Any], str] | None = None
-    """Names what differs between the value before and after; without it the kind's name says enough."""
-
-
-def _read_umask() -> int:
-    mask = _umask(0o077)
-    _umask(mask)
-    return mask
-
-
-def _restore_environment(before: dict[str, str]) -> None:
-    for name in os.environ.keys() - before.keys():
-        del os.environ[name]
-    for name, value in before.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-
-
-def _changed_variables(before: dict[str, str], after: dict[str, str]) -> str:
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return f"environment variables ({', '.join(names)[:100]})"
-
-
-def _restore_filters(before: tuple[list[Any], Any]) -> None:
-    filters, warnings.showwarning = before
-    # As catch_warnings does: a new list, and the caches of "once" and "default" are void.
-    warnings.filters = list(filters)
-    with _catch_warnings():
-        pass
-
-
-_umask = os.umask
-_chdir = os.chdir
-_setlocale = locale.setlocale
-_catch_warnings = warnings.catch_warnings
-
-KINDS: Final = (
-    Kind("the current directory", os.getcwd, _chdir, ((os, "chdir"), (os, "fchdir")), of_thread=True),
-    Kind("the umask", _read_umask, _umask, ((os, "umask"),), of_thread=True),
-    Kind(
-        "environment variables", lambda: dict(os.environ), _restore_environment,
-        ((os, "putenv"), (os, "unsetenv")), words=_changed_variables,
-    ),
-    Kind("the local time zone", lambda: (time.tzname, time.timezone), lambda _: time.tzset(), ((time, "tzset"),)),
-    Kind(
-        "the locale", lambda: _setlocale(locale.LC_ALL), lambda value: _setlocale(locale.LC_ALL, value),
-        ((locale, "setlocale"),),
-    ),
-    Kind(
-        "warning filters", lambda: (list(warnings.filters), warnings.showwarning), _restore_filters,
-        ((warnings, "simplefilter"), (warnings, "filterwarnings"), (warnings, "resetwarnings"),
-         (warnings.catch_warnings, "__enter__")),
-    ),
-    Kind(
-        "the default socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout,
-        ((socket, "setdefaulttimeout"),),
-    ),
-    Kind("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, ((sys, "setrecursionlimit"),)),
-    Kind("the thread switch interval", sys.getswitchinterval, sys.setswitchinterval, ((sys, "setswitchinterval"),)),
-    Kind(
-        "the garbage collector", gc.isenabled, lambda on: gc.enable() if on else gc.disable(),
-        ((gc, "disable"), (gc, "enable")),
-    ),
-    Kind(
-        "disabled logging", lambda: logging.root.manager.disable, logging.disable, ((logging, "disable"),),
-    ),
-    Kind(
-        "the asyncio event loop policy", lambda: getattr(asyncio.events, "_event_loop_policy", None),
-        lambda value: setattr(asyncio.events, "_event_loop_policy", value), ((asyncio, "set_event_loop_policy"),),
-    ),
-    Kind(
-        "an interval timer", lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0,
-        lambda _: signal.setitimer(signal.ITIMER_REAL, 0), ((signal, "setitimer"), (signal, "alarm")),
-    ),
-    Kind(
-        "blocked signals", lambda: signal.pthread_sigmask(signal.SIG_BLOCK, []),
-        lambda mask: signal.pthread_sigmask(signal.SIG_SETMASK, mask), ((signal, "pthread_sigmask"),), of_thread=True,
-    ),
-    Kind("a trace function", sys.gettrace, sys.settrace, ((sys, "settrace"),), of_thread=True),
-    Kind("a profile function", sys.getprofile, sys.setprofile, ((sys, "setprofile"),), of_thread=True),
-    # No value to compare, and no fault: what others draw is random again.
-    Kind("the random seed", lambda: None, lambda _: random.seed(), ((random, "seed"),)),
+_ATTRIBUTES: Final = (
+    (sys, "stdout"), (sys, "stderr"), (sys, "stdin"), (sys, "excepthook"), (threading, "excepthook"),
+    (ssl, "_create_default_https_context"), (sys, "path"),
 )  # fmt: skip
+
 
 _touched: dict[tuple[Kind, int], Execution] = {}
 """Who changed a kind last, by kind and thread (0: the process)."""
 _before: dict[tuple[Kind, int], Any] = {}
-_streams: list[Any] = []
+_attributes: list[Any] = []
+"""The right values of _ATTRIBUTES; empty: not noted."""
+_path: list[str] = []
+"""The right entries of sys.path."""
 _suspected: dict[str, list[str]] = {}
-"""Streams that were found replaced while several executions ran, and their timers' names."""
+"""Attributes that were found changed while several executions ran, and their timers' names."""
+_not_restored: list[str] = []
+"""Why this process must be replaced: what could not be put back."""
 
 
 def wrap_changers() -> None:
@@ -158,7 +64,8 @@ def note_process() -> None:
     for kind in KINDS:
         if not kind.of_thread:
             _before[kind, 0] = kind.read()
-    _streams[:] = [getattr(sys, name) for name in _STREAMS]
+    _attributes[:] = [getattr(owner, name) for owner, name in _ATTRIBUTES]
+    _path[:] = sys.path
 
 
 def begin_thread() -> None:
@@ -178,14 +85,26 @@ def left_by(execution: Execution, is_alone: Callable[[], bool]) -> Sequence[str]
         execution: the one that has ended.
         is_alone: whether nothing else runs in the process; asked where that decides who changed something.
     """
-    if not _touched and [sys.stdout, sys.stderr, sys.stdin] == _streams:
+    if not _touched and _attributes_are_right():
         if _suspected:
             _suspected.clear()
         return NOTHING
     left = _changes_of(execution)
-    if _streams and [sys.stdout, sys.stderr, sys.stdin] != _streams:
-        left += _replaced_streams(execution, is_alone())
+    if _attributes and not _attributes_are_right():
+        left += _changed_attributes(execution, is_alone())
     return left
+
+
+def not_restored() -> str | None:
+    """Return what a handler left and could not be put back: other handlers must not run in this process."""
+    return _not_restored[0] if _not_restored else None
+
+
+def _attributes_are_right() -> bool:
+    # In the order of _ATTRIBUTES; written out, for this runs after every handler. Identity is compared first.
+    https = ssl._create_default_https_context  # noqa: SLF001 - people replace it to turn verification off
+    values = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, threading.excepthook, https, sys.path]
+    return values == _attributes and sys.path == _path
 
 
 def _noting(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,14 +123,17 @@ def _changes_of(execution: Execution) -> list[str]:
     for (kind, thread), who in list(_touched.items()):
         if who is not execution:
             continue
-        before, after = _before.get((kind, thread)), _value(kind)
-        if kind.restore is not None and (after != before or after is None):
-            try:
-                kind.restore(before)
-            except Exception:
-                logger.exception("%s cannot be put back", kind.name)
+        # Threads that a handler uses share the directory and umask of its own, and are not looked at otherwise.
+        key = (kind, threading.get_ident() if kind.of_thread else 0)
+        if key not in _before:
+            _touched.pop((kind, thread), None)
+            continue
+        before, after = _before[key], _value(kind)
+        words = kind.name if kind.words is None or after == before else kind.words(before, after)
+        if after != before or after is None:
+            _restore(kind, before, f"{words}, left behind by {execution.group.name}/{execution.name}")
         if after != before:
-            left.append(kind.name if kind.words is None else kind.words(before, after))
+            left.append(words)
         # After the restore, which is a call of the same functions.
         _touched.pop((kind, thread), None)
     return left
@@ -224,19 +146,40 @@ def _value(kind: Kind) -> Any:
         return error
 
 
-def _replaced_streams(execution: Execution, is_alone: bool) -> list[str]:
-    replaced = {name: right for name, right in zip(_STREAMS, _streams, strict=True) if getattr(sys, name) is not right}
+def _restore(kind: Kind, before: Any, words: str) -> None:
+    try:
+        kind.restore(before)
+        is_restored = _value(kind) == before
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process is replaced
+        logger.warning("%s cannot be put back: %s", words, error)
+        is_restored = False
+    if not is_restored:
+        _not_restored.append(words)
+
+
+def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
+    changed = [
+        (owner, name, right)
+        for (owner, name), right in zip(_ATTRIBUTES, _attributes, strict=True)
+        if getattr(owner, name) is not right or (right is sys.path and right != _path)
+    ]
     if not is_alone:
         # It may be a neighbour's, for the time of a block: it is looked at again when that has ended.
-        for name in replaced:
-            _suspected.setdefault(name, []).append(f"{execution.group.name}/{execution.name}")
+        for owner, name, _ in changed:
+            suspects = _suspected.setdefault(f"{owner.__name__}.{name}", [])
+            suspects.append(f"{execution.group.name}/{execution.name}")
         return []
     left = []
-    for name, right in replaced.items():
-        setattr(sys, name, right)
-        suspects = _suspected.pop(name, None)
-        if suspects is None:
-            left.append(f"sys.{name}")
+    for owner, name, right in changed:
+        setattr(owner, name, right)
+        if name == "path":
+            sys.path[:] = _path
+        suspects = _suspected.pop(f"{owner.__name__}.{name}", [])
+        if not suspects:
+            left.append(f"{owner.__name__}.{name}")
         else:
-            logger.warning("sys.%s was replaced and is put back; one of %s left it so", name, ", ".join(suspects[:20]))
+            logger.warning(
+                "%s.%s was changed and is put back; one of %s left it so",
+                owner.__name__, name, ", ".join(suspects[:20]),
+            )  # fmt: skip
     return left

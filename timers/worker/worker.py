@@ -18,7 +18,7 @@ from timers.lifecycle.finish import Finished
 from timers.lifecycle.recall import address
 from timers.lifecycle.release import Released, release
 from timers.lifecycle.wakeup import wake_workers
-from timers.worker import run_log
+from timers.worker import process_state, run_log
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
@@ -126,6 +126,7 @@ class Worker:
         """Work until told to drain, then end; the supervisor watches the vitals meanwhile."""
 
         run_log.install()
+        process_state.note_process()
         self._commands.start()
         self._recorder.loop.start()
         self._executor.start()

@@ -225,6 +225,17 @@ def _append(path: Path, pid: int) -> None:
         file.write(f"{pid}\n")
 
 
+def _drop_privilege(number: int) -> None:
+    """Take a capability of Linux from this thread."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None)
+    libc.capget(header, sets)
+    for index in (0, 1):  # effective and permitted
+        sets[index] &= ~(1 << number)
+    libc.capset(header, sets)
+
+
 @handler("cluster.leave")
 def leave_behind(fire: Fire) -> None:
     """Leaves what the payload names."""
@@ -240,6 +251,9 @@ def leave_behind(fire: Fire) -> None:
             os.chdir("/")
         case "environment":
             os.environ["TZ"] = "Asia/Tokyo"
+        case "limit":
+            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (1, 1))
+            _drop_privilege(24)  # CAP_SYS_RESOURCE: with it the limit could be raised again
         case "exit":
             os._exit(4)
 

@@ -1,0 +1,59 @@
+"""Finds stretches of known texts in another text, in time linear in its length.
+
+A stretch is found by its windows of eight characters. A window contains four characters in a row that begin at a
+multiple of five, so only each fifth place of the text is looked up, and windows are compared around hits alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+STRETCH: Final = 8
+"""Characters in a row of a known text that count as a part of it; a shorter text must occur whole."""
+_PROBE: Final = 4
+_STEP: Final = STRETCH - _PROBE + 1
+
+
+class Stretches:
+    """Stretches of the known texts, which are in lower case."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        texts = set(known) - {""}
+        self._whole = [text for text in texts if len(text) < STRETCH]
+        self._windows: set[str] = set()
+        self._probes: set[str] = set()
+        for text in texts.difference(self._whole):
+            self._windows.update([text[at : at + STRETCH] for at in range(len(text) - STRETCH + 1)])
+            self._probes.update([text[at : at + _PROBE] for at in range(len(text) - _PROBE + 1)])
+
+    def __bool__(self) -> bool:
+        return bool(self._whole or self._windows)
+
+    def found_in(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the start and the end of each stretch, which may overlap; `text` is in lower case."""
+        for whole in self._whole:
+            at = text.find(whole)
+            while at >= 0:
+                yield at, at + len(whole)
+                at = text.find(whole, at + len(whole))
+        if self._windows:
+            yield from self._windows_in(text)
+
+    def _windows_in(self, text: str) -> Iterator[tuple[int, int]]:
+        probes, windows = self._probes, self._windows
+        last = len(text) - STRETCH
+        start = end = -1  # of the stretch that is being extended
+        for probe in range(0, len(text) - _PROBE + 1, _STEP):
+            if text[probe : probe + _PROBE] not in probes:
+                continue
+            for at in range(max(0, probe - _STEP + 1), min(probe, last) + 1):
+                if text[at : at + STRETCH] not in windows:
+                    continue
+                if at > end:
+                    if end > 0:
+                        yield start, end
+                    start = at
+                end = at + STRETCH
+        if end > 0:
+            yield start, end
