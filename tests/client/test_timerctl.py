@@ -81,6 +81,15 @@ def test_what_is_given_of_a_timer_is_changed_and_the_rest_left(ctl: Any, client:
     assert ctl("update", "g", "a") == 2
 
 
+def test_a_timer_is_debounced_and_given_its_key(ctl: Any, client: TimersClient) -> None:
+    words = ("--after", "600", "--on-conflict", "replace", "--debounce-max-wait", "60", "--concurrency-key", "acme")
+    for _ in range(2):
+        assert ctl("schedule", "once", "g", "a", *words) == 0
+    timer = client.get_timer("g", "a").raw
+    assert timer["concurrency_key"] == "acme"
+    assert timer["remaining"] <= 60
+
+
 def test_a_preview_says_what_would_happen(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl("preview", "cron", "g", "--expression", "30 2 * * *", "--time-zone", "Europe/Berlin", "-n", "2") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -41,6 +41,19 @@ def test_every_kind_has_a_verb(client: TimersClient) -> None:
     assert kinds == ["once", "fixed_delay", "cron", "calendar", "window", "rrule"]
 
 
+def test_limits_are_set_and_a_timer_names_its_key(client: TimersClient) -> None:
+    limits = {"max_concurrency": 5, "max_rate": "50/s", "max_concurrency_per_key": 2, "concurrency_key": "payload.t"}
+    told = client.update_group("MyTimerGroup", **limits)
+    assert {name: told[name] for name in limits} == limits
+    assert client.schedule_once("MyTimerGroup", "a", after=60, concurrency_key="acme").raw["concurrency_key"] == "acme"
+
+
+def test_a_one_shot_is_put_off_to_its_bound_at_most(client: TimersClient) -> None:
+    for _ in range(2):
+        timer = client.schedule_once("MyTimerGroup", "a", after=600, on_conflict="replace", debounce_max_wait=60)
+        assert timer.raw["remaining"] <= 60
+
+
 def test_errors_are_typed_and_name_the_fields(client: TimersClient, live_server: object) -> None:
     with pytest.raises(Invalid) as refused:
         client.schedule_fixed_rate("MyTimerGroup", "", period=-1)

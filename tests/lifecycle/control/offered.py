@@ -18,6 +18,7 @@ NO_VERBS = {
     "create_statement": "a part of create",
     "created_entry": "a part of create",
     "change": {"claimed_executions", "now_of", "read_timer", "record_skip", "lock_timer", "saved"},
+    "debounce": "a part of create",
     "declaration": "what is declared",
     "delete": {"erase_history", "erase_nodes"},  # for measurements; no face offers them
     "difference": "compares",
