@@ -38,6 +38,17 @@ class ToldByWhoAnswered(logging.Filter):
         return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class WithoutTracebackOfRefusal(logging.Filter):
+    """Drops the traceback from lines about requests that were refused: 4xx answers are no faults of the server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let all pass, those about refused requests in one line."""
+        status = getattr(record, "status_code", None)
+        if status is not None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            record.exc_info = record.exc_text = record.stack_info = None
+        return True
+
+
 def configuration(log_format: str, level: str) -> dict[str, Any]:
     """Django's LOGGING for `text` or `json`; everything goes to standard error, as every line of every process does."""
     return {
@@ -50,9 +61,17 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
             },
             "json": {"()": JsonLine},
         },
-        "filters": {"request_id": {"()": WithRequestId}, "told": {"()": ToldByWhoAnswered}},
+        "filters": {
+            "request_id": {"()": WithRequestId},
+            "told": {"()": ToldByWhoAnswered},
+            "refusals": {"()": WithoutTracebackOfRefusal},
+        },
         "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["request_id"]},
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": log_format,
+                "filters": ["request_id", "refusals"],
+            },
         },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {

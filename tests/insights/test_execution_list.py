@@ -345,12 +345,3 @@ def test_a_try_of_an_execution_that_runs_again_or_has_ended_tells_so(mine: Timer
     tried(mine, ["error", "succeeded"], ago=30)
 
     assert [row.state for row in find().executions] == ["claimed", "succeeded", "succeeded"]
-
-
-def test_what_a_consumer_pulled_has_no_lateness(mine: Timer) -> None:
-    factories.attempt(mine, node="consumer c", worker=None, started_at=clock.now(), ago=3600)
-
-    (row,) = find().executions
-
-    assert row.lateness is None
-    assert find(min_lateness=1).executions == []

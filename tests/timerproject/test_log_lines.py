@@ -3,8 +3,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from io import StringIO
 
-from timerproject.log_lines import JsonLine, ToldByWhoAnswered, configuration
+import pytest
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.test import RequestFactory
+
+from timerproject.log_lines import JsonLine, ToldByWhoAnswered, WithoutTracebackOfRefusal, configuration
 from timers.request_id import WithRequestId, current_request_id
 
 
@@ -50,3 +59,51 @@ def test_a_503_is_told_once_by_whoever_answers_it() -> None:
     assert not ToldByWhoAnswered().filter(record("Service Unavailable: /", status_code=503))
     assert ToldByWhoAnswered().filter(record("Internal Server Error: /", status_code=500))
     assert ToldByWhoAnswered().filter(record("late"))
+
+
+@pytest.fixture(params=["text", "json"])
+def lines(request: pytest.FixtureRequest) -> Iterator[StringIO]:
+    """What the console shows of Django's loggers, with the service's own configuration of the handler."""
+    settings = configuration(request.param, "INFO")
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    text = settings["formatters"]["text"]
+    handler.setFormatter(JsonLine() if request.param == "json" else logging.Formatter(text["format"]))
+    for name in settings["handlers"]["console"]["filters"]:
+        handler.addFilter(settings["filters"][name]["()"]())
+    logger = logging.getLogger("django")
+    logger.addHandler(handler)
+    yield written
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "refusal", [PermissionDenied("no"), BadRequest("odd"), SuspiciousOperation("odd"), MultiPartParserError("odd")]
+)
+def test_a_refused_request_is_logged_in_one_line(lines: StringIO, refusal: Exception) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        raise refusal
+
+    answer = convert_exception_to_response(view)(RequestFactory().get("/admin/timers/timer/"))
+    assert 400 <= answer.status_code < 500
+    assert len(lines.getvalue().splitlines()) == 1, lines.getvalue()
+    assert "traceback" not in lines.getvalue().lower()
+
+
+def test_a_fault_of_the_server_keeps_its_traceback(lines: StringIO) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        raise ValueError("the reason")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.core.handlers.exception.settings.DEBUG_PROPAGATE_EXCEPTIONS", False, raising=False)
+        answer = convert_exception_to_response(view)(RequestFactory().get("/admin/"))
+    assert answer.status_code == 500
+    assert "ValueError: the reason" in lines.getvalue()
+
+
+def test_only_lines_about_refusals_lose_their_traceback() -> None:
+    for status, is_kept in ((None, True), (399, True), (400, False), (403, False), (499, False), (500, True)):
+        line = record("x", **({} if status is None else {"status_code": status}))
+        line.exc_info = (ValueError, ValueError("x"), None)
+        assert WithoutTracebackOfRefusal().filter(line)
+        assert (line.exc_info is not None) is is_kept, status

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
 
 from tests.support.handlers import TemporaryHandlers
 from tests.support.targets import Town, town
+from tests.worker import handler_thread
 from tests.worker.calling import Caller
 from timers.testing import Stepper, VirtualTime
 
@@ -49,3 +51,18 @@ def caller() -> Iterator[Caller]:
     made = Caller()
     yield made
     made.loop.stop()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process as a worker prepares it; afterwards it is as before."""
+    yield from handler_thread.watched(monkeypatch)
+
+
+@pytest.fixture
+def thread(handlers: TemporaryHandlers, watched: None) -> Iterator[handler_thread.Thread]:
+    """A watched handler thread."""
+    made = handler_thread.Thread(handlers)
+    yield made
+    made.run(lambda fire: connections.close_all())
+    made.pool.stop()

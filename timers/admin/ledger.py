@@ -26,6 +26,7 @@ from timers.insights.ledger_order import execution_of, newest_first
 from timers.insights.words import milliseconds
 from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
+from timers.schedules.lateness import lateness
 
 _MILLISECOND = 1_000  # as fine are instants in an id
 _BODIES = ("result", "error_detail", "log", "exchange")
@@ -75,8 +76,15 @@ class AttemptAdmin(ReadOnlyAdmin):
         return KeysetChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        name = TimerGroup.objects.filter(id=OuterRef("group_id")).values("name")
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(group_name=Subquery(name), read_at=cells.read_at())
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                group_name=Subquery(TimerGroup.objects.filter(id=OuterRef("group_id")).values("name")),
+                timer_jitter=Subquery(Timer.objects.filter(id=OuterRef("timer_id")).values("jitter")),
+                read_at=cells.read_at(),
+            )
+        )
         return rows.defer(*_BODIES) if self.is_list(request) else rows
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
@@ -143,11 +151,12 @@ class AttemptAdmin(ReadOnlyAdmin):
         return cells.when(row.finished_at)
 
     @admin.display(description="late")
-    def late_cell(self, row: Attempt) -> str:
-        """Start minus scheduled instant; a retry is late by intention, and a consumer asks when it likes."""
+    def late_cell(self, row: Any) -> str:
+        """Start minus the instant due; a retry is late by intention, and a consumer asks when it likes."""
         if row.started_at is None or row.attempt != 1 or row.worker is None:
             return "–"
-        return milliseconds((row.started_at - row.scheduled_for).total_seconds() * 1000)
+        late = lateness(row.started_at, row.scheduled_for, origin=row.origin, name=row.name, jitter=row.timer_jitter)
+        return milliseconds(late.total_seconds() * 1000)
 
     @admin.display(description="took")
     def took_cell(self, row: Attempt) -> str:

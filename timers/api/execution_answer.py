@@ -43,7 +43,9 @@ class ExecutionAnswer(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     lateness: float | None = Field(
-        description="From the instant scheduled to the start of the first try in a worker; null for what is pulled."
+        description="From the instant due to the start of the first try in a worker; null for what is pulled. Due is "
+        "scheduled_for plus the timer's share of its present jitter. Of a timer that is gone, or whose jitter has "
+        "become longer since, it is scheduled_for."
     )
     run_time: float | None
     missed_count: int

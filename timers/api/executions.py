@@ -44,7 +44,9 @@ class ExecutionQuery(PageQuery):
     node: Name | None = None
     since: Instant | None = Field(default=None, description="Scheduled for this instant or later.")
     until: Instant | None = Field(default=None, description="Scheduled before this instant.")
-    min_lateness: Annotated[float, Seconds(0, 1e9)] | None = None
+    min_lateness: Annotated[float, Seconds(0, 1e9)] | None = Field(
+        default=None, description="Began this long or longer after the instant due, the share of the jitter included."
+    )
     error_contains: Annotated[str | None, Field(max_length=200)] = None
 
 

@@ -34,6 +34,8 @@ LOOKED_AT: Final = 20_000
 """The most rows that one page looks at."""
 _FIRST_LOOK: Final = 500
 _MOST_TIMERS: Final = 1_000
+_LATE_CANDIDATES: Final = 1_000
+"""Rows of which one look computes the lateness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ def find(
 
     `groups`: the names of the groups that the asker may see; None: all. `timer`: its name. `node`: its name, or
     "consumer" and a consumer's. `since`, `until`: of the instant scheduled for, the latter exclusive. `min_lateness`:
-    seconds; what has not begun, or was pulled, has none. `error_contains`: also of the reason; letter case is not
-    regarded.
+    seconds from the instant due (with the share of the jitter); what has not begun, or was pulled, has none.
+    `error_contains`: also of the reason; letter case is not regarded.
     """
     asked = _Asked(
         group_ids=_group_ids(groups, group),
@@ -84,7 +86,9 @@ def find(
     rest = rest_after(before_id)
     found, below = list[UUID](), rest.below
     for look in (min(_FIRST_LOOK, looked_at), looked_at):
-        ids, below = _look(asked, below, rest.seen, look=max(look, limit + 1), limit=limit + 1 - len(found))
+        ids, below = _look_with_lateness(
+            asked, below, rest.seen, look=max(look, limit + 1), limit=limit + 1 - len(found)
+        )
         found += ids
         if len(found) > limit or below is None:
             break
@@ -98,7 +102,7 @@ def _ledger_page(asked: _Asked, found: list[UUID], below: UUID | None, rest: Res
     last_looked_at = found[limit - 1] if len(found) > limit else below
     page = found[:limit]
     if (final := unseen_final(page, last_looked_at, rest)) is not None:
-        page += _look(asked, UUID(int=final.int + 1), None, look=1, limit=1, at_least=final)[0]
+        page += _look_with_lateness(asked, UUID(int=final.int + 1), None, look=1, limit=1, at_least=final)[0]
     page = newest_first(page, lambda row: row)
     views = ledger_views(page[:limit])
     if len(found) > limit or len(page) > limit:
@@ -116,6 +120,24 @@ class _Asked(NamedTuple):
 
     def all_params(self, before: UUID | None, **more: Any) -> dict[str, Any]:
         return {**self.params, "group_ids": self.group_ids, "timer_ids": self.timer_ids, "before": before, **more}
+
+
+def _look_with_lateness(
+    asked: _Asked, before: UUID | None, seen: UUID | None, *, look: int, limit: int, at_least: UUID | None = None
+) -> tuple[Sequence[UUID], UUID | None]:
+    """Return what `_look` does, of rows that are late enough.
+
+    The database compares with the nominal instant, which is never after the one due; the share of the jitter is a hash
+    that it does not compute.
+    """
+    least = asked.params["min_lateness"]
+    if not least:
+        return _look(asked, before, seen, look=look, limit=limit, at_least=at_least)
+    most = max(limit, _LATE_CANDIDATES)
+    ids, below = _look(asked, before, seen, look=look, limit=most, at_least=at_least)
+    late = {view.row_id for view in ledger_views(ids) if (view.lateness or 0) >= least}
+    # Where there were more candidates, those below the last one have not been looked at.
+    return [row for row in ids if row in late], ids[-1] if len(ids) == most else below
 
 
 # Walks the newest rows of each key; beyond the last one that was looked at of any key, nothing is known of the others.

@@ -14,6 +14,7 @@ from timers.execution_id import parse
 from timers.insights.ledger_order import execution_of, newest_first
 from timers.models import Attempt
 from timers.schedules.instant import from_microseconds
+from timers.schedules.lateness import lateness
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class ExecutionView:
     fingerprint: str
     outcome: str = ""
     """Of a row of the ledger: how this try, or the execution, ended."""
+    jitter: float | None = None
+    """Of a row of the ledger: seconds, as the timer has it now; None: the timer is gone."""
 
     @property
     def id(self) -> UUID:
@@ -61,13 +64,15 @@ class ExecutionView:
 
     @property
     def lateness(self) -> float | None:
-        """Seconds from the instant scheduled to the start in a worker; None for what has not begun, and for retries.
+        """Seconds from the instant due (see schedules/lateness) to the start in a worker.
 
-        Also None for what a consumer pulled: when that asks is its own affair, and no lateness of the service.
+        None for what has not begun, and for retries. Also None for what a consumer pulled: when that asks is its own
+        affair, and no lateness of the service.
         """
         if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
-        return (self.started_at - self.scheduled_for).total_seconds()
+        late = lateness(self.started_at, self.scheduled_for, origin=self.origin, name=self.timer, jitter=self.jitter)
+        return late.total_seconds()
 
     @property
     def run_time(self) -> float | None:
@@ -84,8 +89,9 @@ _REASON: Final = _FIRST_LINE.format("r.reason")
 _LEDGER: Final = f"""
 SELECT r.id, r.group_id, COALESCE(g.name, ''), r.timer_id, r.name, r.outcome, r.origin, r.attempt, COALESCE(r.node, ''),
        r.worker, r.claimed_at, r.started_at, r.finished_at, r.missed_count, NULL, NULL, {_REASON},
-       {_ERROR}, COALESCE(r.error_fingerprint, ''), r.outcome
+       {_ERROR}, COALESCE(r.error_fingerprint, ''), r.outcome, t.jitter
 FROM timers_attempt r LEFT JOIN timers_timer_group g ON g.id = r.group_id
+LEFT JOIN timers_timer t ON t.id = r.timer_id
 WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id DESC
 """
 

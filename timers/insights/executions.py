@@ -13,6 +13,7 @@ from timers.execution_id import MAX_TRIES, lower_bound
 from timers.insights.ledger_order import execution_of, newest_first, rest_after, unseen_final
 from timers.models import Waiting
 from timers.schedules.instant import to_microseconds
+from timers.schedules.lateness import lateness
 
 _MILLISECOND: Final = 1_000
 """As fine are instants in an id."""
@@ -44,6 +45,8 @@ class LedgerRow:
     finished_at: datetime
     missed_count: int
     error_title: str
+    jitter: float | None
+    """Seconds, as the timer has it now; None: the timer is gone."""
 
     @property
     def execution(self) -> UUID:
@@ -52,13 +55,15 @@ class LedgerRow:
 
     @property
     def lateness_ms(self) -> float | None:
-        """Start minus scheduled instant; None for what never began and for retries, which are late by intention.
+        """Start minus the instant due (see schedules/lateness), in milliseconds.
 
-        Also None for what a consumer pulled: when that asks is its own affair.
+        None for what never began and for retries, which are late by intention; also for what a consumer pulled: when
+        that asks is its own affair.
         """
         if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
-        return (self.started_at - self.scheduled_for).total_seconds() * 1000
+        late = lateness(self.started_at, self.scheduled_for, origin=self.origin, name=self.name, jitter=self.jitter)
+        return late.total_seconds() * 1000
 
     @property
     def ran_on(self) -> str:
@@ -105,9 +110,9 @@ class WaitingView:
 _LATEST: Final = """
 SELECT a.id, a.group_id, COALESCE(g.name, ''), a.timer_id, a.name, a.scheduled_for, a.attempt, a.outcome,
        COALESCE(a.reason, ''), a.origin, COALESCE(a.node, ''), a.worker, a.started_at, a.finished_at, a.missed_count,
-       COALESCE(left(split_part(a.error_title, E'\\n', 1), 500), '')
+       COALESCE(left(split_part(a.error_title, E'\\n', 1), 500), ''), t.jitter
 FROM (SELECT * FROM timers_attempt WHERE {where} ORDER BY id DESC LIMIT %(limit)s) a
-LEFT JOIN timers_timer_group g ON g.id = a.group_id
+LEFT JOIN timers_timer_group g ON g.id = a.group_id LEFT JOIN timers_timer t ON t.id = a.timer_id
 ORDER BY a.id DESC
 """
 
