@@ -93,7 +93,7 @@ class Field:
         """The child processes of a node; multiprocessing's own helper among them is none of its workers."""
         pid = self.nodes[name].pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+        return [int(child) for child in children if "spawn_main" in _command_line(child)]
 
     def schedule(self, handler: str, count: int, **options: Any) -> None:
         """Schedule one-shots that are due now, from a process of the installation."""
@@ -147,6 +147,14 @@ class Field:
     def end(self) -> None:
         for name in list(self.nodes):
             self.kill(name)
+
+
+def _command_line(pid: str) -> str:
+    """The words of a process; empty for one that has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 _SCHEDULE = """
