@@ -76,7 +76,7 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "a profile function": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
     "a trace function of new threads": (lambda: threading.settrace(lambda *_: None), threading.gettrace),
     "a profile function of new threads": (lambda: threading.setprofile(lambda *_: None), threading.getprofile),
-    "the stack size of new threads": (lambda: threading.stack_size(1 << 20), threading.stack_size),
+    "the stack size of new threads": (lambda: threading.stack_size(1 << 20), state_kinds._read_stack_size),
     "tracing of memory": (lambda: tracemalloc.start(), tracemalloc.is_tracing),  # noqa: PLW0108
     "the root logger": (lambda: logging.getLogger().setLevel(logging.CRITICAL), lambda: logging.root.level),
     "or disabled loggers": (
@@ -237,6 +237,19 @@ def test_directory_of_one_handler_is_not_that_of_another_thread(thread: Thread) 
     thread.run(elsewhere)
     assert seen == [Path("/")]
     assert Path.cwd() == here
+
+
+def test_stack_size_that_the_process_has_set_outlives_the_comparison(thread: Thread) -> None:
+    wanted = 1 << 20
+    before = threading.stack_size(wanted)
+    try:
+        first, second = thread.run(
+            doing(lambda: threading.stack_size(2 * wanted)), doing(lambda: threading.stack_size(wanted))
+        )
+        assert (first.word, second.word) == ("error", "succeeded")
+        assert threading.stack_size(before) == wanted
+    finally:
+        threading.stack_size(before)
 
 
 def test_random_numbers_are_random_again_after_a_seed(thread: Thread) -> None:

@@ -51,6 +51,13 @@ def _read_umask() -> int:
     return mask
 
 
+def _read_stack_size() -> int:
+    # To read it is to set it to the default: CPython takes a missing size for 0.
+    size = _stack_size()
+    _stack_size(size)
+    return size
+
+
 def _restore_environment(before: dict[str, str]) -> None:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
@@ -162,6 +169,7 @@ _chdir = os.chdir
 _setlocale = locale.setlocale
 _catch_warnings = warnings.catch_warnings
 _setrlimit = resource.setrlimit
+_stack_size = threading.stack_size
 _INTERVAL_TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
@@ -239,7 +247,7 @@ KINDS: Final = (
         "a profile function of new threads", threading.getprofile, threading.setprofile,
         ((threading, "setprofile"),),
     ),
-    Kind("the stack size of new threads", threading.stack_size, threading.stack_size, ((threading, "stack_size"),)),
+    Kind("the stack size of new threads", _read_stack_size, _stack_size, ((threading, "stack_size"),)),
     Kind(
         "tracing of memory", tracemalloc.is_tracing, lambda on: tracemalloc.start() if on else tracemalloc.stop(),
         ((tracemalloc, "start"), (tracemalloc, "stop")),
