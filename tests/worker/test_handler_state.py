@@ -252,6 +252,25 @@ def test_stack_size_that_the_process_has_set_outlives_the_comparison(thread: Thr
         threading.stack_size(before)
 
 
+def test_handler_that_configures_its_own_logger_is_not_blamed_for_the_root_logger(thread: Thread) -> None:
+    before = logging.root.level
+    own = logging.getLogger("tests.own")
+
+    def configure(fire: Fire) -> None:
+        # What a neighbour that still runs does meanwhile is noted under its name; here under nobody's.
+        logging.root.level = logging.CRITICAL
+        handler = logging.NullHandler()
+        own.setLevel(logging.DEBUG)
+        own.addHandler(handler)
+        own.removeHandler(handler)
+
+    try:
+        (outcome,) = thread.run(configure)
+        assert outcome.error_title is None
+    finally:
+        logging.root.setLevel(before)
+
+
 def test_random_numbers_are_random_again_after_a_seed(thread: Thread) -> None:
     import random
 

@@ -111,7 +111,7 @@ def _noting(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def noting(*args: Any, **options: Any) -> Any:
         execution = current.get()
-        if execution is not None:
+        if execution is not None and kind.is_changed_by(args):
             _touched[kind, threading.get_ident() if kind.of_thread else 0] = execution
         return original(*args, **options)
 

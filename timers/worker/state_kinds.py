@@ -43,6 +43,8 @@ class Kind:
     """Whether each thread has its own."""
     words: Callable[[Any, Any], str] | None = None
     """Names what differs between the value before and after; without it the kind's name says enough."""
+    is_changed_by: Callable[[tuple[Any, ...]], bool] = lambda _: True
+    """Whether a call with these positional arguments can change it: not each object of a class is compared."""
 
 
 def _read_umask() -> int:
@@ -145,6 +147,11 @@ def _restore_logging(before: tuple[Any, ...]) -> None:
     for name, found in list(logging.root.manager.loggerDict.items()):
         if isinstance(found, logging.Logger):
             found.disabled = name in disabled
+
+
+def _may_change_logging(arguments: tuple[Any, ...]) -> bool:
+    # Of a logger's own level and handlers only the root's are compared.
+    return not arguments or not isinstance(arguments[0], logging.Logger) or arguments[0] is logging.root
 
 
 def _read_timers() -> list[int]:
@@ -256,6 +263,7 @@ KINDS: Final = (
         "the root logger or disabled loggers", _read_logging, _restore_logging,
         ((logging.Logger, "setLevel"), (logging.Logger, "addHandler"), (logging.Logger, "removeHandler"),
          (logging.config, "dictConfig"), (logging.config, "fileConfig")),
+        is_changed_by=_may_change_logging,
     ),
     Kind("settings", read_settings, restore_settings, SETTINGS_CHANGERS, words=changed_settings),
     Kind(
