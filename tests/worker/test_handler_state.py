@@ -126,6 +126,43 @@ def test_change_of_the_process_is_undone_and_fails_the_handler(thread: Thread, n
     assert seen[0] == seen[1]
 
 
+def test_entry_that_a_late_import_appends_to_the_path_stays(thread: Thread, caplog: pytest.LogCaptureFixture) -> None:
+    before = list(sys.path)
+    caplog.set_level(logging.INFO, "timers.worker.process_state")
+    try:
+        outcomes = thread.run(doing(lambda: sys.path.append("/tests-late")), lambda fire: "fine", lambda fire: "fine")
+        assert {outcome.word for outcome in outcomes} == {"succeeded"}
+        assert sys.path == [*before, "/tests-late"]
+        assert caplog.text.count("/tests-late was appended") == 1
+    finally:
+        sys.path[:] = before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: sys.path.append("/tests-late"),
+        lambda: sys.path.pop(0),
+        lambda: sys.path.__setitem__(0, "/tests-other"),
+        lambda: sys.path.__setitem__(slice(None), ["/tests-other"]),
+        lambda: setattr(sys, "path", [*sys.path, "/tests-other"]),
+    ],
+    ids=["appended twice", "removed", "replaced", "all replaced", "another list"],
+)
+def test_other_change_of_the_path_is_undone_and_keeps_what_was_appended(
+    thread: Thread, change: Callable[[], Any]
+) -> None:
+    own, before = sys.path, list(sys.path)
+    try:
+        first, second = thread.run(doing(lambda: sys.path.append("/tests-late")), doing(change))
+        assert (first.word, second.error_title) == ("succeeded", "the handler left behind: sys.path")
+        assert sys.path is own
+        assert sys.path == [*before, "/tests-late"]
+    finally:
+        sys.path = own
+        sys.path[:] = before
+
+
 def test_priority_is_put_back_or_the_worker_is_replaced(thread: Thread) -> None:
     # Only a privileged process may raise its priority.
     before = os.getpriority(os.PRIO_PROCESS, 0)
