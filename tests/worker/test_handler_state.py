@@ -31,6 +31,7 @@ from django.core.signals import setting_changed
 from django.test import override_settings
 from django.utils import timezone, translation
 
+from tests.support.executions import execution
 from tests.worker.handler_thread import Thread, doing
 from timers.handlers import Discard, Fire, Snooze
 from timers.worker import process_state, state_kinds
@@ -161,6 +162,19 @@ def test_other_change_of_the_path_is_undone_and_keeps_what_was_appended(
     finally:
         sys.path = own
         sys.path[:] = before
+
+
+def test_suspects_of_a_change_that_a_busy_process_keeps_are_bounded(
+    watched: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", print)
+    for number in range(100):
+        assert process_state.left_by(execution(name=f"timer-{number // 2}"), lambda: False) == []
+    (suspects,) = process_state._suspected.values()
+    assert len(suspects) == len(set(suspects)) == process_state.MOST_SUSPECTS
+    assert process_state.left_by(execution("last"), lambda: True) == []
+    assert "sys.excepthook was changed and is put back; one of " in caplog.text
+    assert process_state._suspected == {}
 
 
 def test_priority_is_put_back_or_the_worker_is_replaced(thread: Thread) -> None:

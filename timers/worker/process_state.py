@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CLONE_FS: Final = 0x200
 NOTHING: Final = ()
+MOST_SUSPECTS: Final = 20
 _ATTRIBUTES: Final = (
     (sys, "stdout"), (sys, "stderr"), (sys, "stdin"), (sys, "excepthook"), (threading, "excepthook"),
     (ssl, "_create_default_https_context"), (sys, "path"),
@@ -48,7 +49,7 @@ _noted_path: list[str] = []
 _path: list[str] = []
 """The right entries of sys.path: the noted ones, and what has been appended since."""
 _suspected: dict[str, list[str]] = {}
-"""Attributes that were found changed while several executions ran, and their timers' names."""
+"""Attributes that were found changed while several executions ran, and the first of their timers' names."""
 _not_restored: list[str] = []
 """Why this process must be replaced: what could not be put back."""
 
@@ -186,7 +187,10 @@ def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
         # It may be a neighbour's, for the time of a block: it is looked at again when that has ended.
         for owner, name, _ in changed:
             suspects = _suspected.setdefault(f"{owner.__name__}.{name}", [])
-            suspects.append(f"{execution.group.name}/{execution.name}")
+            name_of_timer = f"{execution.group.name}/{execution.name}"
+            # One may never run alone: a busy worker looks at the change after each of its executions.
+            if len(suspects) < MOST_SUSPECTS and name_of_timer not in suspects:
+                suspects.append(name_of_timer)
         return []
     left = []
     for owner, name, right in changed:
@@ -199,6 +203,6 @@ def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
         else:
             logger.warning(
                 "%s.%s was changed and is put back; one of %s left it so",
-                owner.__name__, name, ", ".join(suspects[:20]),
+                owner.__name__, name, ", ".join(suspects),
             )  # fmt: skip
     return left
