@@ -107,6 +107,12 @@ def test_a_partition_is_paused_and_resumed_in_the_same_list(alice: Client) -> No
     ]  # fmt: skip
 
 
+def test_blanks_for_a_partition_are_refused_and_do_not_pause_the_cluster(alice: Client) -> None:
+    page = alice.post(reverse("admin:timers_clusterpause_add"), {"partition": "  ", "reason": ""}, follow=True)
+    assert "must not hold control characters or begin or end with a space" in page.text
+    assert not ClusterPause.objects.exists()
+
+
 def test_it_is_resumed_from_the_list_too(alice: Client) -> None:
     alice.post(reverse("admin:timers_clusterpause_add"), {"reason": ""}, follow=True)
     run(alice, "clusterpause", "delete_selected", ClusterPause.objects.get().pk, post="yes")
