@@ -13,13 +13,14 @@ import base64
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from html.entities import name2codepoint
 from typing import Final
 
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.outcome import Outcome
-from timers.worker.secret_stretches import Stretches
+from timers.worker.secret_stretches import Stretches, windows_of
+from timers.worker.well_known import FRAGMENTS
 
 HIDDEN: Final = "(not kept)"
 SHORTEST_ENCODED: Final = 4
@@ -58,11 +59,8 @@ class Masking:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        # One set serves a text as it stands and its reading. A secret may itself contain what looks like an escape:
-        # encoded once it is read as it is, repeated as it is it is read as what the escape means.
-        self._known = Stretches(
-            text for form in forms for text in (form.lower(), _with_spaces(form), _Reading(form).text)
-        )
+        # One set serves a text as it stands and its reading.
+        self._known = Stretches(_texts(forms), _common_windows() if forms else frozenset())
         self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
 
     def text(self, text: str) -> str:
@@ -79,6 +77,16 @@ class Masking:
     def optional(self, text: str | None) -> str | None:
         """Return the same for a text that may not be there."""
         return None if text is None else self.text(text)
+
+
+def _texts(forms: Iterable[str]) -> Iterator[str]:
+    """What forms are found by: themselves, and their readings.
+
+    A secret may itself contain what looks like an escape: encoded once it is read as it is, repeated as it is it is
+    read as what the escape means.
+    """
+    for form in forms:
+        yield from (form.lower(), _with_spaces(form), _Reading(form).text)
 
 
 class _Reading:
@@ -186,6 +194,13 @@ def masking(secrets: frozenset[str]) -> Masking:
 
 _masking = lru_cache(maxsize=256)(Masking)
 _masking_of_large = lru_cache(maxsize=16)(Masking)
+
+
+@cache
+def _common_windows() -> frozenset[str]:
+    """Windows of what everybody knows, in each form: they mark no secret."""
+    forms = (form for fragment in FRAGMENTS for form in _forms(fragment))
+    return frozenset(window for text in _texts(forms) for window in windows_of(text))
 
 
 def _forms(secret: str) -> Iterator[str]:
