@@ -223,6 +223,19 @@ def test_a_short_secret_is_masked_whole_only() -> None:
     assert masking.text("ab abc %61bc YWJj") == f"ab {HIDDEN} {HIDDEN} YWJj"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("about a cab, 100 % able\n", "about a cab, 100 % able\n"),
+        ("it is %61%62.", f"it is {HIDDEN}."),
+        ("it is %2561%2562.", f"it is {HIDDEN}."),
+        ("a cab is &#97;b", f"a cab is {HIDDEN}"),
+    ],
+)
+def test_secret_of_escapes_alone_is_masked_only_where_it_is_escaped(text: str, masked: str) -> None:
+    assert Masking(["%61%62"]).text(text) == masked
+
+
 def test_a_secret_of_other_scripts_is_masked() -> None:
     secret = "пароль🔑é"
     masking = Masking([secret])

@@ -19,7 +19,7 @@ from typing import Final
 
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.outcome import Outcome
-from timers.worker.secret_stretches import Stretches, windows_of
+from timers.worker.secret_stretches import STRETCH, Stretches, windows_of
 from timers.worker.well_known import FRAGMENTS
 
 HIDDEN: Final = "(not kept)"
@@ -61,6 +61,8 @@ class Masking:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         # One set serves a text as it stands and its reading.
         self._known = Stretches(_texts(forms), _common_windows() if forms else frozenset())
+        self._escaped = Stretches(filter(None, map(_short_reading, forms)))
+        """What is found only where it is written otherwise than as itself."""
         self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
 
     def text(self, text: str) -> str:
@@ -72,6 +74,10 @@ class Masking:
         if "+" in text or _SIGN.search(text) is not None:
             reading = _Reading(text)
             spans += [reading.span(start, end) for start, end in self._known.found_in(reading.text)]
+            for start, end in self._escaped.found_in(reading.text):
+                span = reading.span(start, end)
+                if span[1] - span[0] > end - start:
+                    spans.append(span)
         return _replaced(text, spans) if spans else text
 
     def optional(self, text: str | None) -> str | None:
@@ -86,7 +92,18 @@ def _texts(forms: Iterable[str]) -> Iterator[str]:
     read as what the escape means.
     """
     for form in forms:
-        yield from (form.lower(), _with_spaces(form), _Reading(form).text)
+        yield from (form.lower(), _with_spaces(form))
+        if not _short_reading(form):
+            yield _Reading(form).text
+
+
+def _short_reading(form: str) -> str:
+    """The reading of a form of which escapes are most: a few characters that occur in any text by chance; or "".
+
+    The secret `%61%62` is read as "ab", which is none where it stands as itself.
+    """
+    reading = _Reading(form).text
+    return reading if len(reading) < min(len(form), STRETCH) else ""
 
 
 class _Reading:
