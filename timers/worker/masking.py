@@ -13,7 +13,7 @@ import base64
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from html.entities import name2codepoint
 from typing import Final
 
@@ -29,8 +29,6 @@ WIDEST: Final = 16
 """Bytes that an encoding makes of one byte, at most; what is more widely encoded is cut with its beginning masked."""
 MOST_REACH: Final = 32 * 1024
 """Bytes."""
-LARGE: Final = 256
-"""Characters of secrets from which few maskings are kept: one takes up to 2 kB of memory for each character."""
 
 _WRITTEN: Final = re.compile(
     r"""
@@ -202,15 +200,6 @@ def mask_outcome(outcome: Outcome, known: Masking) -> None:
     outcome.result = known.optional(outcome.result)
     outcome.pauses = known.text(outcome.pauses)
     outcome.log = known.optional(outcome.log)
-
-
-def masking(secrets: frozenset[str]) -> Masking:
-    """Return the masking of these secrets."""
-    return (_masking if sum(map(len, secrets)) < LARGE else _masking_of_large)(secrets)
-
-
-_masking = lru_cache(maxsize=256)(Masking)
-_masking_of_large = lru_cache(maxsize=16)(Masking)
 
 
 @cache
