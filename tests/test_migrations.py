@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.core.management import call_command
 from django.db import connection, models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
@@ -16,11 +18,12 @@ FINE: list[Operation] = [
     operations.CreateModel("New", [("id", models.BigAutoField(primary_key=True))]),
     operations.AddField("timer", "x", models.IntegerField(null=True)),
     operations.AddField("timer", "x", models.IntegerField(db_default=1)),
-    operations.AddIndex("timer", models.Index(fields=["name"], name="x")),
+    AddIndexConcurrently("timer", models.Index(fields=["name"], name="x")),
     operations.AlterField("timer", "name", models.CharField(max_length=10_000, help_text="other words")),
     operations.SeparateDatabaseAndState([], [operations.RemoveField("timer", "name")]),
 ]
 BROKEN: list[Operation] = [
+    operations.AddIndex("timer", models.Index(fields=["name"], name="x")),
     operations.AddField("timer", "x", models.IntegerField()),
     operations.AddField("timer", "x", models.IntegerField(default=1)),
     operations.RemoveField("timer", "name"),
@@ -64,3 +67,23 @@ def test_migrations_that_are_not_additive_are_found_among_the_first_ones() -> No
     found = list(faults_after("0001_initial"))
     assert any(fault.startswith("0006_bulk_operation: ") for fault in found)
     assert not [fault for fault in found if fault.startswith("0017_rhythm: ")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migration_to_the_index_of_keys_replaces_one_whose_build_was_interrupted() -> None:
+    def index() -> tuple[bool, int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT indisvalid, indnatts FROM pg_index WHERE indexrelid = 'timers_timer_due_of_key'::regclass"
+            )
+            return cursor.fetchone()
+
+    before = index()
+    call_command("migrate", "timers", "0027", "--fake", verbosity=0)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX timers_timer_due_of_key")
+            cursor.execute("CREATE INDEX timers_timer_due_of_key ON timers_timer (id)")
+    finally:
+        call_command("migrate", "timers", verbosity=0)
+    assert index() == before == (True, 5)

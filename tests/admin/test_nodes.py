@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from datetime import datetime
 
 import pytest
 from django.test import Client
@@ -10,6 +12,7 @@ from django.urls import reverse
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
+from timers.insights.node_view import NodeView, nodes_by_id
 from timers.models import AuditEntry, ClusterPause, Node
 
 
@@ -46,6 +49,21 @@ def test_list_and_page_tell_how_suspect_a_node_is(alice: Client) -> None:
     node = factories.node("node-a", beat_ago=8, lease=60)
     for page in (list_of("node"), page_of("node", node.pk)):
         assert re.search(r"suspect</span> \(phi \d+\.\d\)", alice.get(page).text)
+
+
+def test_node_that_is_forgotten_while_a_page_is_made_is_not_on_it(
+    alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = factories.node("node-gone", state="dead"), factories.node("node-stays")
+
+    def forgotten_first(ids: Collection[int], now: datetime) -> dict[int, NodeView]:
+        return nodes_by_id([each for each in ids if each != gone.pk], now)
+
+    monkeypatch.setattr("timers.admin.nodes.nodes_by_id", forgotten_first)
+    page = alice.get(list_of("node"))
+    assert page.status_code == 200
+    assert page_of("node", stays.pk) in page.text and page_of("node", gone.pk) not in page.text
+    assert "Perhaps it was deleted?" in alice.get(page_of("node", gone.pk), follow=True).text
 
 
 def test_list_and_page_tell_in_what_a_node_differs_from_the_others(alice: Client) -> None:
@@ -105,6 +123,12 @@ def test_a_partition_is_paused_and_resumed_in_the_same_list(alice: Client) -> No
     assert list(AuditEntry.objects.order_by("id").values_list("verb", "subject_name")) == [
         ("partition.pause", "reports"), ("cluster.pause", ""), ("partition.resume", "reports"),
     ]  # fmt: skip
+
+
+def test_blanks_for_a_partition_are_refused_and_do_not_pause_the_cluster(alice: Client) -> None:
+    page = alice.post(reverse("admin:timers_clusterpause_add"), {"partition": "  ", "reason": ""}, follow=True)
+    assert "must not hold control characters or begin or end with a space" in page.text
+    assert not ClusterPause.objects.exists()
 
 
 def test_it_is_resumed_from_the_list_too(alice: Client) -> None:

@@ -41,6 +41,11 @@ def told() -> list[str]:
             " roles gpu, tape",
             "python manage.py runtimerworker --partition default --roles gpu,mail,tape",
         ),
+        (
+            {"partition": "x; rm -r y", "required_roles": ["$HOME"]},
+            "Nobody serves 1 group of partition x; rm -r y with the roles $HOME: it has no living node",
+            "python manage.py runtimerworker --partition 'x; rm -r y' --roles '$HOME'",
+        ),
     ],
 )
 def test_a_group_that_nobody_serves_is_told_with_the_reason_and_what_to_start(

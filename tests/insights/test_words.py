@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 import pytest
 
-from timers.insights.words import milliseconds, percent, plural, span
+from timers.insights.words import command_line, milliseconds, percent, plural, span
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,9 @@ def test_what_is_not_quite_all_never_reads_100_percent() -> None:
 def test_a_number_agrees_with_its_noun() -> None:
     assert plural(1, "try", "tries") == "1 try"
     assert plural(1204, "node") == "1,204 nodes"
+
+
+def test_command_to_copy_quotes_names_for_a_shell() -> None:
+    said = command_line("timercluster", "resume", "--partition", "a b;$(c)")
+    assert said == "python manage.py timercluster resume --partition 'a b;$(c)'"
+    assert shlex.split(said)[-1] == "a b;$(c)"

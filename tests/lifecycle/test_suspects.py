@@ -72,6 +72,17 @@ def test_a_node_suspects_others_and_not_itself_but_notices_its_own_recovery(time
     assert events() == [("node suspect", "node-a"), ("node recovered", "node-a")]
 
 
+def test_judge_with_more_patience_does_not_take_a_suspect_for_recovered(time: VirtualTime) -> None:
+    row = silent(time)
+    look()
+    patient = conf.load({"TIMERS_HEARTBEAT_PAUSE": "20"})
+    note_suspects(watch_others(0, 0).heard, patient, 0)
+    assert events() == [("node suspect", "node-a")]
+    beat(row.id, 60, REPORT)
+    note_suspects(watch_others(0, 0).heard, patient, 0)
+    assert events() == [("node suspect", "node-a"), ("node recovered", "node-a")]
+
+
 def test_nobody_is_suspect_shortly_after_the_server_came_back(time: VirtualTime) -> None:
     silent(time)
     look(settled=NEVER)

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from tests import factories
 from timers import clock
 from timers.lifecycle import partitions
-from timers.models import Node
+from timers.models import ClusterPause, Node
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +91,12 @@ def test_cluster_and_partitions_are_paused_and_resumed() -> None:
         (["drain", "north", "--to", "south"], "--to: has no meaning for drain"),
         (["stop", "north", "--partition", "p"], "--partition: has no meaning for stop"),
         (["pause", "--partition", "reports"], "reports has neither a group nor a live node"),
+        (["pause", "--partition", ""], "partition: must have 1 to 200 characters"),
+        (["resume", "--partition", ""], "partition: must have 1 to 200 characters"),
+        (["handover", "--partition", ""], "partition: must have 1 to 200 characters"),
+        (["release-lead", "--partition", " "], "partition: must not hold control characters"),
+        (["handover", "--to", ""], "--to: is empty"),
+        (["drain", "north", "--partition", ""], "--partition: has no meaning for drain"),
         (["drain", "nobody"], "there is no node 'nobody'"),
         (["forget", "7"], "there is no node 7"),
     ],
@@ -99,6 +105,7 @@ def test_verbs_of_the_cluster_refuse_what_does_not_fit(words: list[str], message
     factories.node("north")
     with pytest.raises(CommandError, match=message):
         call_command("timercluster", *words)
+    assert not ClusterPause.objects.exists()
 
 
 def test_a_suspect_node_is_told_with_its_phi() -> None:

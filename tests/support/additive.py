@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Final
 
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import connection, models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
@@ -22,12 +23,13 @@ REVIEWED: Final[dict[str, str]] = {
     " older version writes it; older nodes take the pause of one partition for that of all. The table is tiny.",
     "0025_max_concurrency": "The constraint is on a new column that older versions leave NULL, which it allows.",
     "0027_limit_keys": "The constraint is on a new column that older versions leave NULL, which it allows.",
+    "0028_limit_keys_index": "The SQL drops an index that no older version uses, where its build was interrupted.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 
 _HARMLESS: Final = (
     operations.CreateModel,
-    operations.AddIndex,
+    AddIndexConcurrently,
     operations.RemoveIndex,
     operations.RenameIndex,
     operations.RemoveConstraint,
@@ -47,6 +49,8 @@ def why_not_additive(operation: Operation, app: str, state: ProjectState) -> str
     if isinstance(operation, operations.SeparateDatabaseAndState):
         reasons = (why_not_additive(each, app, state) for each in operation.database_operations)
         return "; ".join(filter(None, reasons))
+    if isinstance(operation, operations.AddIndex):
+        return f"{operation.describe()}: writes wait while it is built; use AddIndexConcurrently"
     if isinstance(operation, operations.AddField):
         field = operation.field
         is_filled = field.null or field.has_db_default() or field.many_to_many

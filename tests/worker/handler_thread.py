@@ -60,6 +60,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(process_state, "_before", {})
     monkeypatch.setattr(process_state, "_attributes", [])
+    monkeypatch.setattr(process_state, "_noted_path", [])
     monkeypatch.setattr(process_state, "_path", [])
     monkeypatch.setattr(process_state, "_not_restored", [])
     process_state.wrap_changers()

@@ -31,6 +31,7 @@ from django.core.signals import setting_changed
 from django.test import override_settings
 from django.utils import timezone, translation
 
+from tests.support.executions import execution
 from tests.worker.handler_thread import Thread, doing
 from timers.handlers import Discard, Fire, Snooze
 from timers.worker import process_state, state_kinds
@@ -76,7 +77,7 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "a profile function": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
     "a trace function of new threads": (lambda: threading.settrace(lambda *_: None), threading.gettrace),
     "a profile function of new threads": (lambda: threading.setprofile(lambda *_: None), threading.getprofile),
-    "the stack size of new threads": (lambda: threading.stack_size(1 << 20), threading.stack_size),
+    "the stack size of new threads": (lambda: threading.stack_size(1 << 20), state_kinds._read_stack_size),
     "tracing of memory": (lambda: tracemalloc.start(), tracemalloc.is_tracing),  # noqa: PLW0108
     "the root logger": (lambda: logging.getLogger().setLevel(logging.CRITICAL), lambda: logging.root.level),
     "or disabled loggers": (
@@ -124,6 +125,56 @@ def test_change_of_the_process_is_undone_and_fails_the_handler(thread: Thread, n
     assert name in str(outcomes[1].error_title)
     assert str(outcomes[1].error_title).startswith("the handler left behind: ")
     assert seen[0] == seen[1]
+
+
+def test_entry_that_a_late_import_appends_to_the_path_stays(thread: Thread, caplog: pytest.LogCaptureFixture) -> None:
+    before = list(sys.path)
+    caplog.set_level(logging.INFO, "timers.worker.process_state")
+    try:
+        outcomes = thread.run(doing(lambda: sys.path.append("/tests-late")), lambda fire: "fine", lambda fire: "fine")
+        assert {outcome.word for outcome in outcomes} == {"succeeded"}
+        assert sys.path == [*before, "/tests-late"]
+        assert caplog.text.count("/tests-late was appended") == 1
+    finally:
+        sys.path[:] = before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: sys.path.append("/tests-late"),
+        lambda: sys.path.pop(0),
+        lambda: sys.path.__setitem__(0, "/tests-other"),
+        lambda: sys.path.__setitem__(slice(None), ["/tests-other"]),
+        lambda: setattr(sys, "path", [*sys.path, "/tests-other"]),
+    ],
+    ids=["appended twice", "removed", "replaced", "all replaced", "another list"],
+)
+def test_other_change_of_the_path_is_undone_and_keeps_what_was_appended(
+    thread: Thread, change: Callable[[], Any]
+) -> None:
+    own, before = sys.path, list(sys.path)
+    try:
+        first, second = thread.run(doing(lambda: sys.path.append("/tests-late")), doing(change))
+        assert (first.word, second.error_title) == ("succeeded", "the handler left behind: sys.path")
+        assert sys.path is own
+        assert sys.path == [*before, "/tests-late"]
+    finally:
+        sys.path = own
+        sys.path[:] = before
+
+
+def test_suspects_of_a_change_that_a_busy_process_keeps_are_bounded(
+    watched: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", print)
+    for number in range(100):
+        assert process_state.left_by(execution(name=f"timer-{number // 2}"), lambda: False) == []
+    (suspects,) = process_state._suspected.values()
+    assert len(suspects) == len(set(suspects)) == process_state.MOST_SUSPECTS
+    assert process_state.left_by(execution("last"), lambda: True) == []
+    assert "sys.excepthook was changed and is put back; one of " in caplog.text
+    assert process_state._suspected == {}
 
 
 def test_priority_is_put_back_or_the_worker_is_replaced(thread: Thread) -> None:
@@ -237,6 +288,38 @@ def test_directory_of_one_handler_is_not_that_of_another_thread(thread: Thread) 
     thread.run(elsewhere)
     assert seen == [Path("/")]
     assert Path.cwd() == here
+
+
+def test_stack_size_that_the_process_has_set_outlives_the_comparison(thread: Thread) -> None:
+    wanted = 1 << 20
+    before = threading.stack_size(wanted)
+    try:
+        first, second = thread.run(
+            doing(lambda: threading.stack_size(2 * wanted)), doing(lambda: threading.stack_size(wanted))
+        )
+        assert (first.word, second.word) == ("error", "succeeded")
+        assert threading.stack_size(before) == wanted
+    finally:
+        threading.stack_size(before)
+
+
+def test_handler_that_configures_its_own_logger_is_not_blamed_for_the_root_logger(thread: Thread) -> None:
+    before = logging.root.level
+    own = logging.getLogger("tests.own")
+
+    def configure(fire: Fire) -> None:
+        # What a neighbour that still runs does meanwhile is noted under its name; here under nobody's.
+        logging.root.level = logging.CRITICAL
+        handler = logging.NullHandler()
+        own.setLevel(logging.DEBUG)
+        own.addHandler(handler)
+        own.removeHandler(handler)
+
+    try:
+        (outcome,) = thread.run(configure)
+        assert outcome.error_title is None
+    finally:
+        logging.root.setLevel(before)
 
 
 def test_random_numbers_are_random_again_after_a_seed(thread: Thread) -> None:

@@ -164,6 +164,40 @@ def test_fewer_than_eight_characters_of_a_secret_stay() -> None:
     assert Masking(["production-password"]).text("product: no passwor") == "product: no passwor"
 
 
+SERVICE_ACCOUNT: Final = json.dumps({
+    "type": "service_account", "project_id": "billing-314", "private_key_id": "b7f0c2aa91",
+    "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQ9fQ4x7LmZ2kWq81hG\n-----END PRIVATE KEY-----\n",
+    "client_id": "1183094", "token_uri": "https://oauth2.googleapis.com/token",
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        "see https://www.example.com/help",
+        '{"error": "invalid", "client_id": "unknown", "private_key": "missing"}',
+        "expected -----BEGIN PRIVATE KEY----- at the start",
+        "%22private_key%22 is missing: " + quote('"client_id": "x"'),
+        "sent " + base64.b64encode(b"-----BEGIN PRIVATE KEY-----\n").decode(),
+    ],
+)
+def test_well_known_parts_of_a_structured_secret_stay_in_texts_without_it(innocent: str) -> None:
+    masking = Masking([SERVICE_ACCOUNT, "https://www.9fQ4x7LmZ2.invalid"])
+    assert masking.text(innocent) == innocent
+
+
+def test_structured_secret_is_masked_whole_with_its_well_known_parts() -> None:
+    masking = Masking([SERVICE_ACCOUNT])
+    for encode in (str, _json, quote, lambda text: base64.b64encode(text.encode()).decode().rstrip("=")):
+        assert masking.text(f"got <{encode(SERVICE_ACCOUNT)}>") in (f"got <{HIDDEN}>", f"got <{HIDDEN}9>")
+    assert masking.text("key 9fQ4x7LmZ2kWq81hG") == f"key {HIDDEN}"
+
+
+@pytest.mark.parametrize("secret", ["https://", "password", "-----BEGIN PRIVATE KEY-----"])
+def test_secret_that_is_nothing_but_a_well_known_part_is_masked(secret: str) -> None:
+    assert Masking([secret]).text(f"it is <{secret}>") == f"it is <{HIDDEN}>"
+
+
 def test_parts_next_to_each_other_are_masked_once() -> None:
     masking = Masking(["0123456789ab", "cdefghijklmn"])
     assert masking.text("x 123456789abcdefghijkl y") == f"x {HIDDEN} y"
@@ -187,6 +221,19 @@ def test_what_is_no_secret_stays_as_it_is() -> None:
 def test_a_short_secret_is_masked_whole_only() -> None:
     masking = Masking(["abc"])
     assert masking.text("ab abc %61bc YWJj") == f"ab {HIDDEN} {HIDDEN} YWJj"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("about a cab, 100 % able\n", "about a cab, 100 % able\n"),
+        ("it is %61%62.", f"it is {HIDDEN}."),
+        ("it is %2561%2562.", f"it is {HIDDEN}."),
+        ("a cab is &#97;b", f"a cab is {HIDDEN}"),
+    ],
+)
+def test_secret_of_escapes_alone_is_masked_only_where_it_is_escaped(text: str, masked: str) -> None:
+    assert Masking(["%61%62"]).text(text) == masked
 
 
 def test_a_secret_of_other_scripts_is_masked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
@@ -19,6 +20,13 @@ from timers.models import ClusterPause
 
 class ClusterPauseForm(ControlForm):
     """What is paused, and why."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        partition = self.fields.get("partition")
+        if isinstance(partition, forms.CharField):
+            # Blanks are no empty field, which means the whole cluster: control refuses them.
+            partition.strip = False
 
     class Meta:
         model = ClusterPause

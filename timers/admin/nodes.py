@@ -30,18 +30,23 @@ class NodeChangeList(BoundedChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        _judge(self.result_list)
+        self.result_list = _judged(self.result_list)
 
 
-def _judge(nodes: Iterable[Any]) -> None:
+def _judged(nodes: Iterable[Any]) -> list[Any]:
     """Set `judged` on rows of nodes: their state, and what they run and hold, as it must be read now; and `drift`: what
-    differs from the other nodes of the partition, in words."""
+    differs from the other nodes of the partition, in words.
+
+    Returns the rows, without those of nodes that have been forgotten since they were read.
+    """
     rows = list(nodes)
     now = clock.now()
     views, differs = nodes_by_id([row.pk for row in rows], now), drift_by_node(drift_of(newest_nodes(now)))
+    rows = [row for row in rows if row.pk in views]
     for row in rows:
         row.judged = views[row.pk]
         row.drift = differs.get(row.name, []) if row.judged.alive else []
+    return rows
 
 
 @admin.register(Node)
@@ -117,9 +122,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         node = super().get_object(request, object_id, from_field)
-        if node is not None:
-            _judge([node])
-        return node
+        return None if node is None else next(iter(_judged([node])), None)
 
     @admin.display(description="state")
     def state_cell(self, node: Any) -> SafeString | str:

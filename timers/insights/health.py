@@ -14,7 +14,7 @@ from timers.insights.leadership import leadership_concerns
 from timers.insights.names import name_concerns
 from timers.insights.rates import Rates
 from timers.insights.unserved import unserved_concerns
-from timers.insights.words import milliseconds, plural, span
+from timers.insights.words import command_line, milliseconds, plural, span
 
 START_A_NODE: Final = "python manage.py runtimerworker"
 
@@ -46,7 +46,7 @@ def state_concerns(cluster: Cluster) -> list[Concern]:
         )
     for pause in cluster.partition_pauses:
         text = f"Partition {pause.partition} is paused {pause.words}. Nothing of it starts until resumed:"
-        resume = f"python manage.py timercluster resume --partition {pause.partition}"
+        resume = command_line("timercluster", "resume", "--partition", pause.partition)
         found.append(Concern("attention", text, resume))
     if not alive:
         found.append(Concern("trouble", "No node is alive: no timer fires. Start one:", START_A_NODE))

@@ -10,6 +10,7 @@ from typing import Final
 from django.db import connection
 
 from timers.insights.concern import Concern
+from timers.insights.words import command_line
 
 LIVE: Final = "('starting', 'active', 'standby', 'draining')"
 
@@ -82,8 +83,8 @@ def leadership_concerns(found: Sequence[LeadershipView]) -> list[Concern]:
 
 
 def _concern(of: LeadershipView) -> Concern | None:
-    in_partition = "" if of.partition == "default" else f" --partition {of.partition}"
-    hand_over = f"python manage.py timercluster handover{in_partition}"
+    in_partition = () if of.partition == "default" else ("--partition", of.partition)
+    hand_over = command_line("timercluster", "handover", *in_partition)
     what = "Nothing of it fires" if of.is_passive else "Its groups with placement lead do not fire"
     if of.is_held:
         text = f"Node {of.node} has stopped and holds the lead of partition {of.partition}. Nothing of it fires until"
@@ -94,5 +95,5 @@ def _concern(of: LeadershipView) -> Concern | None:
         return Concern("attention", f"Node {of.node} leads partition {of.partition} and drains. {what}.")
     if of.is_passive and not of.has_had_primary:
         text = f"Partition {of.partition} waits for its primary; backups take over only after it. Start it:"
-        return Concern("trouble", text, f"python manage.py runtimerworker --mode exclusive{in_partition}")
+        return Concern("trouble", text, command_line("runtimerworker", "--mode", "exclusive", *in_partition))
     return Concern("trouble", f"Partition {of.partition} has no leader. {what}.")

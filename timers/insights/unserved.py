@@ -11,7 +11,7 @@ from django.db import connection
 
 from timers.insights.concern import Concern
 from timers.insights.counts import CAP, NOT_PULLED
-from timers.insights.words import plural
+from timers.insights.words import command_line, plural
 from timers.models.due_index import IN_PART, PARTS
 
 LIVE: Final = "n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s"
@@ -73,8 +73,8 @@ class Unserved:
     @property
     def command(self) -> str:
         """What starts a node that serves them."""
-        roles = f" --roles {','.join(self.roles)}" if self.roles else ""
-        return f"python manage.py runtimerworker --partition {self.partition}{roles}"
+        roles = ("--roles", ",".join(self.roles)) if self.roles else ()
+        return command_line("runtimerworker", "--partition", self.partition, *roles)
 
 
 def unserved(now: datetime) -> tuple[Unserved, ...]:

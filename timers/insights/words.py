@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -61,3 +62,8 @@ def percent(fraction: float) -> str:
 
 def _two(number: int, unit: str, rest: int, smaller: str) -> str:
     return f"{number} {unit} {rest} {smaller}" if rest else f"{number} {unit}"
+
+
+def command_line(*words: str) -> str:
+    """A command of manage.py to copy into a shell: names may hold spaces, and signs that a shell acts on."""
+    return f"python manage.py {shlex.join(words)}"

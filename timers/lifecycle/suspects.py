@@ -57,7 +57,8 @@ def note_suspects(heard: Sequence[Heard], settings: Conf, me: int | None = None)
             node.heartbeat_intervals, node.heartbeat_interval, settings.heartbeat_pause, settings.phi_threshold
         )
         if each.silence < limit:
-            if node.suspect_since is not None:
+            # A judge that waits for longer may find it no suspect; only a heartbeat since then makes it recover.
+            if node.suspect_since is not None and node.heartbeat_at >= node.suspect_since:
                 _write(_END, node, "node recovered", f"a heartbeat has come; it was suspect since {_at(node)}")
             if node.id != me:
                 waits.append(limit - each.silence)

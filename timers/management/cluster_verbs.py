@@ -28,7 +28,7 @@ Options = Mapping[str, Any]
 
 
 def _lead(options: Options, change: Callable[..., Any], **further: Any) -> str:
-    partition = options["partition"] or DEFAULT
+    partition = DEFAULT if options["partition"] is None else options["partition"]
     row = change(partition, reason=options["reason"], actor=ACTOR, **further)
     name = "" if row.node is None else row.node.name
     return f"node {name} leads partition {partition} (epoch {row.epoch})"
@@ -46,14 +46,14 @@ def _forget(options: Options) -> str:
 
 def _pause(options: Options) -> str:
     partition, given = options["partition"], {"reason": options["reason"], "actor": ACTOR}
-    row = pause_partition(partition, **given) if partition else pause_cluster(**given)
+    row = pause_cluster(**given) if partition is None else pause_partition(partition, **given)
     return f"{row}. {in_flight_words(row.in_flight)}".removesuffix(". ")
 
 
 def _resume(options: Options) -> str:
     partition, given = options["partition"], {"reason": options["reason"], "actor": ACTOR}
-    was_paused = resume_partition(partition, **given) if partition else resume_cluster(**given)
-    subject = f"partition {partition}" if partition else "the cluster"
+    was_paused = resume_cluster(**given) if partition is None else resume_partition(partition, **given)
+    subject = "the cluster" if partition is None else f"partition {partition}"
     return f"{subject} is resumed" if was_paused else f"{subject} was not paused"
 
 
@@ -70,7 +70,7 @@ OF_NODES: Final[Mapping[str, Callable[[Options], str]]] = {
     "forget": _forget,
 }
 OF_PARTITIONS: Final[Mapping[str, Callable[[Options], str]]] = {
-    "handover": lambda options: _lead(options, hand_over, to=options["to"]),
+    "handover": lambda options: _lead(options, hand_over, to=options["to"] or ""),
     "release-lead": lambda options: _lead(options, release_lead),
     "pause": _pause,
     "resume": _resume,
@@ -85,9 +85,12 @@ VERBS: Final = ("show", *OF_NODES, *OF_PARTITIONS)
 def carry_out(options: Options) -> str:
     """Carry out the verb, and return what was done. Raises CommandError where an option does not fit or is refused."""
     verb = options["verb"]
-    if options["to"] and verb != "handover":
+    # An option that is given but empty is an unset variable of a shell, and does not mean the default.
+    if options["to"] is not None and verb != "handover":
         raise CommandError(f"--to: has no meaning for {verb}. Use handover.")
-    if verb in OF_NODES and options["partition"]:
+    if options["to"] == "":
+        raise CommandError("--to: is empty. Give the name of a node, or leave the option out.")
+    if verb in OF_NODES and options["partition"] is not None:
         raise CommandError(f"--partition: has no meaning for {verb}. Leave it out.")
     if verb in OF_NODES and not options["node"]:
         raise CommandError(f"node: is required for {verb}. Give the name or the id of a node.")

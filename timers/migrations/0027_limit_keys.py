@@ -65,14 +65,6 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        migrations.AddIndex(
-            model_name="timer",
-            index=models.Index(
-                condition=models.Q(("limit_key__isnull", False), ("state", "active")),
-                fields=["group", "shard", "priority", "limit_key", "next_fire_at"],
-                name="timers_timer_due_of_key",
-            ),
-        ),
         migrations.AddConstraint(
             model_name="timergroup",
             constraint=models.CheckConstraint(

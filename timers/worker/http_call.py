@@ -33,7 +33,8 @@ from timers.worker.entry_answer import result_of, title_of
 from timers.worker.http_exchange import KEPT_BYTES, Exchange, exchange_now
 from timers.worker.http_faults import of_error, of_status
 from timers.worker.http_session import Outlet, TlsContexts, open_outlet
-from timers.worker.masking import Masking, masking
+from timers.worker.masking import Masking
+from timers.worker.masking_cache import masking
 from timers.worker.secret_cache import SecretCache
 
 READ_BYTES: Final = 64 * 1024

@@ -13,13 +13,14 @@ import base64
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from html.entities import name2codepoint
 from typing import Final
 
 from timers.lifecycle.errors import fingerprint
 from timers.lifecycle.outcome import Outcome
-from timers.worker.secret_stretches import Stretches
+from timers.worker.secret_stretches import STRETCH, Stretches, windows_of
+from timers.worker.well_known import FRAGMENTS
 
 HIDDEN: Final = "(not kept)"
 SHORTEST_ENCODED: Final = 4
@@ -28,8 +29,6 @@ WIDEST: Final = 16
 """Bytes that an encoding makes of one byte, at most; what is more widely encoded is cut with its beginning masked."""
 MOST_REACH: Final = 32 * 1024
 """Bytes."""
-LARGE: Final = 256
-"""Characters of secrets from which few maskings are kept: one takes up to 2 kB of memory for each character."""
 
 _WRITTEN: Final = re.compile(
     r"""
@@ -58,11 +57,10 @@ class Masking:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        # One set serves a text as it stands and its reading. A secret may itself contain what looks like an escape:
-        # encoded once it is read as it is, repeated as it is it is read as what the escape means.
-        self._known = Stretches(
-            text for form in forms for text in (form.lower(), _with_spaces(form), _Reading(form).text)
-        )
+        # One set serves a text as it stands and its reading.
+        self._known = Stretches(_texts(forms), _common_windows() if forms else frozenset())
+        self._escaped = Stretches(filter(None, map(_short_reading, forms)))
+        """What is found only where it is written otherwise than as itself."""
         self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
 
     def text(self, text: str) -> str:
@@ -74,11 +72,36 @@ class Masking:
         if "+" in text or _SIGN.search(text) is not None:
             reading = _Reading(text)
             spans += [reading.span(start, end) for start, end in self._known.found_in(reading.text)]
+            for start, end in self._escaped.found_in(reading.text):
+                span = reading.span(start, end)
+                if span[1] - span[0] > end - start:
+                    spans.append(span)
         return _replaced(text, spans) if spans else text
 
     def optional(self, text: str | None) -> str | None:
         """Return the same for a text that may not be there."""
         return None if text is None else self.text(text)
+
+
+def _texts(forms: Iterable[str]) -> Iterator[str]:
+    """What forms are found by: themselves, and their readings.
+
+    A secret may itself contain what looks like an escape: encoded once it is read as it is, repeated as it is it is
+    read as what the escape means.
+    """
+    for form in forms:
+        yield from (form.lower(), _with_spaces(form))
+        if not _short_reading(form):
+            yield _Reading(form).text
+
+
+def _short_reading(form: str) -> str:
+    """The reading of a form of which escapes are most: a few characters that occur in any text by chance; or "".
+
+    The secret `%61%62` is read as "ab", which is none where it stands as itself.
+    """
+    reading = _Reading(form).text
+    return reading if len(reading) < min(len(form), STRETCH) else ""
 
 
 class _Reading:
@@ -179,13 +202,11 @@ def mask_outcome(outcome: Outcome, known: Masking) -> None:
     outcome.log = known.optional(outcome.log)
 
 
-def masking(secrets: frozenset[str]) -> Masking:
-    """Return the masking of these secrets."""
-    return (_masking if sum(map(len, secrets)) < LARGE else _masking_of_large)(secrets)
-
-
-_masking = lru_cache(maxsize=256)(Masking)
-_masking_of_large = lru_cache(maxsize=16)(Masking)
+@cache
+def _common_windows() -> frozenset[str]:
+    """Windows of what everybody knows, in each form: they mark no secret."""
+    forms = (form for fragment in FRAGMENTS for form in _forms(fragment))
+    return frozenset(window for text in _texts(forms) for window in windows_of(text))
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -6,7 +6,8 @@ value is compared and put back: nothing is looked at for handlers that call none
 has a current directory and a umask of its own, so a change is not even seen by neighbours meanwhile.
 
 Some attributes of modules (the standard streams, sys.path) are changed by no call: they are compared after every
-handler. What cannot be put back (a hard limit without privileges) makes the worker be replaced.
+handler. Entries that were appended to sys.path stay: libraries that are imported late append theirs. What cannot be put
+back (a hard limit without privileges) makes the worker be replaced.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CLONE_FS: Final = 0x200
 NOTHING: Final = ()
+MOST_SUSPECTS: Final = 20
 _ATTRIBUTES: Final = (
     (sys, "stdout"), (sys, "stderr"), (sys, "stdin"), (sys, "excepthook"), (threading, "excepthook"),
     (ssl, "_create_default_https_context"), (sys, "path"),
@@ -42,10 +44,12 @@ _touched: dict[tuple[Kind, int], Execution] = {}
 _before: dict[tuple[Kind, int], Any] = {}
 _attributes: list[Any] = []
 """The right values of _ATTRIBUTES; empty: not noted."""
+_noted_path: list[str] = []
+"""The entries of sys.path when the process was noted."""
 _path: list[str] = []
-"""The right entries of sys.path."""
+"""The right entries of sys.path: the noted ones, and what has been appended since."""
 _suspected: dict[str, list[str]] = {}
-"""Attributes that were found changed while several executions ran, and their timers' names."""
+"""Attributes that were found changed while several executions ran, and the first of their timers' names."""
 _not_restored: list[str] = []
 """Why this process must be replaced: what could not be put back."""
 
@@ -65,7 +69,7 @@ def note_process() -> None:
         if not kind.of_thread:
             _before[kind, 0] = kind.read()
     _attributes[:] = [getattr(owner, name) for owner, name in _ATTRIBUTES]
-    _path[:] = sys.path
+    _noted_path[:] = _path[:] = sys.path
 
 
 def begin_thread() -> None:
@@ -104,14 +108,30 @@ def _attributes_are_right() -> bool:
     # In the order of _ATTRIBUTES; written out, for this runs after every handler. Identity is compared first.
     https = ssl._create_default_https_context  # noqa: SLF001 - people replace it to turn verification off
     values = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, threading.excepthook, https, sys.path]
-    return values == _attributes and sys.path == _path
+    return values == _attributes and (sys.path == _path or _is_only_appended())
+
+
+def _is_only_appended() -> bool:
+    """Take the present sys.path for the right one if all that was done to it is to append entries, each once.
+
+    They may be gone again as well: a neighbour can have appended them for the time of a block.
+    """
+    number = len(_noted_path)
+    appended = sys.path[number:]
+    if sys.path[:number] != _noted_path or any(sys.path.count(entry) > 1 for entry in appended):
+        return False
+    for entry in appended:
+        if entry not in _path:
+            logger.info("sys.path: %s was appended, and stays for all handlers of this process", entry)
+    _path[:] = sys.path
+    return True
 
 
 def _noting(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def noting(*args: Any, **options: Any) -> Any:
         execution = current.get()
-        if execution is not None:
+        if execution is not None and kind.is_changed_by(args):
             _touched[kind, threading.get_ident() if kind.of_thread else 0] = execution
         return original(*args, **options)
 
@@ -167,7 +187,10 @@ def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
         # It may be a neighbour's, for the time of a block: it is looked at again when that has ended.
         for owner, name, _ in changed:
             suspects = _suspected.setdefault(f"{owner.__name__}.{name}", [])
-            suspects.append(f"{execution.group.name}/{execution.name}")
+            name_of_timer = f"{execution.group.name}/{execution.name}"
+            # One may never run alone: a busy worker looks at the change after each of its executions.
+            if len(suspects) < MOST_SUSPECTS and name_of_timer not in suspects:
+                suspects.append(name_of_timer)
         return []
     left = []
     for owner, name, right in changed:
@@ -180,6 +203,6 @@ def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
         else:
             logger.warning(
                 "%s.%s was changed and is put back; one of %s left it so",
-                owner.__name__, name, ", ".join(suspects[:20]),
+                owner.__name__, name, ", ".join(suspects),
             )  # fmt: skip
     return left

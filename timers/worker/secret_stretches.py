@@ -2,6 +2,8 @@
 
 A stretch is found by its windows of eight characters. A window contains four characters in a row that begin at a
 multiple of five, so only each fifth place of the text is looked up, and windows are compared around hits alone.
+
+Windows that everybody knows (well_known.py) are a part of a stretch, but none by themselves.
 """
 
 from __future__ import annotations
@@ -16,16 +18,26 @@ _STEP: Final = STRETCH - _PROBE + 1
 
 
 class Stretches:
-    """Stretches of the known texts, which are in lower case."""
+    """Stretches of the known texts, which are in lower case.
 
-    def __init__(self, known: Iterable[str]) -> None:
+    Args:
+        known: the texts.
+        common: windows that do not make a stretch, but for texts that have no others.
+    """
+
+    def __init__(self, known: Iterable[str], common: frozenset[str] = frozenset()) -> None:
         texts = set(known) - {""}
         self._whole = [text for text in texts if len(text) < STRETCH]
         self._windows: set[str] = set()
         self._probes: set[str] = set()
+        kept: set[str] = set()
         for text in texts.difference(self._whole):
-            self._windows.update([text[at : at + STRETCH] for at in range(len(text) - STRETCH + 1)])
+            windows = windows_of(text)
+            self._windows.update(windows)
+            if common.issuperset(windows):
+                kept.update(windows)
             self._probes.update([text[at : at + _PROBE] for at in range(len(text) - _PROBE + 1)])
+        self._common = (self._windows & common) - kept
 
     def __bool__(self) -> bool:
         return bool(self._whole or self._windows)
@@ -41,19 +53,27 @@ class Stretches:
             yield from self._windows_in(text)
 
     def _windows_in(self, text: str) -> Iterator[tuple[int, int]]:
-        probes, windows = self._probes, self._windows
+        probes, windows, common = self._probes, self._windows, self._common
         last = len(text) - STRETCH
         start = end = -1  # of the stretch that is being extended
+        is_common = True
         for probe in range(0, len(text) - _PROBE + 1, _STEP):
             if text[probe : probe + _PROBE] not in probes:
                 continue
             for at in range(max(0, probe - _STEP + 1), min(probe, last) + 1):
-                if text[at : at + STRETCH] not in windows:
+                window = text[at : at + STRETCH]
+                if window not in windows:
                     continue
                 if at > end:
-                    if end > 0:
+                    if not is_common:
                         yield start, end
-                    start = at
+                    start, is_common = at, True
                 end = at + STRETCH
-        if end > 0:
+                is_common = is_common and window in common
+        if not is_common:
             yield start, end
+
+
+def windows_of(text: str) -> list[str]:
+    """Return the windows of a text in lower case."""
+    return [text[at : at + STRETCH] for at in range(len(text) - STRETCH + 1)]

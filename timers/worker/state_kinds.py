@@ -43,12 +43,21 @@ class Kind:
     """Whether each thread has its own."""
     words: Callable[[Any, Any], str] | None = None
     """Names what differs between the value before and after; without it the kind's name says enough."""
+    is_changed_by: Callable[[tuple[Any, ...]], bool] = lambda _: True
+    """Whether a call with these positional arguments can change it: not each object of a class is compared."""
 
 
 def _read_umask() -> int:
     mask = _umask(0o077)
     _umask(mask)
     return mask
+
+
+def _read_stack_size() -> int:
+    # To read it is to set it to the default: CPython takes a missing size for 0.
+    size = _stack_size()
+    _stack_size(size)
+    return size
 
 
 def _restore_environment(before: dict[str, str]) -> None:
@@ -140,6 +149,11 @@ def _restore_logging(before: tuple[Any, ...]) -> None:
             found.disabled = name in disabled
 
 
+def _may_change_logging(arguments: tuple[Any, ...]) -> bool:
+    # Of a logger's own level and handlers only the root's are compared.
+    return not arguments or not isinstance(arguments[0], logging.Logger) or arguments[0] is logging.root
+
+
 def _read_timers() -> list[int]:
     return [which for which in _INTERVAL_TIMERS if signal.getitimer(which)[0] > 0]
 
@@ -162,6 +176,7 @@ _chdir = os.chdir
 _setlocale = locale.setlocale
 _catch_warnings = warnings.catch_warnings
 _setrlimit = resource.setrlimit
+_stack_size = threading.stack_size
 _INTERVAL_TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
@@ -239,7 +254,7 @@ KINDS: Final = (
         "a profile function of new threads", threading.getprofile, threading.setprofile,
         ((threading, "setprofile"),),
     ),
-    Kind("the stack size of new threads", threading.stack_size, threading.stack_size, ((threading, "stack_size"),)),
+    Kind("the stack size of new threads", _read_stack_size, _stack_size, ((threading, "stack_size"),)),
     Kind(
         "tracing of memory", tracemalloc.is_tracing, lambda on: tracemalloc.start() if on else tracemalloc.stop(),
         ((tracemalloc, "start"), (tracemalloc, "stop")),
@@ -248,6 +263,7 @@ KINDS: Final = (
         "the root logger or disabled loggers", _read_logging, _restore_logging,
         ((logging.Logger, "setLevel"), (logging.Logger, "addHandler"), (logging.Logger, "removeHandler"),
          (logging.config, "dictConfig"), (logging.config, "fileConfig")),
+        is_changed_by=_may_change_logging,
     ),
     Kind("settings", read_settings, restore_settings, SETTINGS_CHANGERS, words=changed_settings),
     Kind(

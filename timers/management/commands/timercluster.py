@@ -43,10 +43,10 @@ class Command(ServiceCommand):
         parser.add_argument("node", nargs="?", default="", help="The name or the id of a node.")
         parser.add_argument(
             "--partition",
-            default="",
+            default=None,
             help='Of which partition (the lead: default "default"; pause, resume: default all).',
         )
-        parser.add_argument("--to", default="", help="The node that shall lead (default: the next by precedence).")
+        parser.add_argument("--to", default=None, help="The node that shall lead (default: the next by precedence).")
         parser.add_argument("--reason", default="", help="Why, for the record.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 
