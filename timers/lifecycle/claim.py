@@ -54,7 +54,7 @@ def claim_ready(
         if allowance is not None:
             limit = min(limit, allowance.most)
             if group.limits.is_rated:
-                horizon_us = now_us
+                horizon_us = min(now_us, horizon_us)
             if limit < 1:
                 if rests_us is not None and allowance.rest_until_us is not None:
                     rests_us.append(allowance.rest_until_us)

@@ -41,7 +41,8 @@ def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_u
     Workers do not wait for a claim of the group under way, and are allowed nothing then; a consumer, which has asked
     for this group, waits. Instants as the caller knows them, in microseconds by the database's clock.
     """
-    limits, ahead_us = group.limits, horizon_us - now_us
+    # Where only what is overdue is taken, the horizon has passed; what is claimed may start now nonetheless.
+    limits, ahead_us = group.limits, max(horizon_us - now_us, 0)
     by_key: list[tuple[str, int]] = []
     with connection.cursor() as cursor:
         cursor.execute(_LOCK if isinstance(holder, Consumer) else f"{_LOCK} SKIP LOCKED", (group.id,))
