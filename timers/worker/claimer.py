@@ -183,6 +183,7 @@ class Claimer:
         if self._looked_by_old_clock:
             # What this look found is due by the clock before the step.
             self._looked_by_old_clock = False
+            self._limited.end_rests()
             return 0
         self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
