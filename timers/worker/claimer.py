@@ -192,7 +192,7 @@ class Claimer:
         if self._relief is not None:
             self._relief.step()
         if not work:
-            self._next_look.claimed()
+            self._next_look.nothing_due()
             self._hungry = False
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
