@@ -13,7 +13,7 @@ from timers import handlers
 from timers.boot_clock import boot_time
 from timers.clock import DatabaseClock
 from timers.conf import Conf
-from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.claim import LeftReady, claim_ready
 from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
@@ -263,15 +263,17 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun, rests_us = time.monotonic(), list[int]()
+            begun, unclaimed = time.monotonic(), LeftReady()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading, rests_us=rests_us,
+                leading=item.leading, left=unclaimed,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
-            self._rest(item, rests_us, now_us)
+            if unclaimed.is_limited and not item.timers:
+                self._limited.parts.add(item.part)
+            self._rest(item, unclaimed.rests_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
