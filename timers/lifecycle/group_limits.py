@@ -78,16 +78,22 @@ def coming_us(group: ServedGroup, shard: int, priority: int, now_us: int, until_
         return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall()]
 
 
-def wake_for_room(executions: Iterable[Execution]) -> None:
-    """Wake the workers where executions that left their claims make room within the limits of their groups."""
+def makes_room(executions: Iterable[Execution]) -> bool:
+    """Whether executions that leave their claims make room within the limits of their groups."""
     group: ServedGroup | None = None
     for execution in executions:
         if execution.group is not group:
             # By far the most of a batch are of one group.
             group = execution.group
             if group.limits.is_concurrent:
-                wake_workers()
-                return
+                return True
+    return False
 
 
-__all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "wake_for_room"]
+def wake_for_room(executions: Iterable[Execution]) -> None:
+    """Wake the workers where executions that left their claims make room within the limits of their groups."""
+    if makes_room(executions):
+        wake_workers()
+
+
+__all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "makes_room", "wake_for_room"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.fired import Fired
+from timers.lifecycle.group_limits import makes_room
 from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
@@ -109,10 +110,11 @@ class Claimer:
         """Executions claimed and neither recorded nor given back."""
         return self._capacity.held
 
-    def no_longer_held(self, executions: Iterable[Execution]) -> None:
+    def no_longer_held(self, executions: Collection[Execution]) -> None:
         """These were recorded or given back: there is room for others."""
         self._capacity.remove(executions)
-        if self._hungry and self.held <= MAX_HELD // 2:
+        # Where notifications do not come through, a worker learns at least from itself that a limit has room again.
+        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions):
             self.loop.wake()
 
     def notice(self) -> None:
