@@ -17,7 +17,7 @@ from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
-from timers.lifecycle.group_limits import hold_allowance
+from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -39,6 +39,8 @@ class LeftReady:
     """What is left must wait for the limits of the group."""
     rests_us: list[int] = field(default_factory=list)
     """Until when the limits of the group allow nothing, whatever ends before."""
+    looks_us: list[int] = field(default_factory=list)
+    """When executions within the look-ahead become available that are not claimed ahead of that."""
 
 
 def claim_ready(
@@ -65,14 +67,17 @@ def claim_ready(
         allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
         if allowance is not None:
             limit = min(limit, allowance.most)
-            if group.limits.is_rated:
-                horizon_us = min(now_us, horizon_us)
             if limit < 1:
                 left.is_limited = True
                 left.rests_us += [] if allowance.rest_until_us is None else [allowance.rest_until_us]
                 return []
-        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
+        if group.limits.is_rated:
+            # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
+            if of is None:
+                left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
+            horizon_us = min(now_us, horizon_us)
+        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         full = allowance.full_keys() if allowance is not None else ()
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:

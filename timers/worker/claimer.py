@@ -276,6 +276,7 @@ class Claimer:
             if unclaimed.is_limited and not item.timers:
                 self._limited.parts.add(item.part)
             self._rest(item, unclaimed.rests_us, now_us)
+            self._next_look.add(unclaimed.looks_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
