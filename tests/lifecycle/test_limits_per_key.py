@@ -161,6 +161,16 @@ def test_another_path_gives_all_timers_their_keys_anew(tenants: TimerGroup, monk
     assert "u1" in set(Timer.objects.values_list("limit_key", flat=True))
 
 
+def test_keys_are_set_again_only_where_they_can_change(tenants: TimerGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_again: list[TimerGroup] = []
+    monkeypatch.setattr("timers.lifecycle.control.groups.rekey", set_again.append)
+    update_group("work", concurrency_key="payload.tenant", description="words")
+    update_group("work", max_concurrency_per_key=5, max_rate_per_key="5/s")
+    assert set_again == []
+    update_group("work", concurrency_key="payload.user")
+    assert len(set_again) == 1
+
+
 def test_groups_that_do_not_limit_by_key_keep_none(group: TimerGroup) -> None:
     update_group("work", concurrency_key="payload.tenant", max_concurrency=5)
     assert schedule_once("work", "one", after=60, payload={"tenant": "a"}, concurrency_key="b").limit_key is None

@@ -119,6 +119,16 @@ def test_a_changed_rate_holds_at_once(group: TimerGroup, node: Stepper, time: Vi
     assert len(node.claim()) == 2
 
 
+def test_a_rate_that_is_given_as_it_is_goes_on(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
+    update_group("work", max_rate="1/d")
+    due_timers(5, time)
+    assert len(node.claim()) == 1
+    update_group("work", max_rate="1/d", description="words")
+    assert node.claim() == []
+    update_group("work", max_rate="1/d", max_rate_per_key="5/s")
+    assert node.claim() == []
+
+
 def test_a_state_from_a_clock_that_was_ahead_stops_nothing_for_long(
     group: TimerGroup, node: Stepper, time: VirtualTime
 ) -> None:

@@ -50,12 +50,19 @@ class KeySettingsChanged(Exception):
             cursor.execute(_WAIT, (plain_array(self._ids),))
 
 
+def key_setting(group: TimerGroup) -> str | None:
+    """What of a group decides which limit keys its timers have; None: they have none."""
+    if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
+        return None
+    return group.concurrency_key or ""
+
+
 def settings_of(groups: Iterable[TimerGroup]) -> dict[str, str]:
     """The parameters of CHANGED: groups as they were read."""
     known = list(groups)
     return {
         "held_ids": plain_array(group.id for group in known),
-        "held_settings": text_array(_setting(group) for group in known),
+        "held_settings": text_array(key_setting(group) for group in known),
     }
 
 
@@ -74,9 +81,3 @@ def by_present_keys(verb: Callable[[], Result]) -> Result:
             return verb()
         except KeySettingsChanged as changed:
             changed.wait()
-
-
-def _setting(group: TimerGroup) -> str | None:
-    if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
-        return None
-    return group.concurrency_key or ""
