@@ -166,12 +166,12 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             RateState.objects.filter(group=group, key=NO_KEY).delete()
         if group.max_rate_per_key != rates[1]:
             RateState.objects.filter(group=group).exclude(key=NO_KEY).delete()
-        if key_setting(group) != was_keyed:
-            rekey(group)
         if "max_timers" in fields:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
+        if key_setting(group) != was_keyed:
+            rekey(group)  # what was called back lives again, or waits
         if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
