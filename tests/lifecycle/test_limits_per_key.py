@@ -8,11 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests import factories
 from tests.support.sessions import in_threads
 from tests.worker.claiming import Bench
 from timers.consuming import claim
+from timers.domain.limit_keys import NO_KEY
 from timers.lifecycle import keyed_due as keyed_due_module
 from timers.lifecycle.execution import Execution
 from timers.models import Claim, RateState, Timer, TimerGroup, Waiting
@@ -159,6 +161,49 @@ def test_another_path_gives_all_timers_their_keys_anew(tenants: TimerGroup, monk
     assert set(Timer.objects.values_list("limit_key", flat=True)) == {None}
     update_group("work", max_rate_per_key="1/s")
     assert "u1" in set(Timer.objects.values_list("limit_key", flat=True))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ['{"tenant": 1e999}', '{"tenant": "\\ud800"}', '{"tenant": "\\u0000"}', "[" * 5000 + "]" * 5000, "1" * 5000],
+)
+def test_one_payload_that_cannot_be_read_does_not_stop_the_change(group: TimerGroup, payload: str) -> None:
+    for name in ("odd", "plain"):
+        schedule_once("work", name, after=60, payload={"tenant": "a"})
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE timers_timer SET payload = %s::json WHERE name = 'odd'", (payload,))
+    update_group("work", concurrency_key="payload.tenant", max_concurrency_per_key=1)
+    assert dict(Timer.objects.values_list("name", "limit_key")) == {"odd": NO_KEY, "plain": "a"}
+
+
+def test_one_shots_with_executions_under_way_get_their_keys(group: TimerGroup, node: Stepper) -> None:
+    fields: dict[str, Any] = {"in_group": group, "state": "finished", "payload": {"tenant": "a"}}
+    factories.waiting(factories.timer("waits", **fields), "ready")
+    factories.waiting(factories.timer("failed", **fields), "failed")
+    factories.claim(node.node, factories.timer("claimed", **fields))
+    factories.timer("over", **fields)
+    update_group("work", concurrency_key="payload.tenant", max_concurrency_per_key=1)
+    keys = dict(Timer.objects.values_list("name", "limit_key"))
+    assert keys == {"waits": "a", "failed": "a", "claimed": "a", "over": None}
+
+
+def test_what_is_called_back_gets_its_key_too(group: TimerGroup, time: VirtualTime) -> None:
+    node = Stepper(time, look_ahead=10)
+    schedule_once("work", "ahead", after=5, payload={"tenant": "a"})
+    assert len(node.claim()) == 1
+    update_group("work", misfire_grace=7, concurrency_key="payload.tenant", max_concurrency_per_key=1)
+    timer = Timer.objects.get()
+    assert (timer.state, timer.limit_key) == ("active", "a")
+
+
+def test_keys_are_set_again_only_where_they_can_change(tenants: TimerGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_again: list[TimerGroup] = []
+    monkeypatch.setattr("timers.lifecycle.control.groups.rekey", set_again.append)
+    update_group("work", concurrency_key="payload.tenant", description="words")
+    update_group("work", max_concurrency_per_key=5, max_rate_per_key="5/s")
+    assert set_again == []
+    update_group("work", concurrency_key="payload.user")
+    assert len(set_again) == 1
 
 
 def test_groups_that_do_not_limit_by_key_keep_none(group: TimerGroup) -> None:

@@ -68,6 +68,20 @@ def test_what_starts_at_a_rate_is_not_claimed_ahead_of_its_instant(group: TimerG
     assert len(node.claim()) == 1
 
 
+def test_a_look_comes_when_a_delayed_run_is_available(group: TimerGroup, time: VirtualTime) -> None:
+    update_group("work", max_rate="10/s")
+    schedule_once("work", "later", after=3600)
+    fire_timer("work", "later", delay=0.5)
+    node = Stepper(time, look_ahead=1)
+    bench = Bench(node)
+    assert bench.claimer.step() == pytest.approx(0.5, abs=0.1)
+    assert bench.held == []
+    time.advance(0.5)
+    bench.step()  # reads the clock
+    bench.step()
+    assert len(bench.held) == 1
+
+
 def test_retries_and_manual_runs_count_too(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     update_group("work", max_rate="1/min")
     for name in ("a", "b"):
@@ -103,6 +117,16 @@ def test_a_changed_rate_holds_at_once(group: TimerGroup, node: Stepper, time: Vi
     assert len(node.claim()) == 2
     update_group("work", max_rate=None)
     assert len(node.claim()) == 2
+
+
+def test_a_rate_that_is_given_as_it_is_goes_on(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
+    update_group("work", max_rate="1/d")
+    due_timers(5, time)
+    assert len(node.claim()) == 1
+    update_group("work", max_rate="1/d", description="words")
+    assert node.claim() == []
+    update_group("work", max_rate="1/d", max_rate_per_key="5/s")
+    assert node.claim() == []
 
 
 def test_a_state_from_a_clock_that_was_ahead_stops_nothing_for_long(

@@ -344,6 +344,18 @@ def test_what_is_only_put_behind_others_is_work_done_too(node: Stepper, handlers
     assert bench.claimer.step() == 0
 
 
+@pytest.mark.parametrize("limits", [{"max_concurrency": 1}, {"max_concurrency_per_key": 1}, {"max_rate": "1000/s"}, {}])
+def test_what_ends_in_a_group_at_its_limit_has_its_worker_look_again(
+    backlog: Callable[..., TimerGroup], node: Stepper, limits: dict[str, Any]
+) -> None:
+    backlog("work", 3, **limits)
+    bench = Bench(node)
+    bench.step()
+    bench.claimer.loop._wake.clear()
+    bench.record_all()
+    assert bench.claimer.loop._wake.is_set() == ("max_concurrency" in "".join(limits))
+
+
 def test_timers_of_a_higher_priority_get_the_room_first(
     backlog: Callable[..., TimerGroup], node: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

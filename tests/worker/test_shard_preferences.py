@@ -10,7 +10,7 @@ from tests import factories
 from tests.worker.test_sharing import Worker, live
 from timers.domain.shards import preferring_node, shard_of
 from timers.models import Node, TimerGroup
-from timers.scheduling import schedule_many
+from timers.scheduling import schedule_many, update_group
 from timers.testing import VirtualTime
 
 pytestmark = pytest.mark.usefixtures("handlers")
@@ -65,6 +65,20 @@ def test_what_is_overdue_is_taken_by_anyone(workers: Sequence[Worker], time: Vir
     assert names_of(first) == preferred(first)
     time.advance(1)
     first.look()
+    assert names_of(first) == {f"t{number}" for number in range(COUNT)}
+
+
+def test_a_node_takes_overdue_timers_of_other_shards_at_the_rate(workers: Sequence[Worker], time: VirtualTime) -> None:
+    update_group("work", max_rate="1000/s")
+    first, _ = workers
+    for _ in range(4):
+        first.look()
+        assert names_of(first) <= preferred(first), "the shards of others are not overdue yet"
+        time.advance(0.2)
+    time.advance(1)
+    for _ in range(4):
+        first.look()
+        time.advance(0.2)
     assert names_of(first) == {f"t{number}" for number in range(COUNT)}
 
 

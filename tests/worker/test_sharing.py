@@ -285,3 +285,20 @@ def test_what_a_lead_group_holds_starts_on_no_other_node(time: VirtualTime) -> N
     sharing = leader.claimer._sharing
     slots = leader._capacity.slots_for(leader.held[0].group)
     assert sharing.startable_elsewhere(leader.held, slots) == set()
+
+
+def test_ready_executions_of_a_group_at_its_limit_are_not_announced_to_others(
+    time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[float] = []
+    monkeypatch.setattr("timers.worker.next_look.wake_workers", lambda: woken.append(0))
+    workers = live(time, 2)
+    group = factories.group("work", max_concurrency=1, overlap_policy="allow")
+    for number in range(5):
+        factories.waiting(factories.timer(f"{number}", in_group=group, state="finished"), "ready", ago=1)
+    assert sum(worker.look() for worker in workers) == 1
+    for _ in range(3):
+        time.advance(1)
+        assert [worker.look() for worker in workers] == [0, 0]
+    assert woken == []
+    assert all(worker.claimer._next_look._left_us is None for worker in workers)

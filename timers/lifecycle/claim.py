@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import transaction
@@ -16,7 +17,7 @@ from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
-from timers.lifecycle.group_limits import hold_allowance
+from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
 from timers.lifecycle.group_lock import is_served_as_known
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -30,6 +31,18 @@ LOOKS: Final = 20
 """Batches of executions of cancelled timers that one claim ends to come to what may run."""
 
 
+@dataclass(slots=True)
+class LeftReady:
+    """What claims of ready executions say of what they left. Instants are microseconds by the database's clock."""
+
+    is_limited: bool = False
+    """What is left must wait for the limits of the group."""
+    rests_us: list[int] = field(default_factory=list)
+    """Until when the limits of the group allow nothing, whatever ends before."""
+    looks_us: list[int] = field(default_factory=list)
+    """When executions within the look-ahead become available that are not claimed ahead of that."""
+
+
 def claim_ready(
     holder: AnyHolder,
     group: ServedGroup,
@@ -40,27 +53,31 @@ def claim_ready(
     unserved: Unserved | None = None,
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
-    rests_us: list[int] | None = None,
+    left: LeftReady | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `rests_us`: takes until when the limits of the group allow nothing, whatever ends before.
+    `left`: takes what is said of the rest.
     """
+    left = LeftReady() if left is None else left
     with transaction.atomic():
         allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
         if allowance is not None:
             limit = min(limit, allowance.most)
-            if group.limits.is_rated:
-                horizon_us = now_us
             if limit < 1:
-                if rests_us is not None and allowance.rest_until_us is not None:
-                    rests_us.append(allowance.rest_until_us)
+                left.is_limited = True
+                left.rests_us += [] if allowance.rest_until_us is None else [allowance.rest_until_us]
                 return []
-        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         leave = () if unserved is None else unserved.known_with(group)
+        if group.limits.is_rated:
+            # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
+            if of is None:
+                left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
+            horizon_us = min(now_us, horizon_us)
+        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
         full = allowance.full_keys() if allowance is not None else ()
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
@@ -78,8 +95,10 @@ def claim_ready(
             rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
         if allowance is not None and group.limits.is_keyed:
             rows = [rows[place] for place in allowance.fitting([row["limit_key"] for row in rows])]
-            if allowance.refused and rests_us is not None:
-                rests_us.append(now_us)  # their keys are full now, and others may stand behind them
+            # What of full keys only is left waits for these.
+            left.is_limited = bool(full) and len(rows) < limit and not allowance.refused
+            if allowance.refused:
+                left.rests_us.append(now_us)  # their keys are full now, and others may stand behind them
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []
@@ -89,6 +108,7 @@ def claim_ready(
             for execution in executions:
                 allowance.take(execution)
             allowance.save()
+            left.is_limited |= allowance.most < 1
         insert_claim(holder, group, executions, now_us)
     return executions
 

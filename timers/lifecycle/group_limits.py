@@ -6,14 +6,15 @@ so the count sees what every earlier holder of the lock has claimed, and no two 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Collection, Iterable
+from typing import Any, Final
 
 from django.db import connection
 
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.rates import Rate
 from timers.lifecycle.allowance import BUSY_US, MANY, Allowance
+from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, ServedGroup
 from timers.lifecycle.rate_states import read_states
 from timers.lifecycle.wakeup import wake_workers
@@ -34,6 +35,14 @@ WHERE group_id = %s AND shard = %s AND priority = %s AND state = 'active' AND ne
 ORDER BY next_fire_at LIMIT 1
 """
 
+_READY_SOON: Final = """
+SELECT min(r.available_at) FROM unnest(%s::int[]) AS o(ordinal), LATERAL (
+    SELECT w.available_at FROM timers_waiting w
+    WHERE w.group_id = %s AND w.subscription = o.ordinal AND w.state = 'ready'
+      AND w.available_at > %s AND w.available_at <= %s
+    ORDER BY w.available_at LIMIT 1) r
+"""
+
 
 def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_us: int) -> Allowance:
     """Lock a group that has limits until the transaction ends, and find what they allow.
@@ -41,7 +50,8 @@ def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_u
     Workers do not wait for a claim of the group under way, and are allowed nothing then; a consumer, which has asked
     for this group, waits. Instants as the caller knows them, in microseconds by the database's clock.
     """
-    limits, ahead_us = group.limits, horizon_us - now_us
+    # Where only what is overdue is taken, the horizon has passed; what is claimed may start now nonetheless.
+    limits, ahead_us = group.limits, max(horizon_us - now_us, 0)
     by_key: list[tuple[str, int]] = []
     with connection.cursor() as cursor:
         cursor.execute(_LOCK if isinstance(holder, Consumer) else f"{_LOCK} SKIP LOCKED", (group.id,))
@@ -70,23 +80,38 @@ def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_u
 
 def coming_us(group: ServedGroup, shard: int, priority: int, now_us: int, until_us: int) -> list[int]:
     """The instant of the next timer of a part after `now_us`, at most `until_us`; all by the database's clock."""
+    return _looks_us(_COMING, (group.id, shard, priority), group, now_us, until_us)
+
+
+def ready_soon_us(group: ServedGroup, ordinals: Collection[int], now_us: int, until_us: int) -> list[int]:
+    """The same of ready executions, of these subscriptions: retries, and runs that were delayed or snoozed."""
+    return _looks_us(_READY_SOON, (plain_array(ordinals), group.id), group, now_us, until_us)
+
+
+def _looks_us(statement: str, parameters: tuple[Any, ...], group: ServedGroup, now_us: int, until_us: int) -> list[int]:
     shift_us = group.clock.at(now_us) - now_us
     after, until = from_microseconds(now_us + shift_us), from_microseconds(group.clock.horizon(now_us, until_us))
     with connection.cursor() as cursor:
-        cursor.execute(_COMING, (group.id, shard, priority, after, until))
-        return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall()]
+        cursor.execute(statement, (*parameters, after, until))
+        return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall() if at is not None]
 
 
-def wake_for_room(executions: Iterable[Execution]) -> None:
-    """Wake the workers where executions that left their claims make room within the limits of their groups."""
+def makes_room(executions: Iterable[Execution]) -> bool:
+    """Whether executions that leave their claims make room within the limits of their groups."""
     group: ServedGroup | None = None
     for execution in executions:
         if execution.group is not group:
             # By far the most of a batch are of one group.
             group = execution.group
             if group.limits.is_concurrent:
-                wake_workers()
-                return
+                return True
+    return False
 
 
-__all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "wake_for_room"]
+def wake_for_room(executions: Iterable[Execution]) -> None:
+    """Wake the workers where executions that left their claims make room within the limits of their groups."""
+    if makes_room(executions):
+        wake_workers()
+
+
+__all__ = ["BUSY_US", "Allowance", "coming_us", "hold_allowance", "makes_room", "ready_soon_us", "wake_for_room"]

@@ -67,7 +67,7 @@ def look_within_limits(
         return look
     if group.limits.is_rated:
         # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
-        look.horizon_us = now_us
+        look.horizon_us = min(now_us, horizon_us)
         look.looks_us = coming_us(group, shard, priority, real_us, ahead_us)
     if group.limits.is_keyed:
         found = keyed_due(allowance, shard, priority, now_us=now_us, horizon_us=look.horizon_us, limit=look.limit)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from typing import Final
+from bisect import bisect_right
+from typing import Any, Final
 
 from django.db import connection
 
+from timers.domain.limit_keys import NO_KEY
+from timers.domain.limits import Limits
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.models import TimerGroup
+from timers.payload import UnreadablePayload, decode, storable
 
 BATCH: Final = 2000
 KEY_FIELDS: Final = frozenset({"concurrency_key", "max_concurrency_per_key", "max_rate_per_key"})
 """The fields of a group that decide which keys its timers have."""
-_NEXT: Final = """
+# Bits 18 to 61 of an execution id are its timer's.
+_UNDER_WAY: Final = f"""
+SELECT timer_id FROM timers_waiting WHERE group_id = %(group)s AND timer_id IS NOT NULL
+UNION
+SELECT (('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1}
+FROM timers_claim c, unnest(c.executions) AS e(id) WHERE c.group_id = %(group)s
+ORDER BY 1
+"""
+_LIVING: Final = """
+SELECT id FROM timers_timer WHERE group_id = %s AND id > %s AND state IN ('active', 'paused') ORDER BY id LIMIT %s
+"""
+_LOCK: Final = """
 SELECT id, concurrency_key, limit_key, payload::text FROM timers_timer
-WHERE group_id = %s AND id > %s AND state IN ('active', 'paused') ORDER BY id LIMIT %s FOR NO KEY UPDATE
+WHERE group_id = %s AND id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 _SET: Final = """
 UPDATE timers_timer t SET limit_key = u.limit_key FROM unnest(%s::bigint[], %s::text[]) AS u(id, limit_key)
@@ -24,25 +38,42 @@ WHERE t.id = u.id
 
 
 def rekey(group: TimerGroup) -> int:
-    """Set the keys of all living timers of a locked group; returns how many were set anew.
+    """Set the keys of a locked group's timers that live or have executions under way; returns how many were set anew.
 
-    What is claimed keeps the key that it was claimed under. Takes some seconds for 100,000 timers.
+    What is claimed keeps the key that it was claimed under; its retries have the new one. Takes some seconds for
+    100,000 timers.
     """
     limits = group.limits()
     after = changed = 0
     with connection.cursor() as cursor:
+        cursor.execute(_UNDER_WAY, {"group": group.id})
+        under_way = [timer for (timer,) in cursor.fetchall()]
         while True:
-            cursor.execute(_NEXT, (group.id, after, BATCH))
-            rows = cursor.fetchall()
-            if not rows:
+            cursor.execute(_LIVING, (group.id, after, BATCH))
+            living = [timer for (timer,) in cursor.fetchall()]
+            place = bisect_right(under_way, after)
+            ids = sorted({*living, *under_way[place : place + BATCH]})[:BATCH]
+            if not ids:
                 return changed
-            after = rows[-1][0]
+            after = ids[-1]
+            cursor.execute(_LOCK, (group.id, plain_array(ids)))
             keys = {}
-            for timer, own, key, payload in rows:
-                value = json.loads(payload) if payload is not None and limits.key_path is not None else None
-                wanted = limits.key_of(own, value)
+            for timer, own, key, payload in cursor.fetchall():
+                wanted = _key_of(limits, own, payload)
                 if wanted != key:
                     keys[timer] = wanted
             if keys:
                 cursor.execute(_SET, (plain_array(keys), text_array(keys.values())))
                 changed += len(keys)
+
+
+def _key_of(limits: Limits, own: str | None, payload: str | None) -> str | None:
+    """The key of a stored timer; one whose payload cannot be read, or has a key that cannot be stored, names none."""
+    value: Any = None
+    if payload is not None and limits.key_path is not None and own is None:
+        try:
+            value = decode(payload)
+        except UnreadablePayload:
+            value = None
+    key = limits.key_of(own, value)
+    return NO_KEY if key is not None and key != storable(key) else key

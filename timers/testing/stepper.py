@@ -15,7 +15,7 @@ from timers import handlers
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import SHARED, NodeMode
 from timers.handlers import Fail, Fire
-from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.claim import LeftReady, claim_ready
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import Execution, Holder, fire_of
@@ -118,7 +118,7 @@ class Stepper:
         """
         if self._beats or has_lead_groups(self._partition):
             self.beat()
-        now_us, came, rests_us = self.time.us, list[Execution](), list[int]()
+        now_us, came, left = self.time.us, list[Execution](), LeftReady()
         unserved = Unserved(leave, lambda name: name not in leave and is_known_here(name))
         horizon_us = now_us + round(self.look_ahead * 1_000_000)
         _, work = self._groups.with_due_work(now_us, horizon_us, {})
@@ -126,7 +126,7 @@ class Stepper:
             if item.waiting:
                 came += claim_ready(
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
-                    leading=item.leading, rests_us=rests_us,
+                    leading=item.leading, left=left,
                 )  # fmt: skip
             while item.timers:
                 fired = fire_due(
@@ -135,12 +135,12 @@ class Stepper:
                     watched_since_us=self._watched_since_us, leading=item.leading,
                 )  # fmt: skip
                 came += fired.executions
-                rests_us += [] if fired.rest_until_us is None else [fired.rest_until_us]
+                left.rests_us += [] if fired.rest_until_us is None else [fired.rest_until_us]
                 self.skipped += fired.skipped
                 self.queued += fired.queued
                 if not fired.computed:
                     break
-        self._rests_us = rests_us
+        self._rests_us = left.rests_us
         with self._holding:
             self.held += came
         return came

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,7 @@ from timers import handlers
 from timers.boot_clock import boot_time
 from timers.clock import DatabaseClock
 from timers.conf import Conf
-from timers.lifecycle.claim import claim_ready
+from timers.lifecycle.claim import LeftReady, claim_ready
 from timers.lifecycle.clock_step import ClockWatch
 from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
 from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
@@ -21,6 +21,7 @@ from timers.lifecycle.execution import Execution, Holder, ServedGroup
 from timers.lifecycle.fence import revoked_of
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.fired import Fired
+from timers.lifecycle.group_limits import makes_room
 from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
 from timers.lifecycle.rescue import rescue_orphans
 from timers.lifecycle.unserved import Unserved
@@ -109,10 +110,11 @@ class Claimer:
         """Executions claimed and neither recorded nor given back."""
         return self._capacity.held
 
-    def no_longer_held(self, executions: Iterable[Execution]) -> None:
+    def no_longer_held(self, executions: Collection[Execution]) -> None:
         """These were recorded or given back: there is room for others."""
         self._capacity.remove(executions)
-        if self._hungry and self.held <= MAX_HELD // 2:
+        # Where notifications do not come through, a worker learns at least from itself that a limit has room again.
+        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions):
             self.loop.wake()
 
     def notice(self) -> None:
@@ -183,6 +185,7 @@ class Claimer:
         if self._looked_by_old_clock:
             # What this look found is due by the clock before the step.
             self._looked_by_old_clock = False
+            self._limited.end_rests()
             return 0
         self._watch.looked(to_microseconds(reading), is_paused=self._groups.is_paused)
         self._forget_marks_of_idle(work)
@@ -191,7 +194,7 @@ class Claimer:
         if self._relief is not None:
             self._relief.step()
         if not work:
-            self._next_look.claimed()
+            self._next_look.nothing_due()
             self._hungry = False
         claimed = self._claim_in_turn(work, now_us, horizon_us) if work else 0
         if self._hungry and claimed:
@@ -262,15 +265,18 @@ class Claimer:
     def _claim(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
         executions: list[Execution] = []
         if item.waiting and not self._left_marks.is_resting(item.group.id):
-            begun, rests_us = time.monotonic(), list[int]()
+            begun, unclaimed = time.monotonic(), LeftReady()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading, rests_us=rests_us,
+                leading=item.leading, left=unclaimed,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)
             self._hungry |= len(executions) == limit
-            self._rest(item, rests_us, now_us)
+            if unclaimed.is_limited and not item.timers:
+                self._limited.parts.add(item.part)
+            self._rest(item, unclaimed.rests_us, now_us)
+            self._next_look.add(unclaimed.looks_us, now_us)
             self._hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:

@@ -25,6 +25,10 @@ class Limited:
         """Leave a group alone until an instant (microseconds by the database's clock), or until it is changed."""
         self._rests[group.id] = group.version, until_us
 
+    def end_rests(self) -> None:
+        """Let no group rest: the clock by which they do has stepped."""
+        self._rests.clear()
+
     def _is_resting(self, group: ServedGroup, now_us: int) -> bool:
         version, until_us = self._rests.get(group.id, (0, 0))
         if version == group.version and now_us < until_us:

@@ -33,7 +33,7 @@ class NextLook:
         self._noticed_at = 0.0
         self._idle_from = 0.0
         self.has_idle = False
-        """The last pass found slots that are idle though all count as taken."""
+        """The last pass that looked for them found slots that are idle though all count as taken."""
         self.position = (0, 1)
         """Of this worker among those that claim in its partition, and their number."""
 
@@ -54,14 +54,19 @@ class NextLook:
 
     def begin_idle(self) -> bool:
         """Return whether this pass looks for idle slots where there is no room; they can be too many for every pass."""
-        self.has_idle, now = False, time.monotonic()
+        now = time.monotonic()
         if now < self._idle_from:
-            return False
-        self._idle_from = now + IDLE_SECONDS
+            return False  # what the last such look found stands, and so does the next one
+        self.has_idle, self._idle_from = False, now + IDLE_SECONDS
         return True
 
+    def nothing_due(self) -> None:
+        """Note that nothing is due: no idle slot waits for a look."""
+        self.has_idle = False
+        self.claimed()
+
     def claimed(self) -> None:
-        """Note that something could be claimed, or that there was nothing to claim."""
+        """Note that something could be claimed."""
         self._left_pause = LATE_PAUSE_SECONDS
 
     def leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection, transaction
@@ -17,6 +18,7 @@ from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of
 from timers.lifecycle.control.created_entry import entry_of
 from timers.lifecycle.control.debounce import check_debounce, debounced
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
+from timers.lifecycle.control.key_settings import KeySettingsChanged, by_present_keys, settings_of
 from timers.lifecycle.control.limits import Limits, ManyUncomputed, within_limits
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
@@ -99,19 +101,23 @@ def _create(
         raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
     check_debounce(specs, on_conflict)
     names = {spec.group for spec in specs}
-    found = found or look_up_groups(names)
-    found.check(names)
 
-    def create(limits: Limits) -> list[Created | SpecError]:
-        with nullcontext() if _is_one_statement(specs, on_conflict, found.groups) else transaction.atomic():
-            became = _creating(specs, on_conflict, actor, found, limits, all_or_none=all_or_none, budget=budget)
+    def create(present: FoundGroups, limits: Limits) -> list[Created | SpecError]:
+        with nullcontext() if _is_one_statement(specs, on_conflict, present.groups) else transaction.atomic():
+            became = _creating(specs, on_conflict, actor, present, limits, all_or_none=all_or_none, budget=budget)
             if all_or_none:
                 for each in became:
                     if isinstance(each, SpecError):
                         raise each
         return became
 
-    return within_limits(create)
+    def create_in_groups() -> list[Created | SpecError]:
+        nonlocal found
+        present, found = found or look_up_groups(names), None
+        present.check(names)
+        return within_limits(partial(create, present))
+
+    return by_present_keys(create_in_groups)
 
 
 def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
@@ -256,7 +262,10 @@ def _write(
     """Write them all in one statement; the rows by group and name, without those whose name is taken."""
     specs = [spec for spec, _ in wanted]
     before = next(iter(redefined.values())).was if len(specs) == 1 and redefined else None
-    shared = {"actor": actor, **entry_of(specs, actor, before), "replace": replace}
+    wanted_groups = {groups[spec.group].id: groups[spec.group] for spec in specs}
+    shared = {
+        "actor": actor, **entry_of(specs, actor, before), "replace": replace, **settings_of(wanted_groups.values())
+    }  # fmt: skip
     with connection.cursor() as cursor:
         if redefined:
             new = [each for each in wanted if (groups[each[0].group].id, each[0].name) not in redefined]
@@ -264,6 +273,8 @@ def _write(
         else:
             cursor.execute(INSERT, {**shared, **arrays_of(wanted, groups)})
         rows = cursor.fetchall()
+    if changed := [group_id for timer, group_id, *_ in rows if timer is None]:
+        raise KeySettingsChanged(changed)
     _record_given_up(redefined.values(), groups)
     specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
     done = _done_of(rows, specs_by_key, redefined)

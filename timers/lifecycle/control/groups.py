@@ -13,11 +13,13 @@ from django.db import IntegrityError, connection, transaction
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import LIMITS
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
+from timers.lifecycle.control.key_settings import key_setting
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.renew_groups import wake_for_changed_groups
@@ -151,6 +153,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
+        rates, was_keyed = (group.max_rate, group.max_rate_per_key), key_setting(group)
         carried = {field: getattr(group, field) for field in _CARRIED & fields.keys()}
         _assign(group, fields, mistakes)
         if not entry.has_changes:
@@ -158,14 +161,17 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
-        if fields.keys() & {"max_rate", "max_rate_per_key"}:
-            RateState.objects.filter(group=group).delete()  # the new rate begins anew
-        if fields.keys() & KEY_FIELDS:
-            rekey(group)
+        # A new rate begins with a whole burst; one that is given as it is goes on.
+        if group.max_rate != rates[0]:
+            RateState.objects.filter(group=group, key=NO_KEY).delete()
+        if group.max_rate_per_key != rates[1]:
+            RateState.objects.filter(group=group).exclude(key=NO_KEY).delete()
         if "max_timers" in fields:
             group.spare_timers = 0
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
+        if key_setting(group) != was_keyed:
+            rekey(group)  # what was called back lives again, or waits
         if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
