@@ -260,6 +260,14 @@ def test_a_look_comes_when_the_rate_of_a_key_has_room(group: TimerGroup, node: S
     assert min(later - first for first, later in pairwise(starts[5:])) >= 100_000
 
 
+def test_the_rate_of_a_key_counts_from_when_the_groups_rate_lets_it_start(group: TimerGroup, time: VirtualTime) -> None:
+    update_group("work", concurrency_key="payload.tenant", max_rate="4/s", max_rate_per_key="2/s")
+    due_timers(time, ("b", 1), ("c", 1), ("a", 2))
+    held = Stepper(time, look_ahead=1).claim()
+    starts = [(each.payload["tenant"], (each.start_us - time.us) / 1_000_000) for each in held]
+    assert starts == [("b", 0), ("c", 0), ("a", 0.25), ("a", 0.75)]
+
+
 def test_limits_of_the_group_and_of_keys_hold_together(tenants: TimerGroup, node: Stepper, time: VirtualTime) -> None:
     update_group("work", max_concurrency=3)
     due_timers(time, ("a", 5), ("b", 5), ("c", 5))
