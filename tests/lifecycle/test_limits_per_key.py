@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.worker.claiming import Bench
 from timers.consuming import claim
 from timers.domain.limit_keys import NO_KEY
 from timers.lifecycle import keyed_due as keyed_due_module
-from timers.lifecycle.execution import Execution
+from timers.lifecycle.execution import Execution, KeyWalk
 from timers.models import Claim, RateState, Timer, TimerGroup, Waiting
 from timers.scheduling import (
     create_group,
@@ -110,6 +111,35 @@ def test_of_very_many_keys_each_comes_in_turn(
         bench.step()
     (known,) = bench.claimer._groups.known
     assert known.key_walks[0, 0].rests_until > 0, "it does not go round and round while all keys are full"
+
+
+def test_a_look_comes_when_the_walk_through_the_keys_has_rested(
+    tenants: TimerGroup, node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyed_due_module, "WINDOW", 3)
+    update_group("work", max_batch=3)
+    due_timers(time, ("huge", 30))
+    bench = Bench(node)
+    for _ in range(6):
+        bench.step()
+    assert len(bench.held) == 2
+    (known,) = bench.claimer._groups.known
+    bench.claimer._next_look._instants.clear()
+    known.key_walks[0, 0] = KeyWalk(0, rests_until=monotonic() + 0.4)
+    assert 0.2 < bench.claimer.step() <= 0.4
+
+
+@pytest.mark.parametrize("window", [500, 3])
+def test_timers_whose_handlers_are_unknown_hide_no_others(
+    tenants: TimerGroup, node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(keyed_due_module, "WINDOW", window)
+    for number in range(30):
+        action = {"handler": "tests.elsewhere"}
+        factories.timer(f"unknown-{number}", in_group=tenants, due_in=0, limit_key="a", action=action)
+    due_timers(time, ("a", 1), ("b", 1))
+    came = [*node.claim(3, ["tests.elsewhere"]), *node.claim(3, ["tests.elsewhere"])]
+    assert by_tenant(came) == {"a": 1, "b": 1}
 
 
 def test_timers_name_their_keys_themselves(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
@@ -258,6 +288,14 @@ def test_a_look_comes_when_the_rate_of_a_key_has_room(group: TimerGroup, node: S
     assert bench.claimer.step() <= 1
     starts = [execution.start_us for execution in bench.held]
     assert min(later - first for first, later in pairwise(starts[5:])) >= 100_000
+
+
+def test_the_rate_of_a_key_counts_from_when_the_groups_rate_lets_it_start(group: TimerGroup, time: VirtualTime) -> None:
+    update_group("work", concurrency_key="payload.tenant", max_rate="4/s", max_rate_per_key="2/s")
+    due_timers(time, ("b", 1), ("c", 1), ("a", 2))
+    held = Stepper(time, look_ahead=1).claim()
+    starts = [(each.payload["tenant"], (each.start_us - time.us) / 1_000_000) for each in held]
+    assert starts == [("b", 0), ("c", 0), ("a", 0.25), ("a", 0.75)]
 
 
 def test_limits_of_the_group_and_of_keys_hold_together(tenants: TimerGroup, node: Stepper, time: VirtualTime) -> None:

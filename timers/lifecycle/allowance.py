@@ -89,14 +89,16 @@ class Allowance:
         if self.most < 1 or (is_limited and self.room_of(key) < 1):
             return False
         self.most -= 1
+        start_us = self.now_us if self.arrivals is None else self.arrivals.take(self.now_us)
         if is_limited:
             self.claimed_by_key[key] = self.claimed_by_key.get(key, 0) + 1
             if limits.max_rate_per_key is not None:
+                # The key's rate counts from when the group's lets it start, else the next of the key came too early.
                 arrivals = self.arrivals_by_key[key] = self._arrivals_of(key)
-                execution.not_before_us = arrivals.take(self.now_us)
+                start_us = arrivals.take(start_us)
                 self._used.add(key)
-        if self.arrivals is not None:
-            execution.not_before_us = max(self.arrivals.take(self.now_us), execution.not_before_us)
+        if limits.is_rated:
+            execution.not_before_us = max(start_us, execution.not_before_us)
         return True
 
     def fitting(self, keys: list[str | None]) -> list[int]:

@@ -80,15 +80,15 @@ def fire_due(
     now_us, horizon_us = group.clock.at(now_us), group.clock.horizon(now_us, horizon_us)
     with transaction.atomic():
         look, ids = None, None
+        leave = () if unserved is None else unserved.known_with(group)
         if group.limits:
             look = look_within_limits(
                 group, holder, shard, priority, real_us=real_us, ahead_us=ahead_us, now_us=now_us,
-                horizon_us=horizon_us, limit=limit,
+                horizon_us=horizon_us, limit=limit, leave=leave,
             )  # fmt: skip
             limit, horizon_us, ids = look.limit, look.horizon_us, look.ids
             if limit < 1:
                 return look.nothing()
-        leave = () if unserved is None else unserved.known_with(group)
         locked = lock_due(
             group, shard, priority, now_us=now_us, horizon_us=horizon_us, limit=limit, low_us=low_us, leave=leave,
             ids=ids, leading=leading,

@@ -8,6 +8,7 @@ is walked at once, and the next look goes on behind it.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,8 +29,13 @@ REST: Final = 4
 
 _PART: Final = "t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority)s AND t.state = 'active'"
 _IS_DUE: Final = "t.next_fire_at <= %(horizon)s AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)"
+_IS_TAKEN: Final = """
+ AND CASE WHEN t.action IS NULL THEN %(handler)s ELSE COALESCE(t.action->>'handler', '') END <> ALL(%(leave)s::text[])
+"""
+"""As due_timer.handler_of gives the handlers."""
 _EARLIEST: Final = f"""
-SELECT t.id, t.limit_key FROM timers_timer t WHERE {_PART} AND {_IS_DUE} ORDER BY t.next_fire_at LIMIT %(window)s
+SELECT t.id, t.limit_key FROM timers_timer t WHERE {_PART} AND {_IS_DUE}{{takes}}
+ORDER BY t.next_fire_at LIMIT %(window)s
 """
 _OF_KEYS: Final = f"""
 WITH RECURSIVE walked AS (
@@ -46,7 +52,7 @@ FROM keys k
 LEFT JOIN unnest(%(keys)s::text[], %(rooms)s::int[]) AS r(key, room) ON r.key = k.key
 LEFT JOIN LATERAL (
     SELECT t.id, t.next_fire_at FROM timers_timer t
-    WHERE {_PART} AND t.limit_key = k.key AND {_IS_DUE}
+    WHERE {_PART} AND t.limit_key = k.key AND {_IS_DUE}{{takes}}
     ORDER BY t.next_fire_at LIMIT COALESCE(r.room, %(room)s)) d ON true
 """
 
@@ -58,12 +64,24 @@ class KeyedDue:
     ids: list[int]
     more: bool = False
     """There may be more that may be claimed."""
+    rest_seconds: float = 0.0
+    """Nothing was looked for, because the walk rests for so much longer."""
 
 
-def keyed_due(allowance: Allowance, shard: int, priority: int, *, now_us: int, horizon_us: int, limit: int) -> KeyedDue:
+def keyed_due(
+    allowance: Allowance,
+    shard: int,
+    priority: int,
+    *,
+    now_us: int,
+    horizon_us: int,
+    limit: int,
+    leave: Collection[str] = (),
+) -> KeyedDue:
     """Find up to `limit` due timers of a part that the limits by key allow; instants by the group's clock.
 
-    The caller holds the allowance of the group, so no other claim takes them; they are not locked yet.
+    The caller holds the allowance of the group, so no other claim takes them; they are not locked yet. `leave`:
+    handlers whose timers are left.
     """
     group, place = allowance.group, (shard, priority)
     params: dict[str, Any] = {
@@ -73,9 +91,12 @@ def keyed_due(allowance: Allowance, shard: int, priority: int, *, now_us: int, h
         "now": from_microseconds(now_us),
         "horizon": from_microseconds(horizon_us),
         "window": max(limit, WINDOW),
+        "handler": "" if group.subscribers else group.handler,
+        "leave": list(leave),
     }
+    takes = _IS_TAKEN if leave else ""
     with connection.cursor() as cursor:
-        cursor.execute(_EARLIEST, params)
+        cursor.execute(_EARLIEST.format(takes=takes), params)
         rows = cursor.fetchall()
         ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows])]
         is_all = len(rows) < params["window"]
@@ -84,8 +105,8 @@ def keyed_due(allowance: Allowance, shard: int, priority: int, *, now_us: int, h
             return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all))
         walk = group.key_walks.get(place)
         if walk is None or walk.rests_until:
-            if walk is not None and time.monotonic() < walk.rests_until:
-                return KeyedDue([])
+            if walk is not None and (rest_seconds := walk.rests_until - time.monotonic()) > 0:
+                return KeyedDue([], rest_seconds=rest_seconds)
             walk = group.key_walks[place] = KeyWalk(time.monotonic())
         known = {*allowance.claimed_by_key, *allowance.arrivals_by_key, NO_KEY}
         params |= {
@@ -94,7 +115,8 @@ def keyed_due(allowance: Allowance, shard: int, priority: int, *, now_us: int, h
             "room": min(allowance.room_of_idle, limit),
             "after": walk.after,
         }
-        cursor.execute(_OF_KEYS.format(begin="true" if walk.after is None else "t.limit_key > %(after)s"), params)
+        begin = "true" if walk.after is None else "t.limit_key > %(after)s"
+        cursor.execute(_OF_KEYS.format(begin=begin, takes=takes), params)
         walked = cursor.fetchall()
     found = sorted((at, timer) for _, _, timer, at in walked if timer is not None)
     last, key = max(((number, key) for number, key, _, _ in walked), default=(0, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from timers.lifecycle.allowance import Allowance
@@ -51,6 +52,7 @@ def look_within_limits(
     now_us: int,
     horizon_us: int,
     limit: int,
+    leave: Collection[str] = (),
 ) -> LimitedLook:
     """Lock a group that has limits until the transaction ends, and find what may be fired of one part.
 
@@ -60,6 +62,7 @@ def look_within_limits(
         now_us: the present instant by the group's clock.
         horizon_us: the horizon by the group's clock.
         limit: the most timers.
+        leave: handlers whose timers are left.
     """
     allowance = hold_allowance(group, holder, real_us, ahead_us)
     look = LimitedLook(allowance, min(limit, allowance.most), horizon_us)
@@ -70,9 +73,12 @@ def look_within_limits(
         look.horizon_us = min(now_us, horizon_us)
         look.looks_us = coming_us(group, shard, priority, real_us, ahead_us)
     if group.limits.is_keyed:
-        found = keyed_due(allowance, shard, priority, now_us=now_us, horizon_us=look.horizon_us, limit=look.limit)
+        found = keyed_due(
+            allowance, shard, priority, now_us=now_us, horizon_us=look.horizon_us, limit=look.limit, leave=leave
+        )  # fmt: skip
         look.ids, look.more = found.ids, found.more
         if not found.ids:
             look.limit = 0
-            look.looks_us += [real_us] if found.more else []
+            if found.more or found.rest_seconds:
+                look.looks_us.append(real_us + round(found.rest_seconds * 1_000_000))
     return look

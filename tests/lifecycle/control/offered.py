@@ -26,6 +26,7 @@ NO_VERBS = {
     "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},
     "action_checks": "checks",
     "key_fields": "checks",
+    "key_settings": "a part of create and change",
     "limits": "a part of create, change and skip_next",
     "keys": {"prune_keys"},
     "names": "checks",

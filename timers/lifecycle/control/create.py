@@ -273,8 +273,8 @@ def _write(
         else:
             cursor.execute(INSERT, {**shared, **arrays_of(wanted, groups)})
         rows = cursor.fetchall()
-    if changed := [group_id for timer, group_id, *_ in rows if timer is None]:
-        raise KeySettingsChanged(changed)
+    if any(timer is None for timer, *_ in rows):
+        raise KeySettingsChanged(wanted_groups)
     _record_given_up(redefined.values(), groups)
     specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
     done = _done_of(rows, specs_by_key, redefined)

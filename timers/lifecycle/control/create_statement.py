@@ -9,7 +9,7 @@ from typing import Final
 
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.control.created_entry import TOLD
-from timers.lifecycle.control.key_settings import CHANGED
+from timers.lifecycle.control.key_settings import HELD
 from timers.lifecycle.control.redefine import Redefined
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import TimerGroup
@@ -43,7 +43,7 @@ INSERT INTO timers_timer AS t (group_id, name, {", ".join(_DEFINITION)}, state, 
 SELECT u.group_id, u.name, {_VALUES}, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0,
     u.source, u.declared::json, 1, now.at, %(actor)s, now.at, %(actor)s
 FROM (SELECT timers_now() AS at) now, unnest({_ARRAYS}) AS u({_NAMES})
-WHERE NOT EXISTS (SELECT 1 FROM changed)
+WHERE (SELECT is_as_read FROM held)
 ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in _DEFINITION)},
     state = 'active', state_reason = '', paused_until = NULL, fire_count = 0, failures_in_a_row = 0,
@@ -53,10 +53,12 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
 WHERE %(replace)s
 RETURNING {_RETURNED}
 """
-_ANSWER: Final = "SELECT * FROM written UNION ALL SELECT NULL, id, '', NULL, NULL, NULL, NULL FROM changed"
-"""Rows without a timer name the groups that have changed; then nothing was written."""
+_ANSWER: Final = """
+SELECT * FROM written UNION ALL SELECT NULL, NULL, '', NULL, NULL, NULL, NULL FROM held WHERE NOT is_as_read
+"""
+"""One row without a timer where groups have changed; then nothing was written."""
 # The audit entry is written by the same statement: one more would make each create slower by a round trip.
-INSERT: Final = f"WITH {CHANGED}, written AS ({_INSERT_ROWS}), told AS ({TOLD}) {_ANSWER}"
+INSERT: Final = f"WITH {HELD}, written AS ({_INSERT_ROWS}), told AS ({TOLD}) {_ANSWER}"
 _REDEFINE_ROWS: Final = f"""
 UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     state = CASE WHEN u.ends THEN 'finished' WHEN u.restarts THEN 'active' ELSE t.state END,
@@ -68,11 +70,11 @@ UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
 FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_restarts)s::bool[], %(old_ends)s::bool[])
     AS u({_NAMES}, id, restarts, ends)
-WHERE t.id = u.id AND NOT EXISTS (SELECT 1 FROM changed)
+WHERE t.id = u.id AND (SELECT is_as_read FROM held)
 RETURNING {_RETURNED}
 """
 REPLACE: Final = f"""
-WITH {CHANGED}, redefined AS ({_REDEFINE_ROWS}), inserted AS ({_INSERT_ROWS}),
+WITH {HELD}, redefined AS ({_REDEFINE_ROWS}), inserted AS ({_INSERT_ROWS}),
 written AS (SELECT * FROM redefined UNION ALL SELECT * FROM inserted), told AS ({TOLD})
 {_ANSWER}
 """

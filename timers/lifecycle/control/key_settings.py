@@ -18,22 +18,18 @@ from timers.models import TimerGroup
 
 Result = TypeVar("Result")
 
-_SETTING: Final = """
-CASE WHEN g.max_concurrency_per_key IS NOT NULL OR g.max_rate_per_key IS NOT NULL
-     THEN COALESCE(g.concurrency_key, '') END
-"""
-CHANGED: Final = f"""
+HELD: Final = """
 held AS MATERIALIZED (
-    SELECT g.id, {_SETTING} AS setting FROM timers_timer_group g
-    WHERE g.id = ANY(%(held_ids)s::bigint[]) ORDER BY g.id FOR KEY SHARE SKIP LOCKED
-), changed AS MATERIALIZED (
-    SELECT k.id FROM unnest(%(held_ids)s::bigint[], %(held_settings)s::text[]) AS k(id, setting)
-    LEFT JOIN held h ON h.id = k.id WHERE h.id IS NULL OR h.setting IS DISTINCT FROM k.setting
+    SELECT ARRAY(
+        SELECT CASE WHEN g.max_concurrency_per_key IS NOT NULL OR g.max_rate_per_key IS NOT NULL
+                    THEN g.id || ':' || COALESCE(g.concurrency_key, '') ELSE g.id::text END
+        FROM timers_timer_group g WHERE g.id = ANY(%(held_ids)s::bigint[]) ORDER BY g.id FOR KEY SHARE SKIP LOCKED
+    ) = %(held_settings)s::text[] AS is_as_read
 )
 """
-"""SQL for WITH: `changed` has the ids of groups whose settings differ; parameters from `settings_of`. The groups stay
-as they are to the transaction's end."""
-_CHECK: Final = f"WITH {CHANGED} SELECT id FROM changed"
+"""SQL for WITH: whether groups have the settings that they were read with; parameters from `settings_of`. They stay so
+to the transaction's end."""
+_CHECK: Final = f"WITH {HELD} SELECT is_as_read FROM held"
 _WAIT: Final = "SELECT 1 FROM timers_timer_group WHERE id = ANY(%s::bigint[]) ORDER BY id FOR KEY SHARE"
 
 
@@ -58,11 +54,12 @@ def key_setting(group: TimerGroup) -> str | None:
 
 
 def settings_of(groups: Iterable[TimerGroup]) -> dict[str, str]:
-    """The parameters of CHANGED: groups as they were read."""
-    known = list(groups)
+    """The parameters of HELD: groups as they were read."""
+    known = sorted(groups, key=lambda group: group.id)
+    settings = [(group.id, key_setting(group)) for group in known]
     return {
-        "held_ids": plain_array(group.id for group in known),
-        "held_settings": text_array(key_setting(group) for group in known),
+        "held_ids": plain_array(group_id for group_id, _ in settings),
+        "held_settings": text_array(str(at) if setting is None else f"{at}:{setting}" for at, setting in settings),
     }
 
 
@@ -70,8 +67,8 @@ def hold_key_settings(group: TimerGroup) -> None:
     """Hold a group as it was read to the transaction's end; raises KeySettingsChanged."""
     with connection.cursor() as cursor:
         cursor.execute(_CHECK, settings_of([group]))
-        if rows := cursor.fetchall():
-            raise KeySettingsChanged([group_id for (group_id,) in rows])
+        if cursor.fetchone() != (True,):
+            raise KeySettingsChanged([group.id])
 
 
 def by_present_keys(verb: Callable[[], Result]) -> Result:
