@@ -17,6 +17,7 @@ from timers.scheduling import schedule_many, schedule_once, update_group, update
 from timers.testing import VirtualTime
 
 BY_TENANT = {"concurrency_key": "payload.tenant", "max_concurrency_per_key": 1}
+BY_USER = {**BY_TENANT, "concurrency_key": "payload.user"}
 PAYLOAD = {"tenant": "a", "user": "u"}
 
 
@@ -42,7 +43,7 @@ def describe() -> object:
     return update_timer("work", "one", description="words")
 
 
-@pytest.mark.parametrize("before", [{}, {**BY_TENANT, "concurrency_key": "payload.user"}])
+@pytest.mark.parametrize("before", [{}, BY_USER], ids=["limited anew", "another key"])
 @pytest.mark.parametrize("write", [create, create_many, replace, edit, describe])
 @pytest.mark.usefixtures("committed")
 def test_a_timer_written_while_its_group_changes_gets_the_new_key(
@@ -65,6 +66,7 @@ def test_a_timer_written_while_its_group_changes_gets_the_new_key(
 def test_a_change_of_the_group_waits_for_a_create_and_gives_its_timer_the_key(
     group: TimerGroup, time: VirtualTime
 ) -> None:
+    update_group("work", **BY_USER)
     with OtherSession(time.now) as changing, OtherSession(time.now) as writing:
         writing.begin()
         writing.run(create)
@@ -76,6 +78,7 @@ def test_a_change_of_the_group_waits_for_a_create_and_gives_its_timer_the_key(
 
 
 def test_a_group_that_changed_since_it_was_read_is_read_again(group: TimerGroup, time: VirtualTime) -> None:
+    update_group("work", **BY_USER)
     found = find_groups(["work"])
     update_group("work", **BY_TENANT)
     spec = TimerSpec.parse(

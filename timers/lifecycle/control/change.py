@@ -21,7 +21,7 @@ from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
-from timers.lifecycle.control.key_settings import by_present_keys, hold_key_settings
+from timers.lifecycle.control.key_settings import by_present_keys, hold_key_settings, key_setting
 from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.pausing import check_until
@@ -159,7 +159,8 @@ def _update(
             quotas.check_payload(timer.group, spec.payload)
         if schedule is not None:
             quotas.check_interval(timer.group, spec.schedule, now_of(timer))
-        hold_key_settings(timer.group)
+        if key_setting(timer.group) is not None:
+            hold_key_settings(timer.group)
         if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
             timer.in_flight = call_back_fires(timer, others_too=True)
         entry.watch(timer)

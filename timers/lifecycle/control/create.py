@@ -14,11 +14,11 @@ from timers.exceptions import SpecError, TimerExists
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.lifecycle.control.call_back_replaced import call_back_replaced
 from timers.lifecycle.control.change import record_skip
-from timers.lifecycle.control.create_statement import INSERT, REPLACE, arrays_of, arrays_of_redefined
+from timers.lifecycle.control.create_statement import KEYED, UNKEYED, arrays_of, arrays_of_redefined
 from timers.lifecycle.control.created_entry import entry_of
 from timers.lifecycle.control.debounce import check_debounce, debounced
 from timers.lifecycle.control.groups import FoundGroups, look_up_groups, note_priorities
-from timers.lifecycle.control.key_settings import KeySettingsChanged, by_present_keys, settings_of
+from timers.lifecycle.control.key_settings import KeySettingsChanged, by_present_keys, key_setting, settings_of
 from timers.lifecycle.control.limits import Limits, ManyUncomputed, within_limits
 from timers.lifecycle.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.lifecycle.control.quotas import count_in, hold_quotas
@@ -263,15 +263,19 @@ def _write(
     specs = [spec for spec, _ in wanted]
     before = next(iter(redefined.values())).was if len(specs) == 1 and redefined else None
     wanted_groups = {groups[spec.group].id: groups[spec.group] for spec in specs}
-    shared = {
-        "actor": actor, **entry_of(specs, actor, before), "replace": replace, **settings_of(wanted_groups.values())
-    }  # fmt: skip
+    is_keyed = any(key_setting(group) is not None for group in wanted_groups.values())
+    statements = KEYED if is_keyed else UNKEYED
+    shared = {"actor": actor, **entry_of(specs, actor, before), "replace": replace}
+    if is_keyed:
+        shared |= settings_of(wanted_groups.values())
     with connection.cursor() as cursor:
         if redefined:
             new = [each for each in wanted if (groups[each[0].group].id, each[0].name) not in redefined]
-            cursor.execute(REPLACE, {**shared, **arrays_of(new, groups), **arrays_of_redefined(redefined, groups)})
+            cursor.execute(
+                statements.replace, {**shared, **arrays_of(new, groups), **arrays_of_redefined(redefined, groups)}
+            )
         else:
-            cursor.execute(INSERT, {**shared, **arrays_of(wanted, groups)})
+            cursor.execute(statements.insert, {**shared, **arrays_of(wanted, groups)})
         rows = cursor.fetchall()
     if any(timer is None for timer, *_ in rows):
         raise KeySettingsChanged(wanted_groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.control.created_entry import TOLD
@@ -34,16 +34,32 @@ _NAMES: Final = """group_id, name, description, tags, kind, schedule, time_zone,
     limit_key"""
 _RETURNED: Final = "t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.version, t.created_at"
 
-# An instant that was fired is never fired again for the same row, so the next one is beyond the last. A conflict is
-# one with a timer that was created at the same moment: those that were there before are redefined.
-_INSERT_ROWS: Final = f"""
+
+class Statements(NamedTuple):
+    """What writes new timers, and what writes new ones and redefines living ones."""
+
+    insert: str
+    replace: str
+
+
+def _statements(*, keyed: bool) -> Statements:
+    """Return the statements for groups that limit by key, which check the groups' settings, or for all others."""
+    with_held = f"{HELD}, " if keyed else ""
+    is_as_read = "(SELECT is_as_read FROM held)" if keyed else "true"
+    answer = "SELECT * FROM written"
+    if keyed:
+        # One row without a timer where groups have changed; then nothing was written.
+        answer += " UNION ALL SELECT NULL, NULL, '', NULL, NULL, NULL, NULL FROM held WHERE NOT is_as_read"
+    # An instant that was fired is never fired again for the same row, so the next one is beyond the last. A conflict
+    # is one with a timer that was created at the same moment: those that were there before are redefined.
+    insert_rows = f"""
 INSERT INTO timers_timer AS t (group_id, name, {", ".join(_DEFINITION)}, state, state_reason, state_changed_by,
     next_fire_at, fire_count, last_outcome, failures_in_a_row, source, declared, version, created_at, created_by,
     updated_at, updated_by)
 SELECT u.group_id, u.name, {_VALUES}, 'active', '', '', {timestamp("u.next_us")}, 0, '', 0,
     u.source, u.declared::json, 1, now.at, %(actor)s, now.at, %(actor)s
 FROM (SELECT timers_now() AS at) now, unnest({_ARRAYS}) AS u({_NAMES})
-WHERE (SELECT is_as_read FROM held)
+WHERE {is_as_read}
 ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in _DEFINITION)},
     state = 'active', state_reason = '', paused_until = NULL, fire_count = 0, failures_in_a_row = 0,
@@ -53,13 +69,7 @@ ON CONFLICT (group_id, name) WHERE state IN ('active', 'paused') DO UPDATE SET
 WHERE %(replace)s
 RETURNING {_RETURNED}
 """
-_ANSWER: Final = """
-SELECT * FROM written UNION ALL SELECT NULL, NULL, '', NULL, NULL, NULL, NULL FROM held WHERE NOT is_as_read
-"""
-"""One row without a timer where groups have changed; then nothing was written."""
-# The audit entry is written by the same statement: one more would make each create slower by a round trip.
-INSERT: Final = f"WITH {HELD}, written AS ({_INSERT_ROWS}), told AS ({TOLD}) {_ANSWER}"
-_REDEFINE_ROWS: Final = f"""
+    redefine_rows = f"""
 UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     state = CASE WHEN u.ends THEN 'finished' WHEN u.restarts THEN 'active' ELSE t.state END,
     state_reason = CASE WHEN u.restarts OR u.ends THEN '' ELSE t.state_reason END,
@@ -70,14 +80,22 @@ UPDATE timers_timer t SET ({", ".join(_DEFINITION)}) = ROW({_VALUES}),
     version = t.version + 1, updated_at = timers_now(), updated_by = %(actor)s
 FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_restarts)s::bool[], %(old_ends)s::bool[])
     AS u({_NAMES}, id, restarts, ends)
-WHERE t.id = u.id AND (SELECT is_as_read FROM held)
+WHERE t.id = u.id AND {is_as_read}
 RETURNING {_RETURNED}
 """
-REPLACE: Final = f"""
-WITH {HELD}, redefined AS ({_REDEFINE_ROWS}), inserted AS ({_INSERT_ROWS}),
+    # The audit entry is written by the same statement: one more would make each create slower by a round trip.
+    return Statements(
+        f"WITH {with_held}written AS ({insert_rows}), told AS ({TOLD}) {answer}",
+        f"""
+WITH {with_held}redefined AS ({redefine_rows}), inserted AS ({insert_rows}),
 written AS (SELECT * FROM redefined UNION ALL SELECT * FROM inserted), told AS ({TOLD})
-{_ANSWER}
-"""
+{answer}
+""",
+    )
+
+
+UNKEYED: Final = _statements(keyed=False)
+KEYED: Final = _statements(keyed=True)
 
 
 def arrays_of(wanted: Sequence[tuple[TimerSpec, datetime]], groups: Mapping[str, TimerGroup]) -> dict[str, str]:

@@ -172,6 +172,8 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             group.in_flight = call_back_groups([group.id])
         if key_setting(group) != was_keyed:
             rekey(group)  # what was called back lives again, or waits
+            if was_keyed is None:
+                transaction.on_commit(partial(_rekey_again, group.id))
         if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
@@ -180,6 +182,18 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))
         return group
+
+
+def _rekey_again(group_id: int) -> None:
+    """Set the keys of timers that were written while their group began to limit by key.
+
+    Only writers that know a group to limit by key check its settings. What a long transaction wrote meanwhile and
+    commits later still is without a key until it is changed.
+    """
+    with transaction.atomic():
+        group = TimerGroup.objects.select_for_update().filter(id=group_id).first()
+        if group is not None:
+            rekey(group)
 
 
 def _refuse_own_actions(group: TimerGroup) -> None:

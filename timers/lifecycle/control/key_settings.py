@@ -1,9 +1,11 @@
 """Key settings: a timer's limit key is written by its group's settings as they are, whoever changes these meanwhile.
 
-The group is read before, unlocked. Who writes keys then holds the group's row as its reference does (KEY SHARE) and
-compares; where the settings differ by now, or are just being changed, nothing is written, the group is read again when
-the change is through, and the verb is repeated. It never waits for the group while it holds timers: whoever changes
-the group holds it and waits for its timers.
+The group is read before, unlocked. Where it limits by key, who writes keys then holds the group's row as its reference
+does (KEY SHARE) and compares; where the settings differ by now, or are just being changed, nothing is written, the
+group is read again when the change is through, and the verb is repeated. It never waits for the group while it holds
+timers: whoever changes the group holds it and waits for its timers. Where it did not limit by key as it was read,
+nothing is checked, so that groups without such limits cost no more; when a group begins to limit by key, its timers get
+their keys twice, in the change itself and after its commit.
 """
 
 from __future__ import annotations
