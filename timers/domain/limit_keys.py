@@ -65,7 +65,7 @@ class KeyPath:
 
 
 def shortened(key: str) -> str:
-    """A key as it is kept: a long one with a digest in the place of its end, so that no two become one."""
+    """A key as it is kept: the end of a long one is replaced by a digest, so that no two become one."""
     return key if len(key) <= MAX_KEY else f"{key[:_KEPT]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 

@@ -61,7 +61,7 @@ class TimerFacts:
 
 
 def timer_facts(timer: Timer) -> TimerFacts:
-    """Read what is told of one timer beyond its row, by one statement, and one more where its group has limits."""
+    """Read what is shown of one timer beyond its row: one statement, and a second one where its group has limits."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_TIMER, {**claimed_of(timer), "partition": timer.group.partition})
         in_flight, result, pause, names = cursor.fetchone()

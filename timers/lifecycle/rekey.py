@@ -1,4 +1,4 @@
-"""Rekey: set the limit keys of a group's timers anew, when it limits by key from now on, no more, or otherwise."""
+"""Rekey: compute the limit keys of a group's timers again when the group begins, stops or changes to limit by key."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WHERE t.id = u.id
 
 
 def rekey(group: TimerGroup) -> int:
-    """Set the keys of a locked group's timers that live or have executions under way; returns how many were set anew.
+    """Set the keys of a locked group's timers that live or have executions under way; returns how many changed.
 
     What is claimed keeps the key that it was claimed under; its retries have the new one. Takes some seconds for
     100,000 timers.

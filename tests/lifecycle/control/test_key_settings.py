@@ -43,7 +43,7 @@ def describe() -> object:
     return update_timer("work", "one", description="words")
 
 
-@pytest.mark.parametrize("before", [{}, BY_USER], ids=["limited anew", "another key"])
+@pytest.mark.parametrize("before", [{}, BY_USER], ids=["newly limited", "another key"])
 @pytest.mark.parametrize("write", [create, create_many, replace, edit, describe])
 @pytest.mark.usefixtures("committed")
 def test_a_timer_written_while_its_group_changes_gets_the_new_key(
