@@ -158,6 +158,7 @@ class Cancelled:
 
 Event = (
     Started | StepSucceeded | StepFailed | TimeOver | BranchEnded | BranchesCollected | SubChainEnded | Approved
-    | Refused | Signalled | DeadlinePassed | StatesChanged | Suspended | Resumed | Restarted | Skipped | Moved | Reset | Cancelled
+    | Refused | Signalled | DeadlinePassed | StatesChanged | Suspended | Resumed | Restarted | Skipped | Moved
+    | Reset | Cancelled
 )  # fmt: skip
 """The union of all events."""
