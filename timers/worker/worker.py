@@ -30,7 +30,7 @@ from timers.worker.idle_slots import IdleSlots
 from timers.worker.listener import Listener
 from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
-from timers.worker.options import WorkerSetup
+from timers.worker.options import DRAIN, WorkerSetup
 from timers.worker.pace import Pace
 from timers.worker.pulse import WATCH_SECONDS, WatchedThread
 from timers.worker.recalls import Recalls
@@ -44,9 +44,6 @@ VITALS_SECONDS: Final = 0.2
 ADOPTED_LOOK_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = 0.25
 """Between two attempts of a new worker to reach the database."""
-
-DRAIN: Final = "drain"
-"""The supervisor's one command: claim no more, give back what has not begun, end when the rest is recorded."""
 
 Result = TypeVar("Result")
 
