@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
 from timers.execution_id import open_as
@@ -19,6 +19,7 @@ from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGrou
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
 from timers.lifecycle.group_lock import is_served_as_known
+from timers.lifecycle.orders.claimed import attach
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
 from timers.models import Timer, Waiting
@@ -92,7 +93,7 @@ def claim_ready(
             if rows:
                 break
         if unserved is not None:
-            rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
+            rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"], row["handler"])]
         if allowance is not None and group.limits.is_keyed:
             rows = [rows[place] for place in allowance.fitting([row["limit_key"] for row in rows])]
             # What of full keys only is left waits for these.
@@ -104,6 +105,7 @@ def claim_ready(
             return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
+        attach(executions)
         if allowance is not None:
             for execution in executions:
                 allowance.take(execution)
@@ -132,7 +134,8 @@ def _lock_ready(
     if full:
         ready = ready.exclude(timer__limit_key__in=list(full))
     if leave and not ordinal:
-        ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
+        handler = Coalesce("handler", handler_of(group, "timer__action"))
+        ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
         ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))
@@ -147,6 +150,8 @@ def _lock_ready(
             "missed_count",
             "origin",
             "subscription",
+            "step",
+            "handler",
             own_payload=Cast(F("payload"), TextField()),
             timer_payload=Cast(F("timer__payload"), TextField()),
             action=Cast(F("timer__action"), TextField()),
@@ -165,6 +170,9 @@ def _lock_ready(
 
 def _follows(row: dict[str, Any]) -> bool:
     """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
+    if row["step"]:
+        # Its end may be that of the whole order, whose id a branch does not have.
+        return row["open_execution"] is not None or row["until_committed"] or row["kind"] not in (None, "once")
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
     is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
     return is_open or (row["origin"] == "schedule" and recurs)
@@ -193,6 +201,7 @@ def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Executi
         follows=_follows(row),
         limit_key=row["limit_key"],
         until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
+        step=row["step"] or "",
     )
     try:
         zone(execution.time_zone)

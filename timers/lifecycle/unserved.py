@@ -36,15 +36,17 @@ class Unserved:
                 self.names |= {name}
         return self.names
 
-    def leaves(self, action: str | None) -> bool:
-        """Whether a timer's own action (JSON text) calls a handler that is unknown here; it is added.
+    def leaves(self, action: str | None, handler: str | None = None) -> bool:
+        """Whether a timer's own action (JSON text), or the step of an order, calls a handler that is unknown here.
+
+        The handler is added. `handler`: that of the step; None: it is at no step, or at one that calls none.
 
         An action that cannot be read is not left: its execution fails alone and says why.
         """
-        if action is None:
+        if action is None and handler is None:
             return False
         try:
-            name = parse_text(action).handler
+            name = parse_text(action).handler if handler is None and action is not None else handler
         except Exception:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             return False
         if not name or (name not in self.names and self._knows(name)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db import connection
 
@@ -52,6 +52,28 @@ LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
 """
 
 
+_SET_STEPS: Final = """
+UPDATE timers_waiting w SET step = u.step, handler = u.handler
+FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS u(id, step, handler) WHERE w.id = u.id
+"""
+
+
+def _note_steps(executions: Sequence[Execution]) -> None:
+    """Note the steps of orders of chains, which few executions are."""
+    of_orders = [execution for execution in executions if execution.step]
+    if not of_orders:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SET_STEPS,
+            (
+                plain_array(execution.id for execution in of_orders),
+                text_array(execution.step for execution in of_orders),
+                text_array(None if each.action is None else each.action.handler for each in of_orders),
+            ),
+        )
+
+
 def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
     """Insert a batch of waiting executions.
 
@@ -90,3 +112,4 @@ def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
                 "error_fingerprint": text_array(row.error_fingerprint for row in rows),
             },
         )
+    _note_steps(executions)

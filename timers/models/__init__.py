@@ -11,6 +11,8 @@ Four tables, four tenses; an occurrence is always in exactly one place:
 from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
 from timers.models.audit_entry import AuditEntry
+from timers.models.chain import Chain, ChainStep, ChainVersion
+from timers.models.chain_order import ChainOrder
 from timers.models.claim import Claim
 from timers.models.clock_step import ClockStep
 from timers.models.cluster_event import ClusterEvent
@@ -36,6 +38,10 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkOperation",
+    "Chain",
+    "ChainOrder",
+    "ChainStep",
+    "ChainVersion",
     "Claim",
     "ClockStep",
     "ClusterEvent",

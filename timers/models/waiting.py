@@ -42,6 +42,12 @@ class Waiting(models.Model):
         editable=False,
         help_text="The ordinal of the subscription that it is for; 0: of none.",
     )
+    step = models.CharField(
+        max_length=NAME_LENGTH, null=True, editable=False, help_text="Of an order of a chain: the step that it is at."
+    )
+    handler = models.TextField(
+        null=True, editable=False, help_text="The handler that the step calls, where it calls one."
+    )
     error_title = models.TextField(blank=True, default="")
     error_fingerprint = models.CharField(max_length=32, null=True)
     entry = models.BigIntegerField(

@@ -12,6 +12,7 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 
 from timers import handlers
+from timers.actions.chain import ChainAction
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import SHARED, NodeMode
 from timers.handlers import Fail, Fire
@@ -35,7 +36,7 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_work, never_begun, raised, returned
+from timers.worker.attempts import find_work, looked_at, never_begun, raised, returned
 from timers.worker.http_faults import of_status
 
 LEASE: Final = 10.0
@@ -262,6 +263,8 @@ class Stepper:
         work = find_work(execution)
         if isinstance(work, str):
             return impossible(execution, work, self.time.us)
+        if isinstance(work, ChainAction):
+            return looked_at(execution, self.time.us)
         started_us = self.time.us
         fire = fire_of(execution, self.holder.node, started_us)
         try:
