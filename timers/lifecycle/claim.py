@@ -85,11 +85,11 @@ def claim_ready(
                 if len(rows) < limit:
                     rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
-            given_up = [str(row["id"]) for row in rows if row["timer_state"] in (None, Timer.State.CANCELLED)]
+            given_up = [str(row["id"]) for row in rows if _is_given_up(row)]
             if not given_up:
                 break
             end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
-            rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
+            rows = [row for row in rows if not _is_given_up(row)]
             if rows:
                 break
         if unserved is not None:
@@ -113,6 +113,11 @@ def claim_ready(
             left.is_limited |= allowance.most < 1
         insert_claim(holder, group, executions, now_us)
     return executions
+
+
+def _is_given_up(row: dict[str, Any]) -> bool:
+    """Whether the timer is cancelled or gone. Orders of chains go on to their finally steps all the same."""
+    return row["step"] is None and row["timer_state"] in (None, Timer.State.CANCELLED)
 
 
 def _lock_ready(

@@ -60,6 +60,12 @@ class Migration(migrations.Migration):
                         default=1, editable=False, help_text="The version that new orders take."
                     ),
                 ),
+                (
+                    "is_releasing",
+                    models.BooleanField(
+                        default=False, editable=False, help_text="Orders that stood before a step may have to go on."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(editable=False)),
                 ("created_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
                 ("updated_at", models.DateTimeField(editable=False)),

@@ -22,6 +22,9 @@ class Chain(models.Model):
     state_changed_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
     state_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     newest = models.PositiveIntegerField(default=1, editable=False, help_text="The version that new orders take.")
+    is_releasing = models.BooleanField(
+        default=False, editable=False, help_text="Orders that stood before a step may have to go on."
+    )
     created_at = models.DateTimeField(editable=False)
     created_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
     updated_at = models.DateTimeField(editable=False)

@@ -25,6 +25,7 @@ from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.leadership import has_lead_groups, leads, settle
 from timers.lifecycle.nodes import Beat, Registration, beat, register
+from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
 from timers.lifecycle.outcome import Outcome, impossible
 from timers.lifecycle.recall import in_this_process
 from timers.lifecycle.recall_answers import has_ended, standing_of
@@ -179,6 +180,8 @@ class Stepper:
         Returns how the tries ended.
         """
         resume_elapsed(self.time.now)
+        while release_orders() or pass_deadlines():
+            pass
         ended: list[Outcome] = []
         while True:
             before = self.skipped, self.queued

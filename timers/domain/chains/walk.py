@@ -58,7 +58,9 @@ class Walk:
         if self.visits or self._is_count_restarted:
             changed["visits"] = {**({} if self._is_count_restarted else order.visits), **self.visits}
         if changed:
-            order = replace(order, **changed, turn=self.turn)
+            # A request to suspend leaves what runs as it is: its end must still count.
+            has_moved = bool(changed.keys() - {"is_suspend_requested", "deadline_at"})
+            order = replace(order, **changed, turn=self.turn if has_moved else order.turn)
         return Moves(order=order, set_variables=self.set_variables, notes=tuple(self.notes), **self.effects)
 
     # Changes.

@@ -77,6 +77,12 @@ def newest_versions(wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str]
         return {(group, name): ChainKey(*key) for group, name, *key in cursor.fetchall()}
 
 
+def lock_states(chain_id: int) -> None:
+    """Keep a chain from being stopped or started, and its steps with it, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM timers_chain WHERE id = %s FOR SHARE", (chain_id,))
+
+
 def read_states(chain_ids: Collection[int]) -> dict[int, StepStates]:
     """What of these chains is stopped or skipped now."""
     if not chain_ids:

@@ -13,12 +13,19 @@ from datetime import datetime
 from typing import Final
 
 from timers.domain.chains import Finish, Moves, NewBranch, NewSubOrder, Order, StepStates, Tallies, advance, events
-from timers.domain.chains.order import CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
+from timers.domain.chains.order import AT_STOPPED, CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
 from timers.execution_id import MAX_TRIES
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
 from timers.lifecycle.orders import places, rows
-from timers.lifecycle.orders.definitions import ChainKey, Definition, definition_of, newest_versions, read_states
+from timers.lifecycle.orders.definitions import (
+    ChainKey,
+    Definition,
+    definition_of,
+    lock_states,
+    newest_versions,
+    read_states,
+)
 from timers.lifecycle.orders.rows import OrderRow
 from timers.lifecycle.orders.tallies import Rounds, counted_as
 from timers.lifecycle.wakeup import wake_if_soon
@@ -46,6 +53,7 @@ class Trees:
         self._now = from_microseconds(now_us)
         self._clocks = clocks or {}
         self._states: dict[int, StepStates] = {}
+        self._locked: set[int] = set()
         self._rounds = Rounds()
         self._queue: deque[tuple[str, MakeEvent]] = deque()
         self._changed: dict[str, OrderRow] = {}
@@ -133,6 +141,8 @@ class Trees:
             order = replace(order, state=CLAIMED)
         before = counted_as(row)
         moves = advance(definition.chain, order, event, self._moment(row), states)
+        if moves.order.state == AT_STOPPED and self._lock_states(row.chain_id):
+            moves = advance(definition.chain, order, event, self._moment(row), self._states_of(row.chain_id))
         if moves.order is not order:
             if row.attempts >= MAX_TRIES and moves.order.state == READY:
                 moves = replace(moves, order=replace(moves.order, state=SUSPENDED, reason=MOST_ATTEMPTS))
@@ -285,6 +295,18 @@ class Trees:
         if chain_id not in self._states:
             self._states |= read_states([chain_id])
         return self._states.get(chain_id, StepStates())
+
+    def _lock_states(self, chain_id: int) -> bool:
+        """Keep the states of steps from changing until the end, and read them again; whether they had changed.
+
+        Otherwise an order could come to stand before a step after those that stand there were let go on.
+        """
+        if chain_id in self._locked:
+            return False
+        self._locked.add(chain_id)
+        before = self._states.pop(chain_id, None)
+        lock_states(chain_id)
+        return self._states_of(chain_id) != before
 
     def _moment(self, row: OrderRow) -> datetime:
         return self._clocks.get(row.group_id, DATABASE_CLOCK).moment(self._now)
