@@ -47,6 +47,8 @@ class Moves:
     set_variables: Mapping[str, Any] = field(default_factory=dict)
     """The variables that changed."""
     spawn: tuple[NewBranch, ...] = ()
+    """All of them are created, and those of `restart` counted again, before the first one begins: a branch may end at
+    once, and then counts the others."""
     total: int | None = None
     """How many branches the new round has in all, where one begins."""
     restart: int = 0
