@@ -144,10 +144,14 @@ class Engine:
         if moves.reset_branches:
             for child in self._of_round(key, round_):
                 child.is_reset |= child.order.outcome in (FAILED, CANCELLED)
-        again = [child for child in self._of_round(key, round_) if child.is_reset or moves.restart_sub_order]
+        again = [
+            child for child in self._of_round(key, round_)
+            if child.is_reset or (moves.restart_sub_order and child.order.state == ENDED)
+        ]  # fmt: skip
         again = again[: 1 if moves.restart_sub_order else moves.restart]
         for child in again:
             child.is_reset = False
+            child.order = child.order.begin_again()
         # All rows are there before the first branch begins, which may end at once and count the others.
         new = [
             self._insert(
@@ -158,7 +162,7 @@ class Engine:
         for child in again:
             inner = child.order.round
             tallies = None if inner is None else self.tallies(child.order.id, inner)
-            self.send(child.order.id, events.Restarted(tallies))
+            self.send(child.order.id, events.Started(tallies))
         for each in new:
             self.send(each, events.Started())
         if moves.sub_order is not None:

@@ -14,7 +14,6 @@ from timers.domain.chains.order import (
     FAILED,
     JOINING,
     PENDING,
-    SUCCEEDED,
     SUSPENDED,
     Pending,
     Tallies,
@@ -104,6 +103,8 @@ def set_by_person(walk: Walk, event: events.Resumed) -> None:
 def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
     order, step = walk.order, walk.step
     if isinstance(step, JoinStep):
+        if order.round is None:  # the map had no element, and that was too few
+            return walk.chain.forks[step.name]
         if tallies is None:
             raise ValueError(f"the tallies of the branches are needed to go on at the join {step.name}")
         return joins.resume_join(walk, tallies)
@@ -114,18 +115,12 @@ def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
     return order.step
 
 
-def restart(walk: Walk, event: events.Restarted) -> str | None:
-    """Begin again where the branch or sub-chain ended without success."""
-    order = walk.order
-    if order.parent is None or order.state != ENDED or order.outcome == SUCCEEDED:
-        return None
+def begin_again(walk: Walk, tallies: Tallies | None) -> str | None:
+    """Begin a branch or sub-chain again where it ended without success."""
     walk.restart_counts()
-    walk.place["outcome"] = None
-    if order.branch is None:
-        walk.place["deadline_at"] = deadline_from(walk)
     if isinstance(walk.step, EndStep):
-        return walk.chain.first_of(order.scope)
-    return _go_on(walk, event.tallies)
+        return walk.chain.first_of(walk.order.scope)
+    return _go_on(walk, tallies)
 
 
 def skip(walk: Walk, event: events.Skipped) -> str | None:
