@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from timers.domain.chains import events, joins
+from timers.domain.chains.definition import FINALLY
 from timers.domain.chains.order import (
     AWAITING,
     CANCELLED,
@@ -14,6 +16,7 @@ from timers.domain.chains.order import (
     FAILED,
     JOINING,
     PENDING,
+    SUCCEEDED,
     SUSPENDED,
     Pending,
     Tallies,
@@ -120,6 +123,8 @@ def begin_again(walk: Walk, tallies: Tallies | None) -> str | None:
     walk.restart_counts()
     if isinstance(walk.step, EndStep):
         return walk.chain.first_of(walk.order.scope)
+    if walk.chain.scopes[walk.step.name] == FINALLY:  # all was well but for the finally steps
+        walk.place.update(in_finally=True, pending=Pending(SUCCEEDED), deadline_at=None)
     return _go_on(walk, tallies)
 
 
@@ -159,8 +164,11 @@ def cancel(walk: Walk, event: events.Cancelled) -> str | None:
     if order.state == ENDED:
         return None
     walk.leave()
-    if order.in_finally or order.state in (FAILED, PENDING):
-        walk.settle(Pending(CANCELLED, event.reason, None if order.in_finally else order.step, order.round))
+    if order.pending is not None:
+        walk.settle(replace(order.pending, outcome=CANCELLED, reason=event.reason))
+        return None
+    if order.state in (FAILED, PENDING):
+        walk.settle(Pending(CANCELLED, event.reason, order.step, order.round))
         return None
     return walk.end(CANCELLED, event.reason, resume_at=order.step)
 
