@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,8 @@ class Row:
     is_reset: bool = False
     moves: Moves | None = None
     """The last ones."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What it handed to its parent."""
 
 
 class Engine:
@@ -54,7 +56,9 @@ class Engine:
     def start(self, chain: str = "main", **variables: Any) -> int:
         """Add an order of a chain and start it."""
         own = {**self.chains[chain].variables, **variables}
-        return self._create(chain, Order(0, self.chains[chain].start, variables=own), None)
+        order_id = self._insert(chain, Order(0, self.chains[chain].start, variables=own), None)
+        self.send(order_id, events.Started())
+        return order_id
 
     def send(self, order_id: int, event: events.Event) -> Moves:
         """Hand an event to an order and write what follows."""
@@ -122,15 +126,16 @@ class Engine:
 
     # How it writes.
 
-    def _create(self, chain: str, order: Order, round_: int | None) -> int:
+    def _insert(self, chain: str, order: Order, round_: int | None) -> int:
         key = len(self.rows) + 1
         self.rows[key] = Row(chain, replace(order, id=key), round_)
-        self.send(key, events.Started())
         return key
 
     def _write(self, key: int, moves: Moves) -> None:
         row, before = self.rows[key], self.rows[key].order
         row.order = replace(moves.order, inherited={})
+        if moves.finish is not None:
+            row.result = moves.finish.result
         if moves.total is not None:
             self.totals[key, moves.order.turn] = moves.total
         if moves.cancel_branches or moves.cancel_sub_order:
@@ -139,19 +144,33 @@ class Engine:
         if moves.reset_branches:
             for child in self._of_round(key, round_):
                 child.is_reset |= child.order.outcome in (FAILED, CANCELLED)
-        again = [child for child in self._of_round(key, round_) if child.is_reset or moves.restart_sub_order]
-        for child in again[: 1 if moves.restart_sub_order else moves.restart]:
+        again = [
+            child for child in self._of_round(key, round_)
+            if child.is_reset or (moves.restart_sub_order and child.order.state == ENDED)
+        ]  # fmt: skip
+        again = again[: 1 if moves.restart_sub_order else moves.restart]
+        for child in again:
             child.is_reset = False
+            child.order = child.order.begin_again()
+        # All rows are there before the first branch begins, which may end at once and count the others.
+        new = [
+            self._insert(
+                row.chain, Order(0, each.step, variables=each.variables, parent=key, branch=each.branch), each.round
+            )
+            for each in moves.spawn
+        ]
+        for child in again:
             inner = child.order.round
-            self.send(child.order.id, events.Restarted(None if inner is None else self.tallies(child.order.id, inner)))
-        for new in moves.spawn:
-            child_order = Order(0, new.step, variables=new.variables, parent=key, branch=new.branch)
-            self._create(row.chain, child_order, new.round)
+            tallies = None if inner is None else self.tallies(child.order.id, inner)
+            self.send(child.order.id, events.Started(tallies))
+        for each in new:
+            self.send(each, events.Started())
         if moves.sub_order is not None:
             sub = moves.sub_order
             inner_chain = self.chains[sub.chain]
             own = {**inner_chain.variables, **sub.variables}
-            self._create(sub.chain, Order(0, inner_chain.start, variables=own, parent=key), sub.round)
+            order = Order(0, inner_chain.start, variables=own, parent=key)
+            self.send(self._insert(sub.chain, order, sub.round), events.Started())
         if moves.collect:
             self._collect(key)
         if moves.finish is not None and before.parent is not None:
@@ -172,9 +191,8 @@ class Engine:
         results = {}
         for child in self._of_round(key, order.round):
             branch = child.order.branch
-            if child.order.outcome == SUCCEEDED and branch is not None and child.moves is not None:
-                assert child.moves.finish is not None
-                results[branch.name if branch.index is None else branch.index] = child.moves.finish.result
+            if child.order.outcome == SUCCEEDED and branch is not None:
+                results[branch.name if branch.index is None else branch.index] = child.result
         self.send(key, events.BranchesCollected(order.round, self.tallies(key, order.round), results))
         assert self.rows[key].order.turn != order.turn
         self.collected.append((key, order.round))

@@ -59,7 +59,7 @@ def _started(walk: Walk, event: events.Started) -> str | None:
         return None
     if walk.order.branch is None:
         walk.place["deadline_at"] = people.deadline_from(walk)
-    return walk.order.step
+    return walk.order.step if walk.order.turn == 0 else people.begin_again(walk, event.tallies)
 
 
 def _step_succeeded(walk: Walk, event: events.StepSucceeded) -> str | None:
@@ -196,7 +196,6 @@ _HANDLERS: Final[dict[type[Any], Callable[[Walk, Any], str | None]]] = {
     events.StatesChanged: _states_changed,
     events.Suspended: people.suspended,
     events.Resumed: people.resume,
-    events.Restarted: people.restart,
     events.Skipped: people.skip,
     events.Moved: people.move,
     events.Reset: people.reset,

@@ -61,7 +61,9 @@ def _sub_chain(walk: Walk, step: SubChainStep) -> None:
 
 
 def _end(walk: Walk, step: EndStep) -> str | None:
-    return walk.end(step.outcome, step.reason or ("" if step.outcome == SUCCEEDED else f"ended at {step.name}"))
+    if step.outcome == SUCCEEDED:
+        return walk.end(SUCCEEDED)
+    return walk.end(step.outcome, step.reason or f"ended at {step.name}", resume_at=step.name)
 
 
 _BEGIN: Final[dict[str, Callable[[Walk, Any], str | None]]] = {

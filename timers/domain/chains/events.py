@@ -11,7 +11,10 @@ from timers.domain.chains.order import SUCCEEDED, Tallies
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A new order or branch begins."""
+    """A pending order begins: a new one, or a branch or sub-chain that begins again where it ended without success."""
+
+    tallies: Tallies | None = None
+    """Needed where it begins again at a join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +126,6 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
-    """The parent was resumed, and this branch or sub-chain, which had not succeeded, begins again where it ended."""
-
-    tallies: Tallies | None = None
-    """Needed for a branch or sub-chain that ended at a join."""
-
-
-@dataclass(frozen=True, slots=True)
 class Skipped:
     """A person lets this order skip the step it is at."""
 
@@ -158,7 +153,7 @@ class Cancelled:
 
 Event = (
     Started | StepSucceeded | StepFailed | TimeOver | BranchEnded | BranchesCollected | SubChainEnded | Approved
-    | Refused | Signalled | DeadlinePassed | StatesChanged | Suspended | Resumed | Restarted | Skipped | Moved
+    | Refused | Signalled | DeadlinePassed | StatesChanged | Suspended | Resumed | Skipped | Moved
     | Reset | Cancelled
 )  # fmt: skip
 """The union of all events."""

@@ -47,10 +47,13 @@ class Moves:
     set_variables: Mapping[str, Any] = field(default_factory=dict)
     """The variables that changed."""
     spawn: tuple[NewBranch, ...] = ()
+    """All of them are created, and those of `restart` are pending, before the first one begins: a branch may end at
+    once, and then the others are counted."""
     total: int | None = None
     """How many branches the new round has in all, where one begins."""
     restart: int = 0
-    """How many of the branches that were reset begin again, the lowest first: with Restarted."""
+    """How many of the branches that were reset begin again, the lowest first: they become pending (`begin_again`) and
+    are counted again, then Started follows."""
     reset_branches: bool = False
     """Branches of the round that failed or were cancelled are no longer counted, and keep their step and variables."""
     cancel_branches: bool = False
@@ -59,7 +62,8 @@ class Moves:
     """The join is decided: load the results of the round and go on with BranchesCollected, in this transaction."""
     sub_order: NewSubOrder | None = None
     restart_sub_order: bool = False
-    """The sub-chain of the round begins again where it failed: with Restarted."""
+    """The sub-chain of the round begins again where it failed, if it has ended: pending (`begin_again`), then Started.
+    One that still runs its finally steps ends as it was, and fails its step again."""
     cancel_sub_order: bool = False
     finish: Finish | None = None
     """The order has ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -106,6 +106,10 @@ class Order:
         if self.branch is not None:
             return Scope(self.branch.fork, self.branch.name)
         return FINALLY if self.in_finally else WHOLE
+
+    def begin_again(self) -> Order:
+        """A branch or sub-chain that has ended, pending again: it goes on where it ended."""
+        return replace(self, state=PENDING, outcome=None)
 
     @property
     def is_over(self) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from timers.domain.chains import events, joins
+from timers.domain.chains.definition import FINALLY
 from timers.domain.chains.order import (
     AWAITING,
     CANCELLED,
@@ -104,6 +106,8 @@ def set_by_person(walk: Walk, event: events.Resumed) -> None:
 def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
     order, step = walk.order, walk.step
     if isinstance(step, JoinStep):
+        if order.round is None:  # the map had no element, and that was too few
+            return walk.chain.forks[step.name]
         if tallies is None:
             raise ValueError(f"the tallies of the branches are needed to go on at the join {step.name}")
         return joins.resume_join(walk, tallies)
@@ -114,18 +118,14 @@ def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
     return order.step
 
 
-def restart(walk: Walk, event: events.Restarted) -> str | None:
-    """Begin again where the branch or sub-chain ended without success."""
-    order = walk.order
-    if order.parent is None or order.state != ENDED or order.outcome == SUCCEEDED:
-        return None
+def begin_again(walk: Walk, tallies: Tallies | None) -> str | None:
+    """Begin a branch or sub-chain again where it ended without success."""
     walk.restart_counts()
-    walk.place["outcome"] = None
-    if order.branch is None:
-        walk.place["deadline_at"] = deadline_from(walk)
     if isinstance(walk.step, EndStep):
-        return walk.chain.first_of(order.scope)
-    return _go_on(walk, event.tallies)
+        return walk.chain.first_of(walk.order.scope)
+    if walk.chain.scopes[walk.step.name] == FINALLY:  # all was well but for the finally steps
+        walk.place.update(in_finally=True, pending=Pending(SUCCEEDED), deadline_at=None)
+    return _go_on(walk, tallies)
 
 
 def skip(walk: Walk, event: events.Skipped) -> str | None:
@@ -164,8 +164,11 @@ def cancel(walk: Walk, event: events.Cancelled) -> str | None:
     if order.state == ENDED:
         return None
     walk.leave()
-    if order.in_finally or order.state in (FAILED, PENDING):
-        walk.settle(Pending(CANCELLED, event.reason, None if order.in_finally else order.step, order.round))
+    if order.pending is not None:
+        walk.settle(replace(order.pending, outcome=CANCELLED, reason=event.reason))
+        return None
+    if order.state in (FAILED, PENDING):
+        walk.settle(Pending(CANCELLED, event.reason, order.step, order.round))
         return None
     return walk.end(CANCELLED, event.reason, resume_at=order.step)
 

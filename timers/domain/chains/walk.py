@@ -11,7 +11,7 @@ from timers.domain.chains.definition import Chain
 from timers.domain.chains.moves import Finish, Moves
 from timers.domain.chains.order import CLAIMED, ENDED, FAILED, SUCCEEDED, SUSPENDED, Order, Pending, StepStates
 from timers.domain.chains.results import check_variables
-from timers.domain.chains.steps import ActionStep, MapStep, Step
+from timers.domain.chains.steps import ActionStep, EndStep, MapStep, Step
 
 
 class Walk:
@@ -147,13 +147,17 @@ class Walk:
             reason=pending.reason,
         )  # fmt: skip
         self.notes.append(f"{pending.outcome}{': ' if pending.reason else ''}{pending.reason}")
-        if pending.outcome == FAILED and pending.resume_at is not None and not is_child:
+        if pending.outcome == FAILED and not is_child and self._can_resume(pending.resume_at):
             self.place["state"] = FAILED
             self.effects["park"] = True
             return
         self.place.update(state=ENDED, outcome=pending.outcome)
         result = self._result() if is_child and pending.outcome == SUCCEEDED else {}
         self.effects["finish"] = Finish(pending.outcome, pending.reason, result)
+
+    def _can_resume(self, step: str | None) -> bool:
+        """Whether a failed order is parked there; one that came to an end of the outcome failed is not."""
+        return step is not None and not isinstance(self.chain.steps[step], EndStep)
 
     def _result(self) -> Mapping[str, Any]:
         own = self._own()

@@ -15,9 +15,9 @@ from timers.domain.chains.walk import Walk
 
 def follow(walk: Walk, name: str | None) -> None:
     """Go to a step, and on as long as steps are passed at once."""
-    passed: set[tuple[str, int]] = set()
+    passed: set[tuple[str, int, bool]] = set()
     while name is not None:
-        at = name, walk.changes
+        at = name, walk.changes, walk.now_of("in_finally")
         if at in passed:  # no variable has changed since: it would go round for ever
             walk.place.update(step=name, setbacks=0, round=None)
             walk.suspend(f"it came to {name} again without having run any step")
