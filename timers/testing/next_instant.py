@@ -39,7 +39,7 @@ SELECT min(at) FROM (
 def next_instant(partition: str, roles: Sequence[str], now_us: int) -> int | None:
     """The first instant after now (microseconds UTC, the database's) at which the served groups have something due.
 
-    That is the instant of a timer or an execution, the end of a pause or the deadline of an order; None when there is none.
+    That is the instant of a timer or execution, the end of a pause or an order's deadline; None when there is none.
     """
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, {"partition": partition, "roles": list(roles), "now": from_microseconds(now_us)})
