@@ -2,9 +2,9 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import timers.models.fields
 from django.db import migrations, models
 
+import timers.models.fields
 
 # Not validated: what is there had fewer words to choose from, and a look at every row would hold up the nodes.
 LEDGER = """
