@@ -28,7 +28,7 @@ class Allowance:
     arrivals: Arrivals | None = None
     """The state of the group's rate, where it has one."""
     is_known: bool = True
-    """Whether the limits could be asked: no other claim of the group was under way."""
+    """Whether the limits could be read: no other claim of the group was under way, and the group has not changed."""
     claimed_by_key: dict[str, int] = field(default_factory=dict)
     """How many executions of each key are claimed, where that is limited."""
     arrivals_by_key: dict[str, Arrivals] = field(default_factory=dict)

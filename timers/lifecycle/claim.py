@@ -77,7 +77,7 @@ def claim_ready(
             if of is None:
                 left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
             horizon_us = min(now_us, horizon_us)
-        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
+        horizon, rows, ended = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]](), 0
         full = allowance.full_keys() if allowance is not None else ()
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
@@ -88,6 +88,7 @@ def claim_ready(
             if not given_up:
                 break
             end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
+            ended += len(given_up)
             rows = [row for row in rows if row["timer_state"] not in (None, Timer.State.CANCELLED)]
             if rows:
                 break
@@ -101,6 +102,8 @@ def claim_ready(
                 left.rests_us.append(now_us)  # their keys are full now, and others may stand behind them
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
+            if allowance is not None and not ended:
+                transaction.set_rollback(True)  # a transaction around this one would keep the limit lock
             return []
         Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]

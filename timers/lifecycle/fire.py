@@ -98,6 +98,7 @@ def fire_due(
             fired.is_stale = has_changed(group)
             if look is not None:
                 look.note(fired)
+                transaction.set_rollback(True)  # a transaction around this one would keep the limit lock
             return fired
         rows = locked if unserved is None else [row for row in locked if not unserved.leaves(row.action)]
         batch = Batch(

@@ -1,4 +1,4 @@
-"""Limited look: what a fire of a group with limits may take of one part, found under the lock of the group."""
+"""Limited look: what a fire of a group with limits may take of one part, found under its limit lock."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def look_within_limits(
     limit: int,
     leave: Collection[str] = (),
 ) -> LimitedLook:
-    """Lock a group that has limits until the transaction ends, and find what may be fired of one part.
+    """Take the limit lock of a group until the transaction ends, and find what may be fired of one part.
 
     Args:
         real_us: the present instant by the database's clock, in microseconds.

@@ -14,7 +14,8 @@ from timers.conf import Conf
 from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
-from timers.models import BulkOperation, ClusterEvent, Node, RateState, StatsMinute
+from timers.lifecycle.rate_states import prune_states
+from timers.models import BulkOperation, ClusterEvent, Node, StatsMinute
 
 AUDIT_STEP: Final = 10_000
 """So many audit entries are deleted at once."""
@@ -45,7 +46,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows += StatsMinute.objects.filter(minute__lt=old).delete()[0]
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
         rows += prune_keys(old)
-        rows += RateState.objects.filter(tat__lt=now - timedelta(days=1)).delete()[0]
+        rows += prune_states(now - timedelta(days=1))
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
         rows += _prune_audit(now - timedelta(days=settings.audit_retention))
         ended = now - timedelta(days=settings.node_retention)

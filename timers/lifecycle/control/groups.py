@@ -53,7 +53,8 @@ EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
 _CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles", "placement"}
 """Fields that claimed executions carry: a change of these calls them back."""
-
+_AGAINST_FIRES: Final = _CARRIED | LIMITS.keys()
+"""Fields whose change waits for fires under way: what is claimed after it is claimed by the new ones."""
 
 _LOOK_UP: Final = f"""
 SELECT {columns(TimerGroup, "g")}, timers_now()
@@ -148,7 +149,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
-        group = entry.watch(_locked(name, against_fires=bool((_CARRIED | KEY_FIELDS) & fields.keys())))
+        group = entry.watch(_locked(name, against_fires=bool(_AGAINST_FIRES & fields.keys())))
         mistakes = Mistakes()
         shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
