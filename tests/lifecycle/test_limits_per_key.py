@@ -251,7 +251,7 @@ def test_what_is_called_back_gets_its_key_too(group: TimerGroup, time: VirtualTi
 
 def test_keys_are_set_again_only_where_they_can_change(tenants: TimerGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     set_again: list[TimerGroup] = []
-    monkeypatch.setattr("timers.lifecycle.control.groups.rekey", set_again.append)
+    monkeypatch.setattr("timers.lifecycle.control.limit_change.rekey", set_again.append)
     update_group("work", concurrency_key="payload.tenant", description="words")
     update_group("work", max_concurrency_per_key=5, max_rate_per_key="5/s")
     assert set_again == []

@@ -110,7 +110,7 @@ class ServedGroup:
     key_walks: dict[tuple[int, int], KeyWalk] = field(default_factory=dict, compare=False, repr=False)
     """By shard and priority: how far this process is in a walk through very many limit keys."""
     limits: Limits = NO_LIMITS
-    """How many of its executions may be claimed at once; whoever claims of a group that has any takes its limit lock."""
+    """How many of its executions may be claimed at once; who claims of a group that has any takes its limit lock."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""

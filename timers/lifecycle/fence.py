@@ -23,6 +23,10 @@ ASKED_TO_END: Final = "asked to end"
 """Why an execution was revoked, where nothing else is known."""
 _IS_AWAITED: Final = "is_awaited"
 """In a claim's details: a timer waits for the end of an execution that it did not wait for when it was claimed."""
+_ROOM_IS_AWAITED: Final = "room_is_awaited"
+"""In the details of a whole claim: its group has begun to limit its executions since. Found by the other's name too."""
+_WHOLE: Final = ""
+"""In the place of an execution, in a claim's details."""
 
 
 class LockedClaims(NamedTuple):
@@ -34,6 +38,8 @@ class LockedClaims(NamedTuple):
     """Executions that were revoked: id -> why."""
     awaited: Collection[str]
     """Executions that await_end was called for."""
+    room_is_awaited: bool
+    """Whether await_room was called for the group of any."""
 
 
 _INSERT: Final = f"""
@@ -43,7 +49,8 @@ VALUES (%s, %s, %s, %s, %s, {timestamp("%s::bigint")}, {timestamp("%s")}, %s::uu
 _INSERT_BY_KEY: Final = f"""
 INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at, executions, details,
                           limit_key)
-SELECT %s::bigint, %s::int, %s::int, %s::int, %s::text, {timestamp("%s::bigint")}, {timestamp("%s")}, u.executions::uuid[], u.details::json, u.key
+SELECT %s::bigint, %s::int, %s::int, %s::int, %s::text, {timestamp("%s::bigint")}, {timestamp("%s")},
+       u.executions::uuid[], u.details::json, u.key
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(executions, details, key)
 RETURNING id, limit_key
 """
@@ -116,13 +123,16 @@ def lock_claims(
     held = {fence: set(executions) for fence, executions, *_ in rows}
     why: dict[str, str] = {}
     awaited: set[str] = set()
+    room_is_awaited = False
     for _, _, revoked, reasons, details in rows:
         if revoked:
             known = json.loads(reasons) if reasons else {}
             why |= {execution: known.get(execution) or ASKED_TO_END for execution in revoked}
         if details:
-            awaited |= {execution for execution, detail in json.loads(details).items() if detail.get(_IS_AWAITED)}
-    return LockedClaims(held, why, awaited)
+            noted = json.loads(details)
+            awaited |= {execution for execution, detail in noted.items() if detail.get(_IS_AWAITED)}
+            room_is_awaited |= _WHOLE in noted
+    return LockedClaims(held, why, awaited, room_is_awaited)
 
 
 def await_end(executions: Collection[str], group_id: int) -> None:
@@ -142,6 +152,29 @@ def await_end(executions: Collection[str], group_id: int) -> None:
             for execution in set(held).intersection(executions):
                 details[execution] = {**details.get(execution, {}), _IS_AWAITED: True}
             cursor.execute("UPDATE timers_claim SET details = %s WHERE id = %s", (json.dumps(details), fence))
+
+
+def await_room(group_id: int) -> None:
+    """Note in all claims of a group that the end of an execution lets others begin from now on.
+
+    For a group that begins to limit how many executions it has at once: who claimed before knows of no limit. The
+    caller has locked the group, so that none are claimed meanwhile. Whoever ends a claimed execution learns of it from
+    lock_claims.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, details::text FROM timers_claim WHERE group_id = %s ORDER BY id FOR UPDATE", (group_id,)
+        )
+        noted = {
+            fence: json.dumps({**(json.loads(text) if text else {}), _WHOLE: {_ROOM_IS_AWAITED: True}})
+            for fence, text in cursor.fetchall()
+        }
+        if noted:
+            cursor.execute(
+                "UPDATE timers_claim c SET details = u.details::json"
+                " FROM unnest(%s::bigint[], %s::text[]) AS u(id, details) WHERE c.id = u.id",
+                (plain_array(noted), text_array(noted.values())),
+            )
 
 
 def let_go(held: Held, leaving: Held) -> None:

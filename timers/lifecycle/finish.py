@@ -43,7 +43,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         timers: dict[int, LockedTimer] = {}
         outcomes = _lock_followed(outcomes, timers, finished)
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held, revoked, awaited = lock_claims(wanted, holder)
+        held, revoked, awaited, room_is_awaited = lock_claims(wanted, holder)
         if awaited:
             for outcome in outcomes:
                 outcome.execution.follows |= outcome.execution.id in awaited
@@ -61,7 +61,8 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
                 finished.refused.append(outcome)
         over = settle(holder, finished.verdicts, timers, now_us)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
-        wake_for_room(outcome.execution for outcome, _ in finished.verdicts)
+        if finished.verdicts:
+            wake_for_room((outcome.execution for outcome, _ in finished.verdicts), room_is_awaited)
         delete_finished(over, ended=True)
     _pause_subscriptions(finished.verdicts)
     return finished

@@ -1,14 +1,14 @@
 """Group limits: how many executions of a group may be claimed now, counted from its live claims, and when they start.
 
-Only for groups that set a limit the limit lock is taken (limit_lock.py). The lock comes first and the count after it, in
-a statement of its own: so the count sees what every earlier holder of the lock has claimed, and no two claims go beyond
-a limit together. That statement also holds the group's row as fires do, by the version that the group was read with:
-limits are those of that moment, and rates are written by nobody else while the group is changed.
+Only groups that set a limit are locked here, by their limit lock (limit_lock.py). The lock comes first and the count
+after it, in a statement of its own: so the count sees what every earlier holder of the lock has claimed, and no two
+claims go beyond a limit together. That statement also holds the group's row as fires do, by the version that the group
+was read with: the limits are those of that moment, and nobody changes the group while its rates are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from django.db import connection
@@ -101,21 +101,33 @@ def _looks_us(statement: str, parameters: tuple[Any, ...], group: ServedGroup, n
         return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall() if at is not None]
 
 
-def makes_room(executions: Iterable[Execution]) -> bool:
-    """Whether executions that leave their claims make room within the limits of their groups."""
+def makes_room(
+    executions: Iterable[Execution], as_known: Callable[[ServedGroup], ServedGroup] = lambda group: group
+) -> bool:
+    """Whether executions that leave their claims make room within the limits of their groups.
+
+    Args:
+        executions: with their groups as they were at the claim.
+        as_known: gives a group as it was read last.
+    """
     group: ServedGroup | None = None
     for execution in executions:
         if execution.group is not group:
             # By far the most of a batch are of one group.
             group = execution.group
-            if group.limits.is_concurrent:
+            if as_known(group).limits.is_concurrent:
                 return True
     return False
 
 
-def wake_for_room(executions: Iterable[Execution]) -> None:
-    """Wake the workers where executions that left their claims make room within the limits of their groups."""
-    if makes_room(executions):
+def wake_for_room(executions: Iterable[Execution], room_is_awaited: bool) -> None:
+    """Wake the workers where executions that left their claims make room within the limits of their groups.
+
+    Args:
+        executions: by their groups as they were at the claim.
+        room_is_awaited: what lock_claims says of limits that groups have got since.
+    """
+    if room_is_awaited or makes_room(executions):
         wake_workers()
 
 
