@@ -77,11 +77,13 @@ def keyed_due(
     horizon_us: int,
     limit: int,
     leave: Collection[str] = (),
+    spare: int = 1,
 ) -> KeyedDue:
     """Find up to `limit` due timers of a part that the limits by key allow; instants by the group's clock.
 
     The caller holds the allowance of the group, so no other claim takes them; they are not locked yet. `leave`:
-    handlers whose timers are left.
+    handlers whose timers are left. `spare`: for each timer that a key has room for, so many are found: where the
+    first of them are only skipped, the others may be claimed.
     """
     group, place = allowance.group, (shard, priority)
     params: dict[str, Any] = {
@@ -98,7 +100,7 @@ def keyed_due(
     with connection.cursor() as cursor:
         cursor.execute(_EARLIEST.format(takes=takes), params)
         rows = cursor.fetchall()
-        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows])]
+        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows], spare, limit)]
         is_all = len(rows) < params["window"]
         if ids or is_all:
             # Where there are further rows, the next look finds what of these is left when the first are claimed.
@@ -111,8 +113,8 @@ def keyed_due(
         known = {*allowance.claimed_by_key, *allowance.arrivals_by_key, NO_KEY}
         params |= {
             "keys": text_array(known),
-            "rooms": plain_array(min(allowance.room_of(key), limit) for key in known),
-            "room": min(allowance.room_of_idle, limit),
+            "rooms": plain_array(min(allowance.room_of(key) * spare, limit) for key in known),
+            "room": min(allowance.room_of_idle * spare, limit),
             "after": walk.after,
         }
         begin = "true" if walk.after is None else "t.limit_key > %(after)s"
