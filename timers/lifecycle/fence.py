@@ -23,7 +23,7 @@ ASKED_TO_END: Final = "asked to end"
 """Why an execution was revoked, where nothing else is known."""
 _IS_AWAITED: Final = "is_awaited"
 """In a claim's details: a timer waits for the end of an execution that it did not wait for when it was claimed."""
-_ROOM_IS_AWAITED: Final = "room_is_awaited"
+_LIMIT_IS_AWAITED: Final = "limit_is_awaited"
 """In the details of a whole claim: its group has begun to limit its executions since. Found by the other's name too."""
 _WHOLE: Final = ""
 """In the place of an execution, in a claim's details."""
@@ -38,8 +38,8 @@ class LockedClaims(NamedTuple):
     """Executions that were revoked: id -> why."""
     awaited: Collection[str]
     """Executions that await_end was called for."""
-    room_is_awaited: bool
-    """Whether await_room was called for the group of any."""
+    is_limited: bool
+    """Whether note_limits was called for the group of any."""
 
 
 _INSERT: Final = f"""
@@ -123,7 +123,7 @@ def lock_claims(
     held = {fence: set(executions) for fence, executions, *_ in rows}
     why: dict[str, str] = {}
     awaited: set[str] = set()
-    room_is_awaited = False
+    is_limited = False
     for _, _, revoked, reasons, details in rows:
         if revoked:
             known = json.loads(reasons) if reasons else {}
@@ -131,8 +131,8 @@ def lock_claims(
         if details:
             noted = json.loads(details)
             awaited |= {execution for execution, detail in noted.items() if detail.get(_IS_AWAITED)}
-            room_is_awaited |= _WHOLE in noted
-    return LockedClaims(held, why, awaited, room_is_awaited)
+            is_limited |= _WHOLE in noted
+    return LockedClaims(held, why, awaited, is_limited)
 
 
 def await_end(executions: Collection[str], group_id: int) -> None:
@@ -154,19 +154,18 @@ def await_end(executions: Collection[str], group_id: int) -> None:
             cursor.execute("UPDATE timers_claim SET details = %s WHERE id = %s", (json.dumps(details), fence))
 
 
-def await_room(group_id: int) -> None:
-    """Note in all claims of a group that the end of an execution lets others begin from now on.
+def note_limits(group_id: int) -> None:
+    """Note in all claims of a group that it has limits now, which it did not have when they were claimed.
 
-    For a group that begins to limit how many executions it has at once: who claimed before knows of no limit. The
-    caller has locked the group, so that none are claimed meanwhile. Whoever ends a claimed execution learns of it from
-    lock_claims.
+    Whoever ends a claimed execution learns of it from lock_claims: others may begin then, and what is retried has a
+    limit key. The caller has locked the group, so that none are claimed meanwhile.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, details::text FROM timers_claim WHERE group_id = %s ORDER BY id FOR UPDATE", (group_id,)
         )
         noted = {
-            fence: json.dumps({**(json.loads(text) if text else {}), _WHOLE: {_ROOM_IS_AWAITED: True}})
+            fence: json.dumps({**(json.loads(text) if text else {}), _WHOLE: {_LIMIT_IS_AWAITED: True}})
             for fence, text in cursor.fetchall()
         }
         if noted:

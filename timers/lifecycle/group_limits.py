@@ -120,14 +120,14 @@ def makes_room(
     return False
 
 
-def wake_for_room(executions: Iterable[Execution], room_is_awaited: bool) -> None:
+def wake_for_room(executions: Iterable[Execution], is_limited: bool) -> None:
     """Wake the workers where executions that left their claims make room within the limits of their groups.
 
     Args:
         executions: by their groups as they were at the claim.
-        room_is_awaited: what lock_claims says of limits that groups have got since.
+        is_limited: what lock_claims says of limits that groups have got since.
     """
-    if room_is_awaited or makes_room(executions):
+    if is_limited or makes_room(executions):
         wake_workers()
 
 

@@ -10,6 +10,7 @@ from django.db import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import Limits
 from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.models import TimerGroup
 from timers.payload import UnreadablePayload, decode, storable
 
@@ -51,6 +52,8 @@ def lock_keyed(group: TimerGroup) -> None:
 def rekey(group: TimerGroup) -> int:
     """Set the keys of a locked group's timers that live or have executions under way; returns how many changed.
 
+    What waits of them gets the same keys.
+
     What is claimed keeps the key that it was claimed under; its retries have the new one. Takes some seconds for
     100,000 timers.
     """
@@ -75,6 +78,7 @@ def rekey(group: TimerGroup) -> int:
                     keys[timer] = wanted
             if keys:
                 cursor.execute(_SET, (plain_array(keys), text_array(keys.values())))
+                follow_keys(keys)
                 changed += len(keys)
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from timers.domain.limit_keys import NO_KEY
 from timers.lifecycle.control.key_settings import key_setting
-from timers.lifecycle.fence import await_room
+from timers.lifecycle.fence import note_limits
 from timers.lifecycle.rekey import lock_keyed, rekey
 from timers.models import RateState, TimerGroup
 
@@ -44,8 +44,9 @@ class LimitChange:
             rekey(group)
             if self._key_setting is None:
                 transaction.on_commit(partial(_rekey_again, group.id))
-        if _is_concurrent(group) and not self._is_concurrent:
-            await_room(group.id)
+        is_newly_keyed = key_setting(group) is not None and self._key_setting is None
+        if is_newly_keyed or (_is_concurrent(group) and not self._is_concurrent):
+            note_limits(group.id)
 
 
 def _is_concurrent(group: TimerGroup) -> bool:
