@@ -18,8 +18,9 @@ from timers.lifecycle.keyed_due import KEYS, KeyedDue, walk_keys
 from timers.lifecycle.waiting_keys import set_right
 from timers.schedules.instant import from_microseconds
 
-STRAYS_SECONDS: Final = 10.0
-"""Between two looks for executions without a key behind the first ones, where these are of full keys."""
+STRAYS_SECONDS: Final = 60.0
+"""Between two looks of a process for executions without a key behind the first ones, where these are of full keys: such
+a look reads all that is ready."""
 STRAYS: Final = 2000
 """So many of them are given their keys at once."""
 _PLACE: Final = -1

@@ -307,7 +307,6 @@ class Node:
                 limit=limit, watched_since_us=self._watch.since_us,
             )  # fmt: skip
             self._hold(fired.executions)
-            # What is only skipped does not count.
             self._check_limit(len({each.timer_id for each in fired.executions}), limit)
 
     def _hold(self, executions: list[Execution]) -> None:
