@@ -89,6 +89,7 @@ def test_nothing_is_lost_or_left_behind_whatever_people_do(part: int) -> None:
         run.send(first, events.Cancelled())
 
         assert run.left() == []
+        run.check_bounds()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -113,3 +114,4 @@ def test_order_that_is_resumed_often_enough_keeps_what_has_succeeded(part: int) 
             run.send(first, events.Cancelled())
             run.send(first, events.Cancelled())
         assert run.left() == []
+        run.check_bounds()
