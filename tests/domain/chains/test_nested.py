@@ -196,9 +196,7 @@ def test_branches_that_begin_again_are_cancelled_when_one_fails_at_once() -> Non
 
 def test_cancelled_sub_chain_is_not_reset_while_its_finally_steps_run() -> None:
     at = Engine(
-        main={
-            "steps": {"ship": {"kind": "chain", "chain": "shipping", "next": "after"}, "after": action("z"), "z": END}
-        },
+        main={"steps": {"ship": {"kind": "chain", "chain": "shipping", "next": "a"}, "a": action("z"), "z": END}},
         shipping={"finally": "clean", "steps": {"pack": action("z"), "clean": action("z"), "z": END}},
     )
     order = at.start()
