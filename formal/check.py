@@ -72,10 +72,8 @@ CHECKS: Final = (
     ),
     Check("chains", "as built, join all, a failure fails"),
     Check("chains", "as built, join all, a failure waits", ("ON_BRANCH_FAILURE_WAIT",)),
-    Check("chains", "as built, join any, a failure fails", ("NEEDED=1",)),
     Check("chains", "as built, join any, a failure waits", ("NEEDED=1", "ON_BRANCH_FAILURE_WAIT")),
     Check("chains", "as built, join 2 of 3", ("NEEDED=2", "ON_BRANCH_FAILURE_WAIT")),
-    Check("chains", "as built, two branches, three faults", ("BRANCHES=2", "FAULTS=3")),
     Check(
         "chains", "branches counted without the order's lock", ("ON_BRANCH_FAILURE_WAIT", "COUNT_WITHOUT_LOCK"), STUCK
     ),
