@@ -43,7 +43,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         timers: dict[int, LockedTimer] = {}
         outcomes = _lock_followed(outcomes, timers, finished)
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held, revoked, awaited = lock_claims(wanted, holder)
+        held, revoked, awaited, is_limited = lock_claims(wanted, holder)
         if awaited:
             for outcome in outcomes:
                 outcome.execution.follows |= outcome.execution.id in awaited
@@ -59,9 +59,10 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
-        over = settle(holder, finished.verdicts, timers, now_us)
+        over = settle(holder, finished.verdicts, timers, now_us, keyed=is_limited)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
-        wake_for_room(outcome.execution for outcome, _ in finished.verdicts)
+        if finished.verdicts:
+            wake_for_room((outcome.execution for outcome, _ in finished.verdicts), is_limited)
         delete_finished(over, ended=True)
     _pause_subscriptions(finished.verdicts)
     return finished
@@ -98,11 +99,16 @@ def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
 
 
 def settle(
-    holder: AnyHolder, verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int
+    holder: AnyHolder,
+    verdicts: Sequence[tuple[Outcome, Verdict]],
+    timers: dict[int, LockedTimer],
+    now_us: int,
+    *,
+    keyed: bool = False,
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 
-    Returns the timers that are then to be deleted where they have finished.
+    `keyed`: groups may limit by key by now. Returns the timers that are then to be deleted where they have finished.
     """
     entries: list[ledger.Entry] = []
     waiting: list[WaitingRow] = []
@@ -131,7 +137,7 @@ def settle(
         if verdict.next in ("end", "drop", "cancel") and execution.policies.on_finish == "delete":
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
-    waiting_rows.insert(waiting, now_us)
+    waiting_rows.insert(waiting, now_us, keyed=keyed)
     follow_timers(verdicts, timers, now_us)
     return ended
 

@@ -157,7 +157,7 @@ def _rescue_batch(
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
     executions = [execution for execution in read_held(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
-    held, revoked, _ = lock_claims(claim_ids, expired_us=expired_us)
+    held, revoked, *_ = lock_claims(claim_ids, expired_us=expired_us)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []

@@ -32,6 +32,7 @@ from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.last_run import wait_for_last_run
 from timers.lifecycle.recompute import is_done
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup, Waiting
@@ -166,6 +167,7 @@ def _update(
         entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
         before = Before.of(timer, limits)
+        was_key = timer.limit_key
         spec.write_to(timer)
         _reschedule(timer, before, spec, restarts=restarts)
         if was_over and timer.state == Timer.State.ACTIVE:
@@ -174,6 +176,8 @@ def _update(
                     raise refused
                 quotas.count_in(held, 1)
         saved(timer, actor, _EDITED)
+        if timer.limit_key != was_key:
+            follow_keys([timer.id])
         if timer.state == Timer.State.FINISHED and not was_over:
             delete_finished([timer.id])
         return timer
