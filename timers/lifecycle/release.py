@@ -29,8 +29,8 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
     """Turn claimed executions that never started into ready ones at their own instants.
 
     The try is not counted: a node that drains or a worker that is short of slots takes nothing from the retries.
-    What was asked to end is cancelled instead; where the order of a chain went elsewhere meanwhile, nothing is ready. Safe to repeat after a fault: what a first, unacknowledged commit has
-    given back is no longer in its claim.
+    What was asked to end is cancelled instead; an order that went elsewhere meanwhile has its place there. Safe to
+    repeat after a fault: what a first, unacknowledged commit has given back is no longer in its claim.
     """
     if not executions:
         return Released()

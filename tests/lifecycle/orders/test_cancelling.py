@@ -13,9 +13,9 @@ from timers.exceptions import NotAllowedNow
 from timers.executions import cancel_execution, dismiss_failed, retry_failed
 from timers.insights.doctor.vanished import fired_without_a_trace
 from timers.lifecycle.control.chains.define import create_chain
-from timers.lifecycle.control.chains.orders import suspend_order
+from timers.lifecycle.control.chains.orders import resume_order, signal_order, suspend_order
 from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
-from timers.scheduling import cancel_timer, delete_group, schedule_fixed_rate, update_timer
+from timers.scheduling import cancel_timer, delete_group, schedule_fixed_rate, update_group, update_timer
 from timers.testing import Stepper
 
 Begin = Callable[..., str]
@@ -110,3 +110,15 @@ def test_doctor_knows_where_resting_orders_are(waiting: str, node: Stepper) -> N
 def test_deleted_group_ends_its_orders(waiting: str) -> None:
     delete_group("work", force=True)
     assert (outcome_of(waiting), ChainOrder.objects.count()) == ("cancelled", 0)
+
+
+def test_finished_timer_is_kept_while_its_order_rests(begin: Begin, node: Stepper) -> None:
+    update_group("work", on_finish="delete")
+    order = begin({"paid": {"kind": "signal", "next": "a"}, "a": action("end")})
+    suspend_order(order)
+    resume_order(order)
+    assert Timer.objects.exists()
+    signal_order(order, "paid")
+    node.until_idle()
+    assert outcome_of(order) == "succeeded"
+    assert not Timer.objects.exists()

@@ -1,4 +1,4 @@
-"""Orders that go elsewhere while somebody holds them: the end of that claim moves nothing, and no place is there twice."""
+"""Orders that go elsewhere while somebody holds them: the end of that claim moves nothing, no place is there twice."""
 
 from __future__ import annotations
 
