@@ -9,7 +9,7 @@ import pytest
 
 from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import NotAllowedNow
+from timers.exceptions import NotAllowedNow, SpecError
 from timers.executions import cancel_execution, dismiss_failed, retry_failed
 from timers.insights.doctor.vanished import fired_without_a_trace
 from timers.lifecycle.control.chains.define import create_chain
@@ -74,6 +74,17 @@ def test_failed_order_is_retried_by_its_execution_and_dismissed(
     dismiss_failed([order])
     row = ChainOrder.objects.get()
     assert (row.state, row.outcome, outcome_of(order)) == ("ended", "failed", "failed")
+
+
+def test_failed_order_is_retried_with_other_variables(begin: Begin, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.a", OSError("one"), {})
+    order = begin({"a": action("end", "tests.a")}, {"x": 1, "y": 1})
+    node.until_idle()
+    with pytest.raises(SpecError, match="payload"):
+        retry_failed(order, payload=[3])
+    retry_failed(order, payload={"x": 2})
+    node.until_idle()
+    assert (handlers.calls[-1].payload, outcome_of(order)) == ({"x": 2, "y": 1}, "succeeded")
 
 
 def test_next_fire_replaces_an_order_that_rests(node: Stepper, group: Any, handlers: TemporaryHandlers) -> None:
