@@ -60,6 +60,8 @@ class Place:
     """The handler that its step calls."""
     roles: tuple[str, ...] = ()
     """The roles that its step requires."""
+    now_us: int = 0
+    """The present instant of its group: from then on it is available, where it waits for none."""
 
 
 def may_wait(order: Order) -> bool:
@@ -104,7 +106,6 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
         return
     rows = [place.row for place in places]
     failed = [row.order.state == FAILED for row in rows]
-    now_us = to_microseconds(now)
     reasons = [row.order.reason for row in rows]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -118,8 +119,10 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
                 text_array(row.name for row in rows),
                 plain_array("failed" if parked else "ready" for parked in failed),
                 plain_array(
-                    now_us if row.order.available_at is None else to_microseconds(row.order.available_at)
-                    for row in rows
+                    place.now_us
+                    if place.row.order.available_at is None
+                    else to_microseconds(place.row.order.available_at)
+                    for place in places
                 ),
                 plain_array(row.attempts for row in rows),
                 plain_array(parse_id(row.id).origin for row in rows),

@@ -339,7 +339,7 @@ class Trees:
         definition = self._definition(row)
         step = definition.chain.steps[row.order.step]
         roles = step.required_roles if isinstance(step, ActionStep) else ()
-        return places.Place(row, definition.handler(step.name), roles)
+        return places.Place(row, definition.handler(step.name), roles, self._us(row))
 
     def _states_of(self, chain_id: int) -> StepStates:
         if chain_id not in self._states:
