@@ -1,4 +1,4 @@
-"""Orders that stand before a step go on when it is stopped no longer, and deadlines pass, whatever stands beside them."""
+"""Orders that stand before a step go on when it is stopped no longer; deadlines pass; whatever stands beside them."""
 
 from __future__ import annotations
 
