@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests.lifecycle.orders.conftest import action
+from tests.lifecycle.orders.test_branches import join, sides
 from tests.lifecycle.orders.test_cancelling import outcome_of
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
 from timers.handlers import Snooze
 from timers.lifecycle.control.chains.orders import approve_order, cancel_order, resume_order, suspend_order
+from timers.lifecycle.fence import lock_claims
 from timers.lifecycle.orders.releasing import pass_deadlines
 from timers.models import Attempt, ChainOrder, Claim, Waiting
 from timers.testing import Stepper, VirtualTime
@@ -151,3 +154,28 @@ def test_cancel_waits_for_a_step_that_is_just_being_given_back(begin: Begin, nod
         cancelled.result(timeout=20)
     node.until_idle()
     assert (steps(), outcome_of(order)) == ([("clean", "advanced")], "cancelled")
+
+
+@pytest.mark.usefixtures("committed")
+def test_end_of_a_branch_does_not_wait_for_the_ends_of_others(
+    begin: Begin, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    """Two sessions that each end a branch, and so cancel one that the other holds, would wait for each other."""
+    sides(handlers)
+    order = begin(join(mode="any"))
+    assert len(node.claim(limit=1)) == 1
+    other = Stepper(time, "other")
+    others = other.claim()
+    node.run()
+    with OtherSession(time.now) as session:
+        session.begin()
+        session.run(lambda: lock_claims({execution.fence for execution in others}))
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        assert not node.finish().deferred
+        session.commit()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    other.until_idle()
+    assert steps().count(("after", "advanced")) == 1
+    assert outcome_of(order) == "succeeded"

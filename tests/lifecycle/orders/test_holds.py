@@ -149,6 +149,8 @@ def test_end_of_a_step_waits_for_nobody_who_forgets_what_the_dead_held(
             cursor.execute("SET lock_timeout = '5s'")
         assert not other.finish().deferred
         session.commit()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
     assert Attempt.objects.filter(outcome="succeeded").count() == 1
 
 

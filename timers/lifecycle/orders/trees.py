@@ -133,7 +133,9 @@ class Trees:
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
         for group_id, claimed in self._revoked.items():
-            revoke(claimed, group_id, REVOKED)
+            # Who ends steps has claims locked already, and another session that does may wait for these. What is not
+            # told to end runs on in vain: its order has gone elsewhere.
+            revoke(claimed, group_id, REVOKED, skip_locked=node is not None or worker is not None)
         self._wake(waiting)
 
     # How events are handled.
