@@ -202,3 +202,27 @@ def test_dismissed_branch_whose_lock_was_deleted_lets_its_parent_go_on(
     node.until_idle()
     assert outcome_of(order) == "succeeded"
     assert not Waiting.objects.exists()
+
+
+def test_failed_order_that_was_just_retried_is_cancelled_with_its_timer(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.a", OSError("one"), {})
+    order = begin({"a": action("end", "tests.a")})
+    node.until_idle()
+    retry_failed(order)
+    cancel_timer("work", "order")
+    assert outcome_of(order) == "cancelled"
+    node.until_idle()
+    assert len(handlers.calls) == 1
+
+
+def test_failed_order_stays_for_a_person_when_its_timer_is_cancelled(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.a", OSError("one"))
+    order = begin({"a": action("end", "tests.a")})
+    node.until_idle()
+    with pytest.raises(NotAllowedNow):
+        cancel_timer("work", "order")
+    assert (outcome_of(order), Waiting.objects.get().state) == (None, "failed")

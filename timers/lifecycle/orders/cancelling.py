@@ -25,8 +25,10 @@ WHERE id = ANY(%s::uuid[]) AND ended_at IS NULL ORDER BY id
 """
 # A failed one waits for a person; one in its finally steps is being ended already.
 _OF_TIMER: Final = """
-SELECT id::text, root::text, timer_id FROM timers_chain_order
-WHERE timer_id = %s AND parent IS NULL AND ended_at IS NULL AND state <> 'failed' AND NOT in_finally ORDER BY id
+SELECT o.id::text, o.root::text, o.timer_id FROM timers_chain_order o
+WHERE o.timer_id = %s AND o.parent IS NULL AND o.ended_at IS NULL AND NOT o.in_finally
+  AND (o.state <> 'failed' OR NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = o.id AND w.state = 'failed'))
+ORDER BY o.id
 """
 _PARKED_BRANCHES: Final = """
 SELECT o.id::text, o.root::text, o.timer_id FROM timers_chain_order o JOIN timers_waiting w ON w.id = o.id
