@@ -16,10 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
+from tests.cluster.scripts import ROOT, Forks
 from timerproject.embedded.server import EmbeddedServer
+from timers.lifecycle.recall import RECALL_CHANNEL
 
-ROOT = Path(__file__).resolve().parents[2]
 Value = TypeVar("Value")
+_forks: list[Forks] = []
+"""Of this test process, from the first script on."""
 
 
 class Call(NamedTuple):
@@ -53,9 +56,21 @@ class Field:
         }
 
     def manage(self, *words: str) -> str:
+        """Run a management command in a process of the installation; returns what it prints."""
         done = subprocess.run(
             [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run(self, script: str) -> str:
+        """Run Python code in a process of the installation; returns what it prints."""
+        environment = self.environment
+        if not _forks:
+            _forks.append(Forks(environment))
+        if not _forks[0].suits(environment):
+            return self.manage("shell", "-v", "0", "-c", script)
+        done = _forks[0].run(script, environment, self.folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -75,6 +90,11 @@ class Field:
         reached = "SELECT count(*) FROM timers_node WHERE pid = %s AND state = %s"
         eventually(lambda: self.value(reached, node.pid, until))
         return node
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until that many workers have begun to look for work: later than their node is active."""
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
+        eventually(lambda: self.value(sessions, f"LISTEN {RECALL_CHANNEL}") >= count, within=60)
 
     def kill(self, name: str) -> None:
         """kill -9 of the whole node."""
@@ -97,7 +117,7 @@ class Field:
 
     def schedule(self, handler: str, count: int, **options: Any) -> None:
         """Schedule one-shots that are due now, from a process of the installation."""
-        self.manage("shell", "-v", "0", "-c", _SCHEDULE.format(handler=handler, count=count, options=options))
+        self.run(_SCHEDULE.format(handler=handler, count=count, options=options))
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.address, autocommit=True) as connection:

@@ -69,7 +69,7 @@ def drained(field: Field, count: int) -> None:
 def spoiled(field: Field, count: int, kinds: tuple[str, ...]) -> None:
     """Handlers that leave something behind among others that write: those fail, these lose nothing."""
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _SPOILED.format(count=count, kinds=kinds))
+    field.run(_SPOILED.format(count=count, kinds=kinds))
     ended = "SELECT count(*) FROM timers_attempt WHERE outcome IN ('succeeded', 'failed', 'error')"
     eventually(lambda: field.value(ended) >= count + len(kinds), within=120)
     errors = dict(field.rows("SELECT name, error_title FROM timers_attempt WHERE outcome = 'error'"))
