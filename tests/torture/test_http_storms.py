@@ -23,8 +23,8 @@ AWAY = 20.0 if IS_LONG else 12.0
 MIN_BACKOFF, MAX_BACKOFF, JITTER = 4.0, 8.0, 0.5
 PER_TARGET, TAKES = 10, 0.01
 """Calls that a worker makes to the target at once, and seconds that each takes."""
-SECRETS = 10_000 if IS_LONG else 4_000
-CALLS = 2_000 if IS_LONG else 1_000
+SECRETS = 10_000 if IS_LONG else 2_000
+CALLS = 2_000 if IS_LONG else 1_500
 CALLS_A_SECOND = 100
 
 
