@@ -64,11 +64,14 @@ class Field:
         return done.stdout
 
     def run(self, script: str) -> str:
-        """Run Python code in a process of the installation; returns what it prints."""
+        """Run Python code in a process of the installation; returns what it prints.
+
+        Where the field has no settings of its own, that is a fork of a process which has Django loaded.
+        """
         environment = self.environment
-        if not _forks:
+        if not _forks and self.settings.keys() <= {"DATABASE_URL"}:
             _forks.append(Forks(environment))
-        if not _forks[0].suits(environment):
+        if not _forks or not _forks[0].suits(environment):
             return self.manage("shell", "-v", "0", "-c", script)
         done = _forks[0].run(script, environment, self.folder)
         assert done.returncode == 0, done.stderr
