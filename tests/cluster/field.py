@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
+from tests.cluster.migrated import make_tables
 from tests.cluster.scripts import ROOT, Forks
 from timerproject.embedded.server import EmbeddedServer
 from timers.lifecycle.recall import RECALL_CHANNEL
@@ -63,6 +64,10 @@ class Field:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def migrate(self) -> None:
+        """Make the tables of a database that has none."""
+        make_tables(self.address, lambda: self.manage("migrate", "-v", "0"))
+
     def run(self, script: str) -> str:
         """Run Python code in a process of the installation; returns what it prints.
 
@@ -73,6 +78,7 @@ class Field:
             _forks.append(Forks(environment))
         if not _forks or not _forks[0].suits(environment):
             return self.manage("shell", "-v", "0", "-c", script)
+        self._let_workers_begin()
         done = _forks[0].run(script, environment, self.folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -96,8 +102,21 @@ class Field:
 
     def wait_for_workers(self, count: int) -> None:
         """Wait until that many workers have begun to look for work: later than their node is active."""
+        eventually(lambda: self._listening() >= count, within=60)
+
+    def _listening(self) -> int:
         sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
-        eventually(lambda: self.value(sessions, f"LISTEN {RECALL_CHANNEL}") >= count, within=60)
+        return int(self.value(sessions, f"LISTEN {RECALL_CHANNEL}"))
+
+    def _let_workers_begin(self, within: float = 3) -> None:
+        """Give the workers that are starting the time to begin, so that the first of them does not do all the work.
+
+        Workers that never listen, as on a standby, are not waited for any longer.
+        """
+        deadline = time.monotonic() + within
+        pids = [pid for name, node in self.nodes.items() if node.poll() is None for pid in self.worker_pids(name)]
+        while self._listening() < len(pids) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def kill(self, name: str) -> None:
         """kill -9 of the whole node."""
@@ -217,7 +236,7 @@ def field_on(server: EmbeddedServer, folder: Path) -> Iterator[Field]:
     host = str(parameters["host"]).replace("/", "%2F")
     field = Field(f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}", folder)
     try:
-        field.manage("migrate", "-v", "0")
+        field.migrate()
         yield field
     finally:
         field.end()

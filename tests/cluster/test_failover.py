@@ -37,7 +37,7 @@ def served(replicas: Replicas, tmp_path: Path) -> Iterator[Field]:
     """Nodes and web on both hosts, the first of which is the primary."""
     field = Field(replicas.address, tmp_path, {"TIMERS_VAR": str(tmp_path / "var")})
     try:
-        field.manage("migrate", "-v", "0")
+        field.migrate()
         field.run("from timers.scheduling import ensure_group; ensure_group('work')")
         yield field
     finally:
