@@ -13,12 +13,15 @@ RUNNING = 8
 """Executions that run on two nodes while one of them is killed."""
 
 
-def workers_killed(field: Field, count: int, *, every_seconds: float) -> int:
-    """One node under load, a random worker of it killed -9 again and again; returns how many were."""
+def workers_killed(field: Field, count: int, *, every_seconds: float, at_most: int = 1_000) -> int:
+    """One node under load, a random worker of it killed -9 again and again; returns how many were.
+
+    It ends when four fifths of the load are done, or `at_most` workers were killed.
+    """
     field.start("a")
     field.schedule("cluster.work", count)
     killed = 0
-    for _ in every(every_seconds, lambda: field.succeeded() >= count * 0.8):
+    for _ in every(every_seconds, lambda: killed == at_most or field.succeeded() >= count * 0.8):
         pids = field.worker_pids("a")
         if len(pids) > 1 and field.calls():
             os.kill(random.choice(pids), signal.SIGKILL)
