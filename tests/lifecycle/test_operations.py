@@ -16,6 +16,7 @@ from tests.support.sessions import OtherSession, in_threads
 from timers import clock
 from timers.execution_id import execution_id
 from timers.lifecycle import operations as carried
+from timers.lifecycle.chores import find_chores
 from timers.lifecycle.control.operations import (
     cancel_operation,
     pause_operation,
@@ -23,7 +24,7 @@ from timers.lifecycle.control.operations import (
     set_pace,
     start_operation,
 )
-from timers.lifecycle.operations import carry_out, operations_running
+from timers.lifecycle.operations import carry_out
 from timers.models import Attempt, BulkOperation, Timer, TimerGroup, Waiting
 from timers.schedules.instant import to_microseconds
 from timers.testing import Stepper, VirtualTime
@@ -77,7 +78,7 @@ def test_a_thousand_are_retried_and_succeed(timer: Timer, node: Stepper, handler
     assert len({fire.execution_id for fire in handlers.calls}) == len(handlers.calls) == 1000
     assert Attempt.objects.filter(outcome="succeeded", attempt=3).count() == 1000
     assert not Waiting.objects.exists()
-    assert not operations_running()
+    assert not find_chores("default").has_operations
 
 
 def test_what_is_dismissed_has_failed_for_good_and_the_ledger_says_why(timer: Timer) -> None:
@@ -135,7 +136,7 @@ def test_a_retry_at_a_pace_comes_evenly_and_no_faster(timer: Timer, time: Virtua
     start_operation("retry", ALL, pace=100)
     instants: list[float] = []
     start = time.now
-    while operations_running():
+    while find_chores("default").has_operations:
         carry_out_all()
         ready = Waiting.objects.filter(state="ready")
         instants += [(at - start).total_seconds() for at in ready.values_list("available_at", flat=True)]

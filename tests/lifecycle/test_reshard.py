@@ -11,8 +11,9 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.domain.shards import shard_of
 from timers.lifecycle import reshard
+from timers.lifecycle.chores import find_chores
 from timers.lifecycle.control.groups import update_group
-from timers.lifecycle.reshard import is_moving, look_for_left_behind, move_batch
+from timers.lifecycle.reshard import look_for_left_behind, move_batch
 from timers.models import Attempt, Timer, TimerGroup
 from timers.scheduling import pause_timer, schedule_fixed_rate, schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -47,10 +48,10 @@ def misplaced() -> list[str]:
 def test_all_living_timers_come_to_their_new_shards(group: TimerGroup, shards: int) -> None:
     pause_timer("work", "t03")
     update_group("work", shards=shards)
-    assert is_moving()
+    assert find_chores("default").has_operations
     assert move_all() > 0
     assert misplaced() == []
-    assert not is_moving()
+    assert not find_chores("default").has_operations
 
 
 @pytest.mark.parametrize("shards", [16, 2])
@@ -119,7 +120,7 @@ def test_finished_timers_stay_where_they_are(group: TimerGroup, node: Stepper) -
 
 def test_a_change_to_the_same_number_moves_nothing(group: TimerGroup) -> None:
     update_group("work", shards=4)
-    assert not is_moving()
+    assert not find_chores("default").has_operations
 
 
 def test_low_marks_do_not_hide_timers_that_are_moved_below_them(group: TimerGroup) -> None:

@@ -82,7 +82,7 @@ def test_what_a_target_says_is_kept_as_text_that_can_be_stored(here: Town, calle
 def test_a_limit_that_passes_tells_how_far_the_call_came(here: Town, caller: Caller) -> None:
     target = here.target(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"x", pause=5))
 
-    outcome = caller.call(target.url, timeout=0.2)
+    outcome = caller.call(target.url, timeout=1.0)
 
     assert outcome.word == "timeout"
     assert exchange(outcome)["response"]["status"] == 200

@@ -20,7 +20,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from timers import clock
-from timers.lifecycle.clock_step import IS_VIRTUAL, SLACK, is_held
+from timers.lifecycle.clock_step import SLACK
 from timers.lifecycle.events import record
 from timers.lifecycle.suspects import Heard
 from timers.models import Node
@@ -44,11 +44,6 @@ WHERE n.state IN ('starting', 'active', 'standby', 'draining')
 """
 # A heartbeat that lies ahead was sent before the clock was set back: a node that lives sends the next one soon.
 
-_CLOCK = f"""
-SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s)
-FROM (SELECT timers_now() AS now OFFSET 0) r
-"""
-
 UNCHANGED: Final = 1.0
 """Heartbeat intervals for which a heartbeat must have stood still before a free crash lock proves a crash."""
 
@@ -62,18 +57,6 @@ class Watched:
     """Until the node that beat longest ago would miss its second beat; None when there is no other node."""
     heard: list[Heard] = field(default_factory=list)
     """The nodes that are not dead, the judge among them: they may be suspect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The database clock as a judge of others needs it."""
-
-    now: datetime
-    is_virtual: bool
-    is_held: bool
-    """A step of the clock holds claims and rescue."""
-    stepped_at: datetime | None
-    """When it last stepped, by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +104,6 @@ class Sightings:
         if looked.has_crashed and still >= UNCHANGED * looked.node.heartbeat_interval:
             return True
         return looked.is_over and still >= looked.lease
-
-
-def read_clock() -> Clock:
-    """The database clock, and whether one of its steps holds rescue."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CLOCK)
-        return Clock(*cursor.fetchone())
 
 
 def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = None) -> Watched:

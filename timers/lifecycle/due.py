@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 from django.db import connection
 
@@ -34,8 +35,7 @@ LEFT JOIN LATERAL (
            EXISTS (SELECT 1 FROM timers_timer t
                    WHERE t.group_id = g.id AND t.shard = s.shard AND t.priority = p.priority
                      AND t.state = 'active'
-                     AND t.next_fire_at <= CASE WHEN f.group_id IS NULL THEN c.horizon ELSE c.overdue END
-                     AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)
+                     {{window}}
                      AND (t.open_execution IS NULL OR t.next_fire_at <= c.now)) AS timers,
            -- One look for each: with ORDER BY and LIMIT it is one into the index, whatever waits for others.
            CASE WHEN s.shard <> 0 OR p.priority <> g.timer_priorities[1] THEN false
@@ -57,20 +57,35 @@ LEFT JOIN LATERAL (
                                CASE WHEN g.sandbox THEN {group_now("%(now)s::timestamptz")} ELSE %(overdue)s END
                                    AS overdue) c
     CROSS JOIN {PARTS}
-    LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_priorities)s::int[],
-                     %(mark_lows)s::timestamptz[])
-           AS m(group_id, shard, priority, low)
-           ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
-    LEFT JOIN unnest(%(other_groups)s::bigint[], %(other_shards)s::int[]) AS f(group_id, shard)
-           ON f.group_id = g.id AND f.shard = s.shard
+    {{joins}}
     WHERE NOT n.paused AND NOT n.held
       AND (n.epoch IS NOT NULL OR NOT (%(is_passive)s OR g.placement = 'lead'))
       AND g.partition = %(partition)s AND g.state = 'active' AND g.required_roles <@ %(roles)s::varchar[]
       AND (g.worker_ordinals IS NOT NULL OR COALESCE(g.action->>'kind', '') <> 'pull')
 ) w ON w.timers OR w.waiting
 """
+_UP_TO_HORIZON = "AND t.next_fire_at <= c.horizon"
+_MARKS = """
+    LEFT JOIN unnest(%(mark_groups)s::bigint[], %(mark_shards)s::int[], %(mark_priorities)s::int[],
+                     %(mark_lows)s::timestamptz[])
+           AS m(group_id, shard, priority, low)
+           ON m.group_id = g.id AND m.shard = s.shard AND m.priority = p.priority
+"""
+_FROM_MARK = "AND t.next_fire_at >= COALESCE(m.low, '-infinity'::timestamptz)"
+_OTHERS = """
+    LEFT JOIN unnest(%(other_groups)s::bigint[], %(other_shards)s::int[]) AS f(group_id, shard)
+           ON f.group_id = g.id AND f.shard = s.shard
+"""
+_UP_TO_HORIZON_OR_OVERDUE = "AND t.next_fire_at <= CASE WHEN f.group_id IS NULL THEN c.horizon ELSE c.overdue END"
 # The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the
 # last, empty probe would walk every future timer.
+
+
+@cache
+def _due_work(has_marks: bool, has_others: bool) -> str:
+    """The statement without the joins that a look does not need: to plan them is most of what a look costs."""
+    window = [_UP_TO_HORIZON_OR_OVERDUE if has_others else _UP_TO_HORIZON, _FROM_MARK if has_marks else ""]
+    return _DUE_WORK.format(window=" ".join(window), joins=(_MARKS * has_marks) + (_OTHERS * has_others))
 
 
 def overdue_us(now_us: int) -> int:
@@ -142,7 +157,7 @@ class ServedGroups:
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                _DUE_WORK,
+                _due_work(bool(low_marks), bool(of_others)),
                 {
                     "horizon": from_microseconds(horizon_us),
                     "overdue": from_microseconds(overdue_us(now_us)),

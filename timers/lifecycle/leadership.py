@@ -32,8 +32,15 @@ WHERE n.partition = %(partition)s AND n.state IN {LIVE}
 ORDER BY n.id
 """
 _HAS_LEAD_GROUPS: Final = """
-SELECT EXISTS (SELECT 1 FROM timers_timer_group WHERE partition = %(partition)s AND placement = 'lead')
+EXISTS (SELECT 1 FROM timers_timer_group lg WHERE lg.partition = %(partition)s AND lg.placement = 'lead')
 """
+_HAS_PASSIVE_NODES: Final = f"""
+EXISTS (SELECT 1 FROM timers_node n
+        WHERE n.partition = %(partition)s AND n.mode <> 'distributed' AND n.state IN {LIVE})
+"""
+NEEDS_LEADER: Final = f"({_HAS_LEAD_GROUPS} OR {_HAS_PASSIVE_NODES})"
+"""SQL: whether anything in the partition (the parameter `partition`) needs a leader."""
+
 _LEAD: Final = """
 SELECT node_id, held_precedence, is_pinned, has_had_primary, epoch
 FROM timers_leadership WHERE partition = %(partition)s
@@ -175,7 +182,7 @@ def renew(node_id: int) -> None:
 def has_lead_groups(partition: str) -> bool:
     """Whether a partition has groups that only its leader may fire."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_LEAD_GROUPS, {"partition": partition})
+        cursor.execute(f"SELECT {_HAS_LEAD_GROUPS}", {"partition": partition})
         return bool(cursor.fetchone()[0])
 
 

@@ -34,11 +34,8 @@ LONGEST_WAIT: Final = 2.0
 SET_BACK: Final = timedelta(seconds=5)
 EXAMPLES: Final = 5
 """Refused executions that are kept with their reasons."""
-
-
-def operations_running() -> bool:
-    """Whether there is anything to carry out."""
-    return BulkOperation.objects.filter(state=BulkOperation.State.RUNNING).exists()
+HAS_OPERATIONS: Final = "EXISTS (SELECT 1 FROM timers_bulk_operation o WHERE o.state = 'running')"
+"""SQL: whether there is anything to carry out."""
 
 
 def carry_out() -> float | None:

@@ -30,6 +30,8 @@ from timers.schedules.instant import from_microseconds
 
 BATCH = 10
 """Claims per transaction: a rescue of thousands of executions never locks for long."""
+FIRST_CONSUMER_LEASE = "(SELECT min(c.expires_at) FROM timers_claim c)"
+"""SQL: when the first lease of a consumer ends; NULL where no consumer holds anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +110,15 @@ def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescu
 def rescue_expired(now_us: int) -> tuple[Rescued, float | None]:
     """Rescue what consumers hold whose lease has ended; also returns the seconds until the next lease ends, if any."""
     now, rescued = from_microseconds(now_us), Rescued()
-    first = _first_end()
+    first = _first_consumer_lease()
     if first is not None and first <= now:
         fate = Fate(started_us=None, reason="the consumer's lease ended")
         rescued = _rescue({"expires_at__lte": now}, lambda _: fate, now_us, may_have_started=True, expired_us=now_us)
-        first = _first_end(expires_at__gt=now)
+        first = _first_consumer_lease(expires_at__gt=now)
     return rescued, None if first is None else (first - now).total_seconds()
 
 
-def _first_end(**condition: datetime) -> datetime | None:
+def _first_consumer_lease(**condition: datetime) -> datetime | None:
     """When the first lease of a consumer ends."""
     first: datetime | None = Claim.objects.filter(**condition).aggregate(first=Min("expires_at"))["first"]
     return first

@@ -20,6 +20,8 @@ BATCH: Final = 500
 """Timers that one transaction moves."""
 SETTLE_SECONDS: Final = 60.0
 """For so long after the change, at least, old shards are probed."""
+HAS_MOVES: Final = "EXISTS (SELECT 1 FROM timers_timer_group m WHERE m.moved_to_shards_up_to IS NOT NULL)"
+"""SQL: whether timers of any group are to be moved."""
 
 _NEXT_GROUP: Final = """
 SELECT id, shards, moved_to_shards_up_to FROM timers_timer_group
@@ -71,11 +73,6 @@ def note_change(group: TimerGroup, before: int) -> None:
     """Have the timers of a locked group moved, whose `shards` has just changed from `before`; the caller saves it."""
     group.probed_shards = max(before, group.probed_shards, group.shards)
     group.moved_to_shards_up_to = ""
-
-
-def is_moving() -> bool:
-    """Whether timers of any group are to be moved."""
-    return TimerGroup.objects.filter(moved_to_shards_up_to__isnull=False).exists()
 
 
 def move_batch() -> Moved | None:

@@ -41,14 +41,14 @@ Part = tuple[int, int, int]
 Place = tuple[datetime, int]
 """Next instant and id of a timer: where a pass over a part ended."""
 
-_PARTS: Final = f"""
-SELECT g.id, g.version, s.shard, p.priority
+_PULLED_WITH_DUE: Final = f"""
 FROM timers_timer_group g CROSS JOIN {PARTS}
 WHERE g.state = 'active' AND g.worker_ordinals IS NULL AND g.action ->> 'kind' = 'pull'
   AND NOT {is_paused("g.partition")}
-  AND EXISTS (SELECT 1 FROM timers_timer t
-              WHERE {IN_PART}
-                AND t.next_fire_at <= {group_now("%(now)s::timestamptz")})
+  AND EXISTS (SELECT 1 FROM timers_timer t WHERE {IN_PART} AND t.next_fire_at <= {{group_now}})
+"""
+_PARTS: Final = f"""
+SELECT g.id, g.version, s.shard, p.priority {_PULLED_WITH_DUE.format(group_now=group_now("%(now)s::timestamptz"))}
 ORDER BY g.id, s.shard, p.priority
 """
 
@@ -60,6 +60,11 @@ WHERE t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority
   AND (t.next_fire_at <= %(certain)s OR t.open_execution IS NOT NULL OR t.overrides IS NOT NULL)
 ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 """
+
+
+def has_unclaimed(now: str) -> str:
+    """Return SQL that says whether any pulled group has due timers at the instant `now` (SQL)."""
+    return f"EXISTS (SELECT 1 {_PULLED_WITH_DUE.format(group_now=group_now(now))})"
 
 
 def unclaimed_parts(now: datetime) -> list[tuple[Part, int]]:

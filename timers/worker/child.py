@@ -12,10 +12,9 @@ from typing import Final
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.rescue import Fate
 from timers.worker import process
-from timers.worker.options import NodeOptions, WorkerSetup
+from timers.worker.options import DRAIN, NodeOptions, WorkerSetup
 from timers.worker.pulse import Fault
 from timers.worker.started import RUNNING, Started, Vitals, shared_memory
-from timers.worker.worker import DRAIN
 
 STUCK_SECONDS: Final = 2.5
 """A worker that says nothing for so long while a handler runs is held by it (a call that keeps the interpreter)."""

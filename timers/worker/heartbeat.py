@@ -12,8 +12,9 @@ from django.db import connection
 
 from timers.boot_clock import boot_time
 from timers.conf import Conf
+from timers.lifecycle.chores import Chores
 from timers.lifecycle.clock_step import ClockWatch
-from timers.lifecycle.death import Clock, take_crash_lock
+from timers.lifecycle.death import take_crash_lock
 from timers.lifecycle.nodes import Beat, beat
 from timers.lifecycle.remember_server import remember_server
 from timers.server.commit_waits import commit_waits
@@ -135,7 +136,7 @@ class Heartbeat:
             logging.shutdown()
             os._exit(1)
 
-    def stepped(self, clock: Clock, sent: float) -> bool:
+    def stepped(self, clock: Chores, sent: float) -> bool:
         """Whether this reading of housekeeping shows a step of the clock; then the next heartbeat is sent at once.
 
         Args:

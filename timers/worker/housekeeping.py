@@ -14,19 +14,20 @@ from django.db import connection
 from timers import clock
 from timers.boot_clock import boot_time
 from timers.conf import Conf
+from timers.lifecycle.chores import Chores, find_chores
 from timers.lifecycle.control.pausing import resume_elapsed
-from timers.lifecycle.death import Clock, Sightings, dead_with_claims, declare_dead, read_clock, watch_others
+from timers.lifecycle.death import Sightings, dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.leadership import settle
-from timers.lifecycle.operations import carry_out, operations_running
+from timers.lifecycle.operations import carry_out
 from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
-from timers.lifecycle.reshard import is_moving, look_for_left_behind, move_batch
+from timers.lifecycle.reshard import look_for_left_behind, move_batch
 from timers.lifecycle.suspects import note_suspects
-from timers.lifecycle.unclaimed import UnclaimedTimers, unclaimed_parts
+from timers.lifecycle.unclaimed import UnclaimedTimers
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.loop import Loop
@@ -127,8 +128,8 @@ class Housekeeping:
             self._tasks[0]()
             self._tasks.popleft()
         sent = boot_time()
-        read = read_clock()
-        is_held = self._heartbeat.stepped(read, sent) or read.is_held
+        chores = find_chores(self._partition)
+        is_held = self._heartbeat.stepped(chores, sent) or chores.is_held
         watched = watch_others(self._node_id, self._settings.lease, self._sightings)
         self._is_held = is_held
         if is_held:
@@ -142,7 +143,8 @@ class Housekeeping:
                     logger.warning("node %s (pid %d on %s) is dead: %s", dead.name, dead.pid, dead.host, reason)
                     settle(dead.partition)
                     self._rescue_node(dead.id, dead.name)
-        settle(self._partition)
+        if chores.needs_leader:
+            settle(self._partition)
         now = time.monotonic()
         if now >= self._leftovers_at:
             self._leftovers_at = now + LEFTOVER_SECONDS
@@ -152,16 +154,18 @@ class Housekeeping:
             look_for_left_behind()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
-            pruned = self._create_ahead(read) if _stepped_lately(read) else prune(self._settings)
+            pruned = self._create_ahead(chores.now) if _stepped_lately(chores) else prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
-        if operations_running() or is_moving():
+        if chores.has_operations:
             self.operations.wake()
-        present = read.now
-        if self._no_unclaimed and unclaimed_parts(present):
+        if chores.has_unclaimed and self._no_unclaimed:
             self.unclaimed.wake()
-        lease_ends = self._rescue_from_consumers(present)
-        pause_ends = resume_elapsed(present)
+        lease_ends, pause_ends = chores.seconds_to_consumer_lease, chores.seconds_to_resume
+        if lease_ends is not None and lease_ends <= 0:
+            lease_ends = self._rescue_from_consumers(chores.now)
+        if pause_ends is not None and pause_ends <= 0:
+            pause_ends = resume_elapsed(chores.now)
         waits = [watched.seconds_to_next_verdict, suspicion, pause_ends, lease_ends, self._settings.heartbeat_interval]
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
@@ -180,8 +184,8 @@ class Housekeeping:
             return UNTIL_WOKEN
         return seconds
 
-    def _create_ahead(self, read: Clock) -> Pruned:
-        return Pruned(tuple(create_ahead(read.now.date(), self._settings.partitions_ahead)))
+    def _create_ahead(self, now: datetime) -> Pruned:
+        return Pruned(tuple(create_ahead(now.date(), self._settings.partitions_ahead)))
 
     def skip_unclaimed(self) -> float:
         """One pass over due timers that consumers pull; returns seconds to the next. The session is kept only then."""
@@ -210,7 +214,7 @@ class Housekeeping:
             logger.warning("rescued from node %s: %s", name, _in_words(rescued))
 
 
-def _stepped_lately(read: Clock) -> bool:
+def _stepped_lately(read: Chores) -> bool:
     """Whether the clock stepped within a day: what it calls old may not be, and is not deleted yet."""
     return read.stepped_at is not None and abs(read.now - read.stepped_at) < NO_PRUNE_AFTER_STEP
 

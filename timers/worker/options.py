@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from timers.domain.cluster_modes import SHARED, NodeMode
+
+DRAIN: Final = "drain"
+"""The one command to a worker: claim no more, give back what has not begun, end when the rest is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ DATABASE_STEP_SECONDS: Final = 60.0
 comes through, will not come back."""
 LOOK_SECONDS: Final = 0.5
 """The most that one look counts towards a hang: a process that was frozen looks again before its threads can go on."""
+WATCH_SECONDS: Final = 0.35
+"""At least so long lies between two looks at the threads of a process, whose main thread turns more often."""
 TASKS_SECONDS: Final = 1.0
 """How often the kernel is asked which threads exist."""
 

@@ -30,9 +30,9 @@ from timers.worker.idle_slots import IdleSlots
 from timers.worker.listener import Listener
 from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
-from timers.worker.options import WorkerSetup
+from timers.worker.options import DRAIN, WorkerSetup
 from timers.worker.pace import Pace
-from timers.worker.pulse import WatchedThread
+from timers.worker.pulse import WATCH_SECONDS, WatchedThread
 from timers.worker.recalls import Recalls
 from timers.worker.recorder import Recorder
 from timers.worker.relief import Relief
@@ -44,9 +44,6 @@ VITALS_SECONDS: Final = 0.2
 ADOPTED_LOOK_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = 0.25
 """Between two attempts of a new worker to reach the database."""
-
-DRAIN: Final = "drain"
-"""The supervisor's one command: claim no more, give back what has not begun, end when the rest is recorded."""
 
 Result = TypeVar("Result")
 
@@ -113,7 +110,7 @@ class Worker:
             on_database.append(self._listener.thread)
         self._components = Components(self._agenda, pool, loop, on_database, self._commands)
         self._adopted = AdoptedProcesses()
-        self._adopted_at = 0.0
+        self._adopted_at = self._looked_at = 0.0
 
     def _new_listener(self) -> Listener:
         me = address((self._holder.node_id, self._holder.worker_pid))
@@ -285,6 +282,9 @@ class Worker:
     def _look_at_components(self) -> None:
         """Have the supervisor replace this worker when a part of it has ended or hangs."""
         now = time.monotonic()
+        if now - self._looked_at < WATCH_SECONDS:
+            return
+        self._looked_at = now
         fault = self._components.fault(now, database_answers=self._started.lease_is_sure)
         if fault is not None and self._started.fault is None:
             logger.critical("worker %d must be replaced: %s", self._holder.worker, fault.reason)

@@ -23,7 +23,8 @@ def check_until(until: datetime | str | None, now: datetime) -> datetime | None:
     return at
 
 
-_GROUP_NOW = group_now("%(now)s::timestamptz")
+_NOW = "%(now)s::timestamptz"
+_GROUP_NOW = group_now(_NOW)
 _RESUME_TIMERS = f"""
 UPDATE timers_timer SET state = 'active', state_reason = '', state_changed_by = '', state_changed_at = %(now)s,
        paused_until = NULL, version = version + 1
@@ -42,14 +43,20 @@ WHERE id = ANY(ARRAY(SELECT g.id FROM timers_timer_group g
 RETURNING name
 """
 
-# A frozen clock is moved by a person, who wakes nobody here: the next regular pass finds what is over then.
-_NEXT = f"""
-SELECT extract(epoch FROM least(
-    (SELECT min(t.paused_until - {_GROUP_NOW}) FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
+
+def seconds_to_resume(now: str) -> str:
+    """Return SQL for the seconds from the instant `now` (SQL) until the first pause ends by itself; NULL: none does.
+
+    A frozen clock is moved by a person, who wakes nobody here: the next regular pass finds what is over then.
+    """
+    at = group_now(now)
+    return f"""
+extract(epoch FROM least(
+    (SELECT min(t.paused_until - {at}) FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
      WHERE t.state = 'paused' AND t.paused_until IS NOT NULL
-       AND (g.clock_frozen_at IS NULL OR t.paused_until <= {_GROUP_NOW})),
-    (SELECT min(g.paused_until - {_GROUP_NOW}) FROM timers_timer_group g
-     WHERE g.state = 'paused' AND (g.clock_frozen_at IS NULL OR g.paused_until <= {_GROUP_NOW}))))::float
+       AND (g.clock_frozen_at IS NULL OR t.paused_until <= {at})),
+    (SELECT min(g.paused_until - {at}) FROM timers_timer_group g
+     WHERE g.state = 'paused' AND (g.clock_frozen_at IS NULL OR g.paused_until <= {at}))))::float
 """
 
 
@@ -74,6 +81,6 @@ def resume_elapsed(now: datetime) -> float | None:
 
 def _seconds_to_next(now: datetime) -> float | None:
     with connection.cursor() as cursor:
-        cursor.execute(_NEXT, {"now": now})
+        cursor.execute(f"SELECT {seconds_to_resume(_NOW)}", {"now": now})
         (seconds,) = cursor.fetchone()
     return None if seconds is None else max(0.0, float(seconds))
