@@ -20,16 +20,16 @@ def workers_killed(field: Field, count: int, *, every_seconds: float, at_most: i
     """
     field.start("a")
     field.schedule("cluster.work", count)
-    killed = 0
-    for _ in every(every_seconds, lambda: killed == at_most or field.succeeded() >= count * 0.8):
+    killed: list[int] = []
+    for _ in every(every_seconds, lambda: len(killed) == at_most or field.succeeded() >= count * 0.8):
         pids = field.worker_pids("a")
         if len(pids) > 1 and field.calls():
-            os.kill(random.choice(pids), signal.SIGKILL)
-            killed += 1
+            killed.append(random.choice(pids))
+            os.kill(killed[-1], signal.SIGKILL)
     field.wait_until_succeeded(count, within=120)
     field.stop("a")
     field.check_ledger(count)
-    return killed
+    return len(killed)
 
 
 def node_killed(field: Field, count: int) -> float:
