@@ -129,7 +129,8 @@ class Trees:
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
         for group_id, claimed in self._revoked.items():
-            revoke(claimed, group_id, REVOKED)
+            # Without waiting: two that end may each hold the claim that the other one wants.
+            revoke(claimed, group_id, REVOKED, skip_locked=True)
         self._wake(waiting)
 
     # How events are handled.
