@@ -85,5 +85,6 @@ def test_migration_to_the_index_of_keys_replaces_one_whose_build_was_interrupted
             cursor.execute("DROP INDEX timers_timer_due_of_key")
             cursor.execute("CREATE INDEX timers_timer_due_of_key ON timers_timer (id)")
     finally:
-        call_command("migrate", "timers", verbosity=0)
+        call_command("migrate", "timers", "0028", verbosity=0)
+        call_command("migrate", "timers", "--fake", verbosity=0)
     assert index() == before == (True, 5)
