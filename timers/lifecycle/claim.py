@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, TextField
+from django.db.models import F, Q, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
@@ -19,6 +19,7 @@ from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGrou
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
 from timers.lifecycle.group_lock import is_served_as_known
+from timers.lifecycle.orders import holds
 from timers.lifecycle.orders.claimed import attach
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -55,13 +56,14 @@ def claim_ready(
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
     left: LeftReady | None = None,
+    roles: Collection[str] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `left`: takes what is said of the rest.
+    `left`: takes what is said of the rest. `roles`: those of the node, which steps of orders may require; None: all.
     """
     left = LeftReady() if left is None else left
     with transaction.atomic():
@@ -83,7 +85,7 @@ def claim_ready(
         for _ in range(LOOKS):
             for ordinal in group.for_workers(leave) if of is None else of:
                 if len(rows) < limit:
-                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full)
+                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full, roles)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
             given_up = [str(row["id"]) for row in rows if _is_given_up(row)]
             if not given_up:
@@ -103,15 +105,17 @@ def claim_ready(
         rows = rows_in_turn(rows, group, group.clock.at(now_us))
         if not rows:
             return []
-        Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
         executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
         attach(executions)
+        executions, _ = holds.admit(executions)
+        Waiting.objects.filter(id__in=[execution.id for execution in executions]).delete()
         if allowance is not None:
             for execution in executions:
                 allowance.take(execution)
             allowance.save()
             left.is_limited |= allowance.most < 1
         insert_claim(holder, group, executions, now_us)
+        holds.hold(executions)
     return executions
 
 
@@ -128,6 +132,7 @@ def _lock_ready(
     leave: Collection[str],
     leading: Leading | None,
     full: Collection[str],
+    roles: Collection[str] | None,
 ) -> list[dict[str, Any]]:
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -136,6 +141,8 @@ def _lock_ready(
         state=Waiting.State.READY,
         available_at__lte=from_microseconds(horizon_us),
     )
+    if roles is not None:
+        ready = ready.filter(Q(required_roles=None) | Q(required_roles__contained_by=list(roles)))
     if full:
         ready = ready.exclude(timer__limit_key__in=list(full))
     if leave and not ordinal:

@@ -220,6 +220,10 @@ class ClaimedOrder:
     """The order's when it was claimed: it tells whether the order went elsewhere meanwhile."""
     is_run: bool
     """Whether its step is run; otherwise the order is only looked at: its time is over, or its step stopped."""
+    scopes: tuple[tuple[str, int], ...] = ()
+    """Limits and locks of which it needs a place each, with their capacities."""
+    required_roles: tuple[str, ...] = ()
+    """Only nodes that have these run the step."""
 
 
 @dataclass(slots=True, eq=False)

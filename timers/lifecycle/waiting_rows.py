@@ -53,8 +53,8 @@ LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
 
 
 _SET_STEPS: Final = """
-UPDATE timers_waiting w SET step = u.step, handler = u.handler
-FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS u(id, step, handler) WHERE w.id = u.id
+UPDATE timers_waiting w SET step = u.step, handler = u.handler, required_roles = u.roles::varchar[]
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS u(id, step, handler, roles) WHERE w.id = u.id
 """
 
 
@@ -70,8 +70,14 @@ def _note_steps(executions: Sequence[Execution]) -> None:
                 plain_array(execution.id for execution in of_orders),
                 text_array(execution.step for execution in of_orders),
                 text_array(None if each.action is None else each.action.handler for each in of_orders),
+                text_array(_roles(each) for each in of_orders),
             ),
         )
+
+
+def _roles(execution: Execution) -> str | None:
+    roles = () if execution.order is None else execution.order.required_roles
+    return text_array(roles) if roles else None
 
 
 def insert(rows: Sequence[WaitingRow], now_us: int) -> None:

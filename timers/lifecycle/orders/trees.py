@@ -14,6 +14,7 @@ from typing import Final
 
 from timers.domain.chains import Finish, Moves, NewBranch, NewSubOrder, Order, StepStates, Tallies, advance, events
 from timers.domain.chains.order import AT_STOPPED, CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
+from timers.domain.chains.steps import ActionStep
 from timers.execution_id import MAX_TRIES
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
@@ -123,7 +124,7 @@ class Trees:
         ids = [row.id for row in changed]
         places.delete_places(self._placed.intersection(ids))
         waiting = [row for row in changed if places.may_wait(row.order) and row.id not in self._running]
-        places.insert_places([places.Place(row, self._handler(row)) for row in waiting], self._now)
+        places.insert_places([self._place(row) for row in waiting], self._now)
         ended = [row for row in changed if row.order.state == ENDED]
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
@@ -325,8 +326,11 @@ class Trees:
     def _definition(self, row: OrderRow) -> Definition:
         return definition_of(row.version_id)
 
-    def _handler(self, row: OrderRow) -> str | None:
-        return self._definition(row).handler(row.order.step)
+    def _place(self, row: OrderRow) -> places.Place:
+        definition = self._definition(row)
+        step = definition.chain.steps[row.order.step]
+        roles = step.required_roles if isinstance(step, ActionStep) else ()
+        return places.Place(row, definition.handler(step.name), roles)
 
     def _states_of(self, chain_id: int) -> StepStates:
         if chain_id not in self._states:
