@@ -14,6 +14,7 @@ from timers.conf import Conf
 from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
+from timers.lifecycle.orders.pruning import prune_orders
 from timers.models import BulkOperation, ClusterEvent, Node, RateState, StatsMinute
 
 AUDIT_STEP: Final = 10_000
@@ -47,6 +48,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows += prune_keys(old)
         rows += RateState.objects.filter(tat__lt=now - timedelta(days=1)).delete()[0]
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
+        rows += prune_orders(old)
         rows += _prune_audit(now - timedelta(days=settings.audit_retention))
         ended = now - timedelta(days=settings.node_retention)
         rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]

@@ -2,9 +2,9 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import timers.models.fields
 from django.db import migrations, models
 
-import timers.models.fields
 
 # Not validated: what is there had fewer words to choose from, and a look at every row would hold up the nodes.
 LEDGER = """
@@ -364,6 +364,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="chainorder",
             index=models.Index(fields=["timer_id", "id"], name="timers_order_of_timer"),
+        ),
+        migrations.AddIndex(
+            model_name="chainorder",
+            index=models.Index(
+                condition=models.Q(("ended_at__isnull", False)), fields=["ended_at"], name="timers_order_ended"
+            ),
         ),
         migrations.AddIndex(
             model_name="chainorder",
