@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from timers.chains import add_order
+from timers.chains import add_order, find_orders
 from timers.demo.order_chain import CHAIN
 from timers.handlers import Fail, Fire, handler
 
@@ -30,11 +30,14 @@ warehouse = random.Random()
 def add_next_order(fire: Fire) -> dict[str, Any]:
     """Add the next order of the file, again from the first behind the last.
 
-    Which one it is and its name follow from the instant: a repeated try adds nothing twice.
+    Which one it is and its name follow from the instant, so a repeated try adds nothing twice, not even where the
+    order of the first try has ended.
     """
     number = int(fire.scheduled_fire_time.timestamp()) // ADD_PERIOD % len(orders())
     order = list(orders())[number]
     name = f"{order} {fire.scheduled_fire_time:%Y-%m-%d %H:%M:%S}"
+    if find_orders(group=fire.group, name=name, state="ended", limit=1).orders:
+        return {"added": name, "result": "ended"}
     added = add_order(
         fire.group, CHAIN, name, variables={"order": order}, on_conflict="keep", tags=[TAG], actor="shop.next_order"
     )

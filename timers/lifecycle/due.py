@@ -211,6 +211,10 @@ class ServedGroups:
         """The groups of which anything was due so far."""
         return self._known.values()
 
+    def as_known(self, group: ServedGroup) -> ServedGroup:
+        """A group as it was read last, which may be later than an execution of it was claimed."""
+        return self._known.get(group.id, group)
+
     def _learn(self, seen: set[tuple[int, int]]) -> None:
         unknown = [
             group_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.limit_keys import MAX_KEY
 from timers.execution_id import ORIGINS
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
@@ -57,6 +58,12 @@ class Waiting(models.Model):
         max_length=3 * NAME_LENGTH, null=True, editable=False, help_text="The lock or limit that it waits for."
     )
     blocked_capacity = models.PositiveIntegerField(null=True, editable=False)
+    limit_key = models.CharField(
+        max_length=MAX_KEY,
+        null=True,
+        editable=False,
+        help_text="The limit key of its timer, by which it is found; NULL: its group does not limit by key.",
+    )
     error_title = models.TextField(blank=True, default="")
     error_fingerprint = models.CharField(max_length=32, null=True)
     entry = models.BigIntegerField(
@@ -86,6 +93,12 @@ class Waiting(models.Model):
                 fields=("group", "subscription", "available_at"),
                 condition=models.Q(state="ready"),
                 name="timers_waiting_ready_for",
+            ),
+            # Only executions of groups that limit by key are in it.
+            models.Index(
+                fields=("group", "subscription", "limit_key", "available_at"),
+                condition=models.Q(state="ready", limit_key__isnull=False),
+                name="timers_waiting_ready_of_key",
             ),
             models.Index(fields=("timer", "id"), condition=models.Q(state="queued"), name="timers_waiting_queued"),
             models.Index(

@@ -114,7 +114,7 @@ class Claimer:
         """These were recorded or given back: there is room for others."""
         self._capacity.remove(executions)
         # Where notifications do not come through, a worker learns at least from itself that a limit has room again.
-        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions):
+        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions, self._groups.as_known):
             self.loop.wake()
 
     def notice(self) -> None:

@@ -33,6 +33,7 @@ from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.last_run import wait_for_last_run
 from timers.lifecycle.orders.cancelling import has_orders, lock_orders_of_timer
 from timers.lifecycle.recompute import is_done
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup, Waiting
@@ -167,6 +168,7 @@ def _update(
         entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
         before = Before.of(timer, limits)
+        was_key = timer.limit_key
         spec.write_to(timer)
         _reschedule(timer, before, spec, restarts=restarts)
         if was_over and timer.state == Timer.State.ACTIVE:
@@ -175,6 +177,8 @@ def _update(
                     raise refused
                 quotas.count_in(held, 1)
         saved(timer, actor, _EDITED)
+        if timer.limit_key != was_key:
+            follow_keys([timer.id])
         if timer.state == Timer.State.FINISHED and not was_over:
             delete_finished([timer.id])
         return timer

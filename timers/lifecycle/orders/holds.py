@@ -51,15 +51,15 @@ RETURNING 1
 _BLOCKED: Final = "SELECT blocked_on, max(blocked_capacity) FROM timers_waiting WHERE blocked_on IS NOT NULL GROUP BY 1"
 
 
-def admit(executions: Sequence[Execution]) -> tuple[list[Execution], list[Execution]]:
-    """Choose those of claimed orders that find all places they need; the others of these are blocked.
+def admit(executions: Sequence[Execution]) -> tuple[list[Execution], int]:
+    """Choose those of executions that find all places they need, as all do that are no orders.
 
-    Returns the chosen, and those that are left as they are: somebody else is just deciding about their places. To be
-    called in the transaction of the claim, before it is inserted.
+    Returns the chosen, and how many are blocked from now on. Others are left as they are: somebody else is just
+    deciding about their places. To be called in the transaction of the claim, before it is inserted.
     """
     wanted = sorted({scope for execution in executions for scope, _ in _scopes(execution)})
     if not wanted:
-        return list(executions), []
+        return list(executions), 0
     with connection.cursor() as cursor:
         cursor.execute(_TRY_LOCK, (wanted, _CLASS))
         locked = {scope for (scope,) in cursor.fetchall()}
@@ -67,12 +67,10 @@ def admit(executions: Sequence[Execution]) -> tuple[list[Execution], list[Execut
         cursor.execute(_COUNT, (sorted(locked),))
         held: Counter[str] = Counter(dict(cursor.fetchall()))
     chosen: list[Execution] = []
-    left: list[Execution] = []
     blocked: list[tuple[Execution, str, int]] = []
     for execution in executions:
         scopes = _scopes(execution)
         if not locked.issuperset(scope for scope, _ in scopes):
-            left.append(execution)
             continue
         full = next(((scope, most) for scope, most in scopes if held[scope] >= most), None)
         if full is not None:
@@ -90,7 +88,7 @@ def admit(executions: Sequence[Execution]) -> tuple[list[Execution], list[Execut
                     plain_array(most for *_, most in blocked),
                 ),
             )
-    return chosen, left
+    return chosen, len(blocked)
 
 
 def hold(executions: Iterable[Execution]) -> None:

@@ -25,9 +25,10 @@ _DELETE: Final = "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])"
 _INSERT: Final = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, origin,
                             step, handler, required_roles, reason, error_title, error_fingerprint, created_at,
-                            changed_at)
+                            changed_at, limit_key)
 SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, 0, 0, u.origin, u.step,
-       u.handler, u.roles::varchar[], u.reason, u.error_title, u.error_fingerprint, %s, %s
+       u.handler, u.roles::varchar[], u.reason, u.error_title, u.error_fingerprint, %s, %s,
+       (SELECT t.limit_key FROM timers_timer t WHERE t.id = u.timer_id)
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::int[], %s::text[],
             %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
      AS u(id, group_id, timer_id, name, state, available_us, tried, origin, step, handler, roles, reason, error_title,

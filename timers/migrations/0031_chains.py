@@ -2,9 +2,9 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import timers.models.fields
 from django.db import migrations, models
 
+import timers.models.fields
 
 # Not validated: what is there had fewer words to choose from, and a look at every row would hold up the nodes.
 LEDGER = """
@@ -19,7 +19,7 @@ ALTER TABLE timers_attempt ADD CONSTRAINT timers_attempt_outcome_check
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("timers", "0028_limit_keys_index"),
+        ("timers", "0030_waiting_limit_key_index"),
     ]
 
     operations = [

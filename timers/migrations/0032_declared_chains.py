@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("timers", "0029_chains"),
+        ("timers", "0031_chains"),
     ]
 
     operations = [
