@@ -30,14 +30,14 @@ warehouse = random.Random()
 def add_next_order(fire: Fire) -> dict[str, Any]:
     """Add the next order of the file, again from the first behind the last.
 
-    Which one it is and its name follow from the instant, so a repeated try adds nothing twice, not even where the
-    order of the first try has ended.
+    Which one it is and its name follow from the instant, so a repeated try adds nothing twice while the order is under
+    way. Afterwards its timer is deleted (on_finish of the group), and its name is free.
     """
     number = int(fire.scheduled_fire_time.timestamp()) // ADD_PERIOD % len(orders())
     order = list(orders())[number]
     name = f"{order} {fire.scheduled_fire_time:%Y-%m-%d %H:%M:%S}"
-    if find_orders(group=fire.group, name=name, state="ended", limit=1).orders:
-        return {"added": name, "result": "ended"}
+    if find_orders(group=fire.group, name=name, limit=1).orders:
+        return {"added": name, "result": "kept"}
     added = add_order(
         fire.group, CHAIN, name, variables={"order": order}, on_conflict="keep", tags=[TAG], actor="shop.next_order"
     )
