@@ -10,9 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from timers.chains import add_order, find_orders
+from timers.chains import add_order
 from timers.demo.order_chain import CHAIN
+from timers.exceptions import TimerNotFound
 from timers.handlers import Fail, Fire, handler
+from timers.scheduling import get_timer
 
 ORDERS_FILE: Final = Path(__file__).with_name("orders.jsonl")
 ADD_PERIOD: Final = 10
@@ -36,12 +38,12 @@ def add_next_order(fire: Fire) -> dict[str, Any]:
     number = int(fire.scheduled_fire_time.timestamp()) // ADD_PERIOD % len(orders())
     order = list(orders())[number]
     name = f"{order} {fire.scheduled_fire_time:%Y-%m-%d %H:%M:%S}"
-    if find_orders(group=fire.group, name=name, limit=1).orders:
-        return {"added": name, "result": "kept"}
-    added = add_order(
-        fire.group, CHAIN, name, variables={"order": order}, on_conflict="keep", tags=[TAG], actor="shop.next_order"
-    )
-    return {"added": name, "result": added.result}
+    try:
+        get_timer(fire.group, name)
+    except TimerNotFound:
+        add_order(fire.group, CHAIN, name, variables={"order": order}, tags=[TAG], actor="shop.next_order")
+        return {"added": name}
+    return {"kept": name}
 
 
 @handler("shop.fetch", timeout=30)
