@@ -31,7 +31,7 @@ from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.last_run import wait_for_last_run
-from timers.lifecycle.orders.cancelling import has_orders, lock_orders_of_timer
+from timers.lifecycle.orders.cancelling import has_orders
 from timers.lifecycle.recompute import is_done
 from timers.lifecycle.waiting_keys import follow_keys
 from timers.lifecycle.wakeup import wake_if_soon
@@ -261,7 +261,6 @@ def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") ->
         timer.next_fire_at = timer.open_execution = timer.paused_until = None
         _set_state(timer, Timer.State.CANCELLED, reason, actor)
         why = reason or "the timer was cancelled"
-        lock_orders_of_timer(timer.id)
         unbegun, in_flight = cancel_claimed(timer.id, timer.group_id, reason=why)
         cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=why)
         entry.many(in_flight=in_flight)
@@ -377,10 +376,8 @@ def lock_timer(group: str, name: str) -> Timer:
 
 def _is_alive(timer: Timer) -> bool:
     """A finished timer whose executions are not: one-shots are finished from the moment they fire."""
-    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED)
-    return timer.state == Timer.State.FINISHED and (
-        unfailed.exists() or bool(claimed_executions(timer)) or has_orders(timer.id)
-    )
+    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED).exists()
+    return timer.state == Timer.State.FINISHED and (unfailed or bool(claimed_executions(timer)) or has_orders(timer.id))
 
 
 def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:
