@@ -132,11 +132,11 @@ def test_many_orders_are_done_at_once_within_what_the_key_sees(
     orders = [str(factories.order(main, "ask", "awaiting", ago=each).pk) for each in (1, 2)]
     factories.group("mine")
     asked: dict[str, Any] = {"verb": "suspend", "filter": {"chain": "main"}, "reason": "x"}
-    assert Asking(new_key("admin", groups=["mine"])).post("/orders/bulk", asked)["done"] == []
-    assert api.post("/orders/bulk", asked) == {"done": orders, "refused": [], "has_more": False}
-    told = api.post("/orders/bulk", {"verb": "approve", "filter": {"chain": "main"}})
+    assert Asking(new_key("admin", groups=["mine"])).post("/orders/by-filter", asked)["done"] == []
+    assert api.post("/orders/by-filter", asked) == {"done": orders, "refused": [], "has_more": False}
+    told = api.post("/orders/by-filter", {"verb": "approve", "filter": {"chain": "main"}})
     assert [each["order"] for each in told["refused"]] == orders
-    assert fields(problem(api("POST", "/orders/bulk", {"verb": "stop", "filter": {}}), 422, "invalid")) == ["verb"]
+    assert fields(problem(api("POST", "/orders/by-filter", {"verb": "stop", "filter": {}}), 422, "invalid")) == ["verb"]
 
 
 def test_orders_of_other_groups_are_not_found(main: Chain, new_key: Callable[..., str]) -> None:
