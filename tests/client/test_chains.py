@@ -47,7 +47,7 @@ def test_client_defines_chains_and_sees_to_their_steps(client: TimersClient) -> 
 
 
 def test_client_adds_orders_and_answers_them(client: TimersClient) -> None:
-    client.create_group("g", action={"kind": "pull"})
+    client.create_group("g")
     client.create_chain("g", "main", DEFINITION)
     added = client.add_order("g", "main", "later", variables={"a": 1}, after=60)
     assert client.get_order(added["id"])["variables"] == {"a": 1}
@@ -99,12 +99,13 @@ def test_timerctl_defines_shows_and_stops_chains(
 def test_timerctl_adds_lists_and_sees_to_orders(
     ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client.create_chain("g", "main", DEFINITION)
-    assert ctl("order", "add", "g", "main", "first", "--variables", '{"a": 1}', "--after", "60") == 0
+    client.create_group("s")
+    client.create_chain("s", "main", DEFINITION)
+    assert ctl("order", "add", "s", "main", "first", "--variables", '{"a": 1}', "--after", "60") == 0
     (told,) = lines(capsys)
-    assert told.startswith("g/first: scheduled, order ")
-    assert ctl("order", "add", "g", "main", "held", "--pending") == ctl("order", "start", "g", "main", "held") == 0
-    assert lines(capsys)[0] == "g/held: pending"
+    assert told.startswith("s/first: scheduled, order ")
+    assert ctl("order", "add", "s", "main", "held", "--pending") == ctl("order", "start", "s", "main", "held") == 0
+    assert lines(capsys)[0] == "s/held: pending"
     first, second = (
         str(factories.order(Chain.objects.get(), "ask", "awaiting", ago=ago).pk) for ago in (2, 1)
     )  # fmt: skip
