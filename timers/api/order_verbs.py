@@ -73,7 +73,7 @@ class ManyAnswer(BaseModel):
     has_more: bool = Field(description="More orders met the filter than one call takes. Repeat it.")
 
 
-@route(router, "POST", "/orders/bulk", scope="operate", answer=ManyAnswer)
+@route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer)
 def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
     """Do one thing to all orders that meet a filter, each by itself; what is refused is told."""
     refuse_unknown(body, _MANY)
