@@ -150,6 +150,13 @@ def test_orders_begin_where_the_source_of_files_leads() -> None:
     assert "a" not in found.definition["steps"]
 
 
+def test_two_jobs_of_one_handler_are_listed() -> None:
+    node = '<job_chain_node state="{}" job="{}" error_state="error"/>'
+    nodes = node.format("a", "/x/a") + node.format("b", "x/a")
+    (line,) = listed(converted(nodes + ENDS))
+    assert line.endswith('job_chain_node[b]@job: calls "x.a" as the job /x/a does. Map one of them to another handler.')
+
+
 def test_cycle_with_an_exit_is_kept() -> None:
     codes = '<on_return_codes><on_return_code return_code="1"><to_state state="a"/></on_return_code></on_return_codes>'
     node = f'<job_chain_node state="a" job="a" next_state="end" error_state="error">{codes}</job_chain_node>'

@@ -74,7 +74,7 @@ def convert(source: Source, *, name: str, handler_of: HandlerOf, load_job: LoadJ
     nodes = mistakes.check(lambda: read_nodes(root, notes), {})
     start: str = mistakes.check(lambda: _start(root, nodes, notes), "") if nodes else ""
     jobs = _read_jobs(nodes, load_job, notes, mistakes)
-    handlers = _handlers(nodes, handler_of, mistakes)
+    handlers = _handlers(nodes, handler_of, notes, mistakes)
     mistakes.tell()
     states = _reached(start, nodes)
     for node in nodes.values():
@@ -144,12 +144,16 @@ def _read_jobs(nodes: Mapping[str, Node], load_job: LoadJob, notes: Notes, mista
     return jobs
 
 
-def _handlers(nodes: Mapping[str, Node], handler_of: HandlerOf, mistakes: Mistakes) -> dict[str, str]:
+def _handlers(nodes: Mapping[str, Node], handler_of: HandlerOf, notes: Notes, mistakes: Mistakes) -> dict[str, str]:
     handlers: dict[str, str] = {}
+    first: dict[str, str] = {}
     for node in nodes.values():
         if node.job and node.job not in handlers:
             try:
-                handlers[node.job] = handler_of(node.job)
+                handler = handlers[node.job] = handler_of(node.job)
+                if first.setdefault(handler, node.job) != node.job:
+                    what = f'calls "{handler}" as the job {first[handler]} does. Map one of them to another handler.'
+                    notes.add(node.element, f"{subject_of(node)}@job", what)
             except SpecError as error:
                 subject = f"{subject_of(node)}@job"
                 mistakes.add(SpecError.combined(node.element.error(subject, each.message) for each in error.problems))
