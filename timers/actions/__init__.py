@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from timers.actions.chain import ChainAction
 from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
@@ -14,7 +15,7 @@ from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 from timers.mistakes import Mistakes
 
-Action = PythonAction | HttpAction | EntryAction | PullAction
+Action = PythonAction | HttpAction | EntryAction | PullAction | ChainAction
 """The union of all actions."""
 
 KINDS: Final[dict[str, type[Action]]] = {
@@ -22,6 +23,7 @@ KINDS: Final[dict[str, type[Action]]] = {
     HttpAction.kind: HttpAction,
     EntryAction.kind: EntryAction,
     PullAction.kind: PullAction,
+    ChainAction.kind: ChainAction,
 }
 
 

@@ -16,6 +16,8 @@ from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
 from timers.lifecycle.keyed_due import WINDOW
 from timers.lifecycle.keyed_ready import keyed_ready
 from timers.lifecycle.limited_look import GROWTH
+from timers.lifecycle.orders import holds
+from timers.lifecycle.orders.claimed import attach
 from timers.lifecycle.ready_rows import execution_of, lock_ready_rows
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
@@ -48,6 +50,8 @@ class _Look:
     """By the group's clock."""
     leave: Collection[str]
     leading: Leading | None
+    roles: Collection[str] | None = None
+    """Those of the node; None: steps may require any."""
     more: bool = False
     """There are more that the limits by key allow, or may be."""
     rest_seconds: float = 0.0
@@ -89,7 +93,15 @@ class _Look:
 
     def _locked(self, ordinal: int, limit: int, ids: Collection[str] | None = None) -> list[dict[str, Any]]:
         return lock_ready_rows(
-            self.group, ordinal, self.horizon_us, limit, self.leave, self.leading, ids=ids, seen=self._seen
+            self.group,
+            ordinal,
+            self.horizon_us,
+            limit,
+            self.leave,
+            self.leading,
+            ids=ids,
+            seen=self._seen,
+            roles=self.roles,
         )
 
     def chosen(self, rows: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
@@ -137,13 +149,14 @@ def claim_ready(
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
     left: LeftReady | None = None,
+    roles: Collection[str] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `left`: takes what is said of the rest.
+    `left`: takes what is said of the rest. `roles`: those of the node, which steps of orders may require; None: all.
     """
     left = LeftReady() if left is None else left
     with transaction.atomic():
@@ -158,7 +171,7 @@ def claim_ready(
             if of is None:
                 left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
             horizon_us = min(now_us, horizon_us)
-        look = _Look(group, allowance, group.clock.horizon(now_us, horizon_us), leave, leading)
+        look = _Look(group, allowance, group.clock.horizon(now_us, horizon_us), leave, leading, roles)
         executions, ended, looked = list[Execution](), 0, 0
         for _ in range(LOOKS):
             wanted = limit - len(executions)
@@ -167,21 +180,26 @@ def claim_ready(
             found = look.rows(group.for_workers(leave) if of is None else of, wanted)
             looked += len(found)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
-            given_up = [str(row["id"]) for row in found if row["timer_state"] in (None, Timer.State.CANCELLED)]
+            given_up = [str(row["id"]) for row in found if _is_given_up(row)]
             if given_up:
                 end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
                 ended += len(given_up)
-                found = [row for row in found if row["timer_state"] not in (None, Timer.State.CANCELLED)]
+                found = [row for row in found if not _is_given_up(row)]
             rows = look.chosen(found, wanted)
             if unserved is not None:
-                rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"])]
+                rows = [
+                    row for row in rows if row["subscription"] or not unserved.leaves(row["action"], row["handler"])
+                ]
             rows = rows_in_turn(rows, group, group.clock.at(now_us))
             claimed = [execution_of(row, group, row["subscription"] if of is None else of[0]) for row in rows]
+            attach(claimed)
+            claimed, blocked = holds.admit(claimed)
             executions += claimed
             if allowance is not None:
                 for execution in claimed:
                     allowance.take(execution)
-            if not look.goes_on(len(found), len(given_up), len(claimed)):
+            # What is blocked from now on hides nothing that stands behind it.
+            if not look.goes_on(len(found) - blocked, len(given_up) + blocked, len(claimed)):
                 break
         if allowance is not None:
             look.note(left, now_us, is_vain=looked > 0 and not executions and not ended)
@@ -193,4 +211,10 @@ def claim_ready(
         if allowance is not None:
             allowance.save()
         insert_claim(holder, group, executions, now_us)
+        holds.hold(executions)
     return executions
+
+
+def _is_given_up(row: dict[str, Any]) -> bool:
+    """Whether the timer is cancelled or gone. Orders of chains go on to their finally steps all the same."""
+    return row["step"] is None and row["timer_state"] in (None, Timer.State.CANCELLED)

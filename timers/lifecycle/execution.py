@@ -212,6 +212,22 @@ def subscribers_of(groups: Iterable[TimerGroup]) -> dict[int, tuple[Subscriber, 
     return read_subscribers(wanted) if wanted else {}
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimedOrder:
+    """What the claim of an order of a chain knows of it."""
+
+    root: str
+    """The order that it belongs to in the end."""
+    turn: int
+    """The order's when it was claimed: it tells whether the order went elsewhere meanwhile."""
+    is_run: bool
+    """Whether its step is run; otherwise the order is only looked at: its time is over, or its step stopped."""
+    scopes: tuple[tuple[str, int], ...] = ()
+    """Limits and locks of which it needs a place each, with their capacities."""
+    required_roles: tuple[str, ...] = ()
+    """Only nodes that have these run the step."""
+
+
 @dataclass(slots=True, eq=False)
 class Execution:
     """One execution while a worker holds it. Instants are microseconds since 1970 UTC."""
@@ -258,6 +274,9 @@ class Execution:
     """Where the worker noted that it began (see worker/started.py); -1: it has not."""
     subscription: int = 0
     """The ordinal of the subscription that it is for; 0: of none."""
+    step: str = ""
+    """Of an order of a chain: the step that it is at; empty: it is none, or has not begun."""
+    order: ClaimedOrder | None = None
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
 
@@ -297,9 +316,11 @@ class Execution:
             and self.missed_count == 0
             and not snoozes
             and self.origin == "schedule"
+            and not self.step
         ):
             return None
         return {
+            **({"step": self.step} if self.step else {}),
             **({} if told else {"subscription": self.subscription}),
             "tried": self.attempt - 1,
             "forgiven": self.forgiven,

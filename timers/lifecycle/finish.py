@@ -18,6 +18,7 @@ from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.group_limits import wake_for_room
+from timers.lifecycle.orders.step_end import StepEnds, is_of_order, is_recorded
 from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 
@@ -42,6 +43,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
     with transaction.atomic():
         timers: dict[int, LockedTimer] = {}
         outcomes = _lock_followed(outcomes, timers, finished)
+        ends, outcomes = _lock_orders(outcomes, finished)
         wanted = by_fence(outcome.execution for outcome in outcomes)
         held, revoked, awaited, is_limited = lock_claims(wanted, holder)
         if awaited:
@@ -55,11 +57,13 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
             if execution.id in held.get(execution.fence, ()):
                 outcome.revoked_because = revoked.get(execution.id, "")
                 is_revoked = execution.id in revoked
-                verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+                verdict = None if ends is None else ends.judge(outcome)
+                if verdict is None:
+                    verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
-        over = settle(holder, finished.verdicts, timers, now_us, keyed=is_limited)
+        over = settle(holder, finished.verdicts, timers, now_us, ends, keyed=is_limited)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
         if finished.verdicts:
             wake_for_room((outcome.execution for outcome, _ in finished.verdicts), is_limited)
@@ -84,6 +88,16 @@ def _lock_followed(
     return [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
 
 
+def _lock_orders(outcomes: Sequence[Outcome], finished: Finished) -> tuple[StepEnds | None, Sequence[Outcome]]:
+    """Lock the trees of the orders among these; never waits: those that someone else has locked are deferred."""
+    of_orders = [outcome.execution for outcome in outcomes if is_of_order(outcome.execution)]
+    if not of_orders:
+        return None, outcomes
+    ends = StepEnds.lock(of_orders, skip_locked=True)
+    finished.deferred += [outcome for outcome in outcomes if ends.is_busy(outcome.execution)]
+    return ends, [outcome for outcome in outcomes if not ends.is_busy(outcome.execution)]
+
+
 def _pause_subscriptions(verdicts: Sequence[tuple[Outcome, Verdict]]) -> None:
     """A receiver that is gone gets no more; the timer's others do. After the rest: it waits for fires under way."""
     gone: dict[tuple[str, str], str] = {}
@@ -103,19 +117,27 @@ def settle(
     verdicts: Sequence[tuple[Outcome, Verdict]],
     timers: dict[int, LockedTimer],
     now_us: int,
+    ends: StepEnds | None = None,
     *,
     keyed: bool = False,
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 
-    `keyed`: groups may limit by key by now. Returns the timers that are then to be deleted where they have finished.
+    `ends`: has the orders of chains locked, where any outcome is of one. `keyed`: groups may limit by key by now.
+
+    Returns the timers that are then to be deleted where they have finished.
     """
     entries: list[ledger.Entry] = []
     waiting: list[WaitingRow] = []
     ended: list[int] = []
+    steps: list[Outcome] = []
     for outcome, verdict in verdicts:
         execution = outcome.execution
-        if verdict.next == "end":
+        if verdict.next == "step":
+            steps.append(outcome)
+            if is_recorded(outcome):
+                entries.append(ledger.step_entry(outcome))
+        elif verdict.next == "end":
             if outcome.reason is None and not execution.tells_subscription:
                 # The row has no column for it, and its id does not say.
                 subscriber = execution.group.subscriber(execution.subscription)
@@ -138,6 +160,13 @@ def settle(
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us, keyed=keyed)
+    if ends is not None and steps:
+        orders = ends.end(holder, steps, now_us)
+        ended += [
+            outcome.execution.timer_id for outcome, verdict in orders
+            if verdict.next != "park" and outcome.execution.policies.on_finish == "delete"
+        ]  # fmt: skip
+        verdicts = [each for each in verdicts if each[1].next != "step"] + orders
     follow_timers(verdicts, timers, now_us)
     return ended
 

@@ -12,6 +12,7 @@ from timers.exceptions import SpecError
 from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup, subscribers_of
+from timers.lifecycle.orders.claimed import attach
 from timers.models import Claim, Timer, TimerGroup
 from timers.policies import overridden
 from timers.schedules.instant import to_microseconds
@@ -38,6 +39,7 @@ def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -
         for text in wanted[claim.id]:
             timer = timers.get(parse_id(text).timer_id)
             found.append((_execution(text, claim, group, timer, details.get(text) or {}), holder))
+    attach([execution for execution, _ in found])
     return found
 
 
@@ -76,6 +78,7 @@ def _execution(
         forgiven=details.get("forgiven", 0),
         snoozes=details.get("snoozes", 0),
         own_payload=details.get("payload"),
+        step=details.get("step", ""),
     )
     if timer is not None:
         execution.schedule_kind = timer.schedule_kind
@@ -84,6 +87,9 @@ def _execution(
         recurs = execution.until_committed or timer.schedule_kind != "once"
         is_open = str(timer.open_execution) == open_as(text)
         execution.follows = is_open or (execution.origin == "schedule" and recurs)
+        if execution.step:
+            # Its end may be that of the whole order, whose id a branch does not have.
+            execution.follows = recurs or timer.open_execution is not None
         try:
             if timer.overrides:
                 execution.policies = overridden(group.policies, json.dumps(timer.overrides))

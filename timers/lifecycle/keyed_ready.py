@@ -28,7 +28,8 @@ _PLACE: Final = -1
 
 _READY: Final = "w.group_id = %(group)s AND w.subscription = %(ordinal)s AND w.state = 'ready'"
 _IS_TAKEN: Final = """
- AND CASE WHEN t.action IS NULL THEN %(handler)s ELSE COALESCE(t.action->>'handler', '') END <> ALL(%(leave)s::text[])
+ AND CASE WHEN w.handler IS NOT NULL THEN w.handler WHEN t.action IS NULL THEN %(handler)s
+          ELSE COALESCE(t.action->>'handler', '') END <> ALL(%(leave)s::text[])
 """
 """As due_timer.handler_of gives the handlers."""
 _EARLIEST: Final = f"""

@@ -55,16 +55,16 @@ ON CONFLICT (id) DO NOTHING
 _WRITE_FULL = f"""
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, node, worker,
                             fence, claimed_at, started_at, finished_at, missed_count, result, error_title, error_detail,
-                            error_fingerprint, log, exchange)
+                            error_fingerprint, log, exchange, step)
 SELECT u.id, u.group_id, u.timer_id, u.name, {timestamp("u.scheduled_us")}, u.attempt, u.outcome, u.reason, u.origin,
        %s, %s, u.fence, {timestamp("u.claimed_us")}, {timestamp("u.started_us")}, {timestamp("u.finished_us")},
        u.missed_count, u.result::json, u.error_title, u.error_detail, u.error_fingerprint, u.log,
-       u.exchange::json
+       u.exchange::json, u.step
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::int[], %s::text[], %s::text[],
             %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::text[], %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
      AS u(id, group_id, timer_id, name, scheduled_us, attempt, outcome, reason, origin, fence, claimed_us, started_us,
-          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log, exchange)
+          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log, exchange, step)
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -80,6 +80,12 @@ class Entry(NamedTuple):
 def try_entry(outcome: Outcome) -> Entry:
     """The row of a try that is not the final outcome."""
     return Entry(try_id(outcome.execution.id, outcome.execution.attempt), outcome, outcome.word)
+
+
+def step_entry(outcome: Outcome) -> Entry:
+    """The row of a step of an order: `advanced` where it succeeded, for the order goes on."""
+    word = "advanced" if outcome.word == "succeeded" else outcome.word
+    return Entry(try_id(outcome.execution.id, outcome.execution.attempt), outcome, word)
 
 
 def final_entry(outcome: Outcome, word: str) -> Entry:
@@ -172,4 +178,5 @@ def _full_columns(entries: Sequence[Entry]) -> tuple[str, ...]:
         text_array([outcome.error_fingerprint for outcome in outcomes]),
         text_array([outcome.log for outcome in outcomes]),
         text_array([outcome.exchange for outcome in outcomes]),
+        text_array([outcome.execution.step or None for outcome in outcomes]),
     )

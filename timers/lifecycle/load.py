@@ -76,12 +76,13 @@ CROSS JOIN LATERAL (
                       THEN NOT EXISTS (SELECT 1 FROM unnest(%(left_groups)s::bigint[], %(left_ordinals)s::int[])
                                                      AS x(group_id, ordinal)
                                        WHERE x.group_id = m.group_id AND x.ordinal = r.subscription)
-                      ELSE (SELECT CASE WHEN b.action IS NULL THEN m.handler
+                      ELSE (SELECT CASE WHEN r.handler IS NOT NULL THEN r.handler
+                                        WHEN b.action IS NULL THEN m.handler
                                         ELSE COALESCE(b.action->>'handler', '') END
                             FROM (SELECT (SELECT action FROM timers_timer WHERE id = r.timer_id) AS action) b)
                            <> ALL(%(left)s::text[]) END AS here
           FROM timers_timer_group g, unnest(COALESCE(g.worker_ordinals, '{0}')) AS o(ordinal),
-               LATERAL (SELECT available_at, subscription, timer_id FROM timers_waiting
+               LATERAL (SELECT available_at, subscription, timer_id, handler FROM timers_waiting
                         WHERE group_id = g.id AND subscription = o.ordinal AND state = 'ready'
                           AND available_at <= m.horizon
                         ORDER BY available_at LIMIT %(scan)s) r

@@ -15,7 +15,7 @@ OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "sno
 MAX_RESULT_BYTES: Final = 8 * 1024
 MAX_RESULT_VALUES: Final = 8 * 1024
 """Each value in a list or object takes a byte of JSON at least."""
-Next = Literal["end", "again", "park", "drop", "cancel"]
+Next = Literal["end", "again", "park", "drop", "cancel", "step"]
 
 
 @dataclass(slots=True)
@@ -70,12 +70,29 @@ def cancelled_because(outcome: Outcome) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows: end (succeeded), again at `available_us`, park as failed, drop (failed, final at once), cancel."""
+    """What follows: end (succeeded), again at `available_us`, park as failed, drop (failed, final at once), cancel, or
+    step: the chain of an order says what follows for it.
+    """
 
     next: Next
     available_us: int = 0
     reason: str = ""
     """Why, where neither the outcome nor the policy says so."""
+
+
+def counted_as(outcome: Outcome, verdict: Verdict) -> Literal["succeeded", "retried", "failed", "cancelled"]:
+    """What an end is in counts of executions; each step of an order counts."""
+    match verdict.next:
+        case "end":
+            return "succeeded"
+        case "again":
+            return "retried"
+        case "cancel":
+            return "cancelled"
+        case "step":
+            return "succeeded" if outcome.word == "succeeded" else "retried"
+        case _:
+            return "failed"
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:

@@ -15,6 +15,7 @@ from timers.conf import Conf
 from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
+from timers.lifecycle.orders.pruning import prune_orders
 from timers.lifecycle.rate_states import prune_states
 from timers.models import BulkOperation, Claim, ClusterEvent, Leadership, Node, StatsMinute
 
@@ -49,6 +50,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows += prune_keys(old)
         rows += prune_states(now - timedelta(days=1))
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
+        rows += prune_orders(old)
         rows += _prune_audit(now - timedelta(days=settings.audit_retention))
         rows += _prune_nodes(now - timedelta(days=settings.node_retention))
     return Pruned(tuple(created), tuple(dropped), rows)

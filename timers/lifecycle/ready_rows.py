@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import F, TextField
-from django.db.models.functions import Cast
+from django.db.models import F, Q, TextField
+from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
 from timers.execution_id import open_as
@@ -31,6 +31,7 @@ def lock_ready_rows(
     *,
     ids: Collection[str] | None = None,
     seen: Collection[str] = (),
+    roles: Collection[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Lock ready executions with what is read of their timers, the earliest first, without those that others have.
 
@@ -43,6 +44,7 @@ def lock_ready_rows(
         leading: the leadership without which none are locked.
         ids: only these; None: any.
         seen: those that are left.
+        roles: those of the node, which steps of orders may require; None: all.
     """
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -55,8 +57,11 @@ def lock_ready_rows(
         ready = ready.filter(id__in=list(ids))
     if seen:
         ready = ready.exclude(id__in=list(seen))
+    if roles is not None:
+        ready = ready.filter(Q(required_roles=None) | Q(required_roles__contained_by=list(roles)))
     if leave and not ordinal:
-        ready = ready.annotate(handler_name=handler_of(group, "timer__action")).exclude(handler_name__in=list(leave))
+        handler = Coalesce("handler", handler_of(group, "timer__action"))
+        ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
     rows: list[Any] = list(
         ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))
@@ -71,6 +76,8 @@ def lock_ready_rows(
             "missed_count",
             "origin",
             "subscription",
+            "step",
+            "handler",
             own_payload=Cast(F("payload"), TextField()),
             timer_payload=Cast(F("timer__payload"), TextField()),
             action=Cast(F("timer__action"), TextField()),
@@ -89,6 +96,9 @@ def lock_ready_rows(
 
 def _follows(row: dict[str, Any]) -> bool:
     """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
+    if row["step"]:
+        # Its end may be that of the whole order, whose id a branch does not have.
+        return row["open_execution"] is not None or row["until_committed"] or row["kind"] not in (None, "once")
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
     is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
     return is_open or (row["origin"] == "schedule" and recurs)
@@ -118,6 +128,7 @@ def execution_of(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execu
         follows=_follows(row),
         limit_key=row["timer_key"],
         until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
+        step=row["step"] or "",
     )
     try:
         zone(execution.time_zone)

@@ -22,6 +22,7 @@ from timers.lifecycle.fence import Held, let_go, lock_claims
 from timers.lifecycle.finish import settle
 from timers.lifecycle.follow import followed, lock_timers
 from timers.lifecycle.held import read_held
+from timers.lifecycle.orders.step_end import StepEnds, is_of_order
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
@@ -157,6 +158,8 @@ def _rescue_batch(
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
     executions = [execution for execution in read_held(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
+    of_orders = [execution for execution, _ in executions if is_of_order(execution)]
+    ends = StepEnds.lock(of_orders) if of_orders else None
     held, revoked, *_ = lock_claims(claim_ids, expired_us=expired_us)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     lost_before = _lost_before([execution for execution, _ in ours])
@@ -182,12 +185,14 @@ def _rescue_batch(
             lost_before=execution.id in lost_before,
             revoked_because=revoked.get(execution.id, ""),
         )
-        verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+        verdict = None if ends is None else ends.judge(outcome)
+        if verdict is None:
+            verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))
         ready += verdict.next == "again"
         cancelled += verdict.next == "cancel"
         failed += verdict.next in ("park", "drop")
-    over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us)]
+    over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us, ends)]
     waiting_rows.insert(given_back, now_us)
     let_go(held, leaving)
     delete_finished(over, ended=True)

@@ -6,7 +6,8 @@ timers that have been seen due. So a query excludes nothing as long as every han
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from timers import handlers
 from timers.actions import parse_text
@@ -36,15 +37,21 @@ class Unserved:
                 self.names |= {name}
         return self.names
 
-    def leaves(self, action: str | None) -> bool:
-        """Whether a timer's own action (JSON text) calls a handler that is unknown here; it is added.
+    def leaves_row(self, row: Mapping[str, Any]) -> bool:
+        """The same for a row of waiting: the handler of an order's step, else that of the timer's own action."""
+        return self.leaves(row["action"], row["handler"])
+
+    def leaves(self, action: str | None, handler: str | None = None) -> bool:
+        """Whether a timer's own action (JSON text), or the step of an order, calls a handler that is unknown here.
+
+        The handler is added. `handler`: that of the step; None: it is at no step, or at one that calls none.
 
         An action that cannot be read is not left: its execution fails alone and says why.
         """
-        if action is None:
+        if action is None and handler is None:
             return False
         try:
-            name = parse_text(action).handler
+            name = parse_text(action).handler if handler is None and action is not None else handler
         except Exception:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             return False
         if not name or (name not in self.names and self._knows(name)):

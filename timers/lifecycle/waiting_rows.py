@@ -56,6 +56,34 @@ _INSERT_KEYED: Final = _INSERT_WITH.format(**_TIMES, column=", limit_key", value
 """With the keys of the timers, of which each is read."""
 
 
+_SET_STEPS: Final = """
+UPDATE timers_waiting w SET step = u.step, handler = u.handler, required_roles = u.roles::varchar[]
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS u(id, step, handler, roles) WHERE w.id = u.id
+"""
+
+
+def _note_steps(executions: Sequence[Execution]) -> None:
+    """Note the steps of orders of chains, which few executions are."""
+    of_orders = [execution for execution in executions if execution.step]
+    if not of_orders:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SET_STEPS,
+            (
+                plain_array(execution.id for execution in of_orders),
+                text_array(execution.step for execution in of_orders),
+                text_array(None if each.action is None else each.action.handler for each in of_orders),
+                text_array(_roles(each) for each in of_orders),
+            ),
+        )
+
+
+def _roles(execution: Execution) -> str | None:
+    roles = () if execution.order is None else execution.order.required_roles
+    return text_array(roles) if roles else None
+
+
 def insert(rows: Sequence[WaitingRow], now_us: int, *, keyed: bool = False) -> None:
     """Insert a batch of waiting executions.
 
@@ -100,3 +128,4 @@ def insert(rows: Sequence[WaitingRow], now_us: int, *, keyed: bool = False) -> N
                 "error_fingerprint": text_array(row.error_fingerprint for row in rows),
             },
         )
+    _note_steps(executions)

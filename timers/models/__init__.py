@@ -11,6 +11,9 @@ Four tables, four tenses; an occurrence is always in exactly one place:
 from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
 from timers.models.audit_entry import AuditEntry
+from timers.models.chain import Chain, ChainStep, ChainVersion
+from timers.models.chain_lock import ChainLock, OrderHold
+from timers.models.chain_order import ChainOrder
 from timers.models.claim import Claim
 from timers.models.clock_step import ClockStep
 from timers.models.cluster_event import ClusterEvent
@@ -36,6 +39,11 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkOperation",
+    "Chain",
+    "ChainLock",
+    "ChainOrder",
+    "ChainStep",
+    "ChainVersion",
     "Claim",
     "ClockStep",
     "ClusterEvent",
@@ -45,6 +53,7 @@ __all__ = [
     "KeptAnswer",
     "Leadership",
     "Node",
+    "OrderHold",
     "RateState",
     "Recall",
     "Secret",

@@ -17,7 +17,8 @@ class Attempt(models.Model):
     """
 
     FINAL = ("succeeded", "failed", "cancelled", "skipped")
-    NOT_FINAL = ("error", "timeout", "lost", "discarded", "snoozed")
+    NOT_FINAL = ("error", "timeout", "lost", "discarded", "snoozed", "advanced")
+    """advanced: a step of a chain succeeded, and its order went on."""
 
     id = models.UUIDField(primary_key=True)
     group_id = models.BigIntegerField()
@@ -40,6 +41,7 @@ class Attempt(models.Model):
     error_detail = models.TextField(null=True)
     error_fingerprint = models.CharField(max_length=32, null=True)
     log = models.TextField(null=True)
+    step = models.CharField(max_length=NAME_LENGTH, null=True, help_text="Of an order of a chain: the step.")
     exchange = ExactJSONField(null=True)
     """What an HTTP call sent and got: request, response, timing; see timers/worker/http_exchange.py."""
 

@@ -8,14 +8,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from timers import policies
-from timers.domain import cluster_modes
+from timers.domain import cluster_modes, names
 from timers.domain.limit_keys import MAX_PATH, KeyPath
 from timers.domain.limits import Limits
 from timers.domain.rates import Rate
 from timers.models.fields import ExactJSONField
 from timers.models.in_flight import InFlight
 
-NAME_LENGTH = 200
+NAME_LENGTH = names.NAME_LENGTH
 
 
 def default_retry() -> dict[str, object]:

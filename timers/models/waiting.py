@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from timers.domain.limit_keys import MAX_KEY
@@ -18,6 +19,7 @@ class Waiting(models.Model):
         READY = "ready"
         QUEUED = "queued"
         FAILED = "failed"
+        BLOCKED = "blocked"
 
     id = models.UUIDField(primary_key=True)
     group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
@@ -43,6 +45,19 @@ class Waiting(models.Model):
         editable=False,
         help_text="The ordinal of the subscription that it is for; 0: of none.",
     )
+    step = models.CharField(
+        max_length=NAME_LENGTH, null=True, editable=False, help_text="Of an order of a chain: the step that it is at."
+    )
+    handler = models.TextField(
+        null=True, editable=False, help_text="The handler that the step calls, where it calls one."
+    )
+    required_roles = ArrayField(
+        models.CharField(max_length=NAME_LENGTH), null=True, editable=False, help_text="Roles that the step requires."
+    )
+    blocked_on = models.CharField(
+        max_length=3 * NAME_LENGTH, null=True, editable=False, help_text="The lock or limit that it waits for."
+    )
+    blocked_capacity = models.PositiveIntegerField(null=True, editable=False)
     limit_key = models.CharField(
         max_length=MAX_KEY,
         null=True,
@@ -65,10 +80,15 @@ class Waiting(models.Model):
         verbose_name_plural = "waiting"
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(state__in=["ready", "queued", "failed"]), name="timers_waiting_state"
+                condition=models.Q(state__in=["ready", "queued", "failed", "blocked"]), name="timers_waiting_state"
             ),
         )
         indexes = (
+            models.Index(
+                fields=("blocked_on", "available_at"),
+                condition=models.Q(blocked_on__isnull=False),
+                name="timers_waiting_blocked",
+            ),
             models.Index(
                 fields=("group", "subscription", "available_at"),
                 condition=models.Q(state="ready"),

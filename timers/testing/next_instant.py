@@ -28,6 +28,9 @@ SELECT min(at) FROM (
     SELECT w.available_at - s.ahead FROM timers_waiting w JOIN served s ON s.id = w.group_id
     WHERE s.state = 'active' AND w.state = 'ready' AND w.available_at > s.now
     UNION ALL
+    SELECT o.deadline_at - s.ahead FROM timers_chain_order o JOIN served s ON s.id = o.group_id
+    WHERE o.deadline_at > s.now
+    UNION ALL
     SELECT s.paused_until - s.ahead FROM served s WHERE s.state = 'paused' AND s.paused_until > s.now
 ) coming
 """
@@ -36,7 +39,7 @@ SELECT min(at) FROM (
 def next_instant(partition: str, roles: Sequence[str], now_us: int) -> int | None:
     """The first instant after now (microseconds UTC, the database's) at which the served groups have something due.
 
-    That is the instant of a timer or an execution, or the end of a pause; None when there is none.
+    That is the instant of a timer or execution, the end of a pause or an order's deadline; None when there is none.
     """
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, {"partition": partition, "roles": list(roles), "now": from_microseconds(now_us)})

@@ -12,6 +12,7 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 
 from timers import handlers
+from timers.actions.chain import ChainAction
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import SHARED, NodeMode
 from timers.handlers import Fail, Fire
@@ -24,6 +25,8 @@ from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.leadership import has_lead_groups, leads, settle
 from timers.lifecycle.nodes import Beat, Registration, beat, register
+from timers.lifecycle.orders.holds import unblock_all
+from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
 from timers.lifecycle.outcome import Outcome, impossible
 from timers.lifecycle.recall import in_this_process
 from timers.lifecycle.recall_answers import has_ended, standing_of
@@ -35,7 +38,7 @@ from timers.schedules.instant import from_microseconds, parse_instant, to_micros
 from timers.testing.next_instant import next_instant
 from timers.testing.savepoint import surviving_errors
 from timers.testing.virtual_time import VirtualTime
-from timers.worker.attempts import find_work, never_begun, raised, returned
+from timers.worker.attempts import find_work, looked_at, never_begun, raised, returned
 from timers.worker.http_faults import of_status
 
 LEASE: Final = 10.0
@@ -126,7 +129,7 @@ class Stepper:
             if item.waiting:
                 came += claim_ready(
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
-                    leading=item.leading, left=left,
+                    leading=item.leading, left=left, roles=self._roles,
                 )  # fmt: skip
             while item.timers:
                 fired = fire_due(
@@ -178,6 +181,8 @@ class Stepper:
         Returns how the tries ended.
         """
         resume_elapsed(self.time.now)
+        while release_orders() or pass_deadlines() or unblock_all():
+            pass
         ended: list[Outcome] = []
         while True:
             before = self.skipped, self.queued
@@ -262,6 +267,8 @@ class Stepper:
         work = find_work(execution)
         if isinstance(work, str):
             return impossible(execution, work, self.time.us)
+        if isinstance(work, ChainAction):
+            return looked_at(execution, self.time.us)
         started_us = self.time.us
         fire = fire_of(execution, self.holder.node, started_us)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from timers import handlers
+from timers.actions.chain import ChainAction
 from timers.actions.entry import EntryAction
 from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.pull import PullAction
@@ -36,20 +37,23 @@ class CallFailed(Exception):
         self.wait, self.permanent, self.pauses = wait, permanent, pauses
 
 
-def find_work(execution: Execution) -> Work | str:
-    """What this execution does, or why it cannot be done here. Never raises."""
+def find_work(execution: Execution) -> Work | ChainAction | str:
+    """What this execution does, or why it cannot be done here. Never raises.
+
+    A chain action does nothing itself: where its end is recorded, an order begins or is looked at.
+    """
     try:
         return _find_work(execution)
     except Exception as error:  # noqa: BLE001 - this one cannot be run; those that are handed over with it can
         return f"its action cannot be read: {errors.short_title(error)}"
 
 
-def _find_work(execution: Execution) -> Work | str:
+def _find_work(execution: Execution) -> Work | ChainAction | str:
     if execution.poison:
         return execution.poison
     if execution.action is None:
         return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
-    if isinstance(execution.action, HttpAction):
+    if isinstance(execution.action, (HttpAction, ChainAction)):
         return execution.action
     if isinstance(execution.action, EntryAction):
         return execution.action.call()
@@ -67,6 +71,11 @@ def time_limit(execution: Execution, work: Work) -> float:
         return work.timeout
     most = execution.policies.attempt_timeout
     return min(most, TIMEOUT) if isinstance(work, HttpAction) else most
+
+
+def looked_at(execution: Execution, now_us: int) -> Outcome:
+    """The outcome of an execution that runs nothing: the rules of its chain follow where it is recorded."""
+    return Outcome(execution, "succeeded", now_us, now_us)
 
 
 def started_at(execution: Execution, clock: DatabaseClock) -> int:

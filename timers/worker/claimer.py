@@ -268,7 +268,7 @@ class Claimer:
             begun, unclaimed = time.monotonic(), LeftReady()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading, left=unclaimed,
+                leading=item.leading, left=unclaimed, roles=self._groups.roles,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)

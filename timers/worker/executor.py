@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from timers.actions.chain import ChainAction
 from timers.clock import DatabaseClock
 from timers.handlers import Handler
 from timers.lifecycle.execution import Execution
 from timers.lifecycle.outcome import Outcome, impossible
-from timers.worker.attempts import Report, find_work
+from timers.worker.attempts import Report, find_work, looked_at
 from timers.worker.event_loop import Awaited, EventLoop
 from timers.worker.thread_pool import Item, ThreadPool
 
@@ -41,11 +42,13 @@ class Executor:
         """Run these as soon as a slot is free."""
         plain: list[Item] = []
         awaited: list[Awaited] = []
-        unfit: list[Outcome] = []
+        ended: list[Outcome] = []
         for execution in executions:
             work = find_work(execution)
             if isinstance(work, str):
-                unfit.append(impossible(execution, work, self._clock.now_us()))
+                ended.append(impossible(execution, work, self._clock.now_us()))
+            elif isinstance(work, ChainAction):
+                ended.append(looked_at(execution, self._clock.now_us()))
             elif isinstance(work, Handler) and not work.is_async:
                 plain.append((execution, work))
             else:
@@ -54,8 +57,8 @@ class Executor:
             self._threads.submit(plain)
         if awaited:
             self._loop.submit(awaited)
-        if unfit:
-            self._report(unfit)
+        if ended:
+            self._report(ended)
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
         """Take back what has not begun: the executions of the given ids, or all."""

@@ -22,6 +22,8 @@ from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.leadership import settle
 from timers.lifecycle.operations import carry_out
+from timers.lifecycle.orders.holds import unblock_all
+from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
 from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
 from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
@@ -170,15 +172,18 @@ class Housekeeping:
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def carry_out(self) -> float:
-        """One chunk of a bulk operation, and one batch of timers that change their shards; returns seconds to the next.
+        """One chunk of a bulk operation, one batch of timers that change their shards, and one of orders that go on.
 
-        Without any, no session is kept open for them.
+        Returns seconds to the next. Without any, no session is kept open for them.
         """
         seconds = carry_out()
         if (moved := move_batch()) is not None:
             if moved.is_last:
                 logger.info("timers moved to the new shards of their group")
             return 0.0
+        if release_orders() or pass_deadlines():
+            return 0.0
+        unblock_all()
         if seconds is None:
             connection.close()
             return UNTIL_WOKEN

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from math import ceil
 from typing import Final
 
-from timers.lifecycle.outcome import Outcome, Verdict
+from timers.lifecycle.outcome import Outcome, Verdict, counted_as
 from timers.lifecycle.stats import MinuteCount, add_minute_counts
 from timers.models import LATENESS_BUCKETS_MS
 
@@ -33,12 +33,13 @@ class MinuteStats:
             if not self._counts:
                 self._since = time.monotonic()
             count = self._counts[key] = MinuteCount(minute_us, execution.group.id)
-        if verdict.next == "end":
-            count.succeeded += 1
-        elif verdict.next == "again":
-            count.retried += 1
-        elif verdict.next != "cancel":
-            count.failed += 1
+        match counted_as(outcome, verdict):
+            case "succeeded":
+                count.succeeded += 1
+            case "retried":
+                count.retried += 1
+            case "failed":
+                count.failed += 1
         if outcome.started_us is not None:
             count.run_us += outcome.finished_us - outcome.started_us
             if execution.attempt == 1 and not execution.group.clock.sandbox:

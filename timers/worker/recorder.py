@@ -11,7 +11,7 @@ from typing import Final
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished, finish
-from timers.lifecycle.outcome import Outcome
+from timers.lifecycle.outcome import Outcome, counted_as
 from timers.worker.attempts import unrecordable
 from timers.worker.failure_lines import FailureLines
 from timers.worker.loop import Loop, is_database_fault
@@ -131,12 +131,13 @@ class Recorder:
     def _count(self, finished: Finished) -> None:
         counters = self.counters
         for outcome, verdict in finished.verdicts:
-            if verdict.next == "end":
-                counters.succeeded += 1
-            elif verdict.next == "again":
-                counters.retried += 1
-            elif verdict.next != "cancel":
-                counters.failed += 1
+            match counted_as(outcome, verdict):
+                case "succeeded":
+                    counters.succeeded += 1
+                case "retried":
+                    counters.retried += 1
+                case "failed":
+                    counters.failed += 1
             self._stats.count(outcome, verdict)
             self.failures.tell(outcome, verdict)
         if finished.refused:

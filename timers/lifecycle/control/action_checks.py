@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from timers import actions, handlers
+from timers.actions.chain import ChainAction
 from timers.actions.egress import Egress
 from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
@@ -13,8 +15,11 @@ from timers.actions.python import PythonAction
 from timers.exceptions import SpecError
 from timers.lifecycle.control.secrets import check_secrets
 from timers.lifecycle.nodes import handlers_elsewhere
-from timers.mistakes import Mistakes
-from timers.models import TimerGroup
+from timers.mistakes import Mistakes, nearest
+from timers.models import Chain, TimerGroup
+
+MOST_NAMES: Final = 1000
+"""Chains of a group among which the nearest name is looked for."""
 
 
 def check_action_of_timer(spec_action: str | None, group: TimerGroup) -> None:
@@ -51,8 +56,19 @@ def check_action(action: actions.Action, group: str) -> None:
         check_handler(action.handler)
     elif isinstance(action, EntryAction):
         check_entry(action)
+    elif isinstance(action, ChainAction):
+        check_chain(action, group)
     else:
         raise SpecError("action", "pull is an action of groups: consumers pull from a group, not from a timer")
+
+
+def check_chain(action: ChainAction, group: str) -> None:
+    """Raise SpecError, with the nearest name, for a chain that the group does not have."""
+    names = list(Chain.objects.filter(group__name=group).values_list("name", flat=True)[:MOST_NAMES])
+    if action.chain not in names and not Chain.objects.filter(group__name=group, name=action.chain).exists():
+        near = nearest(action.chain, names)
+        hint = f"did you mean {near}?" if near else "create the chain first"
+        raise SpecError("action.chain", f"group {group} has no chain of that name; {hint}", given=action.chain)
 
 
 def check_http(action: HttpAction, group: str) -> None:

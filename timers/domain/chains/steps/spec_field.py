@@ -1,0 +1,72 @@
+"""How a field of a step is read from JSON and written back: declared once, where the field is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from timers.exceptions import SpecError
+from timers.mistakes import Mistakes
+
+Read = Callable[[Any, str], Any]
+"""Makes a value of what was given and the path of its field; raises SpecError."""
+NEEDED: Final = dataclasses.MISSING
+_WRONG: Final = object()
+
+
+def spec_field(
+    read: Read, write: Callable[[Any], Any] | None = None, *, default: Any = NEEDED, remedy: str = "", key: str = ""
+) -> Any:
+    """Declare a field of a frozen dataclass that has a JSON form.
+
+    Args:
+        read: Makes the value.
+        write: Makes the JSON form; None: the value is its own JSON form.
+        default: Where nothing is given; NEEDED: it is an error that the field is missing.
+        remedy: What to write, for the error that the field is missing.
+        key: The name in JSON, where it is a word that Python keeps for itself.
+    """
+    metadata = {"read": read, "write": write, "remedy": remedy, "key": key, "default": default}
+    if default is NEEDED:
+        return dataclasses.field(metadata=metadata)
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def fields_of(target: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """The declared fields by their names in JSON."""
+    return {each.metadata["key"] or each.name: each for each in dataclasses.fields(target) if "read" in each.metadata}
+
+
+def read_fields(target: type[Any], spec: Mapping[str, Any], path: str, mistakes: Mistakes, also: str) -> dict[str, Any]:
+    """The values of a JSON object by the names of the fields; what is wrong is noted.
+
+    `path` is that of the object and ends with a dot, or is empty. `also` is a name that was read before, or empty.
+    """
+    known = fields_of(target)
+    mistakes.refuse_unknown(spec, {*known, also} - {""}, within=path, told=())
+    values = {}
+    for key, each in known.items():
+        given = spec.get(key)
+        if given is None:
+            if each.metadata["default"] is NEEDED:
+                mistakes.add(SpecError(path + key, f"is missing. {each.metadata['remedy']}"))
+            continue
+        value = mistakes.check(partial(each.metadata["read"], given, path + key), _WRONG)
+        if value is not _WRONG:
+            values[each.name] = value
+    return values
+
+
+def written_fields(value: Any) -> dict[str, Any]:
+    """The JSON form of the fields that differ from their defaults."""
+    spec = {}
+    for key, each in fields_of(type(value)).items():
+        own = getattr(value, each.name)
+        if each.metadata["default"] is NEEDED or own != each.metadata["default"]:
+            write = each.metadata["write"]
+            spec[key] = write(own) if write else own
+    return spec

@@ -1,0 +1,84 @@
+"""Step: what all kinds of steps have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from timers.domain.chains.limits import DEFAULT_VISITS, MAX_VISITS
+from timers.domain.chains.steps import readers
+from timers.domain.chains.steps.on_error import FAIL, OnError
+from timers.domain.chains.steps.spec_field import spec_field, written_fields
+from timers.mistakes import Mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One way out of a step."""
+
+    field: str
+    """Where the step names it, below the step's path."""
+    target: str
+    label: str = ""
+    """Words on the arrow of a picture; empty for what follows as a rule."""
+    is_regular: bool = True
+    """Whether it is taken without an error."""
+    opens_branch: str | None = None
+    """Where it leads into a branch: the branch's name; an empty one for the branch of a map."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A node of the graph; while an order is at it, its name is the order's state in the words of JobScheduler."""
+
+    kind: ClassVar[str]
+    can_be_passed: ClassVar[bool] = True
+    """Whether orders can be stopped before it, and can skip it."""
+
+    name: str
+    description: str = spec_field(readers.text, default="")
+    max_visits: int = spec_field(readers.count(1, MAX_VISITS), default=DEFAULT_VISITS)
+
+    @property
+    def skips_to(self) -> str:
+        """The step that follows when this one is skipped."""
+        raise NotImplementedError
+
+    @property
+    def error_policy(self) -> OnError:
+        """What follows when the step fails."""
+        found: OnError = getattr(self, "on_error", None) or FAIL
+        return found
+
+    def exits(self) -> Iterator[Exit]:
+        """All ways out of the step."""
+        return iter(())
+
+    def check(self, path: str, mistakes: Mistakes) -> None:
+        """Note what is wrong with fields that do not go together. `path` ends with a dot."""
+
+    def to_spec(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"kind": self.kind, **written_fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep(Step):
+    """A step that is followed by another."""
+
+    next: str = spec_field(
+        readers.step_name, remedy='Name the step that follows; one of the kind "end" ends the order.'
+    )
+    delay: float = spec_field(readers.seconds(), default=0)
+    """Seconds between the arrival of an order and its start."""
+
+    @property
+    def skips_to(self) -> str:
+        return self.next
+
+    def exits(self) -> Iterator[Exit]:
+        yield Exit("next", self.next)
+        policy = self.error_policy
+        if policy.target is not None:
+            yield Exit("on_error.goto", policy.target, "on error", is_regular=False)

@@ -1,0 +1,1 @@
+"""What people and programs do to chains, their steps and their orders."""

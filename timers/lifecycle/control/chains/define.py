@@ -1,0 +1,95 @@
+"""Define chains: create them, give them new versions, delete them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from timers import clock
+from timers.domain.chains import parse_chain
+from timers.exceptions import NotAllowedNow, TimerExists, TimerNotFound
+from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.chains.check import check_definition
+from timers.lifecycle.control.chains.find import find_chain, lock_chain
+from timers.lifecycle.control.names import check_name
+from timers.models import Chain, ChainOrder, ChainVersion, TimerGroup
+
+
+def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
+    """Create a chain of a group.
+
+    Args:
+        group: The name of the group whose timers and orders use it.
+        name: Unique in the group.
+        definition: The steps, as docs/chains.md describes them; with the builder: `chain.definition`.
+        actor: Who does it, for the audit trail.
+
+    Raises:
+        SpecError: For all that is wrong with the definition, each problem with its place.
+        TimerExists: The group has a chain of that name.
+        TimerNotFound: There is no such group.
+    """
+    row = _group(group)
+    spec = check_definition(name, definition, row).to_json()
+    now = clock.now()
+    chain = Chain(
+        group=row, name=check_name("name", name), created_at=now, created_by=actor, updated_at=now, updated_by=actor
+    )
+    try:
+        with audited("chain.create", actor, group=group, name=name) as entry, transaction.atomic():
+            chain.save()
+            ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
+            entry.made(chain)
+    except IntegrityError:
+        raise TimerExists("name", f"group {group} has a chain of that name", given=name) from None
+    return chain
+
+
+def update_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
+    """Give a chain a new version: new orders take it, those under way finish on theirs.
+
+    A definition that is the same as the newest version changes nothing.
+
+    Raises:
+        SpecError: For all that is wrong with the definition.
+        TimerNotFound: There is no such group or chain.
+    """
+    spec = check_definition(name, definition, _group(group)).to_json()
+    with transaction.atomic():
+        chain = lock_chain(group, name)
+        newest = chain.versions.get(version=chain.newest)
+        if parse_chain(newest.definition) == parse_chain(spec):
+            return chain
+        now = clock.now()
+        chain.newest, chain.updated_at, chain.updated_by = chain.newest + 1, now, actor
+        with audited("chain.update", actor, group=group, name=name) as entry:
+            ChainVersion.objects.create(
+                chain=chain, version=chain.newest, definition=spec, created_at=now, created_by=actor
+            )
+            chain.save(update_fields=["newest", "updated_at", "updated_by"])
+            entry.changed("newest", chain.newest - 1, chain.newest)
+    return chain
+
+
+def delete_chain(group: str, name: str, *, actor: str = "") -> None:
+    """Delete a chain; its history stays in the ledger.
+
+    Raises:
+        NotAllowedNow: Orders are under way. Cancel them, or let them finish, first.
+        TimerNotFound: There is no such group or chain.
+    """
+    with transaction.atomic():
+        chain = lock_chain(group, name)
+        under_way = ChainOrder.objects.filter(chain=chain, ended_at=None).count()
+        if under_way:
+            raise NotAllowedNow(f"chain: {under_way:,} of its orders are under way. Cancel them first.")
+        with audited("chain.delete", actor, group=group, name=name):
+            find_chain(group, name).delete()
+
+
+def _group(name: str) -> TimerGroup:
+    row = TimerGroup.objects.filter(name=name).first()
+    if row is None:
+        raise TimerNotFound(f"there is no group {name!r}")
+    return row

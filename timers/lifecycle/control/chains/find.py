@@ -1,0 +1,23 @@
+"""Find chains by their names."""
+
+from __future__ import annotations
+
+from timers.exceptions import TimerNotFound
+from timers.models import Chain
+
+
+def find_chain(group: str, name: str) -> Chain:
+    """The chain of that name; raises TimerNotFound where the group has none, or there is no such group."""
+    return _found(Chain.objects.filter(group__name=group, name=name).select_related("group").first(), group, name)
+
+
+def lock_chain(group: str, name: str) -> Chain:
+    """The same, locked against other changes until the transaction ends."""
+    locked = Chain.objects.filter(group__name=group, name=name).select_related("group").select_for_update(of=("self",))
+    return _found(locked.first(), group, name)
+
+
+def _found(chain: Chain | None, group: str, name: str) -> Chain:
+    if chain is None:
+        raise TimerNotFound(f"group {group!r} has no chain {name!r}")
+    return chain

@@ -1,0 +1,114 @@
+"""What people do to orders: suspend, resume, skip, move, reset, cancel, approve, signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import transaction
+
+from timers import clock
+from timers.domain.chains import events
+from timers.exceptions import TimerNotFound
+from timers.lifecycle.control.audit import Entry, audited
+from timers.lifecycle.control.executions import check_execution
+from timers.lifecycle.orders.change import OrderChange
+from timers.lifecycle.orders.rows import OrderRow
+from timers.models import ChainOrder
+
+MakeEvent = Callable[[OrderChange], events.Event]
+
+
+def suspend_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
+    """Stop this order alone, until it is resumed; a step that runs is waited for.
+
+    Raises:
+        TimerNotFound: There is no such order.
+        NotAllowedNow: It has ended or failed.
+    """
+    return _send("order.suspend", order, lambda _: events.Suspended(_words("suspended", reason, actor)), actor)
+
+
+def resume_order(
+    order: str, *, at: str | None = None, variables: Mapping[str, Any] | None = None, actor: str = ""
+) -> OrderRow:
+    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept.
+
+    Args:
+        order: The order's id.
+        at: The step to go on from; None: where it is.
+        variables: Variables to set before.
+        actor: Who does it.
+
+    Raises:
+        TimerNotFound: There is no such order.
+        SpecError: There is no such step, or the variables cannot be.
+        NotAllowedNow: It is neither suspended nor failed.
+    """
+    return _send(
+        "order.resume", order, lambda change: events.Resumed(at, variables or {}, change.tallies), actor, at=at or ""
+    )
+
+
+def skip_step_of(order: str, *, actor: str = "") -> OrderRow:
+    """Let an order go on behind the step that it is at."""
+    return _send("order.skip", order, lambda _: events.Skipped(actor), actor)
+
+
+def move_order(order: str, to: str, *, actor: str = "") -> OrderRow:
+    """Move an order to another step, suspended or not."""
+    return _send("order.move", order, lambda _: events.Moved(to), actor, to=to)
+
+
+def reset_order(order: str, *, actor: str = "") -> OrderRow:
+    """Move an order to its first step; its variables stay."""
+    return _send("order.reset", order, lambda _: events.Reset(), actor)
+
+
+def cancel_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
+    """Cancel an order: its finally steps run, then it ends as cancelled; a second cancel ends it at once."""
+    why = _words("cancelled", reason, actor)
+    return _send("order.cancel", order, lambda _: events.Cancelled(why), actor, reason=why)
+
+
+def approve_order(order: str, *, actor: str = "") -> OrderRow:
+    """Approve what an order waits for."""
+    return _send("order.approve", order, lambda _: events.Approved(actor), actor)
+
+
+def refuse_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
+    """Refuse the approval that an order waits for."""
+    return _send("order.refuse", order, lambda _: events.Refused(actor, reason), actor, reason=reason)
+
+
+def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "") -> OrderRow:
+    """Send an order the signal that it waits for; `payload`: JSON, of which the step takes variables."""
+    return _send("order.signal", order, lambda _: events.Signalled(name, payload), actor, signal=name)
+
+
+def _send(verb: str, order: str, make: MakeEvent, actor: str, **told: Any) -> OrderRow:
+    check_execution(order)
+    found = ChainOrder.objects.select_related("group", "chain").filter(id=order).first()
+    if found is None:
+        raise TimerNotFound(f"there is no order {order}")
+    with audited(verb, actor, subject_id=order, group=found.group.name, name=found.name) as entry, transaction.atomic():
+        change = OrderChange(order, str(found.root), found.timer_id, clock.now())
+        before = _place(change.row)
+        change.send(make(change))
+        change.write()
+        _tell(entry, before, _place(change.row), told)
+    return change.row
+
+
+def _place(row: OrderRow) -> dict[str, str]:
+    return {"step": row.order.step, "state": row.order.state}
+
+
+def _tell(entry: Entry, before: dict[str, str], after: dict[str, str], told: Mapping[str, Any]) -> None:
+    for name, value in before.items():
+        entry.changed(name, value, after[name])
+    entry.told(**{name: value for name, value in told.items() if value})
+
+
+def _words(what: str, reason: str, actor: str) -> str:
+    return reason or (f"{what} by {actor}" if actor else what)

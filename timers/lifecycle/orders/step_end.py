@@ -1,0 +1,157 @@
+"""The end of steps: what follows for their orders, in the transaction that records the outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from timers.actions.chain import ChainAction
+from timers.domain.chains import Order, events
+from timers.domain.chains.order import AWAITING, FAILED, WAITING
+from timers.execution_id import parse as parse_id
+from timers.lifecycle.execution import AnyHolder, Execution
+from timers.lifecycle.orders.definitions import ChainKey, definition_of, newest_versions
+from timers.lifecycle.orders.holds import give_back
+from timers.lifecycle.orders.rows import OrderRow, lock_roots
+from timers.lifecycle.orders.trees import Trees
+from timers.lifecycle.outcome import Next, Outcome, Verdict
+from timers.payload import decode
+
+NOT_KEPT: Final = "the result was not kept"
+
+
+@dataclass(slots=True)
+class StepEnds:
+    """The ends of steps, and of the starts of orders, of one transaction; their trees are locked."""
+
+    roots: dict[str, OrderRow]
+    chains: dict[tuple[int, str], ChainKey]
+
+    @classmethod
+    def lock(cls, executions: Sequence[Execution], *, skip_locked: bool = False) -> StepEnds:
+        """Lock the trees of all orders among the executions; with `skip_locked` those that are free."""
+        roots = {execution.order.root for execution in executions if execution.order is not None}
+        starts = {
+            (execution.group.id, execution.action.chain)
+            for execution in executions
+            if execution.order is None and isinstance(execution.action, ChainAction)
+        }
+        return cls(lock_roots(roots, skip_locked=skip_locked) if roots else {}, newest_versions(starts))
+
+    def is_busy(self, execution: Execution) -> bool:
+        """Whether somebody else has locked the tree of an order."""
+        return execution.order is not None and execution.order.root not in self.roots
+
+    def judge(self, outcome: Outcome) -> Verdict | None:
+        """What follows from an outcome where the chain decides; None where the policies of the group do."""
+        execution = outcome.execution
+        if execution.order is None:
+            return self._judge_start(outcome) if isinstance(execution.action, ChainAction) else None
+        is_tried_again = outcome.word == "snoozed" or (
+            outcome.word == "lost" and not outcome.revoked_because and (outcome.forgiven or not outcome.lost_before)
+        )
+        return None if is_tried_again else Verdict("step")
+
+    def _judge_start(self, outcome: Outcome) -> Verdict | None:
+        execution = outcome.execution
+        assert isinstance(execution.action, ChainAction)
+        if outcome.word != "succeeded":
+            return None
+        name = execution.action.chain
+        if execution.step or (execution.group.id, name) not in self.chains:
+            gone = "the order is gone" if execution.step else f'group {execution.group.name} has no chain "{name}"'
+            outcome.word, outcome.permanent = "error", True
+            outcome.reason = outcome.error_title = gone
+            return None
+        return Verdict("step")
+
+    def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
+        """Have the orders go on; returns the outcomes and verdicts of whole orders that ended with it."""
+        clocks = {outcome.execution.group.id: outcome.execution.group.clock for outcome in outcomes}
+        trees = Trees(self.roots, now_us, clocks)
+        trees.load(outcome.execution.id for outcome in outcomes if outcome.execution.order is not None)
+        by_root: dict[str, Outcome] = {}
+        for outcome in outcomes:
+            execution = outcome.execution
+            if execution.order is None:
+                self._start(trees, execution)
+                by_root[execution.id] = outcome
+            else:
+                trees.hold(execution.id, _attempts(execution), is_running=execution.order.is_run)
+                by_root[execution.order.root] = outcome
+        for outcome in outcomes:
+            if outcome.execution.order is not None:
+                trees.send(outcome.execution.id, _event(outcome, trees))
+        trees.write(holder.node, holder.worker)
+        give_back(outcome.execution for outcome in outcomes)
+        return [_whole(row, by_root[row.root]) for row in trees.ended if row.order.parent is None]
+
+    def _start(self, trees: Trees, execution: Execution) -> None:
+        assert isinstance(execution.action, ChainAction)
+        key = self.chains[execution.group.id, execution.action.chain]
+        chain = definition_of(key.version_id).chain
+        given = execution.payload if isinstance(execution.payload, dict) else {}
+        order = Order(execution.id, chain.start, variables={**chain.variables, **given})
+        row = OrderRow(
+            order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
+            is_reset=False, attempts=0, priority=chain.priority,
+        )  # fmt: skip
+        trees.add(row)
+
+
+def is_of_order(execution: Execution) -> bool:
+    """Whether an execution is an order, or its end starts one."""
+    return execution.order is not None or isinstance(execution.action, ChainAction)
+
+
+def is_recorded(outcome: Outcome) -> bool:
+    """Whether the end of a step has a row in the ledger: the start of an order and a look at it have none."""
+    order = outcome.execution.order
+    return order is not None and order.is_run
+
+
+def _attempts(execution: Execution) -> int:
+    assert execution.order is not None
+    return execution.attempt if execution.order.is_run else execution.attempt - 1
+
+
+def _event(outcome: Outcome, trees: Trees) -> events.Event:
+    execution = outcome.execution
+    assert execution.order is not None
+    if outcome.revoked_because and outcome.word != "succeeded":
+        return events.Cancelled(outcome.revoked_because)
+    if not execution.order.is_run:
+        return _look(trees, execution)
+    turn = execution.order.turn
+    if outcome.word != "succeeded":
+        error = outcome.error_title or outcome.reason or outcome.word
+        return events.StepFailed(error, may_retry=not outcome.permanent, retry_after=outcome.wait, turn=turn)
+    if outcome.result is None and outcome.reason and outcome.reason.startswith(NOT_KEPT):
+        return events.StepFailed(outcome.reason, turn=turn)
+    return events.StepSucceeded(None if outcome.result is None else decode(outcome.result), turn=turn)
+
+
+def _look(trees: Trees, execution: Execution) -> events.Event:
+    """What a look at an order means: it was parked and a person retries it, its time is over, or its step stopped."""
+    row = trees.row(execution.id)
+    order = row.order
+    assert execution.order is not None
+    if order.turn != execution.order.turn:
+        return events.TimeOver(turn=execution.order.turn)
+    if order.state == FAILED:
+        return events.Resumed(tallies=trees.tallies(row.id))
+    is_action = order.step in definition_of(row.version_id).actions
+    is_over = order.state == AWAITING or (order.state == WAITING and not is_action)
+    return events.TimeOver(turn=order.turn) if is_over else events.StatesChanged()
+
+
+_NEXT: Final[dict[str | None, Next]] = {"succeeded": "end", "cancelled": "cancel", "failed": "drop", None: "park"}
+
+
+def _whole(row: OrderRow, outcome: Outcome) -> tuple[Outcome, Verdict]:
+    """The outcome of a whole order as its timer is to see it."""
+    execution = replace(outcome.execution, id=row.id, scheduled_us=parse_id(row.id).scheduled_us)
+    execution.origin = parse_id(row.id).origin
+    outcome = replace(outcome, execution=execution, word="succeeded", reason=row.order.reason)
+    return outcome, Verdict(_NEXT[row.order.outcome])
