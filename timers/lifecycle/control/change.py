@@ -251,8 +251,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
     """Never fire again, and give up retries that wait. Failed executions stay for a person.
 
-    What is claimed and has not begun is cancelled at once. What has begun is asked to end, and named in the answer's
-    `in_flight`.
+    What is claimed and has not begun is cancelled at once; what has begun is asked to end, and named in `in_flight`.
     """
     with audited("timer.cancel", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
