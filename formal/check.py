@@ -43,6 +43,7 @@ class Check:
 
 ENDS: Final = "every_occurrence_ends"
 TAKEN: Final = ("what_begins_is_still_held", "node_is_silent_before_rescue")
+STUCK: Final = ("order_is_never_stuck",)
 STALE: Final = ("stale_finish_has_no_effect", "at_most_one_final_outcome", "each_occurrence_is_in_one_place")
 
 CHECKS: Final = (
@@ -69,6 +70,18 @@ CHECKS: Final = (
         ("APPOINT_WITHOUT_LOCK",),
         ("one_leader_fires_in_an_epoch", "old_epoch_fires_nothing"),
     ),
+    Check("chains", "as built, join all, a failure fails"),
+    Check("chains", "as built, join all, a failure waits", ("ON_BRANCH_FAILURE_WAIT",)),
+    Check("chains", "as built, join any, a failure waits", ("NEEDED=1", "ON_BRANCH_FAILURE_WAIT")),
+    Check("chains", "as built, join 2 of 3", ("NEEDED=2", "ON_BRANCH_FAILURE_WAIT")),
+    Check(
+        "chains", "branches counted without the order's lock", ("ON_BRANCH_FAILURE_WAIT", "COUNT_WITHOUT_LOCK"), STUCK
+    ),
+    Check("chains", "end of a branch in a transaction of its own", ("END_COMMITTED_FIRST",), STUCK),
+    Check("chains", "branches created after the fork", ("SPAWN_LATER",), STUCK),
+    Check("chains", "branch locked before its order", ("BRANCH_LOCKED_FIRST",), STUCK),
+    Check("chains", "no look at the branch's claim", ("NO_CLAIM_CHECK",), ("a_branch_ends_once", "joins_once")),
+    Check("chains", "branches cancelled after the join", ("NEEDED=1", "CANCEL_LATER"), ("no_branch_is_left_behind",)),
 )
 
 

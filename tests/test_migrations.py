@@ -70,20 +70,28 @@ def test_migrations_that_are_not_additive_are_found_among_the_first_ones() -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_migration_to_the_index_of_keys_replaces_one_whose_build_was_interrupted() -> None:
+@pytest.mark.parametrize(
+    ("name", "table", "before", "migration", "columns"),
+    [
+        ("timers_timer_due_of_key", "timers_timer", "0027", "0028", 5),
+        ("timers_waiting_ready_of_key", "timers_waiting", "0029", "0030", 4),
+    ],
+)
+def test_migration_to_an_index_of_keys_replaces_one_whose_build_was_interrupted(
+    name: str, table: str, before: str, migration: str, columns: int
+) -> None:
     def index() -> tuple[bool, int]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT indisvalid, indnatts FROM pg_index WHERE indexrelid = 'timers_timer_due_of_key'::regclass"
-            )
+            cursor.execute("SELECT indisvalid, indnatts FROM pg_index WHERE indexrelid = %s::regclass", (name,))
             return cursor.fetchone()
 
-    before = index()
-    call_command("migrate", "timers", "0027", "--fake", verbosity=0)
+    was = index()
+    call_command("migrate", "timers", before, "--fake", verbosity=0)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("DROP INDEX timers_timer_due_of_key")
-            cursor.execute("CREATE INDEX timers_timer_due_of_key ON timers_timer (id)")
+            cursor.execute(f"DROP INDEX {name}")
+            cursor.execute(f"CREATE INDEX {name} ON {table} (id)")
     finally:
-        call_command("migrate", "timers", verbosity=0)
-    assert index() == before == (True, 5)
+        call_command("migrate", "timers", migration, verbosity=0)
+        call_command("migrate", "timers", "--fake", verbosity=0)
+    assert index() == was == (True, columns)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from timers.domain.limits import LIMITS
 from timers.exceptions import SpecError
 from timers.policies import OVERRIDABLE, Policies, Retry, checked_overrides, overridden
 
@@ -88,6 +89,13 @@ def test_all_mistakes_of_overrides_are_told() -> None:
     assert {problem.field for problem in refused.value.problems} == {
         "misfire_policy", "attempt_timeout", "retry.jitter", "on_finish",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS.keys() - {"concurrency_key"}))
+def test_limits_of_a_group_are_not_overridden(name: str) -> None:
+    with pytest.raises(SpecError, match=r"limits all timers of a group together.*concurrency_key of its own") as error:
+        checked_overrides({name: 1, "misfire_policy": "skip"})
+    assert error.value.field == name
 
 
 def test_overrides_of_rows_are_read_from_their_text() -> None:

@@ -22,6 +22,9 @@ ON_EXCLUDED: Final = ("suppress", "before", "after")
 ON_FAILED: Final = ("park", "drop")
 ON_FINISH: Final = ("keep", "delete")
 
+_OF_WHOLE_GROUPS: Final = frozenset({"max_concurrency", "max_rate", "max_concurrency_per_key", "max_rate_per_key"})
+"""Limits (domain/limits.py): fields of a group that hold for all its timers together."""
+
 MAX_RETRIES: Final = 1000
 MAX_SECONDS: Final = 366 * 24 * 3600
 MAX_CATCHUP: Final = 10_000
@@ -102,6 +105,12 @@ class Policies:
 
 def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides as they are kept: what was given, with durations in seconds; raises SpecError."""
+    if isinstance(given, Mapping) and (limits := [name for name in given if name in _OF_WHOLE_GROUPS]):
+        words = (
+            "limits all timers of a group together and cannot be overridden. Set it on the group; to limit one timer,"
+            " give it a concurrency_key of its own in a group with max_concurrency_per_key"
+        )
+        raise SpecError.combined([SpecError(name, words, given=given[name]) for name in limits])
     policies = Policies().with_overrides(given)
     own = {name: getattr(policies, name) for name in given}
     if "retry" in own:

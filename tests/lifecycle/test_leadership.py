@@ -10,8 +10,10 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
+from timers import conf
 from timers.domain.cluster_modes import NodeMode
 from timers.exceptions import NotAllowedNow
+from timers.insights.leadership import leaderships
 from timers.lifecycle import nodes
 from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.death import declare_dead
@@ -20,6 +22,7 @@ from timers.lifecycle.execution import Execution
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.leadership import settle
 from timers.lifecycle.nodes import Beat, beat, register
+from timers.lifecycle.prune import prune
 from timers.models import ClusterEvent, Leadership, Node, Timer, TimerGroup
 from timers.scheduling import fire_timer, pause_group, resume_group, schedule_fixed_rate, schedule_once, update_group
 from timers.testing import Stepper, VirtualTime, registration
@@ -163,6 +166,36 @@ def test_a_clean_stop_with_hold_keeps_the_lead_until_the_primary_is_back(due: Ti
     again = primary(time, "primary-2", on_stop="hold")
     assert len(again.step()) == 1
     assert [kind for kind, _ in lead_events()] == ["lead taken", "lead held", "lead taken"]
+
+
+def test_node_that_holds_the_lead_is_not_pruned(due: Timer, time: VirtualTime) -> None:
+    first, second, other = primary(time, on_stop="hold"), backup(time), factories.node("other", state="stopped")
+    Node.objects.filter(id=other.id).update(ended_at=time.now)
+    first.beat()
+    second.beat()
+    stops(first)
+    time.advance(400 * 86_400)
+    prune(conf.current())
+    assert not Node.objects.filter(id=other.id).exists(), "what ended long ago and leads nothing is removed"
+    assert leader() == "primary"
+    assert [view.node for view in leaderships(time.now)] == ["primary"]
+    again = primary(time, "primary-2", on_stop="hold")
+    again.beat()
+    assert leader() == "primary-2"
+    prune(conf.current())
+    assert "primary" not in states()
+
+
+def test_dead_node_is_not_pruned_before_it_is_rescued(due: Timer, time: VirtualTime) -> None:
+    node = Stepper(time, "lost")
+    assert len(node.claim()) == 1
+    Node.objects.filter(id=node.node.id).update(state="dead", ended_at=time.now)
+    time.advance(400 * 86_400)
+    prune(conf.current())
+    assert "lost" in states()
+    Stepper(time, "other").rescue(node)
+    prune(conf.current())
+    assert "lost" not in states()
 
 
 def test_a_leader_that_dies_while_it_drains_with_hold_is_replaced(due: Timer, time: VirtualTime) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from tests.support.sessions import in_threads
@@ -71,6 +72,28 @@ def test_a_claim_holds_executions_of_one_key(tenants: TimerGroup, node: Stepper,
     due_timers(time, ("a", 5), ("b", 1))
     claim_all(node)
     assert sorted((each.limit_key, len(each.executions)) for each in Claim.objects.all()) == [("a", 2), ("b", 1)]
+
+
+def test_claims_of_many_keys_are_one_statement(tenants: TimerGroup, node: Stepper, time: VirtualTime) -> None:
+    due_timers(time, *((f"tenant-{number}", 2) for number in range(30)))
+    with CaptureQueriesContext(connection) as captured:
+        came = node.claim()
+    assert len(came) == 60
+    assert sum("INSERT INTO timers_claim" in query["sql"] for query in captured.captured_queries) == 1
+    for row in Claim.objects.all():
+        held = {execution.id for execution in came if execution.fence == row.id}
+        assert held == {str(each) for each in row.executions}
+        assert {execution.limit_key for execution in came if execution.fence == row.id} == {row.limit_key}
+
+
+def test_claims_by_key_keep_what_is_not_plain(tenants: TimerGroup, node: Stepper, time: VirtualTime) -> None:
+    due_timers(time, ("a", 1), ("b", 1))
+    fire_timer("work", "a-0", payload={"tenant": 'by hand "quoted" \\'}, overlap="allow")
+    came = claim_all(node)
+    details = [row.details for row in Claim.objects.order_by("limit_key")]
+    assert details[0] is not None, "the manual run has a payload of its own"
+    assert details[1] is None
+    assert len(came) == 3
 
 
 def test_the_earliest_come_first_whatever_their_key(tenants: TimerGroup, node: Stepper, time: VirtualTime) -> None:
@@ -228,7 +251,7 @@ def test_what_is_called_back_gets_its_key_too(group: TimerGroup, time: VirtualTi
 
 def test_keys_are_set_again_only_where_they_can_change(tenants: TimerGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     set_again: list[TimerGroup] = []
-    monkeypatch.setattr("timers.lifecycle.control.groups.rekey", set_again.append)
+    monkeypatch.setattr("timers.lifecycle.control.limit_change.rekey", set_again.append)
     update_group("work", concurrency_key="payload.tenant", description="words")
     update_group("work", max_concurrency_per_key=5, max_rate_per_key="5/s")
     assert set_again == []

@@ -13,7 +13,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from tests.support.sessions import OtherSession, in_threads
-from timers.consuming import claim, commit
+from timers.consuming import claim, commit, discard
 from timers.exceptions import SpecError
 from timers.handlers import Fire
 from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
@@ -192,6 +192,48 @@ def test_an_end_wakes_the_workers_of_groups_with_a_limit_only(
     node.claim()
     node.release()
     assert woken == ["woken", "woken"]
+
+
+@pytest.mark.parametrize("limits", [{"max_concurrency": 1}, {"max_concurrency_per_key": 1}])
+@pytest.mark.parametrize("end", ["finish", "release"])
+def test_an_end_wakes_the_workers_where_the_group_was_limited_after_the_claim(
+    group: TimerGroup, node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch, limits: Any, end: str
+) -> None:
+    woken: list[str] = []
+    due_timers(2, time)
+    node.claim()
+    fire_timer("work", "0", payload=1, overlap="allow")
+    node.claim()
+    update_group("work", **limits)
+    monkeypatch.setattr("timers.lifecycle.group_limits.wake_workers", lambda: woken.append("woken"))
+    if end == "finish":
+        node.run()
+        node.finish()
+    else:
+        node.release()
+    assert woken
+    assert not Claim.objects.exists()
+    assert Attempt.objects.filter(outcome="succeeded").count() == (3 if end == "finish" else 0)
+
+
+def test_consumers_commit_what_they_claimed_before_a_limit(node: Stepper, time: VirtualTime) -> None:
+    create_group("jobs", action={"kind": "pull"})
+    due_timers(3, time, "jobs")
+    first, second, _ = claim("jobs", "a", limit=3)
+    update_group("jobs", max_concurrency=2)
+    assert commit(first.execution, first.token).outcome == "succeeded"
+    assert discard(second.execution, second.token).outcome == "discarded"
+    assert claimed(TimerGroup.objects.get(name="jobs")) == 1
+
+
+def test_what_is_rescued_after_a_limit_was_set_goes_on(group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
+    due_timers(2, time)
+    dead = Stepper(time)
+    assert len(dead.claim()) == 2
+    limited(group, 1)
+    node.rescue(dead)
+    time.advance(3600)
+    assert len(node.claim()) == 1
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -13,7 +13,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of
 from timers.lifecycle.control.calendars import create_calendar
-from timers.lifecycle.fire import MAX_ROWS
+from timers.lifecycle.fired import MAX_ROWS
 from timers.models import TimerGroup, Waiting
 from timers.scheduling import schedule_cron, schedule_fixed_delay, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime

@@ -24,7 +24,9 @@ REVIEWED: Final[dict[str, str]] = {
     "0025_max_concurrency": "The constraint is on a new column that older versions leave NULL, which it allows.",
     "0027_limit_keys": "The constraint is on a new column that older versions leave NULL, which it allows.",
     "0028_limit_keys_index": "The SQL drops an index that no older version uses, where its build was interrupted.",
-    "0029_chains": "A sequence, a column that older versions leave NULL, and a constraint that allows one word more."
+    "0030_waiting_limit_key_index": "The SQL drops an index that no older version uses, where its build was"
+    " interrupted.",
+    "0031_chains": "A sequence, a column that older versions leave NULL, and constraints that allow one word more."
     " Older nodes start no orders: they do not know the action, and its timers fail there with the reason.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""

@@ -38,6 +38,12 @@ for start in range(0, 100_000, 10_000):
     ])
 schedule_once("limited", "small", after=2, payload=0.01, concurrency_key="small")
 """
+_STREAM = """
+from timers.scheduling import ensure_group, schedule_once
+ensure_group("limited", action={"handler": "cluster.slow"}, max_concurrency=5, max_timers=100_000)
+for n in range(1_500):
+    schedule_once("limited", str(n), after=0, payload=0.01)
+"""
 
 _NOISY_NEIGHBOUR = """
 from datetime import timedelta
@@ -86,6 +92,16 @@ def test_limits_per_key_are_never_exceeded_through_a_kill(field: Field) -> None:
     assert len(spans) == 100
     assert max(most_at_once(each) for each in spans.values()) == 2
     field.check_ledger(600)
+
+
+def test_a_limited_group_runs_while_timers_are_created_in_it(field: Field) -> None:
+    start_three_nodes(field)
+    field.manage("shell", "-v", "0", "-c", _STREAM)
+    assert field.succeeded() >= 300, "creations, which take turns because of max_timers, keep no node from claiming"
+    eventually(lambda: field.succeeded() >= 1_500, within=60)
+    spans = field.rows("SELECT started_at, finished_at FROM timers_attempt WHERE started_at IS NOT NULL")
+    assert most_at_once(spans) <= 5
+    field.check_ledger(1_500)
 
 
 def test_a_long_backlog_of_one_key_delays_no_other(field: Field) -> None:

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
-from timers.lifecycle import fire as fire_module
+from timers.lifecycle import fire_batch
 from timers.lifecycle.due import ServedGroups
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fire import fire_due
@@ -317,7 +317,7 @@ def test_handlers_that_only_other_nodes_know_are_left_for_them(
 def test_a_batch_that_was_cut_short_is_gone_on_with_at_once_where_it_stopped(
     node: Stepper, handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fire_module, "MAX_ROWS", 10)
+    monkeypatch.setattr(fire_batch, "MAX_ROWS", 10)
     factories.group("work", misfire_policy="fire_all", overlap_policy="allow")
     for number in range(5):
         schedule_fixed_rate("work", f"{number}", period=100 + number)

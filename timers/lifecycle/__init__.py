@@ -18,7 +18,8 @@
 
 An execution's state is the place it is in: a due timer, a claim, waiting, or the ledger. Each function here is one
 transaction (or joins the caller's) that moves executions from one place to the next. Locks are taken in the order
-timer, claim, waiting, so no two of them can wait for each other in a ring.
+group, timer, claim, waiting, so no two of them can wait for each other in a ring; a claim of a group with limits takes
+the limit lock (limit_lock.py) before all of these, and waits for no group while it has it.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the try given back
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed

@@ -28,7 +28,7 @@ class Allowance:
     arrivals: Arrivals | None = None
     """The state of the group's rate, where it has one."""
     is_known: bool = True
-    """Whether the limits could be asked: no other claim of the group was under way."""
+    """Whether the limits could be read: no other claim of the group was under way, and the group has not changed."""
     claimed_by_key: dict[str, int] = field(default_factory=dict)
     """How many executions of each key are claimed, where that is limited."""
     arrivals_by_key: dict[str, Arrivals] = field(default_factory=dict)
@@ -101,17 +101,24 @@ class Allowance:
             execution.not_before_us = max(start_us, execution.not_before_us)
         return True
 
-    def fitting(self, keys: list[str | None]) -> list[int]:
-        """The places of those that may be claimed, of things with these keys, the first first; nothing is counted."""
+    def fitting(self, keys: list[str | None], spare: int = 1, most: int | None = None) -> list[int]:
+        """The places of those that may be claimed, of things with these keys, the first first; nothing is counted.
+
+        Args:
+            keys: of the things, in their order.
+            spare: how many are let through for each that may be claimed of a key.
+            most: how many are let through at most; None: as many as may be claimed in all.
+        """
+        most = self.most if most is None else max(most, self.most)
         left: dict[str, int] = {}
         places: list[int] = []
         for place, key in enumerate(keys):
             room = left.get(key or NO_KEY)
-            room = self.room_of(key) if room is None else room
+            room = self.room_of(key) * spare if room is None else room
             if room < 1:
                 self.refused.add(key or NO_KEY)
                 left[key or NO_KEY] = 0
-            elif len(places) < self.most:
+            elif len(places) < most:
                 left[key or NO_KEY] = room - 1
                 places.append(place)
         return places

@@ -16,6 +16,7 @@ from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
 from timers.lifecycle.control.pausing import seconds_to_resume
 from timers.lifecycle.leadership import NEEDS_LEADER
 from timers.lifecycle.operations import HAS_OPERATIONS
+from timers.lifecycle.orders.holds import HAS_BLOCKED
 from timers.lifecycle.orders.releasing import HAS_RELEASES, has_deadlines
 from timers.lifecycle.rescue import FIRST_CONSUMER_LEASE
 from timers.lifecycle.reshard import HAS_MOVES
@@ -23,7 +24,8 @@ from timers.lifecycle.unclaimed import has_unclaimed
 
 _CHORES: Final = f"""
 SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s),
-       {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")},
+       {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")}
+       OR {HAS_BLOCKED},
        {has_unclaimed("r.now")},
        extract(epoch FROM {FIRST_CONSUMER_LEASE} - r.now)::float, {seconds_to_resume("r.now")}
 FROM (SELECT timers_now() AS now OFFSET 0) r

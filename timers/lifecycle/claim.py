@@ -7,26 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, TextField
-from django.db.models.functions import Cast, Coalesce
 
-from timers.actions import parse_text
-from timers.execution_id import open_as
-from timers.execution_id import parse as parse_id
-from timers.lifecycle.due_timer import handler_of
+from timers.lifecycle.allowance import Allowance
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import AnyHolder, Execution, Leading, ServedGroup
 from timers.lifecycle.fence import insert_claim
 from timers.lifecycle.group_limits import hold_allowance, ready_soon_us
-from timers.lifecycle.group_lock import is_served_as_known
+from timers.lifecycle.keyed_due import WINDOW
+from timers.lifecycle.keyed_ready import keyed_ready
+from timers.lifecycle.limited_look import GROWTH
+from timers.lifecycle.orders import holds
 from timers.lifecycle.orders.claimed import attach
+from timers.lifecycle.ready_rows import execution_of, lock_ready_rows
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
 from timers.models import Timer, Waiting
-from timers.payload import decode, storable
-from timers.policies import overridden
-from timers.schedules.instant import from_microseconds, to_microseconds
-from timers.schedules.zones import zone
 
 LOOKS: Final = 20
 """Batches of executions of cancelled timers that one claim ends to come to what may run."""
@@ -44,6 +39,105 @@ class LeftReady:
     """When executions within the look-ahead become available that are not claimed ahead of that."""
 
 
+@dataclass(slots=True)
+class _Look:
+    """One look for ready executions, in rounds: what is only ended or put off uses up nothing of the limits."""
+
+    group: ServedGroup
+    allowance: Allowance | None
+    """What the limits let it claim; None: the group has none."""
+    horizon_us: int
+    """By the group's clock."""
+    leave: Collection[str]
+    leading: Leading | None
+    roles: Collection[str] | None = None
+    """Those of the node; None: steps may require any."""
+    more: bool = False
+    """There are more that the limits by key allow, or may be."""
+    rest_seconds: float = 0.0
+    has_written: bool = False
+    _seen: list[str] = field(default_factory=list)
+    """What was looked at in earlier rounds, and is locked."""
+    _spare: int = 1
+    """How many executions are looked at for each that may be claimed."""
+
+    def rows(self, ordinals: Sequence[int], wanted: int) -> list[dict[str, Any]]:
+        """Lock the rows of the next round; `wanted`: how many executions."""
+        rows: list[dict[str, Any]] = []
+        if self.allowance is None:
+            for ordinal in ordinals:
+                if len(rows) < wanted:
+                    rows += self._locked(ordinal, wanted - len(rows))
+            return rows
+        most = min(wanted, self.allowance.most)
+        limit = max(most, min(most * self._spare, WINDOW))
+        self.more = False
+        for ordinal in ordinals:
+            left, ids = limit - len(rows), None
+            if left < 1:
+                self.more = True
+                break
+            if self.group.limits.is_keyed:
+                found = keyed_ready(
+                    self.allowance, ordinal, horizon_us=self.horizon_us, limit=left, seen=self._seen, leave=self.leave,
+                    spare=self._spare,
+                )  # fmt: skip
+                ids, left = found.ids, max(left, len(found.ids))
+                self.more |= found.more
+                self.rest_seconds = max(self.rest_seconds, found.rest_seconds)
+                self.has_written |= found.has_written
+            if ids is None or ids:
+                rows += self._locked(ordinal, left, ids)
+        self._spare *= GROWTH
+        return rows
+
+    def _locked(self, ordinal: int, limit: int, ids: Collection[str] | None = None) -> list[dict[str, Any]]:
+        return lock_ready_rows(
+            self.group,
+            ordinal,
+            self.horizon_us,
+            limit,
+            self.leave,
+            self.leading,
+            ids=ids,
+            seen=self._seen,
+            roles=self.roles,
+        )
+
+    def chosen(self, rows: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
+        """Those of locked rows that the limits allow; the others stay as they are."""
+        if self.allowance is None:
+            return rows
+        if self.group.limits.is_keyed:
+            rows = [rows[place] for place in self.allowance.fitting([row["timer_key"] for row in rows])]
+        rows = rows[: min(wanted, self.allowance.most)]
+        self._seen += [str(row["id"]) for row in rows]
+        return rows
+
+    def goes_on(self, found: int, ended: int, claimed: int) -> bool:
+        """Whether another round finds what this one has not.
+
+        Args:
+            found: the rows that the round had, without those that were ended.
+            ended: the rows that were ended.
+            claimed: the rows that are claimed.
+        """
+        if self.allowance is None:
+            return ended > 0 and not found
+        return ended > 0 or claimed < found
+
+    def note(self, left: LeftReady, now_us: int, *, is_vain: bool) -> None:
+        """Set what the limits say of the rest; `is_vain`: there were rows, and all stayed as they are."""
+        assert self.allowance is not None
+        is_keyed = self.group.limits.is_keyed
+        left.is_limited |= self.allowance.most < 1 or (is_keyed and bool(self.allowance.refused) and not self.more)
+        if is_keyed and self.more and not is_vain:
+            left.rests_us.append(now_us)  # at once: others may stand behind what was claimed
+        if self.rest_seconds:
+            left.looks_us.append(now_us + round(self.rest_seconds * 1_000_000))
+        left.looks_us += self.allowance.looks_us()
+
+
 def claim_ready(
     holder: AnyHolder,
     group: ServedGroup,
@@ -55,170 +149,72 @@ def claim_ready(
     of: Sequence[int] | None = None,
     leading: Leading | None = None,
     left: LeftReady | None = None,
+    roles: Collection[str] | None = None,
 ) -> list[Execution]:
     """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
 
     `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
     are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
     (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `left`: takes what is said of the rest.
+    `left`: takes what is said of the rest. `roles`: those of the node, which steps of orders may require; None: all.
     """
     left = LeftReady() if left is None else left
     with transaction.atomic():
         allowance = hold_allowance(group, holder, now_us, horizon_us) if group.limits else None
-        if allowance is not None:
-            limit = min(limit, allowance.most)
-            if limit < 1:
-                left.is_limited = True
-                left.rests_us += [] if allowance.rest_until_us is None else [allowance.rest_until_us]
-                return []
+        if allowance is not None and min(limit, allowance.most) < 1:
+            left.is_limited = True
+            left.rests_us += [] if allowance.rest_until_us is None else [allowance.rest_until_us]
+            return []
         leave = () if unserved is None else unserved.known_with(group)
         if group.limits.is_rated:
             # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
             if of is None:
                 left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
             horizon_us = min(now_us, horizon_us)
-        horizon, rows = group.clock.horizon(now_us, horizon_us), list[dict[str, Any]]()
-        full = allowance.full_keys() if allowance is not None else ()
+        look = _Look(group, allowance, group.clock.horizon(now_us, horizon_us), leave, leading, roles)
+        executions, ended, looked = list[Execution](), 0, 0
         for _ in range(LOOKS):
-            for ordinal in group.for_workers(leave) if of is None else of:
-                if len(rows) < limit:
-                    rows += _lock_ready(group, ordinal, horizon, limit - len(rows), leave, leading, full)
+            wanted = limit - len(executions)
+            if wanted < 1 or (allowance is not None and allowance.most < 1):
+                break
+            found = look.rows(group.for_workers(leave) if of is None else of, wanted)
+            looked += len(found)
             # A try was in flight when its timer was cancelled (or deleted), and came back for another.
-            given_up = [str(row["id"]) for row in rows if _is_given_up(row)]
-            if not given_up:
+            given_up = [str(row["id"]) for row in found if _is_given_up(row)]
+            if given_up:
+                end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
+                ended += len(given_up)
+                found = [row for row in found if not _is_given_up(row)]
+            rows = look.chosen(found, wanted)
+            if unserved is not None:
+                rows = [
+                    row for row in rows if row["subscription"] or not unserved.leaves(row["action"], row["handler"])
+                ]
+            rows = rows_in_turn(rows, group, group.clock.at(now_us))
+            claimed = [execution_of(row, group, row["subscription"] if of is None else of[0]) for row in rows]
+            attach(claimed)
+            claimed, blocked = holds.admit(claimed)
+            executions += claimed
+            if allowance is not None:
+                for execution in claimed:
+                    allowance.take(execution)
+            # What is blocked from now on hides nothing that stands behind it.
+            if not look.goes_on(len(found) - blocked, len(given_up) + blocked, len(claimed)):
                 break
-            end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
-            rows = [row for row in rows if not _is_given_up(row)]
-            if rows:
-                break
-        if unserved is not None:
-            rows = [row for row in rows if row["subscription"] or not unserved.leaves(row["action"], row["handler"])]
-        if allowance is not None and group.limits.is_keyed:
-            rows = [rows[place] for place in allowance.fitting([row["limit_key"] for row in rows])]
-            # What of full keys only is left waits for these.
-            left.is_limited = bool(full) and len(rows) < limit and not allowance.refused
-            if allowance.refused:
-                left.rests_us.append(now_us)  # their keys are full now, and others may stand behind them
-        rows = rows_in_turn(rows, group, group.clock.at(now_us))
-        if not rows:
-            return []
-        Waiting.objects.filter(id__in=[row["id"] for row in rows]).delete()
-        executions = [_execution(row, group, row["subscription"] if of is None else of[0]) for row in rows]
-        attach(executions)
         if allowance is not None:
-            for execution in executions:
-                allowance.take(execution)
+            look.note(left, now_us, is_vain=looked > 0 and not executions and not ended)
+        if not executions:
+            if allowance is not None and not looked and not look.has_written:
+                transaction.set_rollback(True)  # a transaction around this one would keep the limit lock
+            return []
+        Waiting.objects.filter(id__in=[execution.id for execution in executions]).delete()
+        if allowance is not None:
             allowance.save()
-            left.is_limited |= allowance.most < 1
         insert_claim(holder, group, executions, now_us)
+        holds.hold(executions)
     return executions
 
 
 def _is_given_up(row: dict[str, Any]) -> bool:
     """Whether the timer is cancelled or gone. Orders of chains go on to their finally steps all the same."""
     return row["step"] is None and row["timer_state"] in (None, Timer.State.CANCELLED)
-
-
-def _lock_ready(
-    group: ServedGroup,
-    ordinal: int,
-    horizon_us: int,
-    limit: int,
-    leave: Collection[str],
-    leading: Leading | None,
-    full: Collection[str],
-) -> list[dict[str, Any]]:
-    ready = Waiting.objects.filter(
-        is_served_as_known(group, leading),
-        group_id=group.id,
-        subscription=ordinal,
-        state=Waiting.State.READY,
-        available_at__lte=from_microseconds(horizon_us),
-    )
-    if full:
-        ready = ready.exclude(timer__limit_key__in=list(full))
-    if leave and not ordinal:
-        handler = Coalesce("handler", handler_of(group, "timer__action"))
-        ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
-    rows: list[Any] = list(
-        ready.order_by("available_at")
-        .select_for_update(skip_locked=True, of=("self",))
-        .values(
-            "id",
-            "timer_id",
-            "name",
-            "available_at",
-            "attempt",
-            "forgiven",
-            "snoozes",
-            "missed_count",
-            "origin",
-            "subscription",
-            "step",
-            "handler",
-            own_payload=Cast(F("payload"), TextField()),
-            timer_payload=Cast(F("timer__payload"), TextField()),
-            action=Cast(F("timer__action"), TextField()),
-            overrides=Cast(F("timer__overrides"), TextField()),
-            kind=F("timer__schedule_kind"),
-            timer_state=F("timer__state"),
-            schedule=Cast(F("timer__schedule"), TextField()),
-            time_zone=F("timer__time_zone"),
-            until_committed=F("timer__until_committed"),
-            open_execution=F("timer__open_execution"),
-            limit_key=F("timer__limit_key"),
-        )[:limit]
-    )
-    return rows
-
-
-def _follows(row: dict[str, Any]) -> bool:
-    """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
-    if row["step"]:
-        # Its end may be that of the whole order, whose id a branch does not have.
-        return row["open_execution"] is not None or row["until_committed"] or row["kind"] not in (None, "once")
-    recurs = row["until_committed"] or row["kind"] not in (None, "once")
-    is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
-    return is_open or (row["origin"] == "schedule" and recurs)
-
-
-def _execution(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
-    execution = Execution(
-        id=str(row["id"]),
-        timer_id=row["timer_id"],
-        group=group,
-        name=row["name"],
-        scheduled_us=parse_id(str(row["id"])).scheduled_us,
-        available_us=to_microseconds(row["available_at"]),
-        attempt=row["attempt"] + 1,
-        payload=None,
-        action=group.action,
-        policies=group.policies,
-        time_zone=row["time_zone"] or "UTC",
-        origin=row["origin"],
-        missed_count=row["missed_count"],
-        forgiven=row["forgiven"],
-        snoozes=row["snoozes"],
-        own_payload=row["own_payload"],
-        schedule_kind=row["kind"] or "once",
-        schedule_text=row["schedule"] or "",
-        follows=_follows(row),
-        limit_key=row["limit_key"],
-        until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
-        step=row["step"] or "",
-    )
-    try:
-        zone(execution.time_zone)
-        payload = row["timer_payload"] if row["own_payload"] is None else row["own_payload"]
-        execution.payload = None if payload is None else decode(payload)
-        if row["action"] is not None:
-            execution.action = parse_text(row["action"])
-        if row["overrides"] is not None:
-            execution.policies = overridden(group.policies, row["overrides"])
-        subscriber = group.subscriber(ordinal)
-        if subscriber is not None:
-            execution.hand_to(subscriber)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
-        execution.poison = storable(str(error))
-    return execution

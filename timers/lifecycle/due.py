@@ -42,6 +42,7 @@ LEFT JOIN LATERAL (
                 WHEN g.worker_ordinals IS NULL THEN EXISTS (
                    SELECT 1 FROM timers_waiting r
                    WHERE r.group_id = g.id AND r.subscription = 0 AND r.state = 'ready' AND r.available_at <= c.horizon
+                     AND (r.required_roles IS NULL OR r.required_roles <@ %(roles)s::varchar[])
                    ORDER BY r.available_at LIMIT 1)
                 ELSE EXISTS (
                    SELECT 1 FROM unnest(g.worker_ordinals) AS o(ordinal), LATERAL (
@@ -209,6 +210,10 @@ class ServedGroups:
     def known(self) -> Collection[ServedGroup]:
         """The groups of which anything was due so far."""
         return self._known.values()
+
+    def as_known(self, group: ServedGroup) -> ServedGroup:
+        """A group as it was read last, which may be later than an execution of it was claimed."""
+        return self._known.get(group.id, group)
 
     def _learn(self, seen: set[tuple[int, int]]) -> None:
         unknown = [

@@ -17,6 +17,12 @@ _END = f"""
 WITH gone AS (
     DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
         SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE {{skip}})) RETURNING *
+),
+orders AS (
+    UPDATE timers_chain_order o
+    SET state = 'ended', outcome = %(outcome)s, reason = %(reason)s, turn = o.turn + 1, ended_at = timers_now(),
+        changed_at = timers_now()
+    FROM gone w WHERE w.step IS NOT NULL AND o.id = w.id AND o.ended_at IS NULL
 )
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, finished_at,
                             missed_count, error_title, error_fingerprint)

@@ -109,8 +109,10 @@ class ServedGroup:
     """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
     key_walks: dict[tuple[int, int], KeyWalk] = field(default_factory=dict, compare=False, repr=False)
     """By shard and priority: how far this process is in a walk through very many limit keys."""
+    strays_looked_at: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
+    """By subscription: when this process looked for ready executions without a limit key (time.monotonic())."""
     limits: Limits = NO_LIMITS
-    """How many of its executions may be claimed at once; whoever claims of a group that has any locks its row."""
+    """How many of its executions may be claimed at once; who claims of a group that has any takes its limit lock."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
@@ -220,6 +222,10 @@ class ClaimedOrder:
     """The order's when it was claimed: it tells whether the order went elsewhere meanwhile."""
     is_run: bool
     """Whether its step is run; otherwise the order is only looked at: its time is over, or its step stopped."""
+    scopes: tuple[tuple[str, int], ...] = ()
+    """Limits and locks of which it needs a place each, with their capacities."""
+    required_roles: tuple[str, ...] = ()
+    """Only nodes that have these run the step."""
 
 
 @dataclass(slots=True, eq=False)

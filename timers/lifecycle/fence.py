@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from timers.domain.limit_keys import NO_KEY
-from timers.lifecycle.arrays import plain_array, timestamp
+from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup
 from timers.lifecycle.wakeup import tell_revoked
 
@@ -23,6 +23,10 @@ ASKED_TO_END: Final = "asked to end"
 """Why an execution was revoked, where nothing else is known."""
 _IS_AWAITED: Final = "is_awaited"
 """In a claim's details: a timer waits for the end of an execution that it did not wait for when it was claimed."""
+_LIMIT_IS_AWAITED: Final = "limit_is_awaited"
+"""In the details of a whole claim: its group has begun to limit its executions since. Found by the other's name too."""
+_WHOLE: Final = ""
+"""In the place of an execution, in a claim's details."""
 
 
 class LockedClaims(NamedTuple):
@@ -34,55 +38,64 @@ class LockedClaims(NamedTuple):
     """Executions that were revoked: id -> why."""
     awaited: Collection[str]
     """Executions that await_end was called for."""
+    is_limited: bool
+    """Whether note_limits was called for the group of any."""
+
+
+_INSERT: Final = f"""
+INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at, executions, details)
+VALUES (%s, %s, %s, %s, %s, {timestamp("%s::bigint")}, {timestamp("%s")}, %s::uuid[], %s) RETURNING id
+"""
+_INSERT_BY_KEY: Final = f"""
+INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at, executions, details,
+                          limit_key)
+SELECT %s::bigint, %s::int, %s::int, %s::int, %s::text, {timestamp("%s::bigint")}, {timestamp("%s")},
+       u.executions::uuid[], u.details::json, u.key
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(executions, details, key)
+RETURNING id, limit_key
+"""
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
     """Claim a batch of one group's executions for the holder, and set their fence; `now_us`: the database's."""
     if not executions:
         return
+    lease = holder.lease if isinstance(holder, Consumer) else None
+    held: list[Any] = [
+        group.id,
+        holder.node_id,
+        holder.worker,
+        holder.worker_pid,
+        holder.name if isinstance(holder, Consumer) else None,
+        None if lease is None else now_us + round(lease * 1_000_000),
+        now_us,
+    ]
     if group.limits.is_keyed:
         # One claim for each key: so its claims tell what a key has, whatever becomes of the timers meanwhile.
-        for key in sorted({execution.limit_key or NO_KEY for execution in executions}):
-            of_key = [execution for execution in executions if (execution.limit_key or NO_KEY) == key]
-            _insert(holder, group, of_key, now_us, (", limit_key", ", %s", (key,)))
+        by_key: dict[str, list[Execution]] = {}
+        for execution in executions:
+            by_key.setdefault(execution.limit_key or NO_KEY, []).append(execution)
+        ids = text_array(plain_array(each.id for each in of_key) for of_key in by_key.values())
+        details = text_array(_details(of_key) for of_key in by_key.values())
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_BY_KEY, (*held, ids, details, text_array(by_key)))
+            batches = [(fence, by_key[key]) for fence, key in cursor.fetchall()]
     else:
-        _insert(holder, group, executions, now_us)
-
-
-def _insert(
-    holder: AnyHolder,
-    group: ServedGroup,
-    executions: list[Execution],
-    now_us: int,
-    further: tuple[str, str, tuple[str, ...]] = ("", "", ()),
-) -> None:
-    """Insert one claim; `further`: names, placeholders and values of columns that few claims have."""
-    names, places, values = further
-    details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO timers_claim (group_id, node_id, worker, worker_pid, consumer, expires_at, claimed_at,"
-            f" executions, details{names}) VALUES (%s, %s, %s, %s, %s, {timestamp('%s::bigint')}, {timestamp('%s')},"
-            f" %s::uuid[], %s{places}) RETURNING id",
-            (
-                group.id,
-                holder.node_id,
-                holder.worker,
-                holder.worker_pid,
-                holder.name if isinstance(holder, Consumer) else None,
-                now_us + round(holder.lease * 1_000_000) if isinstance(holder, Consumer) else None,
-                now_us,
-                plain_array(execution.id for execution in executions),
-                json.dumps(details) if details else None,
-                *values,
-            ),
-        )
-        (fence,) = cursor.fetchone()
+        ids = plain_array(execution.id for execution in executions)
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, (*held, ids, _details(executions)))
+            batches = [(fence, executions) for (fence,) in cursor.fetchall()]
     shift_us = group.clock.at(now_us) - now_us
-    for execution in executions:
-        execution.fence = fence
-        execution.claimed_us = now_us
-        execution.shift_us = shift_us
+    for fence, batch in batches:
+        for execution in batch:
+            execution.fence = fence
+            execution.claimed_us = now_us
+            execution.shift_us = shift_us
+
+
+def _details(executions: Iterable[Execution]) -> str | None:
+    details = {execution.id: detail for execution in executions if (detail := execution.details()) is not None}
+    return json.dumps(details) if details else None
 
 
 def lock_claims(
@@ -110,13 +123,16 @@ def lock_claims(
     held = {fence: set(executions) for fence, executions, *_ in rows}
     why: dict[str, str] = {}
     awaited: set[str] = set()
+    is_limited = False
     for _, _, revoked, reasons, details in rows:
         if revoked:
             known = json.loads(reasons) if reasons else {}
             why |= {execution: known.get(execution) or ASKED_TO_END for execution in revoked}
         if details:
-            awaited |= {execution for execution, detail in json.loads(details).items() if detail.get(_IS_AWAITED)}
-    return LockedClaims(held, why, awaited)
+            noted = json.loads(details)
+            awaited |= {execution for execution, detail in noted.items() if detail.get(_IS_AWAITED)}
+            is_limited |= _WHOLE in noted
+    return LockedClaims(held, why, awaited, is_limited)
 
 
 def await_end(executions: Collection[str], group_id: int) -> None:
@@ -136,6 +152,28 @@ def await_end(executions: Collection[str], group_id: int) -> None:
             for execution in set(held).intersection(executions):
                 details[execution] = {**details.get(execution, {}), _IS_AWAITED: True}
             cursor.execute("UPDATE timers_claim SET details = %s WHERE id = %s", (json.dumps(details), fence))
+
+
+def note_limits(group_id: int) -> None:
+    """Note in all claims of a group that it has limits now, which it did not have when they were claimed.
+
+    Whoever ends a claimed execution learns of it from lock_claims: others may begin then, and what is retried has a
+    limit key. The caller has locked the group, so that none are claimed meanwhile.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, details::text FROM timers_claim WHERE group_id = %s ORDER BY id FOR UPDATE", (group_id,)
+        )
+        noted = {
+            fence: json.dumps({**(json.loads(text) if text else {}), _WHOLE: {_LIMIT_IS_AWAITED: True}})
+            for fence, text in cursor.fetchall()
+        }
+        if noted:
+            cursor.execute(
+                "UPDATE timers_claim c SET details = u.details::json"
+                " FROM unnest(%s::bigint[], %s::text[]) AS u(id, details) WHERE c.id = u.id",
+                (plain_array(noted), text_array(noted.values())),
+            )
 
 
 def let_go(held: Held, leaving: Held) -> None:

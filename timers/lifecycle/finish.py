@@ -45,7 +45,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         outcomes = _lock_followed(outcomes, timers, finished)
         ends, outcomes = _lock_orders(outcomes, finished)
         wanted = by_fence(outcome.execution for outcome in outcomes)
-        held, revoked, awaited = lock_claims(wanted, holder)
+        held, revoked, awaited, is_limited = lock_claims(wanted, holder)
         if awaited:
             for outcome in outcomes:
                 outcome.execution.follows |= outcome.execution.id in awaited
@@ -63,9 +63,10 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
-        over = settle(holder, finished.verdicts, timers, now_us, ends)
+        over = settle(holder, finished.verdicts, timers, now_us, ends, keyed=is_limited)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
-        wake_for_room(outcome.execution for outcome, _ in finished.verdicts)
+        if finished.verdicts:
+            wake_for_room((outcome.execution for outcome, _ in finished.verdicts), is_limited)
         delete_finished(over, ended=True)
     _pause_subscriptions(finished.verdicts)
     return finished
@@ -117,10 +118,12 @@ def settle(
     timers: dict[int, LockedTimer],
     now_us: int,
     ends: StepEnds | None = None,
+    *,
+    keyed: bool = False,
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 
-    `ends`: has the orders of chains locked, where any outcome is of one.
+    `ends`: has the orders of chains locked, where any outcome is of one. `keyed`: groups may limit by key by now.
 
     Returns the timers that are then to be deleted where they have finished.
     """
@@ -156,7 +159,7 @@ def settle(
         if verdict.next in ("end", "drop", "cancel") and execution.policies.on_finish == "delete":
             ended.append(execution.timer_id)
     ledger.write(holder, entries)
-    waiting_rows.insert(waiting, now_us)
+    waiting_rows.insert(waiting, now_us, keyed=keyed)
     if ends is not None and steps:
         orders = ends.end(holder, steps, now_us)
         ended += [

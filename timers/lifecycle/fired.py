@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from timers.lifecycle.execution import Execution
+
+MAX_ROWS: Final = 5000
+"""Executions and skipped occurrences of one transaction, which must not take long; the rest comes with the next."""
 
 
 @dataclass(slots=True)
@@ -33,3 +37,8 @@ class Fired:
     """Until this instant of the database's clock the group's limits allow nothing more, whatever ends before."""
     looks_us: list[int] = field(default_factory=list)
     """When the timers that were fired or queued are due next, by the database's clock."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the rest is better left to the next transaction."""
+        return len(self.executions) + self.queued + self.skipped >= MAX_ROWS

@@ -181,6 +181,8 @@ def _lets_go(execution: Execution, verdict: Verdict, timer: LockedTimer) -> bool
     """Whether its timer may go on: it has ended, or waits for a retry that does not block the timer."""
     if verdict.next != "again":
         return True
+    if execution.step:
+        return False  # the order goes on
     waits_for_end = timer.until_committed or timer.kind == "fixed_delay"
     return execution.follows and not execution.policies.retry_blocks and not waits_for_end
 

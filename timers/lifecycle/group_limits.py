@@ -1,12 +1,14 @@
 """Group limits: how many executions of a group may be claimed now, counted from its live claims, and when they start.
 
-Only groups that set a limit are locked here. The lock comes first and the count after it, in a statement of its own:
-so the count sees what every earlier holder of the lock has claimed, and no two claims go beyond a limit together.
+Only groups that set a limit are locked here, by their limit lock (limit_lock.py). The lock comes first and the count
+after it, in a statement of its own: so the count sees what every earlier holder of the lock has claimed, and no two
+claims go beyond a limit together. That statement also holds the group's row as fires do, by the version that the group
+was read with: the limits are those of that moment, and nobody changes the group while its rates are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from django.db import connection
@@ -16,14 +18,14 @@ from timers.domain.rates import Rate
 from timers.lifecycle.allowance import BUSY_US, MANY, Allowance
 from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.execution import AnyHolder, Consumer, Execution, ServedGroup
+from timers.lifecycle.limit_lock import hold_limits
 from timers.lifecycle.rate_states import read_states
 from timers.lifecycle.wakeup import wake_workers
 from timers.schedules.instant import from_microseconds, to_microseconds
 
-# Creations of timers, which refer to the group, go on meanwhile.
-_LOCK: Final = "SELECT 1 FROM timers_timer_group WHERE id = %s FOR NO KEY UPDATE"
 _CLAIMED: Final = """
-SELECT timers_now(), (SELECT COALESCE(sum(cardinality(executions)), 0) FROM timers_claim WHERE group_id = %s)
+SELECT timers_now(), (SELECT COALESCE(sum(cardinality(executions)), 0) FROM timers_claim WHERE group_id = %s),
+       (SELECT version FROM timers_timer_group WHERE id = %s FOR KEY SHARE SKIP LOCKED)
 """
 _CLAIMED_BY_KEY: Final = """
 SELECT limit_key, sum(cardinality(executions)) FROM timers_claim WHERE group_id = %s AND limit_key IS NOT NULL
@@ -45,20 +47,23 @@ SELECT min(r.available_at) FROM unnest(%s::int[]) AS o(ordinal), LATERAL (
 
 
 def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_us: int) -> Allowance:
-    """Lock a group that has limits until the transaction ends, and find what they allow.
+    """Take the limit lock of a group until the transaction ends, and find what its limits allow.
 
     Workers do not wait for a claim of the group under way, and are allowed nothing then; a consumer, which has asked
-    for this group, waits. Instants as the caller knows them, in microseconds by the database's clock.
+    for this group, waits. Nothing is allowed where the group has changed since it was read, or is just being changed.
+    Instants as the caller knows them, in microseconds by the database's clock.
     """
     # Where only what is overdue is taken, the horizon has passed; what is claimed may start now nonetheless.
     limits, ahead_us = group.limits, max(horizon_us - now_us, 0)
     by_key: list[tuple[str, int]] = []
+    unknown = Allowance(group, 0, now_us, horizon_us, is_known=False)
+    if not hold_limits(group.id, wait=isinstance(holder, Consumer)):
+        return unknown
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK if isinstance(holder, Consumer) else f"{_LOCK} SKIP LOCKED", (group.id,))
-        if cursor.fetchone() is None:
-            return Allowance(group, 0, now_us, horizon_us, is_known=False)
-        cursor.execute(_CLAIMED, (group.id,))
-        now, claimed = cursor.fetchone()
+        cursor.execute(_CLAIMED, (group.id, group.id))
+        now, claimed, version = cursor.fetchone()
+        if version != group.version:
+            return unknown
         if limits.max_concurrency_per_key is not None:
             cursor.execute(_CLAIMED_BY_KEY, (group.id,))
             by_key = cursor.fetchall()
@@ -96,21 +101,33 @@ def _looks_us(statement: str, parameters: tuple[Any, ...], group: ServedGroup, n
         return [to_microseconds(at) - shift_us for (at,) in cursor.fetchall() if at is not None]
 
 
-def makes_room(executions: Iterable[Execution]) -> bool:
-    """Whether executions that leave their claims make room within the limits of their groups."""
+def makes_room(
+    executions: Iterable[Execution], as_known: Callable[[ServedGroup], ServedGroup] = lambda group: group
+) -> bool:
+    """Whether executions that leave their claims make room within the limits of their groups.
+
+    Args:
+        executions: with their groups as they were at the claim.
+        as_known: gives a group as it was read last.
+    """
     group: ServedGroup | None = None
     for execution in executions:
         if execution.group is not group:
             # By far the most of a batch are of one group.
             group = execution.group
-            if group.limits.is_concurrent:
+            if as_known(group).limits.is_concurrent:
                 return True
     return False
 
 
-def wake_for_room(executions: Iterable[Execution]) -> None:
-    """Wake the workers where executions that left their claims make room within the limits of their groups."""
-    if makes_room(executions):
+def wake_for_room(executions: Iterable[Execution], is_limited: bool) -> None:
+    """Wake the workers where executions that left their claims make room within the limits of their groups.
+
+    Args:
+        executions: by their groups as they were at the claim.
+        is_limited: what lock_claims says of limits that groups have got since.
+    """
+    if is_limited or makes_room(executions):
         wake_workers()
 
 

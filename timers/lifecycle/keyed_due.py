@@ -61,11 +61,14 @@ LEFT JOIN LATERAL (
 class KeyedDue:
     """What may be claimed of one part."""
 
-    ids: list[int]
+    ids: list[Any]
+    """Of timers, or of executions that wait."""
     more: bool = False
     """There may be more that may be claimed."""
     rest_seconds: float = 0.0
     """Nothing was looked for, because the walk rests for so much longer."""
+    has_written: bool = False
+    """Executions were given the keys of their timers."""
 
 
 def keyed_due(
@@ -77,13 +80,15 @@ def keyed_due(
     horizon_us: int,
     limit: int,
     leave: Collection[str] = (),
+    spare: int = 1,
 ) -> KeyedDue:
     """Find up to `limit` due timers of a part that the limits by key allow; instants by the group's clock.
 
     The caller holds the allowance of the group, so no other claim takes them; they are not locked yet. `leave`:
-    handlers whose timers are left.
+    handlers whose timers are left. `spare`: for each timer that a key has room for, so many are found: where the
+    first of them are only skipped, the others may be claimed.
     """
-    group, place = allowance.group, (shard, priority)
+    group = allowance.group
     params: dict[str, Any] = {
         "group": group.id,
         "shard": shard,
@@ -98,34 +103,53 @@ def keyed_due(
     with connection.cursor() as cursor:
         cursor.execute(_EARLIEST.format(takes=takes), params)
         rows = cursor.fetchall()
-        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows])]
+        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows], spare, limit)]
         is_all = len(rows) < params["window"]
         if ids or is_all:
             # Where there are further rows, the next look finds what of these is left when the first are claimed.
             return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all))
-        walk = group.key_walks.get(place)
-        if walk is None or walk.rests_until:
-            if walk is not None and (rest_seconds := walk.rests_until - time.monotonic()) > 0:
-                return KeyedDue([], rest_seconds=rest_seconds)
-            walk = group.key_walks[place] = KeyWalk(time.monotonic())
-        known = {*allowance.claimed_by_key, *allowance.arrivals_by_key, NO_KEY}
-        params |= {
-            "keys": text_array(known),
-            "rooms": plain_array(min(allowance.room_of(key), limit) for key in known),
-            "room": min(allowance.room_of_idle, limit),
-            "after": walk.after,
-        }
-        begin = "true" if walk.after is None else "t.limit_key > %(after)s"
-        cursor.execute(_OF_KEYS.format(begin=begin, takes=takes), params)
+    return walk_keys(allowance, (shard, priority), _OF_KEYS.replace("{takes}", takes), params, limit, spare)
+
+
+def walk_keys(
+    allowance: Allowance, place: tuple[int, int], statement: str, params: dict[str, Any], limit: int, spare: int
+) -> KeyedDue:
+    """Find what may be claimed by walking through the keys in their index, a stretch at once.
+
+    Args:
+        allowance: of the group.
+        place: of the walk, in the group's `key_walks`.
+        statement: gives the number and key of each key with room, and the id and instant of what is due of it; with
+            `{begin}` in the place of the condition where it begins.
+        params: the statement's, except for those of the keys.
+        limit: how many are found at most.
+        spare: so many are found for each that a key has room for.
+    """
+    walks = allowance.group.key_walks
+    walk = walks.get(place)
+    if walk is None or walk.rests_until:
+        if walk is not None and (rest_seconds := walk.rests_until - time.monotonic()) > 0:
+            return KeyedDue([], rest_seconds=rest_seconds)
+        walk = walks[place] = KeyWalk(time.monotonic())
+    known = {*allowance.claimed_by_key, *allowance.arrivals_by_key, NO_KEY}
+    params = params | {
+        "keys": text_array(known),
+        "rooms": plain_array(min(allowance.room_of(key) * spare, limit) for key in known),
+        "room": min(allowance.room_of_idle * spare, limit),
+        "after": walk.after,
+    }
+    begin = "true" if walk.after is None else "limit_key > %(after)s"
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(begin=begin), params)
         walked = cursor.fetchall()
-    found = sorted((at, timer) for _, _, timer, at in walked if timer is not None)
+    found = sorted((at, each) for _, _, each, at in walked if each is not None)
     last, key = max(((number, key) for number, key, _, _ in walked), default=(0, ""))
     walk.has_found |= bool(found)
     if last == KEYS:
         walk.after = key
     elif walk.has_found:
-        del group.key_walks[place]
+        del walks[place]
     else:
         now = time.monotonic()
         walk.rests_until = now + REST * (now - walk.began_at)
-    return KeyedDue([timer for _, timer in found[:limit]], more=walk.has_found or last == KEYS)
+    return KeyedDue([each for _, each in found[:limit]], more=walk.has_found or last == KEYS)

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from timers import clock
 from timers.conf import Conf
 from timers.lifecycle import partitions
 from timers.lifecycle.control.keys import prune_keys
 from timers.lifecycle.one_at_a_time import one_at_a_time
-from timers.models import BulkOperation, ClusterEvent, Node, RateState, StatsMinute
+from timers.lifecycle.orders.pruning import prune_orders
+from timers.lifecycle.rate_states import prune_states
+from timers.models import BulkOperation, Claim, ClusterEvent, Leadership, Node, StatsMinute
 
 AUDIT_STEP: Final = 10_000
 """So many audit entries are deleted at once."""
@@ -45,12 +48,24 @@ def prune(settings: Conf) -> Pruned | None:
         rows += StatsMinute.objects.filter(minute__lt=old).delete()[0]
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
         rows += prune_keys(old)
-        rows += RateState.objects.filter(tat__lt=now - timedelta(days=1)).delete()[0]
+        rows += prune_states(now - timedelta(days=1))
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
+        rows += prune_orders(old)
         rows += _prune_audit(now - timedelta(days=settings.audit_retention))
-        ended = now - timedelta(days=settings.node_retention)
-        rows += Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=ended).delete()[0]
+        rows += _prune_nodes(now - timedelta(days=settings.node_retention))
     return Pruned(tuple(created), tuple(dropped), rows)
+
+
+def _prune_nodes(old: datetime) -> int:
+    """Nodes that ended before `old`, except for what is told by their rows still.
+
+    One that stopped and held the lead of its partition is named there as its leader, and one that holds claims is to
+    be rescued first; forget_node refuses both as well.
+    """
+    leads = Leadership.objects.filter(node_id=OuterRef("id"))
+    holds = Claim.objects.filter(node_id=OuterRef("id"))
+    ended = Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=old)
+    return int(ended.filter(~Exists(leads), ~Exists(holds)).delete()[0])
 
 
 def _prune_audit(old: datetime) -> int:

@@ -1,8 +1,9 @@
-"""Rate states: the instants from which the rates of a group go on, read and written under the lock of its row."""
+"""Rate states: the instants from which the rates of a group go on, read and written under its limit lock."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from django.db import connection
@@ -19,6 +20,11 @@ _WRITE: Final = """
 INSERT INTO timers_rate_state (group_id, key, tat)
 SELECT %s, u.key, u.tat FROM unnest(%s::text[], %s::timestamptz[]) AS u(key, tat) ORDER BY u.key
 ON CONFLICT (group_id, key) DO UPDATE SET tat = excluded.tat
+"""
+# A state that is just being written is not idle; to wait for it could end in a ring of two that wait.
+_PRUNE: Final = """
+DELETE FROM timers_rate_state
+WHERE id = ANY(ARRAY(SELECT id FROM timers_rate_state WHERE tat < %s ORDER BY id FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -43,6 +49,13 @@ def read_states(
             stepped[key] = state
     write_states(group, stepped)
     return found
+
+
+def prune_states(before: datetime) -> int:
+    """Delete the states of rates of which nothing has been used since an instant; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE, (before,))
+        return int(cursor.rowcount)
 
 
 def new_state(group: ServedGroup, rate: Rate) -> Arrivals:

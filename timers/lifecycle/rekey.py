@@ -10,12 +10,11 @@ from django.db import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import Limits
 from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.models import TimerGroup
 from timers.payload import UnreadablePayload, decode, storable
 
 BATCH: Final = 2000
-KEY_FIELDS: Final = frozenset({"concurrency_key", "max_concurrency_per_key", "max_rate_per_key"})
-"""The fields of a group that decide which keys its timers have."""
 # Bits 18 to 61 of an execution id are its timer's.
 _UNDER_WAY: Final = f"""
 SELECT timer_id FROM timers_waiting WHERE group_id = %(group)s AND timer_id IS NOT NULL
@@ -31,14 +30,29 @@ _LOCK: Final = """
 SELECT id, concurrency_key, limit_key, payload::text FROM timers_timer
 WHERE group_id = %s AND id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
+_LOCK_ALL: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM timers_timer WHERE group_id = %s AND (state IN ('active', 'paused') OR id = ANY(%s::bigint[]))
+    ORDER BY id FOR NO KEY UPDATE) locked
+"""
 _SET: Final = """
 UPDATE timers_timer t SET limit_key = u.limit_key FROM unnest(%s::bigint[], %s::text[]) AS u(id, limit_key)
 WHERE t.id = u.id
 """
 
 
+def lock_keyed(group: TimerGroup) -> None:
+    """Lock the timers that rekey sets the keys of, before claims are locked: the order of all locks."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDER_WAY, {"group": group.id})
+        under_way = plain_array(timer for (timer,) in cursor.fetchall())
+        cursor.execute(_LOCK_ALL, (group.id, under_way))
+
+
 def rekey(group: TimerGroup) -> int:
     """Set the keys of a locked group's timers that live or have executions under way; returns how many changed.
+
+    What waits of them gets the same keys.
 
     What is claimed keeps the key that it was claimed under; its retries have the new one. Takes some seconds for
     100,000 timers.
@@ -64,6 +78,7 @@ def rekey(group: TimerGroup) -> int:
                     keys[timer] = wanted
             if keys:
                 cursor.execute(_SET, (plain_array(keys), text_array(keys.values())))
+                follow_keys(keys)
                 changed += len(keys)
 
 

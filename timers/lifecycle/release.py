@@ -35,13 +35,14 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
         return Released()
     with transaction.atomic():
         wanted = by_fence(executions)
-        held, revoked, _ = lock_claims(wanted, holder)
+        held, revoked, _, is_limited = lock_claims(wanted, holder)
         ours = [execution for execution in executions if execution.id in held.get(execution.fence, ())]
         unwanted = [execution for execution in ours if execution.id in revoked]
         ours = [execution for execution in ours if execution.id not in revoked]
-        waiting_rows.insert([waiting_rows.unbegun(execution) for execution in ours], now_us)
+        waiting_rows.insert([waiting_rows.unbegun(execution) for execution in ours], now_us, keyed=is_limited)
         let_go(held, by_fence(ours))
-        wake_for_room(ours)
+        if ours:
+            wake_for_room(ours, is_limited)
     outcomes = [Outcome(execution, "lost", None, now_us, reason="it had not begun") for execution in unwanted]
     deferred = finish(holder, outcomes, now_us).deferred
     return Released(len(ours), tuple(outcome.execution for outcome in deferred))

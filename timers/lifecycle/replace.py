@@ -9,6 +9,7 @@ from timers.execution_id import ids_open_as, open_as
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.fence import revoke
+from timers.lifecycle.orders.cancelling import cancel_orders, orders_among
 from timers.lifecycle.queued import MADE_UP
 from timers.lifecycle.siblings import still_open
 
@@ -37,7 +38,10 @@ def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str
     drop_queue(list(open_executions.values()))
     ordinals = [each.ordinal for each in group.subscribers]
     left, ended = {each for open_one in open_executions for each in ids_open_as(open_one, ordinals)}, list[str]()
-    for _ in range(LOOKS):
+    if orders := orders_among(list(left)):
+        ended += cancel_orders(orders, REPLACED)
+        left -= {order for order, *_ in orders}
+    for _ in range(LOOKS if left else 0):
         ended += end_waiting(
             "state = 'ready' AND id = ANY(%(ids)s::uuid[])", "cancelled", REPLACED, wait=True, ids=list(left)
         )

@@ -160,7 +160,7 @@ def _rescue_batch(
     timers = lock_timers(followed(execution for execution, _ in executions))
     of_orders = [execution for execution, _ in executions if is_of_order(execution)]
     ends = StepEnds.lock(of_orders) if of_orders else None
-    held, revoked, _ = lock_claims(claim_ids, expired_us=expired_us)
+    held, revoked, *_ = lock_claims(claim_ids, expired_us=expired_us)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []

@@ -28,6 +28,9 @@ UNION ALL
 SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id)
 JOIN unnest(%(ids)s::uuid[]) AS wanted(id) ON wanted.id = e.id
 WHERE c.group_id = ANY(%(groups)s::bigint[])
+UNION ALL
+SELECT o.id::text FROM timers_chain_order o
+WHERE o.id = ANY(%(ids)s::uuid[]) AND o.ended_at IS NULL AND o.state <> 'failed'
 """
 
 

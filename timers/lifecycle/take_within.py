@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from timers.exceptions import SpecError
 from timers.lifecycle.cpu_budget import CpuBudget
@@ -18,12 +19,28 @@ Work = Callable[[], object]
 """What is to be computed for a timer, without a lock, before it can be decided about."""
 
 
+class Takes(Protocol):
+    """What decides about locked rows."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more."""
+
+    def passes_over(self, row: DueTimer) -> bool:
+        """Whether it leaves a row alone, and takes others."""
+
+    def take(self, row: DueTimer, rows: list[DueTimer]) -> Work | None:
+        """Decide about one of the rows, or say what has to be computed first."""
+
+
 @dataclass(slots=True)
 class Taken:
     """How far the budget went."""
 
     rows: int = 0
     """Those that were decided about."""
+    passed: int = 0
+    """Those that were passed over, and stay due."""
     last: DueTimer | None = None
     """The last row that was looked at."""
     left: list[Work] = field(default_factory=list)
@@ -42,24 +59,30 @@ def take_within(
     budget: CpuBudget | None,
     group: ServedGroup,
     rows: list[DueTimer],
+    batch: Takes,
     *,
-    take: Callable[[DueTimer, list[DueTimer]], Work | None],
-    is_full: Callable[[], bool],
+    goes_on: bool = False,
 ) -> Taken:
     """Take locked rows one by one as far as the budget goes, one recurring timer at least; None: all of them.
 
-    One-shots cost next to nothing and are always taken. Ends early when `is_full`. `take`: decides about a row, or says
-    what has to be computed first.
+    One-shots cost next to nothing and are always taken. Ends early when the batch is full. `goes_on`: the transaction
+    has decided about other rows before, which are locked.
     """
     taken = Taken()
     if budget is not None:
-        budget.lock()  # the look for rows is no parsing
+        if goes_on:
+            budget.charge()
+        else:
+            budget.lock()  # the look for rows is no parsing
     for row in rows:
-        if is_full():
+        if batch.is_full:
             break
+        if batch.passes_over(row):
+            taken.passed += 1
+            continue
         work: Work | None = None
         if budget is None or not row.follows:
-            work = take(row, rows)
+            work = batch.take(row, rows)
         else:
             if not budget.may_hold_locks and (taken.rows or taken.left):
                 break
@@ -71,7 +94,7 @@ def take_within(
                         parse_text(row.kind, row.schedule, row.time_zone)
                     budget.charge_parse()
             if work is None:
-                work = take(row, rows)
+                work = batch.take(row, rows)
                 budget.charge()
         taken.last = row
         if work is None:

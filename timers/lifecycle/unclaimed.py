@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -19,7 +18,7 @@ from timers import clock
 from timers.lifecycle.cpu_budget import budget_of_group
 from timers.lifecycle.due_timer import lock_due
 from timers.lifecycle.execution import Consumer, ServedGroup, served
-from timers.lifecycle.fire import Batch
+from timers.lifecycle.fire_batch import Batch
 from timers.lifecycle.group_clock import group_now
 from timers.lifecycle.take_within import Work, compute_unlocked, take_within
 from timers.models import TimerGroup
@@ -102,10 +101,8 @@ def skip_unclaimed(
             return 0, None
         ids = [row[0] for row in found]
         rows = lock_due(group, shard, priority, now_us=present_us, horizon_us=present_us, limit=limit, ids=ids)
-        batch, budget = Batch(group, present_us, ()), budget_of_group()
-        taken = take_within(
-            budget, group, rows, take=partial(batch.take, leave_fires=True), is_full=lambda: batch.is_full
-        )
+        batch, budget = Batch(group, present_us, (), leave_fires=True), budget_of_group()
+        taken = take_within(budget, group, rows, batch)
         batch.write(_NOBODY, now_us)
         if not batch.moved:
             transaction.set_rollback(True)  # a transaction around this one would keep the locks

@@ -67,7 +67,7 @@ _OF_TIMERS: Final = f"""
 {_CLAIMED.format(condition=f"c.group_id = %(group)s AND {_TIMER_OF} = ANY(%(timers)s::bigint[])")}
 UNION ALL
 SELECT w.id::text, w.group_id, NULL, NULL, NULL,
-       json_build_object('tried', w.attempt, 'missed_count', w.missed_count)::text
+       json_build_object('tried', w.attempt, 'missed_count', w.missed_count, 'step', w.step)::text
 FROM timers_waiting w
 WHERE w.timer_id = ANY(%(timers)s::bigint[]) AND w.state = 'ready'
 """
@@ -133,7 +133,7 @@ def _under_way(
 ) -> UnderWay:
     occurrence = parse_id(execution)
     said = json.loads(details) if details else {}
-    is_plain = not said.get("tried") and not said.get("missed_count")
+    is_plain = not said.get("tried") and not said.get("missed_count") and not said.get("step")
     is_first = occurrence.origin == "schedule" and is_plain and (fence is None or node is not None)
     process = None if node is None or pid is None else (node, pid)
     return UnderWay(

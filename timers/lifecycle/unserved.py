@@ -6,7 +6,8 @@ timers that have been seen due. So a query excludes nothing as long as every han
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from timers import handlers
 from timers.actions import parse_text
@@ -35,6 +36,10 @@ class Unserved:
             if name not in self.names and not self._knows(name):
                 self.names |= {name}
         return self.names
+
+    def leaves_row(self, row: Mapping[str, Any]) -> bool:
+        """The same for a row of waiting: the handler of an order's step, else that of the timer's own action."""
+        return self.leaves(row["action"], row["handler"])
 
     def leaves(self, action: str | None, handler: str | None = None) -> bool:
         """Whether a timer's own action (JSON text), or the step of an order, calls a handler that is unknown here.

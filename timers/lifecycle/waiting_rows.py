@@ -34,27 +34,31 @@ def unbegun(execution: Execution) -> WaitingRow:
     )  # fmt: skip
 
 
-_INSERT = f"""
+_INSERT_WITH: Final = """
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, snoozes, missed_count,
                             payload, origin, subscription, reason, error_title, error_fingerprint, created_at,
-                            changed_at)
-SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, u.forgiven, u.snoozes,
+                            changed_at{column})
+SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {available_at}, u.tried, u.forgiven, u.snoozes,
        u.missed_count, COALESCE(u.payload::json, CASE WHEN u.keep THEN t.payload END), u.origin,
-       u.subscription, u.reason, u.error_title, u.error_fingerprint, {timestamp("%(now_us)s")},
-       {timestamp("%(now_us)s")}
+       u.subscription, u.reason, u.error_title, u.error_fingerprint, {now},
+       {now}{value}
 FROM unnest(%(id)s::uuid[], %(group_id)s::bigint[], %(timer_id)s::bigint[], %(name)s::text[], %(state)s::text[],
             %(available_us)s::bigint[], %(tried)s::int[], %(forgiven)s::int[], %(snoozes)s::int[],
             %(missed_count)s::int[], %(payload)s::text[], %(keep)s::bool[], %(origin)s::text[],
             %(subscription)s::int[], %(reason)s::text[], %(error_title)s::text[], %(error_fingerprint)s::text[])
      AS u(id, group_id, timer_id, name, state, available_us, tried, forgiven, snoozes, missed_count, payload, keep,
           origin, subscription, reason, error_title, error_fingerprint)
-LEFT JOIN timers_timer t ON u.keep AND t.id = u.timer_id
+LEFT JOIN timers_timer t ON {needed}t.id = u.timer_id
 """
+_TIMES: Final = {"available_at": timestamp("u.available_us"), "now": timestamp("%(now_us)s")}
+_INSERT: Final = _INSERT_WITH.format(**_TIMES, column="", value="", needed="u.keep AND ")
+_INSERT_KEYED: Final = _INSERT_WITH.format(**_TIMES, column=", limit_key", value=", t.limit_key", needed="")
+"""With the keys of the timers, of which each is read."""
 
 
 _SET_STEPS: Final = """
-UPDATE timers_waiting w SET step = u.step, handler = u.handler
-FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS u(id, step, handler) WHERE w.id = u.id
+UPDATE timers_waiting w SET step = u.step, handler = u.handler, required_roles = u.roles::varchar[]
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS u(id, step, handler, roles) WHERE w.id = u.id
 """
 
 
@@ -70,22 +74,34 @@ def _note_steps(executions: Sequence[Execution]) -> None:
                 plain_array(execution.id for execution in of_orders),
                 text_array(execution.step for execution in of_orders),
                 text_array(None if each.action is None else each.action.handler for each in of_orders),
+                text_array(_roles(each) for each in of_orders),
             ),
         )
 
 
-def insert(rows: Sequence[WaitingRow], now_us: int) -> None:
+def _roles(execution: Execution) -> str | None:
+    roles = () if execution.order is None else execution.order.required_roles
+    return text_array(roles) if roles else None
+
+
+def insert(rows: Sequence[WaitingRow], now_us: int, *, keyed: bool = False) -> None:
     """Insert a batch of waiting executions.
 
     A failed execution of a recurring timer takes a copy of the payload with it: the timer may be edited before a person
     looks at the failure.
+
+    Args:
+        rows: what is inserted.
+        now_us: the present instant (microseconds).
+        keyed: the groups may limit by key, whatever is known of them.
     """
     if not rows:
         return
     executions = [row.execution for row in rows]
+    keyed = keyed or any(execution.group.limits.is_keyed for execution in executions)
     with connection.cursor() as cursor:
         cursor.execute(
-            _INSERT,
+            _INSERT_KEYED if keyed else _INSERT,
             {
                 "now_us": now_us,
                 "id": plain_array(execution.id for execution in executions),

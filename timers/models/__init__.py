@@ -12,6 +12,7 @@ from timers.models.application_key import ApplicationKey
 from timers.models.attempt import Attempt
 from timers.models.audit_entry import AuditEntry
 from timers.models.chain import Chain, ChainStep, ChainVersion
+from timers.models.chain_lock import ChainLock, OrderHold
 from timers.models.chain_order import ChainOrder
 from timers.models.claim import Claim
 from timers.models.clock_step import ClockStep
@@ -39,6 +40,7 @@ __all__ = [
     "AuditEntry",
     "BulkOperation",
     "Chain",
+    "ChainLock",
     "ChainOrder",
     "ChainStep",
     "ChainVersion",
@@ -51,6 +53,7 @@ __all__ = [
     "KeptAnswer",
     "Leadership",
     "Node",
+    "OrderHold",
     "RateState",
     "Recall",
     "Secret",

@@ -67,6 +67,7 @@ class ChainOrder(models.Model):
                 fields=("deadline_at",), condition=models.Q(deadline_at__isnull=False), name="timers_order_deadline"
             ),
             models.Index(fields=("timer_id", "id"), name="timers_order_of_timer"),
+            models.Index(fields=("ended_at",), condition=models.Q(ended_at__isnull=False), name="timers_order_ended"),
             models.Index(fields=("root",), condition=models.Q(parent__isnull=False), name="timers_order_of_root"),
         )
 

@@ -9,7 +9,8 @@ from timers.models.group import TimerGroup
 
 
 class RateState(models.Model):
-    """The state of one rate (see domain/rates.py); written only by who holds the lock of the group's row.
+    """The state of one rate (see domain/rates.py); written only by who has the group's limit lock, and
+    deleted by who changes the group, whose row claims hold while they write.
 
     A row whose instant has passed says the same as no row.
     """

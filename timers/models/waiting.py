@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.limit_keys import MAX_KEY
 from timers.execution_id import ORIGINS
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
@@ -17,6 +19,7 @@ class Waiting(models.Model):
         READY = "ready"
         QUEUED = "queued"
         FAILED = "failed"
+        BLOCKED = "blocked"
 
     id = models.UUIDField(primary_key=True)
     group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
@@ -48,6 +51,19 @@ class Waiting(models.Model):
     handler = models.TextField(
         null=True, editable=False, help_text="The handler that the step calls, where it calls one."
     )
+    required_roles = ArrayField(
+        models.CharField(max_length=NAME_LENGTH), null=True, editable=False, help_text="Roles that the step requires."
+    )
+    blocked_on = models.CharField(
+        max_length=3 * NAME_LENGTH, null=True, editable=False, help_text="The lock or limit that it waits for."
+    )
+    blocked_capacity = models.PositiveIntegerField(null=True, editable=False)
+    limit_key = models.CharField(
+        max_length=MAX_KEY,
+        null=True,
+        editable=False,
+        help_text="The limit key of its timer, by which it is found; NULL: its group does not limit by key.",
+    )
     error_title = models.TextField(blank=True, default="")
     error_fingerprint = models.CharField(max_length=32, null=True)
     entry = models.BigIntegerField(
@@ -64,14 +80,25 @@ class Waiting(models.Model):
         verbose_name_plural = "waiting"
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(state__in=["ready", "queued", "failed"]), name="timers_waiting_state"
+                condition=models.Q(state__in=["ready", "queued", "failed", "blocked"]), name="timers_waiting_state"
             ),
         )
         indexes = (
             models.Index(
+                fields=("blocked_on", "available_at"),
+                condition=models.Q(blocked_on__isnull=False),
+                name="timers_waiting_blocked",
+            ),
+            models.Index(
                 fields=("group", "subscription", "available_at"),
                 condition=models.Q(state="ready"),
                 name="timers_waiting_ready_for",
+            ),
+            # Only executions of groups that limit by key are in it.
+            models.Index(
+                fields=("group", "subscription", "limit_key", "available_at"),
+                condition=models.Q(state="ready", limit_key__isnull=False),
+                name="timers_waiting_ready_of_key",
             ),
             models.Index(fields=("timer", "id"), condition=models.Q(state="queued"), name="timers_waiting_queued"),
             models.Index(

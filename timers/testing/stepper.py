@@ -25,6 +25,7 @@ from timers.lifecycle.finish import Finished, finish
 from timers.lifecycle.fire import fire_due
 from timers.lifecycle.leadership import has_lead_groups, leads, settle
 from timers.lifecycle.nodes import Beat, Registration, beat, register
+from timers.lifecycle.orders.holds import unblock_all
 from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
 from timers.lifecycle.outcome import Outcome, impossible
 from timers.lifecycle.recall import in_this_process
@@ -128,7 +129,7 @@ class Stepper:
             if item.waiting:
                 came += claim_ready(
                     self.holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=unserved,
-                    leading=item.leading, left=left,
+                    leading=item.leading, left=left, roles=self._roles,
                 )  # fmt: skip
             while item.timers:
                 fired = fire_due(
@@ -180,7 +181,7 @@ class Stepper:
         Returns how the tries ended.
         """
         resume_elapsed(self.time.now)
-        while release_orders() or pass_deadlines():
+        while release_orders() or pass_deadlines() or unblock_all():
             pass
         ended: list[Outcome] = []
         while True:

@@ -114,7 +114,7 @@ class Claimer:
         """These were recorded or given back: there is room for others."""
         self._capacity.remove(executions)
         # Where notifications do not come through, a worker learns at least from itself that a limit has room again.
-        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions):
+        if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions, self._groups.as_known):
             self.loop.wake()
 
     def notice(self) -> None:
@@ -268,7 +268,7 @@ class Claimer:
             begun, unclaimed = time.monotonic(), LeftReady()
             executions += claim_ready(
                 self._holder, item.group, now_us=now_us, horizon_us=horizon_us, limit=limit, unserved=self._unserved,
-                leading=item.leading, left=unclaimed,
+                leading=item.leading, left=unclaimed, roles=self._groups.roles,
             )  # fmt: skip
             if self._unserved.names and len(executions) < limit:
                 self._left_marks.rest(item.group.id, time.monotonic() - begun)

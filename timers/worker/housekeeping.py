@@ -22,6 +22,7 @@ from timers.lifecycle.execution import Holder
 from timers.lifecycle.hand_over import hand_over_left_behind
 from timers.lifecycle.leadership import settle
 from timers.lifecycle.operations import carry_out
+from timers.lifecycle.orders.holds import unblock_all
 from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
 from timers.lifecycle.partitions import create_ahead
 from timers.lifecycle.prune import Pruned, prune
@@ -182,6 +183,7 @@ class Housekeeping:
             return 0.0
         if release_orders() or pass_deadlines():
             return 0.0
+        unblock_all()
         if seconds is None:
             connection.close()
             return UNTIL_WOKEN

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from timers.worker.loop import Loop
-from timers.worker.pulse import Watch
+from timers.worker.pulse import WATCH_SECONDS, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,18 @@ class OwnThreads:
         self._others = others
         self._watch = Watch()
         self._told: set[str] = set()
+        self._looked_at = 0.0
 
-    def keep(self, now: float) -> None:
-        """Restart what has ended, and a beat that does not return; `now`: time.monotonic().
+    def keep(self, now: float) -> bool:
+        """Restart what has ended, and a beat that does not return; returns whether it was time for a look.
+
+        `now`: time.monotonic().
 
         Others that hang are only logged: a second thread of housekeeping could do the same work at the same time.
         """
+        if now - self._looked_at < WATCH_SECONDS:
+            return False
+        self._looked_at = now
         self._watch.begin(now)
         for loop in [self._heartbeat, *self._others]:
             if (ended := self._watch.ended([loop.thread])) is not None:
@@ -40,3 +46,4 @@ class OwnThreads:
             elif loop.thread.name not in self._told:
                 self._told.add(loop.thread.name)
                 logger.error("%s hangs: its step has run for %.0f s", hanging[0].name, hanging[1])
+        return True

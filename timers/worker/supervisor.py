@@ -28,7 +28,6 @@ from timers.worker.loop import is_database_fault
 from timers.worker.node_report import NodeReport, Report
 from timers.worker.options import NodeOptions
 from timers.worker.own_threads import OwnThreads
-from timers.worker.pulse import WATCH_SECONDS
 from timers.worker.registering import Registering
 from timers.worker.rollout import Rollout
 
@@ -56,7 +55,6 @@ class Supervisor:
         """By process id: when a worker was retired (time.monotonic())."""
         self._descendants = Descendants()
         self._awake_since = self._round_at = time.monotonic()
-        self._looked_at = 0.0
         self._signals = 0
         self._registering: Registering | None = None
         self._wish = ""
@@ -197,11 +195,7 @@ class Supervisor:
             # This process was frozen, and most likely its workers were too: their silence says nothing yet.
             self._awake_since = now
         self._round_at = self._heartbeat.managed_at = now
-        if now - self._looked_at < WATCH_SECONDS:
-            return
-        self._looked_at = now
-        self._threads.keep(now)
-        if self._descendants.keep_guardian():
+        if self._threads.keep(now) and self._descendants.keep_guardian():
             logger.warning("the guardian of node %s had ended and was started again", self._options.name)
 
     # Children

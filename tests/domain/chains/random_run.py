@@ -162,6 +162,9 @@ class Run(Engine):
             if order.parent is not None and order.state != ENDED and not order.in_finally:
                 parent = self.rows[order.parent].order
                 assert (parent.state, parent.round) == (JOINING, row.round), "a branch lives that nobody waits for"
+
+    def check_bounds(self) -> None:
+        """No round ever had more branches at once than its map allows."""
         for (key, round_), most in self.most_running.items():
             forks = (row.order.branch for row in self.rows.values() if (row.order.parent, row.round) == (key, round_))
             fork = next((branch.fork for branch in forks if branch is not None), None)

@@ -34,3 +34,4 @@ def test_random_chains_end_as_the_reference_says(part: int) -> None:
         assert len(set(run.joined)) == len(run.joined)
         # Branches that were cancelled may have joined before; the reference does not walk through them.
         assert {path for path in reference.joins if run.outside.ends(path)} <= set(run.joined)
+        run.check_bounds()

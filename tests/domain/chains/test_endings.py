@@ -144,3 +144,13 @@ def test_failed_order_that_is_cancelled_runs_no_finally_steps_again() -> None:
     at.send(order, events.Cancelled("dismissed"))
 
     assert finish(at, order) == Finish("cancelled", "dismissed")
+
+
+def test_finally_steps_may_lead_to_the_end_that_the_order_had_come_to() -> None:
+    choice = {"kind": "choice", "choices": [{"when": {"dirty": True}, "next": "clean"}], "default": "z"}
+    at = Engine(main={"finally": "c", "steps": {"a": action("z"), "c": choice, "clean": action("z"), "z": END}})
+    order = at.start()
+
+    at.run(order)
+
+    assert at.order(order).outcome == "succeeded"

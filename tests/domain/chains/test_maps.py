@@ -103,6 +103,16 @@ def test_map_over_too_few_elements_fails_its_join() -> None:
     assert at.order(order).reason == "join failed: 3 branches must succeed; there are 0"
 
 
+def test_redrive_of_a_map_that_had_no_elements_begins_at_the_map() -> None:
+    at = mapped(mode=1)
+    order = at.start(files=[])
+
+    at.send(order, events.Resumed(variables={"files": ["x"]}))
+
+    assert at.place(order) == ("join", "joining")
+    assert names_of(at, order) == [0]
+
+
 def test_redrive_of_a_map_begins_failed_and_missing_elements_again() -> None:
     at = mapped(parallel=2)
     order = at.start(files=["v", "w", "x", "y", "z"])

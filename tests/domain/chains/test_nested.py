@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.domain.chains.engine import END, Engine, action
 from timers.domain.chains import events
+from timers.exceptions import NotAllowedNow
 
 
 def test_inner_fork_joins_before_its_branch_goes_on() -> None:
@@ -133,3 +136,95 @@ def test_sub_chain_without_the_results_that_are_asked_for_fails_its_step() -> No
 
     assert at.place(order) == ("ship", "failed")
     assert 'the sub-chain\'s variables has no value at "/weight"' in at.order(order).reason
+
+
+def test_sub_chain_whose_finally_steps_failed_repeats_only_those() -> None:
+    at = Engine(
+        main={"steps": {"ship": {"kind": "chain", "chain": "shipping", "next": "z"}, "z": END}},
+        shipping={"finally": "clean", "steps": {"pack": action("z"), "clean": action("z"), "z": END}},
+    )
+    order = at.start()
+    (inner,) = at.children(order)
+    at.run(inner)
+    at.run(inner, error="disk full")
+    assert at.place(order) == ("ship", "failed")
+
+    at.send(order, events.Resumed())
+    assert at.place(inner) == ("clean", "ready")
+    at.run(inner)
+
+    assert at.order(inner).outcome == "succeeded"
+    assert at.order(order).outcome == "succeeded"
+
+
+def test_sub_chain_that_came_to_a_failed_end_begins_from_its_start() -> None:
+    at = Engine(
+        main={"steps": {"ship": {"kind": "chain", "chain": "shipping", "next": "z"}, "z": END}},
+        shipping={"steps": {"pack": action("bad"), "bad": {"kind": "end", "outcome": "failed", "reason": "no goods"}}},
+    )
+    order = at.start()
+    (inner,) = at.children(order)
+    at.run(inner)
+    assert at.order(order).reason == "ship failed: sub-chain shipping failed: no goods"
+
+    at.send(order, events.Resumed())
+
+    assert at.place(inner) == ("pack", "ready")
+
+
+def test_branches_that_begin_again_are_cancelled_when_one_fails_at_once() -> None:
+    steps = {
+        "fork": {"kind": "fork", "branches": {"a": "a", "b": "map"}, "join": "join"},
+        "a": action("join"),
+        "map": {"kind": "map", "over": "list", "branch": "item", "join": "map-join"},
+        "item": action("map-join"),
+        "map-join": {"kind": "join", "next": "join"},
+        "join": {"kind": "join", "next": "z"},
+        "z": END,
+    }
+    at = Engine(main={"steps": steps})
+    order = at.start(list="no list")
+    round_ = at.order(order).round
+    assert at.place(order) == ("join", "failed")
+    assert round_ is not None
+
+    at.send(order, events.Resumed(tallies=at.tallies(order, round_)))
+
+    assert at.place(order) == ("join", "failed")
+    assert {at.order(child).outcome for child in at.children(order)} == {"failed", "cancelled"}
+
+
+def test_cancelled_sub_chain_is_not_reset_while_its_finally_steps_run() -> None:
+    at = Engine(
+        main={"steps": {"ship": {"kind": "chain", "chain": "shipping", "next": "a"}, "a": action("z"), "z": END}},
+        shipping={"finally": "clean", "steps": {"pack": action("z"), "clean": action("z"), "z": END}},
+    )
+    order = at.start()
+    (inner,) = at.children(order)
+    at.send(order, events.Skipped())
+    assert at.place(inner) == ("clean", "ready")
+
+    with pytest.raises(NotAllowedNow, match="the order that began it has gone on"):
+        at.send(inner, events.Reset())
+    at.run(inner)
+
+    assert at.order(inner).outcome == "cancelled"
+    assert at.place(order) == ("a", "ready")
+
+
+def test_branch_that_begins_again_has_its_visits_counted_anew() -> None:
+    steps = {
+        "fork": {"kind": "fork", "branches": {"a": "a"}, "join": "join"}, "a": action("join", max_visits=1),
+        "join": {"kind": "join", "next": "z"}, "z": END,
+    }  # fmt: skip
+    at = Engine(main={"steps": steps})
+    order = at.start()
+    (branch,) = at.children(order)
+    at.run(branch, error="broken")
+    round_ = at.order(order).round
+    assert round_ is not None
+
+    at.send(order, events.Resumed(tallies=at.tallies(order, round_)))
+
+    assert at.place(branch) == ("a", "ready")
+    assert at.order(branch).visits == {"a": 1}

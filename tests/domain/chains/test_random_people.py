@@ -39,7 +39,12 @@ class Interference(Run):
 
     def left(self) -> list[int]:
         """The orders that have not ended, but for cancelled sub-chains that still run their finally steps."""
-        return [key for key, row in self.rows.items() if row.order.state != ENDED and not row.order.in_finally]
+        live = [key for key, row in self.rows.items() if row.order.state != ENDED]
+        return [key for key in live if not self._runs_finally_steps(key)]
+
+    def _runs_finally_steps(self, key: int | None) -> bool:
+        order = None if key is None else self.rows[key].order
+        return order is not None and (order.in_finally or self._runs_finally_steps(order.parent))
 
     def resume(self, key: int, **fields: Any) -> events.Resumed:
         """The event that resumes an order, with the tallies of its branches."""
@@ -84,6 +89,7 @@ def test_nothing_is_lost_or_left_behind_whatever_people_do(part: int) -> None:
         run.send(first, events.Cancelled())
 
         assert run.left() == []
+        run.check_bounds()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -108,3 +114,4 @@ def test_order_that_is_resumed_often_enough_keeps_what_has_succeeded(part: int) 
             run.send(first, events.Cancelled())
             run.send(first, events.Cancelled())
         assert run.left() == []
+        run.check_bounds()

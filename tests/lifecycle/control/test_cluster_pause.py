@@ -19,9 +19,11 @@ from timers.insights.groups import groups
 from timers.insights.health import concerns, sentence
 from timers.insights.rates import rates
 from timers.insights.timers import soonest
+from timers.lifecycle.claim import claim_ready
 from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
+from timers.lifecycle.fire import fire_due
 from timers.models import AuditEntry, ClusterEvent, ClusterPause, TimerGroup, Waiting
-from timers.scheduling import fire_timer, get_timer, schedule_fixed_rate, schedule_once
+from timers.scheduling import fire_timer, get_timer, schedule_fixed_rate, schedule_once, update_group
 from timers.testing import START, Stepper, VirtualTime
 
 
@@ -260,3 +262,42 @@ def test_of_many_who_pause_and_resume_at_once_one_does(committed: None, time: Vi
     kind = "partition" if partition else "cluster"
     assert [event for event, _, _ in events()] == [f"{kind} paused", f"{kind} resumed"]
     assert AuditEntry.objects.count() == 2
+
+
+@pytest.mark.parametrize(("comes", "partition"), [("created", "reports"), ("created", ""), ("moved", "reports")])
+def test_groups_that_come_while_their_partition_is_being_paused_fire_nothing_after_it(
+    committed: None, time: VirtualTime, handlers: TemporaryHandlers, partition: str, comes: str
+) -> None:
+    factories.group("old", partition="reports")
+    node = Stepper(time, "node-b", partition="reports")
+    if comes == "moved":
+        factories.group("late", partition="elsewhere")
+    with OtherSession(time.now) as session:
+        session.begin()
+        pause = session.run(lambda: pause_partition(partition) if partition else pause_cluster())
+        if comes == "created":
+            factories.group("late", partition="reports")
+        else:
+            update_group("late", partition="reports")
+        schedule_once("late", "due", after=0)
+        for name in ("ready", "begun"):
+            schedule_once("late", name, after=60)
+            fire_timer("late", name)
+        now = time.us
+        window: dict[str, Any] = {"now_us": now, "horizon_us": now, "limit": 10}
+        _, work = node._groups.with_due_work(now, now, {})
+        begun = [
+            execution for item in work[:1]
+            for execution in claim_ready(node.holder, item.group, **{**window, "limit": 1})
+        ]  # fmt: skip
+        session.commit()
+        came = [
+            execution for item in work
+            for execution in (
+                *claim_ready(node.holder, item.group, **window),
+                *fire_due(node.holder, item.group, item.shard, item.priority, **window).executions,
+            )
+        ]  # fmt: skip
+    assert came == []
+    assert len(begun) == 1
+    assert pause.in_flight == [begun[0].id], "nobody answers for it, so it may have begun"

@@ -11,6 +11,7 @@ import pytest
 from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
 from timers.lifecycle.control.chains.define import create_chain
+from timers.lifecycle.control.chains.orders import resume_order
 from timers.models import Attempt, ChainOrder, Claim, Waiting
 from timers.testing import Stepper
 
@@ -136,3 +137,37 @@ def test_sub_chain_is_an_order_of_its_own(begin: Begin, node: Stepper, handlers:
         assert (row.outcome, nothing_is_left()) == ("succeeded", True)
     else:
         assert (row.state, len(handlers.calls)) == ("failed", 1)
+
+
+def test_resumed_join_runs_only_the_branches_that_had_not_succeeded(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    sides(handlers)
+    handlers.script("tests.l", OSError("broken"), {"side": "mended"})
+    order = begin(join(on_branch_failure="wait"))
+    node.until_idle()
+    assert ChainOrder.objects.get(id=order).state == "failed"
+    handlers.calls.clear()
+    resume_order(order)
+    node.until_idle()
+    assert len(handlers.calls) == 2
+    results = {"left": {"side": "mended"}, "right": {"side": "r"}, "middle": {"side": "m"}}
+    assert after(handlers) == [{"branches": results}]
+    assert Attempt.objects.get(id=order).outcome == "succeeded"
+    assert nothing_is_left()
+
+
+def test_resumed_order_begins_its_failed_sub_chain_again_where_it_failed(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.add("tests.first")
+    handlers.script("tests.inner", OSError("broken"), None)
+    steps = {"f": action("i", "tests.first"), "i": action("end", "tests.inner"), "end": END}
+    create_chain("work", "inner", {"start": "f", "steps": steps})
+    order = begin({"sub": {"kind": "chain", "chain": "inner", "next": "end"}})
+    node.until_idle()
+    resume_order(order)
+    node.until_idle()
+    assert [fire.name for fire in handlers.calls] == ["order"] * 3
+    assert Attempt.objects.get(id=order).outcome == "succeeded"
+    assert nothing_is_left()

@@ -185,7 +185,7 @@ def _poison_stops_batch() -> Patch:
 
 
 def _limit_without_lock() -> Patch:
-    return mock.patch.object(group_limits, "_LOCK", "SELECT 1 FROM timers_timer_group WHERE id = %s FOR KEY SHARE")
+    return mock.patch.object(group_limits, "hold_limits", return_value=True)
 
 
 MUTANTS: Final = (

@@ -307,7 +307,7 @@ class Node:
                 limit=limit, watched_since_us=self._watch.since_us,
             )  # fmt: skip
             self._hold(fired.executions)
-            self._check_limit(fired.rows, limit)
+            self._check_limit(len({each.timer_id for each in fired.executions}), limit)
 
     def _hold(self, executions: list[Execution]) -> None:
         # The rows of one statement come in any order: the planner's, not the seed's.

@@ -147,6 +147,9 @@ def move(walk: Walk, event: events.Moved) -> str | None:
 def reset(walk: Walk, event: events.Reset) -> str | None:
     """Go to the first step; the variables stay."""
     _refuse_running(walk, "reset it")
+    order = walk.order
+    if order.parent is not None and order.pending is not None and order.pending.outcome == CANCELLED:
+        raise NotAllowedNow("order: was cancelled, and the order that began it has gone on. Reset that one.")
     walk.leave()
     walk.restart_counts()
     if walk.order.branch is None:

@@ -46,6 +46,7 @@ SELECT f.low FROM unnest(%(lows)s::uuid[], %(highs)s::uuid[]) AS f(low, high)
 WHERE NOT {_ENDED}
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id BETWEEN f.low AND f.high)
   AND NOT EXISTS (SELECT 1 FROM timers_claim c, unnest(c.executions) AS e(id) WHERE e.id BETWEEN f.low AND f.high)
+  AND NOT EXISTS (SELECT 1 FROM timers_chain_order o WHERE o.id BETWEEN f.low AND f.high AND o.ended_at IS NULL)
 """
 
 

@@ -171,9 +171,9 @@ def _under_way(timer: Timer) -> bool:
 
 _INSERT = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, payload,
-                            origin, subscription, reason, error_title, created_at, changed_at)
+                            origin, subscription, reason, limit_key, error_title, created_at, changed_at)
 SELECT u.id, %(group)s, %(timer)s, %(name)s, u.state, {timestamp("u.available_us")}, 0, 0, 0, %(payload)s::json,
-       'backfill', u.subscription, %(reason)s, '', timers_now(), timers_now()
+       'backfill', u.subscription, %(reason)s, %(limit_key)s, '', timers_now(), timers_now()
 FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(available)s::bigint[], %(subscriptions)s::int[])
      AS u(id, state, available_us, subscription)
 """
@@ -192,6 +192,7 @@ def _insert(timer: Timer, rows: list[_Row], overlap: str, is_free: bool, payload
                 "name": timer.name,
                 "payload": payload,
                 "reason": reason,
+                "limit_key": timer.limit_key,
                 "ids": plain_array(
                     execution_id(to_microseconds(row.at), timer.id, "backfill", ordinals[row.place]) for row in rows
                 ),

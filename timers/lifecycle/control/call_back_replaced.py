@@ -9,6 +9,7 @@ from django.db import connection
 
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.lifecycle.control.call_back import call_back_fires
+from timers.lifecycle.group_lock import HOLD_GROUPS
 from timers.models import Timer
 
 # Bits 18 to 61 of an execution id are its timer's. One-shots are finished from their fire on, which may be ahead.
@@ -59,8 +60,5 @@ def call_back_replaced(names: Sequence[tuple[int, str]]) -> dict[tuple[int, str]
 def _lock(parameters: dict[str, str], under_way: Sequence[int]) -> None:
     """Groups, which new timers refer to, before timers; and these in the order in which they are then written."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM timers_timer_group WHERE id = ANY(%(groups)s::bigint[]) ORDER BY name FOR KEY SHARE",
-            parameters,
-        )
+        cursor.execute(HOLD_GROUPS, parameters)
         cursor.execute(_LOCK, {**parameters, "under_way": plain_array(under_way)})

@@ -10,6 +10,7 @@ from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import ASKED_TO_END, revoke
 from timers.lifecycle.finish import finish
 from timers.lifecycle.held import read_held
+from timers.lifecycle.orders.cancelling import lock_orders_of_timer
 from timers.lifecycle.outcome import Outcome
 from timers.lifecycle.under_way import UnderWay, call_back, under_way_of
 from timers.schedules.instant import to_microseconds
@@ -30,6 +31,7 @@ def cancel_claimed(
     Returns the ids of those that are cancelled, and of those in flight: they are asked to end if `begun_too`. What is
     ready is locked, and the caller's to end. `reason`: why they are cancelled, as the ledger says it.
     """
+    lock_orders_of_timer(timer_id)
     called_back = call_back(
         lambda: [each for each in under_way_of(group_id, [timer_id]) if only(each)],
         lambda found: {each.id for each in found},

@@ -31,7 +31,9 @@ from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.last_run import wait_for_last_run
+from timers.lifecycle.orders.cancelling import has_orders
 from timers.lifecycle.recompute import is_done
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
 from timers.models import Timer, TimerGroup, Waiting
@@ -166,6 +168,7 @@ def _update(
         entry.watch(timer)
         was_over = timer.state == Timer.State.FINISHED
         before = Before.of(timer, limits)
+        was_key = timer.limit_key
         spec.write_to(timer)
         _reschedule(timer, before, spec, restarts=restarts)
         if was_over and timer.state == Timer.State.ACTIVE:
@@ -174,6 +177,8 @@ def _update(
                     raise refused
                 quotas.count_in(held, 1)
         saved(timer, actor, _EDITED)
+        if timer.limit_key != was_key:
+            follow_keys([timer.id])
         if timer.state == Timer.State.FINISHED and not was_over:
             delete_finished([timer.id])
         return timer
@@ -246,8 +251,7 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
     """Never fire again, and give up retries that wait. Failed executions stay for a person.
 
-    What is claimed and has not begun is cancelled at once. What has begun is asked to end, and named in the answer's
-    `in_flight`.
+    What is claimed and has not begun is cancelled at once; what has begun is asked to end, and named in `in_flight`.
     """
     with audited("timer.cancel", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
@@ -371,8 +375,8 @@ def lock_timer(group: str, name: str) -> Timer:
 
 def _is_alive(timer: Timer) -> bool:
     """A finished timer whose executions are not: one-shots are finished from the moment they fire."""
-    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED)
-    return timer.state == Timer.State.FINISHED and (unfailed.exists() or bool(claimed_executions(timer)))
+    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED).exists()
+    return timer.state == Timer.State.FINISHED and (unfailed or bool(claimed_executions(timer)) or has_orders(timer.id))
 
 
 def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
+
+from django.db import transaction
+
 from timers import clock
 from timers.exceptions import TimerNotFound
 from timers.lifecycle.control.audit import audited
@@ -64,12 +69,30 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
         if not is_new:
             entry.nothing()
             return row
-        row.in_flight = call_back_groups(renew_groups(partition))
+        renewed = renew_groups(partition)
+        row.in_flight = call_back_groups(renewed)
+        transaction.on_commit(partial(_call_back_late_groups, row, frozenset(renewed)))
         entry.changed("paused", False, True)
         entry.told(reason=reason)
         record(f"{kind} paused", "", _detail(partition, actor, reason), now)
         wake_if_soon([now], now)
     return row
+
+
+def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> None:
+    """Do the same with groups that were created in the partition, or moved into it, while it was being paused.
+
+    Whoever found work of such a group did not see the pause yet, and could fire once after it was committed. Groups
+    that come later are found by nobody who does not see the pause.
+
+    Args:
+        pause: names in addition what has begun in these groups.
+        renewed: the groups that were called back with the pause.
+    """
+    with transaction.atomic():
+        late = renew_groups(pause.partition, besides=renewed)
+        if late:
+            pause.in_flight = [*pause.in_flight, *call_back_groups(late)]
 
 
 def _resume(partition: str, reason: str, actor: str) -> bool:

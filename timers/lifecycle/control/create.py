@@ -28,6 +28,7 @@ from timers.lifecycle.cpu_budget import CpuBudget
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.recompute import done_among, is_done
+from timers.lifecycle.waiting_keys import follow_keys
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Timer, TimerGroup
 from timers.schedules.limited import Uncomputed
@@ -279,6 +280,8 @@ def _write(
         rows = cursor.fetchall()
     if any(timer is None for timer, *_ in rows):
         raise KeySettingsChanged(wanted_groups)
+    if is_keyed and redefined:
+        follow_keys(each.was.id for each in redefined.values())
     _record_given_up(redefined.values(), groups)
     specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
     done = _done_of(rows, specs_by_key, redefined)

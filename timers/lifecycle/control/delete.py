@@ -12,6 +12,7 @@ from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.control.secret_groups import forget_deleted
 from timers.lifecycle.kept_answers import forget_answers_of
+from timers.lifecycle.orders.cancelling import delete_orders_of_group
 from timers.models import Claim, Node, TimerGroup, Waiting
 from timers.schedules.instant import to_microseconds
 
@@ -33,6 +34,7 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
             cursor.execute("DELETE FROM timers_timer WHERE group_id = %s", (group.id,))
             timers = int(cursor.rowcount)
         why = reason or (f"the group was deleted by {actor}" if actor else "the group was deleted")
+        delete_orders_of_group(group.id, why)
         waiting = Waiting.objects.filter(group_id=group.id)
         cancel_waiting([str(row) for row in waiting.values_list("id", flat=True)], reason=why)
         # What a worker is just taking up could not be cancelled: it is still in waiting, or in a claim by now.

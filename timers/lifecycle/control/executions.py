@@ -20,6 +20,7 @@ from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.orders.cancelling import cancel_orders, cancel_orders_of_timer, orders_among
 from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import Attempt, Claim, Timer, Waiting
 from timers.models.fields import ExactJSONField
@@ -63,14 +64,20 @@ def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = 
 
 
 def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
-    """Cancel executions that wait, ready, queued or failed; returns how many there were."""
+    """Cancel executions that wait, ready, queued or failed; returns how many there were.
+
+    Orders of chains run their finally steps first.
+    """
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
     return _end_many("execution.cancel", actor, "id = ANY(%(ids)s::uuid[])", "cancelled", why, list(executions))
 
 
 def _end_many(verb: str, actor: str, where: str, outcome: str, why: str, executions: list[str]) -> int:
     with audited(verb, actor, subject_id=executions[0] if len(executions) == 1 else "") as entry:
-        ended = end_waiting(where, outcome, why, ids=executions)
+        orders = orders_among(executions) if outcome == "cancelled" else []
+        cancel_orders(orders, why)
+        others = list(set(executions).difference(order for order, *_ in orders))
+        ended = [order for order, *_ in orders] + end_waiting(where, outcome, why, ids=others)
         if not ended:
             entry.nothing()
         elif len(executions) == 1:
@@ -101,6 +108,10 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
         _say_of(entry, execution)
         # Before its claim: the order of all locks.
         lock_timers([timer_id])
+        if orders := orders_among([execution]):
+            is_ended = bool(cancel_orders(orders, why))
+            entry.told(in_flight=not is_ended, reason=why)
+            return CancelledExecution(execution, in_flight=not is_ended)
         for _ in range(_LOOKS):
             is_ended = bool(end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", why, wait=True, ids=[execution]))
             group_id = None if is_ended else _claimed_in(execution)
@@ -174,8 +185,9 @@ def cancel_unfailed(timer_id: int, *, reason: str) -> int:
 
     What a worker is just taking up is in its claim when this returns.
     """
-    where = "state IN ('ready', 'queued') AND timer_id = %(timer_id)s"
-    return len(end_waiting(where, "cancelled", reason, wait=True, timer_id=timer_id))
+    where = "state IN ('ready', 'queued') AND step IS NULL AND timer_id = %(timer_id)s"
+    ended = end_waiting(where, "cancelled", reason, wait=True, timer_id=timer_id)
+    return len(ended) + cancel_orders_of_timer(timer_id, reason)
 
 
 def _claimed_in(execution: str) -> int | None:

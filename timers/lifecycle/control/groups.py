@@ -13,24 +13,22 @@ from django.db import IntegrityError, connection, transaction
 from timers import actions, clock
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
-from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import LIMITS
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
-from timers.lifecycle.control.key_settings import key_setting
+from timers.lifecycle.control.limit_change import LimitChange
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
 from timers.lifecycle.recompute import recompute
-from timers.lifecycle.rekey import KEY_FIELDS, rekey
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
-from timers.models import RateState, Timer, TimerGroup
+from timers.models import Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
@@ -53,7 +51,8 @@ EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
 """What create_group and update_group take."""
 _CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles", "placement"}
 """Fields that claimed executions carry: a change of these calls them back."""
-
+_AGAINST_FIRES: Final = _CARRIED | LIMITS.keys()
+"""Fields whose change waits for fires under way: what is claimed after it is claimed by the new ones."""
 
 _LOOK_UP: Final = f"""
 SELECT {columns(TimerGroup, "g")}, timers_now()
@@ -148,12 +147,12 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
-        group = entry.watch(_locked(name, against_fires=bool((_CARRIED | KEY_FIELDS) & fields.keys())))
+        group = entry.watch(_locked(name, against_fires=bool(_AGAINST_FIRES & fields.keys())))
         mistakes = Mistakes()
         shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
-        rates, was_keyed = (group.max_rate, group.max_rate_per_key), key_setting(group)
+        limits = LimitChange.begin(group)
         carried = {field: getattr(group, field) for field in _CARRIED & fields.keys()}
         _assign(group, fields, mistakes)
         if not entry.has_changes:
@@ -161,19 +160,12 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
-        # A new rate begins with a whole burst; one that is given as it is goes on.
-        if group.max_rate != rates[0]:
-            RateState.objects.filter(group=group, key=NO_KEY).delete()
-        if group.max_rate_per_key != rates[1]:
-            RateState.objects.filter(group=group).exclude(key=NO_KEY).delete()
         if "max_timers" in fields:
             group.spare_timers = 0
+        limits.lock(group)
         if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
             group.in_flight = call_back_groups([group.id])
-        if key_setting(group) != was_keyed:
-            rekey(group)  # what was called back lives again, or waits
-            if was_keyed is None:
-                transaction.on_commit(partial(_rekey_again, group.id))
+        limits.carry_out(group)
         if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
         if group.shards != shards:
@@ -182,18 +174,6 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
             recompute(Timer.objects.filter(group=group))
         return group
-
-
-def _rekey_again(group_id: int) -> None:
-    """Set the keys of timers that were written while their group began to limit by key.
-
-    Only writers that know a group to limit by key check its settings. What a long transaction wrote meanwhile and
-    commits later still is without a key until it is changed.
-    """
-    with transaction.atomic():
-        group = TimerGroup.objects.select_for_update().filter(id=group_id).first()
-        if group is not None:
-            rekey(group)
 
 
 def _refuse_own_actions(group: TimerGroup) -> None:

@@ -33,6 +33,7 @@ from timers.lifecycle.control.reconciled import VERBS, Entry, Reconciled, Verb
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.events import record
 from timers.lifecycle.group_clock import nows_in
+from timers.lifecycle.group_lock import hold_groups
 from timers.lifecycle.nodes import handlers_elsewhere
 from timers.models import ClusterEvent, Timer, TimerGroup
 
@@ -70,6 +71,7 @@ def reconcile(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))",
                 (f"{owner} {declared.source}",),
             )
+        hold_groups(TimerGroup.objects.filter(name__in={group for group, _ in specs}).values_list("id", flat=True))
         if take_over:
             Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
         report = _Pass(declared, specs, owner).run()

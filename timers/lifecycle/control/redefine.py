@@ -22,6 +22,7 @@ from timers.lifecycle.control.limits import Limits
 from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
 from timers.lifecycle.control.request import ANCHORS, anchor_of
 from timers.lifecycle.control.spec import TimerSpec
+from timers.lifecycle.group_lock import HOLD_GROUPS
 from timers.models import Timer, TimerGroup
 from timers.models.rows import columns, made
 from timers.schedules import Missed, Schedule, parse
@@ -49,21 +50,29 @@ class Redefined:
 
 _LIVING: Final = f"""
 SELECT {columns(Timer, "t")}
-FROM unnest(%s::bigint[], %s::text[]) AS u(group_id, name)
+FROM unnest(%(group_of)s::bigint[], %(names)s::text[]) AS u(group_id, name)
 JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
-ORDER BY t.group_id, t.name
+{{where}}ORDER BY t.group_id, t.name
 """
-_LOCKED: Final = f"{_LIVING} FOR NO KEY UPDATE OF t"
+_READ: Final = _LIVING.format(where="")
+# The condition is one of the whole query, so the groups are held before the first timer is locked.
+_LOCKED: Final = f"""
+WITH held AS MATERIALIZED ({HOLD_GROUPS})
+{_LIVING.format(where="WHERE (SELECT count(*) FROM held) > 0 ")} FOR NO KEY UPDATE OF t
+"""
 
 
 def lock_living(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
-    """The living timers that have the names of these definitions, locked."""
+    """The living timers that have the names of these definitions, locked after their groups.
+
+    New timers refer to their groups, and whoever changes a group holds it and waits for its timers.
+    """
     return _living(_LOCKED, specs, groups)
 
 
 def changed_names(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> list[Key]:
     """The names, in order, whose timers are not defined so already; no row is locked, so they may be by then."""
-    living = _living(_LIVING, specs, groups)
+    living = _living(_READ, specs, groups)
     keys = [(groups[spec.group].id, spec.name) for spec in specs]
     return sorted({
         key for spec, key in zip(specs, keys, strict=True)
@@ -72,9 +81,13 @@ def changed_names(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) 
 
 
 def _living(statement: str, specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
-    group_ids, names = (groups[spec.group].id for spec in specs), (spec.name for spec in specs)
+    parameters = {
+        "groups": plain_array(sorted({group.id for group in groups.values()})),
+        "group_of": plain_array(groups[spec.group].id for spec in specs),
+        "names": text_array(spec.name for spec in specs),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(statement, (plain_array(group_ids), text_array(names)))
+        cursor.execute(statement, parameters)
         found = [made(Timer, row) for row in cursor.fetchall()]
     groups_by_id = {group.id: group for group in groups.values()}
     for row in found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.models import F
 
 from timers import clock
@@ -10,13 +12,24 @@ from timers.models import TimerGroup
 from timers.models.cluster_pause import EVERYWHERE
 
 
-def renew_groups(partition: str = EVERYWHERE) -> list[int]:
+def renew_groups(partition: str = EVERYWHERE, *, besides: Collection[int] = ()) -> list[int]:
     """Lock all groups of a partition, or all there are, wait for fires that are under way, and give each a new version.
 
-    Returns their ids. Nothing is fired until the transaction ends, and then only by who has read the groups again.
+    Nothing is fired until the transaction ends, and then only by who has read the groups again.
+
+    Args:
+        partition: whose groups; EVERYWHERE: all.
+        besides: ids of groups that are left as they are.
+
+    Returns:
+        The ids of the groups.
     """
     rows = TimerGroup.objects.all() if partition == EVERYWHERE else TimerGroup.objects.filter(partition=partition)
+    if besides:
+        rows = rows.exclude(id__in=besides)
     ids = list(rows.order_by("name").select_for_update().values_list("id", flat=True))
+    if not ids:
+        return []
     TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)
     wake_for_changed_groups()
     return ids

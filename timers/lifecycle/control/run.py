@@ -175,6 +175,7 @@ def _insert(
         available_at=at,
         origin=origin,
         reason=reason,
+        limit_key=timer.limit_key,
         created_at=now,
         changed_at=clock.now(),
     )

@@ -12,6 +12,7 @@ from timers.domain.chains.steps import ActionStep
 from timers.lifecycle.execution import ClaimedOrder, Execution
 from timers.lifecycle.orders.definitions import Definition, definition_of, read_states
 from timers.lifecycle.orders.rows import OrderRow, read_orders
+from timers.models import ChainLock
 from timers.payload import storable
 
 
@@ -27,6 +28,7 @@ def attach(executions: Sequence[Execution]) -> None:
     found = read_orders([execution.id for execution in of_orders])
     _load_parents(found)
     states = read_states({row.chain_id for row in found.values()})
+    shared = SharedLocks()
     for execution in of_orders:
         row = found.get(execution.id)
         try:
@@ -36,13 +38,19 @@ def attach(executions: Sequence[Execution]) -> None:
             stopped = states[row.chain_id]
             name = row.order.step
             is_stopped = stopped.is_chain_stopped or name in stopped.stopped or name in stopped.skipped
-            _attach(execution, row, definition, found, is_stopped=is_stopped)
+            _attach(execution, row, definition, found, shared, is_stopped=is_stopped)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             execution.poison = storable(str(error))
 
 
 def _attach(
-    execution: Execution, row: OrderRow, definition: Definition, orders: dict[str, OrderRow], *, is_stopped: bool
+    execution: Execution,
+    row: OrderRow,
+    definition: Definition,
+    orders: dict[str, OrderRow],
+    shared: SharedLocks,
+    *,
+    is_stopped: bool,
 ) -> None:
     order = row.order
     step = definition.chain.steps.get(order.step)
@@ -50,11 +58,44 @@ def _attach(
         isinstance(step, ActionStep) and not is_stopped and order.state != FAILED
         and (order.state in RUNNABLE or order.state == WAITING)
     )  # fmt: skip
-    execution.order = ClaimedOrder(row.root, order.turn, is_run)
+    scopes = _scopes(row, step, definition, shared) if is_run and isinstance(step, ActionStep) else ()
+    roles = step.required_roles if isinstance(step, ActionStep) else ()
+    execution.order = ClaimedOrder(row.root, order.turn, is_run, scopes, roles)
     execution.action = definition.actions[order.step] if is_run else ChainAction(execution.step)
     if isinstance(step, ActionStep) and step.timeout is not None:
         execution.policies = replace(execution.policies, attempt_timeout=step.timeout)
     execution.payload = dict(_seen(order, orders)) if is_run else None
+
+
+def _scopes(
+    row: OrderRow, step: ActionStep, definition: Definition, shared: SharedLocks
+) -> tuple[tuple[str, int], ...]:
+    found: list[tuple[str, int]] = []
+    if step.max_orders is not None:
+        found.append((f"step:{row.chain_id}/{step.name}", step.max_orders))
+    for name in step.locks:
+        capacity = definition.chain.locks.get(name)
+        if capacity is None:
+            found.append((f"lock:{row.group_id}/{name}", shared.capacity(row.group_id, name)))
+        else:
+            found.append((f"lock:{row.chain_id}:{name}", capacity))
+    return tuple(found)
+
+
+class SharedLocks:
+    """The capacities of locks that chains share, read once for each group."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, dict[str, int]] = {}
+
+    def capacity(self, group_id: int, name: str) -> int:
+        """How many orders may hold it; raises LookupError for one that has been deleted."""
+        if group_id not in self._read:
+            rows = ChainLock.objects.filter(group_id=group_id).values_list("name", "capacity")
+            self._read[group_id] = dict(rows)
+        if name not in self._read[group_id]:
+            raise LookupError(f'lock "{name}" has been deleted; declare it again, and retry the order')
+        return self._read[group_id][name]
 
 
 def _seen(order: Order, orders: dict[str, OrderRow]) -> dict[str, object]:

@@ -24,12 +24,14 @@ _LOCK: Final = "SELECT id::text FROM timers_waiting WHERE id = ANY(%s::uuid[]) O
 _DELETE: Final = "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])"
 _INSERT: Final = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, origin,
-                            step, handler, reason, error_title, error_fingerprint, created_at, changed_at)
+                            step, handler, required_roles, reason, error_title, error_fingerprint, created_at,
+                            changed_at, limit_key)
 SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, 0, 0, u.origin, u.step,
-       u.handler, u.reason, u.error_title, u.error_fingerprint, %s, %s
+       u.handler, u.roles::varchar[], u.reason, u.error_title, u.error_fingerprint, %s, %s,
+       (SELECT t.limit_key FROM timers_timer t WHERE t.id = u.timer_id)
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::int[], %s::text[],
-            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-     AS u(id, group_id, timer_id, name, state, available_us, tried, origin, step, handler, reason, error_title,
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+     AS u(id, group_id, timer_id, name, state, available_us, tried, origin, step, handler, roles, reason, error_title,
           error_fingerprint)
 """
 _FINAL: Final = f"""
@@ -51,6 +53,8 @@ class Place:
     row: OrderRow
     handler: str | None
     """The handler that its step calls."""
+    roles: tuple[str, ...] = ()
+    """The roles that its step requires."""
 
 
 def may_wait(order: Order) -> bool:
@@ -103,6 +107,7 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
                 plain_array(parse_id(row.id).origin for row in rows),
                 text_array(row.order.step for row in rows),
                 text_array(place.handler for place in places),
+                text_array(text_array(place.roles) if place.roles else None for place in places),
                 text_array(reasons),
                 text_array(reason if parked else "" for reason, parked in zip(reasons, failed, strict=True)),
                 plain_array(

@@ -31,6 +31,7 @@ class OrderRow:
     """Without what a branch inherits."""
     root: str
     parent_round: int | None
+    """The turn in which its parent began it; None for a root, and where another began again in its place."""
     group_id: int
     chain_id: int
     version_id: int
@@ -97,14 +98,15 @@ def _row(
 
 
 _COLUMNS: Final = (
-    ("step", "text"), ("state", "text"), ("available_at", "timestamptz"), ("reason", "text"), ("variables", "json"),
+    ("parent", "uuid"), ("parent_round", "int"), ("step", "text"), ("state", "text"),
+    ("available_at", "timestamptz"), ("reason", "text"), ("variables", "json"),
     ("visits", "json"), ("setbacks", "int"), ("turn", "int"), ("round", "int"), ("total", "int"),
     ("is_reset", "bool"), ("is_suspend_requested", "bool"), ("in_finally", "bool"), ("pending", "json"),
     ("deadline_at", "timestamptz"), ("outcome", "text"), ("result", "json"), ("attempts", "int"),
 )  # fmt: skip
 """What changes of an order."""
 _FIXED: Final = (
-    ("root", "uuid"), ("parent", "uuid"), ("parent_round", "int"), ("group_id", "bigint"), ("chain_id", "bigint"),
+    ("root", "uuid"), ("group_id", "bigint"), ("chain_id", "bigint"),
     ("version_id", "bigint"), ("timer_id", "bigint"), ("name", "text"), ("branch_of", "text"),
     ("branch_name", "text"), ("branch_index", "int"), ("priority", "int"),
 )  # fmt: skip
@@ -149,6 +151,8 @@ def write_orders(rows: Collection[OrderRow], now: datetime) -> None:
 def _changing(rows: Sequence[OrderRow]) -> list[str]:
     orders = [row.order for row in rows]
     return [
+        plain_array(order.parent for order in orders),
+        plain_array(row.parent_round for row in rows),
         text_array(order.step for order in orders),
         plain_array(order.state for order in orders),
         _instants(order.available_at for order in orders),
@@ -174,8 +178,6 @@ def _fixed(rows: Sequence[OrderRow]) -> list[str]:
     branches = [row.order.branch for row in rows]
     return [
         plain_array(row.root for row in rows),
-        plain_array(row.order.parent for row in rows),
-        plain_array(row.parent_round for row in rows),
         plain_array(row.group_id for row in rows),
         plain_array(row.chain_id for row in rows),
         plain_array(row.version_id for row in rows),

@@ -12,6 +12,7 @@ from timers.domain.chains.order import AWAITING, FAILED, WAITING
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.orders.definitions import ChainKey, definition_of, newest_versions
+from timers.lifecycle.orders.holds import give_back
 from timers.lifecycle.orders.rows import OrderRow, lock_roots
 from timers.lifecycle.orders.trees import Trees
 from timers.lifecycle.outcome import Next, Outcome, Verdict
@@ -83,6 +84,7 @@ class StepEnds:
             if outcome.execution.order is not None:
                 trees.send(outcome.execution.id, _event(outcome, trees))
         trees.write(holder.node, holder.worker)
+        give_back(outcome.execution for outcome in outcomes)
         return [_whole(row, by_root[row.root]) for row in trees.ended if row.order.parent is None]
 
     def _start(self, trees: Trees, execution: Execution) -> None:

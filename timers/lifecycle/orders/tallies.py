@@ -57,7 +57,8 @@ class Rounds:
         for before, row in self._changed.get(key, {}).values():
             if before is not None:
                 counts[before] -= 1
-            counts[counted_as(row)] += 1
+            if _is_of(row, key):
+                counts[counted_as(row)] += 1
         ended = {outcome: counts[outcome] for outcome in (SUCCEEDED, FAILED, CANCELLED)}
         return Tallies(
             total=parent.total or 0,
@@ -78,9 +79,14 @@ class Rounds:
             }
         for id_, (_, row) in self._changed.get((parent, round_), {}).items():
             branch = row.order.branch
-            if counted_as(row) != SUCCEEDED:
+            if counted_as(row) != SUCCEEDED or not _is_of(row, (parent, round_)):
                 found.pop(id_, None)
             elif branch is not None:
                 key = branch.index if branch.name is None else branch.name
                 found[id_] = key, decode(row.result) if row.result else {}
         return dict(found.values())
+
+
+def _is_of(row: OrderRow, key: Round) -> bool:
+    """Whether a branch still has its place in the round: another one may have begun again in its place."""
+    return (row.order.parent, row.parent_round) == key

@@ -14,6 +14,7 @@ from typing import Final
 
 from timers.domain.chains import Finish, Moves, NewBranch, NewSubOrder, Order, StepStates, Tallies, advance, events
 from timers.domain.chains.order import AT_STOPPED, CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
+from timers.domain.chains.steps import ActionStep
 from timers.execution_id import MAX_TRIES
 from timers.lifecycle.fence import revoke
 from timers.lifecycle.group_clock import DATABASE_CLOCK, GroupClock
@@ -123,7 +124,7 @@ class Trees:
         ids = [row.id for row in changed]
         places.delete_places(self._placed.intersection(ids))
         waiting = [row for row in changed if places.may_wait(row.order) and row.id not in self._running]
-        places.insert_places([places.Place(row, self._handler(row)) for row in waiting], self._now)
+        places.insert_places([self._place(row) for row in waiting], self._now)
         ended = [row for row in changed if row.order.state == ENDED]
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
@@ -170,9 +171,10 @@ class Trees:
             for child in self._children(row, round_):
                 if child.order.outcome in (FAILED, CANCELLED) and not child.is_reset:
                     self._set_reset(child, is_reset=True)
-        if (moves.restart or moves.restart_sub_order) and round_ is not None:
-            self._restart(row, round_, moves)
-        self._spawn(row, moves.spawn)
+        # All are there before the first one begins, which may end at once and have the others counted.
+        new = self._restart(row, round_, moves) if (moves.restart or moves.restart_sub_order) and round_ else []
+        new += self._spawn(row, moves.spawn)
+        self._queue.extend((child.id, self._started(child)) for child in new)
         if moves.sub_order is not None:
             self._begin_sub_order(row, moves.sub_order)
         if moves.collect:
@@ -203,11 +205,18 @@ class Trees:
 
     # Branches and sub-chains.
 
-    def _spawn(self, row: OrderRow, branches: Collection[NewBranch]) -> None:
+    def _spawn(self, row: OrderRow, branches: Collection[NewBranch]) -> list[OrderRow]:
         ids = places.new_ids(row.timer_id, self._us(row), len(branches)) if branches else []
-        for id_, new in zip(ids, branches, strict=True):
-            order = Order(id_, new.step, variables=dict(new.variables), parent=row.id, branch=new.branch)
-            self._begin_child(row, order, ChainKey(row.chain_id, row.version_id), new.round)
+        key = ChainKey(row.chain_id, row.version_id)
+        return [
+            self._new_child(
+                row,
+                Order(id_, new.step, variables=dict(new.variables), parent=row.id, branch=new.branch),
+                key,
+                new.round,
+            )
+            for id_, new in zip(ids, branches, strict=True)
+        ]
 
     def _begin_sub_order(self, row: OrderRow, new: NewSubOrder) -> None:
         key = newest_versions([(row.group_id, new.chain)]).get((row.group_id, new.chain))
@@ -218,17 +227,25 @@ class Trees:
         (id_,) = places.new_ids(row.timer_id, self._us(row), 1)
         chain = definition_of(key.version_id).chain
         variables = {**chain.variables, **new.variables}
-        self._begin_child(row, Order(id_, chain.start, variables=variables, parent=row.id), key, new.round)
+        child = self._new_child(row, Order(id_, chain.start, variables=variables, parent=row.id), key, new.round)
+        self._queue.append((child.id, events.Started))
 
-    def _begin_child(self, parent: OrderRow, order: Order, key: ChainKey, round_: int) -> None:
+    def _new_child(self, parent: OrderRow, order: Order, key: ChainKey, round_: int) -> OrderRow:
         child = OrderRow(
             order, parent.root, round_, parent.group_id, key.chain_id, key.version_id, parent.timer_id, parent.name,
             total=None, is_reset=False, attempts=0, priority=parent.priority, is_new=True,
         )  # fmt: skip
+        self._take_in(child)
+        return child
+
+    def _take_in(self, child: OrderRow) -> None:
         self._rows[child.id] = self._changed[child.id] = child
         self._touched.add(child.id)
         self._rounds.note(child, None)
-        self._queue.append((child.id, events.Started))
+
+    def _started(self, child: OrderRow) -> MakeEvent:
+        inner = child.order.round
+        return lambda: events.Started(None if inner is None else self._rounds.tallies(child, inner))
 
     def _children(self, row: OrderRow, round_: int, *, only_living: bool = False) -> list[OrderRow]:
         stored = rows.read_children(row.id, round_, only_living=only_living)
@@ -246,16 +263,37 @@ class Trees:
         for child in living:
             self._queue.append((child.id, lambda: events.Cancelled("its parent goes on")))
 
-    def _restart(self, row: OrderRow, round_: int, moves: Moves) -> None:
-        children = self._children(row, round_)
-        again = [child for child in children if child.is_reset or moves.restart_sub_order]
-        for child in again[: 1 if moves.restart_sub_order else moves.restart]:
-            self._set_reset(child, is_reset=False)
-            inner = child.order.round
-            self._queue.append((child.id, self._restarted(child, inner)))
+    def _restart(self, row: OrderRow, round_: int, moves: Moves) -> list[OrderRow]:
+        """Let branches that did not succeed, or the sub-chain, begin again, each as a new order in its place.
 
-    def _restarted(self, child: OrderRow, inner: int | None) -> MakeEvent:
-        return lambda: events.Restarted(None if inner is None else self._rounds.tallies(child, inner))
+        An execution has one final outcome, and theirs have been recorded.
+        """
+        children = self._children(row, round_)
+        is_sub = moves.restart_sub_order
+        again = [each for each in children if (each.order.state == ENDED if is_sub else each.is_reset)]
+        again = again[: 1 if is_sub else moves.restart]
+        ids = places.new_ids(row.timer_id, self._us(row), len(again)) if again else []
+        return [self._in_place_of(child, id_) for child, id_ in zip(again, ids, strict=True)]
+
+    def _in_place_of(self, child: OrderRow, id_: str) -> OrderRow:
+        self._rounds.note(child, counted_as(child))
+        new = replace(
+            child,
+            order=replace(child.order.begin_again(), id=id_),
+            is_reset=False,
+            attempts=0,
+            result=None,
+            is_new=True,
+        )
+        inner = child.order.round
+        for grandchild in self._children(child, inner) if inner is not None else ():
+            grandchild.order = replace(grandchild.order, parent=id_)
+            self._changed[grandchild.id] = grandchild
+            self._rounds.note(grandchild, None)
+        child.parent_round = None
+        self._changed[child.id] = child
+        self._take_in(new)
+        return new
 
     def _set_reset(self, child: OrderRow, *, is_reset: bool) -> None:
         before = counted_as(child)
@@ -288,8 +326,11 @@ class Trees:
     def _definition(self, row: OrderRow) -> Definition:
         return definition_of(row.version_id)
 
-    def _handler(self, row: OrderRow) -> str | None:
-        return self._definition(row).handler(row.order.step)
+    def _place(self, row: OrderRow) -> places.Place:
+        definition = self._definition(row)
+        step = definition.chain.steps[row.order.step]
+        roles = step.required_roles if isinstance(step, ActionStep) else ()
+        return places.Place(row, definition.handler(step.name), roles)
 
     def _states_of(self, chain_id: int) -> StepStates:
         if chain_id not in self._states:

@@ -7,11 +7,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from timers import clock
-from timers.domain.chains import Chain as Definition
 from timers.domain.chains import parse_chain
 from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
-from timers.lifecycle.control.chains.check import check_actions
+from timers.lifecycle.control.chains.check import check_definition
 from timers.lifecycle.control.chains.find import find_chain, lock_chain
 from timers.lifecycle.control.names import check_name
 from timers.models import Chain, ChainOrder, ChainVersion, TimerGroup
@@ -32,7 +31,7 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
         TimerNotFound: There is no such group.
     """
     row = _group(group)
-    spec = _checked(definition, row)
+    spec = check_definition(name, definition, row).to_json()
     now = clock.now()
     chain = Chain(
         group=row, name=check_name("name", name), created_at=now, created_by=actor, updated_at=now, updated_by=actor
@@ -60,7 +59,7 @@ def update_chain(
         StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
-    spec = _checked(definition, _group(group))
+    spec = check_definition(name, definition, _group(group)).to_json()
     with transaction.atomic():
         chain = lock_chain(group, name)
         _check_version(chain, version)
@@ -106,10 +105,3 @@ def _group(name: str) -> TimerGroup:
     if row is None:
         raise TimerNotFound(f"there is no group {name!r}")
     return row
-
-
-def _checked(spec: dict[str, Any], group: TimerGroup) -> dict[str, Any]:
-    """The definition in its full form; raises SpecError for what cannot be, in the chain or in an action of it."""
-    chain: Definition = parse_chain(spec)
-    check_actions(chain, group.name)
-    return chain.to_json()

@@ -1,5 +1,6 @@
 # Chains and their orders; the ledger's word for a step after which an order goes on, and the name of the step.
 
+import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -18,25 +19,11 @@ ALTER TABLE timers_attempt ADD CONSTRAINT timers_attempt_outcome_check
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("timers", "0028_limit_keys_index"),
+        ("timers", "0030_waiting_limit_key_index"),
     ]
 
     operations = [
         migrations.RunSQL(LEDGER, migrations.RunSQL.noop),
-        migrations.AddField(
-            model_name="waiting",
-            name="handler",
-            field=models.TextField(
-                editable=False, help_text="The handler that the step calls, where it calls one.", null=True
-            ),
-        ),
-        migrations.AddField(
-            model_name="waiting",
-            name="step",
-            field=models.CharField(
-                editable=False, help_text="Of an order of a chain: the step that it is at.", max_length=200, null=True
-            ),
-        ),
         migrations.CreateModel(
             name="Chain",
             fields=[
@@ -70,15 +57,6 @@ class Migration(migrations.Migration):
                 ("created_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
                 ("updated_at", models.DateTimeField(editable=False)),
                 ("updated_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
-                (
-                    "group",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="chains",
-                        to="timers.timergroup",
-                    ),
-                ),
             ],
             options={
                 "db_table": "timers_chain",
@@ -86,59 +64,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="ChainStep",
+            name="ChainLock",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=200)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[("active", "Active"), ("stopped", "Stopped"), ("skipped", "Skipped")],
-                        default="active",
-                        max_length=10,
-                    ),
-                ),
-                ("state_reason", models.TextField(blank=True, default="")),
-                ("state_changed_by", models.CharField(blank=True, default="", max_length=200)),
-                ("state_changed_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "chain",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="steps",
-                        to="timers.chain",
-                    ),
-                ),
+                ("capacity", models.PositiveIntegerField(help_text="How many orders may hold it at once.")),
             ],
             options={
-                "db_table": "timers_chain_step",
-            },
-        ),
-        migrations.CreateModel(
-            name="ChainVersion",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("version", models.PositiveIntegerField()),
-                (
-                    "definition",
-                    timers.models.fields.ExactJSONField(help_text="The steps, as docs/chains.md describes them."),
-                ),
-                ("created_at", models.DateTimeField(editable=False)),
-                ("created_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
-                (
-                    "chain",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="versions",
-                        to="timers.chain",
-                    ),
-                ),
-            ],
-            options={
-                "db_table": "timers_chain_version",
-                "ordering": ("chain", "-version"),
+                "db_table": "timers_chain_lock",
+                "ordering": ("group__name", "name"),
             },
         ),
         migrations.CreateModel(
@@ -204,41 +138,200 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
                 ("changed_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField(null=True)),
-                (
-                    "chain",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        to="timers.chain",
-                    ),
-                ),
-                (
-                    "group",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        to="timers.timergroup",
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        db_constraint=False,
-                        db_index=False,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        to="timers.chainversion",
-                    ),
-                ),
             ],
             options={
                 "db_table": "timers_chain_order",
             },
         ),
+        migrations.CreateModel(
+            name="ChainStep",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("active", "Active"), ("stopped", "Stopped"), ("skipped", "Skipped")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True, default="")),
+                ("state_changed_by", models.CharField(blank=True, default="", max_length=200)),
+                ("state_changed_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "db_table": "timers_chain_step",
+            },
+        ),
+        migrations.CreateModel(
+            name="ChainVersion",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                (
+                    "definition",
+                    timers.models.fields.ExactJSONField(help_text="The steps, as docs/chains.md describes them."),
+                ),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("created_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
+            ],
+            options={
+                "db_table": "timers_chain_version",
+                "ordering": ("chain", "-version"),
+            },
+        ),
+        migrations.CreateModel(
+            name="OrderHold",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("scope", models.CharField(max_length=600)),
+                ("order_id", models.UUIDField()),
+                ("fence", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "timers_order_hold",
+            },
+        ),
+        migrations.RemoveConstraint(
+            model_name="waiting",
+            name="timers_waiting_state",
+        ),
+        migrations.AddField(
+            model_name="waiting",
+            name="blocked_capacity",
+            field=models.PositiveIntegerField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="waiting",
+            name="blocked_on",
+            field=models.CharField(
+                editable=False, help_text="The lock or limit that it waits for.", max_length=600, null=True
+            ),
+        ),
+        migrations.AddField(
+            model_name="waiting",
+            name="handler",
+            field=models.TextField(
+                editable=False, help_text="The handler that the step calls, where it calls one.", null=True
+            ),
+        ),
+        migrations.AddField(
+            model_name="waiting",
+            name="required_roles",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(max_length=200),
+                editable=False,
+                help_text="Roles that the step requires.",
+                null=True,
+                size=None,
+            ),
+        ),
+        migrations.AddField(
+            model_name="waiting",
+            name="step",
+            field=models.CharField(
+                editable=False, help_text="Of an order of a chain: the step that it is at.", max_length=200, null=True
+            ),
+        ),
+        migrations.AlterField(
+            model_name="waiting",
+            name="state",
+            field=models.CharField(
+                choices=[("ready", "Ready"), ("queued", "Queued"), ("failed", "Failed"), ("blocked", "Blocked")],
+                max_length=10,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="waiting",
+            index=models.Index(
+                condition=models.Q(("blocked_on__isnull", False)),
+                fields=["blocked_on", "available_at"],
+                name="timers_waiting_blocked",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="waiting",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["ready", "queued", "failed", "blocked"])), name="timers_waiting_state"
+            ),
+        ),
+        migrations.AddField(
+            model_name="chain",
+            name="group",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="chains",
+                to="timers.timergroup",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainlock",
+            name="group",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="chain_locks",
+                to="timers.timergroup",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainorder",
+            name="chain",
+            field=models.ForeignKey(
+                db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to="timers.chain"
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainorder",
+            name="group",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                to="timers.timergroup",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainstep",
+            name="chain",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="steps", to="timers.chain"
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainversion",
+            name="chain",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="timers.chain"
+            ),
+        ),
+        migrations.AddField(
+            model_name="chainorder",
+            name="version",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                to="timers.chainversion",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="orderhold",
+            index=models.Index(fields=["scope"], name="timers_order_hold_scope"),
+        ),
+        migrations.AddIndex(
+            model_name="orderhold",
+            index=models.Index(fields=["order_id"], name="timers_order_hold_order"),
+        ),
         migrations.AddConstraint(
             model_name="chain",
             constraint=models.UniqueConstraint(fields=("group", "name"), name="timers_chain_name"),
+        ),
+        migrations.AddConstraint(
+            model_name="chainlock",
+            constraint=models.UniqueConstraint(fields=("group", "name"), name="timers_chain_lock_name"),
         ),
         migrations.AddConstraint(
             model_name="chainstep",
@@ -271,6 +364,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="chainorder",
             index=models.Index(fields=["timer_id", "id"], name="timers_order_of_timer"),
+        ),
+        migrations.AddIndex(
+            model_name="chainorder",
+            index=models.Index(
+                condition=models.Q(("ended_at__isnull", False)), fields=["ended_at"], name="timers_order_ended"
+            ),
         ),
         migrations.AddIndex(
             model_name="chainorder",

@@ -1,0 +1,36 @@
+"""Pruning: orders that ended long ago go, with their branches; the ledger keeps history by its own partitions."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+BATCH: Final = 10_000
+"""So many orders are deleted at once."""
+SECONDS: Final = 2.0
+"""After so long the rest of them is left to the next pass."""
+
+# A branch is kept as long as its root is: the join needs its result.
+_DELETE: Final = """
+DELETE FROM timers_chain_order WHERE id = ANY(ARRAY(
+    SELECT o.id FROM timers_chain_order o
+    WHERE o.ended_at < %(old)s
+      AND NOT EXISTS (SELECT 1 FROM timers_chain_order r
+                      WHERE r.id = o.root AND (r.ended_at IS NULL OR r.ended_at >= %(old)s))
+    ORDER BY o.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
+
+
+def prune_orders(old: datetime) -> int:
+    """Delete the orders of trees that ended before an instant, in batches; returns how many there were."""
+    rows, began = 0, time.monotonic()
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE, {"old": old, "limit": BATCH})
+            deleted = int(cursor.rowcount)
+        rows += deleted
+        if deleted < BATCH or time.monotonic() - began >= SECONDS:
+            return rows
