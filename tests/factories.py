@@ -108,7 +108,7 @@ def order(of: Chain, step: str, state: str = "ready", *, ago: float = 60, **fiel
     defaults = {
         "id": id_, "root": id_, "group": of.group, "chain": of, "version": of.versions.get(version=of.newest),
         "timer_id": begun_by.id, "name": begun_by.name, "step": step, "state": state, "variables": {}, "visits": {},
-        "created_at": due, "changed_at": now,
+        "created_at": due, "changed_at": now, "ended_at": now if state == "ended" else None,
     }  # fmt: skip
     return ChainOrder.objects.create(**{**defaults, **fields})
 

@@ -44,6 +44,7 @@ from timers.insights.orders import STATES, OrderPage, find_orders
 from timers.lifecycle.control.chains import define as _define
 from timers.lifecycle.control.chains.add import add_order, start_order
 from timers.lifecycle.control.chains.define import delete_chain
+from timers.lifecycle.control.chains.locks import delete_lock, set_lock
 from timers.lifecycle.control.chains.many import ManyOrders, Refused, check_verb, for_each_order
 from timers.lifecycle.control.chains.orders import (
     approve_order,
@@ -84,6 +85,7 @@ __all__ = [
     "create_chain",
     "definition",
     "delete_chain",
+    "delete_lock",
     "find_chain",
     "find_chains",
     "find_orders",
@@ -98,6 +100,7 @@ __all__ = [
     "refuse_order",
     "reset_order",
     "resume_order",
+    "set_lock",
     "signal_order",
     "skip_step",
     "skip_step_of",

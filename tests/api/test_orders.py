@@ -70,7 +70,7 @@ def test_order_that_is_added_wrongly_names_the_fields(api: Asking) -> None:
 def test_orders_are_listed_by_filters_and_pages(api: Asking, main: Chain) -> None:
     at_a = [str(factories.order(main, "a", ago=each).pk) for each in (1, 2, 3)]
     failed = factories.order(main, "a", "failed", ago=4)
-    ended = factories.order(main, "end", "ended", ago=5, outcome="succeeded", ended_at=main.created_at)
+    ended = factories.order(main, "end", "ended", ago=5, outcome="succeeded")
     branch = factories.order(main, "go", "awaiting", ago=6, root=failed.pk, parent=failed.pk, parent_round=1)
     assert listed(api, "") == [*at_a, str(failed.pk)]
     assert listed(api, "group=billing&chain=main&step=a") == [*at_a, str(failed.pk)]
@@ -113,7 +113,7 @@ def test_order_is_approved_signalled_and_refused(api: Asking, main: Chain) -> No
 
 
 def test_history_is_paged_and_ends_with_the_order(api: Asking, main: Chain) -> None:
-    order = factories.order(main, "end", "ended", outcome="succeeded", attempts=3, ended_at=main.created_at)
+    order = factories.order(main, "end", "ended", outcome="succeeded", attempts=3)
     begun_by = Timer.objects.get(id=order.timer_id)
     for number in (1, 2, 3):
         id_ = try_id(str(order.pk), number)

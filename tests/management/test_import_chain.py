@@ -124,7 +124,7 @@ def test_handlers_that_nobody_knows_are_named_and_nothing_is_written(file: Path)
     with pytest.raises(CommandError) as refused:
         printed(file, "--handlers", "nowhere")
     assert len(str(refused.value).splitlines()) == 4
-    assert "steps.fetch.handler: no such handler here or on any live node" in str(refused.value)
+    assert "steps.fetch.action.handler: no such handler here or on any live node" in str(refused.value)
     assert not TimerGroup.objects.exists()
 
 

@@ -67,8 +67,8 @@ class AttemptAdmin(ReadOnlyAdmin):
     fields = (
         "outcome_cell", "reason", "name", "group_cell", "timer_cell", "execution_cell", "tries_cell", "step",
         "attempt", "origin", "scheduled_for_cell", "claimed_cell", "started_cell", "finished_cell", "late_cell",
-        "took_cell", "missed_count", "ran_on_cell", "fence", "error_title", "error_detail_cell", "error_fingerprint", "result_cell",
-        "log_cell", "exchange_cell",
+        "took_cell", "missed_count", "ran_on_cell", "fence", "error_title", "error_detail_cell", "error_fingerprint",
+        "result_cell", "log_cell", "exchange_cell",
     )  # fmt: skip
     readonly_fields = fields
 

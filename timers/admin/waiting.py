@@ -60,8 +60,8 @@ class WaitingAdmin(ReadOnlyAdmin):
     change_form_template = "admin/timers/waiting_change.html"
     fields = (
         "state_cell", "name", "group_cell", "timer_cell", "id", "step", "attempt", "forgiven", "missed_count",
-        "available_cell", "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at",
-        "changed_at",
+        "available_cell", "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell",
+        "created_at", "changed_at",
     )  # fmt: skip
     readonly_fields = fields
 

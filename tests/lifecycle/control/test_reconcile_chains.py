@@ -196,13 +196,13 @@ def test_handlers_that_nobody_knows_are_named_with_their_places(handlers: Tempor
     with pytest.raises(SpecError) as refused:
         sync(main=steps(action={"handler": "no.one"}), second=steps(action={"handler": "no.two"}))
     assert [problem.field for problem in refused.value.problems] == [
-        "chains.main.steps.a.handler", "chains.second.steps.a.handler",
+        "chains.main.steps.a.action.handler", "chains.second.steps.a.action.handler",
     ]  # fmt: skip
     assert not Timer.objects.exists()
     sync(main=ONE)
     with pytest.raises(SpecError) as refused:
         sync(main=steps(action={"handler": "no.one"}))
-    assert refused.value.field == "chains.main.steps.a.handler"
+    assert refused.value.field == "chains.main.steps.a.action.handler"
 
 
 def test_what_was_done_is_one_event_and_one_entry_of_the_audit_trail() -> None:

@@ -144,6 +144,6 @@ def _read_locks(root: Element, notes: Notes) -> tuple[str, ...]:
         if name not in names:
             names.append(name)
     if names:
-        what = 'belongs to the chain. Where other chains use it too, declare it there and write "shared" here.'
+        what = 'belongs to the chain. Where other chains use it too, declare it by set_lock and write "shared" here.'
         notes.add(root, "job/lock.use", what)
     return tuple(names)

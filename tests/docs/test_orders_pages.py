@@ -14,6 +14,7 @@ from django.core.management import call_command
 from tests.docs import snippets
 from tests.support.handlers import TemporaryHandlers
 from timers.domain.chains.order import STATES
+from timers.insights.one_order import SCHEDULED, STARTING
 from timers.lifecycle.control.chains.orders import resume_order
 from timers.models import Attempt, Chain, ChainOrder
 from timers.scheduling import schedule_once
@@ -21,7 +22,7 @@ from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
 
-CHAINS, MIGRATION = "docs/chains.md", "docs/jobscheduler.md"
+ORDERS, MIGRATION = "docs/orders.md", "docs/jobscheduler.md"
 
 
 @pytest.fixture(autouse=True)
@@ -36,20 +37,20 @@ def node() -> Iterator[Stepper]:
 
 
 def deploy(folder: Path) -> None:
-    ((text, _),) = snippets.blocks(CHAINS, "yaml")
+    ((text, _),) = snippets.blocks(ORDERS, "yaml")
     file = folder / "chains.yaml"
     file.write_text(text)
     call_command("synctimers", file=str(file), stdout=StringIO())
 
 
 def test_page_has_every_state_of_an_order() -> None:
-    section = snippets.page(CHAINS).partition("## Life of an order")[2].partition("\n### ")[0]
+    section = snippets.page(ORDERS).partition("## Life of an order")[2].partition("\n### ")[0]
 
-    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(STATES)
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == {*STATES, SCHEDULED, STARTING}
 
 
 def test_chain_of_the_page_is_deployed_and_its_step_may_be_repeated(tmp_path: Path, node: Stepper) -> None:
-    names = snippets.run(CHAINS)
+    names = snippets.run(ORDERS)
     deploy(tmp_path)
     assert Chain.objects.get().source == "file:invoicing"
     schedule_once("invoicing", "now", after=0, payload={"total": 7}, action={"kind": "chain", "chain": "invoice"})
@@ -70,7 +71,7 @@ def test_chain_of_the_page_is_deployed_and_its_step_may_be_repeated(tmp_path: Pa
 def test_step_of_the_page_that_no_retry_helps_is_suspended_and_resumed_with_other_variables(
     tmp_path: Path, node: Stepper
 ) -> None:
-    snippets.run(CHAINS)
+    snippets.run(ORDERS)
     deploy(tmp_path)
     schedule_once("invoicing", "now", after=0, payload={"total": 0}, action={"kind": "chain", "chain": "invoice"})
     node.until_idle()
