@@ -13,6 +13,7 @@ from timers import chains
 from timers.chains import add_order, chain, compare_versions, create_chain, for_orders, get_order, start_order
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.insights.one_order import next_order
+from timers.lifecycle.control.chains.many import for_each_order
 from timers.models import AuditEntry, ChainOrder, TimerGroup
 from timers.testing import Stepper, VirtualTime
 
@@ -129,11 +130,21 @@ def test_many_orders_are_suspended_and_what_is_refused_is_told(two: Any) -> None
     assert [(each.order, each.message) for each in many.refused] == [
         (str(parked.pk), "order: is failed and cannot be suspended.")
     ]
-    assert not many.has_more
+    assert many.next is None
     assert {each.order.reason for each in map(get_order, many.done)} == {"stock-taking"}
     assert AuditEntry.objects.count() == before + 3
-    rest = for_orders("cancel", {"chain": "two", "state": "suspended"}, limit=2)
-    assert (len(rest.done), rest.has_more) == (2, True)
+    first = for_orders("cancel", {"chain": "two", "state": "suspended"}, limit=2)
+    rest = for_orders("cancel", {"chain": "two", "state": "suspended"}, limit=2, before=first.next)
+    assert (first.done, first.next, rest.done, rest.next) == (many.done[:2], many.done[1], many.done[2:], None)
+
+
+def test_many_orders_go_on_in_another_call_when_the_time_is_over(two: Any) -> None:
+    orders = [str(factories.order(two, "a", "at_stopped", ago=number).pk) for number in range(1, 4)]
+    first = for_each_order("suspend", orders, seconds=0)
+    assert (first.done, first.next) == (orders[:1], orders[0])
+    assert for_orders("suspend", {"chain": "two"}, before=first.next).done == orders[1:]
+    with pytest.raises(SpecError, match="before"):
+        for_orders("suspend", {"chain": "two"}, before="x")
 
 
 @pytest.mark.parametrize(

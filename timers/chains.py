@@ -19,7 +19,9 @@ NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 from timers.domain.chains.builder import ChainBuilder, chain
 from timers.domain.chains.diff import Change
@@ -187,6 +189,7 @@ def for_orders(
     conditions: Mapping[str, Any],
     *,
     limit: int = MOST,
+    before: str | None = None,
     groups: frozenset[str] | None = None,
     actor: str = "",
     **arguments: Any,
@@ -196,7 +199,8 @@ def for_orders(
     Args:
         verb: suspend, resume, skip, move, reset, cancel, approve, refuse or signal.
         conditions: group, chain, step, state, name, parent; at least one of chain, name and parent.
-        limit: The most orders, at most MOST. `has_more` of the result says that there were more: repeat the call.
+        limit: The most orders, at most MOST. A call also ends after some 15 seconds.
+        before: `next` of the result of the call before, which says that there were more orders; None: begin.
         groups: The names of the groups that the caller may see; None: all.
         actor: Who does it.
         arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at` and `variables` of resume; `to` of
@@ -207,16 +211,25 @@ def for_orders(
     """
     check_verb(verb, arguments)
     _check_conditions(conditions, limit)
-    ids, before = list[str](), None
+    ids, below = list[str](), _position(before)
     # All are chosen before the first is changed: what the verb changes may be what was asked for.
     while len(ids) <= limit:
-        page = find_orders(groups=groups, before_id=before, limit=_PAGE, **conditions)
+        page = find_orders(groups=groups, before_id=below, limit=_PAGE, **conditions)
         ids += [str(each.id) for each in page.orders]
-        before = page.next
-        if before is None:
+        below = page.next
+        if below is None:
             break
     many = for_each_order(verb, ids[:limit], actor=actor, **arguments)
-    return ManyOrders(many.done, many.refused, has_more=len(ids) > limit)
+    if many.next is None and len(ids) > limit:
+        return replace(many, next=ids[limit - 1])
+    return many
+
+
+def _position(before: Any) -> UUID | None:
+    try:
+        return None if before is None else UUID(before)
+    except (ValueError, TypeError, AttributeError):
+        raise SpecError("before", "must be `next` of the call before", given=before) from None
 
 
 def _check_conditions(conditions: Mapping[str, Any], limit: Any) -> None:

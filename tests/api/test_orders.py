@@ -133,7 +133,7 @@ def test_many_orders_are_done_at_once_within_what_the_key_sees(
     factories.group("mine")
     asked: dict[str, Any] = {"verb": "suspend", "filter": {"chain": "main"}, "reason": "x"}
     assert Asking(new_key("admin", groups=["mine"])).post("/orders/by-filter", asked)["done"] == []
-    assert api.post("/orders/by-filter", asked) == {"done": orders, "refused": [], "has_more": False}
+    assert api.post("/orders/by-filter", asked) == {"done": orders, "refused": [], "next": None}
     told = api.post("/orders/by-filter", {"verb": "approve", "filter": {"chain": "main"}})
     assert [each["order"] for each in told["refused"]] == orders
     assert fields(problem(api("POST", "/orders/by-filter", {"verb": "stop", "filter": {}}), 422, "invalid")) == ["verb"]

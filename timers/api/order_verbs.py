@@ -35,6 +35,7 @@ _MANY: Final[dict[str, Schema]] = {
     "verb": choice(*VERBS),
     "filter": _FILTER,
     "limit": number(1, chains.MOST, "The most orders of this call.", whole=True),
+    "before": maybe({"type": "string", "description": "`next` of the call before."}),
     "reason": {**TEXT, "description": "Of suspend, cancel and refuse."},
     "at": maybe({**NAME, "description": "Of resume: the step to go on from."}),
     "variables": maybe({**OBJECT, "description": "Of resume: variables to set before."}),
@@ -70,7 +71,7 @@ class ManyAnswer(BaseModel):
 
     done: list[str]
     refused: list[RefusedAnswer]
-    has_more: bool = Field(description="More orders met the filter than one call takes. Repeat it.")
+    next: str | None = Field(description="There are more orders than one call takes: give it as `before`.")
 
 
 @route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer)
@@ -79,11 +80,12 @@ def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
     refuse_unknown(body, _MANY)
     verb, conditions, limit = body.pop("verb", None), body.pop("filter", {}), body.pop("limit", chains.MOST)
     who = caller(request)
-    done = chains.for_orders(verb, conditions, limit=limit, groups=who.groups, actor=who.actor, **body)
+    before = body.pop("before", None)
+    done = chains.for_orders(verb, conditions, limit=limit, before=before, groups=who.groups, actor=who.actor, **body)
     return ManyAnswer(
         done=done.done,
         refused=[RefusedAnswer(order=each.order, message=each.message) for each in done.refused],
-        has_more=done.has_more,
+        next=done.next,
     )
 
 

@@ -5,8 +5,9 @@ The locks of one order are taken in their order; those of a thousand in one tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from timers.exceptions import SpecError, TimersError
@@ -30,6 +31,8 @@ TAKES: Final[dict[str, tuple[str, ...]]] = {
     "cancel": ("reason",), "approve": (), "refuse": ("reason",), "signal": ("name", "payload"),
 }  # fmt: skip
 """The arguments of each besides the order and the actor."""
+SECONDS: Final = 15.0
+"""How long one call works: shorter than a request may take."""
 _NEEDED: Final = {"move": "to", "signal": "name"}
 
 
@@ -47,8 +50,8 @@ class ManyOrders:
 
     done: list[str]
     refused: list[Refused]
-    has_more: bool = False
-    """More orders met the filter than one call takes. Repeat it."""
+    next: str | None = None
+    """Where the next call goes on: there are more orders than one call takes. None: that was all."""
 
 
 def check_verb(verb: Any, arguments: Iterable[str]) -> None:
@@ -65,12 +68,15 @@ def check_verb(verb: Any, arguments: Iterable[str]) -> None:
         raise SpecError.combined(problems)
 
 
-def for_each_order(verb: str, ids: Iterable[str], *, actor: str = "", **arguments: Any) -> ManyOrders:
+def for_each_order(
+    verb: str, ids: Sequence[str], *, seconds: float = SECONDS, actor: str = "", **arguments: Any
+) -> ManyOrders:
     """Do one thing to each of these orders.
 
     Args:
         verb: One of VERBS.
         ids: The orders; they are taken in this order.
+        seconds: No further order is begun after so long; `next` of the result is the last one that was.
         actor: Who does it.
         arguments: Those of the verb, such as `reason`, or `to` of move.
 
@@ -83,7 +89,10 @@ def for_each_order(verb: str, ids: Iterable[str], *, actor: str = "", **argument
     check_verb(verb, arguments)
     call = VERBS[verb]
     done, refused = list[str](), list[Refused]()
-    for order in ids:
+    until = monotonic() + seconds
+    for number, order in enumerate(ids):
+        if number and monotonic() >= until:
+            return ManyOrders(done, refused, next=ids[number - 1])
         try:
             call(order, actor=actor, **arguments)
         except TimersError as error:

@@ -172,9 +172,10 @@ def for_orders(
     filter: Mapping[str, Any],  # noqa: A002 - the word of the service
     **arguments: Any,
 ) -> Call[Raw]:
-    """Do one thing to all orders that meet a filter: `done`, `refused` with the reasons, `has_more`: repeat it.
+    """Do one thing to all orders that meet a filter: `done`, `refused` with the reasons, `next`.
 
-    The filter's words: group, chain, step, state, name, parent. `arguments`: limit, and those of the verb.
+    The filter's words: group, chain, step, state, name, parent. `arguments`: limit, and those of the verb. Where `next`
+    is not None there are more: call it again with before=next.
     """
     return Call("POST", "/orders/by-filter", raw, encoded({"verb": verb, "filter": filter, **arguments}))
 

@@ -105,17 +105,17 @@ def _each(verb: str, arguments: argparse.Namespace, client: TimersClient, **fiel
         for order in ids:
             _tell(call(order, **arguments_of), arguments)
         return
-    is_over = False
-    while not is_over:
-        many = client.for_orders(verb, wanted, **arguments_of)
+    many: Raw = {"next": None}
+    while True:
+        many = client.for_orders(verb, wanted, before=many["next"], **arguments_of)
         if arguments.json:
             show_json(many)
         else:
             print(f"{len(many['done']):,} done, {len(many['refused']):,} refused")
             for each in many["refused"]:
                 print(f"{each['order']}: {each['message']}")
-        # What was done may meet the filter still: only a filter by state comes to an end by being repeated.
-        is_over = not many["has_more"] or not many["done"] or "state" not in wanted
+        if many["next"] is None:
+            return
 
 
 def _filters(arguments: argparse.Namespace) -> dict[str, str]:
