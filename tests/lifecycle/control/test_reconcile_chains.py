@@ -211,3 +211,8 @@ def test_what_was_done_is_one_event_and_one_entry_of_the_audit_trail() -> None:
     (event,) = ClusterEvent.objects.filter(kind="declared timers reconciled")
     assert event.detail == f"{SOURCE}: 1 created (chain work/main), 0 unchanged"
     assert list(AuditEntry.objects.values_list("verb", flat=True)) == ["declaration.reconcile"]
+
+
+def test_chains_of_one_file_may_contain_each_other_in_any_order() -> None:
+    outer = {"steps": {"sub": {"kind": "chain", "chain": "inner", "next": "end"}, "end": {"kind": "end"}}}
+    assert names(sync(outer=outer, inner=ONE).created) == ["chain work/inner: 2 steps", "chain work/outer: 2 steps"]

@@ -16,6 +16,7 @@ from django.db.models import F, QuerySet
 from timers.domain.chains import Chain as Definition
 from timers.domain.chains import parse_chain
 from timers.domain.chains.diff import Change, diff
+from timers.domain.chains.sub_chains import names_of_sub_chains
 from timers.exceptions import SpecError, TimersError
 from timers.lifecycle.control.chains.define import create_chain, update_chain
 from timers.lifecycle.control.chains.find import lock_chain
@@ -62,7 +63,8 @@ class ChainsOfSource:
         """Create the declared chains that are missing; raises SpecError for all that cannot be."""
         names = {(group, name) for group, name in self._named().values_list("group__name", "name")}
         problems: list[SpecError] = []
-        for (group, name), (declaration, definition) in self._definitions.items():
+        for group, name in self._inner_first():
+            declaration, definition = self._definitions[group, name]
             if (group, name) in names:
                 continue
             try:
@@ -75,6 +77,21 @@ class ChainsOfSource:
             self._tell("created", chain, why=_in_words(definition))
         if problems:
             raise SpecError.combined(problems)
+
+    def _inner_first(self) -> list[Key]:
+        """The declared chains in an order in which each comes after those that it contains, where there is one."""
+        found: dict[Key, None] = {}
+
+        def visit(key: Key, path: tuple[Key, ...]) -> None:
+            if key in found or key in path or key not in self._definitions:
+                return
+            for inner in sorted(names_of_sub_chains(self._definitions[key][1])):
+                visit((key[0], inner), (*path, key))
+            found[key] = None
+
+        for key in self._definitions:
+            visit(key, ())
+        return list(found)
 
     def change(self) -> None:
         """Give new versions to the chains that are declared otherwise, stop and start; raises SpecError.
