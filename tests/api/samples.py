@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from tests import factories
-from timers.chains import create_chain
+from timers.chains import create_chain, set_lock
 from timers.executions import start_operation
 from timers.lifecycle.control.keys import create_key
 from timers.lifecycle.control.secrets import create_secret
@@ -39,6 +39,7 @@ class Samples:
             "chain": self._chain,
             "step": lambda: "wait",
             "version": lambda: self.one("chain") and 1,
+            "lock": lambda: set_lock(self.group.name, "sample", 2).name,
             "order": self._order,
             "signal": lambda: "go",
         }

@@ -121,3 +121,20 @@ def test_key_with_the_scope_operate_stops_steps_and_defines_nothing(new_key: Cal
     operator.post(f"{CHAINS}/two/steps/a/stop")
     problem(operator("POST", CHAINS, {"name": "x", "definition": steps("a")}), 403, "forbidden")
     problem(operator("PUT", f"{CHAINS}/two", {"definition": steps("a")}), 403, "forbidden")
+
+
+def test_locks_are_declared_changed_listed_and_deleted(api: Asking) -> None:
+    locks = "/groups/billing/locks"
+    assert json.loads(api("PUT", f"{locks}/printer", {"capacity": 2}).content) == {"name": "printer", "capacity": 2}
+    api("PUT", f"{locks}/printer", {"capacity": 3})
+    assert api.get(locks)["items"] == [{"name": "printer", "capacity": 3}]
+    for wrong in (0, "2", None, True):
+        assert fields(problem(api("PUT", f"{locks}/printer", {"capacity": wrong}), 422, "invalid")) == ["capacity"]
+    taken = steps("a") | {"locks": {"printer": "shared"}}
+    taken["steps"]["a"]["locks"] = ["printer"]
+    api.post(CHAINS, {"name": "prints", "definition": taken})
+    problem(api("DELETE", f"{locks}/printer"), 409, "not_allowed_now")
+    api("DELETE", f"{CHAINS}/prints")
+    assert api("DELETE", f"{locks}/printer").status_code == 204
+    problem(api("DELETE", f"{locks}/printer"), 404, "not_found")
+    problem(api("GET", "/groups/none/locks"), 404, "not_found")

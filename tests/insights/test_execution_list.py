@@ -76,10 +76,10 @@ def test_history_is_every_row_of_the_ledger_the_newest_occurrence_first(mine: Ti
 @pytest.mark.parametrize("state", [word for word in STATES if word not in ("claimed", "ready", "queued", "failed")])
 def test_the_ledger_is_asked_by_outcome(mine: Timer, state: str) -> None:
     for number, outcome in enumerate(("succeeded", "skipped", "cancelled", "error", "timeout", "lost", "discarded",
-                                      "snoozed")):  # fmt: skip
+                                      "snoozed", "advanced")):  # fmt: skip
         factories.attempt(mine, outcome, ago=100 + number)
 
-    assert len(names(state)) == (8 if state == "history" else 1)
+    assert len(names(state)) == (9 if state == "history" else 1)
 
 
 @pytest.mark.parametrize("state", ["ready", "queued", "failed"])
