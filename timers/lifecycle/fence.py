@@ -215,10 +215,9 @@ def revoke(
 ) -> set[str]:
     """Ask the holders of claimed executions of one group to end them, begun or not; `reason`: why, for the ledger.
 
-    `skip_locked`: leave those whose claims somebody else is at, for a caller that has locked claims already.
-
     From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
-    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed.
+    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed. `skip_locked`: those in
+    claims that another session has locked are left as they are.
     """
     if not executions:
         return set()
