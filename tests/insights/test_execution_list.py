@@ -13,7 +13,7 @@ from tests import factories
 from tests.support.plans import reads
 from timers import clock
 from timers.execution_id import execution_id, try_id
-from timers.insights.execution_list import STATES, find
+from timers.insights.execution_list import STATES, WAITING, find
 from timers.insights.execution_view import ExecutionView
 from timers.models import Attempt, Claim, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
@@ -73,13 +73,13 @@ def test_history_is_every_row_of_the_ledger_the_newest_occurrence_first(mine: Ti
     assert oldest.run_time == pytest.approx(0.036)
 
 
-@pytest.mark.parametrize("state", [word for word in STATES if word not in ("claimed", "ready", "queued", "failed")])
+@pytest.mark.parametrize("state", [word for word in STATES if word not in ("claimed", *WAITING)])
 def test_the_ledger_is_asked_by_outcome(mine: Timer, state: str) -> None:
     for number, outcome in enumerate(("succeeded", "skipped", "cancelled", "error", "timeout", "lost", "discarded",
-                                      "snoozed")):  # fmt: skip
+                                      "snoozed", "advanced")):  # fmt: skip
         factories.attempt(mine, outcome, ago=100 + number)
 
-    assert len(names(state)) == (8 if state == "history" else 1)
+    assert len(names(state)) == (9 if state == "history" else 1)
 
 
 @pytest.mark.parametrize("state", ["ready", "queued", "failed"])

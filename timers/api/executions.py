@@ -27,8 +27,8 @@ router = Router(tags=["executions"])
 EXECUTION = "/executions/{execution}"
 
 State = Literal[
-    "claimed", "ready", "queued", "failed", "history", "succeeded", "cancelled", "skipped", "error", "timeout", "lost",
-    "discarded", "snoozed",
+    "claimed", "ready", "queued", "blocked", "failed", "history", "succeeded", "cancelled", "skipped", "error",
+    "timeout", "lost", "discarded", "snoozed", "advanced",
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 
 HISTORY: Final = "history"
-WAITING: Final = ("ready", "queued", "failed")
+WAITING: Final = ("ready", "queued", "blocked", "failed")
 STATES: Final = (
     "claimed",
     *WAITING,

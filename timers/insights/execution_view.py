@@ -29,7 +29,8 @@ class ExecutionView:
     timer_id: int
     timer: str
     state: str
-    """Where the execution is now: claimed, ready, queued or failed; or how it ended."""
+    """Where the execution is now: claimed, ready, queued, blocked or failed; or how it ended. That of an order which
+    rests: at_stopped, joining, suspended or awaiting."""
     origin: str
     attempt: int
     """The number of the try; of what waits, the tries so far."""
@@ -103,6 +104,13 @@ FROM timers_waiting r LEFT JOIN timers_timer_group g ON g.id = r.group_id
 WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id DESC
 """
 
+_RESTING: Final = f"""
+SELECT r.id, r.group_id, COALESCE(g.name, ''), r.timer_id, r.name, r.state, '', r.attempts, '',
+       NULL, NULL, NULL, NULL, 0, r.available_at, r.changed_at, {_REASON}, '', ''
+FROM timers_chain_order r LEFT JOIN timers_timer_group g ON g.id = r.group_id
+WHERE r.id = ANY(%s::uuid[]) AND r.ended_at IS NULL ORDER BY r.id DESC
+"""
+
 # Bits 18 to 61 of an execution id are its timer's.
 _CLAIMED: Final = f"""
 SELECT e.id, c.group_id, COALESCE(g.name, ''), e.timer_id, COALESCE(t.name, ''), 'claimed', '',
@@ -133,7 +141,8 @@ _NOW: Final = """
 SELECT e.id, COALESCE(
     (SELECT a.outcome FROM timers_attempt a WHERE a.id = e.id),
     (SELECT w.state FROM timers_waiting w WHERE w.id = e.id),
-    CASE WHEN EXISTS (SELECT 1 FROM timers_claim c WHERE c.executions @> ARRAY[e.id]) THEN 'claimed' END)
+    CASE WHEN EXISTS (SELECT 1 FROM timers_claim c WHERE c.executions @> ARRAY[e.id]) THEN 'claimed' END,
+    (SELECT o.state FROM timers_chain_order o WHERE o.id = e.id AND o.ended_at IS NULL))
 FROM unnest(%s::uuid[]) AS e(id)
 """
 
@@ -150,6 +159,11 @@ def _states_now(executions: Collection[UUID]) -> dict[UUID, str | None]:
 def waiting_views(ids: Sequence[UUID]) -> list[ExecutionView]:
     """Executions that wait, newest first."""
     return _asked(_WAITING, (list(ids),)) if ids else []
+
+
+def resting_views(ids: Sequence[UUID]) -> list[ExecutionView]:
+    """Orders of chains that have not ended, as executions, newest first; for those that neither wait nor are held."""
+    return _asked(_RESTING, (list(ids),)) if ids else []
 
 
 def claimed_views(where: str, params: dict[str, Any], limit: int) -> list[ExecutionView]:

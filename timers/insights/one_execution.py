@@ -13,8 +13,8 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from timers.execution_id import MAX_TRIES
-from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
-from timers.models import Attempt, Claim, Timer, Waiting
+from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, resting_views, waiting_views
+from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
 from timers.payload import readable
 
 _LOOKS: Final = 3
@@ -57,7 +57,8 @@ def one(execution: UUID, groups: Collection[str] | None = None) -> ExecutionDeta
 # One statement, so one snapshot: what moves from one place to another is seen in one of them.
 _PLACE: Final = """
 SELECT EXISTS (SELECT 1 FROM timers_attempt WHERE id = %(id)s), EXISTS (SELECT 1 FROM timers_waiting WHERE id = %(id)s),
-       EXISTS (SELECT 1 FROM timers_claim WHERE executions @> ARRAY[%(id)s::uuid])
+       EXISTS (SELECT 1 FROM timers_claim WHERE executions @> ARRAY[%(id)s::uuid]),
+       EXISTS (SELECT 1 FROM timers_chain_order WHERE id = %(id)s AND ended_at IS NULL)
 """
 
 
@@ -65,7 +66,7 @@ def _view(execution: UUID) -> ExecutionView | None:
     for _ in range(_LOOKS):  # it may have moved on between two statements
         with connection.cursor() as cursor:
             cursor.execute(_PLACE, {"id": execution})
-            has_ended, waits, is_claimed = cursor.fetchone()
+            has_ended, waits, is_claimed, rests = cursor.fetchone()
         views: list[ExecutionView] = []
         if has_ended:
             views = ledger_views([execution])
@@ -73,6 +74,8 @@ def _view(execution: UUID) -> ExecutionView | None:
             views = waiting_views([execution])
         elif is_claimed:
             views = claimed_views("c.executions @> ARRAY[%(id)s::uuid] AND e.id = %(id)s", {"id": execution}, 1)
+        elif rests:
+            views = resting_views([execution])
         else:
             return None
         if views:
@@ -91,7 +94,11 @@ def _payload(view: ExecutionView) -> tuple[Any, str]:
 
 
 def _own_payload(view: ExecutionView) -> str | None:
-    """The JSON text of a payload that is not the timer's."""
+    """The JSON text of a payload that is not the timer's: that of an order are its variables."""
+    orders = ChainOrder.objects.filter(id=view.id)
+    variables: str | None = orders.values_list(Cast("variables", TextField()), flat=True).first()
+    if variables is not None:
+        return variables
     if view.state in Waiting.State.values and view.finished_at is None:
         rows = Waiting.objects.filter(id=view.id)
         text: str | None = rows.values_list(Cast("payload", TextField()), flat=True).first()

@@ -18,6 +18,7 @@ DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
       AND COALESCE(t.overrides ->> 'on_finish', g.on_finish) = 'delete'
     FOR UPDATE OF t SKIP LOCKED))
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = d.id)
+  AND NOT EXISTS (SELECT 1 FROM timers_chain_order o WHERE o.timer_id = d.id AND o.ended_at IS NULL)
   AND (%(ended)s AND d.schedule_kind = 'once'
          AND NOT EXISTS (SELECT 1 FROM timers_subscription s WHERE s.group_id = d.group_id) OR d.id <> ALL(ARRAY(
     SELECT (('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1}

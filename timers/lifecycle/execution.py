@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from random import sample
 from typing import Any
@@ -226,6 +226,19 @@ class ClaimedOrder:
     """Limits and locks of which it needs a place each, with their capacities."""
     required_roles: tuple[str, ...] = ()
     """Only nodes that have these run the step."""
+    handler: str | None = None
+    """The handler that the step calls."""
+
+    def details(self) -> dict[str, Any]:
+        """What a rescue must know of it: the order may have gone elsewhere until then."""
+        return {"turn": self.turn, "run": self.is_run, "scopes": self.scopes}
+
+    def claimed_with(self, details: Mapping[str, Any]) -> ClaimedOrder:
+        """The same as it was when it was claimed."""
+        if not details:
+            return self
+        scopes = tuple((name, most) for name, most in details["scopes"])
+        return replace(self, turn=details["turn"], is_run=details["run"], scopes=scopes)
 
 
 @dataclass(slots=True, eq=False)
@@ -321,6 +334,7 @@ class Execution:
             return None
         return {
             **({"step": self.step} if self.step else {}),
+            **({} if self.order is None else {"order": self.order.details()}),
             **({} if told else {"subscription": self.subscription}),
             "tried": self.attempt - 1,
             "forgiven": self.forgiven,

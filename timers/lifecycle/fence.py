@@ -203,23 +203,27 @@ SET revoked = ARRAY(SELECT unnest(c.revoked)
     -- The first reason stays.
     revoke_reasons = (SELECT jsonb_object_agg(e.id::text, %(reason)s::text)
                       FROM unnest(c.executions) AS e(id) WHERE e.id = ANY(%(ids)s::uuid[]))
-                     || COALESCE(c.revoke_reasons, '{}')
+                     || COALESCE(c.revoke_reasons, '{{}}')
 WHERE c.id = ANY(ARRAY(SELECT id FROM timers_claim WHERE group_id = %(group_id)s AND executions && %(ids)s::uuid[]
-                       ORDER BY id FOR UPDATE))
+                       ORDER BY id FOR UPDATE {skip}))
 RETURNING c.revoked::text[]
 """
 
 
-def revoke(executions: Collection[str], group_id: int, reason: str = ASKED_TO_END) -> set[str]:
+def revoke(
+    executions: Collection[str], group_id: int, reason: str = ASKED_TO_END, *, skip_locked: bool = False
+) -> set[str]:
     """Ask the holders of claimed executions of one group to end them, begun or not; `reason`: why, for the ledger.
 
     From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
-    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed.
+    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed. `skip_locked`: those in
+    claims that another session has locked are left as they are.
     """
     if not executions:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_REVOKE, {"ids": plain_array(executions), "group_id": group_id, "reason": reason})
+        statement = _REVOKE.format(skip="SKIP LOCKED" if skip_locked else "")
+        cursor.execute(statement, {"ids": plain_array(executions), "group_id": group_id, "reason": reason})
         claimed = {execution for (revoked,) in cursor.fetchall() for execution in revoked}.intersection(executions)
     tell_revoked(sorted(claimed))
     return claimed

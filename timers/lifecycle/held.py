@@ -40,6 +40,11 @@ def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -
             timer = timers.get(parse_id(text).timer_id)
             found.append((_execution(text, claim, group, timer, details.get(text) or {}), holder))
     attach([execution for execution, _ in found])
+    noted = {claim.id: claim.details for claim in claims if isinstance(claim.details, dict)}
+    for execution, _ in found:
+        if execution.order is not None:
+            details = noted.get(execution.fence, {}).get(execution.id) or {}
+            execution.order = execution.order.claimed_with(details.get("order") or {})
     return found
 
 

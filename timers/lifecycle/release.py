@@ -12,6 +12,7 @@ from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.finish import finish
 from timers.lifecycle.group_limits import wake_for_room
+from timers.lifecycle.orders.step_end import StepEnds, gone_elsewhere
 from timers.lifecycle.outcome import Outcome
 
 
@@ -28,17 +29,21 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
     """Turn claimed executions that never started into ready ones at their own instants.
 
     The try is not counted: a node that drains or a worker that is short of slots takes nothing from the retries.
-    What was asked to end is cancelled instead. Safe to repeat after a fault: what a first, unacknowledged commit has
-    given back is no longer in its claim.
+    What was asked to end is cancelled instead; an order that went elsewhere meanwhile has its place there. Safe to
+    repeat after a fault: what a first, unacknowledged commit has given back is no longer in its claim.
     """
     if not executions:
         return Released()
     with transaction.atomic():
+        of_orders = [execution for execution in executions if execution.order is not None]
+        if of_orders:
+            StepEnds.lock(of_orders)
         wanted = by_fence(executions)
         held, revoked, _, is_limited = lock_claims(wanted, holder)
         ours = [execution for execution in executions if execution.id in held.get(execution.fence, ())]
-        unwanted = [execution for execution in ours if execution.id in revoked]
-        ours = [execution for execution in ours if execution.id not in revoked]
+        not_wanted = gone_elsewhere(of_orders).union(revoked) if of_orders else revoked
+        unwanted = [execution for execution in ours if execution.id in not_wanted]
+        ours = [execution for execution in ours if execution.id not in not_wanted]
         waiting_rows.insert([waiting_rows.unbegun(execution) for execution in ours], now_us, keyed=is_limited)
         let_go(held, by_fence(ours))
         if ours:

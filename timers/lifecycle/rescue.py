@@ -22,7 +22,7 @@ from timers.lifecycle.fence import Held, let_go, lock_claims
 from timers.lifecycle.finish import settle
 from timers.lifecycle.follow import followed, lock_timers
 from timers.lifecycle.held import read_held
-from timers.lifecycle.orders.step_end import StepEnds, is_of_order
+from timers.lifecycle.orders.step_end import StepEnds, gone_elsewhere, is_of_order
 from timers.lifecycle.outcome import Outcome, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 from timers.lifecycle.wakeup import wake_if_soon
@@ -162,6 +162,7 @@ def _rescue_batch(
     ends = StepEnds.lock(of_orders) if of_orders else None
     held, revoked, *_ = lock_claims(claim_ids, expired_us=expired_us)
     ours = [(execution, holder) for execution, holder in executions if execution.id in held.get(execution.fence, ())]
+    elsewhere = gone_elsewhere(of_orders) if of_orders else set()
     lost_before = _lost_before([execution for execution, _ in ours])
     given_back: list[WaitingRow] = []
     leaving: Held = {}
@@ -171,7 +172,8 @@ def _rescue_batch(
         leaving.setdefault(execution.fence, set()).add(execution.id)
         fate = fate_of(execution.id)
         is_revoked = execution.id in revoked
-        if fate.started_us is None and not may_have_started and not is_revoked:
+        is_wanted = not is_revoked and execution.id not in elsewhere
+        if fate.started_us is None and not may_have_started and is_wanted:
             given_back.append(waiting_rows.unbegun(execution))
             continue
         outcome = Outcome(
@@ -192,8 +194,9 @@ def _rescue_batch(
         ready += verdict.next == "again"
         cancelled += verdict.next == "cancel"
         failed += verdict.next in ("park", "drop")
-    over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us, ends)]
+    # First: the end of another branch may have these go elsewhere.
     waiting_rows.insert(given_back, now_us)
+    over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us, ends)]
     let_go(held, leaving)
     delete_finished(over, ended=True)
     now = from_microseconds(now_us)

@@ -73,10 +73,16 @@ def _note_steps(executions: Sequence[Execution]) -> None:
             (
                 plain_array(execution.id for execution in of_orders),
                 text_array(execution.step for execution in of_orders),
-                text_array(None if each.action is None else each.action.handler for each in of_orders),
+                text_array(_handler(each) for each in of_orders),
                 text_array(_roles(each) for each in of_orders),
             ),
         )
+
+
+def _handler(execution: Execution) -> str | None:
+    if execution.order is not None:
+        return execution.order.handler  # also where it is only looked at
+    return None if execution.action is None else execution.action.handler
 
 
 def _roles(execution: Execution) -> str | None:

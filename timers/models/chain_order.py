@@ -64,7 +64,12 @@ class ChainOrder(models.Model):
                 fields=("chain", "step", "id"), condition=models.Q(ended_at=None), name="timers_order_at_step"
             ),
             models.Index(
-                fields=("deadline_at",), condition=models.Q(deadline_at__isnull=False), name="timers_order_deadline"
+                fields=("group", "deadline_at"),
+                condition=models.Q(deadline_at__isnull=False),
+                name="timers_order_late",
+            ),
+            models.Index(
+                fields=("chain", "step", "id"), condition=models.Q(state="at_stopped"), name="timers_order_stopped"
             ),
             models.Index(fields=("timer_id", "id"), name="timers_order_of_timer"),
             models.Index(fields=("ended_at",), condition=models.Q(ended_at__isnull=False), name="timers_order_ended"),

@@ -9,14 +9,18 @@ import pytest
 
 from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import NotAllowedNow
+from tests.support.sessions import OtherSession
+from timers.exceptions import NotAllowedNow, SpecError
 from timers.executions import cancel_execution, dismiss_failed, retry_failed
 from timers.insights.doctor.vanished import fired_without_a_trace
 from timers.lifecycle.control.chains.define import create_chain
-from timers.lifecycle.control.chains.orders import suspend_order
-from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
-from timers.scheduling import cancel_timer, delete_group, schedule_fixed_rate, update_timer
-from timers.testing import Stepper
+from timers.lifecycle.control.chains.orders import resume_order, signal_order, suspend_order
+from timers.lifecycle.control.executions import cancel_waiting
+from timers.lifecycle.follow import lock_timers
+from timers.lifecycle.orders.rows import lock_roots
+from timers.models import Attempt, ChainOrder, Claim, Timer, TimerGroup, Waiting
+from timers.scheduling import cancel_timer, delete_group, schedule_fixed_rate, schedule_once, update_group, update_timer
+from timers.testing import Stepper, VirtualTime
 
 Begin = Callable[..., str]
 WAITS: dict[str, Any] = {
@@ -76,6 +80,17 @@ def test_failed_order_is_retried_by_its_execution_and_dismissed(
     assert (row.state, row.outcome, outcome_of(order)) == ("ended", "failed", "failed")
 
 
+def test_failed_order_is_retried_with_other_variables(begin: Begin, node: Stepper, handlers: TemporaryHandlers) -> None:
+    handlers.script("tests.a", OSError("one"), {})
+    order = begin({"a": action("end", "tests.a")}, {"x": 1, "y": 1})
+    node.until_idle()
+    with pytest.raises(SpecError, match="payload"):
+        retry_failed(order, payload=[3])
+    retry_failed(order, payload={"x": 2})
+    node.until_idle()
+    assert (handlers.calls[-1].payload, outcome_of(order)) == ({"x": 2, "y": 1}, "succeeded")
+
+
 def test_next_fire_replaces_an_order_that_rests(node: Stepper, group: Any, handlers: TemporaryHandlers) -> None:
     create_chain("work", "main", {"start": "paid", "steps": {"paid": {"kind": "signal", "next": "end"}, "end": END}})
     to_chain = {"kind": "chain", "chain": "main"}
@@ -110,3 +125,58 @@ def test_doctor_knows_where_resting_orders_are(waiting: str, node: Stepper) -> N
 def test_deleted_group_ends_its_orders(waiting: str) -> None:
     delete_group("work", force=True)
     assert (outcome_of(waiting), ChainOrder.objects.count()) == ("cancelled", 0)
+
+
+def test_finished_timer_is_kept_while_its_order_rests(begin: Begin, node: Stepper) -> None:
+    update_group("work", on_finish="delete")
+    order = begin({"paid": {"kind": "signal", "next": "a"}, "a": action("end")})
+    suspend_order(order)
+    resume_order(order)
+    assert Timer.objects.exists()
+    signal_order(order, "paid")
+    node.until_idle()
+    assert outcome_of(order) == "succeeded"
+    assert not Timer.objects.exists()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_finally_step_that_is_claimed_runs_although_the_timer_is_cancelled(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers, begun: bool
+) -> None:
+    handlers.script("tests.clean", OSError("once"), {})
+    retried = {"max_retries": 1, "min_backoff": 1, "max_backoff": 1}
+    order = begin(
+        {"a": action("end"), "clean": action("end", "tests.clean", on_error="retry", retry=retried)},
+        **{"finally": "clean"},
+    )
+    node.step()
+    assert [execution.step for execution in node.claim()] == ["clean"]
+    if begun:
+        node.run()
+    cancel_timer("work", "order")
+    node.finish()
+    node.advance(5)
+    assert Attempt.objects.filter(step="clean", outcome="advanced").count() == 1
+    assert outcome_of(order) == "succeeded"
+
+
+@pytest.mark.usefixtures("committed")
+def test_orders_of_several_timers_are_locked_after_all_their_timers(
+    group: TimerGroup, node: Stepper, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    paid = {"start": "paid", "steps": {"paid": {"kind": "signal", "next": "end"}, "end": END}}
+    create_chain("work", "main", paid)
+    for name in ("one", "two"):
+        schedule_once("work", name, after=0, action={"kind": "chain", "chain": "main"})
+    node.step()
+    orders = [str(row) for row in ChainOrder.objects.order_by("id").values_list("id", flat=True)]
+    later = ChainOrder.objects.get(id=orders[1]).timer_id
+    with OtherSession(time.now) as session, OtherSession(time.now) as person:
+        session.begin()
+        session.run(lambda: lock_timers([later]))
+        cancelled = person.start(lambda: cancel_waiting(orders))
+        person.waits_for_a_lock()
+        # It has no order yet: who has the timer may ask for any.
+        assert set(session.run(lambda: lock_roots(orders, skip_locked=True))) == set(orders)
+        session.commit()
+        assert cancelled.result(timeout=20) == 2

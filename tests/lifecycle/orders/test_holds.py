@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
+from tests.support.sessions import OtherSession
 from timers.lifecycle.control.chains.define import create_chain
-from timers.lifecycle.control.chains.orders import move_order
+from timers.lifecycle.control.chains.orders import move_order, resume_order, suspend_order
+from timers.lifecycle.orders.holds import unblock_all
 from timers.models import Attempt, ChainLock, ChainOrder, Claim, OrderHold, TimerGroup, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -119,3 +122,47 @@ def test_roles_hold_for_a_step_that_is_taken_up_again(
     gpu.release()
     assert node.claim() == []
     assert len(gpu.claim()) == 1
+
+
+@pytest.mark.usefixtures("committed")
+def test_end_of_a_step_waits_for_nobody_who_forgets_what_the_dead_held(
+    group: TimerGroup, time: VirtualTime, node: Stepper
+) -> None:
+    steps = {"a": action("b", max_orders=1), "b": action("end", max_orders=1), "end": END}
+    create_chain("work", "main", {"start": "a", "steps": steps})
+    add_orders(2)
+    start_all(node)
+    first, second = (str(row) for row in ChainOrder.objects.order_by("id").values_list("id", flat=True))
+    suspend_order(second)
+    node.claim()
+    other = Stepper(time, "other")
+    other.rescue(node)
+    move_order(first, "b")
+    assert len(other.claim()) == 1
+    resume_order(second)
+    assert OrderHold.objects.count() == 2, "that of the dead node is there yet"
+    other.run()
+    with OtherSession(time.now) as session:
+        session.begin()
+        assert len(session.run(Stepper(time, "third").claim)) == 1
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        assert not other.finish().deferred
+        session.commit()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assert Attempt.objects.filter(outcome="succeeded").count() == 1
+
+
+def test_all_who_wait_for_different_places_go_on(group: TimerGroup, time: VirtualTime, node: Stepper) -> None:
+    for chain in ("one", "two", "three"):
+        define(chain, action("end", max_orders=1))
+        add_orders(3, chain)
+    start_all(node)
+    assert len(node.claim()) == 3
+    assert Waiting.objects.filter(state="blocked").count() == 6
+    other = Stepper(time, "other")
+    other.rescue(node)
+    assert unblock_all() == 3, "one for each place"
+    other.until_idle()
+    assert Attempt.objects.filter(outcome="succeeded").count() == 9

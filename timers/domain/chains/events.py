@@ -146,9 +146,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A person, or the end of its parent's join, cancels the order."""
+    """A person, the end of its parent's join, or the end of a step that was asked to end cancels the order."""
 
     reason: str = ""
+    turn: int | None = None
 
 
 Event = (

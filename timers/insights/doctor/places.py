@@ -14,8 +14,14 @@ NEXT_TIMERS: Final = 1_000
 """Of each shard, so many of the timers that fire next are looked at."""
 WAITING_LOOKED_AT: Final = 10_000
 
+# An order that went elsewhere while a worker ran its step has its place there, and the claim moves nothing any more.
+_HAS_GONE: Final = """
+EXISTS (SELECT 1 FROM timers_chain_order o
+        WHERE o.id = e.id AND o.turn <> (c.details -> e.id::text -> 'order' ->> 'turn')::int)
+"""
 _TWICE: Final = f"""
-WITH held AS (SELECT c.id AS fence, c.node_id, e.id AS execution FROM timers_claim c, unnest(c.executions) AS e(id))
+WITH held AS (SELECT c.id AS fence, c.node_id, e.id AS execution FROM timers_claim c, unnest(c.executions) AS e(id)
+              WHERE NOT {_HAS_GONE})
 SELECT h.execution, 'claim and waiting' AS places, h.fence, n.name AS node, w.state AS waiting
 FROM held h JOIN timers_waiting w ON w.id = h.execution LEFT JOIN timers_node n ON n.id = h.node_id
 UNION ALL
@@ -35,7 +41,7 @@ def in_two_places(now: datetime) -> list[Finding]:
 _ENDED: Final = f"""
 SELECT a.id AS execution, x.place, a.name AS timer, a.outcome, a.finished_at
 FROM (
-    SELECT e.id, 'claim' AS place FROM timers_claim c, unnest(c.executions) AS e(id)
+    SELECT e.id, 'claim' AS place FROM timers_claim c, unnest(c.executions) AS e(id) WHERE NOT {_HAS_GONE}
     UNION ALL
     SELECT w.id, 'waiting, ' || w.state FROM
         (SELECT id, state FROM timers_waiting ORDER BY id DESC LIMIT {WAITING_LOOKED_AT}) w
@@ -69,6 +75,7 @@ CROSS JOIN LATERAL (
 WHERE t.open_execution IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = t.open_execution)
   AND NOT t.open_execution IN (SELECT unnest(c.executions) FROM timers_claim c)
+  AND NOT EXISTS (SELECT 1 FROM timers_chain_order o WHERE o.id = t.open_execution AND o.ended_at IS NULL)
   -- With subscriptions it is an occurrence, whose executions have the same first half of their ids.
   AND (g.worker_ordinals IS NULL OR NOT EXISTS (
         SELECT 1 FROM timers_waiting w
@@ -105,6 +112,9 @@ WITH queues AS (
     GROUP BY 1, 2
 ), moving AS (
     SELECT timer_id, origin = 'backfill' AS backfill FROM timers_waiting WHERE state = 'ready' AND origin <> 'manual'
+    UNION
+    SELECT q.timer_id, q.backfill FROM queues q JOIN timers_chain_order o ON o.timer_id = q.timer_id
+    WHERE o.parent IS NULL AND o.ended_at IS NULL AND o.state <> 'failed'
     UNION
     SELECT (('x' || right(x.hex, 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1},
            ('x' || substr(x.hex, 16, 1))::bit(4)::int & 3 = 2

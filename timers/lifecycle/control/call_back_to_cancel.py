@@ -31,9 +31,9 @@ def cancel_claimed(
     Returns the ids of those that are cancelled, and of those in flight: they are asked to end if `begun_too`. What is
     ready is locked, and the caller's to end. `reason`: why they are cancelled, as the ledger says it.
     """
-    lock_orders_of_timer(timer_id)
+    ending = lock_orders_of_timer(timer_id)
     called_back = call_back(
-        lambda: [each for each in under_way_of(group_id, [timer_id]) if only(each)],
+        lambda: [each for each in under_way_of(group_id, [timer_id]) if only(each) and each.id not in ending],
         lambda found: {each.id for each in found},
     )
     claimed = {each.id for each in called_back.unbegun if each.fence is not None}

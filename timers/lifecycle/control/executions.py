@@ -21,6 +21,7 @@ from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.orders.cancelling import cancel_orders, cancel_orders_of_timer, orders_among
+from timers.lifecycle.orders.retrying import lock_failed_order, set_variables
 from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import Attempt, Claim, Timer, Waiting
 from timers.models.fields import ExactJSONField
@@ -35,25 +36,31 @@ _LOOKS: Final = 3
 def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> None:
     """Make a failed execution ready again, now, with all the retries of its policy; optionally with another payload.
 
+    The payload of an order of a chain is an object of variables: they are set, the others stay.
+
     Raises TimerNotFound when there is no such execution, NotAllowedNow when it has not failed, when its timer is
-    cancelled or gone, and when it had a thousand tries.
+    cancelled or gone, and when it had a thousand tries, SpecError for variables that cannot be.
     """
     text = None if payload is KEEP else encode(payload)
     with audited("execution.retry", actor, subject_id=execution) as entry:
+        order = None if text is None else lock_failed_order(execution)
         row = _lock(execution)
         _say_of(entry, execution)
         if row.state != Waiting.State.FAILED:
             raise NotAllowedNow(f"execution {execution} is {row.state}; only a failed one can be retried")
         check_payload(row.group, text)
+        if order is not None:
+            set_variables(order, json.loads(text or "null"))
         retried = retry_waiting({str(row.id): 0}, f"retried by {actor}" if actor else "retried")
         for why in retried.refused.values():
             raise NotAllowedNow(f"execution {execution} cannot be retried: {why}")
         entry.changed("state", Waiting.State.FAILED.value, Waiting.State.READY.value)
         if text is not None:
+            entry.told(payload=json.loads(text))
+        if text is not None and order is None:
             # A JSON null is a payload too; an empty column would mean the timer's.
             row.payload = models.Value(json.loads(text), ExactJSONField())
             row.save(update_fields=["payload"])
-            entry.told(payload=json.loads(text))
 
 
 def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:

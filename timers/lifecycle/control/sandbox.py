@@ -163,6 +163,7 @@ SELECT (SELECT count(*) FROM timers_timer t
         WHERE w.group_id = %(group)s AND w.state = 'ready' AND w.available_at <= %(now)s),
        (SELECT count(*) FROM timers_timer t
         WHERE t.group_id = %(group)s AND t.state = 'paused' AND t.paused_until <= %(now)s),
+       (SELECT count(*) FROM timers_chain_order o WHERE o.group_id = %(group)s AND o.deadline_at <= %(now)s),
        (SELECT COALESCE(sum(cardinality(c.executions)), 0) FROM timers_claim c WHERE c.group_id = %(group)s),
        (SELECT min(at) FROM (
             SELECT t.next_fire_at AS at FROM timers_timer t
@@ -170,6 +171,8 @@ SELECT (SELECT count(*) FROM timers_timer t
             UNION ALL
             SELECT w.available_at FROM timers_waiting w
             WHERE w.group_id = %(group)s AND w.state = 'ready' AND w.available_at > %(now)s
+            UNION ALL
+            SELECT o.deadline_at FROM timers_chain_order o WHERE o.group_id = %(group)s AND o.deadline_at > %(now)s
             UNION ALL
             SELECT t.paused_until FROM timers_timer t
             WHERE t.group_id = %(group)s AND t.state = 'paused' AND t.paused_until > %(now)s) x)
@@ -179,9 +182,9 @@ SELECT (SELECT count(*) FROM timers_timer t
 def _coming(group: TimerGroup, now: datetime) -> _Coming:
     with connection.cursor() as cursor:
         cursor.execute(_COMING, {"group": group.id, "now": now})
-        timers, ready, paused, claimed, next_at = cursor.fetchone()
+        timers, ready, paused, late, claimed, next_at = cursor.fetchone()
     if group.state == TimerGroup.State.ACTIVE:
-        return _Coming(timers + ready + paused + int(claimed), next_at)
+        return _Coming(timers + ready + paused + late + int(claimed), next_at)
     # Nothing is fired before the pause is over: its end is the next instant, if it ends by itself.
     is_over = group.paused_until is not None and group.paused_until <= now
     return _Coming(int(claimed) + is_over, None if is_over else group.paused_until)

@@ -10,8 +10,10 @@ from django.db import connection
 from timers import clock
 from timers.domain.chains import events
 from timers.lifecycle.arrays import plain_array
+from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.group_clock import group_now
 from timers.lifecycle.orders.change import OrderChange
+from timers.lifecycle.orders.rows import lock_roots
 from timers.models import ChainOrder
 
 Found = tuple[str, str, int]
@@ -47,6 +49,9 @@ def cancel_orders(found: Collection[Found], reason: str) -> set[str]:
     """Cancel orders, in a transaction; returns those that have ended: others run their finally steps first."""
     now = clock.now()
     ended: set[str] = set()
+    # All timers before the first order: the order of all locks.
+    lock_timers(timer_id for *_, timer_id in found)
+    lock_roots(root for _, root, _ in found)
     for order, root, timer_id in found:
         change = OrderChange(order, root, timer_id, now)
         change.send(events.Cancelled(reason))
@@ -62,10 +67,16 @@ def has_orders(timer_id: int) -> bool:
     return bool(living.exclude(state="failed").exists())
 
 
-def lock_orders_of_timer(timer_id: int) -> None:
-    """Lock the orders under way of a locked timer, before their claims: the order of all locks."""
+def lock_orders_of_timer(timer_id: int) -> set[str]:
+    """Lock the orders under way of a locked timer, before their claims: the order of all locks.
+
+    Returns those that are in their finally steps, with their branches and sub-chains: they are being ended already.
+    """
     rows = ChainOrder.objects.filter(timer_id=timer_id, parent=None, ended_at=None).order_by("id")
-    list(rows.select_for_update().values_list("id"))
+    ending = [id_ for id_, in_finally in rows.select_for_update().values_list("id", "in_finally") if in_finally]
+    if not ending:
+        return set()
+    return {str(id_) for id_ in ChainOrder.objects.filter(root__in=ending, ended_at=None).values_list("id", flat=True)}
 
 
 def cancel_orders_of_timer(timer_id: int, reason: str) -> int:

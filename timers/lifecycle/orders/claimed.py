@@ -60,7 +60,7 @@ def _attach(
     )  # fmt: skip
     scopes = _scopes(row, step, definition, shared) if is_run and isinstance(step, ActionStep) else ()
     roles = step.required_roles if isinstance(step, ActionStep) else ()
-    execution.order = ClaimedOrder(row.root, order.turn, is_run, scopes, roles)
+    execution.order = ClaimedOrder(row.root, order.turn, is_run, scopes, roles, definition.handler(order.step))
     execution.action = definition.actions[order.step] if is_run else ChainAction(execution.step)
     if isinstance(step, ActionStep) and step.timeout is not None:
         execution.policies = replace(execution.policies, attempt_timeout=step.timeout)

@@ -40,15 +40,32 @@ UPDATE timers_waiting w SET state = 'blocked', blocked_on = u.scope, blocked_cap
        changed_at = timers_now()
 FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS u(id, scope, capacity) WHERE w.id = u.id
 """
-_GIVE_BACK: Final = "DELETE FROM timers_order_hold WHERE order_id = ANY(%s::uuid[]) RETURNING scope"
+# Those of these claims alone: what claims that have died left of an order may be just being forgotten by another
+# session, which has the lock of the scope that this one asks for next.
+_GIVE_BACK: Final = """
+DELETE FROM timers_order_hold h USING unnest(%s::uuid[], %s::bigint[]) AS u(order_id, fence)
+WHERE h.order_id = u.order_id AND h.fence = u.fence RETURNING h.scope
+"""
 _UNBLOCK: Final = """
+WITH chosen AS MATERIALIZED (
+    SELECT b.id FROM unnest(%s::text[], %s::int[]) AS u(scope, free) CROSS JOIN LATERAL (
+        SELECT id FROM timers_waiting WHERE blocked_on = u.scope ORDER BY available_at, entry
+        LIMIT GREATEST(u.free, 0) FOR UPDATE SKIP LOCKED) b)
 UPDATE timers_waiting w SET state = 'ready', blocked_on = NULL, blocked_capacity = NULL, changed_at = timers_now()
-FROM unnest(%s::text[], %s::int[]) AS u(scope, free)
-WHERE w.id = ANY(ARRAY(SELECT id FROM timers_waiting WHERE blocked_on = u.scope ORDER BY available_at, entry
-                       LIMIT GREATEST(u.free, 0) FOR UPDATE SKIP LOCKED))
+FROM chosen c WHERE w.id = c.id
 RETURNING 1
 """
-_BLOCKED: Final = "SELECT blocked_on, max(blocked_capacity) FROM timers_waiting WHERE blocked_on IS NOT NULL GROUP BY 1"
+# By leaps: a million orders may wait for one place.
+_BLOCKED: Final = """
+WITH RECURSIVE scopes AS (
+    (SELECT blocked_on, blocked_capacity FROM timers_waiting WHERE blocked_on IS NOT NULL
+     ORDER BY blocked_on, available_at LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM scopes s CROSS JOIN LATERAL (
+        SELECT w.blocked_on, w.blocked_capacity FROM timers_waiting w WHERE w.blocked_on > s.blocked_on
+        ORDER BY w.blocked_on, w.available_at LIMIT 1) n)
+SELECT blocked_on, blocked_capacity FROM scopes
+"""
 
 
 def admit(executions: Sequence[Execution]) -> tuple[list[Execution], int]:
@@ -102,11 +119,11 @@ def hold(executions: Iterable[Execution]) -> None:
 
 def give_back(executions: Iterable[Execution]) -> None:
     """Give back the places of orders whose steps end in this transaction, and make ready who waits for them."""
-    held = [execution.id for execution in executions if _scopes(execution)]
+    held = [execution for execution in executions if _scopes(execution)]
     if not held:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_BACK, (plain_array(held),))
+        cursor.execute(_GIVE_BACK, (plain_array(each.id for each in held), plain_array(each.fence for each in held)))
         free = Counter(scope for (scope,) in cursor.fetchall())
     _lock(free)
     _unblock(free)

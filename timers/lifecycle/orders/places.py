@@ -20,7 +20,12 @@ from timers.schedules.instant import to_microseconds
 RUNNING_OUT: Final = 1 << 27
 """Numbers of branches that are told apart at one instant."""
 
-_LOCK: Final = "SELECT id::text FROM timers_waiting WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
+_LOCK: Final = "SELECT id::text, attempt FROM timers_waiting WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
+_TRIED: Final = """
+SELECT e.id::text, max((c.details -> e.id::text ->> 'tried')::int + 1)
+FROM timers_claim c, unnest(c.executions) AS e(id)
+WHERE c.group_id = ANY(%s::bigint[]) AND c.executions && %s::uuid[] AND e.id = ANY(%s::uuid[]) GROUP BY 1
+"""
 _DELETE: Final = "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])"
 _INSERT: Final = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, origin,
@@ -55,6 +60,8 @@ class Place:
     """The handler that its step calls."""
     roles: tuple[str, ...] = ()
     """The roles that its step requires."""
+    now_us: int = 0
+    """The present instant of its group: from then on it is available, where it waits for none."""
 
 
 def may_wait(order: Order) -> bool:
@@ -64,13 +71,26 @@ def may_wait(order: Order) -> bool:
     )
 
 
-def lock_places(ids: Collection[str]) -> set[str]:
-    """Lock the waiting rows of orders, waiting for whoever is at them; returns the orders that have one."""
+def lock_places(ids: Collection[str]) -> dict[str, int]:
+    """Lock the waiting rows of orders, waiting for whoever is at them.
+
+    Returns the orders that have one, with the attempts that they had: some are recorded without the chain's doing.
+    """
     if not ids:
-        return set()
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, (plain_array(ids),))
-        return {order for (order,) in cursor.fetchall()}
+        return dict(cursor.fetchall())
+
+
+def attempts_in_claims(rows: Collection[OrderRow]) -> dict[str, int]:
+    """The numbers of the attempts that claimed orders are at."""
+    if not rows:
+        return {}
+    ids, groups = plain_array(row.id for row in rows), plain_array({row.group_id for row in rows})
+    with connection.cursor() as cursor:
+        cursor.execute(_TRIED, (groups, ids, ids))
+        return {order: attempt for order, attempt in cursor.fetchall() if attempt is not None}
 
 
 def delete_places(ids: Collection[str]) -> None:
@@ -86,7 +106,6 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
         return
     rows = [place.row for place in places]
     failed = [row.order.state == FAILED for row in rows]
-    now_us = to_microseconds(now)
     reasons = [row.order.reason for row in rows]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -100,8 +119,10 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
                 text_array(row.name for row in rows),
                 plain_array("failed" if parked else "ready" for parked in failed),
                 plain_array(
-                    now_us if row.order.available_at is None else to_microseconds(row.order.available_at)
-                    for row in rows
+                    place.now_us
+                    if place.row.order.available_at is None
+                    else to_microseconds(place.row.order.available_at)
+                    for place in places
                 ),
                 plain_array(row.attempts for row in rows),
                 plain_array(parse_id(row.id).origin for row in rows),

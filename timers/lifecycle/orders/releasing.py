@@ -5,15 +5,19 @@ Leaderless: every node tries, and a tree that another one is at is left to it.
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from django.db import connection, transaction
 
 from timers import clock
 from timers.domain.chains import events
+from timers.exceptions import TimersError
+from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.group_clock import group_now
 from timers.lifecycle.orders.change import OrderChange
 
+logger = logging.getLogger(__name__)
 BATCH: Final = 100
 """Orders that one call takes."""
 
@@ -21,67 +25,109 @@ HAS_RELEASES: Final = "EXISTS (SELECT 1 FROM timers_chain rc WHERE rc.is_releasi
 """SQL: whether orders of any chain may have to go on."""
 
 
+# Only groups with chains are looked at: each of them is one probe of an index, by its own clock.
+_OF_GROUPS: Final = """
+timers_timer_group g CROSS JOIN LATERAL (
+    SELECT o.id, o.root, o.timer_id, o.deadline_at FROM timers_chain_order o
+    WHERE o.group_id = g.id AND o.deadline_at IS NOT NULL AND o.deadline_at <= {now} AND o.id <> ALL({left})
+    ORDER BY o.deadline_at LIMIT {limit}) late
+WHERE g.id IN (SELECT c.group_id FROM timers_chain c)
+"""
+
+
 def has_deadlines(now: str) -> str:
     """Return SQL that says whether the deadline of any order has passed at the instant `now` (SQL)."""
-    return f"""
-EXISTS (SELECT 1 FROM timers_chain_order o JOIN timers_timer_group g ON g.id = o.group_id
-        WHERE o.deadline_at IS NOT NULL AND o.deadline_at <= {group_now(now)})
-"""
+    return f"EXISTS (SELECT 1 FROM {_OF_GROUPS.format(now=group_now(now), left=chr(39) + '{}' + chr(39), limit=1)})"
 
 
-# Orders that stand before steps that are stopped no longer, and those that are at a step that is skipped by now.
+# Orders that stand before steps that are stopped no longer, and those that are at a step that is skipped by now. The
+# steps before which orders stand are read by leaps, so orders that go on standing are not looked at one by one.
 _STANDING: Final = """
-SELECT o.id::text, o.root::text, o.timer_id
-FROM timers_chain c JOIN timers_chain_order o ON o.chain_id = c.id
-WHERE c.is_releasing AND o.ended_at IS NULL AND c.state = 'active'
-  AND (o.state = 'at_stopped' AND NOT EXISTS (SELECT 1 FROM timers_chain_step s
-                                              WHERE s.chain_id = c.id AND s.name = o.step AND s.state = 'stopped')
-       OR o.state IN ('waiting', 'awaiting') AND EXISTS (SELECT 1 FROM timers_chain_step s
-                                                         WHERE s.chain_id = c.id AND s.name = o.step
-                                                           AND s.state = 'skipped'))
-ORDER BY o.id LIMIT %s
+WITH RECURSIVE releasing AS (
+    SELECT c.id, c.state FROM timers_chain c WHERE c.is_releasing),
+stood AS (
+    SELECT c.id AS chain_id, (SELECT o.step FROM timers_chain_order o
+                              WHERE o.chain_id = c.id AND o.state = 'at_stopped' ORDER BY o.step LIMIT 1) AS step
+    FROM releasing c
+    UNION ALL
+    SELECT s.chain_id, (SELECT o.step FROM timers_chain_order o
+                        WHERE o.chain_id = s.chain_id AND o.state = 'at_stopped' AND o.step > s.step
+                        ORDER BY o.step LIMIT 1)
+    FROM stood s WHERE s.step IS NOT NULL),
+free AS (
+    SELECT s.chain_id, s.step FROM stood s JOIN releasing c ON c.id = s.chain_id
+    WHERE s.step IS NOT NULL AND c.state = 'active'
+      AND NOT EXISTS (SELECT 1 FROM timers_chain_step t
+                      WHERE t.chain_id = s.chain_id AND t.name = s.step AND t.state = 'stopped'))
+(SELECT o.id::text, o.root::text, o.timer_id
+ FROM free f CROSS JOIN LATERAL (
+     SELECT o.id, o.root, o.timer_id FROM timers_chain_order o
+     WHERE o.chain_id = f.chain_id AND o.step = f.step AND o.state = 'at_stopped' AND o.id <> ALL(%(left)s::uuid[])
+     ORDER BY o.id LIMIT %(limit)s) o
+ LIMIT %(limit)s)
+UNION ALL
+(SELECT o.id::text, o.root::text, o.timer_id
+ FROM releasing c JOIN timers_chain_step t ON t.chain_id = c.id AND t.state = 'skipped' CROSS JOIN LATERAL (
+     SELECT o.id, o.root, o.timer_id FROM timers_chain_order o
+     WHERE o.chain_id = c.id AND o.step = t.name AND o.ended_at IS NULL AND o.state IN ('waiting', 'awaiting')
+       AND o.id <> ALL(%(left)s::uuid[])
+     ORDER BY o.id LIMIT %(limit)s) o
+ WHERE c.state = 'active' LIMIT %(limit)s)
+LIMIT %(limit)s
 """
 _LATE: Final = f"""
-SELECT o.id::text, o.root::text, o.timer_id
-FROM timers_chain_order o JOIN timers_timer_group g ON g.id = o.group_id
-WHERE o.deadline_at IS NOT NULL AND o.deadline_at <= {group_now("%s::timestamptz")}
-ORDER BY o.deadline_at LIMIT %s
+SELECT late.id::text, late.root::text, late.timer_id
+FROM {_OF_GROUPS.format(now=group_now("%(now)s::timestamptz"), left="%(left)s::uuid[]", limit="%(limit)s")}
+LIMIT %(limit)s
 """
+# The lock comes first: an order that came to stand before it was taken is seen by the statement that follows.
+_LOCK: Final = "SELECT id FROM timers_chain WHERE is_releasing ORDER BY id FOR UPDATE SKIP LOCKED"
 _RELEASED: Final = """
-UPDATE timers_chain SET is_releasing = false
-WHERE id = ANY(ARRAY(SELECT id FROM timers_chain WHERE is_releasing ORDER BY id FOR UPDATE SKIP LOCKED))
+UPDATE timers_chain c SET is_releasing = false
+WHERE c.id = ANY(%s)
   AND NOT EXISTS (SELECT 1 FROM timers_chain_order o
-                  WHERE o.chain_id = timers_chain.id AND o.ended_at IS NULL AND o.state = 'at_stopped'
-                    AND timers_chain.state = 'active'
+                  WHERE o.chain_id = c.id AND o.state = 'at_stopped' AND c.state = 'active'
                     AND NOT EXISTS (SELECT 1 FROM timers_chain_step s
-                                    WHERE s.chain_id = timers_chain.id AND s.name = o.step AND s.state = 'stopped'))
+                                    WHERE s.chain_id = c.id AND s.name = o.step AND s.state = 'stopped'))
 """
 
 
 def release_orders() -> int:
-    """Let a batch of orders go on; returns how many there were."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STANDING, (BATCH,))
-        found = cursor.fetchall()
-    for order, root, timer_id in found:
-        with transaction.atomic():
-            change = OrderChange(order, root, timer_id, clock.now())
-            change.send(events.StatesChanged())
-            change.write()
-    if len(found) < BATCH:
-        with connection.cursor() as cursor:
-            cursor.execute(_RELEASED)
-    return len(found)
+    """Let a batch of orders go on; returns how many did."""
+    done, is_last = _carry_out(_STANDING, events.StatesChanged())
+    if is_last:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LOCK)
+            if chains := [chain for (chain,) in cursor.fetchall()]:
+                cursor.execute(_RELEASED, (chains,))
+    return done
 
 
 def pass_deadlines() -> int:
     """End, suspend or redirect a batch of orders whose deadline has passed; returns how many there were."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LATE, (clock.now(), BATCH))
-        found = cursor.fetchall()
-    for order, root, timer_id in found:
-        with transaction.atomic():
-            change = OrderChange(order, root, timer_id, clock.now())
-            change.send(events.DeadlinePassed())
-            change.write()
-    return len(found)
+    return _carry_out(_LATE, events.DeadlinePassed())[0]
+
+
+def _carry_out(statement: str, event: events.Event) -> tuple[int, bool]:
+    """Send the event to a batch of orders; returns how many went on, and whether these were the last.
+
+    An order that cannot be read is left: it holds up no other.
+    """
+    left: list[str] = []
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {"now": clock.now(), "left": plain_array(left), "limit": BATCH})
+            found = cursor.fetchall()
+        done = 0
+        for order, root, timer_id in found:
+            try:
+                with transaction.atomic():
+                    change = OrderChange(order, root, timer_id, clock.now())
+                    change.send(event)
+                    change.write()
+                done += 1
+            except (TimersError, LookupError, ValueError, TypeError) as error:
+                left.append(order)
+                logger.warning("order %s cannot go on: %s", order, error)
+        if done or len(found) < BATCH:
+            return done, len(found) < BATCH

@@ -56,6 +56,15 @@ def read_orders(ids: Collection[str]) -> dict[str, OrderRow]:
     return _read("WHERE id = ANY(%s::uuid[])", (plain_array(ids),)) if ids else {}
 
 
+def read_turns(ids: Collection[str]) -> dict[str, int]:
+    """The turns of orders by their ids."""
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id::text, turn FROM timers_chain_order WHERE id = ANY(%s::uuid[])", (plain_array(ids),))
+        return dict(cursor.fetchall())
+
+
 def lock_roots(ids: Iterable[str], *, skip_locked: bool = False) -> dict[str, OrderRow]:
     """Lock the roots of trees, and so all orders of the trees, against other changes."""
     wanted = sorted(set(ids))

@@ -13,7 +13,7 @@ from timers.execution_id import parse as parse_id
 from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.orders.definitions import ChainKey, definition_of, newest_versions
 from timers.lifecycle.orders.holds import give_back
-from timers.lifecycle.orders.rows import OrderRow, lock_roots
+from timers.lifecycle.orders.rows import OrderRow, lock_roots, read_turns
 from timers.lifecycle.orders.trees import Trees
 from timers.lifecycle.outcome import Next, Outcome, Verdict
 from timers.payload import decode
@@ -27,6 +27,8 @@ class StepEnds:
 
     roots: dict[str, OrderRow]
     chains: dict[tuple[int, str], ChainKey]
+    busy: set[str]
+    """Roots that somebody else has locked."""
 
     @classmethod
     def lock(cls, executions: Sequence[Execution], *, skip_locked: bool = False) -> StepEnds:
@@ -37,21 +39,23 @@ class StepEnds:
             for execution in executions
             if execution.order is None and isinstance(execution.action, ChainAction)
         }
-        return cls(lock_roots(roots, skip_locked=skip_locked) if roots else {}, newest_versions(starts))
+        locked = lock_roots(roots, skip_locked=skip_locked)
+        # Those of a group that is deleted are gone.
+        return cls(locked, newest_versions(starts), set(read_turns(roots - locked.keys())))
 
     def is_busy(self, execution: Execution) -> bool:
         """Whether somebody else has locked the tree of an order."""
-        return execution.order is not None and execution.order.root not in self.roots
+        return execution.order is not None and execution.order.root in self.busy
 
     def judge(self, outcome: Outcome) -> Verdict | None:
         """What follows from an outcome where the chain decides; None where the policies of the group do."""
         execution = outcome.execution
         if execution.order is None:
             return self._judge_start(outcome) if isinstance(execution.action, ChainAction) else None
-        is_tried_again = outcome.word == "snoozed" or (
-            outcome.word == "lost" and not outcome.revoked_because and (outcome.forgiven or not outcome.lost_before)
+        is_tried_again = not outcome.revoked_because and (
+            outcome.word == "snoozed" or (outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before))
         )
-        return None if is_tried_again else Verdict("step")
+        return None if is_tried_again and not gone_elsewhere([execution]) else Verdict("step")
 
     def _judge_start(self, outcome: Outcome) -> Verdict | None:
         execution = outcome.execution
@@ -72,7 +76,9 @@ class StepEnds:
         trees = Trees(self.roots, now_us, clocks)
         trees.load(outcome.execution.id for outcome in outcomes if outcome.execution.order is not None)
         by_root: dict[str, Outcome] = {}
-        for outcome in outcomes:
+        # What went elsewhere has another place by now, and may be claimed there.
+        present = [outcome for outcome in outcomes if _is_present(outcome.execution, trees)]
+        for outcome in present:
             execution = outcome.execution
             if execution.order is None:
                 self._start(trees, execution)
@@ -80,7 +86,7 @@ class StepEnds:
             else:
                 trees.hold(execution.id, _attempts(execution), is_running=execution.order.is_run)
                 by_root[execution.order.root] = outcome
-        for outcome in outcomes:
+        for outcome in present:
             if outcome.execution.order is not None:
                 trees.send(outcome.execution.id, _event(outcome, trees))
         trees.write(holder.node, holder.worker)
@@ -98,6 +104,18 @@ class StepEnds:
             is_reset=False, attempts=0, priority=chain.priority,
         )  # fmt: skip
         trees.add(row)
+
+
+def gone_elsewhere(executions: Sequence[Execution]) -> set[str]:
+    """Those claimed orders that have gone elsewhere since, and may have another place; their trees are locked."""
+    claimed = {execution.id: execution.order.turn for execution in executions if execution.order is not None}
+    turns = read_turns(claimed)
+    return {id_ for id_, turn in claimed.items() if turns.get(id_) != turn}
+
+
+def _is_present(execution: Execution, trees: Trees) -> bool:
+    order = execution.order
+    return order is None or (trees.has(execution.id) and trees.row(execution.id).order.turn == order.turn)
 
 
 def is_of_order(execution: Execution) -> bool:
@@ -120,7 +138,8 @@ def _event(outcome: Outcome, trees: Trees) -> events.Event:
     execution = outcome.execution
     assert execution.order is not None
     if outcome.revoked_because and outcome.word != "succeeded":
-        return events.Cancelled(outcome.revoked_because)
+        # Not where it was asked to end because the order has gone elsewhere.
+        return events.Cancelled(outcome.revoked_because, turn=execution.order.turn)
     if not execution.order.is_run:
         return _look(trees, execution)
     turn = execution.order.turn
@@ -136,9 +155,6 @@ def _look(trees: Trees, execution: Execution) -> events.Event:
     """What a look at an order means: it was parked and a person retries it, its time is over, or its step stopped."""
     row = trees.row(execution.id)
     order = row.order
-    assert execution.order is not None
-    if order.turn != execution.order.turn:
-        return events.TimeOver(turn=execution.order.turn)
     if order.state == FAILED:
         return events.Resumed(tallies=trees.tallies(row.id))
     is_action = order.step in definition_of(row.version_id).actions

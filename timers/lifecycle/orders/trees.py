@@ -102,6 +102,10 @@ class Trees:
         row = self._rows[id_]
         return None if row.order.round is None else self._rounds.tallies(row, row.order.round)
 
+    def has(self, id_: str) -> bool:
+        """Whether an order that was to be loaded is there: those of a group that is deleted are gone."""
+        return id_ in self._rows
+
     def row(self, id_: str) -> OrderRow:
         """An order of the trees."""
         return self._rows[id_]
@@ -129,7 +133,9 @@ class Trees:
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
         for group_id, claimed in self._revoked.items():
-            revoke(claimed, group_id, REVOKED)
+            # Who ends steps has claims locked already, and another session that does may wait for these. What is not
+            # told to end runs on in vain: its order has gone elsewhere.
+            revoke(claimed, group_id, REVOKED, skip_locked=node is not None or worker is not None)
         self._wake(waiting)
 
     # How events are handled.
@@ -311,8 +317,13 @@ class Trees:
         self._touched.update(new)
         waiting = [id_ for id_ in new if places.may_wait(self._rows[id_].order)]
         placed = places.lock_places(waiting)
-        self._placed |= placed
-        self._running |= {id_ for id_ in set(waiting) - placed if self._runs_a_step(self._rows[id_])}
+        self._placed.update(placed)
+        claimed = set(waiting).difference(placed)
+        self._running |= {id_ for id_ in claimed if self._runs_a_step(self._rows[id_])}
+        # No number of an attempt is used twice: the ledger would keep the first one alone.
+        had = placed | places.attempts_in_claims([self._rows[id_] for id_ in claimed])
+        for id_, attempts in had.items():
+            self._rows[id_].attempts = max(self._rows[id_].attempts, attempts)
 
     def _runs_a_step(self, row: OrderRow) -> bool:
         return row.order.state != FAILED and row.order.step in self._definition(row).actions
@@ -330,7 +341,7 @@ class Trees:
         definition = self._definition(row)
         step = definition.chain.steps[row.order.step]
         roles = step.required_roles if isinstance(step, ActionStep) else ()
-        return places.Place(row, definition.handler(step.name), roles)
+        return places.Place(row, definition.handler(step.name), roles, self._us(row))
 
     def _states_of(self, chain_id: int) -> StepStates:
         if chain_id not in self._states:
