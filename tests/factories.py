@@ -15,6 +15,8 @@ from timers.execution_id import execution_id, try_id
 from timers.models import (
     LATENESS_BUCKETS_MS,
     Attempt,
+    Chain,
+    ChainOrder,
     Claim,
     ClusterEvent,
     Leadership,
@@ -92,6 +94,23 @@ def waiting(of: Timer, state: str = "failed", *, ago: float = 60, **fields: Any)
         "changed_at": now,
     }
     return Waiting.objects.create(**{**defaults, **fields})
+
+
+def order(of: Chain, step: str, state: str = "ready", *, ago: float = 60, **fields: Any) -> ChainOrder:
+    """An order of the newest version of a chain that is at a step, with a one-shot timer that has fired."""
+    now = clock.now()
+    due = now - timedelta(seconds=ago)
+    begun_by = timer(
+        in_group=of.group, schedule_kind="once", schedule={"at": format_instant(due)}, next_fire_at=None,
+        state="finished", action={"kind": "chain", "chain": of.name},
+    )  # fmt: skip
+    id_ = uuid.UUID(execution_id(to_microseconds(due), begun_by.id))
+    defaults = {
+        "id": id_, "root": id_, "group": of.group, "chain": of, "version": of.versions.get(version=of.newest),
+        "timer_id": begun_by.id, "name": begun_by.name, "step": step, "state": state, "variables": {}, "visits": {},
+        "created_at": due, "changed_at": now, "ended_at": now if state == "ended" else None,
+    }  # fmt: skip
+    return ChainOrder.objects.create(**{**defaults, **fields})
 
 
 def node(name: str = "", *, beat_ago: float = 0.4, lease: float = 10, **fields: Any) -> Node:

@@ -9,6 +9,8 @@ if "TIMER_TEST_RUN" not in os.environ:  # the processes of a parallel run inheri
     os.environ["TIMER_TEST_RUN"] = str(os.getpid())
     os.environ["TIMERS_VAR"] = str(Path(os.environ.get("TIMERS_VAR") or "var") / "test")
     os.environ["SECRET_KEY"] = "only for tests"
+    # The tests start thousands of processes: each would compile the project's modules anew, half a second of work.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # What a developer has set for himself must not change what is tested.
     for name in list(os.environ):
         if (name.startswith("TIMERS_") and name not in {"TIMERS_VAR", "TIMERS_PG_BIN"}) or name in {

@@ -50,6 +50,83 @@ def test_groups_and_timers_are_read_with_the_keywords_of_the_python_api(file: Pa
     }  # fmt: skip
 
 
+CHAIN = """\
+groups:
+  orders:
+    priority: 3
+    chains:
+      import:
+        deadline: PT1H
+        steps:
+          fetch:
+            action: {handler: orders.fetch}
+            retry: [10, 60]
+            next: large
+          large:
+            kind: choice
+            choices:
+              - when: {total: {at_least: 1000}}
+                next: done
+            default: done
+          done: {kind: end}
+timers: []
+"""
+
+
+def refused_chains(file: Path) -> dict[str, str]:
+    with pytest.raises(SpecError) as error:
+        read_declarations(file).definitions()
+    return {problem.field: problem.message for problem in error.value.problems}
+
+
+def test_chains_of_a_group_are_read_and_are_no_field_of_it(file: Path) -> None:
+    file.write_text(CHAIN)
+    declared = read_declarations(file)
+    assert [dict(group.keywords) for group in declared.groups] == [{"name": "orders", "priority": 3}]
+    ((key, (_, chain)),) = declared.definitions().items()
+    assert (key, chain.start, chain.deadline) == (("orders", "import"), "fetch", 3600)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field", "words"),
+    [
+        ("next: large", "next: larg", "groups.orders.chains.import.steps.fetch.next",
+         'Did you mean "large"? - timers.yaml, line 11'),
+        ("at_least: 1000", "above: 1000", "groups.orders.chains.import.steps.large.choices.0.when.total.above",
+         "- timers.yaml, line 14"),
+        ("deadline: PT1H", "dedline: PT1H", "groups.orders.chains.import.dedline", "did you mean deadline"),
+        ("{kind: end}", "{kind: wait, duration: 1, next: fetch}", "groups.orders.chains.import.steps",
+         "no way leads to an end"),
+        ("      import:", "      '':", "groups.orders.chains..name", "must have 1 to 200 characters"),
+        ("      import:", "      ..:", "groups.orders.chains....name", 'must not be "." or ".."'),
+    ],
+)  # fmt: skip
+def test_mistake_of_a_chain_is_told_with_its_path_and_line(
+    file: Path, before: str, after: str, field: str, words: str
+) -> None:
+    assert before in CHAIN
+    file.write_text(CHAIN.replace(before, after, 1))
+    assert words in refused_chains(file)[field]
+
+
+@pytest.mark.parametrize(
+    ("chains", "field", "words"),
+    [
+        ("[]", None, ""), ("", None, ""), ("{}", None, ""),
+        ("5", "groups.orders.chains", "must be a mapping of names to definitions (given: 5) - timers.yaml, line 3"),
+        ("[x]", "groups.orders.chains", "must be a mapping of names to definitions"),
+        ("{import: 5}", "groups.orders.chains.import", "must be a mapping of fields"),
+        ("{import: }", "groups.orders.chains.import", "must be a mapping of fields"),
+    ],
+)  # fmt: skip
+def test_chains_that_are_no_mapping_are_refused(file: Path, chains: str, field: str | None, words: str) -> None:
+    file.write_text(f"groups:\n  orders:\n    chains: {chains}\ntimers: []\n")
+    if field is None:
+        assert read_declarations(file).definitions() == {}
+    else:
+        assert words in refused(file)[field]
+
+
 def test_the_source_is_named_by_the_file_or_in_it(file: Path) -> None:
     file.write_text("name: billing\ntimers: []\n")
     assert read_declarations(file).source == "file:billing"

@@ -1,8 +1,13 @@
-"""Public: declare timers in a YAML file.
+"""Public: declare timers and job chains in a YAML file.
 
     groups:
       reports:
         retry: {max_retries: 3, min_backoff: 10, max_backoff: 300}
+        chains:
+          publish:
+            steps:
+              build: {action: {handler: reports.build}, next: done}
+              done: {kind: end}
     timers:
       - group: reports
         name: nightly
@@ -10,9 +15,10 @@
         expression: "30 2 * * *"
         time_zone: Europe/Berlin
 
-Groups take the fields of create_group, timers the keywords of timers.scheduling; `kind` may be left out where a keyword
-tells it. `name` at the top is the source's (default: the file's name): another name has timers of its own. See
-lifecycle/control/reconcile.py for what becomes of them.
+Groups take the fields of create_group, and `chains`: the definitions of their chains by name. Timers take the keywords
+of timers.scheduling; `kind` may be left out where a keyword tells it. `name` at the top is the source's (default: the
+file's name): another name has timers and chains of its own. See lifecycle/control/reconcile.py and
+lifecycle/control/chains/reconcile.py for what becomes of them.
 """
 
 from __future__ import annotations
@@ -53,6 +59,7 @@ def read_declarations(path: str | Path) -> Declared:
             for name, fields in groups.items()
             if isinstance(fields, dict) and "name" in fields
         ]
+        problems += _chain_problems(document, groups)
     try:
         source = check_source(top.get("name", document.file))
     except SpecError as error:
@@ -62,8 +69,36 @@ def read_declarations(path: str | Path) -> Declared:
     return Declared(
         source,
         [_declaration(document, f"timers[{number}]", timer) for number, timer in enumerate(timers or [])],
-        [_declaration(document, f"groups.{name}", {"name": name, **(of or {})}) for name, of in groups.items()],
+        [_declaration(document, f"groups.{name}", {"name": name, **_fields(of)}) for name, of in groups.items()],
+        [
+            _declaration(
+                document, f"groups.{group}.chains.{name}", {"group": group, "name": name, "definition": definition}
+            )
+            for group, of in groups.items()
+            for name, definition in _chains(of).items()
+        ],
     )
+
+
+def _chains(group: Any) -> Any:
+    """What a group declares as its chains."""
+    return ((group or {}).get("chains") or {}) if isinstance(group or {}, dict) else {}
+
+
+def _fields(group: dict[str, Any] | None) -> dict[str, Any]:
+    """The fields of a group itself."""
+    return {key: value for key, value in (group or {}).items() if key != "chains"}
+
+
+def _chain_problems(document: Document, groups: dict[str, Any]) -> list[SpecError]:
+    problems: list[SpecError] = []
+    for name, fields in groups.items():
+        chains, path = _chains(fields), f"groups.{name}.chains"
+        if not isinstance(chains, dict):
+            problems.append(document.error(path, "must be a mapping of names to definitions", chains))
+        else:
+            problems += _no_mappings(document, {f"{path}.{each}": given for each, given in chains.items()})
+    return problems
 
 
 def _text(file: Path) -> str:

@@ -56,7 +56,7 @@ from timers.lifecycle.control.groups import (
     resume_group,
     update_group,
 )
-from timers.lifecycle.control.next_instant import is_same_rule
+from timers.lifecycle.control.next_instant import rule_of
 from timers.lifecycle.control.request import (
     ANCHORS,
     OWN_KEYWORDS,
@@ -79,6 +79,7 @@ from timers.schedules import Preview, Schedule
 from timers.schedules import parse as parse_stored
 from timers.schedules.duration import Duration
 from timers.schedules.instant import parse_instant
+from timers.schedules.rule import Rule
 
 __all__ = [
     "Advance",
@@ -256,11 +257,7 @@ class _EditedSchedule:
                 anchor = anchor_of(kind, stored)
         whose = Whose(self._group, self._name, time_zone, start_at, anchor)
         schedule = parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
-        if (
-            is_over
-            and anchor is not None
-            and not is_same_rule((kind, schedule.to_spec()), (timer.schedule_kind, stored), timer.time_zone)
-        ):
+        if is_over and anchor is not None and Rule(kind, schedule.to_spec(), time_zone) != rule_of(timer):
             # One that has ended begins again by another rule, and counts from now.
             return parse_schedule(kind, {**kept, **own}, whose._replace(anchor=None), now_in(self._group))
         return schedule

@@ -9,10 +9,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from tests import factories
+from timers.chains import create_chain, set_lock
 from timers.executions import start_operation
 from timers.lifecycle.control.keys import create_key
 from timers.lifecycle.control.secrets import create_secret
-from timers.models import TimerGroup
+from timers.models import Chain, TimerGroup
 from timers.scheduling import create_calendar, fire_timer, schedule_once
 from timers.subscribing import create_subscription
 
@@ -35,6 +36,12 @@ class Samples:
             "node": lambda: factories.node("sample").pk,
             "partition": self._partition,
             "handler": lambda: "timerbench.noop",
+            "chain": self._chain,
+            "step": lambda: "wait",
+            "version": lambda: self.one("chain") and 1,
+            "lock": lambda: set_lock(self.group.name, "sample", 2).name,
+            "order": self._order,
+            "signal": lambda: "go",
         }
 
     def path(self, template: str) -> str:
@@ -66,6 +73,14 @@ class Samples:
 
     def _subscription(self) -> str:
         return create_subscription(self.group.name, "sample", action={"kind": "pull"}).name
+
+    def _chain(self) -> str:
+        steps = {"wait": {"kind": "signal", "signal": "go", "next": "end"}, "end": {"kind": "end"}}
+        return create_chain(self.group.name, "sample", {"steps": steps}).name
+
+    def _order(self) -> str:
+        chain = Chain.objects.get(group=self.group, name=self.one("chain"))
+        return str(factories.order(chain, "wait", "awaiting").pk)
 
     def _partition(self) -> str:
         factories.node("of the partition", partition="sample")

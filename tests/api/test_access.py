@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 ALL = [pytest.param(route, id=f"{route.method} {route.path}") for route in ROUTES]
 IS_GLOBAL = (
     "/groups", "/executions", "/failures", "/operations", "/claims/commit", "/calendars", "/me", "/audit",
-    "/openapi.json", "/schedules/preview",
+    "/openapi.json", "/schedules/preview", "/orders",
 )  # fmt: skip
 """What is there for every key, each seeing its own."""
 

@@ -10,7 +10,7 @@ from django.apps import apps
 
 from tests.api.asking import Asking, fields, problem
 from tests.api.samples import Samples
-from timers import consuming, executions, scheduling, subscribing
+from timers import chains, consuming, executions, scheduling, subscribing
 from timers.api.api import api as whole
 from timers.api.route import ROUTES, Route
 from timers.api.timer_body import BULK_REQUEST
@@ -27,7 +27,7 @@ OF_THE_SERVICE: Final = (
 ARGUMENTS: Final = tuple(
     sorted({
         name
-        for module in (consuming, executions, scheduling, subscribing, keys, secrets)
+        for module in (chains, consuming, executions, scheduling, subscribing, keys, secrets)
         for _, function in inspect.getmembers(module, inspect.isfunction)
         for name in inspect.signature(function).parameters
     })

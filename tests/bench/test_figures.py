@@ -67,7 +67,7 @@ def test_a_drained_group_is_seen_at_once() -> None:
         group = ground.group("work")
         run = Run(group, due_one_shots(group.name, 3))
         Timer.objects.filter(group=group).update(state="finished", last_fire_at=clock.now(), next_fire_at=None)
-        assert wait_until_drained(run, clock.now(), None) <= clock.now()
+        assert wait_until_drained(run, clock.now()) <= clock.now()
 
 
 def test_timers_of_the_ground_are_due_when_they_should_be() -> None:

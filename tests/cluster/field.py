@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 
 from timerproject.embedded.server import EmbeddedServer
+from timers.lifecycle.recall import RECALL_CHANNEL
 
 ROOT = Path(__file__).resolve().parents[2]
 Value = TypeVar("Value")
@@ -53,11 +54,16 @@ class Field:
         }
 
     def manage(self, *words: str) -> str:
+        """Run a management command in a process of the installation; returns what it prints."""
         done = subprocess.run(
             [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def run(self, script: str) -> str:
+        """Run Python code in a process of the installation; returns what it prints."""
+        return self.manage("shell", "-v", "0", "-c", script)
 
     def start(self, name: str, *words: str, until: str = "active") -> subprocess.Popen[bytes]:
         """Start a node in a process group of its own and wait until it is in a state."""
@@ -75,6 +81,14 @@ class Field:
         reached = "SELECT count(*) FROM timers_node WHERE pid = %s AND state = %s"
         eventually(lambda: self.value(reached, node.pid, until))
         return node
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until that many workers have begun to look for work: later than their node is active."""
+        eventually(lambda: self._listening() >= count, within=60)
+
+    def _listening(self) -> int:
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
+        return int(self.value(sessions, f"LISTEN {RECALL_CHANNEL}"))
 
     def kill(self, name: str) -> None:
         """kill -9 of the whole node."""
@@ -97,7 +111,7 @@ class Field:
 
     def schedule(self, handler: str, count: int, **options: Any) -> None:
         """Schedule one-shots that are due now, from a process of the installation."""
-        self.manage("shell", "-v", "0", "-c", _SCHEDULE.format(handler=handler, count=count, options=options))
+        self.run(_SCHEDULE.format(handler=handler, count=count, options=options))
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.address, autocommit=True) as connection:

@@ -102,7 +102,7 @@ VERBS: Final[dict[str, Callable[[str], list[str]]]] = {
 def races_of(field: Field, threads: int, races: int, seed: int = 1) -> list[Race]:
     """Make the races against the nodes of the field."""
     call = f"from tests.cluster.late_changes import run_races; run_races({threads}, {races}, {seed})"
-    return [Race(**json.loads(line)) for line in field.manage("shell", "-v", "0", "-c", call).splitlines()]
+    return [Race(**json.loads(line)) for line in field.run(call).splitlines()]
 
 
 def begun_after_the_answer(races: list[Race], calls: list[Call]) -> list[tuple[Race, Call]]:

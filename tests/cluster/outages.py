@@ -61,14 +61,12 @@ class Row(NamedTuple):
 def schedule(field: Field, paused: str = "nothing") -> None:
     """Schedule all timers; what is paused is so before one fires."""
     each, all_of_them = PAUSED[paused]
-    field.manage(
-        "shell", "-v", "0", "-c",
-        _SCHEDULE.replace("PAUSE_EACH", each or "pass").replace("PAUSE_ALL", all_of_them or "pass"),
+    field.run(_SCHEDULE.replace("PAUSE_EACH", each or "pass").replace("PAUSE_ALL", all_of_them or "pass"),
     )  # fmt: skip
 
 
 def resume(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _RESUME)
+    field.run(_RESUME)
 
 
 def node_is_down(field: Field, seconds: int) -> None:

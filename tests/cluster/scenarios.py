@@ -13,20 +13,23 @@ RUNNING = 8
 """Executions that run on two nodes while one of them is killed."""
 
 
-def workers_killed(field: Field, count: int, *, every_seconds: float) -> int:
-    """One node under load, a random worker of it killed -9 again and again; returns how many were."""
+def workers_killed(field: Field, count: int, *, every_seconds: float, at_most: int = 1_000) -> int:
+    """One node under load, a random worker of it killed -9 again and again; returns how many were.
+
+    It ends when four fifths of the load are done, or `at_most` workers were killed.
+    """
     field.start("a")
     field.schedule("cluster.work", count)
-    killed = 0
-    for _ in every(every_seconds, lambda: field.succeeded() >= count * 0.8):
+    killed: list[int] = []
+    for _ in every(every_seconds, lambda: len(killed) == at_most or field.succeeded() >= count * 0.8):
         pids = field.worker_pids("a")
         if len(pids) > 1 and field.calls():
-            os.kill(random.choice(pids), signal.SIGKILL)
-            killed += 1
+            killed.append(random.choice(pids))
+            os.kill(killed[-1], signal.SIGKILL)
     field.wait_until_succeeded(count, within=120)
     field.stop("a")
     field.check_ledger(count)
-    return killed
+    return len(killed)
 
 
 def node_killed(field: Field, count: int) -> float:
@@ -69,7 +72,7 @@ def drained(field: Field, count: int) -> None:
 def spoiled(field: Field, count: int, kinds: tuple[str, ...]) -> None:
     """Handlers that leave something behind among others that write: those fail, these lose nothing."""
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _SPOILED.format(count=count, kinds=kinds))
+    field.run(_SPOILED.format(count=count, kinds=kinds))
     ended = "SELECT count(*) FROM timers_attempt WHERE outcome IN ('succeeded', 'failed', 'error')"
     eventually(lambda: field.value(ended) >= count + len(kinds), within=120)
     errors = dict(field.rows("SELECT name, error_title FROM timers_attempt WHERE outcome = 'error'"))

@@ -24,9 +24,7 @@ def clock(field: Field) -> MovableClock:
 
 
 def schedule(field: Field, name: str, after: float, handler: str = "cluster.work", payload: object = None) -> None:
-    field.manage(
-        "shell", "-v", "0", "-c",
-        "from timers.scheduling import ensure_group, schedule_once\n"
+    field.run("from timers.scheduling import ensure_group, schedule_once\n"
         "ensure_group('work', retry={'max_retries': 3, 'min_backoff': 0.1})\n"
         f"schedule_once('work', {name!r}, after={after}, handler={handler!r}, payload={payload!r})",
     )  # fmt: skip

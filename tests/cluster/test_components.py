@@ -16,11 +16,11 @@ LAST = "SELECT max(finished_at - started_at) < INTERVAL '1 s' FROM timers_attemp
 
 
 def prepare(field: Field, *, max_retries: int = 0) -> None:
-    field.manage("shell", "-v", "0", "-c", _GROUP.format(max_retries=max_retries))
+    field.run(_GROUP.format(max_retries=max_retries))
 
 
 def schedule(field: Field, name: str, handler: str, payload: object = None) -> None:
-    field.manage("shell", "-v", "0", "-c", _ONE.format(name=name, handler=handler, payload=payload))
+    field.run(_ONE.format(name=name, handler=handler, payload=payload))
 
 
 @pytest.mark.parametrize("component", ["claimer", "agenda", "recorder", "listener", "event-loop"])
@@ -30,7 +30,7 @@ def test_worker_is_replaced_within_five_seconds_when_a_thread_ends(field: Field,
     (before,) = eventually(lambda: field.worker_pids("a"))
     schedule(field, "ends", "cluster.end_thread", component)
     # A thread that waits sees what ends it when it is woken: the agenda by something that comes due later.
-    field.manage("shell", "-v", "0", "-c", _LATER)
+    field.run(_LATER)
     eventually(lambda: f"{component} ended: SystemExit" in field.log("a"))
     seen = time.monotonic()
     eventually(lambda: any(pid != before for pid in field.worker_pids("a")), within=5)
@@ -101,7 +101,7 @@ def test_worker_is_replaced_when_its_event_loop_can_do_nothing_more(field: Field
 def test_whatever_a_handler_raises_is_recorded(field: Field) -> None:
     prepare(field)
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _HOSTILE.format(names=list(HOSTILE)))
+    field.run(_HOSTILE.format(names=list(HOSTILE)))
     count = "SELECT count(*) FROM timers_attempt WHERE outcome = 'error'"
     eventually(lambda: field.value(count) == 2 * len(HOSTILE), within=60)
     assert field.value("SELECT count(*) FROM timers_attempt WHERE outcome <> 'error'") == 0

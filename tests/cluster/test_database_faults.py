@@ -48,7 +48,7 @@ def test_a_locked_table_delays_fires_by_the_lock_and_costs_no_lease(server: Embe
         field.start("b", "--workers", "1")
         field.schedule("cluster.count", 50)
         field.wait_until_succeeded(50)
-        field.manage("shell", "-v", "0", "-c", _SPREAD)
+        field.run(_SPREAD)
         eventually(lambda: field.succeeded() > 60)
         with psycopg.connect(field.address) as locking:
             locking.execute("LOCK TABLE timers_timer IN ACCESS EXCLUSIVE MODE")

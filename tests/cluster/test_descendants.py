@@ -19,7 +19,7 @@ STARTED = 4
 def run(field: Field, payload: str) -> list[int]:
     """Start a node and the handler that starts programs; returns their process ids."""
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _ONE.format(payload=payload))
+    field.run(_ONE.format(payload=payload))
     pids = eventually(lambda: found if len(found := started(field)) == STARTED else [])
     assert all(lives(pid) for pid in pids)
     return pids

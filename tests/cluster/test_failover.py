@@ -37,8 +37,8 @@ def served(replicas: Replicas, tmp_path: Path) -> Iterator[Field]:
     """Nodes and web on both hosts, the first of which is the primary."""
     field = Field(replicas.address, tmp_path, {"TIMERS_VAR": str(tmp_path / "var")})
     try:
-        field.manage("migrate", "-v", "0")
-        field.manage("shell", "-v", "0", "-c", "from timers.scheduling import ensure_group; ensure_group('work')")
+        field.migrate()
+        field.run("from timers.scheduling import ensure_group; ensure_group('work')")
         yield field
     finally:
         field.end()

@@ -35,7 +35,7 @@ def test_a_drain_loses_and_doubles_nothing(field: Field) -> None:
 
 
 def test_nothing_starts_before_its_instant(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _SPREAD)
+    field.run(_SPREAD)
     field.start("a")
     field.wait_until_succeeded(2000)
     (earliest,) = field.rows("SELECT min(started_at - scheduled_for) >= INTERVAL '0' FROM timers_attempt")[0]
@@ -43,7 +43,7 @@ def test_nothing_starts_before_its_instant(field: Field) -> None:
 
 
 def test_a_fixed_rate_keeps_its_nominal_instants(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _TENTHS)
+    field.run(_TENTHS)
     field.start("a")
     eventually(lambda: field.value("SELECT state = 'finished' FROM timers_timer"), within=30)
     field.wait_until_succeeded(100)
@@ -63,11 +63,11 @@ def test_a_supervisor_takes_its_workers_with_it(field: Field) -> None:
 
 def test_handlers_that_hog_exit_and_overrun_end_as_failed_and_hold_up_nobody(field: Field) -> None:
     failed = "SELECT count(*) = %s FROM timers_waiting WHERE state = 'failed'"
-    field.manage("shell", "-v", "0", "-c", _EXIT)
+    field.run(_EXIT)
     field.start("a")
     # Alone: the end of its worker would take tries of others along, which are then lost, and not their own.
     eventually(lambda: field.value(failed, 1), within=60)
-    field.manage("shell", "-v", "0", "-c", _OVERRUN)
+    field.run(_OVERRUN)
     eventually(lambda: field.value(failed, 3), within=60)
     reasons = dict(field.rows("SELECT name, reason FROM timers_waiting"))
     assert "exit code 3" in reasons["exit"]
@@ -92,7 +92,7 @@ def test_handlers_that_hog_exit_and_overrun_end_as_failed_and_hold_up_nobody(fie
 
 
 def test_poison_rows_fail_alone(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _POISON)
+    field.run(_POISON)
     field.start("a")
     eventually(lambda: field.succeeded() == 990)
     eventually(lambda: field.value("SELECT count(*) = 3 FROM timers_waiting WHERE state = 'failed'"))

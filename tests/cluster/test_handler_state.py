@@ -17,7 +17,7 @@ def test_handlers_that_leave_state_behind_fail_and_others_lose_nothing(field: Fi
 def test_worker_is_replaced_in_order_when_a_change_cannot_be_put_back(field: Field) -> None:
     field.start("a", "--workers", "1")
     (before,) = eventually(lambda: field.worker_pids("a"))
-    field.manage("shell", "-v", "0", "-c", _LIMIT_AND_OTHERS)
+    field.run(_LIMIT_AND_OTHERS)
     eventually(lambda: field.succeeded() == 20)
     rows = field.rows("SELECT name, outcome, error_title FROM timers_attempt WHERE outcome <> 'succeeded'")
     assert [(name, outcome) for name, outcome, _ in rows] == [("leaves", "error")]

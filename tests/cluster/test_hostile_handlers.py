@@ -21,7 +21,7 @@ schedule_many([dict(kind="once", group="hostile", name=f"{handler}-{{n}}", after
 
 
 def schedule(field: Field, handler: str, count: int, retries: int = 1) -> None:
-    field.manage("shell", "-v", "0", "-c", _SCHEDULE.format(handler=handler, count=count, retries=retries))
+    field.run(_SCHEDULE.format(handler=handler, count=count, retries=retries))
 
 
 def outcomes(field: Field, handler: str) -> dict[str, int]:

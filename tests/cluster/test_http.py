@@ -26,7 +26,7 @@ def test_bad_targets_hold_no_slot_past_their_deadline_and_slow_no_other(calling:
     good = here.target(plain())
     calling.start("a", "--workers", "1", "--concurrency", "100")
 
-    calling.manage("shell", "-v", "0", "-c", _BESIDE_BAD.format(bad=urls, good=good.url, each=40, good_ones=200))
+    calling.run(_BESIDE_BAD.format(bad=urls, good=good.url, each=40, good_ones=200))
     everything = len(bad) * 40 + 200
     eventually(lambda: calling.value("SELECT count(*) FROM timers_attempt") == everything, 60)
 
@@ -52,7 +52,7 @@ def test_a_target_that_is_gone_pauses_its_timer(calling: Field, here: Town) -> N
     target = here.target(plain("410 Gone"))
     calling.start("a", "--workers", "1")
 
-    calling.manage("shell", "-v", "0", "-c", _RECURRING.format(url=target.url))
+    calling.run(_RECURRING.format(url=target.url))
 
     eventually(lambda: calling.value("SELECT state FROM timers_timer") == "paused")
     assert calling.value("SELECT state_reason FROM timers_timer") == (

@@ -51,9 +51,9 @@ for number, step in reversed(list(enumerate(steps))):
 def test_nodes_fire_on_while_tables_get_columns_and_indexes_and_lose_them_again(field: Field) -> None:
     for name in "ab":
         field.start(name, "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _STREAM)
+    field.run(_STREAM)
     eventually(lambda: field.succeeded() > 50)
-    field.manage("shell", "-v", "0", "-c", _MIGRATE)
+    field.run(_MIGRATE)
     done = field.succeeded()
     assert done < 900, "the migration ended while nodes were firing"
     field.wait_until_succeeded(900)

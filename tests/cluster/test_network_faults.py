@@ -34,7 +34,7 @@ def proxied(field: Field) -> Iterator[Proxy]:
 
 
 def test_creates_whose_commit_was_not_heard_of_are_made_once_by_a_repeat(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", "from timers.scheduling import ensure_group; ensure_group('work')")
+    field.run("from timers.scheduling import ensure_group; ensure_group('work')")
     body = {"kind": "once", "handler": "cluster.count", "after": 3600}
     with proxied(field) as proxy, serving(field) as web:
         proxy.lose_replies(REPLIES)
@@ -69,7 +69,7 @@ def test_a_slow_way_to_the_database_costs_no_lease_and_little_lateness(field: Fi
     with proxied(field) as proxy:
         field.start("a", "--workers", "1")
         field.start("b", "--workers", "1")
-        field.manage("shell", "-v", "0", "-c", _SPREAD)
+        field.run(_SPREAD)
         proxy.slow(0.1)
         field.wait_until_succeeded(300, within=60)
         proxy.mend()

@@ -41,7 +41,7 @@ def test_clocks_that_are_five_minutes_off_start_nothing_early_and_kill_nobody(fi
     for setting in ("LD_PRELOAD", "CLOCK_OFFSET"):
         del field.settings[setting]
     field.start("right", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _SPREAD)
+    field.run(_SPREAD)
     field.wait_until_succeeded(300)
     early, nodes = field.rows(
         "SELECT min(started_at - scheduled_for) < INTERVAL '0', count(DISTINCT node) FROM timers_attempt"

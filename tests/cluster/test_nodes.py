@@ -23,7 +23,7 @@ schedule_many([dict(kind="fixed_rate", group="{group}", name=f"often-{{n}}", per
 
 
 def ask(field: Field, call: str) -> None:
-    field.manage("shell", "-v", "0", "-c", f"from timers import cluster; cluster.{call}")
+    field.run(f"from timers import cluster; cluster.{call}")
 
 
 def state(field: Field, name: str) -> str:
@@ -44,6 +44,7 @@ def test_a_drained_node_leaves_the_work_to_others_until_it_is_activated_and_ends
 ) -> None:
     a = field.start("a", "--workers", "1")
     field.start("b", "--workers", "1")
+    field.wait_for_workers(2)
     field.schedule("cluster.work", MANY)
     eventually(lambda: done_by(field, "a") > 20 and done_by(field, "b") > 20)
     ask(field, "drain_node('a', actor='ann')")
@@ -72,7 +73,7 @@ def test_a_drained_node_leaves_the_work_to_others_until_it_is_activated_and_ends
 def test_a_paused_cluster_starts_nothing_from_the_next_poll_on_until_it_is_resumed(field: Field) -> None:
     for name in ("a", "b"):
         field.start(name, "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _OFTEN.format(group="work", partition="default"))
+    field.run(_OFTEN.format(group="work", partition="default"))
     eventually(lambda: len(field.calls()) > 100)
     ask(field, "pause_cluster(reason='the warehouse floods', actor='ann')")
     paused_at = field.value("SELECT extract(epoch FROM at)::float8 FROM timers_cluster_pause")
@@ -91,7 +92,7 @@ def test_a_paused_cluster_starts_nothing_from_the_next_poll_on_until_it_is_resum
 def test_a_paused_partition_starts_nothing_while_another_one_goes_on(field: Field) -> None:
     for name, partition in (("a", "default"), ("b", "reports")):
         field.start(name, "--workers", "1", "--partition", partition)
-        field.manage("shell", "-v", "0", "-c", _OFTEN.format(group=partition, partition=partition))
+        field.run(_OFTEN.format(group=partition, partition=partition))
     eventually(lambda: done_by(field, "a") > 100 and done_by(field, "b") > 100)
     field.manage("timercluster", "pause", "--partition", "reports", "--reason", "the warehouse floods")
     overdue = "SELECT max(next_fire_at) < clock_timestamp() - INTERVAL '2 s' FROM timers_timer WHERE group_id = ("

@@ -34,11 +34,11 @@ start_operation("retry", {{"group": "work"}}, pace={pace})
 
 
 def test_two_nodes_retry_evenly_and_each_execution_once(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _FAIL.format(count=MANY))
+    field.run(_FAIL.format(count=MANY))
     for name in ("a", "b"):
         field.start(name, "--workers", "1")
 
-    field.manage("shell", "-v", "0", "-c", _ASK.format(pace=PACE))
+    field.run(_ASK.format(pace=PACE))
     field.wait_until_succeeded(MANY)
 
     eventually(lambda: field.value("SELECT state = 'done' AND done = %s FROM timers_bulk_operation", MANY))

@@ -18,7 +18,7 @@ schedule_fixed_rate("work", "one", period={period}, handler={handler!r}, max_fir
 
 
 def _schedule(field: Field, **words: object) -> None:
-    field.manage("shell", "-v", "0", "-c", _TIMER.format(**words))
+    field.run(_TIMER.format(**words))
 
 
 def _is_over(field: Field) -> bool:

@@ -35,7 +35,7 @@ _BY_NODE = "SELECT node, min(started_at), count(*) FROM timers_attempt WHERE out
 def spread(field: Field, count: int, *, delay: float = 1.0, placement: str = "distributed") -> None:
     """Schedule one-shots that come due one after the other."""
     script = _SPREAD.format(delay=delay, rate=RATE, count=count, placement=placement)
-    field.manage("shell", "-v", "0", "-c", script)
+    field.run(script)
 
 
 def leader(field: Field) -> str:

@@ -46,7 +46,7 @@ def pooled(field: Field) -> Iterator[TransactionPooler]:
 
 def test_node_behind_a_pooler_fires_and_obeys_late_changes(field: Field, pooled: TransactionPooler) -> None:
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _TIMERS)
+    field.run(_TIMERS)
     with serving(field) as web:
         eventually(lambda: len(field.calls()) >= 25)
         changed = {name: _change_when_claimed(field, web, name) for name in map(str, range(10))}
@@ -76,7 +76,7 @@ def _change_when_claimed(field: Field, web: Web, name: str) -> datetime | None:
 
 def test_node_behind_a_pooler_leaves_nothing_in_sessions_of_others(field: Field, pooled: TransactionPooler) -> None:
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _TIMERS)
+    field.run(_TIMERS)
     eventually(lambda: len(field.calls()) >= 25)
     address = field.settings["DATABASE_URL"]
     reset = "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting <> reset_val"

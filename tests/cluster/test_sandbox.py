@@ -12,10 +12,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 
 
 def test_ten_nights_are_lived_through_each_at_its_own_instant(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _CREATE)
+    field.run(_CREATE)
     field.start("a", "--workers", "2")
 
-    reached = field.manage("shell", "-v", "0", "-c", _LIVE).strip()
+    reached = field.run(_LIVE).strip()
 
     assert reached == "2028-03-06T12:00:00+00:00"
     rows = field.rows(

@@ -19,7 +19,7 @@ schedule_many([dict(kind="once", group={group!r}, name=f"{{n}}", after={after} +
 def schedule(field: Field, group: str, count: int, seconds: float, *, after: float = 0, apart: float = 0) -> None:
     """Schedule one-shots of `cluster.rest`, the first in `after` seconds, the others `apart` seconds later each."""
     words = {"group": group, "count": count, "seconds": seconds, "after": after, "apart": apart}
-    field.manage("shell", "-v", "0", "-c", _SCHEDULE.format(**words))
+    field.run(_SCHEDULE.format(**words))
 
 
 def test_slow_executions_take_all_threads_though_their_handler_is_quick_elsewhere(field: Field) -> None:

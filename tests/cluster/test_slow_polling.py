@@ -23,7 +23,7 @@ for overlap in ("skip", "queue", "allow"):
 def test_a_timer_fires_at_its_own_instants_however_seldom_its_node_polls(field: Field) -> None:
     field.settings["TIMERS_POLL_INTERVAL"] = str(POLL)
     field.start("a", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _RATES)
+    field.run(_RATES)
     eventually(lambda: len(field.calls()) >= 3 * FIRES)
     fired = "SELECT group_id, scheduled_for, started_at FROM timers_attempt ORDER BY group_id, scheduled_for"
     rows = eventually(lambda: len(found := field.rows(fired)) >= 3 * FIRES and found)
@@ -44,5 +44,5 @@ def test_a_process_that_polls_often_announces_timers_to_a_node_that_looks_seldom
     field.settings["TIMERS_POLL_INTERVAL"] = "20"
     field.start("a", "--workers", "1")
     field.settings["TIMERS_POLL_INTERVAL"] = "1"
-    field.manage("shell", "-v", "0", "-c", _ONE_SHOTS)
+    field.run(_ONE_SHOTS)
     field.wait_until_succeeded(3, within=15)

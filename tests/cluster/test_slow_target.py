@@ -23,7 +23,7 @@ def test_signed_calls_of_two_nodes_come_once_each_and_a_slow_target_slows_no_oth
     for name in ("a", "b"):
         calling.start(name, "--workers", "1", "--concurrency", "40")
 
-    calling.manage("shell", "-v", "0", "-c", _SCHEDULE.format(good=good.url, slow=slow.url, count=MANY))
+    calling.run(_SCHEDULE.format(good=good.url, slow=slow.url, count=MANY))
     calling.wait_until_succeeded(MANY)
 
     assert Counter(request.header("webhook-id") for request in good.requests).most_common(1)[0][1] == 1

@@ -12,15 +12,15 @@ TIMERS = 300
 
 
 def test_each_subscription_has_each_occurrence_once_though_a_node_dies(field: Field) -> None:
-    field.manage("shell", "-v", "0", "-c", _SUBSCRIBE.format(count=TIMERS))
+    field.run(_SUBSCRIBE.format(count=TIMERS))
     field.start("a")
     field.start("b")
     # For one lease after a start of the server nobody is declared dead.
     eventually(lambda: field.value("SELECT clock_timestamp() - pg_postmaster_start_time() > INTERVAL '10 s'"))
-    field.manage("shell", "-v", "0", "-c", _RESUME)
+    field.run(_RESUME)
     eventually(lambda: field.succeeded() > TIMERS // 10)
     field.kill("a")
-    field.manage("shell", "-v", "0", "-c", _CONSUME.format(count=TIMERS))
+    field.run(_CONSUME.format(count=TIMERS))
     field.wait_until_succeeded(4 * TIMERS, within=60)
     field.stop("b")
     finals = field.rows(_FINALS)

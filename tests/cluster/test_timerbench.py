@@ -24,6 +24,17 @@ def test_a_drain_is_measured_beside_the_raw_limit(field: Field) -> None:
     assert nothing_is_left(field)
 
 
+def test_a_drain_by_two_nodes_counts_the_workers_of_both(field: Field) -> None:
+    words = ("--executions", "2000", "--runs", "1", "--nodes", "2", "--workers", "1")
+    report = json.loads(field.manage("timerbench", "drain", "--json", *words))
+    (run,), (raw,) = report["figures"]["runs"], report["figures"]["raw_runs"]
+    assert (report["asked"]["nodes"], run["executions"], run["other_rows"]) == (2, 2000, 0)
+    assert run["by_worker"].keys() == {"1/1", "2/1"}
+    assert sum(run["by_worker"].values()) == 2000
+    assert (raw["processes"], raw["complete"]) == (2, True)
+    assert nothing_is_left(field)
+
+
 def test_lateness_counts_every_timer_and_none_is_early(field: Field) -> None:
     figures = json.loads(
         field.manage("timerbench", "lateness", "--json", "--rate", "50", "--seconds", "2", "--created-ahead-ms", "200")

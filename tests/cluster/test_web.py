@@ -120,7 +120,7 @@ def own_server(tmp_path: Path) -> Iterator[tuple[EmbeddedServer, Field]]:
         host = str(parameters["host"]).replace("/", "%2F")
         address = f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}"
         field = Field(address, tmp_path)
-        field.manage("migrate", "-v", "0")
+        field.migrate()
         yield server, field
     finally:
         server.stop()

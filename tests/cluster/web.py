@@ -28,7 +28,7 @@ class Web:
 
     def __init__(self, field: Field, port: int) -> None:
         self.port = port
-        self.key = field.manage("shell", "-v", "0", "-c", _KEY).strip()
+        self.key = field.run(_KEY).strip()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
         """The status, headers and JSON of one request on a connection of its own."""

@@ -8,12 +8,49 @@ import re
 import pytest
 
 from tests.docs import snippets
-from timers import actions
+from timers import actions, chains
 from timers.domain.chains import Chain, parse_chain
+from timers.domain.chains.order import STATES
 from timers.domain.chains.steps import KINDS
 from timers.domain.chains.steps.spec_field import fields_of
+from timers.handlers import handler
+from timers.insights.one_order import SCHEDULED, STARTING
+from timers.models import Timer
 
 PAGE = snippets.page("docs/chains.md")
+
+
+@pytest.mark.django_db
+def test_examples_in_python_do_what_they_say() -> None:
+    with snippets.handlers_of_its_own():
+        for name in ("orders.fetch", "orders.notify"):
+            handler(name)(lambda fire: {"total": 5})
+        names = snippets.run("docs/chains.md")
+
+    assert names["changes"] == [
+        'step "fetch": next changed from notify to large',
+        'step "large" added (choice)',
+        'step "approve" added (approval)',
+    ]
+    assert list(names["at_steps"]) == ["fetch", "large", "approve", "notify", "end"]
+    assert names["suspended"].done == []
+    kinds = dict(Timer.objects.values_list("name", "schedule_kind"))
+    assert kinds == {"order-4711": "once", "order-4712": "once", "every-night": "cron", "order-4713": "once"}
+    assert set(Timer.objects.values_list("state", flat=True)) == {"active"}
+
+
+def test_page_names_every_function_of_the_module() -> None:
+    table = PAGE.partition("## In Python")[2].partition("| to | functions |")[2].partition("\n\n")[0]
+
+    functions = {name for name in chains.__all__ if name.islower()}
+    assert set(re.findall(r"`(\w+)`", table)) == functions
+
+
+def test_page_has_every_state_of_an_order() -> None:
+    table = PAGE.partition("| state | the order |")[2].partition("\n\n")[0]
+
+    told = {name for row in re.findall(r"^\| (.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert told == {*STATES, SCHEDULED, STARTING}
 
 
 def test_definition_that_is_shown_is_one() -> None:

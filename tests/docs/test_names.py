@@ -56,7 +56,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_exists(document: str) -> None:
-    named = set(re.findall(r"manage\.py ([a-z]+)", text(document)))
+    named = set(re.findall(r"manage\.py ([a-z_]+)", text(document)))
 
     assert not named - set(get_commands())
 
@@ -64,7 +64,7 @@ def test_every_command_exists(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_option_of_a_command_exists(document: str) -> None:
     unknown = []
-    for command, rest in re.findall(r"manage\.py ([a-z]+)((?: +[\w.=-]+)*)", text(document)):
+    for command, rest in re.findall(r"manage\.py ([a-z_]+)((?: +[\w.=-]+)*)", text(document)):
         known = _help(command, VERB.search(f"{command}{rest}"))
         unknown += [f"{command} {option}" for option in re.findall(r"--[a-z-]+", rest) if option not in known]
     assert not unknown

@@ -118,7 +118,7 @@ def test_the_concepts_name_every_kind_of_schedule_and_of_action() -> None:
         for word in re.findall(r"^\| \*\*(\w+)\*\*", row)
     }
     assert re.findall(r"`(\w+)`", rows["schedule"]) == list(schedules.KINDS)
-    assert re.findall(r"`(\w+)`, (?:call|\[call|wait)", rows["action"]) == list(actions.KINDS)
+    assert re.findall(r"`(\w+)`, (?:call|\[call|wait|walk)", rows["action"]) == list(actions.KINDS)
 
 
 def test_every_example_of_policies_does_what_it_says() -> None:

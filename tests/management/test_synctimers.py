@@ -166,3 +166,35 @@ def test_what_a_change_came_too_late_for_is_named(file: Path) -> None:
     (execution,) = map(str, claim.executions)
     file.write_text(SECOND)
     assert f"    1 execution already in flight: {execution}" in printed("--file", file).splitlines()
+
+
+CHAIN = """\
+groups:
+  work:
+    chains:
+      main:
+        steps:
+          a: {action: {handler: tests.noop}, next: end}
+          end: {kind: end}
+timers: []
+"""
+
+
+def test_chains_of_a_file_are_brought_to_the_database_and_the_difference_shown(file: Path) -> None:
+    file.write_text(CHAIN)
+    assert printed("--file", file).splitlines() == [
+        "+ created chain work/main: 2 steps",
+        "+ created group work",
+        "file:timers.yaml: 2 created (chain work/main, group work), 0 unchanged",
+    ]
+    file.write_text(CHAIN.replace("next: end", "timeout: 5, next: end"))
+    assert printed("--file", file).splitlines() == [
+        "~ updated chain work/main: version 2",
+        "    steps.a.timeout: none -> 5",
+        "file:timers.yaml: 1 updated (chain work/main), 0 unchanged",
+    ]
+    file.write_text("timers: []\n")
+    assert printed("--file", file).splitlines() == [
+        "- stopped chain work/main: no longer declared in file:timers.yaml",
+        "file:timers.yaml: 1 stopped (chain work/main), 0 unchanged",
+    ]

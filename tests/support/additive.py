@@ -26,9 +26,9 @@ REVIEWED: Final[dict[str, str]] = {
     "0028_limit_keys_index": "The SQL drops an index that no older version uses, where its build was interrupted.",
     "0030_waiting_limit_key_index": "The SQL drops an index that no older version uses, where its build was"
     " interrupted.",
-    "0032_order_indexes": "The SQL drops indexes that no older version uses, where their builds were interrupted.",
     "0031_chains": "A sequence, a column that older versions leave NULL, and constraints that allow one word more."
-    " Older nodes start no orders: they do not know the action, and its timers fail there with the reason.",
+    " The index of waiting rows holds none of them yet: one pass over the table builds it. Older nodes start no orders:"
+    " they do not know the action, and its timers fail there with the reason.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 

@@ -13,7 +13,7 @@ from tests.support.profile import IS_LONG
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 
 RACES = 10_000 if IS_LONG else 1600
-THREADS = 8
+THREADS = 16
 
 
 @pytest.mark.parametrize("notify", [True, False], ids=["with NOTIFY", "by polling"])

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from tests.cluster.field import Field, eventually
+from tests.support.profile import IS_LONG
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+
+BACKLOG = 100_000 if IS_LONG else 40_000
 
 _GROUP = """
 from timers.scheduling import ensure_group, schedule_many
@@ -31,7 +34,7 @@ schedule_many([
 _ONE_HUGE_KEY = """
 from timers.scheduling import ensure_group, schedule_many, schedule_once
 ensure_group("limited", action={"handler": "cluster.slow"}, max_concurrency_per_key=2)
-for start in range(0, 100_000, 10_000):
+for start in range(0, BACKLOG, 10_000):
     schedule_many([
         dict(kind="once", group="limited", name=f"huge-{n}", after=0, payload=30, concurrency_key="huge")
         for n in range(start, start + 10_000)
@@ -51,7 +54,7 @@ from timers import clock
 from timers.scheduling import ensure_group, schedule_many
 ensure_group("noisy", action={"handler": "cluster.slow"}, max_concurrency=12)
 ensure_group("quiet", action={"handler": "cluster.count"})
-for start in range(0, 100_000, 10_000):
+for start in range(0, BACKLOG, 10_000):
     schedule_many([
         dict(kind="once", group="noisy", name=f"noisy-{n}", after=0, payload=0.5)
         for n in range(start, start + 10_000)
@@ -65,7 +68,7 @@ schedule_many([
 
 def backlog(field: Field, count: int, *, handler: str = "cluster.slow", payload: Any = 0.05, **limits: Any) -> None:
     """Make a group with limits, and so many one-shots that are due."""
-    field.manage("shell", "-v", "0", "-c", _GROUP.format(handler=handler, payload=payload, count=count, limits=limits))
+    field.run(_GROUP.format(handler=handler, payload=payload, count=count, limits=limits))
 
 
 def start_three_nodes(field: Field) -> None:
@@ -81,7 +84,7 @@ def most_at_once(spans: list[tuple[Any, Any]]) -> int:
 
 def test_limits_per_key_are_never_exceeded_through_a_kill(field: Field) -> None:
     start_three_nodes(field)
-    field.manage("shell", "-v", "0", "-c", _KEYS)
+    field.run(_KEYS)
     eventually(lambda: field.succeeded() >= 150, within=60)
     field.kill("b")
     eventually(lambda: field.succeeded() >= 600, within=60)
@@ -96,7 +99,7 @@ def test_limits_per_key_are_never_exceeded_through_a_kill(field: Field) -> None:
 
 def test_a_limited_group_runs_while_timers_are_created_in_it(field: Field) -> None:
     start_three_nodes(field)
-    field.manage("shell", "-v", "0", "-c", _STREAM)
+    field.run(_STREAM)
     assert field.succeeded() >= 300, "creations, which take turns because of max_timers, keep no node from claiming"
     eventually(lambda: field.succeeded() >= 1_500, within=60)
     spans = field.rows("SELECT started_at, finished_at FROM timers_attempt WHERE started_at IS NOT NULL")
@@ -104,17 +107,19 @@ def test_a_limited_group_runs_while_timers_are_created_in_it(field: Field) -> No
     field.check_ledger(1_500)
 
 
+@pytest.mark.alone
 def test_a_long_backlog_of_one_key_delays_no_other(field: Field) -> None:
     field.start("a", "--workers", "1", "--threads", "8")
-    field.manage("shell", "-v", "0", "-c", _ONE_HUGE_KEY)
+    field.run(f"BACKLOG = {BACKLOG}\n{_ONE_HUGE_KEY}")
     found = "SELECT started_at - scheduled_for FROM timers_attempt WHERE outcome = 'succeeded' AND name = 'small'"
     late = eventually(lambda: field.value(found), within=30)
     assert late < timedelta(seconds=2)
 
 
+@pytest.mark.alone
 def test_a_huge_slow_backlog_delays_no_other_group(field: Field) -> None:
     start_three_nodes(field)
-    field.manage("shell", "-v", "0", "-c", _NOISY_NEIGHBOUR)
+    field.run(f"BACKLOG = {BACKLOG}\n{_NOISY_NEIGHBOUR}")
     found = "SELECT count(*) FROM timers_attempt WHERE outcome = 'succeeded' AND starts_with(name, 'quiet-')"
     eventually(lambda: field.value(found) == 200, within=60)
     late = """SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - scheduled_for))
@@ -123,6 +128,7 @@ def test_a_huge_slow_backlog_delays_no_other_group(field: Field) -> None:
     assert field.value("SELECT count(*) FROM timers_attempt WHERE starts_with(name, 'noisy-')") > 0
 
 
+@pytest.mark.alone
 def test_max_rate_is_never_exceeded_through_a_kill(field: Field) -> None:
     start_three_nodes(field)
     backlog(field, 500, handler="cluster.count", payload=None, max_rate="50/s")
@@ -138,6 +144,7 @@ def test_max_rate_is_never_exceeded_through_a_kill(field: Field) -> None:
     field.check_ledger(500)
 
 
+@pytest.mark.alone
 def test_max_concurrency_is_never_exceeded_through_a_kill(field: Field) -> None:
     start_three_nodes(field)
     backlog(field, 400, max_concurrency=5)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.field import Field, eventually
 
-pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.torture, pytest.mark.alone, pytest.mark.django_db(transaction=True)]
 
 TIMERS = 1000
 PERIOD = 2
@@ -33,10 +33,10 @@ _CHANGE = "from timers.lifecycle.control.groups import update_group; update_grou
 def test_five_hundred_fires_a_second_go_on_while_the_number_of_shards_changes(field: Field) -> None:
     field.start("a", "--workers", "1")
     field.start("b", "--workers", "1")
-    field.manage("shell", "-v", "0", "-c", _SCHEDULE)
+    field.run(_SCHEDULE)
     for shards in (16, 2):
         time.sleep(6)
-        field.manage("shell", "-v", "0", "-c", _CHANGE.format(shards=shards))
+        field.run(_CHANGE.format(shards=shards))
         eventually(lambda: field.value("SELECT moved_to_shards_up_to IS NULL FROM timers_timer_group"), within=30)
     expected = TIMERS * SECONDS // PERIOD
     eventually(lambda: field.value("SELECT count(*) FROM timers_timer WHERE state = 'active'") == 0, within=60)

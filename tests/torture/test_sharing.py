@@ -8,9 +8,8 @@ from collections import Counter
 import pytest
 
 from tests.cluster.field import Field, eventually
-from timers.lifecycle.recall import RECALL_CHANNEL
 
-pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.torture, pytest.mark.alone, pytest.mark.django_db(transaction=True)]
 
 _BURST = """
 from datetime import timedelta
@@ -35,7 +34,7 @@ def burst(
 ) -> None:
     """Schedule one-shots of one instant, far enough ahead that every worker looks before it."""
     words = {"title": title, "count": count, "seconds": seconds, "ahead": ahead, "handler": handler}
-    field.manage("shell", "-v", "0", "-c", _BURST.format(**words))
+    field.run(_BURST.format(**words))
 
 
 def started_by_worker(field: Field, title: str, count: int) -> list[int]:
@@ -51,17 +50,11 @@ def is_shared(counts: list[int], workers: int) -> bool:
     return len(counts) == workers and all(abs(count - fair) <= 1 for count in counts)
 
 
-def listening(field: Field, workers: int) -> None:
-    """Wait until that many workers have begun to look for work."""
-    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
-    eventually(lambda: field.value(sessions, f"LISTEN {RECALL_CHANNEL}") >= workers, within=60)
-
-
 def test_a_burst_is_shared_by_the_workers_of_all_nodes(field: Field) -> None:
     field.start("a", "--workers", "2")
     for name in "bc":
         field.start(name, "--workers", "1")
-    listening(field, 4)
+    field.wait_for_workers(4)
     burst(field, "unknown", count=16, seconds=1)
     assert is_shared(started_by_worker(field, "unknown", 16), 4)
     burst(field, "known", count=8, seconds=1)
@@ -70,12 +63,12 @@ def test_a_burst_is_shared_by_the_workers_of_all_nodes(field: Field) -> None:
 
 def test_what_a_killed_node_held_is_shared_by_the_others(field: Field) -> None:
     field.start("dying", "--workers", "1", "--threads", "12")
-    listening(field, 1)
+    field.wait_for_workers(1)
     burst(field, "rescued", count=12, seconds=100, handler="cluster.slow_first")
     eventually(lambda: len(field.calls()) == 12)
     for name in "abc":
         field.start(name, "--workers", "1")
-    listening(field, 4)
+    field.wait_for_workers(4)
     field.kill("dying")
     assert is_shared(started_by_worker(field, "rescued", 12), 3)
 
@@ -83,8 +76,8 @@ def test_what_a_killed_node_held_is_shared_by_the_others(field: Field) -> None:
 def test_slow_work_skips_no_tick_of_other_groups_while_a_thread_is_free(field: Field) -> None:
     for name in "abc":
         field.start(name, "--workers", "1", "--threads", "3")
-    listening(field, 3)
-    field.manage("shell", "-v", "0", "-c", _TICKS)
+    field.wait_for_workers(3)
+    field.run(_TICKS)
     eventually(lambda: len(field.calls()) >= 8)
     # Eight of nine threads are taken, by the fair parts of the first burst and whatever the second one finds.
     burst(field, "first", count=4, seconds=12, ahead=1)

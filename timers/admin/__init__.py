@@ -8,6 +8,7 @@ stand only on what an index or a bounded window serves. History cannot be edited
 from timers.admin import (
     audit,
     calendars,
+    chains,
     claims,
     cluster_events,
     cluster_pause,
@@ -16,6 +17,7 @@ from timers.admin import (
     ledger,
     nodes,
     operations,
+    orders,
     secrets,
     stats,
     subscriptions,
@@ -26,6 +28,7 @@ from timers.admin import (
 __all__ = [
     "audit",
     "calendars",
+    "chains",
     "claims",
     "cluster_events",
     "cluster_pause",
@@ -34,6 +37,7 @@ __all__ = [
     "ledger",
     "nodes",
     "operations",
+    "orders",
     "secrets",
     "stats",
     "subscriptions",

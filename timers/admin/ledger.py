@@ -57,18 +57,18 @@ class AttemptAdmin(ReadOnlyAdmin):
     """The newest occurrences first; each row leads to all tries of its execution."""
 
     list_display = (
-        "outcome_cell", "name", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt", "ran_on_cell",
-        "group_cell",
+        "outcome_cell", "name", "step_cell", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt",
+        "ran_on_cell", "group_cell",
     )  # fmt: skip
     list_display_links = ("outcome_cell", "name")
     list_filter = (ScheduledFilter, "outcome", GroupFilter)
     search_fields = ("=id",)
     search_help_text = "An execution's id, a timer's id, its exact name, or group/name."
     fields = (
-        "outcome_cell", "reason", "name", "group_cell", "timer_cell", "execution_cell", "tries_cell", "attempt",
-        "origin", "scheduled_for_cell", "claimed_cell", "started_cell", "finished_cell", "late_cell", "took_cell",
-        "missed_count", "ran_on_cell", "fence", "error_title", "error_detail_cell", "error_fingerprint", "result_cell",
-        "log_cell", "exchange_cell",
+        "outcome_cell", "reason", "name", "group_cell", "timer_cell", "execution_cell", "tries_cell", "step",
+        "attempt", "origin", "scheduled_for_cell", "claimed_cell", "started_cell", "finished_cell", "late_cell",
+        "took_cell", "missed_count", "ran_on_cell", "fence", "error_title", "error_detail_cell", "error_fingerprint",
+        "result_cell", "log_cell", "exchange_cell",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -102,6 +102,10 @@ class AttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="outcome")
     def outcome_cell(self, row: Attempt) -> SafeString | str:
         return cells.state(row.outcome)
+
+    @admin.display(description="step")
+    def step_cell(self, row: Attempt) -> str:
+        return row.step or "–"
 
     @admin.display(description="group")
     def group_cell(self, row: Any) -> str:

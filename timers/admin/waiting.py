@@ -43,6 +43,7 @@ class WaitingAdmin(ReadOnlyAdmin):
     list_display = (
         "name",
         "group_cell",
+        "step_cell",
         "state_cell",
         "attempt",
         "available_cell",
@@ -58,9 +59,9 @@ class WaitingAdmin(ReadOnlyAdmin):
     change_list_template = "admin/timers/waiting_list.html"
     change_form_template = "admin/timers/waiting_change.html"
     fields = (
-        "state_cell", "name", "group_cell", "timer_cell", "id", "attempt", "forgiven", "missed_count", "available_cell",
-        "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell", "created_at",
-        "changed_at",
+        "state_cell", "name", "group_cell", "timer_cell", "id", "step", "attempt", "forgiven", "missed_count",
+        "available_cell", "origin", "subscription_cell", "reason", "error_title", "error_fingerprint", "payload_cell",
+        "created_at", "changed_at",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -76,6 +77,7 @@ class WaitingAdmin(ReadOnlyAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).select_related("group").annotate(read_at=cells.read_at())
         columns = (
             "name", "group__name", "state", "attempt", "available_at", "origin", "error_title", "reason", "timer_id",
+            "step",
         )  # fmt: skip
         return rows.only(*columns) if self.is_list(request) else rows
 
@@ -95,6 +97,10 @@ class WaitingAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state_cell(self, row: Waiting) -> SafeString | str:
         return cells.state(row.state)
+
+    @admin.display(description="step")
+    def step_cell(self, row: Waiting) -> str:
+        return row.step or "–"
 
     @admin.display(description="group")
     def group_cell(self, row: Waiting) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from timers.access.caller import Caller
 from timers.insights.execution_group import group_of
+from timers.insights.one_order import group_of_order
 from timers.insights.operations import one as operation_of
 
 
@@ -21,6 +22,11 @@ def _execution(caller: Caller, execution: str) -> bool:
     return group is not None and caller.sees(group)
 
 
+def _order(caller: Caller, order: str) -> bool:
+    group = group_of_order(order)
+    return group is not None and caller.sees(group)
+
+
 def _operation(caller: Caller, number: str) -> bool:
     is_number = number.isascii() and number.isdigit() and len(number) < 19
     return is_number and operation_of(int(number), caller.groups) is not None
@@ -29,6 +35,7 @@ def _operation(caller: Caller, number: str) -> bool:
 _SEEN: Final[dict[str, Callable[[Caller, str], bool]]] = {
     "group": _group,
     "execution": _execution,
+    "order": _order,
     "operation": _operation,
 }
 """By the words of paths. What stands below a group needs no further look, nor what is for all groups only."""

@@ -19,13 +19,13 @@ def measure(*, executions: int, nodes: int, workers: int, run_seconds: float, ah
 
     Twice: while no worker knows how long they take, and when all do.
     """
-    with Ground() as ground, running_nodes(ground, nodes, workers=workers) as (node, *_):
+    with Ground() as ground, running_nodes(ground, nodes, workers=workers) as together:
         group = ground.group("burst", action={"handler": SLEEPER})
         found: dict[str, Any] = {"threads": nodes * workers * 8}
         for title in ("unknown", "known"):
             at = clock.now() + timedelta(seconds=ahead)
             run = Run(group, one_shots_at(group.name, at, timedelta(), executions, payload=run_seconds))
             time.sleep(max(0.0, (at - clock.now()).total_seconds()))
-            wait_until_drained(run, at, node)
+            wait_until_drained(run, at, *together)
             found[title] = {"by_worker": shares(run), "lateness": lateness(run)}
         return found

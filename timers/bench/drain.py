@@ -40,14 +40,14 @@ def measure(
         far_future(group.name, future)
         product: list[dict[str, Any]] = []
         limit: list[dict[str, Any]] = []
-        with running_nodes(ground, nodes, workers=workers, threads=threads) as (node, *_):
+        with running_nodes(ground, nodes, workers=workers, threads=threads) as together:
             for _ in range(runs):
-                product.append(_drain(group, executions, node))
+                product.append(_drain(group, executions, together))
                 if raw:
                     due_one_shots(by_hand.name, executions)
                     limit.append(raw_drain(by_hand.id, executions, nodes * workers))
-            held = _drain(group, executions, node, hold_snapshot=True) if hold_snapshot else None
-            memory = node.resident_mb
+            held = _drain(group, executions, together, hold_snapshot=True) if hold_snapshot else None
+            memory = together[0].resident_mb
     per_second = round(median(run["per_second"] for run in product))
     found: dict[str, Any] = {"per_second": per_second, "node_mb": memory, "runs": product}
     if limit:
@@ -58,11 +58,13 @@ def measure(
     return found
 
 
-def _drain(group: TimerGroup, executions: int, node: NodeProcess, *, hold_snapshot: bool = False) -> dict[str, Any]:
+def _drain(
+    group: TimerGroup, executions: int, nodes: list[NodeProcess], *, hold_snapshot: bool = False
+) -> dict[str, Any]:
     """All timers are there before the first is fired: the group is paused while they are created."""
     pause_group(group.name, reason="being filled")
     run = Run(group, due_one_shots(group.name, executions))
     due = clock.now()
     with held_snapshot() if hold_snapshot else nullcontext():
         resume_group(group.name)
-        return drained(run, wait_until_drained(run, due, node))
+        return drained(run, wait_until_drained(run, due, *nodes))

@@ -41,13 +41,16 @@ SELECT EXISTS (SELECT 1 FROM timers_timer t WHERE t.group_id = %(group_id)s AND 
 """
 
 
-def wait_until_drained(run: Run, due: datetime, node: NodeProcess | None) -> datetime:
-    """Wait until nothing of the group that was due at `due` is left; returns the database's now of that look."""
+def wait_until_drained(run: Run, due: datetime, *nodes: NodeProcess) -> datetime:
+    """Wait until nothing of the group that was due at `due` is left; returns the database's now of that look.
+
+    Raises NodeFailed when one of the nodes ends meanwhile, and NotDrained when something is left for too long.
+    """
     deadline = time.monotonic() + SETTLES_WITHIN
     last_fired = False
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
-            if node is not None:
+            for node in nodes:
                 node.check()
             asked = time.monotonic()
             if not last_fired:

@@ -1,4 +1,4 @@
-"""The demo's groups and timers: making them twice changes nothing, clearing takes away only what the demo made."""
+"""The demo's groups, timers and chain: making twice changes nothing, clearing takes away only what the demo made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, Final
 from django.db import transaction
 
 from timers import clock
+from timers.demo.order_chain import CHAIN, GROUP, ensure_chain
+from timers.demo.order_handlers import ADD_PERIOD, TAG
 from timers.exceptions import NotAllowedNow
 from timers.scheduling import cancel_timer, delete_group, ensure_group, get_timers, schedule_many
 
-TAG: Final = "demo"
 ACTOR: Final = "timerdemo"
 
 MESSAGE_UUID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "https://example.org/timers/demo/message"))
@@ -37,6 +38,11 @@ GROUPS: Final[Mapping[str, Mapping[str, Any]]] = {
     "reminders": {
         "description": "One-shots.",
         "action": {"handler": "reminders.remind"},
+    },
+    GROUP: {
+        "description": "Orders of a file walk through a chain of steps, each step on whichever worker takes it.",
+        "on_finish": "delete",
+        "on_failed": "drop",
     },
     "troubles": {
         "description": "What does not go well: retries that help, and one that fails for good.",
@@ -67,11 +73,12 @@ class Cleared:
 
 
 def make() -> list[Made]:
-    """Create the demo's groups and timers, all or none; those that live already are kept as they are."""
+    """Create the demo's groups, timers and chain, all or none; those that live already are kept as they are."""
     requests = _requests()
     with transaction.atomic():
         for name, fields in GROUPS.items():
             ensure_group(name, actor=ACTOR, **fields)
+        ensure_chain(ACTOR)
         created = schedule_many(requests, on_conflict="keep", actor=ACTOR)
     return [
         Made(row.group, row.name, request["description"], row.result)
@@ -141,6 +148,11 @@ def _requests() -> list[dict[str, Any]]:
         {
             "kind": "once", "group": "reminders", "name": "in-30-seconds", "after": 30,
             "payload": "The demo has been running for half a minute.", "description": "A one-shot in 30 s.",
+        },
+        {
+            "kind": "fixed_rate", "group": GROUP, "name": "next-order", "period": ADD_PERIOD,
+            "handler": "shop.next_order",
+            "description": f"Adds the next order of a file to the chain {CHAIN}: fork, join, approval of large ones.",
         },
         {
             "kind": "fixed_rate", "group": "troubles", "name": "flaky", "period": 10, "handler": "demo.flaky",

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from timers.demo import order_handlers as order_handlers  # registers the handlers of the chain
 from timers.handlers import Discard, Fire, handler
 
 VENDORS_FILE: Final = Path(__file__).with_name("vendors.csv")

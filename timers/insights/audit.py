@@ -14,6 +14,7 @@ from timers.mistakes import nearest
 from timers.models import (
     ApplicationKey,
     AuditEntry,
+    Chain,
     ExclusionCalendar,
     Secret,
     Subscription,
@@ -24,7 +25,7 @@ from timers.models.group import group_ids
 
 KINDS: Final = (
     "timer", "execution", "group", "subscription", "operation", "calendar", "secret", "key", "node", "cluster",
-    "declaration", "partition",
+    "declaration", "partition", "chain", "step", "order", "lock",
 )  # fmt: skip
 """What entries are about: the first words of verbs."""
 
@@ -144,6 +145,7 @@ _IDENTITIES: Final[dict[str, Callable[[Subject], int | None]]] = {
     "subscription": lambda subject: _id_of(
         Subscription.objects.filter(group__name=subject.group, name=subject.name).order_by("-id")
     ),
+    "chain": lambda subject: _id_of(Chain.objects.filter(group__name=subject.group, name=subject.name)),
     "calendar": lambda subject: _id_of(ExclusionCalendar.objects.filter(name=subject.name)),
     "secret": lambda subject: _id_of(Secret.objects.filter(name=subject.name)),
     "key": lambda subject: _id_of(ApplicationKey.objects.filter(name=subject.name).order_by("-id")),

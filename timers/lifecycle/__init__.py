@@ -15,11 +15,16 @@
       failed  --a person: retry----------------------> ready ;  --dismiss--> failed (final)
       ready|queued|failed --cancel-------------------> cancelled (final)
       claimed --revoked, and not succeeded-----------> cancelled (final)
+    ORDER (the execution of a chain; a branch is one of its own)
+      claimed --a step ended, the order goes on------> ready at the next step, resting, or ended (final)
+      ready -----------claim, no place at a limit----> blocked ; blocked --a place is given back--> ready
+      resting (stopped, suspended, joining, awaiting) --what it waits for, or a person--> ready
 
-An execution's state is the place it is in: a due timer, a claim, waiting, or the ledger. Each function here is one
-transaction (or joins the caller's) that moves executions from one place to the next. Locks are taken in the order
-group, timer, claim, waiting, so no two of them can wait for each other in a ring; a claim of a group with limits takes
-the limit lock (limit_lock.py) before all of these, and waits for no group while it has it.
+An execution's state is the place it is in: a due timer, a claim, waiting, or the ledger; an order that rests is in its
+row alone. Each function here is one transaction (or joins the caller's) that moves executions from one place to the
+next. Locks are taken in the order group, timer, root of an order's tree, claim, waiting, so no two of them can wait for
+each other in a ring; a claim of a group with limits takes the limit lock (limit_lock.py) before all of these, and waits
+for no group while it has it.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the try given back
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed
@@ -27,5 +32,6 @@ the limit lock (limit_lock.py) before all of these, and waits for no group while
     prune    old history dropped                       nodes    registration, heartbeat, lease, death
     leadership                 who leads a partition: only the leader fires what only one node may
     operations                 retry and dismiss by filter, carried out in the background
+    orders                     executions that walk through the steps of chains
     recompute, zone_rules      next instants computed anew when what they follow from has changed
 """

@@ -53,6 +53,36 @@ class Migration(migrations.Migration):
                         default=False, editable=False, help_text="Orders that stood before a step may have to go on."
                     ),
                 ),
+                (
+                    "source",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="The file that declares the chain; empty: none.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "owner",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="The program that declares the chain; empty: none.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "declared_version",
+                    models.PositiveIntegerField(
+                        editable=False,
+                        help_text="The version that was declared last; empty: it is not declared any more.",
+                        null=True,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(editable=False)),
                 ("created_by", models.CharField(blank=True, default="", editable=False, max_length=200)),
                 ("updated_at", models.DateTimeField(editable=False)),
@@ -358,7 +388,15 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="chainorder",
             index=models.Index(
-                condition=models.Q(("deadline_at__isnull", False)), fields=["deadline_at"], name="timers_order_deadline"
+                condition=models.Q(("deadline_at__isnull", False)),
+                fields=["group", "deadline_at"],
+                name="timers_order_late",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="chainorder",
+            index=models.Index(
+                condition=models.Q(("state", "at_stopped")), fields=["chain", "step", "id"], name="timers_order_stopped"
             ),
         ),
         migrations.AddIndex(

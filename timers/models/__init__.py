@@ -6,6 +6,8 @@ Four tables, four tenses; an occurrence is always in exactly one place:
     Claim    present  what a worker holds right now
     Waiting  again    what must be taken up (again), and failed executions that wait for a person
     Attempt  past     the ledger: a row per try and one final row per execution, never updated
+
+An order of a chain has a further row (ChainOrder), which says where it is in its chain; while it rests, no other.
 """
 
 from timers.models.application_key import ApplicationKey

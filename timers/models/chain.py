@@ -25,6 +25,26 @@ class Chain(models.Model):
     is_releasing = models.BooleanField(
         default=False, editable=False, help_text="Orders that stood before a step may have to go on."
     )
+    # The database's defaults: nodes of the version before create chains without naming these.
+    source = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The file that declares the chain; empty: none.",
+    )
+    owner = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The program that declares the chain; empty: none.",
+    )
+    declared_version = models.PositiveIntegerField(
+        null=True, editable=False, help_text="The version that was declared last; empty: it is not declared any more."
+    )
     created_at = models.DateTimeField(editable=False)
     created_by = models.CharField(max_length=NAME_LENGTH, blank=True, default="", editable=False)
     updated_at = models.DateTimeField(editable=False)

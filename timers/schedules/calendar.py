@@ -79,6 +79,9 @@ class Calendar(WallSchedule):
         given = {a.name: text for a, text in zip(ALL_FIELDS, self.texts, strict=True) if text != a.default}
         return {**given, **self.given_policy.to_spec()}
 
+    def meaning(self) -> object:
+        return self.pattern.meaning(), self.policy
+
 
 def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
     """The attributes' texts and what they stand for; SpecError naming every attribute that is wrong."""

@@ -58,3 +58,7 @@ class Cron(WallSchedule):
     def to_spec(self) -> dict[str, Any]:
         seed = {} if self.expression.seed is None else {"seed": self.expression.seed}
         return {"expression": self.expression.text, **seed, **self.given_policy.to_spec()}
+
+    def meaning(self) -> object:
+        # H is another rule than the value that it stands for: with another seed it is another one.
+        return self.walls.meaning(), self.policy, self.expression.seed

@@ -82,6 +82,9 @@ class RRule(WallSchedule):
     def to_spec(self) -> dict[str, Any]:
         return {"rule": self.text, "start": self.start.isoformat(), **self.given_policy.to_spec()}
 
+    def meaning(self) -> object:
+        return self.parts.meaning(), self.start, self.policy
+
 
 def _start(value: Any, field: str) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
@@ -99,6 +99,15 @@ class RuleParts:
         )
         _refuse_what_does_not_go_together(parts, set(values))
         return parts
+
+    def meaning(self) -> object:
+        """The same for the same rule, once it is completed by its start: UNTIL as one time, WKST where it matters."""
+        until, week_start = _UNTIL.fullmatch(self.until), self.week_start
+        if not self.weeks and (self.frequency != "WEEKLY" or (self.interval == 1 and not self.positions)):
+            week_start = 1
+        # A date means the whole of its day (see last_wall).
+        last = f"{until[1]}T{until[2] or '235959'}{until[3] or ''}" if until else ""
+        return replace(self, until=last, week_start=week_start)
 
     def last_wall(self, zone: ZoneInfo) -> datetime | None:
         """The wall that UNTIL means, itself included; None without it. A date means the whole of that day."""

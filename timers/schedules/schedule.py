@@ -91,3 +91,11 @@ class Schedule(ABC):
     @abstractmethod
     def to_spec(self) -> dict[str, Any]:
         """The canonical JSON spec; parsed again in the same time zone it gives an equal schedule."""
+
+    def meaning(self) -> object:
+        """What the spec says, whatever its spelling and time zone: equal for two spellings of one rule.
+
+        Two schedules of one kind and time zone whose meanings are equal have the same instants. Rules whose instants
+        only happen to be the same may differ in it.
+        """
+        return self.to_spec()

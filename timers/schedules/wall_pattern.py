@@ -67,6 +67,11 @@ class WallPattern:
             days -= before if sign < 0 else len(days_there) - before
         return count + days * self.times.total
 
+    def meaning(self) -> object:
+        """The same for two patterns of the same times, years and days, however their day rules say these."""
+        days = {month: tuple(self.days.days(year, month) for year in _EVERY_KIND_OF_YEAR) for month in self.months}
+        return self.times, self.years, {month: each for month, each in days.items() if any(each)}
+
     def masks(self, first: int, last: int) -> Iterator[int]:
         """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
         mask, day = mask_of_times(self.times), date.fromordinal(first)

@@ -14,6 +14,11 @@ Load = Callable[[str], Chain | None]
 """The newest definition of a chain by its name; None: there is none."""
 
 
+def names_of_sub_chains(chain: Chain) -> set[str]:
+    """The names of the chains that a chain contains."""
+    return {step.chain for step in chain.steps.values() if isinstance(step, SubChainStep)}
+
+
 def check_sub_chains(name: str, chain: Chain, load: Load) -> None:
     """Raise SpecError, with the place, for a sub-chain that is unknown, contains the chain, or is nested too deeply.
 

@@ -23,7 +23,7 @@ from timers.lifecycle.control.executions import cancel_unfailed
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.key_settings import by_present_keys, hold_key_settings, key_setting
 from timers.lifecycle.control.limits import Limits, within_limits
-from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
+from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.request import OPTIONS
 from timers.lifecycle.control.run import make_run, overlap_of
@@ -302,7 +302,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
     """Set the next instant, and with it the state, of a timer whose definition is written already."""
     now = now_of(timer)
     if timer.state == Timer.State.FINISHED:
-        if restarts or not before.has_rule((timer.schedule_kind, timer.schedule)):
+        if restarts or before.rule != rule_of(timer):
             _begin_again(timer, spec, now)
         return
     if restarts and before.due is not None:

@@ -1,4 +1,4 @@
-"""What is declared in code or in a file: groups and timers that shall be there, and where each of them is written."""
+"""What is declared in code or in a file: groups, timers and chains, and where each of them is written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from timers.domain.chains import Chain, parse_chain
 from timers.exceptions import SpecError
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.request import kind_of, parse_request
@@ -86,6 +87,8 @@ class Declared:
     timers: Sequence[Declaration]
     groups: Sequence[Declaration] = ()
     """Their keywords are `name` and the fields of create_group."""
+    chains: Sequence[Declaration] = ()
+    """Their keywords are `group`, `name` and `definition`."""
 
     def specs(self) -> dict[tuple[str, str], tuple[Declaration, TimerSpec]]:
         """The timers by group and name; raises one SpecError for all that is wrong with any of them."""
@@ -102,6 +105,21 @@ class Declared:
                 twice = SpecError("name", f"comes twice in group {spec.group} (first: {first.place})", given=spec.name)
                 problems.append(declaration.located(twice))
             found.setdefault((spec.group, spec.name), (declaration, spec))
+        if problems:
+            raise SpecError.combined(problems)
+        return found
+
+    def definitions(self) -> dict[tuple[str, str], tuple[Declaration, Chain]]:
+        """The chains by group and name; raises one SpecError for all that is wrong with any of them."""
+        found: dict[tuple[str, str], tuple[Declaration, Chain]] = {}
+        problems: list[SpecError] = []
+        for declaration in self.chains:
+            given = declaration.keywords
+            try:
+                name = check_name("name", given["name"])
+                found[given["group"], name] = (declaration, parse_chain(given["definition"]))
+            except SpecError as error:
+                problems.append(declaration.located(error))
         if problems:
             raise SpecError.combined(problems)
         return found

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.lifecycle.control.next_instant import rule_of
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.models.schedule_words import schedule_words
 from timers.payload import Unreadable, encode
-from timers.schedules import parse_stored
+from timers.schedules.rule import Rule
 
 _NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared", "debounce_max_wait"})
 FIELDS: Final = tuple(field.name for field in fields(TimerSpec) if field.name not in _NOT_COMPARED)
@@ -44,22 +43,16 @@ class FieldChange:
 def values_of_spec(spec: TimerSpec) -> Values:
     """The values of a declaration, comparable."""
     values = {name: getattr(spec, name) for name in FIELDS}
-    values["schedule"] = (spec.schedule.kind, spec.schedule.to_spec())
+    values["schedule"] = Rule(spec.schedule.kind, spec.schedule.to_spec(), spec.time_zone)
     values["action"] = None if spec.action is None else json.loads(spec.action)
     values["overrides"] = None if spec.overrides is None else json.loads(spec.overrides)
     return {**values, "tags": list(spec.tags)}
 
 
-def values_of_row(row: Timer, wanted: Values) -> Values:
-    """The values that a row holds, comparable with those that are wanted."""
+def values_of_row(row: Timer) -> Values:
+    """The values that a row holds, comparable with those of a declaration."""
     values = {name: getattr(row, name) for name in FIELDS if name != "schedule"}
-    values["schedule"] = (row.schedule_kind, row.schedule)
-    if values["schedule"] != wanted["schedule"]:
-        with suppress(SpecError):  # else as it is stored: whatever it says, it is not what is declared
-            values["schedule"] = (
-                row.schedule_kind,
-                parse_stored(row.schedule_kind, row.schedule, row.time_zone).to_spec(),
-            )
+    values["schedule"] = rule_of(row)
     # As text: 1, 1.0 and true are three payloads, and the order of keys counts.
     if row.payload is not None and not isinstance(row.payload, Unreadable):
         values["payload"] = encode(row.payload)
@@ -73,16 +66,14 @@ def changed(before: Values, after: Values) -> list[str]:
 
 def is_as_defined(row: Timer, spec: TimerSpec) -> bool:
     """Whether the definition of a timer is this one already: to write it would change nothing."""
-    wanted = values_of_spec(spec)
-    return not changed(values_of_row(row, wanted), wanted)
+    return not changed(values_of_row(row), values_of_spec(spec))
 
 
 def in_words(name: str, values: Values) -> str:
     """A value for people, shortened."""
     value = values[name]
     if name == "schedule":
-        kind, spec = value
-        return _shortened(schedule_words(kind, spec, values["time_zone"]))
+        return _shortened(schedule_words(value.kind, value.spec, values["time_zone"]))
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str):

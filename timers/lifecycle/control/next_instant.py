@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from timers.exceptions import SpecError
 from timers.lifecycle.control.limits import Limits
 from timers.lifecycle.control.spec import TimerSpec
 from timers.models import Timer
 from timers.models.calendars import Calendars, schedule_of
-from timers.schedules import Missed, Schedule, parse_stored
+from timers.schedules import Missed, Schedule
 from timers.schedules.interval import FixedDelay
+from timers.schedules.rule import Rule
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -31,8 +32,8 @@ _MICROSECOND = timedelta(microseconds=1)
 class Before:
     """A timer as it was before the edit."""
 
-    rule: tuple[str, Any]
-    """Kind and spec of its schedule."""
+    rule: Rule
+    """Of its schedule."""
     time_zone: str
     start_at: datetime | None
     end_at: datetime | None
@@ -50,7 +51,7 @@ class Before:
         """Read it from the row, before the row is edited. `limits`: what counting its missed instants may cost."""
         due = None if timer.next_fire_at is None else timer.next_fire_at - timer.offset
         return cls(
-            (timer.schedule_kind, timer.schedule),
+            rule_of(timer),
             timer.time_zone,
             timer.start_at,
             timer.end_at,
@@ -60,19 +61,10 @@ class Before:
             _missed_by(timer, due, limits, calendars),
         )
 
-    def has_rule(self, rule: tuple[str, Any]) -> bool:
-        """Whether the schedule was this one."""
-        return is_same_rule(rule, self.rule, self.time_zone)
 
-
-def is_same_rule(rule: tuple[str, Any], stored: tuple[str, Any], time_zone: str) -> bool:
-    """Whether a kind and spec are those that are stored, perhaps in another form than they have today."""
-    if rule[0] != stored[0] or rule == stored:
-        return rule == stored
-    try:
-        return bool(parse_stored(*stored, time_zone).to_spec() == rule[1])
-    except SpecError:
-        return False
+def rule_of(timer: Timer) -> Rule:
+    """The rule of a timer's row."""
+    return Rule(timer.schedule_kind, timer.schedule, timer.time_zone)
 
 
 class Next(NamedTuple):
@@ -94,10 +86,10 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
     """
     if before.due is None:
         return Next(None)
-    rule = after.schedule_kind, after.schedule
-    if rule[0] == before.rule[0] == FixedDelay.kind:
+    rule = rule_of(after)
+    if rule.kind == before.rule.kind == FixedDelay.kind:
         return Next(_checked(_delayed(before, spec, schedule, now), spec))
-    has_rule = before.has_rule(rule)
+    has_rule = before.rule == rule
     is_same = (
         has_rule
         and before.time_zone == spec.time_zone
@@ -139,9 +131,9 @@ def _delayed(before: Before, spec: TimerSpec, schedule: Schedule, now: datetime)
     if before.last is None and spec.start_at != before.start_at:
         return spec.first_fire(now, schedule)
     is_first = before.last is None and before.start_at is not None
-    if not is_first and not before.has_rule((FixedDelay.kind, delay.to_spec())):
+    if not is_first and before.rule != Rule(FixedDelay.kind, delay.to_spec(), spec.time_zone):
         try:
-            counted_from = due - FixedDelay.parse(before.rule[1], spec.time_zone).delay
+            counted_from = due - FixedDelay.parse(before.rule.spec, spec.time_zone).delay
         except SpecError:
             counted_from = now
         due = max(now, counted_from + delay.delay)

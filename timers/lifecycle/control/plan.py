@@ -58,7 +58,7 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
         by = f" by {row.state_changed_by}" if row.state_changed_by else ""
         return Plan((("kept", Entry(spec.group, spec.name, f"cancelled{by}; it is declared, but stays cancelled")),))
     wanted, is_as_kept = values_of_spec(spec), row.declared == declaration.as_kept()
-    held, base = values_of_row(row, wanted), wanted if is_as_kept else _declared_last(row)
+    held, base = values_of_row(row), wanted if is_as_kept else _declared_last(row)
     fresh = changed(held if base is None else base, wanted)
     by_hand = set() if base is None else set(changed(base, held))
     write = [name for name in fresh if held[name] != wanted[name]]

@@ -23,6 +23,7 @@ from timers import clock, conf, handlers
 from timers.exceptions import SpecError
 from timers.lifecycle.control.action_checks import check_action_of_timer
 from timers.lifecycle.control.audit import audited
+from timers.lifecycle.control.chains.reconcile import ChainsOfSource
 from timers.lifecycle.control.change import pause_timer, resume_timer, update_timer
 from timers.lifecycle.control.create import create_timers
 from timers.lifecycle.control.declaration import CODE, Declaration, Declared
@@ -35,6 +36,7 @@ from timers.lifecycle.events import record
 from timers.lifecycle.group_clock import nows_in
 from timers.lifecycle.group_lock import hold_groups
 from timers.lifecycle.nodes import handlers_elsewhere
+from timers.mistakes import Mistakes
 from timers.models import ClusterEvent, Timer, TimerGroup
 
 EVENT: Final = "declared timers reconciled"
@@ -52,7 +54,7 @@ def reconcile(
     dry_run: bool = False,
     actor: str = "",
 ) -> Reconciled:
-    """Create, update, pause and resume timers until they are as the source declares them; all or nothing.
+    """Create, update, pause and resume timers until they are as the source declares them; all or nothing. Chains too.
 
     One at a time for each source of a program: whoever comes second finds nothing to do. Raises SpecError for invalid
     declarations.
@@ -63,7 +65,10 @@ def reconcile(
         node: who does it, for the cluster's events.
         dry_run: do it all, report it, and roll it back.
     """
-    specs = declared.specs()
+    mistakes = Mistakes()
+    specs = mistakes.check(declared.specs, {})
+    definitions = mistakes.check(declared.definitions, {})
+    mistakes.tell()
     owner = conf.current().declaration_owner if owner is None else owner
     with audited("declaration.reconcile", actor or (f"node {node}" if node else ""), name=declared.source) as entry:
         with connection.cursor() as cursor:
@@ -74,7 +79,9 @@ def reconcile(
         hold_groups(TimerGroup.objects.filter(name__in={group for group, _ in specs}).values_list("id", flat=True))
         if take_over:
             Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
-        report = _Pass(declared, specs, owner).run()
+            ChainsOfSource.take_over(declared.source, take_over, owner)
+        chains = ChainsOfSource(declared.source, owner, definitions)
+        report = _Pass(declared, specs, owner, chains).run()
         if dry_run or not report.wrote:
             entry.nothing()
         entry.many(**{verb: getattr(report, verb) for verb, _ in VERBS if getattr(report, verb)})
@@ -88,15 +95,23 @@ def reconcile(
 class _Pass:
     """One pass over the timers of a program's source, within its transaction."""
 
-    def __init__(self, declared: Declared, specs: dict[Key, tuple[Declaration, TimerSpec]], owner: str) -> None:
+    def __init__(
+        self,
+        declared: Declared,
+        specs: dict[Key, tuple[Declaration, TimerSpec]],
+        owner: str,
+        chains: ChainsOfSource,
+    ) -> None:
         self._source = declared.source
         self._owner = owner
         self._groups = declared.groups
         self._specs = specs
+        self._chains = chains
         self._told: dict[Verb, list[Entry]] = {}
 
     def run(self) -> Reconciled:
         self._ensure_groups()
+        self._chains.create()  # timers may be orders of them
         taken = self._taken_names()
         rows = self._rows()
         todo = {key: row for key, row in rows.items() if key not in taken and self._plan(key, row)}
@@ -104,9 +119,12 @@ class _Pass:
         for row in _locked([row.id for row in todo.values()]):
             self._carry_out(self._plan(_key(row), row), row)
         self._create([key for key in self._specs if key not in rows and key not in taken])
+        self._chains.change()  # last: chains are locked after timers
+        named = {(entry.group, entry.name) for entries in self._told.values() for entry in entries}
+        unchanged = sum(key in rows and key not in named for key in self._specs) + self._chains.unchanged
+        for verb, entry in self._chains.told:
+            self._tell(verb, entry)
         told = {verb: tuple(sorted(entries, key=str)) for verb, entries in self._told.items()}
-        named = {(entry.group, entry.name) for entries in told.values() for entry in entries}
-        unchanged = sum(key in rows and key not in named for key in self._specs)
         return replace(Reconciled(self._source, unchanged=unchanged, owner=self._owner), **told)  # type: ignore[arg-type]
 
     def _ensure_groups(self) -> None:

@@ -1,4 +1,4 @@
-"""The report of a reconcile: what was done with the timers of a source, and what was left alone."""
+"""The report of a reconcile: what was done with the timers and chains of a source, and what was left alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Final, Literal
 
 from timers.lifecycle.control.difference import FieldChange
 
-Verb = Literal["created", "updated", "paused", "resumed", "kept", "conflicts", "over"]
+Verb = Literal["created", "updated", "paused", "resumed", "stopped", "started", "kept", "conflicts", "over"]
 VERBS: Final[tuple[tuple[Verb, str], ...]] = (
     ("created", "created"),
     ("updated", "updated"),
     ("paused", "paused"),
     ("resumed", "resumed"),
+    ("stopped", "stopped"),
+    ("started", "started"),
     ("kept", "kept as they are"),
     ("conflicts", "in conflict"),
 )
@@ -23,7 +25,7 @@ NAMES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One timer (or group, where `name` is empty) of the report."""
+    """One timer, chain, or group (where `name` is empty) of the report."""
 
     group: str
     name: str
@@ -31,8 +33,11 @@ class Entry:
     changes: tuple[FieldChange, ...] = ()
     in_flight: tuple[str, ...] = ()
     """Executions that the change came too late for."""
+    is_chain: bool = False
 
     def __str__(self) -> str:
+        if self.is_chain:
+            return f"chain {self.group}/{self.name}"
         return f"{self.group}/{self.name}" if self.name else f"group {self.group}"
 
 
@@ -47,6 +52,10 @@ class Reconciled:
     """No longer declared."""
     resumed: tuple[Entry, ...] = ()
     """Declared again."""
+    stopped: tuple[Entry, ...] = ()
+    """Chains that are no longer declared."""
+    started: tuple[Entry, ...] = ()
+    """Chains that are declared again."""
     kept: tuple[Entry, ...] = ()
     """Not as declared, because somebody changed it by hand: left so."""
     conflicts: tuple[Entry, ...] = ()
@@ -60,7 +69,7 @@ class Reconciled:
     @property
     def wrote(self) -> bool:
         """Whether anything was changed."""
-        return bool(self.created or self.updated or self.paused or self.resumed)
+        return bool(self.created or self.updated or self.paused or self.resumed or self.stopped or self.started)
 
     @property
     def empty(self) -> bool:

@@ -19,7 +19,7 @@ from timers.exceptions import SpecError
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.limits import Limits
-from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit
+from timers.lifecycle.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
 from timers.lifecycle.control.request import ANCHORS, anchor_of
 from timers.lifecycle.control.spec import TimerSpec
 from timers.lifecycle.group_lock import HOLD_GROUPS
@@ -126,7 +126,7 @@ def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime, 
     before = Before.of(living, limits)
     after = copy.copy(living)
     spec.write_to(after)
-    is_same_rule = before.has_rule((after.schedule_kind, after.schedule))
+    is_same_rule = before.rule == rule_of(after)
     restarts = not is_same_rule or living.until_committed != spec.until_committed
     if before.due is None and restarts:
         following = Next(first_beyond(before.last, spec, schedule, now), is_recomputed=True)

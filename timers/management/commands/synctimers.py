@@ -1,4 +1,4 @@
-"""manage.py synctimers: make timers what is declared in code, or in a file."""
+"""manage.py synctimers: make timers and chains what is declared in code, or in a file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from timers.lifecycle.control.reconciled import VERBS, Reconciled, Verb
 from timers.management.service_command import ServiceCommand
 
 _MARKS: Final[dict[Verb, str]] = {
-    "created": "+", "updated": "~", "paused": "-", "resumed": "+", "kept": "=", "conflicts": "!", "over": " ",
+    "created": "+", "updated": "~", "paused": "-", "resumed": "+",
+    "stopped": "-", "started": "+", "kept": "=", "conflicts": "!", "over": " ",
 }  # fmt: skip
 
 
 class Command(ServiceCommand):
     """Exit code 1 for conflicts and errors; nothing is written on an error, and what is in conflict is left alone."""
 
-    help = "Create, update, pause and resume timers as they are declared in code, or in a YAML file. Deletes none."
+    help = (
+        "Create, update, pause and resume timers as they are declared in code, or in a YAML file, and with a file"
+        " its chains. Deletes none."
+    )
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -82,5 +86,5 @@ class Command(ServiceCommand):
         else:
             self.stdout.write(report.words)
         if report.conflicts:
-            number = plural(len(report.conflicts), "timer")
+            number = plural(len(report.conflicts), "name")
             self.stderr.write(f"{number} in conflict, left alone: declare other names, or cancel what has them.")

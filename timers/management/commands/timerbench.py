@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final
@@ -62,19 +63,21 @@ class Command(ServiceCommand):
                 "--json", action="store_true", default=False, dest="json_here", help="One compact line."
             )
         for name in ("drain", "lateness", "backlog", "recurring", "burst", "idle", "http"):
-            made[name].add_argument("--workers", type=int, default=1, help="Worker processes of the node (default 1).")
+            made[name].add_argument("--workers", type=_count, default=1, help="Worker processes of a node (default 1).")
         for name in ("drain", "lateness", "backlog", "recurring", "idle"):
             made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
         counts = {
             "drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000, "burst": 16, "http": 10_000,
         }  # fmt: skip
         for name, default in counts.items():
-            made[name].add_argument("--executions", type=int, default=default, help=f"How many (default {default:,}).")
+            made[name].add_argument(
+                "--executions", type=_count, default=default, help=f"How many (default {default:,})."
+            )
         for name, span in {"create": 5.0, "lateness": 20.0, "recurring": 20.0, "idle": 20.0, "rest": 5.0}.items():
             made[name].add_argument("--seconds", type=float, default=span, help=f"For how long (default {span:g}).")
         for name in ("drain", "lateness", "rest"):
             made[name].add_argument("--future", type=int, default=0, help="Timers far ahead in the same group.")
-        made["drain"].add_argument("--runs", type=int, default=3, help="Medians of so many (default 3).")
+        made["drain"].add_argument("--runs", type=_count, default=3, help="Medians of so many (default 3).")
         made["drain"].add_argument("--no-raw", action="store_false", dest="raw", help="Leave the raw limit out.")
         made["drain"].add_argument("--on-finish", choices=["keep", "delete"], default="keep", help="Of the group.")
         made["drain"].add_argument(
@@ -87,7 +90,10 @@ class Command(ServiceCommand):
         )
         for name, default in {"drain": 1, "burst": 3}.items():
             made[name].add_argument(
-                "--nodes", type=int, default=default, help=f"Nodes that run at once (default {default})."
+                "--nodes",
+                type=_count,
+                default=default,
+                help=f"Nodes that run at once on the database (default {default}).",
             )
         made["burst"].add_argument("--run-seconds", type=float, default=3.0, help="Of each handler (default 3).")
         made["burst"].add_argument(
@@ -121,3 +127,10 @@ class Command(ServiceCommand):
         compact = options["json"] or options["json_here"]
         report |= {"figures": figures, **installation.describe()}
         self.stdout.write(json.dumps(report, separators=(",", ":")) if compact else json.dumps(report, indent=2))
+
+
+def _count(text: str) -> int:
+    """The number of an option that counts things; raises ArgumentTypeError for none, or fewer than one."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return int(text)

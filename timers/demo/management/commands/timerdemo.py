@@ -13,6 +13,7 @@ LOOK_AT = """
 Look at
   manage.py timercluster                        the cluster and what fires next
   the ledger (console, admin: history)          who ran which vendor; NumberOfTry 1, 2, 3 of the held message
+  the orders of the chain shop/import-order     their steps, branches, and large ones that wait for an approval
   the failed execution of troubles/always-fails its payload is kept: mend and retry it, or dismiss it
 manage.py timerdemo --clear takes all of it away.
 """

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from timers import clock
 from timers.domain.chains import parse_chain
-from timers.exceptions import NotAllowedNow, TimerExists, TimerNotFound
+from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.chains.check import check_definition
 from timers.lifecycle.control.chains.find import find_chain, lock_chain
@@ -46,18 +46,23 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
     return chain
 
 
-def update_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
+def update_chain(
+    group: str, name: str, definition: dict[str, Any], *, version: int | None = None, actor: str = ""
+) -> Chain:
     """Give a chain a new version: new orders take it, those under way finish on theirs.
 
-    A definition that is the same as the newest version changes nothing.
+    A definition that is the same as the newest version changes nothing. `version`: the newest one as the caller read
+    it; None: whichever it is.
 
     Raises:
         SpecError: For all that is wrong with the definition.
+        StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
     spec = check_definition(name, definition, _group(group)).to_json()
     with transaction.atomic():
         chain = lock_chain(group, name)
+        _check_version(chain, version)
         newest = chain.versions.get(version=chain.newest)
         if parse_chain(newest.definition) == parse_chain(spec):
             return chain
@@ -72,20 +77,27 @@ def update_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
     return chain
 
 
-def delete_chain(group: str, name: str, *, actor: str = "") -> None:
-    """Delete a chain; its history stays in the ledger.
+def delete_chain(group: str, name: str, *, version: int | None = None, actor: str = "") -> None:
+    """Delete a chain; its history stays in the ledger. `version`: as for update_chain.
 
     Raises:
         NotAllowedNow: Orders are under way. Cancel them, or let them finish, first.
+        StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
     with transaction.atomic():
         chain = lock_chain(group, name)
+        _check_version(chain, version)
         under_way = ChainOrder.objects.filter(chain=chain, ended_at=None).count()
         if under_way:
             raise NotAllowedNow(f"chain: {under_way:,} of its orders are under way. Cancel them first.")
         with audited("chain.delete", actor, group=group, name=name):
             find_chain(group, name).delete()
+
+
+def _check_version(chain: Chain, version: int | None) -> None:
+    if version is not None and chain.newest != version:
+        raise StaleVersion(f"chain {chain.name!r} has version {chain.newest} by now, not {version}; read it again")
 
 
 def _group(name: str) -> TimerGroup:

@@ -88,11 +88,12 @@ def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "")
 
 def _send(verb: str, order: str, make: MakeEvent, actor: str, **told: Any) -> OrderRow:
     check_execution(order)
-    found = ChainOrder.objects.select_related("group", "chain").filter(id=order).first()
+    found = ChainOrder.objects.filter(id=order).values_list("root", "timer_id", "name", "group__name").first()
     if found is None:
         raise TimerNotFound(f"there is no order {order}")
-    with audited(verb, actor, subject_id=order, group=found.group.name, name=found.name) as entry, transaction.atomic():
-        change = OrderChange(order, str(found.root), found.timer_id, clock.now())
+    root, timer_id, name, group = found
+    with audited(verb, actor, subject_id=order, group=group, name=name) as entry, transaction.atomic():
+        change = OrderChange(order, str(root), timer_id, clock.now())
         before = _place(change.row)
         change.send(make(change))
         change.write()

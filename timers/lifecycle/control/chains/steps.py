@@ -66,6 +66,16 @@ def _set_step(group: str, chain: str, step: str, state: ChainStep.State, reason:
 
 
 def _set_chain(group: str, chain: str, state: Chain.State, reason: str, actor: str) -> Chain:
+    row = set_chain_state(group, chain, state, reason=reason, actor=actor)
+    release_orders()
+    return row
+
+
+def set_chain_state(group: str, chain: str, state: Chain.State, *, reason: str = "", actor: str = "") -> Chain:
+    """Stop or start a chain, and leave the orders that stood before it to the nodes. Raises TimerNotFound.
+
+    For callers whose transaction goes on: release_orders locks timers, which must not be locked after a chain.
+    """
     verb = "stop" if state == Chain.State.STOPPED else "start"
     with audited(f"chain.{verb}", actor, group=group, name=chain) as entry, transaction.atomic():
         row = entry.watch(lock_chain(group, chain))
@@ -75,7 +85,6 @@ def _set_chain(group: str, chain: str, state: Chain.State, reason: str, actor: s
             row.save()
         else:
             entry.nothing()
-    release_orders()
     return row
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from timers_client.ctl import cluster, executions, groups, operations, timers
+from timers_client.ctl import chains, cluster, executions, groups, operations, orders, timers
 from timers_client.ctl.consume import consume
 from timers_client.ctl.output import show_one
 from timers_client.ctl.tail import tail
@@ -48,6 +48,32 @@ WORDS: Final[dict[str, _Work]] = {
     "subscriptions pause": groups.pause_subscription,
     "subscriptions resume": groups.resume_subscription,
     "subscriptions delete": groups.delete_subscription,
+    "chain list": chains.list_chains,
+    "chain show": chains.show_chain,
+    "chain steps": chains.list_steps,
+    "chain picture": chains.show_picture,
+    "chain create": chains.create_chain,
+    "chain update": chains.update_chain,
+    "chain diff": chains.compare_versions,
+    "chain delete": chains.delete_chain,
+    "chain stop": chains.stop_chain,
+    "chain start": chains.start_chain,
+    "chain skip": chains.skip_step,
+    "chain activate": chains.activate_step,
+    "order list": orders.list_orders,
+    "order show": orders.show_order,
+    "order history": orders.show_history,
+    "order add": orders.add_order,
+    "order start": orders.start_order,
+    "order suspend": orders.suspend,
+    "order resume": orders.resume,
+    "order skip": orders.skip,
+    "order move": orders.move,
+    "order reset": orders.reset,
+    "order cancel": orders.cancel,
+    "order approve": orders.approve,
+    "order refuse": orders.refuse,
+    "order signal": orders.signal,
     "consume": consume,
     "tail": tail,
     "execution": executions.execution,

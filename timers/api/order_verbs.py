@@ -1,0 +1,156 @@
+"""What is done to orders: suspend, resume, skip, move, reset, cancel, approve, refuse, signal; one, or many at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from django.http import HttpRequest
+from ninja import Body as InBody
+from ninja import Router
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from timers import chains
+from timers.api.authentication import caller
+from timers.api.executions import PayloadBody, ReasonBody
+from timers.api.fields import Body, EmptyBody, Name
+from timers.api.order_answer import OrderInFull, order_in_full
+from timers.api.orders import ORDER
+from timers.api.route import route
+from timers.api.schemas import ANY, NAME, OBJECT, TEXT, Schema, choice, keywords, maybe, number, refuse_unknown
+from timers.lifecycle.control.chains.many import VERBS
+
+router = Router(tags=["orders"])
+
+_FILTER: Final[Schema] = {
+    **keywords(
+        {
+            "group": NAME, "chain": NAME, "step": NAME, "state": choice(*chains.STATES), "name": NAME,
+            "parent": {"type": "string", "format": "uuid"},
+        },
+        [],
+    ),
+    "description": "Conditions that all hold; chain, name or parent must be among them.",
+}  # fmt: skip
+_MANY: Final[dict[str, Schema]] = {
+    "verb": choice(*VERBS),
+    "filter": _FILTER,
+    "limit": number(1, chains.MOST, "The most orders of this call.", whole=True),
+    "before": maybe({"type": "string", "description": "`next` of the call before."}),
+    "reason": {**TEXT, "description": "Of suspend, cancel and refuse."},
+    "at": maybe({**NAME, "description": "Of resume: the step to go on from."}),
+    "variables": maybe({**OBJECT, "description": "Of resume: variables to set before."}),
+    "to": {**NAME, "description": "Of move: the step."},
+    "name": {**NAME, "description": "Of signal: its name."},
+    "payload": {**ANY, "description": "Of signal."},
+}
+ManyOrders = Annotated[dict[str, Any], WithJsonSchema(keywords(_MANY, ["verb", "filter"]))]
+
+
+class ResumeBody(Body):
+    """Where to go on, and with what."""
+
+    at: Name | None = Field(default=None, description="The step to go on from; without one: where it is.")
+    variables: dict[str, Any] | None = Field(default=None, description="Variables to set before.")
+
+
+class MoveBody(Body):
+    """Where to."""
+
+    to: Name
+
+
+class RefusedAnswer(BaseModel):
+    """An order to which it was not done, and why."""
+
+    order: str
+    message: str
+
+
+class ManyAnswer(BaseModel):
+    """What came of a verb for many orders."""
+
+    done: list[str]
+    refused: list[RefusedAnswer]
+    next: str | None = Field(description="There are more orders than one call takes: give it as `before`.")
+
+
+@route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer)
+def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
+    """Do one thing to all orders that meet a filter, each by itself; what is refused is told."""
+    refuse_unknown(body, _MANY)
+    verb, conditions, limit = body.pop("verb", None), body.pop("filter", {}), body.pop("limit", chains.MOST)
+    who = caller(request)
+    before = body.pop("before", None)
+    done = chains.for_orders(verb, conditions, limit=limit, before=before, groups=who.groups, actor=who.actor, **body)
+    return ManyAnswer(
+        done=done.done,
+        refused=[RefusedAnswer(order=each.order, message=each.message) for each in done.refused],
+        next=done.next,
+    )
+
+
+@route(router, "POST", f"{ORDER}/suspend", scope="operate", answer=OrderInFull)
+def suspend(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
+    """Stop this order alone, until it is resumed; a step that runs is waited for."""
+    chains.suspend_order(order, reason=body.reason, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/resume", scope="operate", answer=OrderInFull)
+def resume(request: HttpRequest, order: str, body: ResumeBody = ResumeBody()) -> OrderInFull:
+    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept."""
+    chains.resume_order(order, at=body.at, variables=body.variables, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/skip", scope="operate", answer=OrderInFull)
+def skip(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> OrderInFull:
+    """Let an order go on behind the step that it is at."""
+    chains.skip_step_of(order, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/move", scope="operate", answer=OrderInFull)
+def move(request: HttpRequest, order: str, body: MoveBody) -> OrderInFull:
+    """Move an order to another step, suspended or not."""
+    chains.move_order(order, body.to, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/reset", scope="operate", answer=OrderInFull)
+def reset(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> OrderInFull:
+    """Move an order to its first step; its variables stay."""
+    chains.reset_order(order, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/cancel", scope="operate", answer=OrderInFull)
+def cancel(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
+    """Cancel an order: its finally steps run, then it ends as cancelled; a second cancel ends it at once."""
+    chains.cancel_order(order, reason=body.reason, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/approve", scope="operate", answer=OrderInFull)
+def approve(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> OrderInFull:
+    """Approve what an order waits for."""
+    chains.approve_order(order, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/refuse", scope="operate", answer=OrderInFull)
+def refuse(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
+    """Refuse the approval that an order waits for."""
+    chains.refuse_order(order, reason=body.reason, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/signals/{{signal}}", scope="operate", answer=OrderInFull)
+def send_signal(request: HttpRequest, order: str, signal: Name, body: PayloadBody = PayloadBody()) -> OrderInFull:
+    """Send an order the signal that it waits for."""
+    chains.signal_order(order, signal, body.payload, actor=caller(request).actor)
+    return _told(order)
+
+
+def _told(order: str) -> OrderInFull:
+    return order_in_full(chains.get_order(order))

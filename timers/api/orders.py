@@ -1,0 +1,148 @@
+"""Orders of chains: list, read, their history; add and start them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Body as InBody
+from ninja import Query, Router
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from timers import chains
+from timers.api.authentication import caller
+from timers.api.chains import CHAIN
+from timers.api.fields import EmptyBody, Name
+from timers.api.order_answer import (
+    OrderAnswer,
+    OrderInFull,
+    StepAttemptAnswer,
+    attempt_answer,
+    order_answer,
+    order_in_full,
+)
+from timers.api.paging import Page, PageQuery, cursor_after, position
+from timers.api.route import Answer, route
+from timers.api.schemas import FLAG, NAME, OBJECT, Schema, choice, keywords, maybe, refuse_unknown
+from timers.api.timer_body import OWN, SHARED
+from timers.insights.one_order import next_order
+from timers.lifecycle.control.chains.add import NOT_OF_ORDERS
+from timers.lifecycle.control.create import ON_CONFLICT
+from timers.models import Timer
+
+router = Router(tags=["orders"])
+ORDER: Final = "/orders/{order}"
+ADDED: Final = f"{CHAIN}/orders"
+
+OrderState = Literal[
+    "ready", "waiting", "at_stopped", "at_limit", "locked", "joining", "suspended", "awaiting", "failed", "ended",
+]  # fmt: skip
+_NEW: Final[dict[str, Schema]] = {
+    "name": NAME,
+    "variables": maybe({**OBJECT, "description": "What the order begins with, at most 64 KB."}),
+    "pending": {**FLAG, "description": "It waits until it is started.", "default": False},
+    "on_conflict": {**choice(*ON_CONFLICT), "default": "reject"},
+    "kind": choice(*OWN),
+    **{word: schema for own in OWN.values() for word, schema in own.items()},
+    **{word: schema for word, schema in SHARED.items() if word not in NOT_OF_ORDERS},
+}
+NewOrder = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            **keywords(_NEW, ["name"]),
+            "description": "An order that begins now; with the keywords of a schedule, one at each of its fires.",
+            "examples": [{"name": "order-4711", "variables": {"file": "4711.xml"}}],
+        }
+    ),
+]
+
+
+class OrderQuery(PageQuery):
+    """Which orders."""
+
+    group: Name | None = None
+    chain: Name | None = None
+    step: Name | None = None
+    state: OrderState | None = Field(
+        default=None, description="Default: all that have not ended. Those whose step runs are among the ready ones."
+    )
+    name: Name | None = None
+    parent: UUID | None = Field(default=None, description="The order whose branches, or whose sub-chain, they are.")
+    branches: bool | None = Field(
+        default=None, description="Branches and sub-chains too. Default: where step or parent is given."
+    )
+
+
+class OrderAdded(BaseModel):
+    """An order that was added: the timer that begins it, and what of it is known."""
+
+    result: Literal["created", "replaced", "kept"]
+    id: str | None = Field(description="Of the order, or the first one; null: not known before it begins.")
+    name: str
+    group: str
+    chain: str
+    state: str = Field(description="scheduled; or pending, until it is started.")
+    next_fire_at: Any = Field(description="When it begins.")
+
+
+@route(router, "GET", "/orders", scope="read", answer=Page[OrderAnswer])
+def list_orders(request: HttpRequest, query: Query[OrderQuery]) -> Page[OrderAnswer]:
+    """List orders that have begun, newest first; a page may be short and still have a next one."""
+    begin = position(request, query)
+    asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
+    page = chains.find_orders(
+        groups=caller(request).groups, before_id=None if begin is None else UUID(begin[0]), **asked
+    )
+    return Page(
+        items=[order_answer(view) for view in page.orders],
+        next=None if page.next is None else cursor_after(request, [str(page.next)]),
+    )
+
+
+@route(router, "GET", ORDER, scope="read", answer=OrderInFull)
+def read_order(request: HttpRequest, order: str) -> OrderInFull:
+    """Read one order with its variables."""
+    return order_in_full(chains.get_order(order))
+
+
+@route(router, "GET", f"{ORDER}/history", scope="read", answer=Page[StepAttemptAnswer])
+def read_history(request: HttpRequest, order: str, query: Query[PageQuery]) -> Page[StepAttemptAnswer]:
+    """What an order did, oldest first: a row for each attempt of a step, and its end; branches have their own."""
+    begin = position(request, query)
+    rows = chains.history(order, after=0 if begin is None else begin[0], limit=query.limit + 1)
+    page = rows[: query.limit]
+    return Page(
+        items=[attempt_answer(row) for row in page],
+        next=cursor_after(request, [page[-1].attempt]) if len(rows) > len(page) else None,
+    )
+
+
+@route(router, "POST", ADDED, scope="schedule", answer=OrderAdded, status=201, also={200: OrderAdded})
+def post_order(request: HttpRequest, group: str, chain: Name, body: InBody[NewOrder]) -> Answer:
+    """Add an order: now, at an instant, by a schedule, or pending until it is started.
+
+    201 when it was added; 200 when a timer of that name was replaced or kept, as `on_conflict` says.
+    """
+    refuse_unknown(body, _NEW)
+    name, pending = body.pop("name", None), body.pop("pending", False)
+    created = chains.add_order(group, chain, name, pending=pending, actor=caller(request).actor, **body)
+    assert created.timer is not None
+    return Answer(_added(created.timer, chain, created.result), status=201 if created.result == "created" else 200)
+
+
+@route(router, "POST", f"{ADDED}/{{name}}/start", scope="operate", answer=OrderAdded)
+def start_order(request: HttpRequest, group: str, chain: Name, name: Name, body: EmptyBody = EmptyBody()) -> OrderAdded:
+    """Start an order that is pending."""
+    return _added(chains.start_order(group, chain, name, actor=caller(request).actor), chain, "replaced")
+
+
+def _added(timer: Timer, chain: str, result: str) -> OrderAdded:
+    is_pending = timer.state == Timer.State.PAUSED
+    return OrderAdded(
+        result=result,  # type: ignore[arg-type]
+        # A pending order begins at an instant that is not known yet, and its id has it.
+        id=None if is_pending else next_order(timer), name=timer.name, group=timer.group.name, chain=chain,
+        state="pending" if is_pending else "scheduled", next_fire_at=timer.next_fire_at,
+    )  # fmt: skip

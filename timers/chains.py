@@ -1,0 +1,259 @@
+"""Public: job chains from Python: define them, add orders, stop and skip steps, see to orders.
+
+    from timers.chains import add_order, chain, create_chain, stop_step
+
+    definition = (
+        chain("import")
+        .step("fetch", action="orders.fetch", results=["total"])
+        .step("notify", action="orders.notify")
+    )
+    create_chain("sales", "import", definition, actor="ann")
+    add_order("sales", "import", "order-4711", variables={"file": "4711.xml"})
+    stop_step("sales", "import", "notify", reason="mail server is down", actor="ann")
+
+Each call is a transaction of its own, or joins the caller's; `for_orders` has one for each order. What is invalid
+raises SpecError, which names every wrong field; what does not exist TimerNotFound; what cannot be done as things are
+NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions and the life of an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from timers.domain.chains.builder import ChainBuilder, chain
+from timers.domain.chains.diff import Change
+from timers.domain.chains.diff import diff as _diff
+from timers.exceptions import SpecError, TimerNotFound
+from timers.insights.chains import (
+    ChainView,
+    StepCounts,
+    StepView,
+    definition,
+    find_chain,
+    find_chains,
+    find_steps,
+    picture,
+    picture_as_svg,
+    picture_as_text,
+)
+from timers.insights.one_order import OrderDetail, StepAttempt, history
+from timers.insights.one_order import one_order as _one
+from timers.insights.order_view import OrderView
+from timers.insights.orders import STATES, OrderPage, find_orders
+from timers.lifecycle.control.chains import define as _define
+from timers.lifecycle.control.chains.add import add_order, start_order
+from timers.lifecycle.control.chains.define import delete_chain
+from timers.lifecycle.control.chains.locks import delete_lock, set_lock
+from timers.lifecycle.control.chains.many import ManyOrders, Refused, check_verb, for_each_order
+from timers.lifecycle.control.chains.orders import (
+    approve_order,
+    cancel_order,
+    move_order,
+    refuse_order,
+    reset_order,
+    resume_order,
+    signal_order,
+    skip_step_of,
+    suspend_order,
+)
+from timers.lifecycle.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
+from timers.models import Chain
+
+__all__ = [
+    "FILTER",
+    "MOST",
+    "STATES",
+    "Chain",
+    "ChainBuilder",
+    "ChainView",
+    "Change",
+    "ManyOrders",
+    "OrderDetail",
+    "OrderPage",
+    "OrderView",
+    "Refused",
+    "StepAttempt",
+    "StepCounts",
+    "StepView",
+    "activate_step",
+    "add_order",
+    "approve_order",
+    "cancel_order",
+    "chain",
+    "compare_versions",
+    "create_chain",
+    "definition",
+    "delete_chain",
+    "delete_lock",
+    "find_chain",
+    "find_chains",
+    "find_orders",
+    "find_steps",
+    "for_orders",
+    "get_order",
+    "history",
+    "move_order",
+    "picture",
+    "picture_as_svg",
+    "picture_as_text",
+    "refuse_order",
+    "reset_order",
+    "resume_order",
+    "set_lock",
+    "signal_order",
+    "skip_step",
+    "skip_step_of",
+    "start_chain",
+    "start_order",
+    "stop_chain",
+    "stop_step",
+    "suspend_order",
+    "update_chain",
+]
+
+MOST: Final = 2_000
+"""Orders that one call of for_orders takes."""
+FILTER: Final = ("group", "chain", "step", "state", "name", "parent")
+"""The conditions of for_orders."""
+_PAGE: Final = 500
+
+
+def create_chain(group: str, name: str, definition: Mapping[str, Any] | ChainBuilder, *, actor: str = "") -> Chain:
+    """Create a chain of a group.
+
+    Args:
+        group: The name of the group.
+        name: Unique in the group.
+        definition: The steps as JSON, or a builder.
+        actor: Who does it, for the audit trail.
+
+    Raises:
+        SpecError: For all that is wrong with the definition, each problem with its place.
+        TimerExists: The group has a chain of that name.
+        TimerNotFound: There is no such group.
+    """
+    return _define.create_chain(group, name, _plain(definition), actor=actor)
+
+
+def update_chain(
+    group: str,
+    name: str,
+    definition: Mapping[str, Any] | ChainBuilder,
+    *,
+    version: int | None = None,
+    actor: str = "",
+) -> Chain:
+    """Give a chain a new version: new orders take it, those under way finish on theirs.
+
+    A definition that is the same as the newest version changes nothing.
+
+    Args:
+        group: The name of the group.
+        name: The chain's.
+        definition: The steps as JSON, or a builder.
+        version: The newest version as the caller read it; None: whichever it is.
+        actor: Who does it.
+
+    Raises:
+        SpecError: For all that is wrong with the definition.
+        StaleVersion: Somebody else gave it a new version meanwhile.
+        TimerNotFound: There is no such group or chain.
+    """
+    return _define.update_chain(group, name, _plain(definition), version=version, actor=actor)
+
+
+def compare_versions(group: str, name: str, before: int, after: int | None = None) -> list[Change]:
+    """The changes from one version of a chain to another (None: the newest); `str` of each is in words.
+
+    Raises TimerNotFound.
+    """
+    return _diff(definition(group, name, before)[1], definition(group, name, after)[1])
+
+
+def get_order(order: str) -> OrderDetail:
+    """One order in full; raises TimerNotFound. `order`: its id, which is its execution's."""
+    try:
+        found = _one(order)
+    except ValueError:
+        found = None
+    if found is None:
+        raise TimerNotFound(f"there is no order {order}")
+    return found
+
+
+def for_orders(
+    verb: str,
+    conditions: Mapping[str, Any],
+    *,
+    limit: int = MOST,
+    before: str | None = None,
+    groups: frozenset[str] | None = None,
+    actor: str = "",
+    **arguments: Any,
+) -> ManyOrders:
+    """Do one thing to all orders that meet conditions, each by itself: what is refused stops none of the others.
+
+    Args:
+        verb: suspend, resume, skip, move, reset, cancel, approve, refuse or signal.
+        conditions: group, chain, step, state, name, parent; at least one of chain, name and parent.
+        limit: The most orders, at most MOST. A call also ends after some 15 seconds.
+        before: `next` of the result of the call before, which says that there were more orders; None: begin.
+        groups: The names of the groups that the caller may see; None: all.
+        actor: Who does it.
+        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at` and `variables` of resume; `to` of
+            move; `name` and `payload` of signal.
+
+    Raises:
+        SpecError: For all that is wrong with the verb, the conditions or the arguments.
+    """
+    check_verb(verb, arguments)
+    _check_conditions(conditions, limit)
+    ids, below = list[str](), _position(before)
+    # All are chosen before the first is changed: what the verb changes may be what was asked for.
+    while len(ids) <= limit:
+        page = find_orders(groups=groups, before_id=below, limit=_PAGE, **conditions)
+        ids += [str(each.id) for each in page.orders]
+        below = page.next
+        if below is None:
+            break
+    many = for_each_order(verb, ids[:limit], actor=actor, **arguments)
+    if many.next is None and len(ids) > limit:
+        return replace(many, next=ids[limit - 1])
+    return many
+
+
+def _position(before: Any) -> UUID | None:
+    try:
+        return None if before is None else UUID(before)
+    except (ValueError, TypeError, AttributeError):
+        raise SpecError("before", "must be `next` of the call before", given=before) from None
+
+
+def _check_conditions(conditions: Mapping[str, Any], limit: Any) -> None:
+    problems = [
+        SpecError(f"filter.{each}", f"is not known. Known are {', '.join(FILTER)}.")
+        for each in conditions
+        if each not in FILTER
+    ]
+    problems += [
+        SpecError(f"filter.{each}", "must be text", given=value)
+        for each, value in conditions.items()
+        if each in FILTER and not isinstance(value, str)
+    ]
+    if not {"chain", "name", "parent"} & conditions.keys():
+        problems.append(SpecError("filter", "must have chain, name or parent. Say which orders are meant."))
+    if "state" in conditions and conditions["state"] not in STATES:
+        problems.append(SpecError("filter.state", f"must be one of {', '.join(STATES)}", given=conditions["state"]))
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
+        problems.append(SpecError("limit", f"must be a whole number from 1 to {MOST:,}", given=limit))
+    if problems:
+        raise SpecError.combined(problems)
+
+
+def _plain(definition: Mapping[str, Any] | ChainBuilder) -> dict[str, Any]:
+    if isinstance(definition, ChainBuilder):
+        return definition.build()
+    return dict(definition) if isinstance(definition, Mapping) else definition

@@ -1,0 +1,38 @@
+"""A stored schedule as a value that can be compared: two spellings of one rule are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from timers.exceptions import SpecError
+from timers.schedules.registry import parse_stored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """The kind and the spec of a schedule, as they are stored.
+
+    Rules of one kind are equal when they mean the same (see Schedule.meaning): `0 9 * * mon` and `0 9 * * 1`, `@daily`
+    and `0 0 * * *`, the parts of a recurrence rule in another order. The time zone is no part of the rule: it is only
+    needed to read the spec. What cannot be read is equal to the same spec alone.
+    """
+
+    kind: str
+    spec: Any
+    time_zone: str
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rule):
+            return NotImplemented
+        if self.kind != other.kind or self.spec == other.spec:
+            return self.kind == other.kind
+        try:
+            return bool(self._meaning() == other._meaning())
+        except SpecError:
+            return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _meaning(self) -> object:
+        return parse_stored(self.kind, self.spec, self.time_zone).meaning()
