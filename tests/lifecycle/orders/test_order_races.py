@@ -12,11 +12,11 @@ import pytest
 
 from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
-from tests.support.sessions import in_threads
+from tests.support.sessions import OtherSession, in_threads
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.executions import cancel_execution
 from timers.insights.doctor import places
-from timers.lifecycle.control.chains.define import create_chain
+from timers.lifecycle.control.chains.define import create_chain, delete_chain
 from timers.lifecycle.control.chains.orders import cancel_order, move_order, resume_order, suspend_order
 from timers.lifecycle.control.chains.steps import activate_step, skip_step, stop_step
 from timers.lifecycle.orders.holds import unblock_all
@@ -127,3 +127,20 @@ def test_workers_persons_and_rescues_never_deadlock(
     # Some were cancelled before they began.
     finals = set(Attempt.objects.filter(outcome__in=Attempt.FINAL).values_list("id", flat=True))
     assert set(ChainOrder.objects.filter(state="ended").values_list("id", flat=True)) <= finals
+
+
+def test_chain_is_not_deleted_while_an_order_of_it_begins(group: TimerGroup, time: VirtualTime, node: Stepper) -> None:
+    create_chain("work", "main", {"start": "first", "steps": {"first": action("end"), "end": END}})
+    schedule_many(
+        [{"kind": "once", "group": "work", "name": "o", "after": 0, "action": {"kind": "chain", "chain": "main"}}]
+    )
+    node.claim()
+    node.run()
+    with OtherSession(time.now) as session, OtherSession(time.now) as person:
+        session.begin()
+        session.run(node.finish)
+        deleted = person.start(lambda: delete_chain("work", "main"))
+        person.waits_for_a_lock()
+        session.commit()
+        with pytest.raises(NotAllowedNow, match="under way"):
+            deleted.result(timeout=20)
