@@ -20,6 +20,7 @@ from timers import clock
 from timers.lifecycle.control.pace import pause_between
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.failed_filter import FailedFilter
+from timers.lifecycle.orders.cancelling import end_parked_branches
 from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import BulkOperation
 
@@ -102,7 +103,9 @@ def _do_chunk(operation: BulkOperation, now: datetime) -> None:
         operation.refusals = [*operation.refusals, *examples][:EXAMPLES]
     elif chunk.executions:
         where = "state = 'failed' AND id = ANY(%(ids)s::uuid[])"
-        ended = end_waiting(where, "failed", _told(operation, "dismissed"), wait=True, ids=chunk.executions)
+        why = _told(operation, "dismissed")
+        ended = end_parked_branches(chunk.executions, why)
+        ended += end_waiting(where, "failed", why, wait=True, ids=chunk.executions)
         operation.done += len(ended)
     operation.cursor = chunk.cursor
     operation.next_at = first + len(chunk.executions) * pause

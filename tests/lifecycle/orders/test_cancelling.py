@@ -18,7 +18,7 @@ from timers.lifecycle.control.chains.orders import resume_order, signal_order, s
 from timers.lifecycle.control.executions import cancel_waiting
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.orders.rows import lock_roots
-from timers.models import Attempt, ChainOrder, Claim, Timer, TimerGroup, Waiting
+from timers.models import Attempt, ChainLock, ChainOrder, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import cancel_timer, delete_group, schedule_fixed_rate, schedule_once, update_group, update_timer
 from timers.testing import Stepper, VirtualTime
 
@@ -180,3 +180,49 @@ def test_orders_of_several_timers_are_locked_after_all_their_timers(
         assert set(session.run(lambda: lock_roots(orders, skip_locked=True))) == set(orders)
         session.commit()
         assert cancelled.result(timeout=20) == 2
+
+
+def test_dismissed_branch_whose_lock_was_deleted_lets_its_parent_go_on(
+    group: TimerGroup, begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    ChainLock.objects.create(group=group, name="door", capacity=1)
+    order = begin(
+        {
+            "fork": {"kind": "fork", "branches": {"left": "l", "right": "r"}, "join": "join"},
+            "l": action("join"),
+            "r": action("join", locks=["door"]),
+            "join": {"kind": "join", "on_branch_failure": "ignore", "next": "end"},
+        },
+        locks={"door": "shared"},
+    )
+    ChainLock.objects.all().delete()
+    node.until_idle()
+    parked = Waiting.objects.get(state="failed")
+    assert dismiss_failed([str(parked.id)]) == 1
+    node.until_idle()
+    assert outcome_of(order) == "succeeded"
+    assert not Waiting.objects.exists()
+
+
+def test_failed_order_that_was_just_retried_is_cancelled_with_its_timer(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.a", OSError("one"), {})
+    order = begin({"a": action("end", "tests.a")})
+    node.until_idle()
+    retry_failed(order)
+    cancel_timer("work", "order")
+    assert outcome_of(order) == "cancelled"
+    node.until_idle()
+    assert len(handlers.calls) == 1
+
+
+def test_failed_order_stays_for_a_person_when_its_timer_is_cancelled(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.a", OSError("one"))
+    order = begin({"a": action("end", "tests.a")})
+    node.until_idle()
+    with pytest.raises(NotAllowedNow):
+        cancel_timer("work", "order")
+    assert (outcome_of(order), Waiting.objects.get().state) == (None, "failed")

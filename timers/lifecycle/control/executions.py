@@ -20,7 +20,7 @@ from timers.lifecycle.control.run import make_run
 from timers.lifecycle.end_waiting import end_waiting
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.group_clock import GroupClock
-from timers.lifecycle.orders.cancelling import cancel_orders, cancel_orders_of_timer, orders_among
+from timers.lifecycle.orders.cancelling import cancel_orders, cancel_orders_of_timer, end_parked_branches, orders_among
 from timers.lifecycle.orders.retrying import lock_failed_order, set_variables
 from timers.lifecycle.retry_waiting import retry_waiting
 from timers.models import Attempt, Claim, Timer, Waiting
@@ -83,8 +83,9 @@ def _end_many(verb: str, actor: str, where: str, outcome: str, why: str, executi
     with audited(verb, actor, subject_id=executions[0] if len(executions) == 1 else "") as entry:
         orders = orders_among(executions) if outcome == "cancelled" else []
         cancel_orders(orders, why)
-        others = list(set(executions).difference(order for order, *_ in orders))
-        ended = [order for order, *_ in orders] + end_waiting(where, outcome, why, ids=others)
+        told = [order for order, *_ in orders] if orders else end_parked_branches(executions, why)
+        others = list(set(executions).difference(told))
+        ended = told + end_waiting(where, outcome, why, ids=others)
         if not ended:
             entry.nothing()
         elif len(executions) == 1:

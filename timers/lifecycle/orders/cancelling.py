@@ -25,8 +25,14 @@ WHERE id = ANY(%s::uuid[]) AND ended_at IS NULL ORDER BY id
 """
 # A failed one waits for a person; one in its finally steps is being ended already.
 _OF_TIMER: Final = """
-SELECT id::text, root::text, timer_id FROM timers_chain_order
-WHERE timer_id = %s AND parent IS NULL AND ended_at IS NULL AND state <> 'failed' AND NOT in_finally ORDER BY id
+SELECT o.id::text, o.root::text, o.timer_id FROM timers_chain_order o
+WHERE o.timer_id = %s AND o.parent IS NULL AND o.ended_at IS NULL AND NOT o.in_finally
+  AND (o.state <> 'failed' OR NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.id = o.id AND w.state = 'failed'))
+ORDER BY o.id
+"""
+_PARKED_BRANCHES: Final = """
+SELECT o.id::text, o.root::text, o.timer_id FROM timers_chain_order o JOIN timers_waiting w ON w.id = o.id
+WHERE o.id = ANY(%s::uuid[]) AND o.parent IS NOT NULL AND o.ended_at IS NULL AND w.state = 'failed' ORDER BY o.id
 """
 _END_OF_GROUP: Final = f"""
 WITH gone AS (DELETE FROM timers_chain_order WHERE group_id = %(group)s RETURNING *),
@@ -59,6 +65,20 @@ def cancel_orders(found: Collection[Found], reason: str) -> set[str]:
         if change.row.order.outcome is not None:
             ended.add(order)
     return ended
+
+
+def end_parked_branches(executions: Collection[str], reason: str) -> list[str]:
+    """End the branches and sub-chains among executions that are parked; returns those that were.
+
+    They are parked only where their steps could not be read. Their parents wait for them, and learn of it.
+    """
+    if not executions:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_PARKED_BRANCHES, (plain_array(executions),))
+        found: list[Found] = cursor.fetchall()
+    cancel_orders(found, reason)
+    return [order for order, *_ in found]
 
 
 def has_orders(timer_id: int) -> bool:

@@ -22,6 +22,7 @@ SELECT c.group_id, c.name, c.id, v.id
 FROM timers_chain c JOIN timers_chain_version v ON v.chain_id = c.id AND v.version = c.newest
 WHERE c.group_id = ANY(%s::bigint[]) AND c.name = ANY(%s)
 """
+_KEEP: Final = " ORDER BY c.id FOR KEY SHARE OF c"
 _STATES: Final = """
 SELECT c.id, c.state = 'stopped', s.name, s.state
 FROM timers_chain c LEFT JOIN timers_chain_step s ON s.chain_id = c.id AND s.state <> 'active'
@@ -67,13 +68,16 @@ def definition_of(version_id: int) -> Definition:
     return Definition(chain, actions)
 
 
-def newest_versions(wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], ChainKey]:
-    """The newest versions of chains, by group id and name; those that do not exist are left out."""
+def newest_versions(wanted: Collection[tuple[int, str]], *, keep: bool = False) -> dict[tuple[int, str], ChainKey]:
+    """The newest versions of chains, by group id and name; those that do not exist are left out.
+
+    `keep`: the chains are not deleted before the transaction has ended; then the orders that it began are seen.
+    """
     if not wanted:
         return {}
     groups, names = zip(*wanted, strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(_NEWEST, (plain_array(set(groups)), list(set(names))))
+        cursor.execute(_NEWEST + (_KEEP if keep else ""), (plain_array(set(groups)), list(set(names))))
         return {(group, name): ChainKey(*key) for group, name, *key in cursor.fetchall()}
 
 

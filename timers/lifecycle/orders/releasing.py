@@ -42,9 +42,9 @@ def has_deadlines(now: str) -> str:
 
 # Orders that stand before steps that are stopped no longer, and those that are at a step that is skipped by now. The
 # steps before which orders stand are read by leaps, so orders that go on standing are not looked at one by one.
-_STANDING: Final = """
+_FREE: Final = """
 WITH RECURSIVE releasing AS (
-    SELECT c.id, c.state FROM timers_chain c WHERE c.is_releasing),
+    SELECT c.id, c.state FROM timers_chain c WHERE {which}),
 stood AS (
     SELECT c.id AS chain_id, (SELECT o.step FROM timers_chain_order o
                               WHERE o.chain_id = c.id AND o.state = 'at_stopped' ORDER BY o.step LIMIT 1) AS step
@@ -59,6 +59,9 @@ free AS (
     WHERE s.step IS NOT NULL AND c.state = 'active'
       AND NOT EXISTS (SELECT 1 FROM timers_chain_step t
                       WHERE t.chain_id = s.chain_id AND t.name = s.step AND t.state = 'stopped'))
+"""
+_STANDING: Final = f"""
+{_FREE.format(which="c.is_releasing")}
 (SELECT o.id::text, o.root::text, o.timer_id
  FROM free f CROSS JOIN LATERAL (
      SELECT o.id, o.root, o.timer_id FROM timers_chain_order o
@@ -82,13 +85,10 @@ LIMIT %(limit)s
 """
 # The lock comes first: an order that came to stand before it was taken is seen by the statement that follows.
 _LOCK: Final = "SELECT id FROM timers_chain WHERE is_releasing ORDER BY id FOR UPDATE SKIP LOCKED"
-_RELEASED: Final = """
+_RELEASED: Final = f"""
+{_FREE.format(which="c.id = ANY(%(chains)s)")}
 UPDATE timers_chain c SET is_releasing = false
-WHERE c.id = ANY(%s)
-  AND NOT EXISTS (SELECT 1 FROM timers_chain_order o
-                  WHERE o.chain_id = c.id AND o.state = 'at_stopped' AND c.state = 'active'
-                    AND NOT EXISTS (SELECT 1 FROM timers_chain_step s
-                                    WHERE s.chain_id = c.id AND s.name = o.step AND s.state = 'stopped'))
+WHERE c.id = ANY(%(chains)s) AND NOT EXISTS (SELECT 1 FROM free f WHERE f.chain_id = c.id)
 """
 
 
@@ -99,7 +99,7 @@ def release_orders() -> int:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_LOCK)
             if chains := [chain for (chain,) in cursor.fetchall()]:
-                cursor.execute(_RELEASED, (chains,))
+                cursor.execute(_RELEASED, {"chains": chains})
     return done
 
 
@@ -123,9 +123,13 @@ def _carry_out(statement: str, event: events.Event) -> tuple[int, bool]:
             try:
                 with transaction.atomic():
                     change = OrderChange(order, root, timer_id, clock.now())
+                    before = change.row.order
                     change.send(event)
                     change.write()
-                done += 1
+                    if change.row.order is before:
+                        left.append(order)  # another node was faster, or it has nothing to do with it
+                    else:
+                        done += 1
             except (TimersError, LookupError, ValueError, TypeError) as error:
                 left.append(order)
                 logger.warning("order %s cannot go on: %s", order, error)

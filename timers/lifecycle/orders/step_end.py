@@ -41,7 +41,7 @@ class StepEnds:
         }
         locked = lock_roots(roots, skip_locked=skip_locked)
         # Those of a group that is deleted are gone.
-        return cls(locked, newest_versions(starts), set(read_turns(roots - locked.keys())))
+        return cls(locked, newest_versions(starts, keep=True), set(read_turns(roots - locked.keys())))
 
     def is_busy(self, execution: Execution) -> bool:
         """Whether somebody else has locked the tree of an order."""

@@ -225,7 +225,7 @@ class Trees:
         ]
 
     def _begin_sub_order(self, row: OrderRow, new: NewSubOrder) -> None:
-        key = newest_versions([(row.group_id, new.chain)]).get((row.group_id, new.chain))
+        key = newest_versions([(row.group_id, new.chain)], keep=True).get((row.group_id, new.chain))
         if key is None:
             missing = events.SubChainEnded(new.round, FAILED, {}, f'the group has no chain "{new.chain}"')
             self._queue.append((row.id, lambda: missing))
