@@ -61,6 +61,10 @@ class Field:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def migrate(self) -> None:
+        """Make the tables of a database that has none."""
+        self.manage("migrate", "-v", "0")
+
     def run(self, script: str) -> str:
         """Run Python code in a process of the installation; returns what it prints."""
         return self.manage("shell", "-v", "0", "-c", script)
@@ -208,7 +212,7 @@ def field_on(server: EmbeddedServer, folder: Path) -> Iterator[Field]:
     host = str(parameters["host"]).replace("/", "%2F")
     field = Field(f"postgresql://{parameters['user']}@{host}:{parameters['port']}/{parameters['dbname']}", folder)
     try:
-        field.manage("migrate", "-v", "0")
+        field.migrate()
         yield field
     finally:
         field.end()
