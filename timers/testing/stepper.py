@@ -16,6 +16,7 @@ from timers.actions.chain import ChainAction
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import SHARED, NodeMode
 from timers.handlers import Fail, Fire
+from timers.lifecycle.chores import find_chores
 from timers.lifecycle.claim import LeftReady, claim_ready
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.due import ServedGroups
@@ -181,7 +182,7 @@ class Stepper:
         Returns how the tries ended.
         """
         resume_elapsed(self.time.now)
-        while release_orders() or pass_deadlines() or unblock_all():
+        while find_chores(self._partition).has_operations and (release_orders() or pass_deadlines() or unblock_all()):
             pass
         ended: list[Outcome] = []
         while True:

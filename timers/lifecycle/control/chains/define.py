@@ -91,7 +91,8 @@ def delete_chain(group: str, name: str, *, version: int | None = None, actor: st
         under_way = ChainOrder.objects.filter(chain=chain, ended_at=None).count()
         if under_way:
             raise NotAllowedNow(f"chain: {under_way:,} of its orders are under way. Cancel them first.")
-        with audited("chain.delete", actor, group=group, name=name):
+        with audited("chain.delete", actor, group=group, name=name) as entry:
+            entry.gone(chain)
             find_chain(group, name).delete()
 
 
