@@ -8,12 +8,12 @@ from django.db import IntegrityError, transaction
 
 from timers import clock
 from timers.domain.chains import parse_chain
-from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.chains.check import check_definition
-from timers.lifecycle.control.chains.find import find_chain, lock_chain
+from timers.lifecycle.control.chains.find import find_chain, find_group, lock_chain
 from timers.lifecycle.control.names import check_name
-from timers.models import Chain, ChainOrder, ChainVersion, TimerGroup
+from timers.models import Chain, ChainOrder, ChainVersion
 
 
 def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
@@ -30,7 +30,7 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
         TimerExists: The group has a chain of that name.
         TimerNotFound: There is no such group.
     """
-    row = _group(group)
+    row = find_group(group)
     spec = check_definition(name, definition, row).to_json()
     now = clock.now()
     chain = Chain(
@@ -59,7 +59,7 @@ def update_chain(
         StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
-    spec = check_definition(name, definition, _group(group)).to_json()
+    spec = check_definition(name, definition, find_group(group)).to_json()
     with transaction.atomic():
         chain = lock_chain(group, name)
         _check_version(chain, version)
@@ -99,10 +99,3 @@ def delete_chain(group: str, name: str, *, version: int | None = None, actor: st
 def _check_version(chain: Chain, version: int | None) -> None:
     if version is not None and chain.newest != version:
         raise StaleVersion(f"chain {chain.name!r} has version {chain.newest} by now, not {version}; read it again")
-
-
-def _group(name: str) -> TimerGroup:
-    row = TimerGroup.objects.filter(name=name).first()
-    if row is None:
-        raise TimerNotFound(f"there is no group {name!r}")
-    return row

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from timers.exceptions import TimerNotFound
-from timers.models import Chain
+from timers.models import Chain, TimerGroup
+
+
+def find_group(name: str) -> TimerGroup:
+    """The group of that name; raises TimerNotFound where there is none."""
+    row = TimerGroup.objects.filter(name=name).first()
+    if row is None:
+        raise TimerNotFound(f"there is no group {name!r}")
+    return row
 
 
 def find_chain(group: str, name: str) -> Chain:

@@ -8,9 +8,10 @@ from timers.domain.chains.limits import MAX_CAPACITY
 from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.chains.check import uses_lock
+from timers.lifecycle.control.chains.find import find_group
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.orders.definitions import definition_of
-from timers.models import ChainLock, ChainVersion, TimerGroup
+from timers.models import ChainLock, ChainVersion
 
 
 def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainLock:
@@ -20,7 +21,7 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
         SpecError: The name or the capacity cannot be.
         TimerNotFound: There is no such group.
     """
-    row = _group(group)
+    row = find_group(group)
     if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= MAX_CAPACITY:
         raise SpecError("capacity", f"must be a whole number from 1 to {MAX_CAPACITY:,}", given=capacity)
     with audited("lock.set", actor, group=group, name=check_name("name", name)) as entry:
@@ -45,7 +46,7 @@ def delete_lock(group: str, name: str, *, actor: str = "") -> None:
         TimerNotFound: There is no such group or lock.
     """
     with audited("lock.delete", actor, group=group, name=name) as entry:
-        lock = ChainLock.objects.select_for_update().filter(group=_group(group), name=name).first()
+        lock = ChainLock.objects.select_for_update().filter(group=find_group(group), name=name).first()
         if lock is None:
             raise TimerNotFound(f"group {group!r} has no lock {name!r}")
         versions = ChainVersion.objects.filter(chain__group=lock.group).select_related("chain")
@@ -57,10 +58,3 @@ def delete_lock(group: str, name: str, *, actor: str = "") -> None:
             raise NotAllowedNow(f"lock: is taken by chain {', '.join(users[:5])}. Give these other locks first.")
         entry.gone(lock)
         lock.delete()
-
-
-def _group(name: str) -> TimerGroup:
-    row = TimerGroup.objects.filter(name=name).first()
-    if row is None:
-        raise TimerNotFound(f"there is no group {name!r}")
-    return row
