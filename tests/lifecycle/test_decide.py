@@ -22,7 +22,7 @@ from timers.testing import START
 def rate(period: float = 1, **due: Any) -> Due:
     """A timer that is due every so many seconds, from START on."""
     schedule = parse("fixed_rate", {"period": period, "anchor": format_instant(START)})
-    return Due(schedule, START_US, **due)
+    return Due(schedule, due.pop("next_us", START_US), **due)
 
 
 def told(decision: Decision) -> dict[str, list[tuple[Any, ...]]]:
@@ -63,6 +63,14 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, list[tuple[Any, ...]
     ({}, {"free_since_us": at(2), "watched_since_us": at(3)}, {"fires": [(3, 3)]}),
     ({}, {"is_open": True, "watched_since_us": at(2.5)}, {"queued": [(2, 2)], "skipped": [(3, "overlap", 0)]}),
     ({}, {"is_open": True, "watched_since_us": at(3.1)}, {"queued": [(3, 3)]}),
+    # This node began to look a moment ago, and another one may have looked before: nothing is missed.
+    ({}, {"next_us": at(2), "watched_since_us": at(3)}, {"fires": [(2, 0)], "queued": [(3, 0)]}),
+    ({}, {"next_us": at(2), "resumed_us": at(3)}, {"fires": [(3, 1)]}),
+    (
+        {},
+        {"next_us": at(2), "free_since_us": at(2.5), "watched_since_us": at(3)},
+        {"skipped": [(2, "overlap", 0)], "fires": [(3, 0)]},
+    ),
     (
         {},
         {"is_open": True, "watched_since_us": at(0.5)},

@@ -46,7 +46,9 @@ class Due:
     free_since_us: int | None = None
     """When its latest execution ended: what came due before found that one open."""
     watched_since_us: int | None = None
-    """Since when it could be fired at any moment: a node was looking, and nothing was paused. None: all the time."""
+    """Since when the deciding node looks for due work without a break; None: all the time."""
+    resumed_us: int | None = None
+    """When it or its group was last paused or resumed."""
     waits_for_end: bool = False
     """The next instant is known only at the end of the execution (fixed_delay, until_committed)."""
     follows_runs: bool = False
@@ -55,6 +57,22 @@ class Due:
     fires_left: int | None = None
     unwanted: str = ""
     """Why nothing of it is to run: nobody wants it. Empty: it is wanted."""
+
+    @property
+    def could_fire_since_us(self) -> int | None:
+        """Since when it could be fired at any moment, as far as the deciding node knows; None: all the time."""
+        known = [each for each in (self.watched_since_us, self.resumed_us) if each is not None]
+        return max(known, default=None)
+
+    def is_missed(self, instant_us: int, now_us: int) -> bool:
+        """Whether no node could fire an instant that has come, so that the misfire policy is for it.
+
+        A node that begins to look does not know whether another one looked before. So its beginning alone makes nothing
+        missed that came due just before: the other one was busy for a moment.
+        """
+        is_brief = now_us - instant_us <= BRIEF_US
+        since_us = self.resumed_us if is_brief else self.could_fire_since_us
+        return since_us is not None and instant_us < since_us
 
 
 class Chosen(NamedTuple):
@@ -144,8 +162,9 @@ def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -
 def _choose_behind_open(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
     """An execution is open: what nobody could fire is made up for behind it, the rest overlaps."""
     missed: _Come | None = None
-    if due.watched_since_us is not None and start_us < due.watched_since_us and start_us <= now_us:
-        missed = _make_up(due, policies, start_us, min(due.watched_since_us - 1, now_us), now_us, skipped)
+    since_us = due.could_fire_since_us
+    if since_us is not None and start_us < since_us and start_us <= now_us:
+        missed = _make_up(due, policies, start_us, min(since_us - 1, now_us), now_us, skipped)
         following = _following(due, missed.last_us)
         if following is None or following > now_us:
             return missed._replace(chosen=[], made_up=missed.chosen)
@@ -161,8 +180,8 @@ def _choose_when_free(due: Due, policies: Policies, start_us: int, now_us: int, 
     """No execution is open: several instants that nobody could fire are missed, whatever the grace."""
     overlapped: list[Chosen] = []
     has_come = start_us <= now_us
-    is_unwatched = has_come and due.watched_since_us is not None and start_us < due.watched_since_us
-    if has_come and not is_unwatched and _came_while_open(due, policies, start_us):
+    is_missed = has_come and due.is_missed(start_us, now_us)
+    if has_come and not is_missed and _came_while_open(due, policies, start_us):
         assert due.free_since_us is not None
         until_us = min(due.free_since_us - 1, now_us)
         came = _one_by_one(due, start_us, until_us, skipped)
@@ -172,7 +191,7 @@ def _choose_when_free(due: Due, policies: Policies, start_us: int, now_us: int, 
             return _Come(overlapped, came.last_us)
         start_us = following
     is_late = now_us - start_us > policies.misfire_grace * 1_000_000
-    if is_late or ((is_unwatched or now_us - start_us > BRIEF_US) and not due.follows_runs):
+    if is_late or ((is_missed or now_us - start_us > BRIEF_US) and not due.follows_runs):
         come = _make_up(due, policies, start_us, now_us, now_us, skipped)
     else:
         come = _one_by_one(due, start_us, now_us, skipped)

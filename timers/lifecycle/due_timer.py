@@ -97,11 +97,9 @@ class DueTimer(NamedTuple):
 
         Its schedule computes only as much as is allowed while the row is locked.
 
-        `watched_since_us`: since when a node has looked at the group without a break and the group was not paused.
+        `watched_since_us`: since when this node looks at the group without a break (the group's clock); None: always.
         """
-        if self.state_changed_at is not None and group.clock.frozen_us is None:
-            resumed_us = group.clock.at(to_microseconds(self.state_changed_at))
-            watched_since_us = max(watched_since_us or resumed_us, resumed_us)
+        resumed_us = self._resumed_us(group)
         return Due(
             schedule=limited(group.schedule(self.kind, self.schedule, self.time_zone, policies), _COSTLY),
             next_us=self.nominal_us,
@@ -111,12 +109,21 @@ class DueTimer(NamedTuple):
             always_waits=not self.follows or self.is_behind_backfill,
             free_since_us=None if self.free_since is None else to_microseconds(self.free_since) - self.offset_us,
             watched_since_us=None if watched_since_us is None else watched_since_us - self.offset_us,
+            resumed_us=None if resumed_us is None else resumed_us - self.offset_us,
             waits_for_end=self.waits_for_end,
             follows_runs=self.kind == "fixed_delay",
             end_us=None if self.end_at is None else to_microseconds(self.end_at),
             fires_left=None if self.max_fires is None else self.max_fires - self.fire_count,
             unwanted=unwanted,
         )
+
+    def _resumed_us(self, group: ServedGroup) -> int | None:
+        """When it or its group was last paused or resumed (microseconds of the group's clock); None if unknown."""
+        if group.clock.frozen_us is not None:
+            return None
+        own_us = None if self.state_changed_at is None else to_microseconds(self.state_changed_at)
+        changes = [each for each in (own_us, group.state_changed_us) if each is not None]
+        return group.clock.at(max(changes)) if changes else None
 
     def reason_to_skip(self, reason: str) -> str:
         """The reason of a skipped instant for the ledger; `reason`: the decision's."""

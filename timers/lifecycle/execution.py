@@ -119,14 +119,11 @@ class ServedGroup:
         return effective(parse_text(kind, spec_text, time_zone), policies, self.calendars, time_zone)
 
     def watched_since(self, real_us: int | None) -> int | None:
-        """Since when (microseconds of the group's clock) its timers could be fired at any moment; None: always.
+        """Since when (microseconds of the group's clock) a node looks at it without a break; None: always.
 
-        `real_us`: since when a node has looked at it, by the database's clock. A clock that stands still says nothing.
+        `real_us`: the same by the database's clock. A clock that stands still says nothing.
         """
-        if self.clock.frozen_us is not None:
-            return None
-        known = [each for each in (real_us, self.state_changed_us) if each is not None]
-        return self.clock.at(max(known)) if known else None
+        return None if real_us is None or self.clock.frozen_us is not None else self.clock.at(real_us)
 
     @property
     def handler(self) -> str:

@@ -51,7 +51,7 @@ class Batch:
             group: whose timers.
             now_us: the present instant by the group's clock (microseconds).
             takes: the subscriptions whose executions are claimed.
-            watched_since_us: since when its timers could have been fired at any moment; None: all the time.
+            watched_since_us: since when this node looks at it without a break; None: all the time.
             allowance: what the limits of the group let this transaction claim; None: it has none.
             most: how many executions are claimed at most, where there is an allowance.
             leave_fires: nobody takes executions now; what would run, or cannot be read, stays due.
