@@ -21,6 +21,7 @@ from timers.models import (
     ClusterEvent,
     Leadership,
     Node,
+    OrderHold,
     StatsMinute,
     Subscription,
     Timer,
@@ -111,6 +112,27 @@ def order(of: Chain, step: str, state: str = "ready", *, ago: float = 60, **fiel
         "created_at": due, "changed_at": now, "ended_at": now if state == "ended" else None,
     }  # fmt: skip
     return ChainOrder.objects.create(**{**defaults, **fields})
+
+
+def blocked(of: ChainOrder, on: str, *, capacity: int = 1, ago: float = 0) -> Waiting:
+    """The place of an order that waits for a lock, or for room at a step."""
+    now = clock.now()
+    since = now - timedelta(seconds=ago)
+    return Waiting.objects.create(
+        id=of.pk, group_id=of.group_id, timer_id=of.timer_id, name=of.name, state="blocked", blocked_on=on,
+        blocked_capacity=capacity, available_at=of.created_at, attempt=0, step=of.step, created_at=since,
+        changed_at=since,
+    )  # fmt: skip
+
+
+def held(of: ChainOrder, scope: str, node: Node, *, ago: float = 0) -> Claim:
+    """The claim of an order that holds a lock, or a place of a step with a limit."""
+    claim = Claim.objects.create(
+        group_id=of.group_id, node_id=node.pk, worker=1, worker_pid=1, executions=[of.pk],
+        claimed_at=clock.now() - timedelta(seconds=ago),
+    )  # fmt: skip
+    OrderHold.objects.create(scope=scope, order_id=of.pk, fence=claim.pk)
+    return claim
 
 
 def node(name: str = "", *, beat_ago: float = 0.4, lease: float = 10, **fields: Any) -> Node:

@@ -39,6 +39,7 @@ from timers.insights.chains import (
     picture_as_svg,
     picture_as_text,
 )
+from timers.insights.locks import AtLock, LockDetail, LockView, find_locks, get_lock
 from timers.insights.one_order import OrderDetail, StepAttempt, history
 from timers.insights.one_order import one_order as _one
 from timers.insights.order_view import OrderView
@@ -66,10 +67,13 @@ __all__ = [
     "FILTER",
     "MOST",
     "STATES",
+    "AtLock",
     "Chain",
     "ChainBuilder",
     "ChainView",
     "Change",
+    "LockDetail",
+    "LockView",
     "ManyOrders",
     "OrderDetail",
     "OrderPage",
@@ -90,9 +94,11 @@ __all__ = [
     "delete_lock",
     "find_chain",
     "find_chains",
+    "find_locks",
     "find_orders",
     "find_steps",
     "for_orders",
+    "get_lock",
     "get_order",
     "history",
     "move_order",

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
 from timers.chains import create_chain
-from timers.models import Chain, ChainOrder, ChainStep, Timer
+from timers.models import Chain, ChainLock, ChainOrder, ChainStep, Timer
 
 DEFINITION = {
     "steps": {
@@ -42,6 +43,25 @@ def test_chain_and_steps_are_stopped_and_go_on(alice: Client, main: Chain) -> No
         run(alice, "chain", action, main.pk, step="ask", **answers)
         assert ChainStep.objects.get().state == state
     assert "has no step" in told(run(alice, "chain", "stop_step", main.pk, step="none", **answers))
+
+
+def test_lock_is_declared_shown_changed_and_deleted(alice: Client, main: Chain) -> None:
+    form = {"group": main.group_id, "name": "printer", "capacity": "2"}
+    alice.post(reverse("admin:timers_chainlock_add"), form)
+    lock = ChainLock.objects.get()
+    order = factories.order(main, "go")
+    factories.blocked(order, f"lock:{main.group_id}/printer")
+    listed = alice.get(list_of("chainlock")).content.decode()
+    assert "printer" in listed
+    page = alice.get(page_of("chainlock", lock.pk)).content.decode()
+    assert order.name in page
+    assert "chain main, step go" in page
+    refused = alice.post(page_of("chainlock", lock.pk), {"capacity": "0"}).content.decode()
+    assert "must be a whole number from 1" in refused
+    alice.post(page_of("chainlock", lock.pk), {"capacity": "5"})
+    lock.refresh_from_db()
+    assert lock.capacity == 5
+    assert "Deleted: 1" in told(run(alice, "chainlock", "remove", lock.pk))
 
 
 def test_order_is_shown_with_its_history_and_seen_to(alice: Client, main: Chain) -> None:

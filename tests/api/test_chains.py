@@ -125,9 +125,12 @@ def test_key_with_the_scope_operate_stops_steps_and_defines_nothing(new_key: Cal
 
 def test_locks_are_declared_changed_listed_and_deleted(api: Asking) -> None:
     locks = "/groups/billing/locks"
-    assert json.loads(api("PUT", f"{locks}/printer", {"capacity": 2}).content) == {"name": "printer", "capacity": 2}
+    told = {"name": "printer", "group": "billing", "held": 0, "waiting": 0, "at_least": False}
+    assert json.loads(api("PUT", f"{locks}/printer", {"capacity": 2}).content) == {**told, "capacity": 2}
     api("PUT", f"{locks}/printer", {"capacity": 3})
-    assert api.get(locks)["items"] == [{"name": "printer", "capacity": 3}]
+    assert api.get(locks)["items"] == [{**told, "capacity": 3}]
+    assert api.get(f"{locks}/printer") == {**told, "capacity": 3, "holders": [], "waiters": []}
+    problem(api("GET", f"{locks}/none"), 404, "not_found")
     for wrong in (0, "2", None, True):
         assert fields(problem(api("PUT", f"{locks}/printer", {"capacity": wrong}), 422, "invalid")) == ["capacity"]
     taken = steps("a") | {"locks": {"printer": "shared"}}

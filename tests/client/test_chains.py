@@ -46,6 +46,25 @@ def test_client_defines_chains_and_sees_to_their_steps(client: TimersClient) -> 
         client.get_chain("g", "main")
 
 
+def test_client_declares_shows_and_deletes_locks(client: TimersClient) -> None:
+    client.create_group("g")
+    assert client.set_lock("g", "printer", 2)["capacity"] == 2
+    assert [(each["name"], each["held"]) for each in client.get_locks("g")] == [("printer", 0)]
+    assert client.get_lock("g", "printer")["waiters"] == []
+    client.delete_lock("g", "printer")
+    with pytest.raises(NotFound):
+        client.get_lock("g", "printer")
+
+
+def test_timerctl_declares_shows_and_deletes_locks(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl("lock", "set", "g", "printer", "2") == ctl("lock", "show", "g", "printer") == 0
+    assert lines(capsys)[0:2] == ["g/printer: 0 of 2 held, 0 waiting"] * 2
+    assert ctl("lock", "list", "g") == 0
+    assert lines(capsys)[1].split() == ["printer", "2", "0", "0"]
+    assert ctl("lock", "delete", "g", "printer") == 0
+    assert ctl("lock", "show", "g", "printer", "--json") == 1
+
+
 def test_client_adds_orders_and_answers_them(client: TimersClient) -> None:
     client.create_group("g")
     client.create_chain("g", "main", DEFINITION)

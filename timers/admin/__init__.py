@@ -8,6 +8,7 @@ stand only on what an index or a bounded window serves. History cannot be edited
 from timers.admin import (
     audit,
     calendars,
+    chain_locks,
     chains,
     claims,
     cluster_events,
@@ -28,6 +29,7 @@ from timers.admin import (
 __all__ = [
     "audit",
     "calendars",
+    "chain_locks",
     "chains",
     "claims",
     "cluster_events",

@@ -12,6 +12,7 @@ from tests.lifecycle.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
 from timers.lifecycle.control.chains.define import create_chain
+from timers.lifecycle.control.chains.locks import set_lock
 from timers.lifecycle.control.chains.orders import move_order, resume_order, suspend_order
 from timers.lifecycle.orders.holds import unblock_all
 from timers.models import Attempt, ChainLock, ChainOrder, Claim, OrderHold, TimerGroup, Waiting
@@ -75,6 +76,18 @@ def test_places_of_a_dead_node_are_free_after_the_rescue(group: TimerGroup, time
     other.rescue(node)
     other.until_idle()
     assert Attempt.objects.filter(outcome="succeeded").count() == 2
+
+
+def test_orders_that_wait_for_a_lock_go_on_when_it_is_given_more_capacity(group: TimerGroup, node: Stepper) -> None:
+    set_lock("work", "printer", 1)
+    define("main", action("end", locks=["printer"]), locks={"printer": "shared"})
+    add_orders(4)
+    start_all(node)
+    assert len(node.claim()) == 1
+    assert Waiting.objects.filter(state="blocked").count() == 3
+    set_lock("work", "printer", 3)
+    assert Waiting.objects.filter(state="blocked").count() == 1
+    assert len(node.claim()) == 2
 
 
 def test_released_step_gives_its_place_back(group: TimerGroup, node: Stepper) -> None:

@@ -11,6 +11,7 @@ from timers.domain.chains.order import FAILED, RUNNABLE, WAITING
 from timers.domain.chains.steps import ActionStep
 from timers.lifecycle.execution import ClaimedOrder, Execution
 from timers.lifecycle.orders.definitions import Definition, definition_of, read_states
+from timers.lifecycle.orders.holds import lock_scope
 from timers.lifecycle.orders.rows import OrderRow, read_orders
 from timers.models import ChainLock
 from timers.payload import storable
@@ -76,7 +77,7 @@ def _scopes(
     for name in step.locks:
         capacity = definition.chain.locks.get(name)
         if capacity is None:
-            found.append((f"lock:{row.group_id}/{name}", shared.capacity(row.group_id, name)))
+            found.append((lock_scope(row.group_id, name), shared.capacity(row.group_id, name)))
         else:
             found.append((f"lock:{row.chain_id}:{name}", capacity))
     return tuple(found)

@@ -55,7 +55,7 @@ UPDATE timers_waiting w SET state = 'ready', blocked_on = NULL, blocked_capacity
 FROM chosen c WHERE w.id = c.id
 RETURNING 1
 """
-# By leaps: a million orders may wait for one place.
+# By leaps: a million orders may wait for one place. A shared lock may have another capacity by now.
 _BLOCKED: Final = """
 WITH RECURSIVE scopes AS (
     (SELECT blocked_on, blocked_capacity FROM timers_waiting WHERE blocked_on IS NOT NULL
@@ -64,7 +64,8 @@ WITH RECURSIVE scopes AS (
     SELECT n.* FROM scopes s CROSS JOIN LATERAL (
         SELECT w.blocked_on, w.blocked_capacity FROM timers_waiting w WHERE w.blocked_on > s.blocked_on
         ORDER BY w.blocked_on, w.available_at LIMIT 1) n)
-SELECT blocked_on, blocked_capacity FROM scopes
+SELECT s.blocked_on, COALESCE(l.capacity, s.blocked_capacity)
+FROM scopes s LEFT JOIN timers_chain_lock l ON 'lock:' || l.group_id || '/' || l.name = s.blocked_on
 """
 
 
@@ -134,9 +135,22 @@ def unblock_all() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_BLOCKED)
         capacities: dict[str, int] = dict(cursor.fetchall())
-        if not capacities:
-            return 0
-        _lock(capacities)
+    return _unblock_up_to(capacities) if capacities else 0
+
+
+def unblock_lock(group_id: int, name: str, capacity: int) -> int:
+    """Make ready who waits for a shared lock that has another capacity from now on; returns how many there were."""
+    return _unblock_up_to({lock_scope(group_id, name): capacity})
+
+
+def lock_scope(group_id: int, name: str) -> str:
+    """The scope of a lock that the chains of a group share."""
+    return f"lock:{group_id}/{name}"
+
+
+def _unblock_up_to(capacities: dict[str, int]) -> int:
+    _lock(capacities)
+    with connection.cursor() as cursor:
         cursor.execute(_FORGET, (sorted(capacities),))
         cursor.execute(_COUNT, (sorted(capacities),))
         held: dict[str, int] = dict(cursor.fetchall())

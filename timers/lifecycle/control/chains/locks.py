@@ -11,11 +11,13 @@ from timers.lifecycle.control.chains.check import uses_lock
 from timers.lifecycle.control.chains.find import find_group
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.orders.definitions import definition_of
+from timers.lifecycle.orders.holds import unblock_lock
 from timers.models import ChainLock, ChainVersion
 
 
 def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainLock:
-    """Declare a lock, or change how many orders may hold it at once; steps that begin later obey it.
+    """Declare a lock, or change how many orders may hold it at once; steps that begin later obey it, and orders
+    that wait go on where there is room by now.
 
     Raises:
         SpecError: The name or the capacity cannot be.
@@ -33,7 +35,9 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
             entry.watch(lock)
             lock.capacity = capacity
             lock.save(update_fields=["capacity"])
-            if not entry.has_changes:
+            if entry.has_changes:
+                unblock_lock(row.id, name, capacity)
+            else:
                 entry.nothing()
     return lock
 

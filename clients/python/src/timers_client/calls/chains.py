@@ -82,6 +82,26 @@ def activate_step(group: str, chain: str, step: str, *, reason: str = "") -> Cal
     return _step(group, chain, step, "activate", reason)
 
 
+def get_locks(group: str) -> Call[list[Raw]]:
+    """The locks that the chains of a group share: capacity, and how many orders hold each and wait for it."""
+    return Call("GET", path("groups", group, "locks"), raws)
+
+
+def get_lock(group: str, lock: str) -> Call[Raw]:
+    """One lock with its `holders` and `waiters`, the next one first; raises NotFound."""
+    return Call("GET", path("groups", group, "locks", lock), raw)
+
+
+def set_lock(group: str, lock: str, capacity: int) -> Call[Raw]:
+    """Declare a lock, or change how many orders may hold it at once."""
+    return Call("PUT", path("groups", group, "locks", lock), raw, encoded({"capacity": capacity}))
+
+
+def delete_lock(group: str, lock: str) -> Call[None]:
+    """Delete a lock that no chain takes."""
+    return Call("DELETE", path("groups", group, "locks", lock), nothing)
+
+
 def add_order(
     group: str,
     chain: str,

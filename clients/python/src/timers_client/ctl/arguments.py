@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from timers_client.ctl.chain_arguments import chain_words, order_words
+from timers_client.ctl.chain_arguments import chain_words, lock_words, order_words
 from timers_client.ctl.keywords import OWN, schedule, stored
 from timers_client.ctl.parser import Parser, Word, everywhere, fields, member, payload, reason, until
 from timers_client.ctl.values import at_least, duration, kind, pace
@@ -30,6 +30,7 @@ def parser() -> Parser:
     _groups(word("groups", "list the groups, or see to one of them").words("verb", default="list"))
     _subscriptions(word("subscriptions", "see to the subscriptions of a group").words("verb"))
     chain_words(word("chain", "list the job chains of a group, or see to one of them").words("verb"))
+    lock_words(word("lock", "list the locks that the chains of a group share, or see to one of them").words("verb"))
     order_words(word("order", "list the orders of chains, or see to some of them").words("verb"))
     _consume(word("consume", "print messages as they come due, or run a command for each; commit them"))
     _executions(word)

@@ -1,4 +1,4 @@
-"""What the words about chains and orders take."""
+"""What the words about chains, their locks and orders take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from timers_client.ctl.keywords import OWN, schedule
 from timers_client.ctl.parser import Parser, Word, member, payload, reason
-from timers_client.ctl.values import json_value
+from timers_client.ctl.values import at_least, json_value
 
 _STATES: Final = [
     "ready", "waiting", "at_stopped", "at_limit", "locked", "joining", "suspended", "awaiting", "failed", "ended",
@@ -37,6 +37,15 @@ def chain_words(verb: Word) -> None:
         ("activate", "run a step again that was stopped or skipped"),
     ):
         reason(member(verb(name, about))).add_argument("step")
+
+
+def lock_words(verb: Word) -> None:
+    """The words below `lock`."""
+    verb("list", "list the locks of a group: capacity, how many orders hold and wait").add_argument("group")
+    member(verb("show", "show one lock: the orders that hold it and wait for it"))
+    declared = member(verb("set", "declare a lock, or change how many orders may hold it at once"))
+    declared.add_argument("capacity", type=at_least(1, "a whole number", int))
+    member(verb("delete", "delete a lock that no chain takes"))
 
 
 def order_words(verb: Word) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from timers_client.ctl import chains, cluster, executions, groups, operations, orders, timers
+from timers_client.ctl import chains, cluster, executions, groups, locks, operations, orders, timers
 from timers_client.ctl.consume import consume
 from timers_client.ctl.output import show_one
 from timers_client.ctl.tail import tail
@@ -60,6 +60,10 @@ WORDS: Final[dict[str, _Work]] = {
     "chain start": chains.start_chain,
     "chain skip": chains.skip_step,
     "chain activate": chains.activate_step,
+    "lock list": locks.list_locks,
+    "lock show": locks.show_lock,
+    "lock set": locks.set_lock,
+    "lock delete": locks.delete_lock,
     "order list": orders.list_orders,
     "order show": orders.show_order,
     "order history": orders.show_history,

@@ -1,0 +1,126 @@
+"""Locks that chains share: their capacity, the orders that hold them, and the orders that wait for them.
+
+A hold counts while the claim that it names lives. The orders that wait are read along an index, a bounded number of
+each lock, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from timers.exceptions import TimerNotFound
+from timers.insights.counts import CAP, Count
+from timers.models import ChainLock, TimerGroup
+
+LISTED: Final = 100
+"""Orders that one answer names as holders, and as many that wait."""
+
+_SCOPE: Final = "'lock:' || timers_chain_lock.group_id || '/' || timers_chain_lock.name"
+_IS_LIVE: Final = "EXISTS (SELECT 1 FROM timers_claim c WHERE c.id = h.fence AND h.order_id = ANY(c.executions))"
+HELD: Final = f"(SELECT count(*) FROM timers_order_hold h WHERE h.scope = {_SCOPE} AND {_IS_LIVE})"
+"""SQL: how many orders hold a lock, of a query of timers_chain_lock."""
+WAITING: Final = f"""
+(SELECT count(*) FROM (SELECT 1 FROM timers_waiting w WHERE w.blocked_on = {_SCOPE} LIMIT {CAP} + 1) m)
+"""
+"""SQL: how many orders wait for it, at most one more than are counted."""
+_LOCKS: Final = f"""
+SELECT timers_chain_lock.id, g.name, timers_chain_lock.name, capacity, {HELD}, {WAITING}
+FROM timers_chain_lock JOIN timers_timer_group g ON g.id = group_id
+WHERE timers_chain_lock.id = ANY(%s) ORDER BY g.name, timers_chain_lock.name
+"""
+_HOLDERS: Final = f"""
+SELECT o.id, o.name, COALESCE(ch.name, ''), o.step, c.claimed_at, COALESCE(n.name, c.consumer, '')
+FROM timers_chain_lock JOIN timers_order_hold h ON h.scope = {_SCOPE}
+JOIN timers_claim c ON c.id = h.fence AND h.order_id = ANY(c.executions)
+JOIN timers_chain_order o ON o.id = h.order_id
+LEFT JOIN timers_chain ch ON ch.id = o.chain_id LEFT JOIN timers_node n ON n.id = c.node_id
+WHERE timers_chain_lock.id = %s ORDER BY c.claimed_at, o.id LIMIT {LISTED}
+"""
+_WAITERS: Final = f"""
+SELECT o.id, o.name, COALESCE(ch.name, ''), o.step, w.changed_at, ''
+FROM timers_chain_lock CROSS JOIN LATERAL (
+    SELECT id, changed_at, available_at, entry FROM timers_waiting WHERE blocked_on = {_SCOPE}
+    ORDER BY available_at, entry LIMIT {LISTED}) w
+JOIN timers_chain_order o ON o.id = w.id LEFT JOIN timers_chain ch ON ch.id = o.chain_id
+WHERE timers_chain_lock.id = %s ORDER BY w.available_at, w.entry
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LockView:
+    """A lock in one line."""
+
+    id: int
+    group: str
+    name: str
+    capacity: int
+    held: int
+    """Orders that hold it now. More than `capacity` only after the capacity was made smaller."""
+    waiting: Count
+    """Orders that wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLock:
+    """An order that holds a lock, or waits for it."""
+
+    order: UUID
+    name: str
+    """Its timer's."""
+    chain: str
+    step: str
+    since: datetime
+    """When its step was claimed; for one that waits: when it came to wait."""
+    node: str
+    """Who runs its step; empty for one that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockDetail:
+    """A lock with the orders at it; the first LISTED of each."""
+
+    lock: LockView
+    holders: Sequence[AtLock]
+    waiters: Sequence[AtLock]
+    """The next one first."""
+
+
+def find_locks(group: str) -> list[LockView]:
+    """The locks of a group by name; raises TimerNotFound where there is no such group."""
+    row = TimerGroup.objects.filter(name=group).first()
+    if row is None:
+        raise TimerNotFound(f"there is no group {group!r}")
+    return lock_views(ChainLock.objects.filter(group=row).values_list("id", flat=True))
+
+
+def get_lock(group: str, name: str) -> LockDetail:
+    """One lock with the orders that hold it and wait for it; raises TimerNotFound."""
+    row = ChainLock.objects.filter(group__name=group, name=name).first()
+    found = [] if row is None else lock_views([row.pk])
+    if not found:
+        raise TimerNotFound(f"group {group!r} has no lock {name!r}")
+    return LockDetail(found[0], _at(_HOLDERS, found[0].id), _at(_WAITERS, found[0].id))
+
+
+def lock_views(ids: Any) -> list[LockView]:
+    """Locks by group and name, in one query; `ids`: of ChainLock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCKS, (list(ids),))
+        return [LockView(*facts, waiting=counted(waiting)) for *facts, waiting in cursor.fetchall()]
+
+
+def counted(waiting: int) -> Count:
+    """What WAITING says, as a count."""
+    return Count(min(waiting, CAP), capped=waiting > CAP)
+
+
+def _at(statement: str, lock: int) -> list[AtLock]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (lock,))
+        return [AtLock(*row) for row in cursor.fetchall()]
