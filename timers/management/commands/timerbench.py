@@ -15,6 +15,7 @@ from timers.bench import (
     backlog,
     burst,
     catchup,
+    chains,
     create,
     drain,
     http,
@@ -41,6 +42,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
     "burst": (burst.measure, "how a burst of slow timers is shared by the workers of several nodes"),
     "idle": (idle.measure, "what a node costs that has nothing to do"),
     "catchup": (catchup.measure, "the first decision about a timer that nobody looked at for a year"),
+    "chains": (chains.measure, "steps of orders a second, and the time from one step's end to the start of the next"),
     "http": (http.measure, "calls of a slow target a second, with so many under way at once"),
     "rest": (rest.measure, "requests of the REST API a second: create, bulk, read"),
     "schedules": (schedules.measure, "what a schedule costs: made, asked, counted, refused"),
@@ -64,10 +66,14 @@ class Command(ServiceCommand):
             )
         for name in ("drain", "lateness", "backlog", "recurring", "burst", "idle", "http"):
             made[name].add_argument("--workers", type=_count, default=1, help="Worker processes of a node (default 1).")
-        for name in ("drain", "lateness", "backlog", "recurring", "idle"):
+        made["chains"].add_argument(
+            "--workers", type=_count, default=2, help="Worker processes of the node (default 2)."
+        )
+        for name in ("drain", "lateness", "backlog", "recurring", "idle", "chains"):
             made[name].add_argument("--threads", type=int, help="Threads of a worker (default: the node's own).")
         counts = {
             "drain": 20_000, "create": 20_000, "backlog": 20_000, "recurring": 10_000, "burst": 16, "http": 10_000,
+            "chains": 5_000,
         }  # fmt: skip
         for name, default in counts.items():
             made[name].add_argument(
@@ -77,7 +83,8 @@ class Command(ServiceCommand):
             made[name].add_argument("--seconds", type=float, default=span, help=f"For how long (default {span:g}).")
         for name in ("drain", "lateness", "rest"):
             made[name].add_argument("--future", type=int, default=0, help="Timers far ahead in the same group.")
-        made["drain"].add_argument("--runs", type=_count, default=3, help="Medians of so many (default 3).")
+        for name in ("drain", "chains"):
+            made[name].add_argument("--runs", type=_count, default=3, help="Medians of so many (default 3).")
         made["drain"].add_argument("--no-raw", action="store_false", dest="raw", help="Leave the raw limit out.")
         made["drain"].add_argument("--on-finish", choices=["keep", "delete"], default="keep", help="Of the group.")
         made["drain"].add_argument(
