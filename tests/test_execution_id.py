@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timers.execution_id import MAX_TIMER_ID, MAX_TRIES, ORIGINS, Occurrence, execution_id, lower_bound, parse, try_id
+from timers.execution_id import (
+    MAX_TIMER_ID,
+    MAX_TRIES,
+    ORIGINS,
+    Occurrence,
+    execution_id,
+    lower_bound,
+    origin_of,
+    parse,
+    try_id,
+)
 from timers.schedules.instant import to_microseconds
 
 LAST_US = to_microseconds(datetime.max.replace(tzinfo=UTC))
@@ -66,3 +76,8 @@ def test_what_is_no_execution_id_is_refused(text: str) -> None:
 def test_a_random_uuid_is_no_execution_id() -> None:
     with pytest.raises(ValueError, match="is not an execution id"):
         parse(str(uuid.uuid4()))
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_origin_is_read_without_the_rest_of_the_id(origin: str) -> None:
+    assert origin_of(execution_id(1_700_000_000_000_123, 55, origin)) == origin

@@ -36,11 +36,16 @@ class Unreadable(str):
 def encode(value: Any, field: str = "payload") -> str:
     """The JSON text of `value`; raises SpecError naming the place of whatever cannot be kept unchanged."""
     check(value, field)
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = plain_text(value)
     size = len(text.encode())
     if size > MAX_BYTES:
         raise SpecError(field, f"may be at most {MAX_BYTES:,} bytes of JSON; this is {size:,}")
     return text
+
+
+def plain_text(value: Any) -> str:
+    """The JSON text of a value that was checked before; raises ValueError for a number that JSON does not know."""
+    return "{}" if value == {} else _encoder.encode(value)
 
 
 def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> None:
@@ -54,7 +59,7 @@ def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> Non
 def decode(text: str) -> Any:
     """The value of stored JSON text; raises UnreadablePayload where Python could not give it back unchanged."""
     try:
-        return json.loads(text, parse_float=_finite_float, parse_constant=_refuse_constant)
+        return {} if text == "{}" else _decoder.decode(text)
     except RecursionError:
         raise UnreadablePayload("the payload is nested too deeply to be read") from None
     except ValueError as error:
@@ -126,3 +131,8 @@ def _finite_float(digits: str) -> float:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads and json.dumps make new ones for each call that has options, which costs more than small values.
+_decoder: Final = json.JSONDecoder(parse_float=_finite_float, parse_constant=_refuse_constant)
+_encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -43,6 +43,26 @@ def test_lateness_counts_every_timer_and_none_is_early(field: Field) -> None:
     assert nothing_is_left(field)
 
 
+def test_chains_count_every_step_and_the_time_between_steps(field: Field) -> None:
+    words = ("--executions", "50", "--runs", "1", "--workers", "2")
+    figures = json.loads(field.manage("timerbench", "chains", "--json", *words))["figures"]
+    (run,) = figures["runs"]
+    assert (run["orders"], run["steps"]) == (50, 200)
+    assert figures["steps_per_second"] == run["steps_per_second"] > 0
+    assert figures["overhead_ms"]["gaps"] == 750
+    assert 0 < figures["overhead_ms"]["p50"] <= figures["overhead_ms"]["p99"] <= figures["overhead_ms"]["most"]
+    assert nothing_is_left(field)
+
+
 def nothing_is_left(field: Field) -> bool:
-    tables = ("timers_timer_group", "timers_timer", "timers_claim", "timers_waiting", "timers_attempt", "timers_node")
+    tables = (
+        "timers_timer_group",
+        "timers_timer",
+        "timers_claim",
+        "timers_waiting",
+        "timers_attempt",
+        "timers_node",
+        "timers_chain",
+        "timers_chain_order",
+    )
     return all(field.value(f"SELECT count(*) FROM {table}") == 0 for table in tables)

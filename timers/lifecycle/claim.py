@@ -18,10 +18,10 @@ from timers.lifecycle.keyed_ready import keyed_ready
 from timers.lifecycle.limited_look import GROWTH
 from timers.lifecycle.orders import holds
 from timers.lifecycle.orders.claimed import attach
-from timers.lifecycle.ready_rows import execution_of, lock_ready_rows
+from timers.lifecycle.ready_rows import delete_ready_rows, execution_of, lock_ready_rows
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
-from timers.models import Timer, Waiting
+from timers.models import Timer
 
 LOOKS: Final = 20
 """Batches of executions of cancelled timers that one claim ends to come to what may run."""
@@ -207,7 +207,7 @@ def claim_ready(
             if allowance is not None and not looked and not look.has_written:
                 transaction.set_rollback(True)  # a transaction around this one would keep the limit lock
             return []
-        Waiting.objects.filter(id__in=[execution.id for execution in executions]).delete()
+        delete_ready_rows(executions)
         if allowance is not None:
             allowance.save()
         insert_claim(holder, group, executions, now_us)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.db import connection
 from django.db.models import F, Q, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
 from timers.execution_id import open_as
 from timers.execution_id import parse as parse_id
+from timers.lifecycle.arrays import plain_array
 from timers.lifecycle.due_timer import handler_of
 from timers.lifecycle.execution import Execution, Leading, ServedGroup
 from timers.lifecycle.group_lock import is_served_as_known
@@ -92,6 +94,14 @@ def lock_ready_rows(
         )[:limit]
     )
     return rows
+
+
+def delete_ready_rows(executions: Collection[Execution]) -> None:
+    """Delete the locked rows of executions that are claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])", (plain_array(each.id for each in executions),)
+        )
 
 
 def _follows(row: dict[str, Any]) -> bool:

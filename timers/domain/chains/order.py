@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from timers.domain.chains.definition import FINALLY, WHOLE, Scope
@@ -107,6 +108,15 @@ class Order:
             return Scope(self.branch.fork, self.branch.name)
         return FINALLY if self.in_finally else WHOLE
 
+    def but(self, **changes: Any) -> Order:
+        """A copy in which these fields have other values; dataclasses.replace takes twice as long."""
+        new = object.__new__(Order)
+        for put, value in zip(_PUT, _READ(self), strict=True):
+            put(new, value)
+        for name, value in changes.items():
+            object.__setattr__(new, name, value)
+        return new
+
     def begin_again(self) -> Order:
         """A branch or sub-chain that has ended, pending again: it goes on where it ended."""
         return replace(self, state=PENDING, outcome=None)
@@ -115,6 +125,10 @@ class Order:
     def is_over(self) -> bool:
         """Whether nothing happens to it by itself any more."""
         return self.state in (FAILED, ENDED)
+
+
+_READ: Final = attrgetter(*(each.name for each in fields(Order)))
+_PUT: Final = [vars(Order)[each.name].__set__ for each in fields(Order)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Walk:
         if changed:
             # A request to suspend leaves what runs as it is: its end must still count.
             has_moved = bool(changed.keys() - {"is_suspend_requested", "deadline_at"})
-            order = replace(order, **changed, turn=self.turn if has_moved else order.turn)
+            order = order.but(**changed, turn=self.turn if has_moved else order.turn)
         return Moves(order=order, set_variables=self.set_variables, notes=tuple(self.notes), **self.effects)
 
     # Changes.

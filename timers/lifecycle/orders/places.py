@@ -10,7 +10,7 @@ from typing import Final
 from django.db import connection
 
 from timers.domain.chains.order import AT_LIMIT, AWAITING, FAILED, LOCKED, READY, WAITING, Order
-from timers.execution_id import OVERLAPPING, execution_id
+from timers.execution_id import OVERLAPPING, execution_id, origin_of
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, text_array, timestamp
 from timers.lifecycle.errors import fingerprint
@@ -125,7 +125,7 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
                     for place in places
                 ),
                 plain_array(row.attempts for row in rows),
-                plain_array(parse_id(row.id).origin for row in rows),
+                plain_array(origin_of(row.id) for row in rows),
                 text_array(row.order.step for row in rows),
                 text_array(place.handler for place in places),
                 text_array(text_array(place.roles) if place.roles else None for place in places),

@@ -12,7 +12,7 @@ from django.db import connection
 
 from timers.domain.chains import Branch, Order, Pending
 from timers.lifecycle.arrays import plain_array, text_array
-from timers.payload import decode
+from timers.payload import decode, plain_text
 
 _READ: Final = """
 SELECT id::text, root::text, parent::text, parent_round, group_id, chain_id, version_id, timer_id, name, step, state,
@@ -44,6 +44,8 @@ class OrderRow:
     result: str | None = None
     """JSON text, where it ended in this transaction."""
     is_new: bool = False
+    stored: tuple[Any, str] | None = None
+    """The variables as they were read, and their text: what no step has changed is not encoded again."""
 
     @property
     def id(self) -> str:
@@ -102,8 +104,9 @@ def _row(
         pending=None if pending is None else Pending(**json.loads(pending)), deadline_at=deadline_at, outcome=outcome,
     )  # fmt: skip
     return OrderRow(
-        order, root, parent_round, group_id, chain_id, version_id, timer_id, name, total, is_reset, attempts, priority
-    )
+        order, root, parent_round, group_id, chain_id, version_id, timer_id, name, total, is_reset, attempts, priority,
+        stored=(order.variables, variables),
+    )  # fmt: skip
 
 
 _COLUMNS: Final = (
@@ -166,8 +169,8 @@ def _changing(rows: Sequence[OrderRow]) -> list[str]:
         plain_array(order.state for order in orders),
         _instants(order.available_at for order in orders),
         text_array(order.reason for order in orders),
-        text_array(_json(order.variables) for order in orders),
-        text_array(_json(order.visits) for order in orders),
+        text_array(_variables(row) for row in rows),
+        text_array(plain_text(order.visits) for order in orders),
         plain_array(order.setbacks for order in orders),
         plain_array(order.turn for order in orders),
         plain_array(order.round for order in orders),
@@ -175,7 +178,7 @@ def _changing(rows: Sequence[OrderRow]) -> list[str]:
         plain_array(row.is_reset for row in rows),
         plain_array(order.is_suspend_requested for order in orders),
         plain_array(order.in_finally for order in orders),
-        text_array(None if order.pending is None else _json(_pending(order.pending)) for order in orders),
+        text_array(None if order.pending is None else plain_text(_pending(order.pending)) for order in orders),
         _instants(order.deadline_at for order in orders),
         plain_array(order.outcome for order in orders),
         text_array(row.result for row in rows),
@@ -199,12 +202,14 @@ def _fixed(rows: Sequence[OrderRow]) -> list[str]:
     ]
 
 
+def _variables(row: OrderRow) -> str:
+    if row.stored is not None and row.stored[0] is row.order.variables:
+        return row.stored[1]
+    return plain_text(row.order.variables)
+
+
 def _pending(pending: Pending) -> dict[str, Any]:
     return {name: getattr(pending, name) for name in Pending.__dataclass_fields__}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _instants(values: Iterable[datetime | None]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Final
 
 from timers.actions.chain import ChainAction
@@ -19,6 +20,7 @@ from timers.lifecycle.outcome import Next, Outcome, Verdict
 from timers.payload import decode
 
 NOT_KEPT: Final = "the result was not kept"
+_STEP: Final = Verdict("step")
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class StepEnds:
         is_tried_again = not outcome.revoked_because and (
             outcome.word == "snoozed" or (outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before))
         )
-        return None if is_tried_again and not gone_elsewhere([execution]) else Verdict("step")
+        return None if is_tried_again and not gone_elsewhere([execution]) else _STEP
 
     def _judge_start(self, outcome: Outcome) -> Verdict | None:
         execution = outcome.execution
@@ -68,7 +70,7 @@ class StepEnds:
             outcome.word, outcome.permanent = "error", True
             outcome.reason = outcome.error_title = gone
             return None
-        return Verdict("step")
+        return _STEP
 
     def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
         """Have the orders go on; returns the outcomes and verdicts of whole orders that ended with it."""
@@ -167,7 +169,7 @@ _NEXT: Final[dict[str | None, Next]] = {"succeeded": "end", "cancelled": "cancel
 
 def _whole(row: OrderRow, outcome: Outcome) -> tuple[Outcome, Verdict]:
     """The outcome of a whole order as its timer is to see it."""
-    execution = replace(outcome.execution, id=row.id, scheduled_us=parse_id(row.id).scheduled_us)
-    execution.origin = parse_id(row.id).origin
-    outcome = replace(outcome, execution=execution, word="succeeded", reason=row.order.reason)
+    meant, execution, outcome = parse_id(row.id), copy(outcome.execution), copy(outcome)
+    execution.id, execution.scheduled_us, execution.origin = row.id, meant.scheduled_us, meant.origin
+    outcome.execution, outcome.word, outcome.reason = execution, "succeeded", row.order.reason
     return outcome, Verdict(_NEXT[row.order.outcome])

@@ -145,24 +145,24 @@ class Trees:
         definition, states = definition_of(row.version_id), self._states_of(row.chain_id)
         order = self._with_inherited(row.order)
         if row.id in self._running:
-            order = replace(order, state=CLAIMED)
+            order = order.but(state=CLAIMED)
         before = counted_as(row)
         moves = advance(definition.chain, order, event, self._moment(row), states)
         if moves.order.state == AT_STOPPED and self._lock_states(row.chain_id):
             moves = advance(definition.chain, order, event, self._moment(row), self._states_of(row.chain_id))
         if moves.order is not order:
             if row.attempts >= MAX_TRIES and moves.order.state == READY:
-                moves = replace(moves, order=replace(moves.order, state=SUSPENDED, reason=MOST_ATTEMPTS))
+                moves = replace(moves, order=moves.order.but(state=SUSPENDED, reason=MOST_ATTEMPTS))
             self._keep(row, moves.order)
             self._rounds.note(row, before)
         self._apply(row, order, moves)
 
     def _keep(self, row: OrderRow, order: Order) -> None:
         if order.state == CLAIMED:
-            order = replace(order, state=READY)
+            order = order.but(state=READY)
         else:
             self._running.discard(row.id)
-        row.order = replace(order, inherited={}) if order.inherited else order
+        row.order = order.but(inherited={}) if order.inherited else order
         self._changed[row.id] = row
 
     def _apply(self, row: OrderRow, before: Order, moves: Moves) -> None:
