@@ -44,6 +44,7 @@ from timers.insights.one_order import OrderDetail, StepAttempt, history
 from timers.insights.one_order import one_order as _one
 from timers.insights.order_view import OrderView
 from timers.insights.orders import STATES, OrderPage, find_orders
+from timers.insights.upcoming_orders import UPCOMING_STATES, UpcomingOrder, UpcomingPage, find_upcoming_orders
 from timers.lifecycle.control.chains import define as _define
 from timers.lifecycle.control.chains.add import add_order, start_order
 from timers.lifecycle.control.chains.define import delete_chain
@@ -61,12 +62,14 @@ from timers.lifecycle.control.chains.orders import (
     suspend_order,
 )
 from timers.lifecycle.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
+from timers.lifecycle.control.chains.upcoming import change_order, withdraw_order
 from timers.models import Chain
 
 __all__ = [
     "FILTER",
     "MOST",
     "STATES",
+    "UPCOMING_STATES",
     "AtLock",
     "Chain",
     "ChainBuilder",
@@ -82,11 +85,14 @@ __all__ = [
     "StepAttempt",
     "StepCounts",
     "StepView",
+    "UpcomingOrder",
+    "UpcomingPage",
     "activate_step",
     "add_order",
     "approve_order",
     "cancel_order",
     "chain",
+    "change_order",
     "compare_versions",
     "create_chain",
     "definition",
@@ -97,6 +103,7 @@ __all__ = [
     "find_locks",
     "find_orders",
     "find_steps",
+    "find_upcoming_orders",
     "for_orders",
     "get_lock",
     "get_order",
@@ -118,6 +125,7 @@ __all__ = [
     "stop_step",
     "suspend_order",
     "update_chain",
+    "withdraw_order",
 ]
 
 MOST: Final = 2_000

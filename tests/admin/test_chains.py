@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
-from timers.chains import create_chain
+from timers.chains import add_order, create_chain
 from timers.models import Chain, ChainLock, ChainOrder, ChainStep, Timer
 
 DEFINITION = {
@@ -43,6 +43,17 @@ def test_chain_and_steps_are_stopped_and_go_on(alice: Client, main: Chain) -> No
         run(alice, "chain", action, main.pk, step="ask", **answers)
         assert ChainStep.objects.get().state == state
     assert "has no step" in told(run(alice, "chain", "stop_step", main.pk, step="none", **answers))
+
+
+def test_orders_that_have_not_begun_are_shown_started_and_withdrawn(alice: Client, main: Chain) -> None:
+    add_order("sales", "main", "held", at="2050-01-04T08:00:00Z", pending=True)
+    page = alice.get(page_of("chain", main.pk)).content.decode()
+    assert "pending until it is started" in page
+    answers = {"answered": "yes", "order": "held", "reason": "not wanted"}
+    assert "Order started: 1" in told(run(alice, "chain", "start_order", main.pk, **answers))
+    assert Timer.objects.get().state == "active"
+    assert "Order withdrawn: 1" in told(run(alice, "chain", "withdraw_order", main.pk, **answers))
+    assert Timer.objects.get().state_reason == "not wanted"
 
 
 def test_lock_is_declared_shown_changed_and_deleted(alice: Client, main: Chain) -> None:

@@ -115,6 +115,35 @@ def test_timerctl_defines_shows_and_stops_chains(
     assert "under way" in capsys.readouterr().err
 
 
+def test_client_lists_changes_and_withdraws_orders_that_have_not_begun(client: TimersClient) -> None:
+    client.create_group("g")
+    client.create_chain("g", "main", DEFINITION)
+    client.add_order("g", "main", "held", pending=True)
+    client.add_order("g", "main", "later", after=60)
+    assert [(each["name"], each["state"]) for each in client.get_upcoming_orders("g", "main")] == [
+        ("held", "pending"), ("later", "scheduled"),
+    ]  # fmt: skip
+    assert client.change_order("g", "main", "held", variables={"a": 2})["state"] == "pending"
+    client.withdraw_order("g", "main", "later", reason="x")
+    assert [each["name"] for each in client.get_upcoming_orders("g", "main", state="scheduled")] == []
+
+
+def test_timerctl_lists_changes_and_withdraws_orders_that_have_not_begun(
+    ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.create_group("s")
+    client.create_chain("s", "main", DEFINITION)
+    assert ctl("order", "add", "s", "main", "held", "--pending") == 0
+    assert ctl("order", "change", "s", "main", "held", "--variables", '{"a": 2}') == 0
+    assert lines(capsys) == ["s/held: pending"] * 2
+    assert ctl("order", "list", "--group", "s", "--chain", "main", "--state", "pending") == 0
+    assert lines(capsys)[1].split()[:3] == ["held", "main", "pending"]
+    assert ctl("order", "list", "--chain", "main", "--state", "pending") == 2
+    assert "needs --group and --chain" in capsys.readouterr().err
+    assert ctl("order", "withdraw", "s", "main", "held", "--reason", "not wanted") == 0
+    assert ctl("order", "withdraw", "s", "main", "held") == 1
+
+
 def test_timerctl_adds_lists_and_sees_to_orders(
     ctl: Any, client: TimersClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ _SHAPES: Final = {
     "active": "✓", "succeeded": "✓", "ready": "◷", "starting": "◷", "snoozed": "◷", "paused": "❚❚", "standby": "❚❚",
     "finished": "⚑", "cancelled": "■", "stopped": "■", "skipped": "»", "draining": "↓", "suspect": "▲", "error": "↻",
     "timeout": "↻", "lost": "↻", "discarded": "↻", "failed": "✕", "dead": "✕", "valid": "✓", "expiring": "▲",
-    "expired": "■", "revoked": "✕", "done": "✓", "running": "▸",
+    "expired": "■", "pending": "❚❚", "scheduled": "◷", "revoked": "✕", "done": "✓", "running": "▸",
 }  # fmt: skip
 
 

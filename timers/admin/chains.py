@@ -27,12 +27,27 @@ from timers.models import Chain
 
 _VERSIONS: Final = 20
 """Versions that a page lists."""
+_UPCOMING: Final = 20
+"""Orders that have not begun which a page lists."""
 
 
 class StepQuestion(forms.Form):
     """Which step, and why."""
 
     step = forms.CharField(help_text="The name of a step of the chain.")
+    reason = forms.CharField(required=False, help_text="For the record.")
+
+
+class StartQuestion(forms.Form):
+    """Which order."""
+
+    order = forms.CharField(help_text="The name of an order of the chain that is pending.")
+
+
+class WithdrawQuestion(forms.Form):
+    """Which order, and why."""
+
+    order = forms.CharField(help_text="The name of an order of the chain that has not begun.")
     reason = forms.CharField(required=False, help_text="For the record.")
 
 
@@ -45,10 +60,10 @@ class ChainAdmin(ReadOnlyAdmin):
     list_select_related = ("group",)
     search_fields = ("^name", "=group__name")
     search_help_text = "The beginning of a chain's name, or a group's exact name."
-    actions = ("stop", "start", "stop_step", "skip_step", "activate_step")
+    actions = ("stop", "start", "stop_step", "skip_step", "activate_step", "start_order", "withdraw_order")
     fields = (
-        "name", "group_cell", "state_cell", "state_told", "newest", "steps_cell", "picture_cell", "versions_cell",
-        "definition_cell", "created_at", "created_by", "updated_at", "updated_by",
+        "name", "group_cell", "state_cell", "state_told", "newest", "steps_cell", "upcoming_cell", "picture_cell",
+        "versions_cell", "definition_cell", "created_at", "created_by", "updated_at", "updated_by",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -91,6 +106,17 @@ class ChainAdmin(ReadOnlyAdmin):
         )
         return format_html_join("", "<div>{} ({}): {} {} {}</div>", lines)
 
+    @admin.display(description="orders that have not begun")
+    def upcoming_cell(self, row: Chain) -> SafeString | str:
+        page = chains.find_upcoming_orders(row.group.name, row.name, limit=_UPCOMING)
+        lines = (
+            (cells.link("timer", each.timer_id, each.name), cells.state(each.state), cells.when(each.begins_at),
+             each.reason)
+            for each in page.orders
+        )  # fmt: skip
+        more = "" if page.next is None else "…"
+        return format_html("{}{}", format_html_join("", "<div>{} {} {} {}</div>", lines), more) if page.orders else "–"
+
     @admin.display(description="picture")
     def picture_cell(self, row: Chain) -> SafeString | str:
         try:
@@ -127,6 +153,27 @@ class ChainAdmin(ReadOnlyAdmin):
     @admin.action(description="Activate a step …", permissions=["operate"])
     def activate_step(self, request: HttpRequest, rows: QuerySet[Chain]) -> TemplateResponse | None:
         return self._step(request, rows, chains.activate_step, "Activate a step: orders run it", "step activated")
+
+    @admin.action(description="Start an order that is pending …", permissions=["operate"])
+    def start_order(self, request: HttpRequest, rows: QuerySet[Chain]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def one(row: Chain, order: str) -> None:
+            chains.start_order(row.group.name, row.name, order, actor=actor)
+
+        return ask(
+            self, request, rows, StartQuestion, one, title="Start an order that is pending", done="order started"
+        )
+
+    @admin.action(description="Withdraw an order that has not begun …", permissions=["operate"])
+    def withdraw_order(self, request: HttpRequest, rows: QuerySet[Chain]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def one(row: Chain, order: str, reason: str) -> None:
+            chains.withdraw_order(row.group.name, row.name, order, reason=reason, actor=actor)
+
+        title = "Withdraw an order that has not begun, and all that its timer would begin after it"
+        return ask(self, request, rows, WithdrawQuestion, one, title=title, done="order withdrawn")
 
     def _chain(
         self, request: HttpRequest, rows: QuerySet[Chain], call: Callable[..., Any], title: str, done: str

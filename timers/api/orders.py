@@ -1,18 +1,20 @@
-"""Orders of chains: list, read, their history; add and start them."""
+"""Orders of chains: list, read, their history; add them, and see to those that have not begun."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from timers import chains
 from timers.api.authentication import caller
 from timers.api.chains import CHAIN
+from timers.api.executions import ReasonBody
 from timers.api.fields import EmptyBody, Name
 from timers.api.order_answer import (
     OrderAnswer,
@@ -27,6 +29,7 @@ from timers.api.route import Answer, route
 from timers.api.schemas import FLAG, NAME, OBJECT, Schema, choice, keywords, maybe, refuse_unknown
 from timers.api.timer_body import OWN, SHARED
 from timers.insights.one_order import next_order
+from timers.insights.upcoming_orders import Place
 from timers.lifecycle.control.chains.add import NOT_OF_ORDERS
 from timers.lifecycle.control.create import ON_CONFLICT
 from timers.models import Timer
@@ -87,6 +90,37 @@ class OrderAdded(BaseModel):
     next_fire_at: Any = Field(description="When it begins.")
 
 
+class UpcomingQuery(PageQuery):
+    """Which orders that have not begun."""
+
+    state: Literal["pending", "scheduled"] | None = None
+
+
+class UpcomingAnswer(BaseModel):
+    """An order that has not begun; of a timer that begins orders again and again, the next one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="Its timer's: by it the order is started, changed and withdrawn.")
+    group: str
+    chain: str
+    state: str = Field(description="pending: until it is started; or scheduled.")
+    id: str | None = Field(description="The order's; null: not known before it begins.")
+    begins_at: datetime = Field(description="Of a pending one: the instant that it was given.")
+    repeats: bool = Field(description="Its timer begins others after it.")
+    reason: str
+    priority: int
+    created_at: datetime
+
+
+class OrderChange(BaseModel):
+    """What an order begins with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    variables: dict[str, Any] = Field(description="Variables to set; the others stay as they are.")
+
+
 @route(router, "GET", "/orders", scope="read", answer=Page[OrderAnswer])
 def list_orders(request: HttpRequest, query: Query[OrderQuery]) -> Page[OrderAnswer]:
     """List orders that have begun, newest first; a page may be short and still have a next one."""
@@ -130,6 +164,32 @@ def post_order(request: HttpRequest, group: str, chain: Name, body: InBody[NewOr
     created = chains.add_order(group, chain, name, pending=pending, actor=caller(request).actor, **body)
     assert created.timer is not None
     return Answer(_added(created.timer, chain, created.result), status=201 if created.result == "created" else 200)
+
+
+@route(router, "GET", ADDED, scope="read", answer=Page[UpcomingAnswer])
+def list_upcoming(request: HttpRequest, group: str, chain: Name, query: Query[UpcomingQuery]) -> Page[UpcomingAnswer]:
+    """List the orders of a chain that have not begun, by name; a page may be short and still have a next one."""
+    begin = position(request, query)
+    page = chains.find_upcoming_orders(
+        group, chain, state=query.state, after=None if begin is None else Place(*begin), limit=query.limit
+    )
+    return Page(
+        items=[UpcomingAnswer.model_validate(each) for each in page.orders],
+        next=None if page.next is None else cursor_after(request, page.next),
+    )
+
+
+@route(router, "PATCH", f"{ADDED}/{{name}}", scope="schedule", answer=OrderAdded)
+def patch_order(request: HttpRequest, group: str, chain: Name, name: Name, body: OrderChange) -> OrderAdded:
+    """Set variables of an order that has not begun."""
+    changed = chains.change_order(group, chain, name, variables=body.variables, actor=caller(request).actor)
+    return _added(changed, chain, "replaced")
+
+
+@route(router, "POST", f"{ADDED}/{{name}}/withdraw", scope="operate", answer=None)
+def withdraw_order(request: HttpRequest, group: str, chain: Name, name: Name, body: ReasonBody = ReasonBody()) -> None:
+    """Cancel an order before it begins; of a timer that begins orders again and again, all that were to come."""
+    chains.withdraw_order(group, chain, name, reason=body.reason, actor=caller(request).actor)
 
 
 @route(router, "POST", f"{ADDED}/{{name}}/start", scope="operate", answer=OrderAdded)

@@ -19,6 +19,7 @@ from timers.insights.doctor import (
     ledger,
     limits,
     nodes,
+    orders,
     overdue,
     places,
     secrets,
@@ -41,6 +42,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     overdue.overdue_timers,
     overdue.overdue_ready,
     overdue.claims_of_the_dead,
+    orders.blocked_behind_nobody,
     places.in_two_places,
     places.open_in_no_place,
     places.queued_behind_nothing,
@@ -65,6 +67,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     declared.ownerless_declared_timers,
     limits.timers_without_key,
     failures.waiting_for_a_person,
+    orders.long_before_stopped_steps,
+    orders.long_suspended,
 )
 TIME_LIMIT_MS: Final = 5_000
 """Of one check. Its questions are served by indexes; should they not be, it is given up and says so."""

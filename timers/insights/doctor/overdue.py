@@ -120,45 +120,75 @@ def overdue_timers(now: datetime) -> list[Finding]:
 
 
 _READY: Final = f"""
-SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.available_at, {SERVED} AS served,
-       {_AT_LIMIT.format(key="k.limit_key")} AS at_limit
+SELECT w.id AS execution, g.name AS "group", w.name AS timer, w.step, w.handler, w.required_roles, w.available_at,
+       {SERVED} AS served, {_AT_LIMIT.format(key="k.limit_key")} AS at_limit,
+       w.handler IS NOT NULL AND NOT h.knows AS handler_unknown,
+       w.required_roles IS NOT NULL AND NOT h.has AS roles_missing
 FROM timers_timer_group g
 CROSS JOIN LATERAL (
     SELECT * FROM timers_waiting w WHERE w.group_id = g.id AND w.state = 'ready' AND {WORKERS_OWN}
       AND w.available_at < %(now)s - greatest(g.misfire_grace, {LEAST_GRACE}) * INTERVAL '1 second'
     ORDER BY w.available_at LIMIT {CAP + 1}) w
 LEFT JOIN timers_timer k ON k.id = w.timer_id
+CROSS JOIN LATERAL (
+    SELECT COALESCE(bool_or(w.handler = ANY(n.handlers)), false) AS knows,
+           COALESCE(bool_or((w.handler IS NULL OR w.handler = ANY(n.handlers)) AND w.required_roles <@ n.roles),
+                    false) AS has
+    FROM timers_node n
+    WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s AND n.partition = g.partition
+      AND n.allow_execution AND g.required_roles <@ n.roles) h
 WHERE {NOT_PAUSED} AND g.state = 'active' AND NOT g.sandbox AND {NOT_PULLED}
 ORDER BY w.available_at LIMIT {CAP + 1}
 """
 
 
-_WHY_READY: Final = (
-    (False, False, "no living node serves their group", "Start a node that does."),
-    (True, True, "their group, or their key in it, is at its limit", "Wait, or raise the limit of the group."),
-    (True, False, "the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
-)
-"""Served, at its limit; why, and the remedy."""
+_WHY_READY: Final = {
+    "unserved": ("no living node serves their group", "Start a node that does."),
+    "unknown": (
+        "no living node that serves their group knows the handler of their step",
+        "Deploy the code that registers the handler to such a node, or correct the name in a new version of the chain "
+        "and move the orders.",
+    ),
+    "roles": (
+        "no living node that knows their handler has the roles that their step requires",
+        "Start a node with these roles (runtimerworker --roles), or take them out in a new version of the chain.",
+    ),
+    "limited": ("their group, or their key in it, is at its limit", "Wait, or raise the limit of the group."),
+    "behind": ("the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
+}
+"""Why what is ready is not claimed: in words, and the remedy."""
+_SHOWN: Final = {
+    "unknown": ("execution", "group", "timer", "step", "handler", "available_at"),
+    "roles": ("execution", "group", "timer", "step", "required_roles", "available_at"),
+    "limited": ("execution", "group", "timer", "available_at", "at_limit"),
+}
 
 
 def overdue_ready(now: datetime) -> list[Finding]:
-    """Ready executions of active groups that nobody has claimed within the grace."""
-    found = rows(_READY, {"now": now})
-    findings = []
-    for served, limited, why, remedy in _WHY_READY:
-        late = [
-            row for row in found if (row["served"], row["served"] and row["at_limit"] is not None) == (served, limited)
-        ]
-        if late:
-            findings.append(
-                Finding(
-                    "warning" if limited else "error",
-                    f"{amount(late, CAP, 'ready execution')} overdue beyond the grace: {why}.",
-                    remedy,
-                    shown(late, "execution", "group", "timer", "available_at", *(["at_limit"] if limited else [])),
-                )
-            )
-    return findings
+    """Ready executions, steps of orders among them, of active groups that nobody has claimed within the grace."""
+    late: dict[str, list[dict[str, Any]]] = {}
+    for row in rows(_READY, {"now": now}):
+        late.setdefault(_why_ready(row), []).append(row)
+    return [
+        Finding(
+            "warning" if why == "limited" else "error",
+            f"{amount(late[why], CAP, 'ready execution')} overdue beyond the grace: {words}.",
+            remedy,
+            shown(late[why], *_SHOWN.get(why, ("execution", "group", "timer", "available_at"))),
+        )
+        for why, (words, remedy) in _WHY_READY.items()
+        if why in late
+    ]
+
+
+def _why_ready(row: dict[str, Any]) -> str:
+    if not row["served"]:
+        return "unserved"
+    if row["handler_unknown"]:
+        return "unknown"
+    if row["roles_missing"]:
+        return "roles"
+    return "behind" if row["at_limit"] is None else "limited"
 
 
 _OF_THE_DEAD: Final = f"""

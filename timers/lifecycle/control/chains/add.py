@@ -10,6 +10,7 @@ from django.db import transaction
 from timers.domain.chains.steps import readers
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.lifecycle.control.chains.find import find_chain
+from timers.lifecycle.control.chains.upcoming import check_is_of_chain
 from timers.lifecycle.control.change import lock_timer, now_of, pause_timer, resume_timer, update_timer
 from timers.lifecycle.control.create import Created, create_timers
 from timers.lifecycle.control.groups import look_up_groups
@@ -93,8 +94,7 @@ def start_order(group: str, chain: str, name: str, *, actor: str = "") -> Timer:
     find_chain(group, chain)
     with transaction.atomic():
         timer = lock_timer(group, name)
-        if not isinstance(timer.action, Mapping) or timer.action.get("chain") != chain:
-            raise NotAllowedNow(f"name: timer {name!r} is not an order of chain {chain!r}.")
+        check_is_of_chain(timer, chain)
         if timer.state != Timer.State.PAUSED:
             raise NotAllowedNow(f"name: order {name!r} is {timer.state}, not pending.")
         now = now_of(timer)

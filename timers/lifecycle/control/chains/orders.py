@@ -11,6 +11,7 @@ from timers import clock
 from timers.domain.chains import events
 from timers.exceptions import TimerNotFound
 from timers.lifecycle.control.audit import Entry, audited
+from timers.lifecycle.control.chains.upcoming import why_no_order
 from timers.lifecycle.control.executions import check_execution
 from timers.lifecycle.orders.change import OrderChange
 from timers.lifecycle.orders.rows import OrderRow
@@ -90,7 +91,7 @@ def _send(verb: str, order: str, make: MakeEvent, actor: str, **told: Any) -> Or
     check_execution(order)
     found = ChainOrder.objects.filter(id=order).values_list("root", "timer_id", "name", "group__name").first()
     if found is None:
-        raise TimerNotFound(f"there is no order {order}")
+        raise why_no_order(order) or TimerNotFound(f"there is no order {order}")
     root, timer_id, name, group = found
     with audited(verb, actor, subject_id=order, group=group, name=name) as entry, transaction.atomic():
         change = OrderChange(order, str(root), timer_id, clock.now())

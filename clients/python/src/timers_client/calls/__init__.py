@@ -11,6 +11,7 @@ from timers_client.calls.chains import (
     add_order,
     approve_order,
     cancel_order,
+    change_order,
     compare_versions,
     create_chain,
     delete_chain,
@@ -26,6 +27,7 @@ from timers_client.calls.chains import (
     get_orders,
     get_picture,
     get_steps,
+    get_upcoming_orders,
     move_order,
     refuse_order,
     reset_order,
@@ -40,6 +42,7 @@ from timers_client.calls.chains import (
     stop_step,
     suspend_order,
     update_chain,
+    withdraw_order,
 )
 from timers_client.calls.cluster import (
     activate_node,
@@ -134,6 +137,7 @@ __all__ = [
     "cancel_operation",
     "cancel_order",
     "cancel_timer",
+    "change_order",
     "claim",
     "commit",
     "commit_many",
@@ -175,6 +179,7 @@ __all__ = [
     "get_subscriptions",
     "get_timer",
     "get_timers",
+    "get_upcoming_orders",
     "me",
     "move_order",
     "next_fires",
@@ -220,4 +225,5 @@ __all__ = [
     "update_group",
     "update_subscription",
     "update_timer",
+    "withdraw_order",
 ]

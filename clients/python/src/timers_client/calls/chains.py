@@ -124,6 +124,23 @@ def start_order(group: str, chain: str, name: str) -> Call[Raw]:
     return Call("POST", path("groups", group, "chains", chain, "orders", name, "start"), raw)
 
 
+def get_upcoming_orders(group: str, chain: str, *, state: str | None = None) -> Call[Page[Raw]]:
+    """Orders of a chain that have not begun, by name: `state` (pending or scheduled), `begins_at`; both by default."""
+    return Call("GET", path("groups", group, "chains", chain, "orders"), page_of(raw), query={"state": state})
+
+
+def change_order(group: str, chain: str, name: str, *, variables: Mapping[str, Any]) -> Call[Raw]:
+    """Set variables of an order that has not begun; the others stay as they are."""
+    where = path("groups", group, "chains", chain, "orders", name)
+    return Call("PATCH", where, raw, encoded({"variables": variables}))
+
+
+def withdraw_order(group: str, chain: str, name: str, *, reason: str = "") -> Call[None]:
+    """Cancel an order before it begins, and all that its timer would begin after it."""
+    where = path("groups", group, "chains", chain, "orders", name, "withdraw")
+    return Call("POST", where, nothing, encoded({"reason": reason}))
+
+
 def get_orders(**filters: Any) -> Call[Page[Raw]]:
     """Orders that have begun, newest first; those that have not ended, unless state="ended".
 

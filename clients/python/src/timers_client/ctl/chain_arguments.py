@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Final
 
 from timers_client.ctl.keywords import OWN, schedule
+from timers_client.ctl.orders import UPCOMING
 from timers_client.ctl.parser import Parser, Word, member, payload, reason
 from timers_client.ctl.values import at_least, json_value
 
@@ -50,7 +52,9 @@ def lock_words(verb: Word) -> None:
 
 def order_words(verb: Word) -> None:
     """The words below `order`."""
-    _filters(verb("list", "list orders that have begun, newest first"))
+    _filters(
+        verb("list", "list orders that have begun, newest first; those of a chain that have not by --state"), UPCOMING
+    )
     verb("show", "show one order with its variables").add_argument("order")
     verb("history", "list what an order did, step by step").add_argument("order")
     added = _of_chain(verb("add", "add an order: now, or by the options of a schedule"))
@@ -61,6 +65,9 @@ def order_words(verb: Word) -> None:
     conflicts = ["reject", "replace", "keep"]
     added.add_argument("--on-conflict", dest="on_conflict", choices=conflicts, default="reject")
     _of_chain(verb("start", "start an order that is pending"))
+    changed = _of_chain(verb("change", "set variables of an order that has not begun"))
+    changed.add_argument("--variables", type=json_value, required=True, help="JSON: variables to set")
+    reason(_of_chain(verb("withdraw", "cancel an order before it begins, and all that its timer would begin after it")))
     reason(_many(verb("suspend", "stop orders, each alone, until they are resumed")))
     resumed = _many(verb("resume", "let suspended orders go on, failed ones from the step that failed"))
     resumed.add_argument("--at", help="the step to go on from")
@@ -94,10 +101,10 @@ def _of_chain(word: Parser) -> Parser:
     return word
 
 
-def _filters(word: Parser) -> Parser:
+def _filters(word: Parser, more: Sequence[str] = ()) -> Parser:
     for name in ("group", "chain", "step", "name", "parent"):
         word.add_argument(f"--{name}")
-    word.add_argument("--state", choices=_STATES)
+    word.add_argument("--state", choices=[*more, *_STATES])
     return word
 
 

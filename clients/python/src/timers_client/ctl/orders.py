@@ -12,14 +12,24 @@ from timers_client.ctl.output import show_json, show_one, show_rows
 from timers_client.errors import TimersError
 from timers_client.sync import TimersClient
 
+UPCOMING: Final = ("pending", "scheduled")
+"""States of orders that have not begun."""
 FILTERS: Final = ("group", "chain", "step", "state", "name", "parent")
 _ORDER: Final = ("id", "name", "chain", "step", "state", "node", "reason", "changed_at")
+_UPCOMING: Final = ("name", "chain", "state", "begins_at", "repeats", "id", "reason")
 _ATTEMPT: Final = ("attempt", "step", "outcome", "node", "started_at", "finished_at", "error")
 _SCHEDULE: Final = (*(word for own in OWN.values() for word in own), *SHARED, "variables", "tags")
 
 
 def list_orders(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List orders."""
+    """List orders: those that have begun, or those of a chain that have not."""
+    if arguments.state in UPCOMING:
+        wanted = _filters(arguments)
+        if wanted.keys() != {"group", "chain", "state"}:
+            raise TimersError(f"--state {arguments.state} needs --group and --chain, and nothing else")
+        rows = client.get_upcoming_orders(wanted["group"], wanted["chain"], state=wanted["state"])
+        show_rows(rows, _UPCOMING, as_json=arguments.json)
+        return
     show_rows(client.get_orders(**_filters(arguments)), _ORDER, as_json=arguments.json)
 
 
@@ -46,6 +56,17 @@ def add_order(arguments: argparse.Namespace, client: TimersClient) -> None:
 def start_order(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Start an order that is pending."""
     _tell_added(client.start_order(arguments.group, arguments.chain, arguments.name), arguments)
+
+
+def change_order(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Set variables of an order that has not begun."""
+    told = client.change_order(arguments.group, arguments.chain, arguments.name, variables=arguments.variables)
+    _tell_added(told, arguments)
+
+
+def withdraw_order(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Cancel an order before it begins."""
+    client.withdraw_order(arguments.group, arguments.chain, arguments.name, reason=arguments.reason)
 
 
 def suspend(arguments: argparse.Namespace, client: TimersClient) -> None:

@@ -69,6 +69,8 @@ WORDS: Final[dict[str, _Work]] = {
     "order history": orders.show_history,
     "order add": orders.add_order,
     "order start": orders.start_order,
+    "order change": orders.change_order,
+    "order withdraw": orders.withdraw_order,
     "order suspend": orders.suspend,
     "order resume": orders.resume,
     "order skip": orders.skip,

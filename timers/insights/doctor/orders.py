@@ -1,0 +1,111 @@
+"""Orders of chains that stand still: blocked behind nobody, before stopped steps, or suspended for long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from timers.insights.counts import CAP
+from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
+from timers.insights.words import plural
+
+UNBLOCKED_WITHIN: Final = 15.0
+"""Seconds after which an order is ready again whose place has become free: the rescue of a dead holder included."""
+LONG: Final = timedelta(days=1)
+"""So long a person's stop or suspend is taken as meant."""
+
+# By leaps: a million orders may wait for one place. Of each place the first that would be made ready.
+_BLOCKED: Final = f"""
+WITH RECURSIVE first AS (
+    (SELECT blocked_on, id, blocked_capacity, changed_at FROM timers_waiting WHERE blocked_on IS NOT NULL
+     ORDER BY blocked_on, available_at LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM first f CROSS JOIN LATERAL (
+        SELECT blocked_on, id, blocked_capacity, changed_at FROM timers_waiting WHERE blocked_on > f.blocked_on
+        ORDER BY blocked_on, available_at LIMIT 1) n),
+places AS (
+    SELECT f.blocked_on AS place, f.id AS "order", f.changed_at AS since,
+           COALESCE(l.capacity, f.blocked_capacity) AS capacity,
+           (SELECT count(*)
+            FROM timers_order_hold h JOIN timers_claim c ON c.id = h.fence AND h.order_id = ANY(c.executions)
+            LEFT JOIN timers_node n ON n.id = c.node_id
+            WHERE h.scope = f.blocked_on
+              AND (c.consumer IS NOT NULL
+                   OR (n.state NOT IN ('stopped', 'dead') AND n.lease_expires_at > %(now)s))) AS held
+    FROM first f LEFT JOIN timers_chain_lock l ON 'lock:' || l.group_id || '/' || l.name = f.blocked_on)
+SELECT place, "order", since, held, capacity FROM places
+WHERE held < capacity AND since < %(now)s - {UNBLOCKED_WITHIN} * INTERVAL '1 second' ORDER BY since LIMIT {CAP + 1}
+"""
+
+
+def blocked_behind_nobody(now: datetime) -> list[Finding]:
+    """Orders that wait for a lock, or for room at a step, although no living node holds it."""
+    found = rows(_BLOCKED, {"now": now})
+    if not found:
+        return []
+    return [
+        Finding(
+            "error",
+            f"Orders wait for {amount(found, CAP, 'place')} at locks or limited steps whose holders no longer live.",
+            "Any living node gives the places back and lets the orders go on: start one. If one lives, look for "
+            "'rescue' in its log.",
+            shown(found),
+        )
+    ]
+
+
+# The steps at which living orders are, one probe each, and the oldest orders of each.
+_AT_REST: Final = f"""
+WITH RECURSIVE at(chain_id, step) AS (
+    SELECT c.id, (SELECT min(o.step) FROM timers_chain_order o WHERE o.chain_id = c.id AND {{which}})
+    FROM timers_chain c
+    UNION ALL
+    SELECT at.chain_id, (SELECT min(o.step) FROM timers_chain_order o
+                         WHERE o.chain_id = at.chain_id AND {{which}} AND o.step > at.step)
+    FROM at WHERE at.step IS NOT NULL)
+SELECT g.name AS "group", c.name AS chain, at.step, count(*) AS orders, min(o.changed_at) AS since,
+       CASE WHEN c.state = 'stopped' THEN c.state_reason ELSE COALESCE(max(s.state_reason), '') END AS reason,
+       min(o.reason) AS why
+FROM at JOIN timers_chain c ON c.id = at.chain_id JOIN timers_timer_group g ON g.id = c.group_id
+LEFT JOIN timers_chain_step s ON s.chain_id = c.id AND s.name = at.step AND s.state = 'stopped'
+CROSS JOIN LATERAL (
+    SELECT o.state, o.changed_at, o.reason FROM timers_chain_order o
+    WHERE o.chain_id = at.chain_id AND o.step = at.step AND {{which}} ORDER BY o.id LIMIT {CAP + 1}) o
+WHERE at.step IS NOT NULL AND o.state = %(state)s AND o.changed_at < %(before)s
+GROUP BY g.name, c.name, c.state, c.state_reason, at.step ORDER BY since LIMIT {CAP + 1}
+"""
+
+
+def long_before_stopped_steps(now: datetime) -> list[Finding]:
+    """Orders that have stood before a stopped step, or in a stopped chain, for longer than a day."""
+    found = rows(_AT_REST.format(which="o.state = 'at_stopped'"), {"state": "at_stopped", "before": now - LONG})
+    return _told(
+        found, "reason", "stood before stopped steps",
+        "Activate the step or start the chain (timerctl chain activate, chain start), or move or cancel the orders.",
+    )  # fmt: skip
+
+
+def long_suspended(now: datetime) -> list[Finding]:
+    """Orders that have been suspended for longer than a day."""
+    found = rows(_AT_REST.format(which="o.ended_at IS NULL"), {"state": "suspended", "before": now - LONG})
+    return _told(
+        found,
+        "why",
+        "been suspended",
+        "Resume them, here or at another step, or cancel them (timerctl order resume, cancel).",
+    )
+
+
+def _told(found: list[dict[str, Any]], reason: str, what: str, remedy: str) -> list[Finding]:
+    if not found:
+        return []
+    orders = sum(min(row["orders"], CAP) for row in found)
+    is_capped = any(row["orders"] > CAP for row in found)
+    number = (
+        f"{orders:,}+ orders have" if is_capped else f"{plural(orders, 'order')} {'has' if orders == 1 else 'have'}"
+    )
+    evidence = tuple(
+        {**{name: row[name] for name in ("group", "chain", "step", "orders", "since")}, "reason": row[reason]}
+        for row in found[:EVIDENCE]
+    )
+    return [Finding("info", f"{number} {what} for longer than a day.", remedy, evidence)]
