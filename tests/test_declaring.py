@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from timers import declaring, handlers
-from timers.declaring import cron, declarations, declare_group, every, timer
+from timers.declaring import chain, cron, declarations, declare_chain, declare_group, every, timer
 from timers.exceptions import SpecError
 from timers.handlers import handler
 
@@ -19,6 +19,7 @@ def none_declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neither declarations nor handlers of other tests or of the demo."""
     monkeypatch.setattr(declaring, "_timers", [])
     monkeypatch.setattr(declaring, "_groups", {})
+    monkeypatch.setattr(declaring, "_chains", {})
     known = set(handlers.names())
     yield
     for name in set(handlers.names()) - known:
@@ -151,3 +152,36 @@ def test_a_bad_group_is_refused_and_names_the_module() -> None:
         with pytest.raises(SpecError, match=words) as refused:
             declare_group("reports", **fields)
         assert __name__ in str(refused.value)
+
+
+ENDS = {"steps": {"ask": {"kind": "approval", "next": "end"}, "end": {"kind": "end"}}}
+
+
+def test_chain_is_declared_by_a_builder_or_by_json() -> None:
+    built = chain("publish").step("build", action="reports.build")
+    declare_chain("reports", built)
+    declare_chain("reports", ENDS, name="ask")
+    (first, second) = declarations().chains
+    assert first.keywords == {"group": "reports", "name": "publish", "definition": built.build()}
+    assert (second.keywords["name"], second.where) == ("ask", __name__)
+    assert set(declarations().definitions()) == {("reports", "publish"), ("reports", "ask")}
+
+
+def test_chain_that_is_declared_again_by_a_reloaded_module_is_one() -> None:
+    for _ in range(2):
+        declare_chain("reports", ENDS, name="ask")
+    assert len(declarations().chains) == 1
+
+
+def test_chain_that_makes_no_sense_is_refused_with_its_module_and_place() -> None:
+    with pytest.raises(SpecError, match=rf"steps\.ask\.next.* - {__name__}"):
+        declare_chain("reports", {"steps": {"ask": {"kind": "approval", "next": "none"}}}, name="ask")
+    with pytest.raises(SpecError, match="give the name of the chain"):
+        declare_chain("reports", ENDS)
+    assert declarations().chains == []
+
+
+def test_chain_that_is_declared_twice_with_other_steps_is_refused() -> None:
+    declare_chain("reports", ENDS, name="ask")
+    with pytest.raises(SpecError, match=f"is declared in {__name__} too"):
+        declare_chain("reports", chain("ask").approval("sure"))

@@ -1,4 +1,4 @@
-"""Public: declare timers beside the handlers that they call.
+"""Public: declare timers and job chains beside the handlers that they call.
 
     from timers.declaring import cron, every
     from timers.handlers import handler
@@ -19,6 +19,10 @@ handler's when it is not given. What makes no sense raises SpecError, naming the
 The group must exist, or be declared too:
 
     declare_group("reports", retry={"max_retries": 3})
+
+A chain is declared by its steps, which name their handlers:
+
+    declare_chain("reports", chain("publish").step("build", action="reports.build").step("send", action="reports.send"))
 """
 
 from __future__ import annotations
@@ -29,16 +33,20 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from timers import handlers
+from timers.domain.chains import parse_chain
+from timers.domain.chains.builder import ChainBuilder, chain
 from timers.exceptions import SpecError
 from timers.lifecycle.control.declaration import CODE, Declaration, Declared
 from timers.lifecycle.control.groups import new_group
+from timers.lifecycle.control.names import check_name
 
-__all__ = ["cron", "declarations", "declare_group", "every", "timer"]
+__all__ = ["chain", "cron", "declarations", "declare_chain", "declare_group", "every", "timer"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _timers: list[tuple[Declaration, Callable[..., Any]]] = []
 _groups: dict[str, Declaration] = {}
+_chains: dict[tuple[str, str], Declaration] = {}
 
 
 def every(
@@ -78,9 +86,7 @@ def declare_group(name: str, **fields: Any) -> None:
     Takes the fields of create_group. Raises SpecError, naming the module, for fields that make no sense and for a
     name that is declared otherwise already.
     """
-    frame = inspect.currentframe()
-    caller = frame.f_back if frame is not None else None
-    declaration = Declaration({**fields, "name": name}, caller.f_globals["__name__"] if caller else "code")
+    declaration = Declaration({**fields, "name": name}, _caller())
     try:
         new_group(name, **fields)
         if _groups.get(name, declaration) != declaration:
@@ -88,6 +94,35 @@ def declare_group(name: str, **fields: Any) -> None:
     except SpecError as error:
         raise declaration.located(error) from None
     _groups[name] = declaration
+
+
+def declare_chain(group: str, definition: ChainBuilder | Mapping[str, Any], *, name: str | None = None) -> None:
+    """Declare a chain of a group, as the file of declared timers does: one definition, whoever reconciles it.
+
+    Args:
+        group: The name of the group, which must exist or be declared too.
+        definition: The steps: a builder, or JSON.
+        name: The chain's; None: the builder's.
+
+    Raises:
+        SpecError: For all that is wrong with the definition, naming the module, and for a name that is declared
+            otherwise already.
+    """
+    named = definition.name if name is None and isinstance(definition, ChainBuilder) else name
+    declaration = Declaration({"group": group, "name": named}, _caller())
+    try:
+        check_name("group", group)
+        if named is None:
+            raise SpecError("name", "is missing: give the name of the chain")
+        key = group, check_name("name", named)
+        steps = definition.build() if isinstance(definition, ChainBuilder) else definition
+        parse_chain(steps)
+        declaration = Declaration({**declaration.keywords, "definition": steps}, declaration.where)
+        if _chains.get(key, declaration) != declaration:
+            raise SpecError("name", f"is declared in {_chains[key].where} too, with other steps", given=named)
+    except SpecError as error:
+        raise declaration.located(error) from None
+    _chains[key] = declaration
 
 
 def declarations() -> Declared:
@@ -102,7 +137,7 @@ def declarations() -> Declared:
             problems.append(declaration.located(error))
     if problems:
         raise SpecError.combined(problems)
-    return Declared(CODE, found, list(_groups.values()))
+    return Declared(CODE, found, list(_groups.values()), list(_chains.values()))
 
 
 def _handler_or(name: str, keywords: Mapping[str, Any]) -> dict[str, str]:
@@ -123,6 +158,14 @@ def _handler_of(function: Callable[..., Any], declaration: Declaration) -> str:
 def _calls(handler: str, function: Callable[..., Any]) -> bool:
     found = handlers.find(handler)
     return found is not None and _place(found.function) == _place(function)
+
+
+def _caller() -> str:
+    """The module that calls the function which calls this one."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = None if frame is None else frame.f_back
+    return "code" if frame is None else str(frame.f_globals["__name__"])
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -56,6 +56,13 @@ def test_orders_that_have_not_begun_are_shown_started_and_withdrawn(alice: Clien
     assert Timer.objects.get().state_reason == "not wanted"
 
 
+def test_chain_says_what_declares_it_and_which_version(alice: Client, main: Chain) -> None:
+    Chain.objects.update(source="code", owner="shop", declared_version=1)
+    assert "code of shop: version 1" in alice.get(page_of("chain", main.pk)).content.decode()
+    Chain.objects.update(declared_version=None)
+    assert "code of shop: no longer" in alice.get(page_of("chain", main.pk)).content.decode()
+
+
 def test_lock_is_declared_shown_changed_and_deleted(alice: Client, main: Chain) -> None:
     form = {"group": main.group_id, "name": "printer", "capacity": "2"}
     alice.post(reverse("admin:timers_chainlock_add"), form)

@@ -123,6 +123,15 @@ def test_key_with_the_scope_operate_stops_steps_and_defines_nothing(new_key: Cal
     problem(operator("PUT", f"{CHAINS}/two", {"definition": steps("a")}), 403, "forbidden")
 
 
+def test_chain_says_what_declares_it_and_which_version(api: Asking) -> None:
+    api.post(CHAINS, {"name": "main", "definition": steps("a")})
+    told = api.get(f"{CHAINS}/main")
+    assert (told["source"], told["owner"], told["declared_version"]) == ("", "", None)
+    Chain.objects.update(source="file:shop", owner="shop", declared_version=1)
+    told = api.get(f"{CHAINS}/main")
+    assert (told["source"], told["owner"], told["declared_version"]) == ("file:shop", "shop", 1)
+
+
 def test_locks_are_declared_changed_listed_and_deleted(api: Asking) -> None:
     locks = "/groups/billing/locks"
     told = {"name": "printer", "group": "billing", "held": 0, "waiting": 0, "at_least": False}

@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from tests.docs import snippets
 from timers import declaring
-from timers.models import Timer
+from timers.models import Chain, Timer
 from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +23,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualTime]:
     """The page's handlers and declarations, and no others."""
     monkeypatch.setattr(declaring, "_timers", [])
     monkeypatch.setattr(declaring, "_groups", {})
+    monkeypatch.setattr(declaring, "_chains", {})
     with snippets.handlers_of_its_own():
         snippets.run("docs/declaring.md")
         yield VirtualTime()
@@ -33,6 +34,7 @@ def test_the_timers_of_the_page_are_made_and_fire(time: VirtualTime) -> None:
     assert set(Timer.objects.values_list("name", "schedule_kind")) == {
         ("reports.refresh", "fixed_rate"), ("nightly", "cron"), ("weekly", "cron"), ("backlog", "fixed_delay"),
     }  # fmt: skip
+    assert list(Chain.objects.values_list("name", "source", "declared_version")) == [("publish", "code", 1)]
     node = Stepper(time)
     time.advance(300)
     assert {outcome.execution.name for outcome in node.until_idle()} == {"reports.refresh", "backlog", "weekly"}

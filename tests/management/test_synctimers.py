@@ -126,6 +126,7 @@ def test_programs_get_the_mistakes_as_json_too(file: Path) -> None:
 def test_without_a_file_the_codes_declarations_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declaring, "_timers", [])
     monkeypatch.setattr(declaring, "_groups", {})
+    monkeypatch.setattr(declaring, "_chains", {})
     declaring.declare_group("work")
     noop = handlers.find("tests.noop")
     assert noop is not None

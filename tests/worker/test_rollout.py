@@ -24,6 +24,7 @@ def declared(monkeypatch: pytest.MonkeyPatch, time: VirtualTime, handlers: Tempo
     """A group, and one timer of it that is declared in code."""
     monkeypatch.setattr(declaring, "_timers", [])
     monkeypatch.setattr(declaring, "_groups", {})
+    monkeypatch.setattr(declaring, "_chains", {})
     factories.group("work")
     declare("often")
 

@@ -40,13 +40,16 @@ class ChainLockAdmin(ControlAdmin):
     search_fields = ("^name", "=group__name")
     search_help_text = "The beginning of a lock's name, or a group's exact name."
     actions = ("remove",)
-    ordering = ("group__name", "name")
     fields = ("group", "name", "capacity", "held_cell", "waiting_cell", "holders_cell", "waiters_cell")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("group__name", "name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
         held, waiting = (RawSQL(sql, (), output_field=IntegerField()) for sql in (HELD, WAITING))  # noqa: S611
-        return rows.select_related("group").annotate(held=held, waiting=waiting)
+        found: QuerySet[Any] = rows.select_related("group").annotate(held=held, waiting=waiting)
+        return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         facts = ("held_cell", "waiting_cell", "holders_cell", "waiters_cell")

@@ -62,8 +62,8 @@ class ChainAdmin(ReadOnlyAdmin):
     search_help_text = "The beginning of a chain's name, or a group's exact name."
     actions = ("stop", "start", "stop_step", "skip_step", "activate_step", "start_order", "withdraw_order")
     fields = (
-        "name", "group_cell", "state_cell", "state_told", "newest", "steps_cell", "upcoming_cell", "picture_cell",
-        "versions_cell", "definition_cell", "created_at", "created_by", "updated_at", "updated_by",
+        "name", "group_cell", "state_cell", "state_told", "newest", "declared_cell", "steps_cell", "upcoming_cell",
+        "picture_cell", "versions_cell", "definition_cell", "created_at", "created_by", "updated_at", "updated_by",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -89,6 +89,13 @@ class ChainAdmin(ReadOnlyAdmin):
     @admin.display(description="since")
     def state_told(self, row: Chain) -> str:
         return _since(row)
+
+    @admin.display(description="declared")
+    def declared_cell(self, row: Chain) -> str:
+        if not row.source:
+            return "–"
+        whose = f"{row.source} of {row.owner}" if row.owner else row.source
+        return f"{whose}: " + ("no longer" if row.declared_version is None else f"version {row.declared_version}")
 
     @admin.display(description="steps not active")
     def unusual_cell(self, row: Chain) -> str:

@@ -34,6 +34,9 @@ class ChainAnswer(BaseModel):
     state_changed_by: str
     state_changed_at: datetime | None
     version: int = Field(description="The newest, which new orders take.")
+    source: str = Field(description="What declares it: code, or file: and a name. Empty: it was not declared.")
+    owner: str = Field(description="The program that declares it.")
+    declared_version: int | None = Field(description="The version that was declared last; null: not declared any more.")
     orders: OrdersCount
     stopped_steps: list[str]
     skipped_steps: list[str]
@@ -64,6 +67,7 @@ def _facts(view: ChainView) -> dict[str, Any]:
     return {
         "name": row.name, "group": view.group, "state": row.state, "state_reason": row.state_reason,
         "state_changed_by": row.state_changed_by, "state_changed_at": row.state_changed_at, "version": row.newest,
+        "source": row.source, "owner": row.owner, "declared_version": row.declared_version,
         "orders": OrdersCount.of(view.orders), "stopped_steps": list(view.stopped),
         "skipped_steps": list(view.skipped), "created_at": row.created_at, "created_by": row.created_by,
         "updated_at": row.updated_at, "updated_by": row.updated_by,

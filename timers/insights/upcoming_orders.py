@@ -95,7 +95,7 @@ def find_upcoming_orders(
     if state is not None:
         matches += f" AND {_STATES[state]}"
     begin = after or Place("", 0)
-    params = {
+    params: dict[str, Any] = {
         "group_id": row.group_id, "chain": chain, "name": begin.name, "id": begin.id, "looked_at": LOOKED_AT,
         "limit": limit + 1,
     }  # fmt: skip

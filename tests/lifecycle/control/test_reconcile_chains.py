@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import SpecError
 from timers.lifecycle.control.chains.define import create_chain, delete_chain, update_chain
 from timers.lifecycle.control.chains.steps import start_chain, stop_chain
-from timers.lifecycle.control.declaration import Declaration, Declared
+from timers.lifecycle.control.declaration import CODE, Declaration, Declared
 from timers.lifecycle.control.reconcile import reconcile
 from timers.lifecycle.control.reconciled import Entry, Reconciled
 from timers.models import AuditEntry, Chain, ChainOrder, ChainVersion, ClusterEvent, Timer
@@ -216,3 +217,38 @@ def test_what_was_done_is_one_event_and_one_entry_of_the_audit_trail() -> None:
 def test_chains_of_one_file_may_contain_each_other_in_any_order() -> None:
     outer = {"steps": {"sub": {"kind": "chain", "chain": "inner", "next": "end"}, "end": {"kind": "end"}}}
     assert names(sync(outer=outer, inner=ONE).created) == ["chain work/inner: 2 steps", "chain work/outer: 2 steps"]
+
+
+def by_code(**chains: Any) -> Reconciled:
+    found = [
+        Declaration({"group": "work", "name": name, "definition": definition}, "app.timer_handlers")
+        for name, definition in chains.items()
+    ]
+    return reconcile(Declared(CODE, [], chains=found))
+
+
+def test_chain_declared_in_code_is_created_versioned_and_stopped_as_one_of_a_file() -> None:
+    by_code(main=ONE)
+    assert (chain().source, chain().owner, chain().declared_version) == ("code", "timerproject", 1)
+    assert names(by_code(main=OTHER).updated) == ["chain work/main: version 2"]
+    assert names(by_code().stopped) == ["chain work/main: no longer declared in code"]
+    assert (chain().state, chain().declared_version) == ("stopped", None)
+    assert names(by_code(main=OTHER).started) == ["chain work/main: "]
+
+
+def test_chain_of_code_is_kept_while_only_another_living_node_knows_its_handlers() -> None:
+    by_code(main=ONE)
+    ChainVersion.objects.update(definition=steps(action={"handler": "newer.work"}))
+    newer = factories.node(handlers=["newer.work"])
+    assert names(by_code().kept) == [
+        "chain work/main: no longer declared in code here, but only other living nodes know handlers of its steps"
+    ]
+    assert (chain().state, chain().declared_version) == ("active", 1)
+    newer.delete()
+    assert names(by_code().stopped) == ["chain work/main: no longer declared in code"]
+
+
+def test_name_that_a_file_declares_is_a_conflict_for_code() -> None:
+    sync(main=ONE)
+    (told,) = by_code(main=OTHER).conflicts
+    assert told.why == "a chain of that name exists, which is declared in file:chains.yaml"

@@ -80,7 +80,8 @@ def reconcile(
         if take_over:
             Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
             ChainsOfSource.take_over(declared.source, take_over, owner)
-        chains = ChainsOfSource(declared.source, owner, definitions)
+        elsewhere = _handlers_elsewhere if declared.source == CODE else frozenset
+        chains = ChainsOfSource(declared.source, owner, definitions, elsewhere)
         report = _Pass(declared, specs, owner, chains).run()
         if dry_run or not report.wrote:
             entry.nothing()
@@ -275,10 +276,15 @@ class _Pass:
 
     @cached_property
     def _handlers_elsewhere(self) -> frozenset[str]:
-        return frozenset(handlers_elsewhere(handlers.names()))
+        return _handlers_elsewhere()
 
     def _tell(self, verb: Verb, entry: Entry) -> None:
         self._told.setdefault(verb, []).append(entry)
+
+
+def _handlers_elsewhere() -> frozenset[str]:
+    """Handlers that other living nodes know and this process does not."""
+    return frozenset(handlers_elsewhere(handlers.names()))
 
 
 def _key(row: Timer) -> Key:

@@ -28,8 +28,8 @@ class Command(ServiceCommand):
     """Exit code 1 for conflicts and errors; nothing is written on an error, and what is in conflict is left alone."""
 
     help = (
-        "Create, update, pause and resume timers as they are declared in code, or in a YAML file, and with a file"
-        " its chains. Deletes none."
+        "Create, update, pause and resume timers, and create, update, stop and start chains, as they are declared in"
+        " code, or in a YAML file. Deletes none."
     )
     requires_migrations_checks = True
 

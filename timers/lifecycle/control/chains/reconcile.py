@@ -8,7 +8,7 @@ longer declared is stopped, never deleted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from django.db.models import F, QuerySet
@@ -16,6 +16,7 @@ from django.db.models import F, QuerySet
 from timers.domain.chains import Chain as Definition
 from timers.domain.chains import parse_chain
 from timers.domain.chains.diff import Change, diff
+from timers.domain.chains.steps import ActionStep
 from timers.domain.chains.sub_chains import names_of_sub_chains
 from timers.exceptions import SpecError, TimersError
 from timers.lifecycle.control.chains.define import create_chain, update_chain
@@ -38,15 +39,24 @@ class ChainsOfSource:
     """One pass over the chains of a program's source, within the transaction of the reconcile.
 
     Args:
-        source: The file that declares.
+        source: What declares: CODE, or a file.
         owner: The program that declares.
         definitions: What is declared.
+        handlers_elsewhere: Those that other living nodes know and this program does not: such a node may declare the
+            chains that call them.
     """
 
-    def __init__(self, source: str, owner: str, definitions: Mapping[Key, tuple[Declaration, Definition]]) -> None:
+    def __init__(
+        self,
+        source: str,
+        owner: str,
+        definitions: Mapping[Key, tuple[Declaration, Definition]],
+        handlers_elsewhere: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._source = source
         self._owner = owner
         self._definitions = definitions
+        self._handlers_elsewhere = handlers_elsewhere
         self._because = f"no longer declared in {source}"
         self.told: list[tuple[Verb, Entry]] = []
         """What was done and what was left alone."""
@@ -108,7 +118,7 @@ class ChainsOfSource:
                 self._tell("conflicts", row, why=self._why_taken(row))
             elif key not in self._definitions:
                 if row.declared_version is not None:
-                    self._undeclare(lock_chain(*key))
+                    self._undeclare(row)
             else:
                 declaration, definition = self._definitions[key]
                 try:
@@ -143,10 +153,20 @@ class ChainsOfSource:
 
     def _undeclare(self, row: Chain) -> None:
         """Stop a chain that is no longer declared: once, so that a person can start it."""
+        if row.state == Chain.State.ACTIVE and self._lives_elsewhere(row):
+            why = f"{self._because} here, but only other living nodes know handlers of its steps"
+            self._tell("kept", row, why=why)
+            return
+        row = lock_chain(row.group.name, row.name)
         if row.state == Chain.State.ACTIVE:
             set_chain_state(row.group.name, row.name, Chain.State.STOPPED, reason=self._because, actor=self._source)
             self._tell("stopped", row, why=self._because)
         Chain.objects.filter(id=row.id).update(declared_version=None)
+
+    def _lives_elsewhere(self, row: Chain) -> bool:
+        definition = self._version(row, row.newest)
+        called = set() if definition is None else _handlers(definition)
+        return bool(called) and not called.isdisjoint(self._handlers_elsewhere())
 
     def _why_taken(self, row: Chain) -> str:
         why = f"is declared in {row.source}" if row.source else "was not made from a declaration"
@@ -171,6 +191,12 @@ class ChainsOfSource:
 
     def _tell(self, verb: Verb, row: Chain, *, why: str = "", changes: tuple[FieldChange, ...] = ()) -> None:
         self.told.append((verb, Entry(row.group.name, row.name, why, changes, is_chain=True)))
+
+
+def _handlers(definition: Definition) -> set[str]:
+    """The handlers that the steps of a chain call."""
+    steps = (step for step in definition.steps.values() if isinstance(step, ActionStep))
+    return {step.action["handler"] for step in steps if isinstance(step.action.get("handler"), str)}
 
 
 def _in_words(definition: Definition) -> str:
