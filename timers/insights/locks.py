@@ -112,7 +112,10 @@ def lock_views(ids: Any) -> list[LockView]:
     """Locks by group and name, in one query; `ids`: of ChainLock."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCKS, (list(ids),))
-        return [LockView(*facts, counted(waiting)) for *facts, waiting in cursor.fetchall()]
+        return [
+            LockView(id_, group, name, capacity, held, counted(waiting))
+            for id_, group, name, capacity, held, waiting in cursor.fetchall()
+        ]
 
 
 def counted(waiting: int) -> Count:
