@@ -203,7 +203,7 @@ def for_orders(
         before: `next` of the result of the call before, which says that there were more orders; None: begin.
         groups: The names of the groups that the caller may see; None: all.
         actor: Who does it.
-        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at` and `variables` of resume; `to` of
+        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at`, `variables` and `version` of resume; `to` of
             move; `name` and `payload` of signal.
 
     Raises:

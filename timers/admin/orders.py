@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from django.contrib import admin
@@ -39,7 +40,7 @@ class ChainOrderAdmin(ReadOnlyAdmin):
     list_select_related = ("group", "chain")
     search_fields = ("=id",)
     search_help_text = "An order's id, a timer's id, its exact name, or group/name."
-    actions = ("suspend", "resume", "skip", "cancel")
+    actions = ("suspend", "resume", "resume_with_newest", "skip", "cancel")
     fields = (
         "state_cell", "name", "group_cell", "chain_cell", "version_cell", "timer_cell", "id", "root", "parent",
         "branch_of", "branch_name", "branch_index", "step", "reason", "outcome", "available_at", "deadline_at",
@@ -133,6 +134,10 @@ class ChainOrderAdmin(ReadOnlyAdmin):
     @admin.action(description="Resume: where they are, or from the step that failed", permissions=["operate"])
     def resume(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:
         self._each(request, rows, chains.resume_order, "resumed")
+
+    @admin.action(description="Resume with the newest version of their chain", permissions=["operate"])
+    def resume_with_newest(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:
+        self._each(request, rows, partial(chains.resume_order, version="newest"), "resumed")
 
     @admin.action(description="Skip the step that they are at", permissions=["operate"])
     def skip(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:

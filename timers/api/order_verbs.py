@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Router
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, StrictInt, WithJsonSchema
 
 from timers import chains
 from timers.api.authentication import caller
@@ -39,6 +39,9 @@ _MANY: Final[dict[str, Schema]] = {
     "reason": {**TEXT, "description": "Of suspend, cancel and refuse."},
     "at": maybe({**NAME, "description": "Of resume: the step to go on from."}),
     "variables": maybe({**OBJECT, "description": "Of resume: variables to set before."}),
+    "version": maybe(
+        {"anyOf": [{"type": "integer"}, {"const": "newest"}], "description": "Of resume: the version to go on with."}
+    ),
     "to": {**NAME, "description": "Of move: the step."},
     "name": {**NAME, "description": "Of signal: its name."},
     "payload": {**ANY, "description": "Of signal."},
@@ -51,6 +54,9 @@ class ResumeBody(Body):
 
     at: Name | None = Field(default=None, description="The step to go on from; without one: where it is.")
     variables: dict[str, Any] | None = Field(default=None, description="Variables to set before.")
+    version: StrictInt | Literal["newest"] | None = Field(
+        default=None, description="The version of its chain to go on with; without one: its own."
+    )
 
 
 class MoveBody(Body):
@@ -98,8 +104,12 @@ def suspend(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -
 
 @route(router, "POST", f"{ORDER}/resume", scope="operate", answer=OrderInFull)
 def resume(request: HttpRequest, order: str, body: ResumeBody = ResumeBody()) -> OrderInFull:
-    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept."""
-    chains.resume_order(order, at=body.at, variables=body.variables, actor=caller(request).actor)
+    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept.
+
+    With a `version` it goes on with that one, where it has the step and the branches that the order has.
+    """
+    actor = caller(request).actor
+    chains.resume_order(order, at=body.at, variables=body.variables, version=body.version, actor=actor)
     return _told(order)
 
 

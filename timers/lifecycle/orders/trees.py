@@ -110,6 +110,18 @@ class Trees:
         """An order of the trees."""
         return self._rows[id_]
 
+    def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
+        """The branches, or the sub-chain, that ended without success and begin again when the order is resumed."""
+        round_ = row.order.round
+        children = [] if round_ is None else self._children(row, round_)
+        return [each for each in children if each.is_reset or each.order.outcome in (FAILED, CANCELLED)]
+
+    def give_version(self, row: OrderRow, version_id: int) -> None:
+        """Let an order walk through another version of its chain from now on."""
+        self._touch([row.id])
+        row.version_id = version_id
+        self._changed[row.id] = row
+
     def send(self, id_: str, event: events.Event) -> None:
         """Handle an event, and all that follows from it."""
         self._queue.append((id_, lambda: event))

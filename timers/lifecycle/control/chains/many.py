@@ -27,7 +27,7 @@ VERBS: Final[dict[str, Callable[..., Any]]] = {
 }
 """What can be done to an order, by its word."""
 TAKES: Final[dict[str, tuple[str, ...]]] = {
-    "suspend": ("reason",), "resume": ("at", "variables"), "skip": (), "move": ("to",), "reset": (),
+    "suspend": ("reason",), "resume": ("at", "variables", "version"), "skip": (), "move": ("to",), "reset": (),
     "cancel": ("reason",), "approve": (), "refuse": ("reason",), "signal": ("name", "payload"),
 }  # fmt: skip
 """The arguments of each besides the order and the actor."""

@@ -127,9 +127,19 @@ def suspend_order(order: str, *, reason: str = "") -> Call[Raw]:
     return Call("POST", path("orders", order, "suspend"), raw, encoded({"reason": reason}))
 
 
-def resume_order(order: str, *, at: str | None = None, variables: Mapping[str, Any] | None = None) -> Call[Raw]:
-    """Let a suspended order go on, or a failed one from the step that failed; `at`: from another step."""
-    return Call("POST", path("orders", order, "resume"), raw, encoded({"at": at, "variables": variables}))
+def resume_order(
+    order: str,
+    *,
+    at: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    version: int | str | None = None,
+) -> Call[Raw]:
+    """Let a suspended order go on, or a failed one from the step that failed; `at`: from another step.
+
+    `version`: that of its chain to go on with, a number or "newest"; None: its own.
+    """
+    fields = {"at": at, "variables": variables} | ({} if version is None else {"version": version})
+    return Call("POST", path("orders", order, "resume"), raw, encoded(fields))
 
 
 def skip_step_of(order: str) -> Call[Raw]:

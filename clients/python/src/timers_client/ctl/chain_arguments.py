@@ -55,6 +55,7 @@ def order_words(verb: Word) -> None:
     reason(_many(verb("suspend", "stop orders, each alone, until they are resumed")))
     resumed = _many(verb("resume", "let suspended orders go on, failed ones from the step that failed"))
     resumed.add_argument("--at", help="the step to go on from")
+    resumed.add_argument("--version", type=_version, metavar="NUMBER|newest", help="that of the chain to go on with")
     resumed.add_argument(
         "--variables", type=json_value, default=argparse.SUPPRESS, help="JSON: variables to set before"
     )
@@ -68,6 +69,10 @@ def order_words(verb: Word) -> None:
     signalled.add_argument("order")
     signalled.add_argument("signal")
     payload(signalled)
+
+
+def _version(text: str) -> int | str:
+    return text if text == "newest" else int(text)
 
 
 def _definition(word: Parser) -> Parser:

@@ -55,7 +55,8 @@ def suspend(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Resume orders."""
-    _each("resume", arguments, client, at=arguments.at, variables=getattr(arguments, "variables", None))
+    variables = getattr(arguments, "variables", None)
+    _each("resume", arguments, client, at=arguments.at, variables=variables, version=arguments.version)
 
 
 def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
