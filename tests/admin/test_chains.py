@@ -52,6 +52,11 @@ def test_order_is_shown_with_its_history_and_seen_to(alice: Client, main: Chain)
     assert "colour" in page
     assert "succeeded" in page
     ChainOrder.objects.filter(pk=order.pk).update(ended_at=None)
+    assert "Prioritized: 1 chain order" in told(
+        run(alice, "chainorder", "prioritize", order.pk, answered="yes", priority="4")
+    )
+    order.refresh_from_db()
+    assert order.priority == 4
     answers = {"answered": "yes", "reason": "call"}
     assert "Suspended: 1" in told(run(alice, "chainorder", "suspend", order.pk, **answers))
     order.refresh_from_db()

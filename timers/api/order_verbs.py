@@ -1,4 +1,4 @@
-"""What is done to orders: suspend, resume, skip, move, reset, cancel, approve, refuse, signal; one, or many at once."""
+"""What is done to orders, to one or to many at once: suspend, resume, skip, move, reset, cancel, prioritize, answer."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ _MANY: Final[dict[str, Schema]] = {
         {"anyOf": [{"type": "integer"}, {"const": "newest"}], "description": "Of resume: the version to go on with."}
     ),
     "to": {**NAME, "description": "Of move: the step."},
+    "priority": number(-9, 9, "Of prioritize.", whole=True),
     "name": {**NAME, "description": "Of signal: its name."},
     "payload": {**ANY, "description": "Of signal."},
 }
@@ -63,6 +64,12 @@ class MoveBody(Body):
     """Where to."""
 
     to: Name
+
+
+class PrioritizeBody(Body):
+    """How urgent it is."""
+
+    priority: StrictInt = Field(description="From -9 to 9; higher ones are claimed first.")
 
 
 class RefusedAnswer(BaseModel):
@@ -138,6 +145,13 @@ def reset(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> Or
 def cancel(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
     """Cancel an order: its finally steps run, then it ends as cancelled; a second cancel ends it at once."""
     chains.cancel_order(order, reason=body.reason, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/prioritize", scope="operate", answer=OrderInFull)
+def prioritize(request: HttpRequest, order: str, body: PrioritizeBody) -> OrderInFull:
+    """Set the priority of an order, with its branches and sub-chains: higher ones are claimed first."""
+    chains.prioritize_order(order, body.priority, actor=caller(request).actor)
     return _told(order)
 
 

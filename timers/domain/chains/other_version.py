@@ -36,7 +36,9 @@ def check_version(before: Chain, after: Chain, order: Order, *, is_elsewhere: bo
 
 def _check_step(before: Chain, after: Chain, name: str) -> None:
     if name not in after.steps:
-        what = f'that version has no step "{name}", at which the order stands. Name the step to go on from with "at", or '
+        what = (
+            f'that version has no step "{name}", at which the order stands. Name the step to go on from with "at", or '
+        )
         raise SpecError(FIELD, f"{what}resume the order with its own version.")
     if before.scopes.get(name) != after.scopes.get(name):
         new = after.scopes.get(name, "no branch: it is an end")

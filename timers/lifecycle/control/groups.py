@@ -28,7 +28,7 @@ from timers.lifecycle.recompute import recompute
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
-from timers.models import Timer, TimerGroup
+from timers.models import Chain, Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
@@ -186,15 +186,31 @@ def _refuse_own_actions(group: TimerGroup) -> None:
 
 
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
-    """Workers look for the timers of each priority by itself: tell them of one that is new in the group."""
+    """Workers look for the timers of each priority by itself: tell them of one that is new in the group.
+
+    An order of a chain begins with the priority of its timer.
+    """
     if priorities.issubset(group.timer_priorities):
         return
     with transaction.atomic():
         row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
         row.timer_priorities = sorted({*row.timer_priorities, *priorities}, reverse=True)
+        row.orders_by_priority |= Chain.objects.filter(group=row).exists()
         row.version += 1
-        row.save(update_fields=["timer_priorities", "version"])
-    group.timer_priorities = row.timer_priorities
+        row.save(update_fields=["timer_priorities", "orders_by_priority", "version"])
+    group.timer_priorities, group.orders_by_priority = row.timer_priorities, row.orders_by_priority
+
+
+def note_order_priorities(group: TimerGroup) -> None:
+    """Claims look for orders by their priorities only in groups that may have such orders: this one may from now on."""
+    if group.orders_by_priority:
+        return
+    with transaction.atomic():
+        row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
+        row.orders_by_priority = True
+        row.version += 1
+        row.save(update_fields=["orders_by_priority", "version"])
+    group.orders_by_priority = True
 
 
 def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:

@@ -64,6 +64,8 @@ class Trees:
         """Their steps are claimed, by whoever sends the events or by somebody else: rows do not say so."""
         self._touched: set[str] = set()
         self._revoked: dict[int, set[str]] = {}
+        self.set_by: dict[str, dict[str, list[str]]] = {}
+        """By order: the names of the variables that its events have `set`, and of those that they have `changed`."""
         self.ended: list[OrderRow] = []
         """Orders that have ended, or failed and are parked."""
 
@@ -162,12 +164,21 @@ class Trees:
         moves = advance(definition.chain, order, event, self._moment(row), states)
         if moves.order.state == AT_STOPPED and self._lock_states(row.chain_id):
             moves = advance(definition.chain, order, event, self._moment(row), self._states_of(row.chain_id))
+        if moves.set_variables:
+            self._note_set(row, moves)
         if moves.order is not order:
             if row.attempts >= MAX_TRIES and moves.order.state == READY:
                 moves = replace(moves, order=replace(moves.order, state=SUSPENDED, reason=MOST_ATTEMPTS))
             self._keep(row, moves.order)
             self._rounds.note(row, before)
         self._apply(row, order, moves)
+
+    def _note_set(self, row: OrderRow, moves: Moves) -> None:
+        noted = self.set_by.setdefault(row.id, {})
+        known = {name for names in noted.values() for name in names}
+        for name in moves.set_variables:
+            if name not in known:
+                noted.setdefault("changed" if name in row.order.variables else "set", []).append(name)
 
     def _keep(self, row: OrderRow, order: Order) -> None:
         if order.state == CLAIMED:
@@ -291,9 +302,9 @@ class Trees:
         again = [each for each in children if (each.order.state == ENDED if is_sub else each.is_reset)]
         again = again[: 1 if is_sub else moves.restart]
         ids = places.new_ids(row.timer_id, self._us(row), len(again)) if again else []
-        return [self._in_place_of(child, id_) for child, id_ in zip(again, ids, strict=True)]
+        return [self._in_place_of(child, id_, row.priority) for child, id_ in zip(again, ids, strict=True)]
 
-    def _in_place_of(self, child: OrderRow, id_: str) -> OrderRow:
+    def _in_place_of(self, child: OrderRow, id_: str, priority: int) -> OrderRow:
         self._rounds.note(child, counted_as(child))
         new = replace(
             child,
@@ -301,6 +312,7 @@ class Trees:
             is_reset=False,
             attempts=0,
             result=None,
+            priority=priority,
             is_new=True,
         )
         inner = child.order.round

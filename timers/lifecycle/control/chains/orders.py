@@ -1,4 +1,4 @@
-"""What people do to orders: suspend, resume, skip, move, reset, cancel, approve, signal."""
+"""What people do to orders: suspend, resume, skip, move, reset, cancel, prioritize, approve, signal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from django.db import transaction
 
 from timers import clock
 from timers.domain.chains import events
-from timers.exceptions import TimerNotFound
+from timers.domain.chains.order import ENDED
+from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.control.audit import Entry, audited
 from timers.lifecycle.control.executions import check_execution
+from timers.lifecycle.control.groups import note_order_priorities
+from timers.lifecycle.control.spec import check_priority
 from timers.lifecycle.orders.change import OrderChange
-from timers.lifecycle.orders.rows import OrderRow
-from timers.models import ChainOrder
+from timers.lifecycle.orders.priorities import set_priority
+from timers.lifecycle.orders.rows import OrderRow, lock_roots, read_orders
+from timers.models import ChainOrder, TimerGroup
 
 MakeEvent = Callable[[OrderChange], events.Event]
 
@@ -86,6 +90,43 @@ def cancel_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
     return _send("order.cancel", order, lambda _: events.Cancelled(why), actor, {"reason": why})
 
 
+def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
+    """Set the priority of an order, with its branches and sub-chains: higher ones are claimed first.
+
+    Args:
+        order: The order's id.
+        priority: From -9 to 9.
+        actor: Who does it.
+
+    Raises:
+        TimerNotFound: There is no such order.
+        SpecError: There is no such priority.
+        NotAllowedNow: It has ended.
+    """
+    check_priority(priority)
+    root, _, name, group = _find(order)
+    if priority:
+        # Before the order is locked: whoever holds a group may want its orders.
+        note_order_priorities(group)
+    with (
+        audited("order.prioritize", actor, subject_id=order, group=group.name, name=name) as entry,
+        transaction.atomic(),
+    ):
+        lock_roots([root])
+        row = read_orders([order]).get(order)
+        if row is None:
+            raise TimerNotFound(f"order {order} has been deleted")
+        if row.order.state == ENDED:
+            raise NotAllowedNow(f"order: has ended as {row.order.outcome}; start another one.")
+        if row.priority == priority:
+            entry.nothing()
+            return row
+        set_priority(order, priority)
+        entry.changed("priority", row.priority, priority)
+    row.priority = priority
+    return row
+
+
 def approve_order(order: str, *, actor: str = "") -> OrderRow:
     """Approve what an order waits for."""
     return _send("order.approve", order, lambda _: events.Approved(actor), actor)
@@ -102,18 +143,25 @@ def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "")
 
 
 def _send(verb: str, order: str, make: MakeEvent, actor: str, told: Mapping[str, Any] | None = None) -> OrderRow:
-    check_execution(order)
-    found = ChainOrder.objects.filter(id=order).values_list("root", "timer_id", "name", "group__name").first()
-    if found is None:
-        raise TimerNotFound(f"there is no order {order}")
-    root, timer_id, name, group = found
-    with audited(verb, actor, subject_id=order, group=group, name=name) as entry, transaction.atomic():
-        change = OrderChange(order, str(root), timer_id, clock.now())
+    root, timer_id, name, group = _find(order)
+    with audited(verb, actor, subject_id=order, group=group.name, name=name) as entry, transaction.atomic():
+        change = OrderChange(order, root, timer_id, clock.now())
         before = _place(change.row)
         change.send(make(change))
         change.write()
         _tell(entry, before, _place(change.row), told or {})
     return change.row
+
+
+def _find(order: str) -> tuple[str, int, str, TimerGroup]:
+    """The root, the timer, the name and the group of an order; raises TimerNotFound."""
+    check_execution(order)
+    found = (
+        ChainOrder.objects.filter(id=order).select_related("group").only("root", "timer_id", "name", "group").first()
+    )
+    if found is None:
+        raise TimerNotFound(f"there is no order {order}")
+    return str(found.root), found.timer_id, found.name, found.group
 
 
 def _place(row: OrderRow) -> dict[str, str]:

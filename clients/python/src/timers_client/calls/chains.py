@@ -162,6 +162,11 @@ def cancel_order(order: str, *, reason: str = "") -> Call[Raw]:
     return Call("POST", path("orders", order, "cancel"), raw, encoded({"reason": reason}))
 
 
+def prioritize_order(order: str, priority: int) -> Call[Raw]:
+    """Set the priority of an order, from -9 to 9, with its branches and sub-chains: higher ones are claimed first."""
+    return Call("POST", path("orders", order, "prioritize"), raw, encoded({"priority": priority}))
+
+
 def approve_order(order: str) -> Call[Raw]:
     """Approve what an order waits for."""
     return Call("POST", path("orders", order, "approve"), raw)

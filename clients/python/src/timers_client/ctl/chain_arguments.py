@@ -63,6 +63,8 @@ def order_words(verb: Word) -> None:
     _many(verb("move", "move orders to another step")).add_argument("--to", required=True, help="the step")
     _many(verb("reset", "move orders to their first step"))
     reason(_many(verb("cancel", "cancel orders: their finally steps run, then they end")))
+    urgent = _many(verb("prioritize", "let orders be claimed before those of a lower priority"))
+    urgent.add_argument("--priority", type=int, required=True, help="from -9 to 9")
     _many(verb("approve", "approve what orders wait for"))
     reason(_many(verb("refuse", "refuse what orders wait for")))
     signalled = verb("signal", "send an order the signal that it waits for")
