@@ -123,7 +123,8 @@ def settle(
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 
-    `ends`: has the orders of chains locked, where any outcome is of one; it records their steps. `keyed`: groups may limit by key by now.
+    `ends`: has the orders of chains locked, where any outcome is of one, and records their steps. `keyed`: groups may
+    limit by key by now.
 
     Returns the timers that are then to be deleted where they have finished.
     """
