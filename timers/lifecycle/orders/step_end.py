@@ -9,6 +9,8 @@ from typing import Final
 from timers.actions.chain import ChainAction
 from timers.domain.chains import Order, events
 from timers.domain.chains.order import AWAITING, FAILED, WAITING
+from timers.domain.chains.results import BadResult, check_variables, kind_of
+from timers.exceptions import TimersError
 from timers.execution_id import parse as parse_id
 from timers.lifecycle import ledger
 from timers.lifecycle.execution import AnyHolder, Execution
@@ -72,13 +74,29 @@ class StepEnds:
         assert isinstance(execution.action, ChainAction)
         if outcome.word != "succeeded":
             return None
-        name = execution.action.chain
-        if execution.step or (execution.group.id, name) not in self.chains:
-            gone = "the order is gone" if execution.step else f'group {execution.group.name} has no chain "{name}"'
+        problem = self._why_not_begun(execution, execution.action.chain)
+        if problem:
             outcome.word, outcome.permanent = "error", True
-            outcome.reason = outcome.error_title = gone
+            outcome.reason = outcome.error_title = problem
             return None
         return Verdict("step")
+
+    def _why_not_begun(self, execution: Execution, chain: str) -> str:
+        """Why no order begins; empty where it does."""
+        if execution.step:
+            return "the order is gone"
+        key = self.chains.get((execution.group.id, chain))
+        if key is None:
+            return f'group {execution.group.name} has no chain "{chain}"'
+        if not isinstance(execution.payload, dict | None):
+            return f"payload: is {kind_of(execution.payload)}, not an object. It is the variables of the order."
+        try:
+            defaults = definition_of(key.version_id).chain.variables
+            if defaults:  # a payload alone is within the limit
+                check_variables({**defaults, **(execution.payload or {})})
+        except (BadResult, TimersError) as error:
+            return str(error)
+        return ""
 
     def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
         """Have the orders go on; returns the outcomes and verdicts of whole orders that ended with it."""
@@ -108,8 +126,7 @@ class StepEnds:
         assert isinstance(execution.action, ChainAction)
         key = self.chains[execution.group.id, execution.action.chain]
         chain = definition_of(key.version_id).chain
-        given = execution.payload if isinstance(execution.payload, dict) else {}
-        order = Order(execution.id, chain.start, variables={**chain.variables, **given})
+        order = Order(execution.id, chain.start, variables={**chain.variables, **(execution.payload or {})})
         row = OrderRow(
             order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
             is_reset=False, attempts=0, priority=self.priorities.get(execution.timer_id, chain.priority),

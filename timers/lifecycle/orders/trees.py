@@ -14,6 +14,7 @@ from typing import Final
 
 from timers.domain.chains import Finish, Moves, NewBranch, NewSubOrder, Order, StepStates, Tallies, advance, events
 from timers.domain.chains.order import AT_STOPPED, CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
+from timers.domain.chains.results import BadResult, check_variables
 from timers.domain.chains.steps import ActionStep
 from timers.execution_id import MAX_TRIES
 from timers.lifecycle.fence import revoke
@@ -249,13 +250,16 @@ class Trees:
 
     def _begin_sub_order(self, row: OrderRow, new: NewSubOrder) -> None:
         key = newest_versions([(row.group_id, new.chain)], keep=True).get((row.group_id, new.chain))
-        if key is None:
-            missing = events.SubChainEnded(new.round, FAILED, {}, f'the group has no chain "{new.chain}"')
-            self._queue.append((row.id, lambda: missing))
+        try:
+            if key is None:
+                raise BadResult(f'the group has no chain "{new.chain}"')
+            chain = definition_of(key.version_id).chain
+            check_variables(variables := {**chain.variables, **new.variables})
+        except BadResult as error:
+            unbegun = events.SubChainEnded(new.round, FAILED, {}, str(error), has_begun=False)
+            self._queue.append((row.id, lambda: unbegun))
             return
         (id_,) = places.new_ids(row.timer_id, self._us(row), 1)
-        chain = definition_of(key.version_id).chain
-        variables = {**chain.variables, **new.variables}
         child = self._new_child(row, Order(id_, chain.start, variables=variables, parent=row.id), key, new.round)
         self._queue.append((child.id, events.Started))
 
