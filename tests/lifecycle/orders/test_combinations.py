@@ -158,6 +158,20 @@ def test_run_now_of_an_own_chain_is_not_given_to_consumers(
     assert ChainOrder.objects.get().outcome == "succeeded"
 
 
+def test_run_now_begins_an_order_with_the_variables_that_are_given(
+    group: TimerGroup, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    for name in "ab":
+        handlers.add(f"tests.{name}")
+    define()
+    add_order("work", "main", "later", after=600, variables={"n": 1})
+    fire_timer("work", "later", payload={"n": 2})
+    node.until_idle()
+    assert ChainOrder.objects.get().variables == {"n": 2}
+    node.advance(600)
+    assert sorted(each["n"] for each in ChainOrder.objects.values_list("variables", flat=True)) == [1, 2]
+
+
 # Groups that consumers pull.
 
 
