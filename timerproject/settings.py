@@ -64,7 +64,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTHENTICATION_BACKENDS = ["timers.access.sign_in_limit.SignInLimit", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["timerproject.sign_in.limit.SignInLimit", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -78,7 +78,8 @@ LOGOUT_REDIRECT_URL = "login"
 # ----------------------------------------------------------------- web
 INSTALLED_APPS = [
     "timers",
-    "timers.demo",
+    "timerproject",
+    "timerproject.demo",
     "django_htmx",
     "ninja",
     # Without autodiscovery: the URLconf does it, so workers, which serve no pages, are spared importing the admin.
@@ -101,7 +102,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "timers.access.asked_by_user.AskedByUser",
-    "timers.access.sign_in_limit.SignInLimitMiddleware",
+    "timerproject.sign_in.limit.SignInLimitMiddleware",
     # Closed by default: a view that anyone may see says so with @login_not_required.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -20,6 +20,7 @@ from timers.insights import cluster, counts, executions, health, rates, timers
 from timers.insights.concern import Concern
 from timers.insights.doctor.nodes import unknown_handlers
 
+_PAGES = "timers/console"
 NEXT_FIRES = 10
 LATEST_ATTEMPTS = 20
 
@@ -36,9 +37,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         return HttpResponseClientRefresh() if is_fragment else redirect_to_login(request.get_full_path())
     if not caller_of_user(request.user).may("read"):
         # What the API answers 403; a fragment is answered by loading the page, which says whom to ask.
-        return HttpResponseClientRefresh() if is_fragment else render(request, "console/no_access.html", status=403)
-    template = "console/overview/_live.html" if is_fragment else "console/overview/page.html"
-    return render(request, template, {"is_fragment": is_fragment, **answers()})
+        return HttpResponseClientRefresh() if is_fragment else render(request, f"{_PAGES}/no_access.html", status=403)
+    template = "_live.html" if is_fragment else "page.html"
+    return render(request, f"{_PAGES}/overview/{template}", {"is_fragment": is_fragment, **answers()})
 
 
 def answers() -> dict[str, Any]:
