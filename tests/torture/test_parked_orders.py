@@ -30,14 +30,15 @@ pytestmark = [pytest.mark.torture, pytest.mark.django_db]
 
 ORDERS = 1_000_000 if IS_LONG else 150_000
 BOUND = 4 * LOOKED_AT
-"""Rows that one statement may read: a page of orders looks at LOOKED_AT, and joins and sorts pass them on."""
+"""Rows that one statement may read: a page of orders looks at LOOKED_AT, and what it reads again counts again."""
 
 _STEPS: dict[str, Any] = {
     f"s{number}": {"kind": "approval", "next": f"s{number + 1}" if number < 3 else "end"} for number in range(4)
 }
 _ORDERS = """
 INSERT INTO timers_chain_order (id, root, group_id, chain_id, version_id, timer_id, name, step, state, reason,
-    variables, visits, setbacks, turn, is_reset, is_suspend_requested, in_finally, attempts, priority, created_at, changed_at)
+    variables, visits, setbacks, turn, is_reset, is_suspend_requested, in_finally, attempts, priority, created_at,
+    changed_at)
 SELECT id, id, %(group)s, %(chain)s, %(version)s, g, 'o' || g, 's' || (g %% 4),
        CASE WHEN g %% 20 = 0 THEN 'at_stopped' ELSE 'suspended' END, 'parked', '{"a": 1}', '{}', 0, 1, false, false,
        false, 0, 0, now() - INTERVAL '2 days', now() - INTERVAL '2 days'
@@ -86,10 +87,11 @@ def time() -> VirtualTime:
 
 
 def rows_read(plan: dict[str, Any]) -> float:
-    """The rows that a plan and the plans below it have read."""
-    thrown_away = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Join Filter", 0)
-    own = (plan["Actual Rows"] + thrown_away) * plan["Actual Loops"]
-    return float(own) + sum(rows_read(each) for each in plan.get("Plans", ()))
+    """The rows that the scans of a plan have read, those that a filter threw away too."""
+    own = 0.0
+    if "Scan" in plan["Node Type"]:
+        own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return own + sum(rows_read(each) for each in plan.get("Plans", ()))
 
 
 @contextmanager
@@ -164,8 +166,8 @@ def test_orders_run_beside_those_that_are_parked_as_if_these_were_not_there(park
         schedule_once("parked", f"quick{number}", after=0, action={"kind": "chain", "chain": "quick"})
     node = Stepper(time)
     with every_statement_is_bounded():
-        node.step()
-        time.advance(2)
-        node.until_idle()
+        for _ in range(4):
+            node.step()
+            time.advance(2)
     assert set(ChainOrder.objects.filter(chain__name="quick").values_list("outcome", flat=True)) == {"succeeded"}
     assert Waiting.objects.filter(state="blocked").count() == ORDERS // 10

@@ -45,10 +45,10 @@ WHERE timers_chain_lock.id = %s ORDER BY c.claimed_at, o.id LIMIT {LISTED}
 _WAITERS: Final = f"""
 SELECT o.id, o.name, COALESCE(ch.name, ''), o.step, w.changed_at, ''
 FROM timers_chain_lock CROSS JOIN LATERAL (
-    SELECT id, changed_at, available_at, entry FROM timers_waiting WHERE blocked_on = {_SCOPE}
-    ORDER BY available_at, entry LIMIT {LISTED}) w
+    SELECT id, changed_at, priority, available_at, entry FROM timers_waiting WHERE blocked_on = {_SCOPE}
+    ORDER BY priority DESC, available_at, entry LIMIT {LISTED}) w
 JOIN timers_chain_order o ON o.id = w.id LEFT JOIN timers_chain ch ON ch.id = o.chain_id
-WHERE timers_chain_lock.id = %s ORDER BY w.available_at, w.entry
+WHERE timers_chain_lock.id = %s ORDER BY w.priority DESC, w.available_at, w.entry
 """
 
 

@@ -18,11 +18,11 @@ LONG: Final = timedelta(days=1)
 _BLOCKED: Final = f"""
 WITH RECURSIVE first AS (
     (SELECT blocked_on, id, blocked_capacity, changed_at FROM timers_waiting WHERE blocked_on IS NOT NULL
-     ORDER BY blocked_on, available_at LIMIT 1)
+     ORDER BY blocked_on, priority DESC, available_at LIMIT 1)
     UNION ALL
     SELECT n.* FROM first f CROSS JOIN LATERAL (
         SELECT blocked_on, id, blocked_capacity, changed_at FROM timers_waiting WHERE blocked_on > f.blocked_on
-        ORDER BY blocked_on, available_at LIMIT 1) n),
+        ORDER BY blocked_on, priority DESC, available_at LIMIT 1) n),
 places AS (
     SELECT f.blocked_on AS place, f.id AS "order", f.changed_at AS since,
            COALESCE(l.capacity, f.blocked_capacity) AS capacity,
