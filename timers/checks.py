@@ -9,7 +9,7 @@ from django.core import checks
 from timers import conf
 
 
-@checks.register
+@checks.register("timers")
 def settings_are_consistent(**_: Any) -> list[checks.CheckMessage]:
     """Warn of settings that are not valid together: nodes do not start with them."""
     hint = "Nodes do not start until this is corrected."
