@@ -31,7 +31,7 @@ SELECT t.id FROM timers_timer t
 JOIN unnest(%(group_of)s::bigint[], %(names)s::text[]) AS n(group_id, name)
   ON n.group_id = t.group_id AND n.name = t.name
 WHERE t.state IN ('active', 'paused') OR t.id = ANY(%(under_way)s::bigint[])
-ORDER BY t.group_id, t.name, t.id FOR UPDATE OF t
+ORDER BY t.id FOR UPDATE OF t
 """
 
 
@@ -58,7 +58,7 @@ def call_back_replaced(names: Sequence[tuple[int, str]]) -> dict[tuple[int, str]
 
 
 def _lock(parameters: dict[str, str], under_way: Sequence[int]) -> None:
-    """Groups, which new timers refer to, before timers; and these in the order in which they are then written."""
+    """Groups, which new timers refer to, before timers; and these by rising id, as everybody locks them."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD_GROUPS, parameters)
         cursor.execute(_LOCK, {**parameters, "under_way": plain_array(under_way)})

@@ -30,6 +30,7 @@ from timers.lifecycle.control.run import make_run, overlap_of
 from timers.lifecycle.control.spec import TimerSpec, check_priority
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.group_lock import hold_group
 from timers.lifecycle.last_run import wait_for_last_run
 from timers.lifecycle.orders.cancelling import has_orders
 from timers.lifecycle.recompute import is_done
@@ -366,7 +367,12 @@ def read_timer(group: str, name: str) -> Timer:
 
 
 def lock_timer(group: str, name: str) -> Timer:
-    """The timer, its row locked; raises TimerNotFound."""
+    """The timer, its row locked and its group held; raises TimerNotFound.
+
+    The group first: a timer that is written twice in one transaction refers to it anew at the commit, and whoever
+    changes the group, and waits for its timers, would be waited for.
+    """
+    hold_group(group)
     timer = Timer.objects.named(group, name).select_related("group").select_for_update(of=("self",)).first()
     if timer is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
