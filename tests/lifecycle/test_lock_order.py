@@ -33,15 +33,13 @@ from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-DAY = 86_400
-
 
 @pytest.fixture
 def ahead(group: TimerGroup, time: VirtualTime) -> Stepper:
-    """A node whose one claim holds a fire that can be undone and one that stands for missed instants, of `daily`."""
-    update_group("work", on_excluded="after")
-    schedule_cron("work", "daily", expression="0 12 * * *")
-    time.advance(3 * DAY)
+    """A node whose one claim holds a fire that can be undone and one that stands for a missed instant, of `weekly`."""
+    update_group("work", on_excluded="before")
+    schedule_cron("work", "weekly", expression="0 12 * * thu")
+    time.advance(days=10)
     schedule_once("work", "soon", after=1)
     node = Stepper(time, "node-a", look_ahead=2.0)
     assert len(node.claim()) == 2
@@ -49,19 +47,19 @@ def ahead(group: TimerGroup, time: VirtualTime) -> Stepper:
     return node
 
 
-def days_from(time: VirtualTime) -> list[dict[str, list[str]]]:
-    return [{"dates": [(time.now.date() + timedelta(days=n)).isoformat() for n in range(3)]}]
+def a_week_from(time: VirtualTime) -> list[dict[str, list[str]]]:
+    return [{"dates": [(time.now.date() + timedelta(days=n)).isoformat() for n in (6, 7)]}]
 
 
 def give_calendar(time: VirtualTime) -> Callable[[], Any]:
-    create_calendar("free", rules=days_from(time))
+    create_calendar("free", rules=a_week_from(time))
     return lambda: update_group("work", exclusion_calendars=["free"])
 
 
 def fill_calendar(time: VirtualTime) -> Callable[[], Any]:
     create_calendar("free", rules=[])
     update_group("work", exclusion_calendars=["free"])
-    return lambda: update_calendar("free", rules=days_from(time))
+    return lambda: update_calendar("free", rules=a_week_from(time))
 
 
 @pytest.mark.parametrize("prepare", [give_calendar, fill_calendar])
@@ -70,7 +68,7 @@ def test_change_of_exclusions_waits_for_timers_before_it_locks_what_is_claimed(
 ) -> None:
     change = prepare(time)
     ahead.claim()
-    timer = get_timer("work", "daily")
+    timer = get_timer("work", "weekly")
     with OtherSession(time.now) as rescuer, OtherSession(time.now) as manager:
         rescuer.begin()
         rescuer.run(lambda: lock_timers([timer.id]))
@@ -79,9 +77,9 @@ def test_change_of_exclusions_waits_for_timers_before_it_locks_what_is_claimed(
         assert rescuer.run(lambda: rescue_node(ahead.node.id, time.us, "it died")).total == 2
         rescuer.commit()
         changing.result(10)
-    moved_to = get_timer("work", "daily").next_fire_at
+    moved_to = get_timer("work", "weekly").next_fire_at
     assert timer.next_fire_at is not None
-    assert moved_to == timer.next_fire_at + timedelta(days=2), "the change has taken effect"
+    assert moved_to == timer.next_fire_at - timedelta(days=2), "the change has taken effect"
 
 
 def test_pause_of_a_subscription_waits_for_timers_before_it_locks_what_is_claimed(
