@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
+from typing import Final
 
 from django.db import transaction
 
@@ -15,8 +16,16 @@ from timers.lifecycle.control.names import by_whom, check_name, check_text
 from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.events import record
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import ClusterPause, Node, TimerGroup
-from timers.models.cluster_pause import EVERYWHERE
+from timers.models import Claim, ClusterPause, Node, TimerGroup
+from timers.models.cluster_pause import EVERYWHERE, is_paused
+
+PAUSED_CLAIMS: Final = f"""
+CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
+    SELECT c.id FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id
+    WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id DESC LIMIT 1000)
+ELSE '{{}}' END
+"""
+"""SQL: the ids of what workers have claimed in the partition (a parameter) while it is paused, the newest first."""
 
 
 def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
@@ -83,7 +92,8 @@ def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> Non
     """Do the same with groups that were created in the partition, or moved into it, while it was being paused.
 
     Whoever found work of such a group did not see the pause yet, and could fire once after it was committed. Groups
-    that come later are found by nobody who does not see the pause.
+    that come later are found by nobody who does not see the pause. Where this process ends before, any node's
+    housekeeping does it (call_back_paused).
 
     Args:
         pause: names in addition what has begun in these groups.
@@ -93,6 +103,20 @@ def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> Non
         late = renew_groups(pause.partition, besides=renewed)
         if late:
             pause.in_flight = [*pause.in_flight, *call_back_groups(late)]
+
+
+def call_back_paused(claims: Collection[int]) -> list[str]:
+    """Call back what has not begun of the groups of these claims, which are paused with their partition.
+
+    The pause has done so itself, but for groups that came while it was being made: whoever paused may have died before
+    it came to these. A resume meanwhile does no harm: what is called back is due again.
+
+    Returns:
+        The ids of what is in flight.
+    """
+    with transaction.atomic():
+        groups = set(Claim.objects.filter(id__in=claims).values_list("group_id", flat=True))
+        return call_back_groups(renew_groups(only=groups))
 
 
 def _resume(partition: str, reason: str, actor: str) -> bool:
