@@ -298,6 +298,7 @@ class TestWhatWasCommittedAfterTheGroupBeganToLimit:
         self, tenants: TimerGroup, node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(keyed_due_module, "WINDOW", 20)
+        update_group("work", max_batch=10)
         due_timers(time, ("huge", 300), ("small", 1))
         self.lose_keys("small-0")
         bench = Bench(node)
