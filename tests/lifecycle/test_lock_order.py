@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
 
-from tests.support.sessions import OtherSession
+from tests.support.handlers import TemporaryHandlers
+from tests.support.sessions import OtherSession, in_threads
 from tests.support.subscriptions import subscribe
+from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.lifecycle.control.calendars import create_calendar, update_calendar
+from timers.lifecycle.control.cluster_pause import pause_cluster, resume_cluster
 from timers.lifecycle.control.subscriptions import pause_subscription
 from timers.lifecycle.follow import lock_timers
 from timers.lifecycle.recompute import recompute
@@ -19,17 +24,23 @@ from timers.lifecycle.rescue import rescue_node
 from timers.models import Claim, Timer, TimerGroup
 from timers.scheduling import (
     cancel_timer,
+    fire_timer,
     get_timer,
     pause_group,
     pause_timer,
+    resume_group,
+    resume_timer,
     schedule_cron,
     schedule_fixed_rate,
     schedule_many,
     schedule_once,
     skip_next_fire,
     update_group,
+    update_timer,
 )
 from timers.testing import Stepper, VirtualTime
+
+ROUNDS = 6
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -156,3 +167,52 @@ def test_change_of_many_timers_and_a_rescue_lock_them_in_one_order(
         has_b.commit()
         assert rescuing.result(10).ready == 2
         changing.result(10)
+
+
+def test_whatever_changes_groups_timers_and_executions_at_once_never_deadlocks(
+    group: TimerGroup, time: VirtualTime, handlers: TemporaryHandlers
+) -> None:
+    """A deadlock would be raised in one of the sessions."""
+    handlers.add("tests.noop", lambda fire: 1 / 0 if hash(fire.execution_id) % 4 == 0 else None)
+    create_calendar("free", rules=[])
+    update_group("work", on_excluded="before", overlap_policy="queue", max_queued=3, retry={"delays": [0, 0]})
+    names = [f"{number}" for number in range(6)]
+    for name in reversed(names):
+        schedule_fixed_rate("work", name, period=1)
+    workers = [Stepper(time, f"node-{number}", look_ahead=2.0) for number in range(2)]
+    verbs: list[Callable[[Random], Any]] = [
+        lambda dice: update_group("work", exclusion_calendars=dice.choice([[], ["free"]])),
+        lambda dice: update_group("work", max_concurrency_per_key=dice.choice([None, 2, 3])),
+        lambda dice: update_calendar("free", rules=dice.choice([[], a_week_from(time)])),
+        lambda dice: (pause_group("work"), resume_group("work")),
+        lambda dice: (pause_cluster(), resume_cluster()),
+        lambda dice: (pause_timer("work", dice.choice(names)), resume_timer("work", dice.choice(names))),
+        lambda dice: update_timer("work", dice.choice(names), payload=dice.random()),
+        lambda dice: skip_next_fire("work", dice.choice(names)),
+        lambda dice: fire_timer("work", dice.choice(names), overlap="allow"),
+        lambda dice: cancel_timer("work", dice.choice(names)),
+        lambda dice: schedule_many(
+            [
+                {"kind": "fixed_rate", "group": "work", "name": name, "period": 1, "concurrency_key": name}
+                for name in dice.sample(names, 3)
+            ],
+            on_conflict="replace",
+        ),
+        lambda dice: recompute(Timer.objects.all()),
+        lambda dice: rescue_node(workers[1].node.id, time.us, "it died"),
+    ]
+
+    def act(index: int, now: Any) -> None:
+        VirtualTime().set(now)
+        dice = Random(now.timestamp() + index)
+        for _ in range(6):
+            if index < len(workers):
+                workers[index].step()
+            else:
+                with suppress(NotAllowedNow, TimerNotFound):
+                    dice.choice(verbs)(dice)
+
+    for _ in range(ROUNDS):
+        time.advance(1)
+        now = time.now
+        assert [error for error in in_threads(6, lambda index: act(index, now)) if error is not None] == []  # noqa: B023

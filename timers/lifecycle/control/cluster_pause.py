@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from timers import clock
 from timers.exceptions import TimerNotFound
@@ -19,6 +20,9 @@ from timers.lifecycle.wakeup import wake_if_soon
 from timers.models import Claim, ClusterPause, Node, TimerGroup
 from timers.models.cluster_pause import EVERYWHERE, is_paused
 
+_PAUSE: Final = """
+INSERT INTO timers_cluster_pause (partition, at, by, reason) VALUES (%s, %s, %s, %s) ON CONFLICT (partition) DO NOTHING
+"""
 PAUSED_CLAIMS: Final = f"""
 CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
     SELECT c.id FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id
@@ -72,9 +76,7 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
         if partition != EVERYWHERE and not _is_known(partition):
             raise TimerNotFound(f"partition: {partition} has neither a group nor a live node. Correct the name.")
         now = clock.now()
-        row, is_new = ClusterPause.objects.get_or_create(
-            partition=partition, defaults={"at": now, "by": actor, "reason": reason}
-        )
+        row, is_new = _paused(partition, now, actor, reason)
         if not is_new:
             entry.nothing()
             return row
@@ -86,6 +88,17 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
         record(f"{kind} paused", "", _detail(partition, actor, reason), now)
         wake_if_soon([now], now)
     return row
+
+
+def _paused(partition: str, at: datetime, by: str, reason: str) -> tuple[ClusterPause, bool]:
+    """The pause of a partition, and whether it is made here."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_PAUSE, (partition, at, by, reason))
+            is_new = cursor.rowcount == 1
+        # The pause that was in the way may be gone again: somebody has just resumed.
+        if (row := ClusterPause.objects.filter(partition=partition).first()) is not None:
+            return row, is_new
 
 
 def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> None:
