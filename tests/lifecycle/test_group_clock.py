@@ -17,6 +17,7 @@ from timers.insights.groups import groups as group_views
 from timers.insights.timers import next_fires, soonest
 from timers.lifecycle.control.executions import cancel_waiting, retry_failed
 from timers.lifecycle.group_clock import GroupClock
+from timers.lifecycle.outcome import counted_as
 from timers.lifecycle.partitions import delete_stragglers
 from timers.lifecycle.stats import MinuteCount
 from timers.models import Attempt, Timer, Waiting
@@ -278,7 +279,7 @@ def test_the_lateness_of_a_sandbox_is_counted_nowhere(
     monkeypatch.setattr("timers.worker.minute_stats.add_minute_counts", lambda _, rows: written.extend(rows))
 
     for outcome, verdict in node.finish().verdicts:
-        stats.count(outcome, verdict)
+        stats.count(outcome, counted_as(outcome, verdict))
     stats.flush()
 
     assert sorted((count.succeeded, sum(count.lateness)) for count in written) == [(1, 0), (1, 1)]

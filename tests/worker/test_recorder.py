@@ -12,7 +12,7 @@ from tests.support.ledger_rows import rows_of
 from timers.clock import DatabaseClock
 from timers.lifecycle.execution import Holder
 from timers.lifecycle.finish import Finished
-from timers.lifecycle.outcome import Outcome, Verdict, judge
+from timers.lifecycle.outcome import Outcome, Verdict, counted_as, judge
 from timers.models import Claim, StatsMinute, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import START, Stepper
@@ -208,7 +208,7 @@ def test_minute_statistics_are_added_up_and_written_once(node: Stepper, handlers
     late.started_us = late.execution.available_us + 90_000
     for each in (outcome(), late, outcome("error"), outcome("error", permanent=True)):
         each.execution.group = each.execution.group.of(group)
-        stats.count(each, judge(each, START_US))
+        stats.count(each, counted_as(each, judge(each, START_US)))
     stats.flush()
     stats.flush()
     row = StatsMinute.objects.get()
@@ -218,7 +218,7 @@ def test_minute_statistics_are_added_up_and_written_once(node: Stepper, handlers
     assert row.lateness_max_ms == 90
     again = outcome()
     again.execution.group = again.execution.group.of(group)
-    stats.count(again, Verdict("end"))
+    stats.count(again, "succeeded")
     stats.flush()
     row.refresh_from_db()
     assert (row.succeeded, row.lateness[0], row.lateness_max_ms) == (3, 4, 90)

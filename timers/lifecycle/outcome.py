@@ -15,6 +15,7 @@ OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "sno
 MAX_RESULT_BYTES: Final = 8 * 1024
 MAX_RESULT_VALUES: Final = 8 * 1024
 """Each value in a list or object takes a byte of JSON at least."""
+CountedAs = Literal["succeeded", "retried", "failed", "cancelled"]
 Next = Literal["end", "again", "park", "drop", "cancel", "step"]
 
 
@@ -80,7 +81,7 @@ class Verdict:
     """Why, where neither the outcome nor the policy says so."""
 
 
-def counted_as(outcome: Outcome, verdict: Verdict) -> Literal["succeeded", "retried", "failed", "cancelled"]:
+def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
     """What an end is in counts of executions; each step of an order counts."""
     match verdict.next:
         case "end":

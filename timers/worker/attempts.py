@@ -10,6 +10,7 @@ from timers.actions.chain import ChainAction
 from timers.actions.entry import EntryAction
 from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.pull import PullAction
+from timers.actions.python import PythonAction
 from timers.clock import DatabaseClock
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Handler, Retry, Snooze
@@ -51,18 +52,17 @@ def find_work(execution: Execution) -> Work | ChainAction | str:
 def _find_work(execution: Execution) -> Work | ChainAction | str:
     if execution.poison:
         return execution.poison
-    if execution.action is None:
-        return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
-    if isinstance(execution.action, (HttpAction, ChainAction)):
-        return execution.action
-    if isinstance(execution.action, EntryAction):
-        return execution.action.call()
-    if isinstance(execution.action, PullAction):
-        return "its action is pull: it waits for a consumer of its group"
-    handler = handlers.find(execution.action.handler)
-    if handler is None:
-        return f"no handler named {execution.action.handler!r} is registered on this node"
-    return handler
+    match execution.action:
+        case PythonAction(handler=name):
+            return handlers.find(name) or f"no handler named {name!r} is registered on this node"
+        case HttpAction() | ChainAction() as action:
+            return action
+        case EntryAction() as action:
+            return action.call()
+        case PullAction():
+            return "its action is pull: it waits for a consumer of its group"
+        case _:
+            return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
 
 
 def time_limit(execution: Execution, work: Work) -> float:

@@ -14,6 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from timers import conf, handlers
@@ -32,6 +34,7 @@ MAX_HELD: Final = 4000
 MAX_HELD_BY_GROUP: Final = 3000
 """The rest is kept for other groups, however long the backlog of one."""
 ROUNDING: Final = 1e-6
+_fence: Final = attrgetter("fence")
 
 
 class Slots(Enum):
@@ -60,6 +63,22 @@ class _Kind(NamedTuple):
     group_id: int
     slots: Slots
     lane: str | None
+
+
+def _counted(executions: Iterable[Execution]) -> tuple[Counter[int], Counter[_Kind]]:
+    """How many there are of each claim, and of each kind."""
+    fences, kinds = Counter[int](), Counter[_Kind]()
+    # By far the most of a batch share one group and one action, so a kind is made once for each stretch of them.
+    for (group_id, _), same in groupby(executions, key=_group_and_action):
+        stretch = list(same)
+        action = stretch[0].action
+        kinds[_Kind(group_id, slots_of(action), lane_of(action))] += len(stretch)
+        fences.update(map(_fence, stretch))
+    return fences, kinds
+
+
+def _group_and_action(execution: Execution) -> tuple[int, int]:
+    return execution.group.id, id(execution.action)
 
 
 @dataclass(slots=True)
@@ -116,26 +135,18 @@ class Capacity:
 
     def add(self, executions: Iterable[Execution]) -> None:
         """Count executions that were claimed."""
-        self._count(executions, 1)
+        fences, kinds = _counted(executions)
+        with self._lock:
+            self._fences.update(fences)
+            self._held.update(kinds)
 
     def remove(self, executions: Iterable[Execution]) -> None:
         """Count no longer what was recorded or given back."""
-        self._count(executions, -1)
-
-    def _count(self, executions: Iterable[Execution], step: int) -> None:
-        action: object = self
-        slots, lane = Slots.THREADS, None
+        fences, kinds = _counted(executions)
         with self._lock:
-            for execution in executions:
-                # By far the most of a batch share one action.
-                if execution.action is not action:
-                    action, slots, lane = execution.action, slots_of(execution.action), lane_of(execution.action)
-                self._fences[execution.fence] += step
-                self._held[_Kind(execution.group.id, slots, lane)] += step
-            if step < 0:
-                # A Counter keeps what has come down to zero.
-                self._fences += Counter()
-                self._held += Counter()
+            # In place, and unlike subtract() it keeps nothing that has come down to zero.
+            self._fences -= fences
+            self._held -= kinds
 
     def held_of(self, group_id: int) -> int:
         """Executions of one group that are held."""

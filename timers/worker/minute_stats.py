@@ -7,7 +7,7 @@ from bisect import bisect_left
 from math import ceil
 from typing import Final
 
-from timers.lifecycle.outcome import Outcome, Verdict, counted_as
+from timers.lifecycle.outcome import CountedAs, Outcome
 from timers.lifecycle.stats import MinuteCount, add_minute_counts
 from timers.models import LATENESS_BUCKETS_MS
 
@@ -23,8 +23,8 @@ class MinuteStats:
         self._counts: dict[tuple[int, int], MinuteCount] = {}
         self._since = 0.0
 
-    def count(self, outcome: Outcome, verdict: Verdict) -> None:
-        """Add one try."""
+    def count(self, outcome: Outcome, counted_as: CountedAs) -> None:
+        """Add one attempt, as what it counts."""
         execution = outcome.execution
         minute_us = outcome.finished_us - outcome.finished_us % _MINUTE_US
         key = (minute_us, execution.group.id)
@@ -33,7 +33,7 @@ class MinuteStats:
             if not self._counts:
                 self._since = time.monotonic()
             count = self._counts[key] = MinuteCount(minute_us, execution.group.id)
-        match counted_as(outcome, verdict):
+        match counted_as:
             case "succeeded":
                 count.succeeded += 1
             case "retried":

@@ -131,14 +131,15 @@ class Recorder:
     def _count(self, finished: Finished) -> None:
         counters = self.counters
         for outcome, verdict in finished.verdicts:
-            match counted_as(outcome, verdict):
+            counted = counted_as(outcome, verdict)
+            match counted:
                 case "succeeded":
                     counters.succeeded += 1
                 case "retried":
                     counters.retried += 1
                 case "failed":
                     counters.failed += 1
-            self._stats.count(outcome, verdict)
+            self._stats.count(outcome, counted)
             self.failures.tell(outcome, verdict)
         if finished.refused:
             counters.refused += len(finished.refused)
