@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
-from tests.support.sessions import OtherSession, in_threads
+from tests.support.sessions import in_threads
 from tests.worker.claiming import Bench
 from timers.consuming import claim
 from timers.domain.limit_keys import NO_KEY
@@ -257,67 +257,6 @@ def test_keys_are_set_again_only_where_they_can_change(tenants: TimerGroup, monk
     assert set_again == []
     update_group("work", concurrency_key="payload.user")
     assert len(set_again) == 1
-
-
-class TestWhatWasCommittedAfterTheGroupBeganToLimit:
-    """A transaction that did not know of the limit wrote no keys, and nobody has set them since."""
-
-    @staticmethod
-    def lose_keys(*names: str) -> None:
-        Timer.objects.filter(name__in=names).update(limit_key=None)
-
-    def test_timers_are_limited(self, group: TimerGroup, node: Stepper, time: VirtualTime) -> None:
-        update_group("work", max_concurrency_per_key=1)
-        for name in ("first", "second"):
-            schedule_once("work", name, after=1, concurrency_key="a")
-        self.lose_keys("first", "second")
-        time.advance(1)
-        assert [execution.name for execution in claim_all(node)] == ["first"]
-        assert set(Timer.objects.values_list("limit_key", flat=True)) == {"a"}
-
-    def test_keys_are_kept_where_nothing_may_be_claimed(
-        self, tenants: TimerGroup, node: Stepper, time: VirtualTime
-    ) -> None:
-        due_timers(time, ("a", 3))
-        assert len(claim_all(node)) == 2
-        self.lose_keys("a-2")
-        assert claim_all(node) == []
-        assert Timer.objects.get(name="a-2").limit_key == "a"
-
-    def test_ready_executions_are_limited(self, group: TimerGroup, node: Stepper) -> None:
-        update_group("work", max_concurrency_per_key=1)
-        for name in ("first", "second"):
-            schedule_once("work", name, after=60, concurrency_key="a")
-            fire_timer("work", name)
-        self.lose_keys("first", "second")
-        Waiting.objects.update(limit_key=None)
-        assert len(claim_all(node)) == 1
-        assert Waiting.objects.get().limit_key == "a"
-
-    def test_a_long_backlog_of_a_full_key_hides_none(
-        self, tenants: TimerGroup, node: Stepper, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(keyed_due_module, "WINDOW", 20)
-        update_group("work", max_batch=10)
-        due_timers(time, ("huge", 300), ("small", 1))
-        self.lose_keys("small-0")
-        bench = Bench(node)
-        for _ in range(6):
-            bench.step()
-        assert [execution.name for execution in bench.held].count("small-0") == 1
-
-    @pytest.mark.usefixtures("committed")
-    def test_a_timer_that_somebody_has_locked_waits_for_its_key(
-        self, tenants: TimerGroup, node: Stepper, time: VirtualTime
-    ) -> None:
-        due_timers(time, ("a", 2))
-        self.lose_keys("a-0", "a-1")
-        with OtherSession(time.now) as session:
-            session.begin()
-            session.run(lambda: list(Timer.objects.filter(name="a-0").select_for_update()))
-            assert [execution.name for execution in claim_all(node)] == ["a-1"]
-            session.rollback()
-        assert [execution.name for execution in claim_all(node)] == ["a-0"]
 
 
 def test_groups_that_do_not_limit_by_key_keep_none(group: TimerGroup) -> None:
