@@ -68,7 +68,7 @@ def test_all_problems_are_told_at_once() -> None:
 def test_settings_that_clash_stop_nodes_and_warn_everywhere_else(
     given: dict[str, str], said: str, settings: LazySettings, db: None
 ) -> None:
-    settings.TIMERS = given
+    settings.TIMERS = {name.removeprefix(conf.PREFIX): value for name, value in given.items()}
     assert conf.current()
     with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
         conf.require_consistent()
@@ -94,7 +94,7 @@ def test_the_look_ahead_is_half_a_second_more_than_the_poll() -> None:
 
 def test_overridden_settings_are_read_anew() -> None:
     before = conf.current().retention
-    with override_settings(TIMERS={"TIMERS_RETENTION": 99}):
+    with override_settings(TIMERS={"RETENTION": 99}):
         assert conf.current().retention == 99
     assert conf.current().retention == before
 

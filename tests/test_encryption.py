@@ -12,7 +12,7 @@ OLD, NEW = (new_key(date(2026, 1, day)) for day in (1, 2))
 
 
 def keyring(*keys: str) -> Keyring:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": ",".join(keys)}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": ",".join(keys)}):
         return Keyring.in_force()
 
 

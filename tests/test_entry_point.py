@@ -139,7 +139,7 @@ def test_so_many_handlers_run_at_once_as_the_settings_say_and_the_next_is_to_com
 
     handlers.add("held", held)
     entry_point._slots.cache_clear()
-    with override_settings(TIMERS={"TIMERS_ENTRY_SLOTS": 2}), ThreadPoolExecutor() as callers:
+    with override_settings(TIMERS={"ENTRY_SLOTS": 2}), ThreadPoolExecutor() as callers:
         running = [callers.submit(run_handler, "held", ENVELOPE) for _ in range(2)]
         assert all(begun.acquire(timeout=10) for _ in running)
         assert run_handler("held", ENVELOPE).status == 503

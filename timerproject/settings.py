@@ -21,8 +21,9 @@ env = Env()
 
 # ----------------------------------------------------------------- the timer service
 # A setting that makes no sense stops every command here, with a sentence.
-TIMERS = {name: value for name, value in os.environ.items() if name.startswith("TIMERS_")}
-_conf = conf.load(TIMERS)
+_given = {name: value for name, value in os.environ.items() if name.startswith(conf.PREFIX)}
+_conf = conf.load(_given)
+TIMERS = {name.removeprefix(conf.PREFIX): value for name, value in _given.items()}
 VAR = (BASE_DIR / _conf.var).resolve()
 EMBEDDED_DATABASE = not env.str("DATABASE_URL", default="")
 
@@ -43,7 +44,7 @@ if not SECRET_KEY:
         "Make it once, with `python3 -c 'import secrets; print(secrets.token_urlsafe(50))'`, and keep it private."
     )
 if EMBEDDED_DATABASE and not _conf.encryption_keys:
-    TIMERS["TIMERS_ENCRYPTION_KEYS"] = kept_in(VAR / "encryption_key", new_encryption_key)
+    TIMERS["ENCRYPTION_KEYS"] = kept_in(VAR / "encryption_key", new_encryption_key)
 
 # Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
 HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= {*environment.THIS_MACHINE})
@@ -64,7 +65,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTHENTICATION_BACKENDS = ["timers.access.sign_in_limit.SignInLimit", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["timerproject.sign_in.limit.SignInLimit", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -78,7 +79,8 @@ LOGOUT_REDIRECT_URL = "login"
 # ----------------------------------------------------------------- web
 INSTALLED_APPS = [
     "timers",
-    "timers.demo",
+    "timerproject",
+    "timerproject.demo",
     "django_htmx",
     "ninja",
     # Without autodiscovery: the URLconf does it, so workers, which serve no pages, are spared importing the admin.
@@ -101,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "timers.access.asked_by_user.AskedByUser",
-    "timers.access.sign_in_limit.SignInLimitMiddleware",
+    "timerproject.sign_in.limit.SignInLimitMiddleware",
     # Closed by default: a view that anyone may see says so with @login_not_required.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

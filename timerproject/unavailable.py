@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from timers.api.frame import PREFIX
+from timers.api.addresses import api_prefix
 from timers.api.refusals import DATABASE_AWAY, READING, problem_of
 from timers.request_id import current_request_id
 from timers.unmigrated import is_caused_by_missing_migrations
@@ -29,7 +29,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if error is None or not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
         return defaults.server_error(request)
     problem = problem_of(error, request.method)
-    if request.path_info.startswith(PREFIX):
+    if request.path_info.startswith(api_prefix()):
         return problem.response(current_request_id.get())
     if is_unmigrated:
         page, media_type = f"{problem.detail}\n", "text/plain; charset=utf-8"

@@ -52,6 +52,7 @@ from timers.lifecycle.control.chains.orders import (
     approve_order,
     cancel_order,
     move_order,
+    prioritize_order,
     refuse_order,
     reset_order,
     resume_order,
@@ -99,6 +100,7 @@ __all__ = [
     "picture",
     "picture_as_svg",
     "picture_as_text",
+    "prioritize_order",
     "refuse_order",
     "reset_order",
     "resume_order",
@@ -197,14 +199,14 @@ def for_orders(
     """Do one thing to all orders that meet conditions, each by itself: what is refused stops none of the others.
 
     Args:
-        verb: suspend, resume, skip, move, reset, cancel, approve, refuse or signal.
+        verb: suspend, resume, skip, move, reset, cancel, prioritize, approve, refuse or signal.
         conditions: group, chain, step, state, name, parent; at least one of chain, name and parent.
         limit: The most orders, at most MOST. A call also ends after some 15 seconds.
         before: `next` of the result of the call before, which says that there were more orders; None: begin.
         groups: The names of the groups that the caller may see; None: all.
         actor: Who does it.
-        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at` and `variables` of resume; `to` of
-            move; `name` and `payload` of signal.
+        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at`, `variables` and `version` of
+            resume; `to` of move; `priority` of prioritize; `name` and `payload` of signal.
 
     Raises:
         SpecError: For all that is wrong with the verb, the conditions or the arguments.

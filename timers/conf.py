@@ -1,7 +1,7 @@
 """The settings of the timer service: one table, checked all at once, and the only place that reads them.
 
-In this project they come from the environment (`TIMERS_LEASE=30`); a Django project that only has `timers` installed
-gives them as `TIMERS = {"TIMERS_LEASE": 30}` in its settings. docs/settings.md is written from the same table.
+The service takes them from the environment (`TIMERS_LEASE=30`); a Django project that has `timers` installed gives them
+as `TIMERS = {"LEASE": 30}` in its settings. docs/settings.md is written from the same table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from django.core.signals import setting_changed
 
 from timers.setting_table import BY_NAME, TABLE
 
+PREFIX: Final = "TIMERS_"
+"""What the names of the table have before those of the dict TIMERS."""
 LOOK_AHEAD_MARGIN: Final = 0.5
 """Seconds by which timers are claimed earlier than the next poll could see them."""
 
@@ -83,10 +85,10 @@ def shared_settings(conf: Conf) -> dict[str, Any]:
 
 @cache
 def current() -> Conf:
-    """The settings of this process, read once."""
+    """The settings of this process, read once; raises ImproperlyConfigured as load does."""
     from django.conf import settings
 
-    conf = load(getattr(settings, "TIMERS", {}))
+    conf = load({f"{PREFIX}{name}": value for name, value in getattr(settings, "TIMERS", {}).items()})
     return conf if conf.declaration_owner else replace(conf, declaration_owner=_project_name(settings))
 
 

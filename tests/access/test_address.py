@@ -47,12 +47,12 @@ def test_whatever_comes_through_a_unix_socket_can_be_trusted_too() -> None:
 def test_nobody_is_trusted_unless_the_settings_say_so() -> None:
     request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="203.0.113.5")
     assert client_address(request) == "10.0.0.1"
-    with override_settings(TIMERS={"TIMERS_TRUSTED_PROXIES": "10.0.0.0/8"}):
+    with override_settings(TIMERS={"TRUSTED_PROXIES": "10.0.0.0/8"}):
         assert client_address(request) == "203.0.113.5"
 
 
 def test_a_forged_header_does_not_make_another_client_of_whoever_sends_it() -> None:
-    with override_settings(TIMERS={"TIMERS_TRUSTED_PROXIES": "10.0.0.1"}):
+    with override_settings(TIMERS={"TRUSTED_PROXIES": "10.0.0.1"}):
         seen = {
             client_address(
                 RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=f"{forged}, 192.0.2.7")

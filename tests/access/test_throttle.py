@@ -79,7 +79,7 @@ def test_threads_together_take_no_more_than_there_is() -> None:
     assert len(taken) == 500
 
 
-@override_settings(TIMERS={"TIMERS_API_RATE": 10, "TIMERS_API_BURST": 2})
+@override_settings(TIMERS={"API_RATE": 10, "API_BURST": 2})
 def test_a_caller_is_held_to_the_rate_of_the_settings_or_to_its_own() -> None:
     throttle = Throttle()
 
@@ -95,7 +95,7 @@ def test_a_caller_is_held_to_the_rate_of_the_settings_or_to_its_own() -> None:
     assert [let_in(caller(1)), let_in(caller(2, rate=3)), let_in(caller(3, rate=0.1))] == [20, 6, 1]
 
 
-@override_settings(TIMERS={"TIMERS_API_RATE": 0})
+@override_settings(TIMERS={"API_RATE": 0})
 def test_a_rate_of_zero_is_no_bound_but_a_key_may_still_have_one() -> None:
     throttle = Throttle()
     for _ in range(1_000):

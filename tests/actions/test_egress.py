@@ -14,7 +14,7 @@ from timers.actions.target import Target
 
 
 def rules(**settings: object) -> Egress:
-    with override_settings(TIMERS={f"TIMERS_HTTP_{name.upper()}": value for name, value in settings.items()}):
+    with override_settings(TIMERS={f"HTTP_{name.upper()}": value for name, value in settings.items()}):
         return Egress.in_force()
 
 

@@ -5,7 +5,7 @@ from django.test import Client
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
-from timers.chains import create_chain
+from timers.chains import create_chain, update_chain
 from timers.models import Chain, ChainOrder, ChainStep, Timer
 
 DEFINITION = {
@@ -52,6 +52,16 @@ def test_order_is_shown_with_its_history_and_seen_to(alice: Client, main: Chain)
     assert "colour" in page
     assert "succeeded" in page
     ChainOrder.objects.filter(pk=order.pk).update(ended_at=None)
+    assert "Prioritized: 1 chain order" in told(
+        run(alice, "chainorder", "prioritize", order.pk, answered="yes", priority="4")
+    )
+    order.refresh_from_db()
+    assert order.priority == 4
+    update_chain("sales", "main", {**DEFINITION, "description": "mended"})
+    run(alice, "chainorder", "suspend", order.pk, answered="yes", reason="")
+    assert "Resumed: 1 chain order" in told(run(alice, "chainorder", "resume_with_newest", order.pk))
+    order.refresh_from_db()
+    assert order.version.version == 2
     answers = {"answered": "yes", "reason": "call"}
     assert "Suspended: 1" in told(run(alice, "chainorder", "suspend", order.pk, **answers))
     order.refresh_from_db()

@@ -33,7 +33,7 @@ USES_TOKEN = {"kind": "http", "url": "https://api.example.org/", "auth": {"kind"
 
 @pytest.fixture(autouse=True)
 def a_key() -> Iterator[None]:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
         yield
 
 
@@ -317,7 +317,7 @@ def test_a_secret_that_somebody_else_has_deleted_breaks_no_page(alice: Client) -
 
 def test_without_a_key_to_encrypt_with_the_form_says_so_and_what_to_do(alice: Client) -> None:
     row = a_secret()
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": ""}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": ""}):
         for address in (ADD, page_of("secret", row.pk)):
             assert "rotatesecrets --new-key" in told(alice.get(address))
             page = alice.post(address, sent(name="other", new_value=VALUE))

@@ -255,7 +255,7 @@ def test_who_waits_beside_what_is_due_but_not_for_them_looks_only_now_and_then(w
 
 @pytest.mark.django_db(transaction=True)
 def test_no_more_wait_at_once_than_may(new_key: Callable[..., str], settings: Any) -> None:
-    settings.TIMERS = {**settings.TIMERS, "TIMERS_API_WAITING": 2}
+    settings.TIMERS = {**settings.TIMERS, "API_WAITING": 2}
     _waiting_places.cache_clear()
     try:
         factories.group("orders", action={"kind": "pull"})

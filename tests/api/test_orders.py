@@ -9,7 +9,7 @@ import pytest
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
-from timers.chains import create_chain
+from timers.chains import create_chain, update_chain
 from timers.execution_id import try_id
 from timers.models import Chain, Timer, TimerGroup
 
@@ -102,6 +102,22 @@ def test_order_is_suspended_moved_resumed_skipped_reset_and_cancelled(api: Askin
     assert api.get("/audit?limit=1")["items"][0]["verb"] == "order.cancel"
 
 
+def test_order_is_resumed_with_another_version_and_prioritized(api: Asking, main: Chain) -> None:
+    order = f"/orders/{factories.order(main, 'ask', 'suspended').pk}"
+    update_chain("billing", "main", {"steps": {"ask": {"kind": "approval", "next": "end"}, "end": {"kind": "end"}}})
+    resumed = api.post(f"{order}/resume", {"version": "newest"})
+    assert (resumed["version"], resumed["state"]) == (2, "awaiting")
+    for version in ("2", 0, 7):
+        api.post(f"{order}/suspend")
+        told = problem(api("POST", f"{order}/resume", {"version": version}), 422, "invalid")
+        assert fields(told)[0].startswith("version")
+    assert api.post(f"{order}/prioritize", {"priority": 9})["priority"] == 9
+    assert fields(problem(api("POST", f"{order}/prioritize", {"priority": 10}), 422, "invalid")) == ["priority"]
+    asked = {"verb": "prioritize", "filter": {"chain": "main"}, "priority": -1}
+    assert len(api.post("/orders/by-filter", asked)["done"]) == 1
+    assert api.get(order)["priority"] == -1
+
+
 def test_order_is_approved_signalled_and_refused(api: Asking, main: Chain) -> None:
     order = f"/orders/{factories.order(main, 'ask', 'awaiting').pk}"
     assert api.post(f"{order}/approve")["step"] == "go"
@@ -117,12 +133,15 @@ def test_history_is_paged_and_ends_with_the_order(api: Asking, main: Chain) -> N
     begun_by = Timer.objects.get(id=order.timer_id)
     for number in (1, 2, 3):
         id_ = try_id(str(order.pk), number)
-        factories.attempt(begun_by, "advanced", id=id_, number=number, step=f"s{number}", result={"n": number})
+        factories.attempt(begun_by, "advanced", id=id_, number=number, step=f"s{number}", result={"n": number},
+                          variables={"set": ["n"], "changed": ["m"]})  # fmt: skip
     factories.attempt(begun_by, id=order.pk, number=3)
     page = api.get(f"/orders/{order.pk}/history?limit=2")
     rest = api.get(f"/orders/{order.pk}/history?limit=2&cursor={page['next']}")
     rows = [(each["step"], each["outcome"]) for each in page["items"] + rest["items"]]
     assert rows == [("s1", "advanced"), ("s2", "advanced"), ("s3", "advanced"), ("", "succeeded")]
+    first = page["items"][0]
+    assert (first["set_variables"], first["changed_variables"]) == (["n"], ["m"])
     assert (page["items"][0]["result"], page["items"][0]["node"], rest["next"]) == ({"n": 1}, "node-a", None)
 
 

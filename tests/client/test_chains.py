@@ -61,7 +61,8 @@ def test_client_adds_orders_and_answers_them(client: TimersClient) -> None:
     assert client.move_order(order, "go")["step"] == "go"
     assert [each["id"] for each in client.get_orders(chain="main")] == [order]
     assert client.for_orders("suspend", {"chain": "main"}, limit=1)["done"] == [order]
-    client.resume_order(order)
+    assert client.prioritize_order(order, 3)["priority"] == 3
+    client.resume_order(order, version=1)
     assert client.signal_order(order, "go", payload={"sum": 5})["outcome"] == "succeeded"
     assert [each["outcome"] for each in client.get_order_history(order)] == ["succeeded"]
     other = str(factories.order(Chain.objects.get(), "ask", "awaiting").pk)
@@ -113,7 +114,11 @@ def test_timerctl_adds_lists_and_sees_to_orders(
     assert [json.loads(line)["id"] for line in lines(capsys)] == [second, first]
     assert ctl("order", "suspend", "--chain", "main", "--reason", "stock-taking") == 0
     assert lines(capsys) == ["2 done, 0 refused"]
-    assert ctl("order", "resume", first, "--at", "go") == 0
+    assert ctl("order", "prioritize", first, second, "--priority", "5") == 0
+    assert lines(capsys) == [f"{each}: suspended at ask because stock-taking" for each in (first, second)]
+    assert ctl("order", "resume", first, "--version", "2") == 1
+    assert "no version 2. Its newest is 1" in capsys.readouterr().err
+    assert ctl("order", "resume", first, "--at", "go", "--version", "newest") == 0
     assert lines(capsys) == [f"{first}: awaiting at go"]
     assert ctl("order", "signal", first, "go", "--payload", '{"sum": 1}') == 0
     assert ctl("order", "history", first) == ctl("order", "show", first) == 0

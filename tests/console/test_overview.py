@@ -56,7 +56,7 @@ def test_page_and_fragment_come_from_one_template(viewer: Client) -> None:
     assert "<html" in page.text
     assert "<html" not in fragment.text
     for response in (page, fragment):
-        assert "console/overview/_live.html" in {template.name for template in response.templates}
+        assert "timers/console/overview/_live.html" in {template.name for template in response.templates}
         assert 'id="sentence"' in response.text
         assert ">it</th>" in response.text
 

@@ -52,7 +52,7 @@ def test_nodes_that_do_not_listen_or_have_ended_get_no_announcement(
 
 def test_a_process_that_does_not_listen_announces_for_nodes_that_do(group: TimerGroup, announced: list[str]) -> None:
     register(registration("slow", look_ahead=1.5, listens=True))
-    with override_settings(TIMERS={"TIMERS_NOTIFY": False}):
+    with override_settings(TIMERS={"NOTIFY": False}):
         schedule_once("work", "t", after=1)
     assert announced == [wakeup.WAKE_CHANNEL]
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def a_key() -> Iterator[None]:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
         yield
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_PARSE, counted
-from timers.bench.hostile_rules import HOSTILE
+from timerproject.bench.hostile_rules import HOSTILE
 from timers.exceptions import SpecError
 from timers.schedules import Schedule, parse
 from timers.schedules.rrule_text import _MOST_INTERVALS

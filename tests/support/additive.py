@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Final
 
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import connection, models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
@@ -29,6 +29,9 @@ REVIEWED: Final[dict[str, str]] = {
     "0031_chains": "A sequence, a column that older versions leave NULL, and constraints that allow one word more."
     " The index of waiting rows holds none of them yet: one pass over the table builds it. Older nodes start no orders:"
     " they do not know the action, and its timers fail there with the reason.",
+    "0032_order_priorities": "A column of the ledger that older versions leave NULL.",
+    "0033_order_priorities_index": "The SQL drops indexes that no older version uses, where their build was"
+    " interrupted.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 
@@ -36,6 +39,7 @@ _HARMLESS: Final = (
     operations.CreateModel,
     AddIndexConcurrently,
     operations.RemoveIndex,
+    RemoveIndexConcurrently,
     operations.RenameIndex,
     operations.RemoveConstraint,
     operations.AlterModelOptions,

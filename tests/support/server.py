@@ -18,7 +18,7 @@ from timerproject.embedded.server import EmbeddedServer
 def throw_away_server() -> EmbeddedServer:
     return EmbeddedServer(
         Folder.at(settings.VAR),
-        pg_bin=settings.TIMERS.get("TIMERS_PG_BIN", ""),
+        pg_bin=settings.TIMERS.get("PG_BIN", ""),
         durable=False,
         settings={"max_connections": "300"},
     )

@@ -40,7 +40,7 @@ def test_the_secret_key_is_made_once_and_for_this_user_alone(tmp_path: Path) -> 
 
 
 def test_the_encryption_key_of_the_embedded_database_is_made_once_too(tmp_path: Path) -> None:
-    name = "s.TIMERS.get('TIMERS_ENCRYPTION_KEYS')"
+    name = "s.TIMERS.get('ENCRYPTION_KEYS')"
     first, second = (read(name, TIMERS_VAR=str(tmp_path)) for _ in range(2))
     assert first == second
     assert list(encryption_keys(first)) == ["first"]

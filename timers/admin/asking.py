@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 
 from timers.admin.actions import Answer, for_each
 from timers.admin.json_text import JSONTextField
+from timers.domain.chains.limits import MAX_PRIORITY
 from timers.lifecycle.control.backfill import OVERLAP
 
 _SHOWN = 20
@@ -45,6 +46,14 @@ class ReasonQuestion(forms.Form):
     """Why."""
 
     reason = forms.CharField(required=False, help_text="Stands in the ledger with the outcome.")
+
+
+class PriorityQuestion(forms.Form):
+    """Which priority."""
+
+    priority = forms.IntegerField(
+        min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, initial=0, help_text="Higher ones are claimed first."
+    )
 
 
 class PayloadQuestion(forms.Form):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from django.contrib import admin
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 from timers import chains
 from timers.admin import cells
 from timers.admin.actions import for_each
-from timers.admin.asking import ReasonQuestion, ask
+from timers.admin.asking import PriorityQuestion, ReasonQuestion, ask
 from timers.admin.bounded import ReadOnlyAdmin
 from timers.admin.filters import GroupFilter
 from timers.admin.json_text import body
@@ -39,7 +40,7 @@ class ChainOrderAdmin(ReadOnlyAdmin):
     list_select_related = ("group", "chain")
     search_fields = ("=id",)
     search_help_text = "An order's id, a timer's id, its exact name, or group/name."
-    actions = ("suspend", "resume", "skip", "cancel")
+    actions = ("suspend", "resume", "resume_with_newest", "skip", "prioritize", "cancel")
     fields = (
         "state_cell", "name", "group_cell", "chain_cell", "version_cell", "timer_cell", "id", "root", "parent",
         "branch_of", "branch_name", "branch_index", "step", "reason", "outcome", "available_at", "deadline_at",
@@ -120,10 +121,10 @@ class ChainOrderAdmin(ReadOnlyAdmin):
         found = chains.history(str(row.pk), after=max(0, row.attempts - _SHOWN), limit=_SHOWN + 1)
         lines = (
             (f"{each.attempt}.", each.step or "end", cells.state(each.outcome), each.node, cells.when(each.finished_at),
-             each.error[:120])
+             each.error[:120], _names(each))
             for each in found
         )  # fmt: skip
-        return format_html_join("", "<div>{} {} {} {} {} {}</div>", lines) or "–"
+        return format_html_join("", "<div>{} {} {} {} {} {} {}</div>", lines) or "–"
 
     @admin.action(description="Suspend: each stops until it is resumed …", permissions=["operate"])
     def suspend(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> TemplateResponse | None:
@@ -134,9 +135,23 @@ class ChainOrderAdmin(ReadOnlyAdmin):
     def resume(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:
         self._each(request, rows, chains.resume_order, "resumed")
 
+    @admin.action(description="Resume with the newest version of their chain", permissions=["operate"])
+    def resume_with_newest(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:
+        self._each(request, rows, partial(chains.resume_order, version="newest"), "resumed")
+
     @admin.action(description="Skip the step that they are at", permissions=["operate"])
     def skip(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> None:
         self._each(request, rows, chains.skip_step_of, "moved on")
+
+    @admin.action(description="Set the priority …", permissions=["operate"])
+    def prioritize(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> TemplateResponse | None:
+        actor = request.user.get_username()
+
+        def one(row: ChainOrder, priority: int) -> None:
+            chains.prioritize_order(str(row.pk), priority, actor=actor)
+
+        title = "Set the priority: higher ones are claimed first"
+        return ask(self, request, rows, PriorityQuestion, one, title=title, done="prioritized")
 
     @admin.action(description="Cancel: by their finally steps …", permissions=["operate"])
     def cancel(self, request: HttpRequest, rows: QuerySet[ChainOrder]) -> TemplateResponse | None:
@@ -160,3 +175,9 @@ class ChainOrderAdmin(ReadOnlyAdmin):
             call(str(row.pk), reason=reason, actor=actor)
 
         return ask(self, request, rows, ReasonQuestion, one, title=title, done=done)
+
+
+def _names(attempt: chains.StepAttempt) -> str:
+    """Which variables an attempt set and changed."""
+    told = {"set": attempt.set_variables, "changed": attempt.changed_variables}
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in told.items() if names)

@@ -39,7 +39,7 @@ def description() -> bytes:
 
 def pages(request: HttpRequest) -> HttpResponse:
     """The description as pages, to read and to try; for those who have signed in."""
-    settings = {"url": reverse("timers-api:openapi"), "deepLinking": True, "persistAuthorization": False}
-    response = render(request, "api/docs.html", {"swagger": settings})
+    settings = {"url": reverse("timers:api:openapi"), "deepLinking": True, "persistAuthorization": False}
+    response = render(request, "timers/api/docs.html", {"swagger": settings})
     response.headers["Content-Security-Policy"] = _POLICY
     return response

@@ -13,6 +13,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from timers.api.addresses import api_prefix, app_prefix
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
 from timers.api.refusals import problem_of
 from timers.api.slashes import keep_slashes
@@ -21,7 +22,6 @@ from timers.request_id import current_request_id
 
 logger = logging.getLogger(__name__)
 
-PREFIX: Final = "/api/"
 REQUEST_ID: Final = "X-Request-Id"
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -38,13 +38,20 @@ NUL: Final = "holds a NUL (%00), which no name and no text here may hold."
 
 
 class ApiFrame:
-    """Middleware, the outermost; of what is not under /api/ it only refuses addresses that nobody can mean."""
+    """Middleware, the outermost. Requests of the project's own pages pass unchanged.
+
+    Of the app's other pages it only refuses addresses that cannot be valid.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        is_api = request.path_info.startswith(PREFIX)
+        # What an earlier request of this thread left is not this one's.
+        current_request_id.set("")
+        if not request.path_info.startswith(app_prefix()):
+            return self.get_response(request)
+        is_api = request.path_info.startswith(api_prefix())
         answer = self._answer if is_api else self._leave_alone
         if request.method != "HEAD":
             return answer(request)
@@ -57,7 +64,6 @@ class ApiFrame:
         return response
 
     def _leave_alone(self, request: HttpRequest) -> HttpResponseBase:
-        current_request_id.set("")
         try:
             _check_head(request)
             if "%00" in request.META.get("QUERY_STRING", ""):

@@ -73,6 +73,8 @@ class StepAttemptAnswer(BaseModel):
     reason: str
     error: str
     result: Any = Field(description="What the step returned.")
+    set_variables: tuple[str, ...] = Field(description="The variables that the order has since its end, by name.")
+    changed_variables: tuple[str, ...] = Field(description="The variables that have another value since its end.")
 
 
 def order_answer(view: OrderView) -> OrderAnswer:
@@ -90,9 +92,8 @@ def order_in_full(detail: OrderDetail) -> OrderInFull:
 
 def attempt_answer(row: StepAttempt) -> StepAttemptAnswer:
     """The answer about one attempt."""
-    names = StepAttemptAnswer.model_fields.keys() - {"result"}
-    told = {name: getattr(row, name) for name in names}
-    return StepAttemptAnswer.model_construct(**told, result=_readable(row.result))
+    told = {name: getattr(row, name) for name in StepAttemptAnswer.model_fields}
+    return StepAttemptAnswer.model_construct(**{**told, "result": _readable(row.result)})
 
 
 def _facts(view: OrderView) -> dict[str, Any]:

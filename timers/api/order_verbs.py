@@ -1,13 +1,13 @@
-"""What is done to orders: suspend, resume, skip, move, reset, cancel, approve, refuse, signal; one, or many at once."""
+"""What is done to orders, to one or to many at once: suspend, resume, skip, move, reset, cancel, prioritize, answer."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Router
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, StrictInt, WithJsonSchema
 
 from timers import chains
 from timers.api.authentication import caller
@@ -39,7 +39,11 @@ _MANY: Final[dict[str, Schema]] = {
     "reason": {**TEXT, "description": "Of suspend, cancel and refuse."},
     "at": maybe({**NAME, "description": "Of resume: the step to go on from."}),
     "variables": maybe({**OBJECT, "description": "Of resume: variables to set before."}),
+    "version": maybe(
+        {"anyOf": [{"type": "integer"}, {"const": "newest"}], "description": "Of resume: the version to go on with."}
+    ),
     "to": {**NAME, "description": "Of move: the step."},
+    "priority": number(-9, 9, "Of prioritize.", whole=True),
     "name": {**NAME, "description": "Of signal: its name."},
     "payload": {**ANY, "description": "Of signal."},
 }
@@ -51,12 +55,21 @@ class ResumeBody(Body):
 
     at: Name | None = Field(default=None, description="The step to go on from; without one: where it is.")
     variables: dict[str, Any] | None = Field(default=None, description="Variables to set before.")
+    version: StrictInt | Literal["newest"] | None = Field(
+        default=None, description="The version of its chain to go on with; without one: its own."
+    )
 
 
 class MoveBody(Body):
     """Where to."""
 
     to: Name
+
+
+class PrioritizeBody(Body):
+    """How urgent it is."""
+
+    priority: StrictInt = Field(description="From -9 to 9; higher ones are claimed first.")
 
 
 class RefusedAnswer(BaseModel):
@@ -98,8 +111,12 @@ def suspend(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -
 
 @route(router, "POST", f"{ORDER}/resume", scope="operate", answer=OrderInFull)
 def resume(request: HttpRequest, order: str, body: ResumeBody = ResumeBody()) -> OrderInFull:
-    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept."""
-    chains.resume_order(order, at=body.at, variables=body.variables, actor=caller(request).actor)
+    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept.
+
+    With a `version` it goes on with that one, where it has the step and the branches that the order has.
+    """
+    actor = caller(request).actor
+    chains.resume_order(order, at=body.at, variables=body.variables, version=body.version, actor=actor)
     return _told(order)
 
 
@@ -128,6 +145,13 @@ def reset(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> Or
 def cancel(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
     """Cancel an order: its finally steps run, then it ends as cancelled; a second cancel ends it at once."""
     chains.cancel_order(order, reason=body.reason, actor=caller(request).actor)
+    return _told(order)
+
+
+@route(router, "POST", f"{ORDER}/prioritize", scope="operate", answer=OrderInFull)
+def prioritize(request: HttpRequest, order: str, body: PrioritizeBody) -> OrderInFull:
+    """Set the priority of an order, with its branches and sub-chains: higher ones are claimed first."""
+    chains.prioritize_order(order, body.priority, actor=caller(request).actor)
     return _told(order)
 
 

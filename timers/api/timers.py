@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.urls import reverse
 from ninja import Body, Query, Router
 from pydantic import BaseModel, Field
 
+from timers.api.addresses import API_ROOT
 from timers.api.authentication import caller
 from timers.api.conditions import (
     IF_MATCH,
@@ -180,7 +182,7 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
         if found is None:
             raise not_found(f"timer {created.name!r} any more")
         timer, now = found
-    location = f"/api/v1/groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
+    location = f"{reverse(API_ROOT)}groups/{quote(group, safe='')}/timers/{quote(created.name, safe='')}"
     status = 201 if created.result == "created" else 200
     further: dict[str, Any] = {} if created.result == "created" else {"in_flight": list(created.in_flight)}
     answer = timer_answer(timer, now or timer.created_at, **further)

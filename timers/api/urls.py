@@ -35,5 +35,5 @@ urlpatterns = [
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/docs", login_required(description_pages.pages), name="api-docs"),
-    path("api/v1/", include((_patterns, "timers-api"))),
+    path("api/v1/", include((_patterns, "api"))),
 ]

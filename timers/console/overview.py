@@ -15,11 +15,13 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from timers import clock
 from timers.access.authenticate import caller_of_user
+from timers.console.admin_links import shows_admin
 from timers.console.sparkline import chart
 from timers.insights import cluster, counts, executions, health, rates, timers
 from timers.insights.concern import Concern
 from timers.insights.doctor.nodes import unknown_handlers
 
+_PAGES = "timers/console"
 NEXT_FIRES = 10
 LATEST_ATTEMPTS = 20
 
@@ -34,11 +36,14 @@ def overview(request: HttpRequest) -> HttpResponse:
     is_fragment = request.headers.get("HX-Request") == "true"
     if not request.user.is_authenticated:
         return HttpResponseClientRefresh() if is_fragment else redirect_to_login(request.get_full_path())
+    context = {"is_fragment": is_fragment, "shows_admin": shows_admin(request)}
     if not caller_of_user(request.user).may("read"):
         # What the API answers 403; a fragment is answered by loading the page, which says whom to ask.
-        return HttpResponseClientRefresh() if is_fragment else render(request, "console/no_access.html", status=403)
-    template = "console/overview/_live.html" if is_fragment else "console/overview/page.html"
-    return render(request, template, {"is_fragment": is_fragment, **answers()})
+        if is_fragment:
+            return HttpResponseClientRefresh()
+        return render(request, f"{_PAGES}/no_access.html", context, status=403)
+    template = "_live.html" if is_fragment else "page.html"
+    return render(request, f"{_PAGES}/overview/{template}", {**context, **answers()})
 
 
 def answers() -> dict[str, Any]:

@@ -59,6 +59,10 @@ class StepAttempt:
     """The first 500 characters."""
     result: Any
     """What the step returned."""
+    set_variables: tuple[str, ...] = ()
+    """The names of the variables that the order has since its end, and had not before."""
+    changed_variables: tuple[str, ...] = ()
+    """The names of the variables that have another value since its end."""
 
 
 def one_order(order: UUID | str) -> OrderDetail | None:
@@ -109,10 +113,12 @@ def group_of_order(order: str) -> str | None:
 
 
 def _attempt(row: Attempt) -> StepAttempt:
+    names = row.variables if isinstance(row.variables, dict) else {}
     return StepAttempt(
         step=row.step or "", attempt=row.attempt, outcome=row.outcome, node=row.node or "", worker=row.worker,
         started_at=row.started_at, finished_at=row.finished_at, reason=row.reason or "",
         error=(row.error_title or "")[:500], result=row.result,
+        set_variables=tuple(names.get("set", ())), changed_variables=tuple(names.get("changed", ())),
     )  # fmt: skip
 
 

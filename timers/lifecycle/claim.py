@@ -18,7 +18,7 @@ from timers.lifecycle.keyed_ready import keyed_ready
 from timers.lifecycle.limited_look import GROWTH
 from timers.lifecycle.orders import holds
 from timers.lifecycle.orders.claimed import attach
-from timers.lifecycle.ready_rows import execution_of, lock_ready_rows
+from timers.lifecycle.ready_rows import SIGNS, execution_of, lock_ready_rows
 from timers.lifecycle.turn import rows_in_turn
 from timers.lifecycle.unserved import Unserved
 from timers.models import Timer, Waiting
@@ -92,6 +92,17 @@ class _Look:
         return rows
 
     def _locked(self, ordinal: int, limit: int, ids: Collection[str] | None = None) -> list[dict[str, Any]]:
+        if ordinal or ids is not None or not self.group.orders_by_priority:
+            return self._locked_with(None, ordinal, limit, ids)
+        rows: list[dict[str, Any]] = []
+        for sign in SIGNS:
+            if len(rows) < limit:
+                rows += self._locked_with(sign, ordinal, limit - len(rows), ids)
+        return rows
+
+    def _locked_with(
+        self, sign: int | None, ordinal: int, limit: int, ids: Collection[str] | None
+    ) -> list[dict[str, Any]]:
         return lock_ready_rows(
             self.group,
             ordinal,
@@ -102,6 +113,7 @@ class _Look:
             ids=ids,
             seen=self._seen,
             roles=self.roles,
+            sign=sign,
         )
 
     def chosen(self, rows: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:

@@ -111,6 +111,8 @@ class ServedGroup:
     """By shard and priority: how far this process is in a walk through very many limit keys."""
     strays_looked_at: dict[tuple[int, int], float] = field(default_factory=dict, compare=False, repr=False)
     """By place of the walk: when this process looked for what has no limit key (time.monotonic())."""
+    orders_by_priority: bool = False
+    """Whether orders of its chains may have priorities, by which they are claimed."""
     limits: Limits = NO_LIMITS
     """How many of its executions may be claimed at once; who claims of a group that has any takes its limit lock."""
 
@@ -190,6 +192,7 @@ class ServedGroup:
             None if row.state_changed_at is None else to_microseconds(row.state_changed_at),
             row.shards,
             row.moved_to_shards_up_to is not None,
+            orders_by_priority=row.orders_by_priority,
             limits=limits,
         )
 

@@ -18,7 +18,7 @@ from timers.lifecycle.execution import AnyHolder
 from timers.lifecycle.fence import by_fence, let_go, lock_claims
 from timers.lifecycle.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.lifecycle.group_limits import wake_for_room
-from timers.lifecycle.orders.step_end import StepEnds, is_of_order, is_recorded
+from timers.lifecycle.orders.step_end import StepEnds, is_of_order
 from timers.lifecycle.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.lifecycle.waiting_rows import WaitingRow
 
@@ -123,7 +123,8 @@ def settle(
 ) -> list[int]:
     """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
 
-    `ends`: has the orders of chains locked, where any outcome is of one. `keyed`: groups may limit by key by now.
+    `ends`: has the orders of chains locked, where any outcome is of one, and records their steps. `keyed`: groups may
+    limit by key by now.
 
     Returns the timers that are then to be deleted where they have finished.
     """
@@ -135,8 +136,6 @@ def settle(
         execution = outcome.execution
         if verdict.next == "step":
             steps.append(outcome)
-            if is_recorded(outcome):
-                entries.append(ledger.step_entry(outcome))
         elif verdict.next == "end":
             if outcome.reason is None and not execution.tells_subscription:
                 # The row has no column for it, and its id does not say.

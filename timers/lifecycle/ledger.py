@@ -52,21 +52,24 @@ FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s
 ON CONFLICT (id) DO NOTHING
 """
 
-_WRITE_FULL = f"""
+_WRITE_WITH = f"""
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, node, worker,
                             fence, claimed_at, started_at, finished_at, missed_count, result, error_title, error_detail,
-                            error_fingerprint, log, exchange, step)
+                            error_fingerprint, log, exchange, step{{column}})
 SELECT u.id, u.group_id, u.timer_id, u.name, {timestamp("u.scheduled_us")}, u.attempt, u.outcome, u.reason, u.origin,
        %s, %s, u.fence, {timestamp("u.claimed_us")}, {timestamp("u.started_us")}, {timestamp("u.finished_us")},
        u.missed_count, u.result::json, u.error_title, u.error_detail, u.error_fingerprint, u.log,
-       u.exchange::json, u.step
+       u.exchange::json, u.step{{value}}
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::int[], %s::text[], %s::text[],
             %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]{{array}})
      AS u(id, group_id, timer_id, name, scheduled_us, attempt, outcome, reason, origin, fence, claimed_us, started_us,
-          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log, exchange, step)
+          finished_us, missed_count, result, error_title, error_detail, error_fingerprint, log, exchange,
+          step{{column}})
 ON CONFLICT (id) DO NOTHING
 """
+_WRITE_FULL = _WRITE_WITH.format(column="", value="", array="")
+_WRITE_STEPS = _WRITE_WITH.format(column=", variables", value=", u.variables::json", array=", %s::text[]")
 
 
 class Entry(NamedTuple):
@@ -106,6 +109,14 @@ def write(holder: AnyHolder, entries: Sequence[Entry]) -> None:
             cursor.execute(_WRITE_PLAIN, (holder.node, holder.worker, *_plain_columns(plain)))
         if full:
             cursor.execute(_WRITE_FULL, (holder.node, holder.worker, *_full_columns(full)))
+
+
+def write_steps(holder: AnyHolder, entries: Sequence[Entry], variables: Sequence[str | None]) -> None:
+    """Insert the rows of ended steps; `variables`: which variables of its order each has set, as JSON text."""
+    if entries:
+        with connection.cursor() as cursor:
+            columns = (holder.node, holder.worker, *_full_columns(entries), text_array(variables))
+            cursor.execute(_WRITE_STEPS, columns)
 
 
 def write_skips(skips: Sequence[Skip], now_us: int) -> None:

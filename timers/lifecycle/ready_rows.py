@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import F, Q, TextField
 from django.db.models.functions import Cast, Coalesce
@@ -20,6 +20,10 @@ from timers.policies import overridden
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
 
+SIGNS: Final = (1, 0, -1)
+"""Of priorities, in the order in which they are claimed. Those of 1 and -1 have an index of their own."""
+_OF_SIGN: Final = {1: Q(priority__gt=0), 0: Q(priority=0), -1: Q(priority__lt=0)}
+
 
 def lock_ready_rows(
     group: ServedGroup,
@@ -32,6 +36,7 @@ def lock_ready_rows(
     ids: Collection[str] | None = None,
     seen: Collection[str] = (),
     roles: Collection[str] | None = None,
+    sign: int | None = None,
 ) -> list[dict[str, Any]]:
     """Lock ready executions with what is read of their timers, the earliest first, without those that others have.
 
@@ -45,6 +50,7 @@ def lock_ready_rows(
         ids: only these; None: any.
         seen: those that are left.
         roles: those of the node, which steps of orders may require; None: all.
+        sign: one of SIGNS: only those whose priority has it, the highest first; None: whatever their priorities are.
     """
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -62,8 +68,10 @@ def lock_ready_rows(
     if leave and not ordinal:
         handler = Coalesce("handler", handler_of(group, "timer__action"))
         ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
+    if sign is not None:
+        ready = ready.filter(_OF_SIGN[sign])
     rows: list[Any] = list(
-        ready.order_by("available_at")
+        ready.order_by(*(("-priority", "available_at") if sign else ("available_at",)))
         .select_for_update(skip_locked=True, of=("self",))
         .values(
             "id",

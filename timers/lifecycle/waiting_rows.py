@@ -57,7 +57,8 @@ _INSERT_KEYED: Final = _INSERT_WITH.format(**_TIMES, column=", limit_key", value
 
 
 _SET_STEPS: Final = """
-UPDATE timers_waiting w SET step = u.step, handler = u.handler, required_roles = u.roles::varchar[]
+UPDATE timers_waiting w SET step = u.step, handler = u.handler, required_roles = u.roles::varchar[],
+       priority = COALESCE((SELECT o.priority FROM timers_chain_order o WHERE o.id = u.id), 0)
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS u(id, step, handler, roles) WHERE w.id = u.id
 """
 

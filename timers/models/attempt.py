@@ -42,6 +42,7 @@ class Attempt(models.Model):
     error_fingerprint = models.CharField(max_length=32, null=True)
     log = models.TextField(null=True)
     step = models.CharField(max_length=NAME_LENGTH, null=True, help_text="Of an order of a chain: the step.")
+    variables = ExactJSONField(null=True, help_text="Of an attempt of a step: the names of the variables that it set.")
     exchange = ExactJSONField(null=True)
     """What an HTTP call sent and got: request, response, timing; see timers/worker/http_exchange.py."""
 

@@ -71,6 +71,12 @@ class TimerGroup(InFlight, models.Model):
     timer_priorities = ArrayField(
         models.SmallIntegerField(), default=default_priorities, editable=False, help_text="Those that its timers have."
     )
+    orders_by_priority = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether orders of its chains may have priorities: claims look for those by themselves.",
+    )
     worker_ordinals = ArrayField(
         models.SmallIntegerField(),
         null=True,

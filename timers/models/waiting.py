@@ -58,6 +58,9 @@ class Waiting(models.Model):
         max_length=3 * NAME_LENGTH, null=True, editable=False, help_text="The lock or limit that it waits for."
     )
     blocked_capacity = models.PositiveIntegerField(null=True, editable=False)
+    priority = models.SmallIntegerField(
+        default=0, db_default=0, editable=False, help_text="Of an order of a chain: higher ones are claimed first."
+    )
     limit_key = models.CharField(
         max_length=MAX_KEY,
         null=True,
@@ -85,14 +88,20 @@ class Waiting(models.Model):
         )
         indexes = (
             models.Index(
-                fields=("blocked_on", "available_at"),
+                fields=("blocked_on", "-priority", "available_at"),
                 condition=models.Q(blocked_on__isnull=False),
-                name="timers_waiting_blocked",
+                name="timers_waiting_blocked_first",
             ),
             models.Index(
                 fields=("group", "subscription", "available_at"),
                 condition=models.Q(state="ready"),
                 name="timers_waiting_ready_for",
+            ),
+            # Only orders that have a priority are in it.
+            models.Index(
+                fields=("group", "subscription", "-priority", "available_at"),
+                condition=models.Q(state="ready") & ~models.Q(priority=0),
+                name="timers_waiting_ready_first",
             ),
             # Only executions of groups that limit by key are in it.
             models.Index(

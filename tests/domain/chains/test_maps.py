@@ -79,9 +79,9 @@ def test_map_over_an_empty_list_joins_at_once() -> None:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({}, "over: files is missing, not a list"),
-        ({"files": {"a": 1}}, "over: files is a dict, not a list"),
-        ({"files": "abc"}, "over: files is a str, not a list"),
+        ({}, "over: files is missing, not a list. Set it, and resume the order."),
+        ({"files": {"a": 1}}, "over: files is an object, not a list. Set it, and resume the order."),
+        ({"files": "abc"}, "over: files is text, not a list. Set it, and resume the order."),
         ({"files": [0] * 10_001}, "over: files has 10,001 elements; 10,000 are allowed"),
     ],
 )

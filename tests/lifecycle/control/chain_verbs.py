@@ -91,6 +91,7 @@ CHAIN_VERBS: dict[str, Verb] = {
     "orders.skip_step_of": _of_order(orders.skip_step_of, "ask", "suspended", "skip"),
     "orders.move_order": _of_order(orders.move_order, "ask", "suspended", "move", "paid"),
     "orders.reset_order": _of_order(orders.reset_order, "ask", "suspended", "reset"),
+    "orders.prioritize_order": _of_order(orders.prioritize_order, "ask", "suspended", "prioritize", 5),
     "orders.cancel_order": _of_order(orders.cancel_order, "ask", "suspended", "cancel"),
     "orders.approve_order": _of_order(orders.approve_order, "ask", "awaiting", "approve"),
     "orders.refuse_order": _of_order(orders.refuse_order, "ask", "awaiting", "refuse"),

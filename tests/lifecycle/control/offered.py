@@ -23,7 +23,7 @@ NO_VERBS = {
     "delete": {"erase_history", "erase_nodes"},  # for measurements; no face offers them
     "difference": "compares",
     "executions": {"check_execution", "cancel_unfailed"},
-    "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities"},
+    "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities", "note_order_priorities"},
     "action_checks": "checks",
     "key_fields": "checks",
     "key_settings": "a part of create and change",

@@ -44,7 +44,7 @@ EVERY_VERB = VERBS | CHAIN_VERBS
 
 @pytest.fixture(autouse=True)
 def frozen(time: VirtualTime, handlers: TemporaryHandlers) -> Iterator[None]:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(START.date())}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(START.date())}):
         yield
 
 
@@ -89,7 +89,7 @@ def test_a_verb_leaves_exactly_one_entry_and_none_when_it_is_rolled_back(name: s
 def test_secrets_that_are_encrypted_anew_are_told_in_one_entry(group: TimerGroup) -> None:
     create_secret("token", "s3cret-of-ours")
     old = conf.current().encryption_keys
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": f"{new_key(START.date() + timedelta(1))},{old}"}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": f"{new_key(START.date() + timedelta(1))},{old}"}):
         assert encrypt_anew(actor="ann") == 1
         assert encrypt_anew(actor="ann") == 0
     entry = entries()[-1]
@@ -214,7 +214,7 @@ def test_housekeeping_drops_what_is_past_retention_and_nothing_else(group: Timer
     schedule_once("work", "old", after=60)
     time.advance(days=2)
     schedule_once("work", "new", after=60)
-    with override_settings(TIMERS={"TIMERS_AUDIT_RETENTION": 1}):
+    with override_settings(TIMERS={"AUDIT_RETENTION": 1}):
         prune(conf.current())
     assert one_entry().subject_name == "new"
     with pytest.raises(DatabaseError, match="only added to"), transaction.atomic():
@@ -231,7 +231,7 @@ def test_a_pass_drops_entries_in_steps_and_leaves_what_takes_too_long_to_the_nex
         schedule_once("work", f"old-{number}", after=60)
     time.advance(days=2)
     schedule_once("work", "new", after=60)
-    with override_settings(TIMERS={"TIMERS_AUDIT_RETENTION": 1}):
+    with override_settings(TIMERS={"AUDIT_RETENTION": 1}):
         prune(conf.current())
     assert [entry.subject_name for entry in entries()] == ["old-2", "old-3", "old-4", "new"][-left:]
 

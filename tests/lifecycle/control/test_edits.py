@@ -294,7 +294,7 @@ class TestJitter:
 
 
 def test_a_secret_that_is_limited_as_it_was_writes_nothing(time: VirtualTime) -> None:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(START.date())}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(START.date())}):
         secrets.create_secret("token", "s3cret-of-ours", hosts=["api.example.org"])
         entries = AuditEntry.objects.count()
         secrets.limit_secret("token", hosts=["api.example.org"])

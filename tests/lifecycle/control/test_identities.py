@@ -44,7 +44,7 @@ ACTION = {"kind": "python", "handler": "tests.noop"}
 
 @pytest.fixture(autouse=True)
 def encrypted(group: TimerGroup) -> Iterator[None]:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(START.date())}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(START.date())}):
         yield
 
 

@@ -126,7 +126,7 @@ def test_the_owner_is_the_django_projects_name_unless_it_is_set() -> None:
     assert conf.current().declaration_owner == "timerproject"
     sync(RATE)
     assert get_timer("work", "rate").owner == "timerproject"
-    with override_settings(TIMERS={"TIMERS_DECLARATION_OWNER": "billing"}):
+    with override_settings(TIMERS={"DECLARATION_OWNER": "billing"}):
         assert names(sync(RATE).conflicts) == ["work/rate"]
     with override_settings(ROOT_URLCONF="shop.urls", TIMERS={}):
         assert conf.current().declaration_owner == "shop"

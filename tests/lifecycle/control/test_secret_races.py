@@ -22,7 +22,7 @@ ACTION = {"kind": "http", "url": "https://api.example.org/", "sign": "key"}
 
 @pytest.fixture(autouse=True)
 def a_key(committed: None) -> Iterator[None]:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
         create_secret("key", kind="signing")
         factories.group("g")
         yield
@@ -69,7 +69,7 @@ def test_secrets_are_read_without_a_gap_while_all_are_encrypted_anew() -> None:
         return rounds
 
     both = f"{new_key(date(2026, 1, 2))},{keys}"
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": both}), OtherSession() as other:
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": both}), OtherSession() as other:
         reading = other.start(read)
         assert encrypt_anew(batch=7) == 201
         ended.set()

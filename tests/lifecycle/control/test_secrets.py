@@ -32,7 +32,7 @@ OLD, NEW = (new_key(date(2026, 1, day)) for day in (1, 2))
 
 
 def keys(*given: str) -> override_settings:
-    return override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": ",".join(given)})
+    return override_settings(TIMERS={"ENCRYPTION_KEYS": ",".join(given)})
 
 
 @pytest.fixture(autouse=True)

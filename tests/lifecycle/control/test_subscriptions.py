@@ -96,7 +96,7 @@ def test_one_that_was_changed_meanwhile_is_not_deleted(orders: TimerGroup) -> No
 
 
 def test_a_secret_that_a_subscription_needs_is_not_deleted(orders: TimerGroup) -> None:
-    with override_settings(TIMERS={"TIMERS_ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
+    with override_settings(TIMERS={"ENCRYPTION_KEYS": new_key(date(2026, 1, 1))}):
         create_secret("hook", kind="signing", value=new_signing_secret())
         create(action={"kind": "http", "url": "https://api.example.org/hook", "sign": "hook"})
         with pytest.raises(NotAllowedNow, match="subscription orders/a"):

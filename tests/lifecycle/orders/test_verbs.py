@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.lifecycle.orders.conftest import action
+from tests.lifecycle.orders.conftest import END, action
+from tests.lifecycle.orders.test_branches import FORK, sides
 from tests.support.handlers import TemporaryHandlers
 from timers.exceptions import NotAllowedNow, SpecError
+from timers.lifecycle.control.chains.define import update_chain
 from timers.lifecycle.control.chains.orders import (
     approve_order,
     cancel_order,
@@ -22,7 +24,7 @@ from timers.lifecycle.control.chains.orders import (
     suspend_order,
 )
 from timers.lifecycle.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
-from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
+from timers.models import Attempt, ChainOrder, ChainStep, Claim, Timer, Waiting
 from timers.testing import Stepper
 
 Begin = Callable[..., str]
@@ -116,6 +118,36 @@ def test_unknown_step_is_refused_with_the_nearest(three: str) -> None:
         resume_order(three, at="d")
     with pytest.raises(SpecError, match="no step"):
         stop_step("work", "main", "d")
+
+
+@pytest.mark.parametrize("verb", [stop_step, skip_step])
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("join", 'step: "join" is a join.*Instead (stop|skip) "fork".*or the step behind it, "after"'),
+        ("end", r'step: "end" is an end.*Instead (stop|skip) a step that leads to it \(after\)'),
+    ],
+)
+def test_joins_and_ends_are_neither_stopped_nor_skipped(
+    begin: Begin, handlers: TemporaryHandlers, verb: Callable[..., Any], step: str, words: str
+) -> None:
+    sides(handlers)
+    begin(FORK)
+    with pytest.raises(SpecError, match=words):
+        verb("work", "main", step)
+    assert not ChainStep.objects.exists()
+    activate_step("work", "main", step)
+
+
+def test_step_that_newer_versions_lack_can_be_activated(three: str, node: Stepper) -> None:
+    stop_step("work", "main", "b")
+    node.until_idle()
+    update_chain("work", "main", {"start": "a", "steps": {"a": action("end", "tests.a"), "end": END}})
+    with pytest.raises(SpecError, match="no step"):
+        skip_step("work", "main", "b")
+    activate_step("work", "main", "b")
+    node.until_idle()
+    assert (ran(), place(three)) == (["a", "b", "c"], ("end", "ended"))
 
 
 def test_cancelled_order_ends_after_its_finally_steps(begin: Begin, node: Stepper, handlers: TemporaryHandlers) -> None:

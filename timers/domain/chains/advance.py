@@ -111,6 +111,8 @@ def _sub_chain_ended(walk: Walk, event: events.SubChainEnded) -> str | None:
     if not _is_joining(walk, event.round, SubChainStep):
         return None
     assert isinstance(step, SubChainStep)
+    if not event.has_begun:
+        walk.place["round"] = None
     if event.outcome != SUCCEEDED:
         what = f"sub-chain {step.chain} {event.outcome}"
         return fail_step(walk, step, f"{what}: {event.reason}" if event.reason else what)

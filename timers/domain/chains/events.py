@@ -68,6 +68,8 @@ class SubChainEnded:
     outcome: str = SUCCEEDED
     variables: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    has_begun: bool = True
+    """Whether there is an order of it that could begin again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from timers.domain.chains.failures import fail_step
 from timers.domain.chains.limits import MAX_ELEMENTS
 from timers.domain.chains.moves import NewBranch
 from timers.domain.chains.order import JOINING, Branch, Tallies
-from timers.domain.chains.results import BadResult, find_path
+from timers.domain.chains.results import BadResult, find_path, kind_of
 from timers.domain.chains.steps import ForkStep, JoinStep, MapStep
 from timers.domain.chains.walk import Walk
 
@@ -64,8 +64,8 @@ def elements_of(step: MapStep, variables: Mapping[str, Any]) -> Sequence[Any]:
     """The list that a map goes over; raises BadResult where there is none."""
     value = find_path(variables, step.over)
     if not isinstance(value, (list, tuple)):
-        kind = "missing" if value is None else f"a {type(value).__name__}"
-        raise BadResult(f"over: {'.'.join(step.over)} is {kind}, not a list")
+        kind = "missing" if value is None else kind_of(value)
+        raise BadResult(f"over: {'.'.join(step.over)} is {kind}, not a list. Set it, and resume the order.")
     if len(value) > MAX_ELEMENTS:
         raise BadResult(f"over: {'.'.join(step.over)} has {len(value):,} elements; {MAX_ELEMENTS:,} are allowed")
     return value

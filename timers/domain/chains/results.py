@@ -52,7 +52,7 @@ def _find(pointer: str, result: Any, variable: str, what: str) -> Any:
         elif isinstance(value, list) and _is_index(key) and int(key) < len(value):
             value = value[int(key)]
         elif value is result and not isinstance(value, (Mapping, list)):
-            raise BadResult(f"results.{variable}: {what} is {_kind(value)}, not an object. Return an object.")
+            raise BadResult(f"results.{variable}: {what} is {kind_of(value)}, not an object. Return an object.")
         else:
             raise BadResult(f'results.{variable}: {what} has no value at "{pointer}". Return one, or change "results".')
     return value
@@ -62,9 +62,14 @@ def _is_index(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) < 7 and (key == "0" or key[0] != "0")
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "a flag"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
     return "text" if isinstance(value, str) else "a number"

@@ -36,8 +36,8 @@ _SECRET: Final = frozenset({"value", "previous_value", "digest", "previous_diges
 _DIGESTED: Final = frozenset({"payload"})
 _OWN_RECORD: Final = frozenset(
     {"id", "version", "created_at", "created_by", "updated_at", "updated_by", "state_changed_at", "state_changed_by",
-     "declared", "owner", "spare_timers", "timer_priorities", "worker_ordinals", "frozen_entry", "cursor", "next_at",
-     "is_releasing"}
+     "declared", "owner", "spare_timers", "timer_priorities", "orders_by_priority", "worker_ordinals", "frozen_entry",
+     "cursor", "next_at", "is_releasing"}
 )  # fmt: skip
 
 _within: Final[ContextVar[bool]] = ContextVar("timers_audited", default=False)

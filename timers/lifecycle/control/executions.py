@@ -23,7 +23,7 @@ from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.orders.cancelling import cancel_orders, cancel_orders_of_timer, end_parked_branches, orders_among
 from timers.lifecycle.orders.retrying import lock_failed_order, set_variables
 from timers.lifecycle.retry_waiting import retry_waiting
-from timers.models import Attempt, Claim, Timer, Waiting
+from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
 from timers.models.fields import ExactJSONField
 from timers.payload import encode
 
@@ -146,8 +146,12 @@ def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None
     """
     text = None if payload is KEEP else encode(payload)
     occurrence = check_execution(execution)
+    order = ChainOrder.objects.filter(id=execution).values_list("root", "parent", "ended_at").first()
+    if order is not None and order[1] is not None:
+        raise NotAllowedNow(f"execution {execution} is a branch or sub-chain of order {order[0]}; replay that one")
     if not Attempt.objects.filter(id=execution).exists():
-        if Waiting.objects.filter(id=execution).exists() or _claimed_in(execution) is not None:
+        rests = order is not None and order[2] is None
+        if rests or Waiting.objects.filter(id=execution).exists() or _claimed_in(execution) is not None:
             raise NotAllowedNow(f"execution {execution} has not ended; a failed one can be retried, with its payload")
         raise TimerNotFound(f"the ledger knows no execution {execution}; history is kept for so many days only")
     with audited("execution.replay", actor, subject_id=execution) as entry:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from django.db import IntegrityError, connection, transaction
 
 from timers import actions, clock
+from timers.actions.chain import ChainAction
 from timers.actions.http import HttpAction
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import LIMITS
@@ -28,7 +29,7 @@ from timers.lifecycle.recompute import NewInstants, new_instants, recompute, wri
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
-from timers.models import Timer, TimerGroup
+from timers.models import Chain, ChainOrder, Subscription, Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
 from timers.payload import MAX_BYTES
@@ -160,6 +161,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
             return group
         if is_pull(group.action) and not was_pulled:
             _refuse_own_actions(group)
+            _refuse_chains(group)
         if "max_timers" in fields:
             group.spare_timers = 0
         limits.lock(group)
@@ -191,16 +193,45 @@ def _refuse_own_actions(group: TimerGroup) -> None:
         )
 
 
+def _refuse_chains(group: TimerGroup) -> None:
+    """Steps of orders are run by workers, and workers leave a group to the consumers that pull from it."""
+    under_way = ChainOrder.objects.filter(chain__group=group, ended_at=None).count()
+    if under_way:
+        number = f"{under_way:,} {'order' if under_way == 1 else 'orders'}"
+        verb = "is" if under_way == 1 else "are"
+        raise NotAllowedNow(f"action: {number} of its chains {verb} under way. Let them end, or cancel them, first.")
+    living = group.subscriptions.exclude(state=Subscription.State.DELETED)
+    for name, action in living.values_list("name", "action"):
+        if isinstance(action, dict) and action.get("kind") == ChainAction.kind:
+            raise NotAllowedNow(f"action: subscription {name!r} begins orders of a chain. Delete it first.")
+
+
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
-    """Workers look for the timers of each priority by itself: tell them of one that is new in the group."""
+    """Workers look for the timers of each priority by itself: tell them of one that is new in the group.
+
+    An order of a chain begins with the priority of its timer.
+    """
     if priorities.issubset(group.timer_priorities):
         return
     with transaction.atomic():
         row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
         row.timer_priorities = sorted({*row.timer_priorities, *priorities}, reverse=True)
+        row.orders_by_priority |= Chain.objects.filter(group=row).exists()
         row.version += 1
-        row.save(update_fields=["timer_priorities", "version"])
-    group.timer_priorities = row.timer_priorities
+        row.save(update_fields=["timer_priorities", "orders_by_priority", "version"])
+    group.timer_priorities, group.orders_by_priority = row.timer_priorities, row.orders_by_priority
+
+
+def note_order_priorities(group: TimerGroup) -> None:
+    """Claims look for orders by their priorities only in groups that may have such orders: this one may from now on."""
+    if group.orders_by_priority:
+        return
+    with transaction.atomic():
+        row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
+        row.orders_by_priority = True
+        row.version += 1
+        row.save(update_fields=["orders_by_priority", "version"])
+    group.orders_by_priority = True
 
 
 def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:

@@ -15,11 +15,12 @@ from typing import Any, Final
 from django.db import connection
 
 from timers import actions, clock
+from timers.actions.chain import ChainAction
 from timers.actions.pull import PullAction
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.execution_id import parse as parse_id
 from timers.filters import Filter
-from timers.lifecycle.control.action_checks import check_action_known
+from timers.lifecycle.control.action_checks import check_action_known, is_pull
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_groups
 from timers.lifecycle.control.names import check_name, check_text
@@ -243,6 +244,9 @@ def _assign(row: Subscription, fields: dict[str, Any], problems: list[SpecError]
 
 def _checked_action(spec: Any, group: TimerGroup) -> dict[str, Any]:
     action = actions.parse(spec)
+    if isinstance(action, ChainAction) and is_pull(group.action):
+        what = f"group {group.name} is pulled by consumers, and workers run the steps of orders. Use another group."
+        raise SpecError("action", what)
     if not isinstance(action, PullAction):
         check_action_known(json.dumps(action.to_spec()), group)
     return action.to_spec()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from timers.domain.chains import Tallies, events
 from timers.exceptions import TimerNotFound
@@ -11,6 +12,7 @@ from timers.lifecycle.follow import end_locked, lock_timers
 from timers.lifecycle.group_clock import GroupClock
 from timers.lifecycle.orders.rows import OrderRow, lock_roots
 from timers.lifecycle.orders.trees import Trees
+from timers.lifecycle.orders.versions import take_version
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
 
@@ -48,6 +50,10 @@ class OrderChange:
     def tallies(self) -> Tallies | None:
         """The branches that it waits for; None where it waits for none."""
         return self._trees.tallies(self._order)
+
+    def take_version(self, wanted: Any, *, is_elsewhere: bool) -> int:
+        """Let the order go on with another version of its chain; returns its number (see versions.take_version)."""
+        return take_version(self._trees, self._order, wanted, is_elsewhere=is_elsewhere)
 
     def send(self, event: events.Event) -> None:
         """Handle an event of the order, and what follows from it."""

@@ -49,7 +49,7 @@ WHERE h.order_id = u.order_id AND h.fence = u.fence RETURNING h.scope
 _UNBLOCK: Final = """
 WITH chosen AS MATERIALIZED (
     SELECT b.id FROM unnest(%s::text[], %s::int[]) AS u(scope, free) CROSS JOIN LATERAL (
-        SELECT id FROM timers_waiting WHERE blocked_on = u.scope ORDER BY available_at, entry
+        SELECT id FROM timers_waiting WHERE blocked_on = u.scope ORDER BY priority DESC, available_at, entry
         LIMIT GREATEST(u.free, 0) FOR UPDATE SKIP LOCKED) b)
 UPDATE timers_waiting w SET state = 'ready', blocked_on = NULL, blocked_capacity = NULL, changed_at = timers_now()
 FROM chosen c WHERE w.id = c.id
@@ -59,11 +59,11 @@ RETURNING 1
 _BLOCKED: Final = """
 WITH RECURSIVE scopes AS (
     (SELECT blocked_on, blocked_capacity FROM timers_waiting WHERE blocked_on IS NOT NULL
-     ORDER BY blocked_on, available_at LIMIT 1)
+     ORDER BY blocked_on, priority DESC, available_at LIMIT 1)
     UNION ALL
     SELECT n.* FROM scopes s CROSS JOIN LATERAL (
         SELECT w.blocked_on, w.blocked_capacity FROM timers_waiting w WHERE w.blocked_on > s.blocked_on
-        ORDER BY w.blocked_on, w.available_at LIMIT 1) n)
+        ORDER BY w.blocked_on, w.priority DESC, w.available_at LIMIT 1) n)
 SELECT blocked_on, blocked_capacity FROM scopes
 """
 

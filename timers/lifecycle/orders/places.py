@@ -30,14 +30,14 @@ _DELETE: Final = "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])"
 _INSERT: Final = f"""
 INSERT INTO timers_waiting (id, group_id, timer_id, name, state, available_at, attempt, forgiven, missed_count, origin,
                             step, handler, required_roles, reason, error_title, error_fingerprint, created_at,
-                            changed_at, limit_key)
+                            changed_at, priority, limit_key)
 SELECT u.id, u.group_id, u.timer_id, u.name, u.state, {timestamp("u.available_us")}, u.tried, 0, 0, u.origin, u.step,
-       u.handler, u.roles::varchar[], u.reason, u.error_title, u.error_fingerprint, %s, %s,
+       u.handler, u.roles::varchar[], u.reason, u.error_title, u.error_fingerprint, %s, %s, u.priority,
        (SELECT t.limit_key FROM timers_timer t WHERE t.id = u.timer_id)
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::int[], %s::text[],
-            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[])
      AS u(id, group_id, timer_id, name, state, available_us, tried, origin, step, handler, roles, reason, error_title,
-          error_fingerprint)
+          error_fingerprint, priority)
 """
 _FINAL: Final = f"""
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, node, worker,
@@ -135,6 +135,7 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
                     fingerprint("chain", row.order.step, row.order.reason) if parked else None
                     for row, parked in zip(rows, failed, strict=True)
                 ),
+                plain_array(row.priority for row in rows),
             ),
         )
 

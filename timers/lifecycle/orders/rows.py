@@ -112,12 +112,12 @@ _COLUMNS: Final = (
     ("visits", "json"), ("setbacks", "int"), ("turn", "int"), ("round", "int"), ("total", "int"),
     ("is_reset", "bool"), ("is_suspend_requested", "bool"), ("in_finally", "bool"), ("pending", "json"),
     ("deadline_at", "timestamptz"), ("outcome", "text"), ("result", "json"), ("attempts", "int"),
+    ("version_id", "bigint"), ("priority", "int"),
 )  # fmt: skip
 """What changes of an order."""
 _FIXED: Final = (
-    ("root", "uuid"), ("group_id", "bigint"), ("chain_id", "bigint"),
-    ("version_id", "bigint"), ("timer_id", "bigint"), ("name", "text"), ("branch_of", "text"),
-    ("branch_name", "text"), ("branch_index", "int"), ("priority", "int"),
+    ("root", "uuid"), ("group_id", "bigint"), ("chain_id", "bigint"), ("timer_id", "bigint"), ("name", "text"),
+    ("branch_of", "text"), ("branch_name", "text"), ("branch_index", "int"),
 )  # fmt: skip
 """What never does."""
 
@@ -180,6 +180,8 @@ def _changing(rows: Sequence[OrderRow]) -> list[str]:
         plain_array(order.outcome for order in orders),
         text_array(row.result for row in rows),
         plain_array(row.attempts for row in rows),
+        plain_array(row.version_id for row in rows),
+        plain_array(row.priority for row in rows),
     ]
 
 
@@ -189,13 +191,11 @@ def _fixed(rows: Sequence[OrderRow]) -> list[str]:
         plain_array(row.root for row in rows),
         plain_array(row.group_id for row in rows),
         plain_array(row.chain_id for row in rows),
-        plain_array(row.version_id for row in rows),
         plain_array(row.timer_id for row in rows),
         text_array(row.name for row in rows),
         text_array(None if branch is None else branch.fork for branch in branches),
         text_array(None if branch is None else branch.name for branch in branches),
         plain_array(None if branch is None else branch.index for branch in branches),
-        plain_array(row.priority for row in rows),
     ]
 
 

@@ -9,14 +9,18 @@ from typing import Final
 from timers.actions.chain import ChainAction
 from timers.domain.chains import Order, events
 from timers.domain.chains.order import AWAITING, FAILED, WAITING
+from timers.domain.chains.results import BadResult, check_variables, kind_of
+from timers.exceptions import TimersError
 from timers.execution_id import parse as parse_id
+from timers.lifecycle import ledger
 from timers.lifecycle.execution import AnyHolder, Execution
 from timers.lifecycle.orders.definitions import ChainKey, definition_of, newest_versions
 from timers.lifecycle.orders.holds import give_back
+from timers.lifecycle.orders.priorities import timer_priorities
 from timers.lifecycle.orders.rows import OrderRow, lock_roots, read_turns
 from timers.lifecycle.orders.trees import Trees
 from timers.lifecycle.outcome import Next, Outcome, Verdict
-from timers.payload import decode
+from timers.payload import decode, encode
 
 NOT_KEPT: Final = "the result was not kept"
 
@@ -29,6 +33,8 @@ class StepEnds:
     chains: dict[tuple[int, str], ChainKey]
     busy: set[str]
     """Roots that somebody else has locked."""
+    priorities: dict[int, int]
+    """By timer: the priorities of those that begin orders, where they are not 0."""
 
     @classmethod
     def lock(cls, executions: Sequence[Execution], *, skip_locked: bool = False) -> StepEnds:
@@ -39,9 +45,15 @@ class StepEnds:
             for execution in executions
             if execution.order is None and isinstance(execution.action, ChainAction)
         }
+        beginning = {
+            execution.timer_id
+            for execution in executions
+            if execution.order is None and execution.group.orders_by_priority
+        }
         locked = lock_roots(roots, skip_locked=skip_locked)
         # Those of a group that is deleted are gone.
-        return cls(locked, newest_versions(starts, keep=True), set(read_turns(roots - locked.keys())))
+        busy = set(read_turns(roots - locked.keys()))
+        return cls(locked, newest_versions(starts, keep=True), busy, timer_priorities(beginning))
 
     def is_busy(self, execution: Execution) -> bool:
         """Whether somebody else has locked the tree of an order."""
@@ -62,13 +74,29 @@ class StepEnds:
         assert isinstance(execution.action, ChainAction)
         if outcome.word != "succeeded":
             return None
-        name = execution.action.chain
-        if execution.step or (execution.group.id, name) not in self.chains:
-            gone = "the order is gone" if execution.step else f'group {execution.group.name} has no chain "{name}"'
+        problem = self._why_not_begun(execution, execution.action.chain)
+        if problem:
             outcome.word, outcome.permanent = "error", True
-            outcome.reason = outcome.error_title = gone
+            outcome.reason = outcome.error_title = problem
             return None
         return Verdict("step")
+
+    def _why_not_begun(self, execution: Execution, chain: str) -> str:
+        """Why no order begins; empty where it does."""
+        if execution.step:
+            return "the order is gone"
+        key = self.chains.get((execution.group.id, chain))
+        if key is None:
+            return f'group {execution.group.name} has no chain "{chain}"'
+        if not isinstance(execution.payload, dict | None):
+            return f"payload: is {kind_of(execution.payload)}, not an object. It is the variables of the order."
+        try:
+            defaults = definition_of(key.version_id).chain.variables
+            if defaults:  # a payload alone is within the limit
+                check_variables({**defaults, **(execution.payload or {})})
+        except (BadResult, TimersError) as error:
+            return str(error)
+        return ""
 
     def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
         """Have the orders go on; returns the outcomes and verdicts of whole orders that ended with it."""
@@ -89,6 +117,7 @@ class StepEnds:
         for outcome in present:
             if outcome.execution.order is not None:
                 trees.send(outcome.execution.id, _event(outcome, trees))
+        _record(holder, outcomes, trees)
         trees.write(holder.node, holder.worker)
         give_back(outcome.execution for outcome in outcomes)
         return [_whole(row, by_root[row.root]) for row in trees.ended if row.order.parent is None]
@@ -97,11 +126,10 @@ class StepEnds:
         assert isinstance(execution.action, ChainAction)
         key = self.chains[execution.group.id, execution.action.chain]
         chain = definition_of(key.version_id).chain
-        given = execution.payload if isinstance(execution.payload, dict) else {}
-        order = Order(execution.id, chain.start, variables={**chain.variables, **given})
+        order = Order(execution.id, chain.start, variables={**chain.variables, **(execution.payload or {})})
         row = OrderRow(
             order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
-            is_reset=False, attempts=0, priority=chain.priority,
+            is_reset=False, attempts=0, priority=self.priorities.get(execution.timer_id, chain.priority),
         )  # fmt: skip
         trees.add(row)
 
@@ -123,10 +151,12 @@ def is_of_order(execution: Execution) -> bool:
     return execution.order is not None or isinstance(execution.action, ChainAction)
 
 
-def is_recorded(outcome: Outcome) -> bool:
-    """Whether the end of a step has a row in the ledger: the start of an order and a look at it have none."""
-    order = outcome.execution.order
-    return order is not None and order.is_run
+def _record(holder: AnyHolder, outcomes: Sequence[Outcome], trees: Trees) -> None:
+    """Write the ends of steps into the ledger; the start of an order and a look at it have no row there."""
+    ends = [each for each in outcomes if each.execution.order is not None and each.execution.order.is_run]
+    names = [trees.set_by.get(each.execution.id) for each in ends]
+    set_by = [None if each is None else encode(each, "variables") for each in names]
+    ledger.write_steps(holder, [ledger.step_entry(each) for each in ends], set_by)
 
 
 def _attempts(execution: Execution) -> int:

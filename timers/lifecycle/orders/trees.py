@@ -14,6 +14,7 @@ from typing import Final
 
 from timers.domain.chains import Finish, Moves, NewBranch, NewSubOrder, Order, StepStates, Tallies, advance, events
 from timers.domain.chains.order import AT_STOPPED, CANCELLED, CLAIMED, ENDED, FAILED, READY, SUSPENDED
+from timers.domain.chains.results import BadResult, check_variables
 from timers.domain.chains.steps import ActionStep
 from timers.execution_id import MAX_TRIES
 from timers.lifecycle.fence import revoke
@@ -64,6 +65,8 @@ class Trees:
         """Their steps are claimed, by whoever sends the events or by somebody else: rows do not say so."""
         self._touched: set[str] = set()
         self._revoked: dict[int, set[str]] = {}
+        self.set_by: dict[str, dict[str, list[str]]] = {}
+        """By order: the names of the variables that its events have `set`, and of those that they have `changed`."""
         self.ended: list[OrderRow] = []
         """Orders that have ended, or failed and are parked."""
 
@@ -110,6 +113,18 @@ class Trees:
         """An order of the trees."""
         return self._rows[id_]
 
+    def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
+        """The branches, or the sub-chain, that ended without success and begin again when the order is resumed."""
+        round_ = row.order.round
+        children = [] if round_ is None else self._children(row, round_)
+        return [each for each in children if each.is_reset or each.order.outcome in (FAILED, CANCELLED)]
+
+    def give_version(self, row: OrderRow, version_id: int) -> None:
+        """Let an order walk through another version of its chain from now on."""
+        self._touch([row.id])
+        row.version_id = version_id
+        self._changed[row.id] = row
+
     def send(self, id_: str, event: events.Event) -> None:
         """Handle an event, and all that follows from it."""
         self._queue.append((id_, lambda: event))
@@ -150,12 +165,21 @@ class Trees:
         moves = advance(definition.chain, order, event, self._moment(row), states)
         if moves.order.state == AT_STOPPED and self._lock_states(row.chain_id):
             moves = advance(definition.chain, order, event, self._moment(row), self._states_of(row.chain_id))
+        if moves.set_variables:
+            self._note_set(row, moves)
         if moves.order is not order:
             if row.attempts >= MAX_TRIES and moves.order.state == READY:
                 moves = replace(moves, order=replace(moves.order, state=SUSPENDED, reason=MOST_ATTEMPTS))
             self._keep(row, moves.order)
             self._rounds.note(row, before)
         self._apply(row, order, moves)
+
+    def _note_set(self, row: OrderRow, moves: Moves) -> None:
+        noted = self.set_by.setdefault(row.id, {})
+        known = {name for names in noted.values() for name in names}
+        for name in moves.set_variables:
+            if name not in known:
+                noted.setdefault("changed" if name in row.order.variables else "set", []).append(name)
 
     def _keep(self, row: OrderRow, order: Order) -> None:
         if order.state == CLAIMED:
@@ -226,13 +250,16 @@ class Trees:
 
     def _begin_sub_order(self, row: OrderRow, new: NewSubOrder) -> None:
         key = newest_versions([(row.group_id, new.chain)], keep=True).get((row.group_id, new.chain))
-        if key is None:
-            missing = events.SubChainEnded(new.round, FAILED, {}, f'the group has no chain "{new.chain}"')
-            self._queue.append((row.id, lambda: missing))
+        try:
+            if key is None:
+                raise BadResult(f'the group has no chain "{new.chain}"')
+            chain = definition_of(key.version_id).chain
+            check_variables(variables := {**chain.variables, **new.variables})
+        except BadResult as error:
+            unbegun = events.SubChainEnded(new.round, FAILED, {}, str(error), has_begun=False)
+            self._queue.append((row.id, lambda: unbegun))
             return
         (id_,) = places.new_ids(row.timer_id, self._us(row), 1)
-        chain = definition_of(key.version_id).chain
-        variables = {**chain.variables, **new.variables}
         child = self._new_child(row, Order(id_, chain.start, variables=variables, parent=row.id), key, new.round)
         self._queue.append((child.id, events.Started))
 
@@ -279,9 +306,9 @@ class Trees:
         again = [each for each in children if (each.order.state == ENDED if is_sub else each.is_reset)]
         again = again[: 1 if is_sub else moves.restart]
         ids = places.new_ids(row.timer_id, self._us(row), len(again)) if again else []
-        return [self._in_place_of(child, id_) for child, id_ in zip(again, ids, strict=True)]
+        return [self._in_place_of(child, id_, row.priority) for child, id_ in zip(again, ids, strict=True)]
 
-    def _in_place_of(self, child: OrderRow, id_: str) -> OrderRow:
+    def _in_place_of(self, child: OrderRow, id_: str, priority: int) -> OrderRow:
         self._rounds.note(child, counted_as(child))
         new = replace(
             child,
@@ -289,6 +316,7 @@ class Trees:
             is_reset=False,
             attempts=0,
             result=None,
+            priority=priority,
             is_new=True,
         )
         inner = child.order.round

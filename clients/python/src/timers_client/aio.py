@@ -134,6 +134,7 @@ class AsyncTimersClient:
     move_order = _verb(calls.move_order)
     reset_order = _verb(calls.reset_order)
     cancel_order = _verb(calls.cancel_order)
+    prioritize_order = _verb(calls.prioritize_order)
     approve_order = _verb(calls.approve_order)
     refuse_order = _verb(calls.refuse_order)
     signal_order = _verb(calls.signal_order)

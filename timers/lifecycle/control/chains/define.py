@@ -12,6 +12,7 @@ from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.chains.check import check_definition
 from timers.lifecycle.control.chains.find import find_chain, find_group, lock_chain
+from timers.lifecycle.control.groups import note_order_priorities
 from timers.lifecycle.control.names import check_name
 from timers.models import Chain, ChainOrder, ChainVersion
 
@@ -31,8 +32,8 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
         TimerNotFound: There is no such group.
     """
     row = find_group(group)
-    spec = check_definition(name, definition, row).to_json()
-    now = clock.now()
+    checked = check_definition(name, definition, row)
+    spec, now = checked.to_json(), clock.now()
     chain = Chain(
         group=row, name=check_name("name", name), created_at=now, created_by=actor, updated_at=now, updated_by=actor
     )
@@ -41,6 +42,8 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
             chain.save()
             ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
             entry.made(chain)
+            if checked.priority or any(row.timer_priorities):
+                note_order_priorities(row)
     except IntegrityError:
         raise TimerExists("name", f"group {group} has a chain of that name", given=name) from None
     return chain
@@ -59,8 +62,12 @@ def update_chain(
         StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
-    spec = check_definition(name, definition, find_group(group)).to_json()
+    row = find_group(group)
+    checked = check_definition(name, definition, row)
+    spec = checked.to_json()
     with transaction.atomic():
+        if checked.priority:
+            note_order_priorities(row)
         chain = lock_chain(group, name)
         _check_version(chain, version)
         newest = chain.versions.get(version=chain.newest)

@@ -21,19 +21,21 @@ VERBS: Final[dict[str, Callable[..., Any]]] = {
     "move": orders.move_order,
     "reset": orders.reset_order,
     "cancel": orders.cancel_order,
+    "prioritize": orders.prioritize_order,
     "approve": orders.approve_order,
     "refuse": orders.refuse_order,
     "signal": orders.signal_order,
 }
 """What can be done to an order, by its word."""
 TAKES: Final[dict[str, tuple[str, ...]]] = {
-    "suspend": ("reason",), "resume": ("at", "variables"), "skip": (), "move": ("to",), "reset": (),
-    "cancel": ("reason",), "approve": (), "refuse": ("reason",), "signal": ("name", "payload"),
+    "suspend": ("reason",), "resume": ("at", "variables", "version"), "skip": (), "move": ("to",), "reset": (),
+    "cancel": ("reason",), "prioritize": ("priority",), "approve": (), "refuse": ("reason",),
+    "signal": ("name", "payload"),
 }  # fmt: skip
 """The arguments of each besides the order and the actor."""
 SECONDS: Final = 15.0
 """How long one call works: shorter than a request may take."""
-_NEEDED: Final = {"move": "to", "signal": "name"}
+_NEEDED: Final = {"move": "to", "prioritize": "priority", "signal": "name"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from django.db import transaction
 
 from timers import clock
+from timers.domain.chains.steps import JoinStep
 from timers.exceptions import SpecError
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.chains.find import lock_chain
@@ -51,7 +52,7 @@ def _set_step(group: str, chain: str, step: str, state: ChainStep.State, reason:
     name = f"{chain}/{step}"
     with audited(f"step.{_VERBS[state]}", actor, group=group, name=name) as entry, transaction.atomic():
         row = lock_chain(group, chain)
-        _check_step(row, step)
+        _check_step(row, step, state)
         found, _ = ChainStep.objects.get_or_create(chain=row, name=step)
         entry.watch(found)
         if found.state != state:
@@ -93,10 +94,26 @@ def _note_release(chain: Chain) -> None:
     chain.save(update_fields=["is_releasing"])
 
 
-def _check_step(chain: Chain, name: str) -> None:
-    """Raise SpecError for a step that the newest version does not have."""
-    steps = definition_of(chain.versions.get(version=chain.newest).id).chain.steps
-    if name not in steps:
-        near = get_close_matches(name, steps, n=1)
+def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:
+    """Raise SpecError for a step that the newest version does not have, or at which the state has no meaning.
+
+    What was stopped or skipped can be activated whatever it is by now: orders of older versions may stand there.
+    """
+    if state == ChainStep.State.ACTIVE and ChainStep.objects.filter(chain=chain, name=name).exists():
+        return
+    definition = definition_of(chain.versions.get(version=chain.newest).id).chain
+    step = definition.steps.get(name)
+    if step is None:
+        near = get_close_matches(name, definition.steps, n=1)
         hint = f'Did you mean "{near[0]}"?' if near else "Name one of its steps."
         raise SpecError("step", f'chain {chain.name} has no step "{name}". {hint}')
+    if step.can_be_passed or state == ChainStep.State.ACTIVE:
+        return
+    verb = _VERBS[state]
+    if isinstance(step, JoinStep):
+        fork = definition.forks[name]
+        what = f'{verb} "{fork}", at which its branches begin, or the step behind it, "{step.next}".'
+        raise SpecError("step", f'"{name}" is a join, and orders wait there for their branches. Instead {what}')
+    before = [each.name for each in definition.steps.values() if any(way.target == name for way in each.exits())]
+    what = f"{verb} a step that leads to it ({', '.join(before[:5])})" if before else "stop the chain"
+    raise SpecError("step", f'"{name}" is an end, at which nothing runs. Instead {what}.')

@@ -127,9 +127,19 @@ def suspend_order(order: str, *, reason: str = "") -> Call[Raw]:
     return Call("POST", path("orders", order, "suspend"), raw, encoded({"reason": reason}))
 
 
-def resume_order(order: str, *, at: str | None = None, variables: Mapping[str, Any] | None = None) -> Call[Raw]:
-    """Let a suspended order go on, or a failed one from the step that failed; `at`: from another step."""
-    return Call("POST", path("orders", order, "resume"), raw, encoded({"at": at, "variables": variables}))
+def resume_order(
+    order: str,
+    *,
+    at: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    version: int | str | None = None,
+) -> Call[Raw]:
+    """Let a suspended order go on, or a failed one from the step that failed; `at`: from another step.
+
+    `version`: that of its chain to go on with, a number or "newest"; None: its own.
+    """
+    fields = {"at": at, "variables": variables} | ({} if version is None else {"version": version})
+    return Call("POST", path("orders", order, "resume"), raw, encoded(fields))
 
 
 def skip_step_of(order: str) -> Call[Raw]:
@@ -150,6 +160,11 @@ def reset_order(order: str) -> Call[Raw]:
 def cancel_order(order: str, *, reason: str = "") -> Call[Raw]:
     """Cancel an order by its finally steps; a second cancel ends it at once."""
     return Call("POST", path("orders", order, "cancel"), raw, encoded({"reason": reason}))
+
+
+def prioritize_order(order: str, priority: int) -> Call[Raw]:
+    """Set the priority of an order, from -9 to 9, with its branches and sub-chains: higher ones are claimed first."""
+    return Call("POST", path("orders", order, "prioritize"), raw, encoded({"priority": priority}))
 
 
 def approve_order(order: str) -> Call[Raw]:

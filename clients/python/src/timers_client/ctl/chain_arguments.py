@@ -55,6 +55,7 @@ def order_words(verb: Word) -> None:
     reason(_many(verb("suspend", "stop orders, each alone, until they are resumed")))
     resumed = _many(verb("resume", "let suspended orders go on, failed ones from the step that failed"))
     resumed.add_argument("--at", help="the step to go on from")
+    resumed.add_argument("--version", type=_version, metavar="NUMBER|newest", help="that of the chain to go on with")
     resumed.add_argument(
         "--variables", type=json_value, default=argparse.SUPPRESS, help="JSON: variables to set before"
     )
@@ -62,12 +63,18 @@ def order_words(verb: Word) -> None:
     _many(verb("move", "move orders to another step")).add_argument("--to", required=True, help="the step")
     _many(verb("reset", "move orders to their first step"))
     reason(_many(verb("cancel", "cancel orders: their finally steps run, then they end")))
+    urgent = _many(verb("prioritize", "let orders be claimed before those of a lower priority"))
+    urgent.add_argument("--priority", type=int, required=True, help="from -9 to 9")
     _many(verb("approve", "approve what orders wait for"))
     reason(_many(verb("refuse", "refuse what orders wait for")))
     signalled = verb("signal", "send an order the signal that it waits for")
     signalled.add_argument("order")
     signalled.add_argument("signal")
     payload(signalled)
+
+
+def _version(text: str) -> int | str:
+    return text if text == "newest" else int(text)
 
 
 def _definition(word: Parser) -> Parser:

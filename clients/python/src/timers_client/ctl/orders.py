@@ -14,7 +14,8 @@ from timers_client.sync import TimersClient
 
 FILTERS: Final = ("group", "chain", "step", "state", "name", "parent")
 _ORDER: Final = ("id", "name", "chain", "step", "state", "node", "reason", "changed_at")
-_ATTEMPT: Final = ("attempt", "step", "outcome", "node", "started_at", "finished_at", "error")
+_NAMES: Final = ("set_variables", "changed_variables")
+_ATTEMPT: Final = ("attempt", "step", "outcome", "node", "started_at", "finished_at", *_NAMES, "error")
 _SCHEDULE: Final = (*(word for own in OWN.values() for word in own), *SHARED, "variables", "tags")
 
 
@@ -30,7 +31,9 @@ def show_order(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def show_history(arguments: argparse.Namespace, client: TimersClient) -> None:
     """List what an order did."""
-    show_rows(client.get_order_history(arguments.order), _ATTEMPT, as_json=arguments.json)
+    rows = client.get_order_history(arguments.order)
+    told = rows if arguments.json else ({**row, **{name: ", ".join(row[name]) for name in _NAMES}} for row in rows)
+    show_rows(told, _ATTEMPT, as_json=arguments.json)
 
 
 def add_order(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -55,7 +58,8 @@ def suspend(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Resume orders."""
-    _each("resume", arguments, client, at=arguments.at, variables=getattr(arguments, "variables", None))
+    variables = getattr(arguments, "variables", None)
+    _each("resume", arguments, client, at=arguments.at, variables=variables, version=arguments.version)
 
 
 def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -76,6 +80,11 @@ def reset(arguments: argparse.Namespace, client: TimersClient) -> None:
 def cancel(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Cancel orders."""
     _each("cancel", arguments, client, reason=arguments.reason)
+
+
+def prioritize(arguments: argparse.Namespace, client: TimersClient) -> None:
+    """Set the priority of orders."""
+    _each("prioritize", arguments, client, priority=arguments.priority)
 
 
 def approve(arguments: argparse.Namespace, client: TimersClient) -> None:

@@ -71,6 +71,7 @@ WORDS: Final[dict[str, _Work]] = {
     "order move": orders.move,
     "order reset": orders.reset,
     "order cancel": orders.cancel,
+    "order prioritize": orders.prioritize,
     "order approve": orders.approve,
     "order refuse": orders.refuse,
     "order signal": orders.signal,

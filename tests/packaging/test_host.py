@@ -1,0 +1,98 @@
+"""The app in a project that is not this one: own users, own sign-in, own API and error pages, any prefix."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.packaging.conftest import Host
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.cluster
+
+PAGES = """
+import json
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+found = {{}}
+user = get_user_model().objects.create_superuser("owner", password="owner")
+visitor, owner = Client(raise_request_exception=False), Client(raise_request_exception=False)
+owner.force_login(user)
+for client, path in {asked}:
+    page = {{"visitor": visitor, "owner": owner}}[client].get(path)
+    found[f"{{client}} {{path}}"] = [page.status_code, page.headers.get("Location", ""), page.content.decode()]
+print(json.dumps(found))
+"""
+SCHEDULE = """
+from timers.scheduling import ensure_group, schedule_once
+ensure_group("shelf", action={"handler": "shop.note"})
+schedule_once("shelf", "count", after=0, payload={"item": "pears"})
+"""
+
+
+def pages(host: Host, *asked: tuple[str, str]) -> dict[str, tuple[int, str, str]]:
+    """What the project answers to requests of a visitor and of its owner: status, where it leads, content."""
+    found = json.loads(host.python(PAGES.format(asked=list(asked))))
+    return {asked: (status, leads_to, content) for asked, (status, leads_to, content) in found.items()}
+
+
+def test_checks_find_nothing_and_no_migration_is_missing(host: Host) -> None:
+    assert "no issues" in host.manage("check")
+    assert "No changes" in host.manage("makemigrations", "--check", "--dry-run", "timers")
+
+
+def test_handler_of_the_project_is_run_by_a_node(host: Host) -> None:
+    host.manage("migrate", "-v", "0")
+    host.python(SCHEDULE)
+    node = host.start("runtimerworker", "--workers", "1")
+    try:
+        eventually(host.notes.exists, within=60)
+    finally:
+        os.killpg(node.pid, signal.SIGTERM)
+        node.wait(60)
+    assert host.notes.read_text() == "count pears\n"
+    outcomes = "from timers.models import Attempt; print(*Attempt.objects.values_list('name', 'outcome'))"
+    eventually(lambda: host.python(outcomes) == "('count', 'succeeded')\n", within=30)
+
+
+def test_console_admin_and_api_are_below_the_prefix(host: Host) -> None:
+    host.manage("migrate", "-v", "0")
+    host.python(SCHEDULE)
+    found = pages(
+        host,
+        ("visitor", "/ops/timers/"),
+        ("visitor", "/ops/timers/api/v1/groups"),
+        ("visitor", "/ops/timers/api/none"),
+        ("owner", "/ops/timers/"),
+        ("owner", "/ops/timers/api/v1/groups"),
+        ("owner", "/ops/timers/api/v1/openapi.json"),
+        ("owner", "/office/timers/timer/"),
+        ("owner", "/office/timers/timer/add/"),
+    )
+    assert found["visitor /ops/timers/"][:2] == (302, "/enter/?next=/ops/timers/")
+    assert found["visitor /ops/timers/api/v1/groups"][0] == 401
+    assert json.loads(found["visitor /ops/timers/api/none"][2])["code"] == "not_found"
+    status, _, overview = found["owner /ops/timers/"]
+    assert (status, 'href="/office/"' in overview, 'href="/ops/timers/api/v1/docs"' in overview) == (200, True, True)
+    assert json.loads(found["owner /ops/timers/api/v1/groups"][2])["items"][0]["name"] == "shelf"
+    assert '"/ops/timers/api/v1/groups/{group}/timers"' in found["owner /ops/timers/api/v1/openapi.json"][2]
+    assert [found[f"owner /office/timers/timer/{rest}"][0] for rest in ("", "add/")] == [200, 200]
+
+
+def test_pages_of_the_project_are_left_alone(host: Host) -> None:
+    host.manage("migrate", "-v", "0")
+    found = pages(
+        host,
+        ("visitor", "/enter/"),
+        ("visitor", "/api/products?q=%00"),
+        ("visitor", "/api/none"),
+        ("visitor", "/office/login/"),
+    )
+    assert found["visitor /enter/"] == (200, "", "the door of the shop")
+    assert found["visitor /api/products?q=%00"] == (200, "", '{"query": "\\u0000"}')
+    assert found["visitor /api/none"] == (404, "", "nothing of this name in the shop")
+    assert "Django administration" in found["visitor /office/login/"][2]

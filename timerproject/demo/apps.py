@@ -1,0 +1,13 @@
+"""The Django application of the demo."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class DemoConfig(AppConfig):
+    """Brings the demo's handlers and the command timerdemo."""
+
+    name = "timerproject.demo"
+    label = "timers_demo"
+    verbose_name = "Demo of the timer service"

@@ -1,0 +1,27 @@
+"""Where the project has put this app: paths as a request has them, below the script's prefix."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from django.conf import settings
+from django.urls import get_script_prefix, get_urlconf, reverse
+
+API_ROOT: Final = "timers:api:api-root"
+
+
+def app_prefix() -> str:
+    """The path below which all addresses of the app are, such as `/` or `/ops/timers/`."""
+    return _path("timers:overview", get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+
+
+def api_prefix() -> str:
+    """The path below which the API is, whatever its version, such as `/api/`."""
+    root = _path(API_ROOT, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+    return root.removesuffix("v1/")
+
+
+@lru_cache
+def _path(name: str, urlconf: str, script_prefix: str) -> str:
+    return "/" + reverse(name, urlconf).removeprefix(script_prefix)

@@ -1,0 +1,17 @@
+"""Whether pages of the console can lead on to the admin."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+
+def shows_admin(request: HttpRequest) -> bool:
+    """Whether who asks may use the admin, and the project has one that shows timers."""
+    if not getattr(request.user, "is_staff", False):
+        return False
+    try:
+        reverse("admin:timers_timer_changelist")
+    except NoReverseMatch:
+        return False
+    return True
