@@ -22,17 +22,17 @@ up: setup ## start everything: database, web on PORT, one node with two workers,
 	@exec $(IN_VENV) manage.py up $(ARGS)
 
 test: setup-dev ## run the test suite on a throw-away embedded PostgreSQL (TESTS_LONG=1: at length)
-	@exec $(PYTEST) -n $(JOBS) -m "not cluster and not browser and not torture" $(ARGS)
+	@exec $(PYTEST) -n $(JOBS) --dist worksteal -m "not cluster and not browser and not torture" $(ARGS)
 
 test-cluster: setup-dev ## run the tests of real nodes: several processes on one database
-	@exec $(PYTEST) -n $(JOBS) -m cluster $(ARGS)
+	@exec $(PYTEST) -n $(JOBS) --dist worksteal -m cluster $(ARGS)
 
 test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM=/path)
 	@exec $(PYTEST) -m browser $(ARGS)
 
 # First what can run side by side, then what measures lateness, shares or pace. Exit code 5: ARGS selects no test of a pass.
 torture: setup-dev ## run the torture tests: faults under load (TESTS_LONG=1: at length)
-	@$(PYTEST) -n $(JOBS) -m "torture and not alone" $(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ])
+	@$(PYTEST) -n $(JOBS) --dist worksteal -m "torture and not alone" $(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ])
 	@$(PYTEST) -m "torture and alone" $(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ])
 
 torture-live: setup-dev ## run nodes under faults, judge the records, print the report (ARGS="--profile standard": longer)

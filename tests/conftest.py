@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -25,9 +26,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         stack.close()
 
 
+def pytest_collection_finish() -> None:
+    # What was loaded so far stays to the end; each full collection of garbage would look through all of it in vain.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_emptied_without_flush(django_test_environment: None) -> None:
+    from tests.support.committed import empty_tables_without_flush
+
+    empty_tables_without_flush()
+
+
 @pytest.fixture(autouse=True)
-def _no_committed_ledger(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test commits is no history of the next one."""
+def _session_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test on committed rows leaves open is not met by the next one."""
     marker = request.node.get_closest_marker("django_db")
     commits = "transactional_db" in request.fixturenames or (marker is not None and marker.kwargs.get("transaction"))
     if not commits:
@@ -35,7 +49,7 @@ def _no_committed_ledger(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     request.getfixturevalue("transactional_db")
     # Where the settings are not there yet, this very file is read.
-    from tests.support.committed import ledger_emptied_afterwards
+    from tests.support.committed import session_ended_afterwards
 
-    with ledger_emptied_afterwards():
+    with session_ended_afterwards():
         yield

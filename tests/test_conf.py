@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from timers import conf, setting_table
-from timers.checks import settings_are_consistent
+from timers.checks import settings_are_valid
 
 
 def test_nothing_given_is_the_table_of_defaults() -> None:
@@ -74,13 +74,13 @@ def test_settings_that_clash_stop_nodes_and_warn_everywhere_else(
         conf.require_consistent()
     with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
         call_command("runtimerworker")
-    (warning,) = settings_are_consistent()
+    (warning,) = settings_are_valid()
     assert (warning.id, said in warning.msg) == ("timers.W001", True)
 
 
 def test_settings_that_agree_give_no_warning() -> None:
     conf.require_consistent()
-    assert settings_are_consistent() == []
+    assert settings_are_valid() == []
 
 
 def test_a_name_like_none_of_ours_is_refused_without_a_guess() -> None:

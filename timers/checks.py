@@ -1,16 +1,86 @@
-"""System checks: what `manage.py check` and the commands that run checks say about the settings."""
+"""System checks: what `manage.py check`, and the commands that run checks, say about a project's settings."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from django.apps import apps
+from django.conf import settings
 from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from timers import conf
 
+TAG: Final = "timers"
+MIDDLEWARE: Final = {
+    "timers.api.frame.ApiFrame": "first",
+    "timers.access.asked_by_user.AskedByUser": "after django.contrib.auth.middleware.AuthenticationMiddleware",
+}
+"""What requests to the app's URLs must pass through, and where in MIDDLEWARE it belongs."""
 
-@checks.register
-def settings_are_consistent(**_: Any) -> list[checks.CheckMessage]:
-    """Warn of settings that are not valid together: nodes do not start with them."""
+
+@register(TAG)
+def settings_are_valid(**_: Any) -> list[CheckMessage]:
+    """E001: a setting in TIMERS is unknown or invalid. W001: settings clash, and nodes do not start with them."""
+    try:
+        found = conf.current()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), hint="Correct it in TIMERS; docs/settings.md lists all settings.", id="timers.E001")]
     hint = "Nodes do not start until this is corrected."
-    return [checks.Warning(text, hint=hint, id="timers.W001") for text in conf.clashes(conf.current())]
+    return [checks.Warning(text, hint=hint, id="timers.W001") for text in conf.clashes(found)]
+
+
+@register(TAG)
+def database_is_postgresql(**_: Any) -> list[CheckMessage]:
+    """E002: the tables of the app are in a database that is not PostgreSQL."""
+    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if vendor == "postgresql":
+        return []
+    hint = "Use django.db.backends.postgresql, with PostgreSQL 14 or newer, in DATABASES."
+    return [Error(f"The timer service needs PostgreSQL; this database is {vendor}.", hint=hint, id="timers.E002")]
+
+
+@register(TAG)
+def postgresql_support_is_installed(**_: Any) -> list[CheckMessage]:
+    """E003: django.contrib.postgres is missing, which the app's fields and indexes are from."""
+    if apps.is_installed("django.contrib.postgres"):
+        return []
+    hint = 'Add "django.contrib.postgres" to INSTALLED_APPS.'
+    return [Error("The timer service needs django.contrib.postgres.", hint=hint, id="timers.E003")]
+
+
+@register(TAG)
+def time_zones_are_used(**_: Any) -> list[CheckMessage]:
+    """E004: datetimes of the project are naive, so instants would shift with the server's zone."""
+    if settings.USE_TZ:
+        return []
+    return [Error("The timer service needs time zone support.", hint="Set USE_TZ = True.", id="timers.E004")]
+
+
+@register(Tags.urls)
+def urls_are_served_as_they_need(**_: Any) -> list[CheckMessage]:
+    """E005: middleware of the app's URLs is missing. E006: another app has their namespace.
+
+    A project without these URLs, such as one that only runs nodes, needs neither.
+    """
+    from timers.console.overview import overview
+
+    try:
+        view = resolve(reverse("timers:overview")).func
+    except NoReverseMatch:
+        return []
+    except Resolver404:
+        view = None
+    if view is not overview:
+        hint = (
+            'Include "timers.urls" once, before patterns that match its prefix too; no other app may be named "timers".'
+        )
+        return [Error('The URL "timers:overview" leads to another view.', hint=hint, id="timers.E006")]
+    return [
+        Error(f"{name} is missing in MIDDLEWARE.", hint=f"Add it {place}.", id="timers.E005")
+        for name, place in MIDDLEWARE.items()
+        if name not in settings.MIDDLEWARE
+    ]

@@ -10,11 +10,11 @@ import pytest
 
 from tests import factories
 from tests.api.asking import Asking, problem
+from tests.api.description import openapi_schema
 from tests.api.samples import Samples
 from timers import clock
 from timers.access.authenticate import forget_known_keys
 from timers.access.scopes import SCOPES
-from timers.api.api import api as whole
 from timers.api.route import ROUTES, Route
 from timers.lifecycle.control.keys import revoke_key
 from timers.models import ApplicationKey, TimerGroup
@@ -43,7 +43,7 @@ def ask(key: str, route: Route, samples: Samples, address: str = "127.0.0.1") ->
 def test_every_address_of_the_api_is_a_declared_route() -> None:
     described = {
         (method.upper(), path.removeprefix("/api/v1"))
-        for path, operations in whole.get_openapi_schema()["paths"].items()
+        for path, operations in openapi_schema()["paths"].items()
         for method in operations
     }
     assert described == {(route.method, route.path) for route in ROUTES}

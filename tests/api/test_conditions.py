@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.api.asking import Asking, fields, problem
+from tests.api.description import openapi_schema
 from tests.api.samples import Samples
-from timers.api.api import api as whole
 from timers.api.route import ROUTES, Route
 from timers.models import Secret, Timer, TimerGroup
 
@@ -96,7 +96,7 @@ def test_what_was_changed_since_it_was_read_is_not_deleted(
 @pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("route", [each for each in ROUTES if each.method != "GET"], ids=lambda each: str(each.path))
 def test_a_condition_that_is_not_heeded_is_refused(route: Route, header: str, api: Asking, billing: TimerGroup) -> None:
-    described = whole.get_openapi_schema()["paths"][f"/api/v1{route.path}"][route.method.lower()]
+    described = openapi_schema()["paths"][f"/api/v1{route.path}"][route.method.lower()]
     if header in {each["name"] for each in described["parameters"]}:
         return
     path = Samples(billing).path(route.path)

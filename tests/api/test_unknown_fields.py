@@ -9,9 +9,9 @@ import pytest
 from django.apps import apps
 
 from tests.api.asking import Asking, fields, problem
+from tests.api.description import openapi_schema
 from tests.api.samples import Samples
 from timers import chains, consuming, executions, scheduling, subscribing
-from timers.api.api import api as whole
 from timers.api.route import ROUTES, Route
 from timers.api.timer_body import BULK_REQUEST
 from timers.lifecycle.control import keys, secrets
@@ -38,7 +38,7 @@ AT_ONCE: Final = 10
 
 def object_schemas() -> dict[Route, dict[str, Any]]:
     """The schema of its body for each route that takes an object."""
-    described = whole.get_openapi_schema()
+    described = openapi_schema()
     found = {}
     for route in ROUTES:
         content = described["paths"][f"/api/v1{route.path}"][route.method.lower()].get("requestBody", {}).get("content")

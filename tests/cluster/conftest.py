@@ -32,7 +32,7 @@ def field(transactional_db: None, tmp_path: Path) -> Iterator[Field]:
     base, _, _ = address.rpartition("/")
     with psycopg.connect(f"{base}/postgres", autocommit=True) as server:
         _copy(server, template, name)
-        prepared = Field(f"{base}/{name}", tmp_path)
+        prepared = Field(f"{base}/{name}", tmp_path, asks_in_one_session=True)
         with psycopg.connect(prepared.address, autocommit=True) as connection:
             connection.execute("TRUNCATE timers_timer_group, timers_attempt, timers_node, timers_waiting CASCADE")
         try:

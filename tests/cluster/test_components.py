@@ -29,6 +29,7 @@ def test_worker_is_replaced_within_five_seconds_when_a_thread_ends(field: Field,
     field.start("a", "--workers", "1")
     (before,) = eventually(lambda: field.worker_pids("a"))
     schedule(field, "ends", "cluster.end_thread", component)
+    eventually(field.calls)
     # A thread that waits sees what ends it when it is woken: the agenda by something that comes due later.
     field.run(_LATER)
     eventually(lambda: f"{component} ended: SystemExit" in field.log("a"))

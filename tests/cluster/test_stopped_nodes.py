@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
 RUNNING = 4
 FREEZE_BOUND = 15
 KILL_BOUND = 5
+WORKER_BOUND = 3
 
 
 def running(field: Field, seconds: float) -> list[Call]:
@@ -92,6 +93,20 @@ def test_a_node_that_is_killed_in_a_drain_is_rescued(field: Field) -> None:
     killed_at = time.time()
     assert started_again(field, 20) - killed_at <= KILL_BOUND
     field.wait_until_succeeded(RUNNING)
+    field.check_ledger(RUNNING)
+
+
+def test_what_a_killed_worker_ran_starts_again_within_three_seconds(field: Field) -> None:
+    field.start("a", "--workers", "1")
+    running(field, 60)
+    field.start("b", "--workers", "1")
+    field.wait_for_workers(2)
+    (worker,) = field.worker_pids("a")
+    os.kill(worker, signal.SIGKILL)
+    killed_at = time.time()
+    assert started_again(field, 20) - killed_at <= WORKER_BOUND
+    field.wait_until_succeeded(RUNNING)
+    assert field.value("SELECT count(*) FROM timers_attempt WHERE outcome = 'lost'") == RUNNING
     field.check_ledger(RUNNING)
 
 

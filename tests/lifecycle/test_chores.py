@@ -14,15 +14,17 @@ from tests import factories
 from timers.consuming import claim
 from timers.domain.cluster_modes import NodeMode
 from timers.lifecycle.chores import Chores, find_chores
+from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition
 from timers.lifecycle.nodes import register
 from timers.models import TimerGroup
 from timers.scheduling import pause_group, pause_timer, schedule_fixed_rate, schedule_once, update_group
-from timers.testing import START, VirtualTime, registration
+from timers.testing import START, Stepper, VirtualTime, registration
 
 SECOND = timedelta(seconds=1)
 NOTHING = Chores(
     now=START, is_virtual=True, is_held=False, stepped_at=None, needs_leader=False, has_operations=False,
     has_unclaimed=False, seconds_to_consumer_lease=None, seconds_to_resume=None,
+    paused_claims=[],
 )  # fmt: skip
 
 
@@ -83,3 +85,21 @@ def test_the_first_pause_to_end_is_found(group: TimerGroup, time: VirtualTime) -
     pause_group("work", until=START + 20 * SECOND)
     time.advance(21)
     assert find_chores("default").seconds_to_resume == -1
+
+
+def test_what_workers_hold_is_found_while_their_partition_is_paused(group: TimerGroup, node: Stepper) -> None:
+    schedule_once("work", "t", after=0)
+    (held,) = node.claim()
+    node.run()
+    assert find_chores("default").paused_claims == []
+    pause_partition("default")
+    assert find_chores("default").paused_claims == [held.fence]
+    assert find_chores("another").paused_claims == [], "its own nodes find it"
+
+
+def test_what_consumers_hold_is_not_called_back(time: VirtualTime) -> None:
+    factories.group("mail", action={"kind": "pull"})
+    schedule_once("mail", "m", after=0)
+    assert len(claim("mail", consumer="c")) == 1
+    pause_cluster()
+    assert find_chores("default").paused_claims == []

@@ -326,12 +326,6 @@ def test_a_node_whose_mode_clashes_is_not_registered(
     register(registration("b", mode=joins, partition="other"))
 
 
-def test_a_node_that_is_gone_clashes_with_nobody(time: VirtualTime) -> None:
-    register(registration("a"))
-    time.advance(11)
-    register(registration("b", mode=NodeMode("exclusive")))
-
-
 # Groups with placement lead in a distributed partition.
 
 

@@ -96,3 +96,30 @@ def test_pages_of_the_project_are_left_alone(host: Host) -> None:
     assert found["visitor /api/products?q=%00"] == (200, "", '{"query": "\\u0000"}')
     assert found["visitor /api/none"] == (404, "", "nothing of this name in the shop")
     assert "Django administration" in found["visitor /office/login/"][2]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said", "remedy"),
+    [
+        (
+            'TIMERS = {"LAESE": 30}',
+            "TIMERS_LAESE is no setting of the timer service; did you mean TIMERS_LEASE?",
+            "TIMERS",
+        ),
+        ('TIMERS = {"LEASE": "soon"}', "TIMERS_LEASE must be a number of seconds", "TIMERS"),
+        ('INSTALLED_APPS.remove("django.contrib.postgres")', "needs django.contrib.postgres", "INSTALLED_APPS"),
+        ('MIDDLEWARE.remove("timers.api.frame.ApiFrame")', "timers.api.frame.ApiFrame is missing", "Add it first"),
+        ('DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3"}', "this database is sqlite", "PostgreSQL 14"),
+        ("USE_TZ = False", "needs time zone support", "USE_TZ = True"),
+        ('ROOT_URLCONF = "shop.clashing_urls"', "leads to another view", "once"),
+    ],
+)
+def test_wrong_settings_of_the_project_are_an_error_of_check_with_a_remedy(
+    host: Host, mistake: str, said: str, remedy: str
+) -> None:
+    with (host.folder / "shop" / "settings.py").open("a") as settings:
+        settings.write(f"\n{mistake}\n")
+    refused = host.refusal("check")
+    assert "Traceback" not in refused
+    assert said in refused
+    assert remedy in refused

@@ -13,8 +13,8 @@ from timers import conf
 from timers.lifecycle.control.operations import start_operation
 from timers.lifecycle.death import Sightings
 from timers.lifecycle.rescue import Fate, rescue_worker
-from timers.models import Claim, ClusterEvent, Node, Timer, Waiting
-from timers.scheduling import schedule_once
+from timers.models import Claim, ClusterEvent, ClusterPause, Node, Timer, Waiting
+from timers.scheduling import fire_timer, schedule_once
 from timers.testing import Stepper, VirtualTime
 from timers.worker import housekeeping as housekeeping_module
 from timers.worker.housekeeping import Housekeeping
@@ -174,3 +174,44 @@ def test_bulk_operations_are_carried_out_beside_it(
     while keeper.carry_out() == 0.0:
         pass
     assert closed, "an idle node keeps no session for them"
+
+
+@pytest.mark.parametrize("paused", ["default", ""])
+def test_work_is_called_back_where_whoever_paused_died_before_the_call_back(
+    keeper: Housekeeping, time: VirtualTime, handlers: TemporaryHandlers, paused: str
+) -> None:
+    """A group that came while its partition was being paused was fired just then, and nobody was left to call back."""
+    factories.group("work")
+    ahead = Stepper(time, "node-b", look_ahead=2.0)
+    schedule_once("work", "begun", after=0)
+    ahead.claim()
+    ahead.run()
+    schedule_once("work", "soon", after=1)
+    fire_timer("work", "soon", delay=1)
+    ahead.claim()
+    ClusterPause.objects.create(partition=paused, at=time.now)
+    keeper.step()
+    assert [words_of(Timer.objects.get(name=name)) for name in ("begun", "soon")] == [[], []]
+    assert Claim.objects.count() == 1, "what has begun goes on"
+    ahead.advance(5)
+    assert [fire.name for fire in handlers.calls] == ["begun"]
+    ClusterPause.objects.all().delete()
+    ahead.advance(1)
+    assert [fire.name for fire in handlers.calls] == ["begun", "soon", "soon"]
+
+
+def test_what_has_begun_of_a_paused_partition_is_asked_for_once(
+    keeper: Housekeeping, time: VirtualTime, handlers: TemporaryHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr(housekeeping_module, "call_back_paused", asked.append)
+    factories.group("work")
+    other = Stepper(time, "node-b")
+    for name in ("first", "second"):
+        schedule_once("work", name, after=0)
+        other.claim()
+        ClusterPause.objects.get_or_create(partition="default", defaults={"at": time.now})
+        keeper.step()
+        keeper.step()
+        ClusterPause.objects.all().delete()
+    assert [len(claims) for claims in asked] == [1, 2]

@@ -34,7 +34,7 @@ from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.limits import limits_reached
 from timers.insights.timer_list import Place, list_timers
-from timers.lifecycle.control.change import lock_timer
+from timers.lifecycle.control.find_timer import lock_timer
 from timers.lifecycle.control.groups import look_up_groups
 from timers.models import Timer, TimerGroup
 from timers.models.timer_rows import find_timer, timer_of_id

@@ -13,6 +13,7 @@ from typing import Final
 from django.db import connection
 
 from timers.lifecycle.clock_step import IS_VIRTUAL, is_held
+from timers.lifecycle.control.cluster_pause import PAUSED_CLAIMS
 from timers.lifecycle.control.pausing import seconds_to_resume
 from timers.lifecycle.leadership import NEEDS_LEADER
 from timers.lifecycle.operations import HAS_OPERATIONS
@@ -27,7 +28,8 @@ SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_s
        {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")}
        OR {HAS_BLOCKED},
        {has_unclaimed("r.now")},
-       extract(epoch FROM {FIRST_CONSUMER_LEASE} - r.now)::float, {seconds_to_resume("r.now")}
+       extract(epoch FROM {FIRST_CONSUMER_LEASE} - r.now)::float, {seconds_to_resume("r.now")},
+       {PAUSED_CLAIMS}
 FROM (SELECT timers_now() AS now OFFSET 0) r
 """
 
@@ -54,6 +56,8 @@ class Chores:
     """Until the first lease of a consumer ends, 0 or less: rescue.rescue_expired; None: no consumer holds anything."""
     seconds_to_resume: float | None
     """Until the first pause ends by itself, 0 or less: pausing.resume_elapsed; None: none does."""
+    paused_claims: list[int]
+    """What workers hold in the partition while it is paused, begun or not: cluster_pause.call_back_paused."""
 
 
 def find_chores(partition: str) -> Chores:

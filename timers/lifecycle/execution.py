@@ -109,8 +109,8 @@ class ServedGroup:
     """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
     key_walks: dict[tuple[int, int], KeyWalk] = field(default_factory=dict, compare=False, repr=False)
     """By shard and priority: how far this process is in a walk through very many limit keys."""
-    strays_looked_at: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
-    """By subscription: when this process looked for ready executions without a limit key (time.monotonic())."""
+    strays_looked_at: dict[tuple[int, int], float] = field(default_factory=dict, compare=False, repr=False)
+    """By place of the walk: when this process looked for what has no limit key (time.monotonic())."""
     orders_by_priority: bool = False
     """Whether orders of its chains may have priorities, by which they are claimed."""
     limits: Limits = NO_LIMITS

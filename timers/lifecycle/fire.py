@@ -98,7 +98,7 @@ def fire_due(
         if look is not None:
             look.allowance.save()
             look.note(fired)
-        if looked and not decided:
+        if looked and not decided and not (look is not None and look.has_written):
             transaction.set_rollback(True)  # a transaction around this one would keep the locks
     if left is None:
         compute_unlocked(computing, budget)

@@ -36,6 +36,12 @@ def hold_groups(ids: Iterable[int]) -> None:
         cursor.execute(HOLD_GROUPS, {"groups": plain_array(sorted(ids))})
 
 
+def hold_group(name: str) -> None:
+    """Hold the group of that name in the same way, if there is one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM timers_timer_group WHERE name = %s FOR KEY SHARE", (name,))
+
+
 def is_served_as_known(group: ServedGroup, leading: Leading | None = None) -> RawSQL:
     """In a query, a condition of the whole of it: the group is as it was read, and stays so to the transaction's end.
 

@@ -18,6 +18,7 @@ from timers.domain.limit_keys import NO_KEY
 from timers.lifecycle.allowance import Allowance
 from timers.lifecycle.arrays import plain_array, text_array
 from timers.lifecycle.execution import KeyWalk
+from timers.lifecycle.rekey import give_keys
 from timers.schedules.instant import from_microseconds
 
 WINDOW: Final = 500
@@ -26,6 +27,11 @@ KEYS: Final = 1000
 """Keys that one look walks through."""
 REST: Final = 4
 """A walk that found nothing is followed by a rest of so many times its own length."""
+STRAYS_SECONDS: Final = 60.0
+"""Between two looks of a process for what has no key behind the first ones, where these are of full keys: such a look
+reads all that is due, or ready."""
+STRAYS: Final = 2000
+"""So many are given their keys at once."""
 
 _PART: Final = "t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority)s AND t.state = 'active'"
 _IS_DUE: Final = "t.next_fire_at <= %(horizon)s AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)"
@@ -55,6 +61,7 @@ LEFT JOIN LATERAL (
     WHERE {_PART} AND t.limit_key = k.key AND {_IS_DUE}{{takes}}
     ORDER BY t.next_fire_at LIMIT COALESCE(r.room, %(room)s)) d ON true
 """
+_STRAYS: Final = f"SELECT t.id FROM timers_timer t WHERE {_PART} AND {_IS_DUE} AND t.limit_key IS NULL LIMIT {STRAYS}"
 
 
 @dataclass(slots=True)
@@ -68,7 +75,7 @@ class KeyedDue:
     rest_seconds: float = 0.0
     """Nothing was looked for, because the walk rests for so much longer."""
     has_written: bool = False
-    """Executions were given the keys of their timers."""
+    """Timers were given keys, or executions those of their timers."""
 
 
 def keyed_due(
@@ -103,12 +110,42 @@ def keyed_due(
     with connection.cursor() as cursor:
         cursor.execute(_EARLIEST.format(takes=takes), params)
         rows = cursor.fetchall()
-        ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows], spare, limit)]
-        is_all = len(rows) < params["window"]
-        if ids or is_all:
-            # Where there are further rows, the next look finds what of these is left when the first are claimed.
-            return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all))
-    return walk_keys(allowance, (shard, priority), _OF_KEYS.replace("{takes}", takes), params, limit, spare)
+    is_all = len(rows) < params["window"]
+    given: dict[int, str] = {}
+    if nameless := [timer for timer, key in rows if key is None]:
+        given = give_keys(group, nameless)
+        rows = [(timer, key) for timer, own in rows if (key := given.get(timer, own)) is not None]
+    ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows], spare, limit)]
+    if ids or is_all:
+        # Where there are further rows, the next look finds what of these is left when the first are claimed.
+        return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all), has_written=bool(given))
+    found = walk_keys(allowance, (shard, priority), _OF_KEYS.replace("{takes}", takes), params, limit, spare)
+    found.has_written = bool(given)
+    if not found.ids and not found.more and _give_strays_keys(allowance, (shard, priority), params):
+        found.more, found.rest_seconds, found.has_written = True, 0.0, True
+        group.key_walks.pop((shard, priority), None)
+    return found
+
+
+def may_look_for_strays(allowance: Allowance, place: tuple[int, int]) -> bool:
+    """Whether the last look of this process for what has no key, in this place of the walk, is long ago."""
+    looked, now = allowance.group.strays_looked_at, time.monotonic()
+    if now - looked.get(place, -STRAYS_SECONDS) < STRAYS_SECONDS:
+        return False
+    looked[place] = now
+    return True
+
+
+def _give_strays_keys(allowance: Allowance, place: tuple[int, int], params: dict[str, Any]) -> bool:
+    """Give due timers without a key, which the walk does not find, their keys; whether there were any."""
+    if not may_look_for_strays(allowance, place):
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_STRAYS, params)
+        strays = [timer for (timer,) in cursor.fetchall()]
+    if len(strays) == STRAYS:
+        del allowance.group.strays_looked_at[place]
+    return bool(strays and give_keys(allowance.group, strays))
 
 
 def walk_keys(

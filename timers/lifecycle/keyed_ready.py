@@ -6,7 +6,6 @@ have come, the keys are walked through one by one in the index of the keys that 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -14,15 +13,11 @@ from django.db import connection
 
 from timers.lifecycle import keyed_due
 from timers.lifecycle.allowance import Allowance
-from timers.lifecycle.keyed_due import KEYS, KeyedDue, walk_keys
+from timers.lifecycle.keyed_due import KEYS, STRAYS, KeyedDue, may_look_for_strays, walk_keys
+from timers.lifecycle.rekey import give_keys
 from timers.lifecycle.waiting_keys import set_right
 from timers.schedules.instant import from_microseconds
 
-STRAYS_SECONDS: Final = 60.0
-"""Between two looks of a process for executions without a key behind the first ones, where these are of full keys: such
-a look reads all that is ready."""
-STRAYS: Final = 2000
-"""So many of them are given their keys at once."""
 _PLACE: Final = -1
 """In the place of a shard, of walks through the keys of ready executions."""
 
@@ -33,7 +28,8 @@ _IS_TAKEN: Final = """
 """
 """As due_timer.handler_of gives the handlers."""
 _EARLIEST: Final = f"""
-SELECT w.id::text, t.limit_key, w.limit_key IS DISTINCT FROM t.limit_key, COALESCE(t.state, 'cancelled') = 'cancelled'
+SELECT w.id::text, t.limit_key, w.limit_key IS DISTINCT FROM t.limit_key, COALESCE(t.state, 'cancelled') = 'cancelled',
+       t.id
 FROM timers_waiting w LEFT JOIN timers_timer t ON t.id = w.timer_id
 WHERE {_READY} AND w.available_at <= %(horizon)s AND w.id <> ALL(%(seen)s::uuid[]){{takes}}
 ORDER BY w.available_at LIMIT %(window)s
@@ -57,8 +53,8 @@ LEFT JOIN LATERAL (
     ORDER BY w.available_at LIMIT COALESCE(r.room, %(room)s)) d ON true
 """
 _STRAYS: Final = f"""
-SELECT w.id::text FROM timers_waiting w JOIN timers_timer t ON t.id = w.timer_id
-WHERE {_READY} AND w.available_at <= %(horizon)s AND w.limit_key IS NULL AND t.limit_key IS NOT NULL LIMIT {STRAYS}
+SELECT w.id::text, t.id, t.limit_key IS NULL FROM timers_waiting w JOIN timers_timer t ON t.id = w.timer_id
+WHERE {_READY} AND w.available_at <= %(horizon)s AND w.limit_key IS NULL LIMIT {STRAYS}
 """
 
 
@@ -99,10 +95,15 @@ def keyed_ready(
     with connection.cursor() as cursor:
         cursor.execute(_EARLIEST.format(takes=takes), params)
         rows = cursor.fetchall()
-    if strays := [execution for execution, _, is_stray, is_over in rows if is_stray and not is_over]:
+    nameless = {timer for _, key, _, is_over, timer in rows if key is None and not is_over}
+    given = give_keys(group, nameless) if nameless else {}
+    if strays := [each for each, _, is_stray, is_over, timer in rows if not is_over and (is_stray or timer in given)]:
         set_right(strays)
-    over = [execution for execution, _, _, is_over in rows if is_over]
-    living = [(execution, key) for execution, key, _, is_over in rows if not is_over]
+    over = [execution for execution, _, _, is_over, _ in rows if is_over]
+    living = [
+        (execution, key) for execution, own, _, is_over, timer in rows
+        if not is_over and (key := given.get(timer, own)) is not None
+    ]  # fmt: skip
     ids = [living[place][0] for place in allowance.fitting([key for _, key in living], spare, limit)]
     is_all = len(rows) < params["window"]
     if over or ids or is_all:
@@ -125,14 +126,17 @@ def _give_strays_keys(allowance: Allowance, ordinal: int, params: dict[str, Any]
     Older versions write none, and who claimed before the group limited by key. To look for them reads all that is
     ready, so it comes seldom.
     """
-    looked, now = allowance.group.strays_looked_at, time.monotonic()
-    if now - looked.get(ordinal, -STRAYS_SECONDS) < STRAYS_SECONDS:
+    place = _PLACE, ordinal
+    if not may_look_for_strays(allowance, place):
         return False
     with connection.cursor() as cursor:
         cursor.execute(_STRAYS, params)
-        strays = [execution for (execution,) in cursor.fetchall()]
-    if len(strays) < STRAYS:
-        looked[ordinal] = now
-    if strays:
-        set_right(strays)
-    return bool(strays)
+        strays = cursor.fetchall()
+    if len(strays) == STRAYS:
+        del allowance.group.strays_looked_at[place]
+    nameless = {timer for _, timer, is_nameless in strays if is_nameless}
+    given = give_keys(allowance.group, nameless) if nameless else {}
+    found = [execution for execution, timer, is_nameless in strays if not is_nameless or timer in given]
+    if found:
+        set_right(found)
+    return bool(found)

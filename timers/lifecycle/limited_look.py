@@ -40,6 +40,8 @@ class LimitedLook:
     more: bool = False
     """There are more that the limits by key allow."""
     looks_us: list[int] = field(default_factory=list)
+    has_written: bool = False
+    """Timers were given their limit keys."""
     _spare: int = 1
     """How many timers are looked at for each that may be claimed."""
 
@@ -62,6 +64,7 @@ class LimitedLook:
             now_us=self.now_us, horizon_us=self.horizon_us, limit=limit, leave=leave, spare=spare,
         )  # fmt: skip
         self.ids, self.more = found.ids, found.more
+        self.has_written |= found.has_written
         if found.ids:
             return limit
         if found.more or found.rest_seconds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.boot_clock import boot_id
-from timers.domain.cluster_modes import SHARED, NodeMode, clash
+from timers.domain.cluster_modes import SHARED, Member, NodeMode, clash
 from timers.domain.drift import config_hash
 from timers.domain.suspicion import SAMPLES
 from timers.exceptions import NotAllowedNow
@@ -152,7 +152,7 @@ def _register(node: Registration) -> Node:
     pooled = is_pooled(connection)
     try:
         with transaction.atomic():
-            _check_mode(node, {name for name, (_, is_gone) in others.items() if is_gone})
+            _check_mode(node, [other for other, is_gone in others.values() if is_gone])
             row = Node.objects.create(
                 name=node.name,
                 incarnation=uuid.uuid4(),
@@ -192,13 +192,24 @@ def _register(node: Registration) -> Node:
     return row
 
 
-def _check_mode(node: Registration, gone: Collection[str]) -> None:
-    """Refuse a mode that clashes with those of the partition's live nodes; nodes that register meanwhile wait."""
+def _check_mode(node: Registration, gone: Sequence[Node]) -> None:
+    """Refuse a mode that clashes with those of the partition's live nodes; nodes that register meanwhile wait.
+
+    A node that is gone and would clash is declared dead: if it was only frozen, it must not come back beside this one.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTER_LOCK_CLASS, node.partition))
-    live = [member for member in live_members(node.partition) if member.name not in gone]
-    if problem := clash(node.partition, node.name, node.mode, node.allow_execution, live):
+    members = {member.name: member for member in live_members(node.partition)}
+    for other in gone:
+        clashes = other.name in members and _clash(node, [members[other.name]])
+        if clashes and declare_dead(other, f"node {node.name} has started in its place on {node.host}"):
+            del members[other.name]
+    if problem := _clash(node, list(members.values())):
         raise NotAllowedNow(problem)
+
+
+def _clash(node: Registration, members: Sequence[Member]) -> str:
+    return clash(node.partition, node.name, node.mode, node.allow_execution, members)
 
 
 def free_name(wanted: str, host: str) -> str:

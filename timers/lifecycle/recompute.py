@@ -7,9 +7,10 @@ that was fired, or left out on demand, is not brought back: the row's last fire 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from django.db import connection, transaction
@@ -34,6 +35,11 @@ _NEEDED: Final = (
     "name", "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "jitter", "overrides", "state",
     "next_fire_at", "last_fire_at", "open_execution", "version",
 )  # fmt: skip
+
+_LOCK: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM timers_timer WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE) locked
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +87,17 @@ class NewInstants:
 
     seen: int = 0
     moved: dict[int, list[tuple[int, NewInstant]]] = field(default_factory=dict)
-    """By the ids of their groups: the timers that move, by their names."""
+    """By the ids of their groups: the ids of the timers that move, and where to."""
+
+    def lock(self, others: Collection[int]) -> None:
+        """Lock the timers that move, and others, before claims are locked: the order of all locks.
+
+        For a transaction that calls claims back between the computing and the writing.
+        """
+        ids = {*others, *(timer for moved in self.moved.values() for timer, _ in moved)}
+        if ids:
+            with connection.cursor() as cursor:
+                cursor.execute(_LOCK, (plain_array(ids),))
 
 
 def new_instants(timers: QuerySet[Timer]) -> NewInstants:
@@ -103,19 +119,19 @@ def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
     """Write them in batches, each in a transaction of its own; a timer that changed meanwhile is computed again."""
     done = Recomputed(seen=computed.seen)
     for group in TimerGroup.objects.filter(id__in=list(computed.moved)).order_by("id"):
-        left = computed.moved[group.id]
+        left = sorted(computed.moved[group.id], key=itemgetter(0))
         computing = _Computing(group)
         while left:
             part, left = dict(left[:batch]), left[batch:]
             with transaction.atomic():
-                # By name, as create_timers locks: neither waits for the other in a circle.
+                # By rising id, as everybody locks timers: nobody waits for another in a circle.
                 rows = (
                     Timer.objects.filter(
                         id__in=list(part),
                         state__in=(Timer.State.ACTIVE, Timer.State.PAUSED),
                         next_fire_at__isnull=False,
                     )
-                    .order_by("name")
+                    .order_by("id")
                     .only(*_NEEDED)
                 )
                 left += computing.write(list(rows.select_for_update(no_key=True, of=("self",))), part, done)

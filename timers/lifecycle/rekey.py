@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.db import connection
@@ -10,6 +11,7 @@ from django.db import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import Limits
 from timers.lifecycle.arrays import plain_array, text_array
+from timers.lifecycle.execution import ServedGroup
 from timers.lifecycle.waiting_keys import follow_keys
 from timers.models import TimerGroup
 from timers.payload import UnreadablePayload, decode, storable
@@ -34,6 +36,10 @@ _LOCK_ALL: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM timers_timer WHERE group_id = %s AND (state IN ('active', 'paused') OR id = ANY(%s::bigint[]))
     ORDER BY id FOR NO KEY UPDATE) locked
+"""
+_LOCK_NAMELESS: Final = """
+SELECT id, concurrency_key, payload::text FROM timers_timer
+WHERE id = ANY(%s::bigint[]) AND limit_key IS NULL ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
 _SET: Final = """
 UPDATE timers_timer t SET limit_key = u.limit_key FROM unnest(%s::bigint[], %s::text[]) AS u(id, limit_key)
@@ -80,6 +86,21 @@ def rekey(group: TimerGroup) -> int:
                 cursor.execute(_SET, (plain_array(keys), text_array(keys.values())))
                 follow_keys(keys)
                 changed += len(keys)
+
+
+def give_keys(group: ServedGroup, timers: Collection[int]) -> dict[int, str]:
+    """Give timers of a group that limits by key, and that have no key yet, theirs; returns these keys by timer.
+
+    They were written while the group began to limit by key, by a transaction that did not know of it and was committed
+    after rekey. Waits for nobody: a timer that another session has locked is given its key by a later look.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_NAMELESS, (plain_array(timers),))
+        keys = {timer: _key_of(group.limits, own, payload) for timer, own, payload in cursor.fetchall()}
+        given = {timer: key for timer, key in keys.items() if key is not None}
+        if given:
+            cursor.execute(_SET, (plain_array(given), text_array(given.values())))
+    return given
 
 
 def _key_of(limits: Limits, own: str | None, payload: str | None) -> str | None:

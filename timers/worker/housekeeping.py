@@ -15,6 +15,7 @@ from timers import clock
 from timers.boot_clock import boot_time
 from timers.conf import Conf
 from timers.lifecycle.chores import Chores, find_chores
+from timers.lifecycle.control.cluster_pause import call_back_paused
 from timers.lifecycle.control.pausing import resume_elapsed
 from timers.lifecycle.death import Sightings, dead_with_claims, declare_dead, watch_others
 from timers.lifecycle.events import record
@@ -68,6 +69,7 @@ class Housekeeping:
         self._unclaimed_timers = UnclaimedTimers()
         self._no_unclaimed = True
         self._is_held = False
+        self._asked_for: set[int] = set()
         self.unclaimed = Loop("unclaimed", self.skip_unclaimed)
 
     @property
@@ -159,6 +161,10 @@ class Housekeeping:
             pruned = self._create_ahead(chores.now) if _stepped_lately(chores) else prune(self._settings)
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
+        if not self._asked_for.issuperset(chores.paused_claims):
+            # Once for each claim: what has begun of it goes on.
+            call_back_paused(chores.paused_claims)
+        self._asked_for = set(chores.paused_claims)
         if chores.has_operations:
             self.operations.wake()
         if chores.has_unclaimed and self._no_unclaimed:

@@ -264,6 +264,28 @@ def test_of_many_who_pause_and_resume_at_once_one_does(committed: None, time: Vi
     assert AuditEntry.objects.count() == 2
 
 
+def test_a_pause_that_meets_one_that_is_just_being_resumed_is_made(committed: None, time: VirtualTime) -> None:
+    before = pause_cluster().at
+    time.advance(1)
+    with OtherSession(time.now) as session, OtherSession(time.now) as person:
+        session.begin()
+        session.run(resume_cluster)
+        pausing = person.start(pause_cluster)
+        person.waits_for_a_lock()
+        session.commit()
+        assert pausing.result(10).at > before
+    assert ClusterPause.objects.exists()
+
+
+def test_many_who_pause_and_resume_one_after_the_other_all_get_an_answer(committed: None, time: VirtualTime) -> None:
+    def act(_: int) -> None:
+        for _ in range(20):
+            pause_cluster()
+            resume_cluster()
+
+    assert in_threads(4, act) == [None] * 4
+
+
 @pytest.mark.parametrize(("comes", "partition"), [("created", "reports"), ("created", ""), ("moved", "reports")])
 def test_groups_that_come_while_their_partition_is_being_paused_fire_nothing_after_it(
     committed: None, time: VirtualTime, handlers: TemporaryHandlers, partition: str, comes: str

@@ -25,6 +25,7 @@ from timers.lifecycle import death, due_timer, finish, fire, group_limits, nodes
 from timers.lifecycle.control import change
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.executions import cancel_unfailed
+from timers.lifecycle.control.find_timer import read_timer
 from timers.lifecycle.death import Watched
 from timers.lifecycle.due import DueWork, Part, ServedGroups
 from timers.lifecycle.fence import Held, LockedClaims, lock_claims
@@ -164,7 +165,7 @@ def _fold_fires_twice() -> Patch:
 
 def _cancel_without_lock() -> Patch:
     def cancel_timer(group: str, name: str) -> change.Cancelled:
-        timer = change.read_timer(group, name)
+        timer = read_timer(group, name)
         unbegun, in_flight = cancel_claimed(timer.id, timer.group_id)
         cancelled = len(unbegun) + cancel_unfailed(timer.id, reason="cancelled")
         Timer.objects.filter(id=timer.id).update(state=Timer.State.CANCELLED, next_fire_at=None, open_execution=None)

@@ -3,6 +3,7 @@
     spec           a request for a timer, checked whole before anything is written
     create         create, replace or keep timers, one or ten thousand
     request        from the keywords of the Python API to such a request
+    find_timer     a timer by its name, to read it or under its lock
     change         edit, pause, resume, cancel a timer; run it now
     backfill       run the occurrences of a past stretch of time
     pausing        pauses that end by themselves

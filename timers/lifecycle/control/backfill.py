@@ -21,7 +21,8 @@ from timers.execution_id import parse as parse_id
 from timers.lifecycle.arrays import plain_array, timestamp
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
-from timers.lifecycle.control.change import KEEP, lock_timer, read_timer
+from timers.lifecycle.control.change import KEEP
+from timers.lifecycle.control.find_timer import lock_timer, read_timer
 from timers.lifecycle.control.pace import check_pace, pause_between
 from timers.lifecycle.control.run import ordinals_of, subscribers_for
 from timers.lifecycle.end_waiting import end_waiting

@@ -17,11 +17,11 @@ from django.db.models.functions import Cast
 from timers import clock
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.lifecycle.control.audit import audited
-from timers.lifecycle.control.call_back import call_back_groups
+from timers.lifecycle.control.call_back import call_back_groups, first_attempts_of
 from timers.lifecycle.control.names import check_name
 from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.recompute import new_instants, recompute, write_instants
-from timers.lifecycle.under_way import UnderWay, claimed_of_groups
+from timers.lifecycle.under_way import UnderWay
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
 
@@ -130,10 +130,11 @@ def _take_effect(calendar: ExclusionCalendar) -> None:
     # for the few timers that are claimed ahead. These are due again, to be fired by the calendar as it is now.
     renew_groups()
     concerned = groups | set(own.values())
-    claimed = {each.timer_id for each in claimed_of_groups(concerned) if concerns(each)}
+    firsts = first_attempts_of(concerned, concerns)
+    computed.lock(firsts)
     calendar.in_flight = call_back_groups(concerned, only=concerns, give_back=False)
     write_instants(computed)
-    recompute(Timer.objects.filter(id__in=claimed))
+    recompute(Timer.objects.filter(id__in=firsts))
 
 
 def _groups(calendar: str) -> QuerySet[TimerGroup]:

@@ -64,6 +64,11 @@ def call_back_groups(
     return _carry_out(called_back, timers, give_back=lambda _: give_back)
 
 
+def first_attempts_of(group_ids: Collection[int], only: Callable[[UnderWay], bool] = lambda _: True) -> set[int]:
+    """The timers of locked groups whose fires call_back_groups may undo. To be locked before claims are."""
+    return {each.timer_id for each in claimed_of_groups(group_ids) if each.is_first and only(each)}
+
+
 def _carry_out(
     called_back: CalledBack, timers: Collection[Timer], *, give_back: Callable[[UnderWay], bool]
 ) -> list[str]:

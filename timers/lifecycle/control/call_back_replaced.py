@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from django.db import connection
@@ -31,34 +31,47 @@ SELECT t.id FROM timers_timer t
 JOIN unnest(%(group_of)s::bigint[], %(names)s::text[]) AS n(group_id, name)
   ON n.group_id = t.group_id AND n.name = t.name
 WHERE t.state IN ('active', 'paused') OR t.id = ANY(%(under_way)s::bigint[])
-ORDER BY t.group_id, t.name, t.id FOR UPDATE OF t
+ORDER BY t.id FOR UPDATE OF t
 """
 
 
-def call_back_replaced(names: Sequence[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:
-    """Undo fires that have not begun of the timers of these names (group and name, sorted); one query where none is.
+def call_back_replaced(
+    changed: Sequence[tuple[int, str]], names: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], list[str]]:
+    """Undo fires that have not begun of timers that are replaced by others; one query where there are none.
 
-    Returns what is in flight of each. A one-shot whose fire is undone lives again, and is replaced as others are.
+    A one-shot whose fire is undone lives again, and is replaced as others are.
+
+    Args:
+        changed: groups and names of the timers, sorted.
+        names: of all timers that the caller locks next: all are locked at once, in the order of all locks.
+
+    Returns:
+        What is in flight of each.
     """
-    parameters = {
-        "groups": plain_array(sorted({group for group, _ in names})),
-        "group_of": plain_array(group for group, _ in names),
-        "names": text_array(name for _, name in names),
-    }
+    parameters = _parameters(changed)
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, parameters)
         under_way = [timer for (timer,) in cursor.fetchall()]
     if not under_way:
         return {}
-    _lock(parameters, under_way)
+    _lock(_parameters(names), under_way)
     in_flight: dict[tuple[int, str], list[str]] = {}
     for timer in Timer.objects.filter(id__in=under_way).select_related("group").order_by("id"):
         in_flight.setdefault((timer.group_id, timer.name), []).extend(call_back_fires(timer))
     return in_flight
 
 
+def _parameters(names: Collection[tuple[int, str]]) -> dict[str, str]:
+    return {
+        "groups": plain_array(sorted({group for group, _ in names})),
+        "group_of": plain_array(group for group, _ in names),
+        "names": text_array(name for _, name in names),
+    }
+
+
 def _lock(parameters: dict[str, str], under_way: Sequence[int]) -> None:
-    """Groups, which new timers refer to, before timers; and these in the order in which they are then written."""
+    """Groups, which new timers refer to, before timers; and these by rising id, as everybody locks them."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD_GROUPS, parameters)
         cursor.execute(_LOCK, {**parameters, "under_way": plain_array(under_way)})

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from timers import clock
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion
 from timers.execution_id import execution_id
 from timers.lifecycle import ledger
 from timers.lifecycle.control import quotas
@@ -20,6 +20,7 @@ from timers.lifecycle.control.call_back import call_back_fires
 from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
 from timers.lifecycle.control.difference import is_as_defined
 from timers.lifecycle.control.executions import cancel_unfailed
+from timers.lifecycle.control.find_timer import lock_timer
 from timers.lifecycle.control.groups import note_priorities
 from timers.lifecycle.control.key_settings import by_present_keys, hold_key_settings, key_setting
 from timers.lifecycle.control.limits import Limits, within_limits
@@ -355,22 +356,6 @@ def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> Non
     at_us = to_microseconds(at)
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
     ledger.write_skips([skip], to_microseconds(now_of(timer)))
-
-
-def read_timer(group: str, name: str) -> Timer:
-    """The timer as it is, its row not locked; raises TimerNotFound."""
-    timer = Timer.objects.named(group, name).select_related("group").first()
-    if timer is None:
-        raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
-    return timer
-
-
-def lock_timer(group: str, name: str) -> Timer:
-    """The timer, its row locked; raises TimerNotFound."""
-    timer = Timer.objects.named(group, name).select_related("group").select_for_update(of=("self",)).first()
-    if timer is None:
-        raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
-    return timer
 
 
 def _is_alive(timer: Timer) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
+from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from timers import clock
 from timers.exceptions import TimerNotFound
@@ -15,8 +17,19 @@ from timers.lifecycle.control.names import by_whom, check_name, check_text
 from timers.lifecycle.control.renew_groups import renew_groups
 from timers.lifecycle.events import record
 from timers.lifecycle.wakeup import wake_if_soon
-from timers.models import ClusterPause, Node, TimerGroup
-from timers.models.cluster_pause import EVERYWHERE
+from timers.models import Claim, ClusterPause, Node, TimerGroup
+from timers.models.cluster_pause import EVERYWHERE, is_paused
+
+_PAUSE: Final = """
+INSERT INTO timers_cluster_pause (partition, at, by, reason) VALUES (%s, %s, %s, %s) ON CONFLICT (partition) DO NOTHING
+"""
+PAUSED_CLAIMS: Final = f"""
+CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
+    SELECT c.id FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id
+    WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id DESC LIMIT 1000)
+ELSE '{{}}' END
+"""
+"""SQL: the ids of what workers have claimed in the partition (a parameter) while it is paused, the newest first."""
 
 
 def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
@@ -63,9 +76,7 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
         if partition != EVERYWHERE and not _is_known(partition):
             raise TimerNotFound(f"partition: {partition} has neither a group nor a live node. Correct the name.")
         now = clock.now()
-        row, is_new = ClusterPause.objects.get_or_create(
-            partition=partition, defaults={"at": now, "by": actor, "reason": reason}
-        )
+        row, is_new = _paused(partition, now, actor, reason)
         if not is_new:
             entry.nothing()
             return row
@@ -79,11 +90,23 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
     return row
 
 
+def _paused(partition: str, at: datetime, by: str, reason: str) -> tuple[ClusterPause, bool]:
+    """The pause of a partition, and whether it is made here."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_PAUSE, (partition, at, by, reason))
+            is_new = cursor.rowcount == 1
+        # The pause that was in the way may be gone again: somebody has just resumed.
+        if (row := ClusterPause.objects.filter(partition=partition).first()) is not None:
+            return row, is_new
+
+
 def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> None:
     """Do the same with groups that were created in the partition, or moved into it, while it was being paused.
 
     Whoever found work of such a group did not see the pause yet, and could fire once after it was committed. Groups
-    that come later are found by nobody who does not see the pause.
+    that come later are found by nobody who does not see the pause. Where this process ends before, any node's
+    housekeeping does it (call_back_paused).
 
     Args:
         pause: names in addition what has begun in these groups.
@@ -93,6 +116,20 @@ def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> Non
         late = renew_groups(pause.partition, besides=renewed)
         if late:
             pause.in_flight = [*pause.in_flight, *call_back_groups(late)]
+
+
+def call_back_paused(claims: Collection[int]) -> list[str]:
+    """Call back what has not begun of the groups of these claims, which are paused with their partition.
+
+    The pause has done so itself, but for groups that came while it was being made: whoever paused may have died before
+    it came to these. A resume meanwhile does no harm: what is called back is due again.
+
+    Returns:
+        The ids of what is in flight.
+    """
+    with transaction.atomic():
+        groups = set(Claim.objects.filter(id__in=claims).values_list("group_id", flat=True))
+        return call_back_groups(renew_groups(only=groups))
 
 
 def _resume(partition: str, reason: str, actor: str) -> bool:

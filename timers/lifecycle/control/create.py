@@ -153,7 +153,8 @@ def _creating(
         changed = changed_names(specs, groups)
         _look_at_intervals(specs, set(changed), groups, found.now, budget)
         held = _hold_quotas(groups)
-        in_flight = call_back_replaced(changed) if changed else {}
+        if changed:
+            in_flight = call_back_replaced(changed, [(groups[spec.group].id, spec.name) for spec in specs])
         living = lock_living(specs, groups)
         if living:
             was = [living.get((groups[spec.group].id, spec.name)) for spec in asked]

@@ -18,14 +18,14 @@ from timers.domain.limits import LIMITS
 from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
 from timers.lifecycle.control.action_checks import check_action, is_pull
 from timers.lifecycle.control.audit import audited
-from timers.lifecycle.control.call_back import call_back_groups
+from timers.lifecycle.control.call_back import call_back_groups, first_attempts_of
 from timers.lifecycle.control.limit_change import LimitChange
 from timers.lifecycle.control.names import check_name, check_names, check_text
 from timers.lifecycle.control.pausing import check_until
 from timers.lifecycle.control.renew_groups import wake_for_changed_groups
 from timers.lifecycle.control.secret_groups import grant_promised
 from timers.lifecycle.group_clock import GroupClock, now_in
-from timers.lifecycle.recompute import recompute
+from timers.lifecycle.recompute import NewInstants, new_instants, recompute, write_instants
 from timers.lifecycle.reshard import note_change
 from timers.lifecycle.wakeup import wake_if_soon
 from timers.mistakes import Mistakes
@@ -165,16 +165,22 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         if "max_timers" in fields:
             group.spare_timers = 0
         limits.lock(group)
-        if any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items()):
+        if group.shards != shards:
+            note_change(group, shards)
+        _saved(group)
+        is_carried = any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items())
+        computed, firsts = NewInstants(), set[int]()
+        if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
+            # What moves is locked before what is claimed; fires that are undone are computed once they are.
+            computed, firsts = new_instants(Timer.objects.filter(group=group)), first_attempts_of([group.id])
+            computed.lock(firsts)
+        if is_carried:
             group.in_flight = call_back_groups([group.id])
         limits.carry_out(group)
         if carried or fields.keys() & LIMITS.keys():
             wake_for_changed_groups()
-        if group.shards != shards:
-            note_change(group, shards)
-        _saved(group)
-        if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
-            recompute(Timer.objects.filter(group=group))
+        write_instants(computed)
+        recompute(Timer.objects.filter(id__in=firsts))
         return group
 
 

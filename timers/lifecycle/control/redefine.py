@@ -52,7 +52,7 @@ _LIVING: Final = f"""
 SELECT {columns(Timer, "t")}
 FROM unnest(%(group_of)s::bigint[], %(names)s::text[]) AS u(group_id, name)
 JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
-{{where}}ORDER BY t.group_id, t.name
+{{where}}ORDER BY t.id
 """
 _READ: Final = _LIVING.format(where="")
 # The condition is one of the whole query, so the groups are held before the first timer is locked.

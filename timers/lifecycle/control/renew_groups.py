@@ -12,7 +12,9 @@ from timers.models import TimerGroup
 from timers.models.cluster_pause import EVERYWHERE
 
 
-def renew_groups(partition: str = EVERYWHERE, *, besides: Collection[int] = ()) -> list[int]:
+def renew_groups(
+    partition: str = EVERYWHERE, *, besides: Collection[int] = (), only: Collection[int] | None = None
+) -> list[int]:
     """Lock all groups of a partition, or all there are, wait for fires that are under way, and give each a new version.
 
     Nothing is fired until the transaction ends, and then only by who has read the groups again.
@@ -20,6 +22,7 @@ def renew_groups(partition: str = EVERYWHERE, *, besides: Collection[int] = ()) 
     Args:
         partition: whose groups; EVERYWHERE: all.
         besides: ids of groups that are left as they are.
+        only: ids of the groups; None: all.
 
     Returns:
         The ids of the groups.
@@ -27,6 +30,8 @@ def renew_groups(partition: str = EVERYWHERE, *, besides: Collection[int] = ()) 
     rows = TimerGroup.objects.all() if partition == EVERYWHERE else TimerGroup.objects.filter(partition=partition)
     if besides:
         rows = rows.exclude(id__in=besides)
+    if only is not None:
+        rows = rows.filter(id__in=only)
     ids = list(rows.order_by("name").select_for_update().values_list("id", flat=True))
     if not ids:
         return []

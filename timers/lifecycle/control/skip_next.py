@@ -15,7 +15,8 @@ from typing import Final
 from timers.exceptions import NotAllowedNow
 from timers.lifecycle.control.audit import audited
 from timers.lifecycle.control.call_back import call_back_fires
-from timers.lifecycle.control.change import lock_timer, now_of, read_timer, record_skip, saved
+from timers.lifecycle.control.change import now_of, record_skip, saved
+from timers.lifecycle.control.find_timer import lock_timer, read_timer
 from timers.lifecycle.control.limits import Limits, within_limits
 from timers.lifecycle.delete_finished import delete_finished
 from timers.lifecycle.wakeup import wake_if_soon

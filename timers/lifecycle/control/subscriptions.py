@@ -133,6 +133,8 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
         if row.state == Subscription.State.PAUSED:
             entry.nothing()
             return row
+        # Timers before claims: the order of all locks.
+        lock_timers([*(timer for _, timer in _awaited(row)), *(parse_id(each).timer_id for each in _claimed(row))])
         row.in_flight = _call_back(row)
         _set_state(row, Subscription.State.PAUSED, reason, actor)
         _let_others_go_on(row)
@@ -330,10 +332,15 @@ WHERE w.group_id = %s AND w.subscription = %s AND w.state = 'ready' AND w.origin
 
 def _let_others_go_on(row: Subscription) -> None:
     """Timers that wait only for what now waits for a paused subscription fire again."""
-    with connection.cursor() as cursor:
-        cursor.execute(_AWAITED, (row.group_id, row.ordinal))
-        waiting = cursor.fetchall()
+    waiting = _awaited(row)
     now = clock.now()
     timers = lock_timers(timer for _, timer in waiting)
     ended = [(execution, timer, now, row.group_id) for execution, timer in waiting]
     end_locked(timers, ended, "skipped", to_microseconds(now))
+
+
+def _awaited(row: Subscription) -> list[tuple[str, int]]:
+    """Ready executions for it that their timers wait for, and these timers."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AWAITED, (row.group_id, row.ordinal))
+        return list(cursor.fetchall())

@@ -11,8 +11,9 @@ from timers.domain.chains.steps import readers
 from timers.exceptions import NotAllowedNow, SpecError
 from timers.lifecycle.control.chains.find import find_chain
 from timers.lifecycle.control.chains.upcoming import check_is_of_chain
-from timers.lifecycle.control.change import lock_timer, now_of, pause_timer, resume_timer, update_timer
+from timers.lifecycle.control.change import now_of, pause_timer, resume_timer, update_timer
 from timers.lifecycle.control.create import Created, create_timers
+from timers.lifecycle.control.find_timer import lock_timer
 from timers.lifecycle.control.groups import look_up_groups
 from timers.lifecycle.control.request import OWN_KEYWORDS, Whose, kind_of, parse_request, parse_schedule
 from timers.models import Timer

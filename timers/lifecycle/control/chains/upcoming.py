@@ -11,7 +11,8 @@ from timers.domain.chains.steps import readers
 from timers.exceptions import NotAllowedNow, TimersError
 from timers.execution_id import parse as parse_id
 from timers.lifecycle.control.chains.find import find_chain
-from timers.lifecycle.control.change import cancel_timer, lock_timer, update_timer
+from timers.lifecycle.control.change import cancel_timer, update_timer
+from timers.lifecycle.control.find_timer import lock_timer
 from timers.models import Timer
 from timers.models.timer_rows import timer_of_id
 
