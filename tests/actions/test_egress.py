@@ -92,7 +92,7 @@ class TestTheInstallationItself:
         assert why("https://10.20.0.5/", rules(allow_private="10.20.0.5")) == ""
 
     def test_its_entry_point_is_closed_too(self) -> None:
-        entry = {"TIMERS_ENTRY_URL": "https://93.184.215.99/api/v1/handlers", "TIMERS_ENTRY_KEY": "k"}
+        entry = {"ENTRY_URL": "https://93.184.215.99/api/v1/handlers", "ENTRY_KEY": "k"}
         with override_settings(TIMERS=entry):
             mine = Egress.in_force()
 

@@ -58,7 +58,7 @@ def test_a_handler_runs_in_the_web_process_and_its_end_is_the_tries(
     handlers.script("vendors.later", Snooze(90, "closed at night"))
     user = get_user_model().objects.create_superuser("root")
     key, text = create_key("entry", user=user, scopes=["schedule"], all_groups=True)
-    entry = {"TIMERS_ENTRY_URL": f"{live_server.url}/api/v1/handlers", "TIMERS_ENTRY_KEY": str(text)}
+    entry = {"ENTRY_URL": f"{live_server.url}/api/v1/handlers", "ENTRY_KEY": str(text)}
     with override_settings(TIMERS=entry):
         done = call(caller, "vendors.process")
         later = call(caller, "vendors.later")

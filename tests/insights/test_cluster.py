@@ -60,10 +60,10 @@ def test_a_node_is_suspect_once_its_silence_is_unusual() -> None:
     ("settings", "state"),
     [
         ({}, "suspect"),
-        ({"TIMERS_PHI_THRESHOLD": 1000}, "active"),
-        ({"TIMERS_HEARTBEAT_PAUSE": 5}, "active"),
-        ({"TIMERS_HEARTBEAT_PAUSE": 2.5, "TIMERS_PHI_THRESHOLD": 1}, "active"),
-        ({"TIMERS_HEARTBEAT_PAUSE": 1.5, "TIMERS_PHI_THRESHOLD": 1}, "suspect"),
+        ({"PHI_THRESHOLD": 1000}, "active"),
+        ({"HEARTBEAT_PAUSE": 5}, "active"),
+        ({"HEARTBEAT_PAUSE": 2.5, "PHI_THRESHOLD": 1}, "active"),
+        ({"HEARTBEAT_PAUSE": 1.5, "PHI_THRESHOLD": 1}, "suspect"),
     ],
 )
 def test_pause_and_threshold_say_when_a_node_is_suspect(settings: dict[str, Any], state: str) -> None:

@@ -41,7 +41,7 @@ async def entry_point(request: Received, reader: asyncio.StreamReader, writer: a
 def entry(here: Town) -> Iterator[Target]:
     """The entry point of this installation: at a loopback address, which is closed to users' timers."""
     target = here.target(entry_point)
-    settings = {"TIMERS_ENTRY_URL": f"http://127.0.0.1:{target.port}/api/v1/handlers", "TIMERS_ENTRY_KEY": KEY}
+    settings = {"ENTRY_URL": f"http://127.0.0.1:{target.port}/api/v1/handlers", "ENTRY_KEY": KEY}
     with override_settings(TIMERS=settings):
         yield target
 

@@ -17,11 +17,13 @@ NO_VERBS = {
     "call_back_to_cancel": "a part of the verbs that cancel",
     "create_statement": "a part of create",
     "created_entry": "a part of create",
-    "change": {"claimed_executions", "now_of", "read_timer", "record_skip", "lock_timer", "saved"},
+    "change": {"now_of", "record_skip", "saved"},
+    "cluster_pause": {"call_back_paused"},  # a chore of nodes
     "debounce": "a part of create",
     "declaration": "what is declared",
     "delete": {"erase_history", "erase_nodes"},  # for measurements; no face offers them
     "difference": "compares",
+    "find_timer": "reads and locks",
     "executions": {"check_execution", "cancel_unfailed"},
     "groups": {"look_up_groups", "find_groups", "new_group", "note_priorities", "note_order_priorities"},
     "action_checks": "checks",

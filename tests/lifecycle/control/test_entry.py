@@ -11,7 +11,7 @@ from timers.exceptions import SpecError
 from timers.scheduling import schedule_once
 from timers.testing import VirtualTime
 
-ENTRY = {"TIMERS_ENTRY_URL": "http://10.0.0.7:8000/api/v1/handlers", "TIMERS_ENTRY_KEY": "tk_1"}
+ENTRY = {"ENTRY_URL": "http://10.0.0.7:8000/api/v1/handlers", "ENTRY_KEY": "tk_1"}
 
 
 @pytest.fixture(autouse=True)
