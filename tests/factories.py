@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Model
 
 from timers import clock
-from timers.execution_id import execution_id, try_id
+from timers.domain.execution_id import execution_id, try_id
 from timers.models import (
     LATENESS_BUCKETS_MS,
     Attempt,

@@ -11,9 +11,9 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers import chains
 from timers.chains import add_order, chain, compare_versions, create_chain, for_orders, get_order, start_order
+from timers.control.chains.many import for_each_order
 from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
 from timers.insights.one_order import next_order
-from timers.lifecycle.control.chains.many import for_each_order
 from timers.models import AuditEntry, ChainOrder, TimerGroup
 from timers.testing import Stepper, VirtualTime
 

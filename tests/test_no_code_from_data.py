@@ -19,7 +19,7 @@ IMPORTERS: Final = {
 BUILTINS: Final = {"eval", "exec", "compile", "__import__"}
 MODULES: Final = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "runpy", "code", "codeop", "imp", "importlib",
                   "jsonpickle", "django.utils.module_loading"}  # fmt: skip
-YAML: Final = "timers/strict_yaml.py"
+YAML: Final = "timers/declared_files/strict_yaml.py"
 SAFE: Final = {"CSafeLoader", "SafeLoader"}
 
 

@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
-from timers.setting import truth
+from timers.conf.setting import truth
 
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "[::1]")
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

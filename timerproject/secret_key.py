@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from timers.setting_forms import KEY_BYTES
+from timers.conf.forms import KEY_BYTES
 
 
 def kept_in(path: Path, make: Callable[[], str]) -> str:

@@ -95,7 +95,7 @@ INSTALLED_APPS = [
     *environment.apps("EXTRA_APPS"),
 ]
 MIDDLEWARE = [
-    "timers.api.frame.ApiFrame",
+    "timers.api.middleware.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "timerproject.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -103,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "timers.access.asked_by_user.AskedByUser",
+    "timers.security.current_actor_middleware.CurrentActorMiddleware",
     "timerproject.sign_in.limit.SignInLimitMiddleware",
     # Closed by default: a view that anyone may see says so with @login_not_required.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from timers.conf import LOOK_AHEAD_MARGIN
-from timers.setting import Setting
-from timers.setting_table import TABLE
+from timers.conf.setting import Setting
+from timers.conf.table import TABLE
 
 PROJECT: Final = (
     (

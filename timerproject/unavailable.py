@@ -15,8 +15,8 @@ from django.views import defaults
 
 from timers.api.addresses import api_prefix
 from timers.api.refusals import DATABASE_AWAY, READING, problem_of
-from timers.request_id import current_request_id
-from timers.unmigrated import is_caused_by_missing_migrations
+from timers.api.request_id import current_request_id
+from timers.server.unmigrated import is_caused_by_missing_migrations
 
 PAGE_RETRY_AFTER: Final = 5
 """Seconds after which a page asks for itself again."""

@@ -23,6 +23,25 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
+from timers.control.chains import define as _define
+from timers.control.chains.add import add_order, start_order
+from timers.control.chains.define import delete_chain
+from timers.control.chains.locks import delete_lock, set_lock
+from timers.control.chains.many import ManyOrders, Refused, check_verb, for_each_order
+from timers.control.chains.orders import (
+    approve_order,
+    cancel_order,
+    move_order,
+    prioritize_order,
+    refuse_order,
+    reset_order,
+    resume_order,
+    signal_order,
+    skip_step_of,
+    suspend_order,
+)
+from timers.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
+from timers.control.chains.upcoming import change_order, withdraw_order
 from timers.domain.chains.builder import ChainBuilder, chain
 from timers.domain.chains.diff import Change
 from timers.domain.chains.diff import diff as _diff
@@ -45,25 +64,6 @@ from timers.insights.one_order import one_order as _one
 from timers.insights.order_view import OrderView
 from timers.insights.orders import STATES, OrderPage, find_orders
 from timers.insights.upcoming_orders import UPCOMING_STATES, UpcomingOrder, UpcomingPage, find_upcoming_orders
-from timers.lifecycle.control.chains import define as _define
-from timers.lifecycle.control.chains.add import add_order, start_order
-from timers.lifecycle.control.chains.define import delete_chain
-from timers.lifecycle.control.chains.locks import delete_lock, set_lock
-from timers.lifecycle.control.chains.many import ManyOrders, Refused, check_verb, for_each_order
-from timers.lifecycle.control.chains.orders import (
-    approve_order,
-    cancel_order,
-    move_order,
-    prioritize_order,
-    refuse_order,
-    reset_order,
-    resume_order,
-    signal_order,
-    skip_step_of,
-    suspend_order,
-)
-from timers.lifecycle.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
-from timers.lifecycle.control.chains.upcoming import change_order, withdraw_order
 from timers.models import Chain
 
 __all__ = [

@@ -16,8 +16,8 @@ from timers import conf
 
 TAG: Final = "timers"
 MIDDLEWARE: Final = {
-    "timers.api.frame.ApiFrame": "first",
-    "timers.access.asked_by_user.AskedByUser": "after django.contrib.auth.middleware.AuthenticationMiddleware",
+    "timers.api.middleware.ApiMiddleware": "first",
+    "timers.security.current_actor_middleware.CurrentActorMiddleware": "after Django's AuthenticationMiddleware",
 }
 """What requests to the app's URLs must pass through, and where in MIDDLEWARE it belongs."""
 

@@ -8,14 +8,28 @@ the database and nothing starts early.
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from django.db import connection
 
-from timers.boot_clock import boot_time
 from timers.schedules.instant import to_microseconds
+
+
+def boot_time() -> float:
+    """Seconds that also pass while the machine sleeps: a lease runs out during suspend too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+def boot_id() -> str:
+    """Return the id of this boot of this machine, unique among machines; empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def now() -> datetime:

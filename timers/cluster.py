@@ -12,13 +12,13 @@ TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.
 from __future__ import annotations
 
 from timers import clock
+from timers.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
+from timers.control.leadership import hand_over, release_lead
+from timers.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.insights.leadership import LeadershipView
 from timers.insights.leadership import leaderships as _leaderships
 from timers.insights.node_view import NodeView, newest_nodes
 from timers.insights.node_view import node as _node
-from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
-from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 __all__ = [
     "LeadershipView",

@@ -33,12 +33,12 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from timers import handlers
+from timers.control.declaration import CODE, Declaration, Declared
+from timers.control.groups import new_group
+from timers.control.names import check_name
 from timers.domain.chains import parse_chain
 from timers.domain.chains.builder import ChainBuilder, chain
 from timers.exceptions import SpecError
-from timers.lifecycle.control.declaration import CODE, Declaration, Declared
-from timers.lifecycle.control.groups import new_group
-from timers.lifecycle.control.names import check_name
 
 __all__ = ["chain", "cron", "declarations", "declare_chain", "declare_group", "every", "timer"]
 

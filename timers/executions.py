@@ -11,8 +11,7 @@ TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.
 
 from __future__ import annotations
 
-from timers.insights.failures import Failure, Failures, failures
-from timers.lifecycle.control.executions import (
+from timers.control.executions import (
     CancelledExecution,
     cancel_execution,
     cancel_waiting,
@@ -20,13 +19,14 @@ from timers.lifecycle.control.executions import (
     replay_execution,
     retry_failed,
 )
-from timers.lifecycle.control.operations import (
+from timers.control.operations import (
     cancel_operation,
     pause_operation,
     resume_operation,
     set_pace,
     start_operation,
 )
+from timers.insights.failures import Failure, Failures, failures
 
 __all__ = [
     "CancelledExecution",

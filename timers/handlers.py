@@ -21,8 +21,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
+from timers.domain.policies import check_seconds
 from timers.exceptions import SpecError
-from timers.policies import check_seconds
 from timers.schedules.instant import from_microseconds
 from timers.schedules.zones import zone
 

@@ -32,22 +32,19 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from timers.exceptions import SpecError, TimerNotFound
-from timers.insights.last_outcomes import tell_last_outcomes
-from timers.insights.preview import preview_of
-from timers.lifecycle.control import change, create
-from timers.lifecycle.control.backfill import Backfilled, backfill_timer, cancel_backfill
-from timers.lifecycle.control.calendars import create_calendar, delete_calendar, update_calendar
-from timers.lifecycle.control.change import (
+from timers.control import change, create
+from timers.control.backfill import Backfilled, backfill_timer, cancel_backfill
+from timers.control.calendars import create_calendar, delete_calendar, update_calendar
+from timers.control.change import (
     Cancelled,
     cancel_timer,
     fire_timer,
     pause_timer,
     resume_timer,
 )
-from timers.lifecycle.control.create import Created
-from timers.lifecycle.control.delete import delete_group
-from timers.lifecycle.control.groups import (
+from timers.control.create import Created
+from timers.control.delete import delete_group
+from timers.control.groups import (
     create_group,
     ensure_group,
     find_groups,
@@ -56,8 +53,8 @@ from timers.lifecycle.control.groups import (
     resume_group,
     update_group,
 )
-from timers.lifecycle.control.next_instant import rule_of
-from timers.lifecycle.control.request import (
+from timers.control.next_instant import rule_of
+from timers.control.request import (
     ANCHORS,
     OWN_KEYWORDS,
     SCHEDULE_KEYWORDS,
@@ -68,11 +65,14 @@ from timers.lifecycle.control.request import (
     parse_request,
     parse_schedule,
 )
-from timers.lifecycle.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
-from timers.lifecycle.control.skip_next import skip_next_fire
-from timers.lifecycle.control.spec import TimerSpec
-from timers.lifecycle.group_clock import now_in
-from timers.mistakes import Mistakes
+from timers.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
+from timers.control.skip_next import skip_next_fire
+from timers.control.spec import TimerSpec
+from timers.domain.errors import Mistakes
+from timers.engine.group_clock import now_in
+from timers.exceptions import SpecError, TimerNotFound
+from timers.insights.last_outcomes import tell_last_outcomes
+from timers.insights.preview import preview_of
 from timers.models import Timer
 from timers.models.timer_rows import find_timer
 from timers.schedules import Preview, Schedule

@@ -7,10 +7,10 @@ from django.db import connection
 from django.test import override_settings
 
 from tests.actions.hostile import ADDRESSES
-from timers import setting_forms
 from timers.actions import own_addresses
 from timers.actions.egress import Egress, EgressRefused
 from timers.actions.target import Target
+from timers.conf import forms
 
 
 def rules(**settings: object) -> Egress:
@@ -128,7 +128,7 @@ class TestTheInstallationItself:
 @pytest.mark.parametrize("host", ["93.184.215.14", "proxy.example.org", "[2606:2800:21f:cb07:6820:80da:af6b:8b2c]"])
 @pytest.mark.parametrize("port", [22, 25, 443, 3128, 5432, 6379])
 def test_a_proxy_of_a_timers_own_is_held_to_the_open_ports(ports: str, host: str, port: int) -> None:
-    open_ports = setting_forms.ports(ports)
+    open_ports = forms.ports(ports)
     proxy = Target.parse(f"http://{host}:{port}/")
     reason = Egress(ports=open_ports).why_refused_proxy(proxy)
     assert (reason is None) == any(port in span for span in open_ports)

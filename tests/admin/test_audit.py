@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run
-from timers.lifecycle.control.groups import update_group
+from timers.control.groups import update_group
 from timers.models import AuditEntry
 
 

@@ -11,9 +11,9 @@ from django.urls import reverse
 from tests import factories
 from tests.admin.pages import page_of, run, told
 from tests.admin.test_forms import shown
+from timers.control.calendars import create_calendar
+from timers.control.subscriptions import create_subscription
 from timers.insights.words import in_flight_words
-from timers.lifecycle.control.calendars import create_calendar
-from timers.lifecycle.control.subscriptions import create_subscription
 from timers.models import Claim, Timer
 
 

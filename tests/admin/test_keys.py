@@ -14,11 +14,11 @@ from django.test import Client
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
 from timers import clock
-from timers.access.authenticate import KeyRefused, caller_of_key
-from timers.access.known_keys import KnownKeys
-from timers.key_text import read_key
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 from timers.models import ApplicationKey
+from timers.security.api_keys.cache import KnownKeys
+from timers.security.api_keys.format import read_key
+from timers.security.authentication import KeyRefused, caller_of_key
 
 ADD = "/admin/timers/applicationkey/add/"
 HERE = "192.0.2.7"

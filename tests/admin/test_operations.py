@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
-from timers.lifecycle.control.operations import start_operation
-from timers.lifecycle.operations import carry_out
+from timers.control.operations import start_operation
+from timers.engine.operations import carry_out
 from timers.models import BulkOperation, Waiting
 
 FAILURES = reverse("admin:timers_waiting_failures")

@@ -18,13 +18,13 @@ from django.views.debug import ExceptionReporter
 from tests import factories
 from tests.admin.pages import list_of, page_of, run, told
 from tests.support.certificates import Authority
-from timers.access.scopes import PERMISSIONS
 from timers.actions.signing import new_signing_secret
 from timers.admin import secrets as page_of_secrets
-from timers.encryption import new_key
-from timers.lifecycle.control.secrets import create_secret, delete_secret
-from timers.lifecycle.secret_values import SecretValue, read_secrets
+from timers.control.secrets import create_secret, delete_secret
+from timers.engine.secret_values import SecretValue, read_secrets
 from timers.models import AuditEntry, Secret
+from timers.security.encryption import new_key
+from timers.security.scopes import PERMISSIONS
 
 ADD = "/admin/timers/secret/add/"
 VALUE = "hunter2-of-ours"
@@ -274,7 +274,7 @@ def test_the_page_tells_who_uses_a_secret(alice: Client, monkeypatch: pytest.Mon
     assert "group billing, timer billing/invoice-0, timer billing/invoice-1, …" in alice.get(address).content.decode()
 
     monkeypatch.setattr(page_of_secrets, "_LOOK_FOR_USERS_MS", 1)
-    monkeypatch.setattr("timers.lifecycle.control.secrets._USERS", "SELECT pg_sleep(60), %(name)s")
+    monkeypatch.setattr("timers.control.secrets._USERS", "SELECT pg_sleep(60), %(name)s")
     page = alice.get(address)
     assert (page.status_code, "too many timers to look through" in page.content.decode()) == (200, True)
 

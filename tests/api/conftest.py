@@ -10,10 +10,10 @@ from django.contrib.auth import get_user_model
 
 from tests import factories
 from tests.api.asking import Asking
-from timers.access.authenticate import forget_known_keys
-from timers.access.limits import forget_callers
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 from timers.models import TimerGroup
+from timers.security.authentication import forget_known_keys
+from timers.security.rate_limits import forget_callers
 
 
 @pytest.fixture(autouse=True)

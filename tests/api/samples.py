@@ -10,12 +10,12 @@ from django.contrib.auth import get_user_model
 
 from tests import factories
 from timers.chains import create_chain, set_lock
+from timers.control.keys import create_key
+from timers.control.secrets import create_secret
 from timers.executions import start_operation
-from timers.lifecycle.control.keys import create_key
-from timers.lifecycle.control.secrets import create_secret
 from timers.models import Chain, TimerGroup
 from timers.scheduling import create_calendar, fire_timer, schedule_once
-from timers.subscribing import create_subscription
+from timers.subscriptions import create_subscription
 
 
 class Samples:

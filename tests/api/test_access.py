@@ -13,11 +13,11 @@ from tests.api.asking import Asking, problem
 from tests.api.description import openapi_schema
 from tests.api.samples import Samples
 from timers import clock
-from timers.access.authenticate import forget_known_keys
-from timers.access.scopes import SCOPES
 from timers.api.route import ROUTES, Route
-from timers.lifecycle.control.keys import revoke_key
+from timers.control.keys import revoke_key
 from timers.models import ApplicationKey, TimerGroup
+from timers.security.authentication import forget_known_keys
+from timers.security.scopes import SCOPES
 
 pytestmark = pytest.mark.django_db
 

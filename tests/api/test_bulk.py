@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.asking import Asking, fields, problem
 from timers.api import bulk
-from timers.lifecycle.cpu_budget import CpuBudget
+from timers.engine.cpu_budget import CpuBudget
 from timers.models import Timer, TimerGroup
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.asking import Asking, fields, problem
 from timers.api.groups import FIELDS
-from timers.lifecycle.control.groups import EDITABLE
+from timers.control.groups import EDITABLE
 from timers.models import Timer, TimerGroup
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from tests.api.asking import Asking, problem
-from timers.lifecycle.control.keys import revoke_key
+from timers.control.keys import revoke_key
 from timers.models import ApplicationKey, KeptAnswer, Timer, TimerGroup
 from timers.scheduling import create_group, delete_group, update_group
 

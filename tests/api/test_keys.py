@@ -12,9 +12,9 @@ from django.contrib.auth.models import Permission
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
-from timers.access.authenticate import forget_known_keys
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 from timers.models import ApplicationKey, KeptAnswer, Secret
+from timers.security.authentication import forget_known_keys
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
-from timers.lifecycle.operations import carry_out
+from timers.engine.operations import carry_out
 from timers.models import Attempt, TimerGroup, Waiting
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ import pytest
 from tests import factories
 from tests.api.asking import Asking, fields, problem
 from timers.chains import create_chain, update_chain
-from timers.execution_id import try_id
+from timers.domain.execution_id import try_id
 from timers.models import Chain, Timer, TimerGroup
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from django.http import HttpResponse
 
 from tests.api.asking import Asking, problem
-from timers import key_text
+from timers.security.api_keys.format import new_key
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def test_what_a_key_may_not_do_counts_too(new_key: Callable[..., str]) -> None:
     seconds_to_wait(greedy("POST", "/groups", {"name": "a"}))
 
 
-@pytest.mark.parametrize("bad", ["tk_x", key_text.new_key("0" * 12).reveal()], ids=["mistyped", "unknown"])
+@pytest.mark.parametrize("bad", ["tk_x", new_key("0" * 12).reveal()], ids=["mistyped", "unknown"])
 def test_an_address_that_tries_too_many_bad_keys_waits_and_another_does_not(bad: str) -> None:
     guessing = Asking(bad, address="192.0.2.7")
     answers = [guessing("GET", "/me") for _ in range(150)]

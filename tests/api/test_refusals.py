@@ -21,8 +21,7 @@ from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError
 
 from tests.api.asking import Asking, problem
-from timers.access.authenticate import forget_known_keys
-from timers.access.limits import TooManyRequests
+from timers.api.strict_json import MalformedJson
 from timers.exceptions import (
     NotAllowedNow,
     QuotaExceeded,
@@ -33,9 +32,10 @@ from timers.exceptions import (
     TimerNotFound,
     TimersError,
 )
+from timers.security.authentication import forget_known_keys
+from timers.security.rate_limits import TooManyRequests
 from timers.server.commits import CommitOutcomeUnknown
 from timers.server.identity import ServerRefused
-from timers.strict_json import MalformedJson
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +133,7 @@ def test_who_only_reads_is_told_nothing_of_changes(api: Asking, monkeypatch: pyt
     monkeypatch.setattr("timers.api.groups.create_group", away)
     changes = json.dumps(problem(api("POST", "/groups", {"name": "a"}), 503, "unavailable"))
     assert "Whether a change was made is unknown" in changes
-    monkeypatch.setattr("timers.access.authenticate.read_application_key", away)
+    monkeypatch.setattr("timers.security.authentication.read_application_key", away)
     forget_known_keys()
     assert problem(api("GET", "/groups"), 503, "unavailable")["detail"] == (
         "The database cannot be reached, or did not answer in time."

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
-from timers.lifecycle.kept_answers import forget_answers
+from timers.engine.idempotency import forget_answers
 from timers.models import KeptAnswer, Timer
 
 ONCE = {"kind": "once", "name": "a", "after": 3600}

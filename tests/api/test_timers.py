@@ -11,7 +11,7 @@ import pytest
 from tests import factories
 from tests.api.asking import Asking, fields, problem
 from timers.api.timer_body import OWN, SHARED
-from timers.lifecycle.control.request import OPTIONS, OWN_KEYWORDS
+from timers.control.request import OPTIONS, OWN_KEYWORDS
 from timers.models import Timer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]

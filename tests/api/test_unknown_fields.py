@@ -11,10 +11,10 @@ from django.apps import apps
 from tests.api.asking import Asking, fields, problem
 from tests.api.description import openapi_schema
 from tests.api.samples import Samples
-from timers import chains, consuming, executions, scheduling, subscribing
+from timers import chains, consuming, executions, scheduling, subscriptions
 from timers.api.route import ROUTES, Route
 from timers.api.timer_body import BULK_REQUEST
-from timers.lifecycle.control import keys, secrets
+from timers.control import keys, secrets
 from timers.models import TimerGroup
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ OF_THE_SERVICE: Final = (
 ARGUMENTS: Final = tuple(
     sorted({
         name
-        for module in (chains, consuming, executions, scheduling, subscribing, keys, secrets)
+        for module in (chains, consuming, executions, scheduling, subscriptions, keys, secrets)
         for _, function in inspect.getmembers(module, inspect.isfunction)
         for name in inspect.signature(function).parameters
     })

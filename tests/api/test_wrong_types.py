@@ -10,8 +10,8 @@ from jsonschema_rs import is_valid
 
 from tests.api.asking import Asking, fields, problem
 from timers.api.timer_body import OWN, SHARED
+from timers.control.request import OWN_KEYWORDS
 from timers.exceptions import SpecError
-from timers.lifecycle.control.request import OWN_KEYWORDS
 from timers.models import Timer
 from timers.scheduling import preview_timer, schedule_timer, update_timer
 

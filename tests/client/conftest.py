@@ -12,9 +12,9 @@ from timers_client import TimersClient
 from timers_client.ctl.main import main
 
 from tests.support.eventually import eventually
-from timers.access.authenticate import forget_known_keys
-from timers.access.limits import forget_callers
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
+from timers.security.authentication import forget_known_keys
+from timers.security.rate_limits import forget_callers
 
 
 @pytest.fixture(autouse=True)

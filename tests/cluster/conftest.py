@@ -18,7 +18,7 @@ from tests.support.server import process_environment
 from tests.support.targets import Town, town
 from timerproject.embedded.folder import Folder
 from timerproject.embedded.server import EmbeddedServer
-from timers.encryption import new_key
+from timers.security.encryption import new_key
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import psycopg
 
 from tests.cluster.installed import run_code
 from timerproject.embedded.server import EmbeddedServer
-from timers.lifecycle.recall import RECALL_CHANNEL
+from timers.engine.recall import RECALL_CHANNEL
 
 ROOT = Path(__file__).resolve().parents[2]
 Value = TypeVar("Value")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tests.cluster.field import Field, eventually
-from timers.execution_id import parse
+from timers.domain.execution_id import parse
 from timers.schedules.instant import from_microseconds
 
 MISFIRE = ("fire_once", "fire_all", "skip")
@@ -19,7 +19,7 @@ AFTERWARDS = 3
 
 _SCHEDULE = f"""
 from django.db import transaction
-from timers.lifecycle.control.cluster_pause import pause_cluster
+from timers.control.cluster_pause import pause_cluster
 from timers.scheduling import ensure_group, pause_group, pause_timer, schedule_fixed_rate
 with transaction.atomic():
     for misfire in {MISFIRE}:
@@ -31,7 +31,7 @@ with transaction.atomic():
     PAUSE_ALL
 """
 _RESUME = f"""
-from timers.lifecycle.control.cluster_pause import resume_cluster
+from timers.control.cluster_pause import resume_cluster
 from timers.scheduling import resume_group, resume_timer
 resume_cluster()
 for misfire in {MISFIRE}:

@@ -13,13 +13,13 @@ from django.test import override_settings
 from tests.support.executions import execution
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.calling import Caller
-from timers.access.authenticate import forget_known_keys
 from timers.actions import parse
 from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
+from timers.control.keys import create_key, revoke_key
+from timers.engine.outcome import Outcome
 from timers.handlers import Fire, Snooze
-from timers.lifecycle.control.keys import create_key, revoke_key
-from timers.lifecycle.outcome import Outcome
+from timers.security.authentication import forget_known_keys
 from timers.worker.attempts import find_work
 
 pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]

@@ -15,7 +15,7 @@ PACE = 100
 
 _FAIL = """
 from timers import clock
-from timers.execution_id import execution_id
+from timers.domain.execution_id import execution_id
 from timers.models import Waiting
 from timers.scheduling import ensure_group, schedule_once
 from timers.schedules.instant import to_microseconds
@@ -28,7 +28,7 @@ Waiting.objects.bulk_create(
 """
 
 _ASK = """
-from timers.lifecycle.control.operations import start_operation
+from timers.control.operations import start_operation
 start_operation("retry", {{"group": "work"}}, pace={pace})
 """
 

@@ -31,7 +31,7 @@ def test_each_subscription_has_each_occurrence_once_though_a_node_dies(field: Fi
 
 _SUBSCRIBE = """
 from timers.scheduling import ensure_group, pause_group, schedule_many
-from timers.subscribing import create_subscription
+from timers.subscriptions import create_subscription
 ensure_group("orders", retry={{"max_retries": 20, "min_backoff": 0.1, "max_backoff": 1}})
 work = {{"handler": "cluster.work"}}
 for name, mode, action in (("a", "broadcast", work), ("b", "broadcast", work), ("c", "queue", work),

@@ -17,7 +17,7 @@ from tests.cluster.field import ROOT, Field, eventually
 _KEY = """
 from uuid import uuid4
 from django.contrib.auth import get_user_model
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 user, _ = get_user_model().objects.get_or_create(username="root", is_superuser=True)
 print(create_key(f"web {uuid4()}", user=user, scopes=["admin"], all_groups=True, rate=100000)[1])
 """

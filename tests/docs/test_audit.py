@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.docs import snippets
-from timers.lifecycle.control.cluster_pause import resume_cluster
-from timers.lifecycle.control.groups import create_group
+from timers.control.cluster_pause import resume_cluster
+from timers.control.groups import create_group
 from timers.models import AuditEntry, ClusterEvent
 from timers.scheduling import pause_timer, schedule_fixed_rate
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.docs import snippets
-from timers.lifecycle.operations import carry_out
+from timers.engine.operations import carry_out
 from timers.models import Attempt, BulkOperation, Waiting
 
 pytestmark = pytest.mark.django_db

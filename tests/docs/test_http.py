@@ -8,9 +8,9 @@ import re
 import pytest
 
 from tests.docs import snippets
-from timers import setting_table
 from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.http_auth import KINDS
+from timers.conf import table
 from timers.handlers import Fire
 from timers.models import Timer, TimerGroup
 from timers.testing import Stepper, VirtualTime
@@ -62,5 +62,5 @@ def test_the_forms_of_auth_are_those_that_there_are() -> None:
 def test_the_settings_and_limits_are_those_that_there_are() -> None:
     text = snippets.page(PAGE)
 
-    assert not set(re.findall(r"TIMERS_\w+", text)) - set(setting_table.BY_NAME)
+    assert not set(re.findall(r"TIMERS_\w+", text)) - set(table.BY_NAME)
     assert f"| {TIMEOUT:g}, or the group's" in text

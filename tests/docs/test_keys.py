@@ -11,8 +11,8 @@ from django.core.management import call_command
 
 from tests import factories
 from tests.docs import snippets
-from timers.access.scopes import PERMISSIONS
-from timers.key_text import read_key
+from timers.security.api_keys.format import read_key
+from timers.security.scopes import PERMISSIONS
 
 PAGE = "docs/keys.md"
 

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
-from timers import setting_table
+from timers.conf import table
 
 ROOT: Path = settings.BASE_DIR
 DOCUMENTS = ["README.md", "CHANGELOG.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
@@ -90,7 +90,7 @@ def test_every_make_target_exists(document: str) -> None:
 def test_every_setting_exists(document: str) -> None:
     named = set(re.findall(r"\bTIMERS_[A-Z_]+\b", text(document)))
 
-    assert not named - set(setting_table.BY_NAME)
+    assert not named - set(table.BY_NAME)
 
 
 def _help(command: str, verb: re.Match[str] | None) -> str:

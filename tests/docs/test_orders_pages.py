@@ -13,9 +13,9 @@ from django.core.management import call_command
 
 from tests.docs import snippets
 from tests.support.handlers import TemporaryHandlers
+from timers.control.chains.orders import resume_order
 from timers.domain.chains.order import STATES
 from timers.insights.one_order import SCHEDULED, STARTING
-from timers.lifecycle.control.chains.orders import resume_order
 from timers.models import Attempt, Chain, ChainOrder
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime

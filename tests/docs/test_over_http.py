@@ -14,10 +14,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from tests.docs import snippets
-from timers.access.authenticate import forget_known_keys
-from timers.access.limits import forget_callers
 from timers.api.api import api
 from timers.models import Attempt, Timer
+from timers.security.authentication import forget_known_keys
+from timers.security.rate_limits import forget_callers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

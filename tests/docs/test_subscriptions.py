@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs import snippets
-from timers.filters import Filter
+from timers.control.subscriptions import list_subscriptions
+from timers.domain.filters import Filter
 from timers.handlers import handler
-from timers.lifecycle.control.subscriptions import list_subscriptions
 from timers.testing import Stepper, VirtualTime
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,9 @@ from django.test import override_settings
 
 from tests import factories
 from timers import clock
+from timers.engine.death import take_crash_lock
 from timers.insights import cluster, counts, health, rates
 from timers.insights.node_view import NodeView
-from timers.lifecycle.death import take_crash_lock
 from timers.models import Node
 
 pytestmark = pytest.mark.django_db

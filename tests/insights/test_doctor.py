@@ -12,10 +12,10 @@ from django.db import connection
 
 from tests import factories
 from timers import clock
-from timers.execution_id import execution_id, try_id
+from timers.domain.execution_id import execution_id, try_id
+from timers.engine import partitions
 from timers.insights.doctor import Report, examine
 from timers.insights.doctor.database import judged
-from timers.lifecycle import partitions
 from timers.models import Attempt, Claim, Node, Timer, ZoneRules
 from timers.schedules.instant import to_microseconds
 

@@ -9,9 +9,9 @@ import pytest
 from tests import factories
 from timers import clock
 from timers.chains import create_chain, stop_step
+from timers.engine import partitions
 from timers.insights.doctor import Finding, examine
 from timers.insights.doctor.orders import LONG
-from timers.lifecycle import partitions
 from timers.models import Chain, ChainOrder, Waiting
 
 pytestmark = pytest.mark.django_db

@@ -11,11 +11,11 @@ from django.db import connection, connections
 
 from timers import clock
 from timers.conf import load
+from timers.engine.clock_step import Noticed, write_step
+from timers.engine.events import record
 from timers.insights.doctor import database
 from timers.insights.doctor import server as checks
 from timers.insights.doctor.clock import clock_steps
-from timers.lifecycle.clock_step import Noticed, write_step
-from timers.lifecycle.events import record
 from timers.server.commit_waits import CommitWait
 from timers.server.identity import Answered
 from timers.server.prepare import Session, session_of

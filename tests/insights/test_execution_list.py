@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.plans import reads
 from timers import clock
-from timers.execution_id import execution_id, try_id
+from timers.domain.execution_id import execution_id, try_id
 from timers.insights.execution_list import STATES, WAITING, find
 from timers.insights.execution_view import ExecutionView
 from timers.models import Attempt, Claim, Timer, TimerGroup

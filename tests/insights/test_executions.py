@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from timers import clock
-from timers.execution_id import try_id
+from timers.domain.execution_id import try_id
 from timers.insights import executions
 
 pytestmark = pytest.mark.django_db

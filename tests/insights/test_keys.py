@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from timers import clock
+from timers.control.keys import create_key
 from timers.insights.doctor.keys import ending_keys
 from timers.insights.keys import KEY_STATES, SOON, key_state, keys_in_state
-from timers.lifecycle.control.keys import create_key
 from timers.models import ApplicationKey
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from timers import clock
-from timers.execution_id import execution_id
+from timers.domain.execution_id import execution_id
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.models import Timer
 from timers.schedules.instant import to_microseconds

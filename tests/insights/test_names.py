@@ -6,12 +6,12 @@ import pytest
 
 from tests import factories
 from timers import clock
+from timers.engine.nodes import register
 from timers.exceptions import NotAllowedNow
 from timers.insights.cluster import cluster
 from timers.insights.doctor import examine
 from timers.insights.health import concerns
 from timers.insights.names import SHOWN, refused_starts
-from timers.lifecycle.nodes import register
 from timers.testing import VirtualTime, registration
 
 

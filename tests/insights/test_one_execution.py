@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from timers.execution_id import try_id
+from timers.domain.execution_id import try_id
+from timers.domain.payload import Unreadable
 from timers.insights.one_execution import one
 from timers.models import Timer
-from timers.payload import Unreadable
 
 pytestmark = pytest.mark.django_db
 

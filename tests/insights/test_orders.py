@@ -13,7 +13,7 @@ from django.db import connection
 from tests import factories
 from timers import chains
 from timers.chains import create_chain
-from timers.execution_id import execution_id, try_id
+from timers.domain.execution_id import execution_id, try_id
 from timers.insights import chains as of_chains
 from timers.insights.one_order import group_of_order, history, one_order
 from timers.insights.orders import count_by_state, find_orders

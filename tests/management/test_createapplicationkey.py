@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from tests import factories
-from timers.access.authenticate import caller_of_key
-from timers.key_text import read_key
 from timers.models import ApplicationKey
+from timers.security.api_keys.format import read_key
+from timers.security.authentication import caller_of_key
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from tests import factories
 from timers import clock
-from timers.lifecycle import partitions
+from timers.engine import partitions
 from timers.models import ClusterPause, Node
 
 pytestmark = pytest.mark.django_db

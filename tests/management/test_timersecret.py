@@ -8,10 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from timers.encryption import new_key
+from timers.conf.forms import encryption_keys
+from timers.engine.secret_values import SecretValue, read_secrets
 from timers.insights.secrets import secrets
-from timers.lifecycle.secret_values import SecretValue, read_secrets
-from timers.setting_forms import encryption_keys
+from timers.security.encryption import new_key
 
 pytestmark = pytest.mark.django_db
 

@@ -108,7 +108,11 @@ def test_pages_of_the_project_are_left_alone(host: Host) -> None:
         ),
         ('TIMERS = {"LEASE": "soon"}', "TIMERS_LEASE must be a number of seconds", "TIMERS"),
         ('INSTALLED_APPS.remove("django.contrib.postgres")', "needs django.contrib.postgres", "INSTALLED_APPS"),
-        ('MIDDLEWARE.remove("timers.api.frame.ApiFrame")', "timers.api.frame.ApiFrame is missing", "Add it first"),
+        (
+            'MIDDLEWARE.remove("timers.api.middleware.ApiMiddleware")',
+            "timers.api.middleware.ApiMiddleware is missing",
+            "Add it first",
+        ),
         ('DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3"}', "this database is sqlite", "PostgreSQL 14"),
         ("USE_TZ = False", "needs time zone support", "USE_TZ = True"),
         ('ROOT_URLCONF = "shop.clashing_urls"', "leads to another view", "once"),

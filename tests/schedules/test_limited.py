@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_WHILE_LOCKED, counted
-from timers.lifecycle.decide import Decision, Due, decide
-from timers.policies import MISFIRE_POLICIES, Policies
+from timers.domain.policies import MISFIRE_POLICIES, Policies
+from timers.engine.decide import Decision, Due, decide
 from timers.schedules import Schedule, parse
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar

@@ -12,9 +12,9 @@ import pytest
 from django.db import OperationalError, connections
 
 from tests.support.transaction_pooler import TransactionPooler
-from timers.lifecycle import one_at_a_time as one_at_a_time_module
-from timers.lifecycle import recall as recall_module
-from timers.lifecycle.one_at_a_time import one_at_a_time
+from timers.engine import one_at_a_time as one_at_a_time_module
+from timers.engine import recall as recall_module
+from timers.engine.one_at_a_time import one_at_a_time
 from timers.server.bounded import bounded_copy
 from timers.server.prepare import is_pooled
 from timers.server.settings import PINNED, TRACKED, guard_sessions

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, connections
 from psycopg.pq import TransactionStatus
 
 from timers import conf
-from timers.lifecycle.remember_server import remember_server
+from timers.engine.remember_server import remember_server
 from timers.models import DatabaseServer
 from timers.server import memory
 from timers.server import prepare as prepare_module
@@ -187,7 +187,7 @@ def test_a_node_writes_its_server_down_once_and_a_promotion_after_it(
     assert session.server is not None
     for timeline, known in ((3, 3), (2, 3)):
         promoted = replace(session, server=replace(session.server, timeline=timeline))
-        monkeypatch.setattr("timers.lifecycle.remember_server.session_of", lambda _, promoted=promoted: promoted)
+        monkeypatch.setattr("timers.engine.remember_server.session_of", lambda _, promoted=promoted: promoted)
         remember_server()
         assert DatabaseServer.objects.get().timeline == known
     DatabaseServer.objects.all().delete()

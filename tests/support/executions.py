@@ -6,11 +6,11 @@ from itertools import count
 from typing import Any
 
 from timers.actions import Action, parse
-from timers.boot_clock import boot_time
-from timers.execution_id import execution_id
-from timers.lifecycle.execution import Execution, ServedGroup
-from timers.lifecycle.outcome import Outcome, OutcomeWord
-from timers.policies import Policies
+from timers.clock import boot_time
+from timers.domain.execution_id import execution_id
+from timers.domain.policies import Policies
+from timers.engine.execution import Execution, ServedGroup
+from timers.engine.outcome import Outcome, OutcomeWord
 from timers.schedules.instant import to_microseconds
 from timers.testing import START
 from timers.worker.started import SIZE, Started

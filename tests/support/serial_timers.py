@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests import factories
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.models import Timer
 from timers.scheduling import schedule_cron, schedule_fixed_rate
 from timers.testing import Stepper

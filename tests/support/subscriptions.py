@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tests.support.handlers import TemporaryHandlers
-from timers.lifecycle.control.subscriptions import create_subscription
+from timers.control.subscriptions import create_subscription
 
 
 def subscribe(name: str, mode: str = "broadcast", **more: Any) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from timers.setting_forms import encryption_keys
+from timers.conf.forms import encryption_keys
 
 OURS = ("TIMER", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "DEBUG", "HTTPS", "EXTRA_APPS", "PYTEST")
 PRODUCTION = {"SECRET_KEY": "k", "DATABASE_URL": "postgresql://h/d"}

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from timers import unmigrated
-from timers.unmigrated import NOT_MIGRATED
+from timers.server import unmigrated
+from timers.server.unmigrated import NOT_MIGRATED
 
 
 @pytest.fixture

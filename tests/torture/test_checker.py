@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.torture.live.checker import Run, check
-from timers.execution_id import execution_id, try_id
+from timers.domain.execution_id import execution_id, try_id
 
 AT = 1_800_000_000.0
 TIMER = 7

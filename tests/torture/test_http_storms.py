@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.field import Field, eventually
 from tests.support.profile import IS_LONG
 from tests.support.targets import Received, Town, plain
-from timers.encryption import new_key
+from timers.security.encryption import new_key
 
 pytestmark = [pytest.mark.torture, pytest.mark.django_db(transaction=True)]
 
@@ -104,7 +104,7 @@ schedule_many([dict(kind="once", group="storm", name=f"{{n}}", after=1 + n * {sp
 
 _SECRETS = """
 from django.db import transaction
-from timers.lifecycle.control.secrets import create_secret
+from timers.control.secrets import create_secret
 with transaction.atomic():
     for number in range({count}):
         create_secret(f"{{number}}", f"value-{{number}}")

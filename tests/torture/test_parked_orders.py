@@ -16,12 +16,12 @@ from django.db import connection, transaction
 from tests import factories
 from tests.support.profile import IS_LONG
 from timers import chains, clock
+from timers.engine.orders import holds, pruning, releasing
 from timers.exceptions import NotAllowedNow
 from timers.insights import counts
 from timers.insights.doctor import orders as doctor
 from timers.insights.doctor import overdue
 from timers.insights.orders import LOOKED_AT
-from timers.lifecycle.orders import holds, pruning, releasing
 from timers.models import Chain, ChainOrder, Timer, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime

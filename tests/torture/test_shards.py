@@ -27,7 +27,7 @@ schedule_many([
     for n in range({TIMERS})
 ])
 """
-_CHANGE = "from timers.lifecycle.control.groups import update_group; update_group('spread', shards={shards})"
+_CHANGE = "from timers.control.groups import update_group; update_group('spread', shards={shards})"
 
 
 def test_five_hundred_fires_a_second_go_on_while_the_number_of_shards_changes(field: Field) -> None:

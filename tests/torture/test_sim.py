@@ -13,7 +13,7 @@ from tests.torture.sim.minimise import minimise
 from tests.torture.sim.mutants import MUTANTS
 from tests.torture.sim.records import Records, Timer
 from tests.torture.sim.world import World
-from timers.execution_id import execution_id
+from timers.domain.execution_id import execution_id
 
 INSTANT = 1_800_000_000_000_000
 EXECUTION = execution_id(INSTANT, 7)

@@ -13,10 +13,10 @@ from tests.support.executions import execution, started
 from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome
-from timers.lifecycle.secret_values import SecretValue
-from timers.setting_forms import networks
+from timers.conf.forms import networks
+from timers.engine.execution import Execution
+from timers.engine.outcome import Outcome
+from timers.engine.secret_values import SecretValue
 from timers.worker.event_loop import EventLoop
 from timers.worker.http_call import HttpCalls
 from timers.worker.pace import Pace

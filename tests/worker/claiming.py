@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from tests.support.executions import started
 from timers import conf
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.models import TimerGroup
 from timers.testing import Stepper
 from timers.worker.capacity import Capacity, Slots

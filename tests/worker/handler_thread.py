@@ -12,8 +12,8 @@ from tests.support.executions import execution, started
 from tests.support.handlers import TemporaryHandlers
 from timers import handlers as registry
 from timers.clock import DatabaseClock
+from timers.engine.outcome import Outcome
 from timers.handlers import Fire
-from timers.lifecycle.outcome import Outcome
 from timers.testing import START
 from timers.worker import process_state, state_kinds
 from timers.worker.pace import Pace

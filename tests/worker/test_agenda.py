@@ -9,7 +9,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.executions import START_US, execution
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.schedules.instant import from_microseconds
 from timers.testing import START
 from timers.worker.agenda import Agenda

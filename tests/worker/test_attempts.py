@@ -11,11 +11,11 @@ from tests.support.executions import execution, served_group
 from tests.support.handlers import TemporaryHandlers
 from timers import handlers as registry
 from timers.clock import DatabaseClock
+from timers.domain.policies import Policies
+from timers.engine import errors
+from timers.engine.outcome import impossible
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Retry, Snooze
-from timers.lifecycle import errors
-from timers.lifecycle.outcome import impossible
-from timers.policies import Policies
 from timers.schedules.instant import from_microseconds
 from timers.worker import run_log
 from timers.worker.attempts import find_work, overran, raised, returned, started_at, time_limit

@@ -11,10 +11,10 @@ from django.db import OperationalError
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
-from timers.lifecycle import fire_batch
-from timers.lifecycle.due import ServedGroups
-from timers.lifecycle.execution import ServedGroup
-from timers.lifecycle.fire import fire_due
+from timers.engine import fire_batch
+from timers.engine.due import ServedGroups
+from timers.engine.execution import ServedGroup
+from timers.engine.fire import fire_due
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime

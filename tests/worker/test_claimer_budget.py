@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
-from timers.lifecycle.cpu_budget import CpuBudget
+from timers.engine.cpu_budget import CpuBudget
 from timers.scheduling import schedule_fixed_rate
 from timers.testing import Stepper
 from timers.worker import claimer as claimer_module

@@ -7,7 +7,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
 from timers import conf
-from timers.lifecycle.clock_step import Noticed, write_step
+from timers.engine.clock_step import Noticed, write_step
 from timers.scheduling import schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
-from timers.lifecycle.fence import revoke, revoked_of
+from timers.engine.fence import revoke, revoked_of
 from timers.models import Claim
 from timers.scheduling import schedule_fixed_rate
 from timers.testing import Stepper

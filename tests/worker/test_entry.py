@@ -17,10 +17,10 @@ from tests.worker.calling import Caller, exchange
 from timers.actions import parse
 from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
-from timers.entry_point import run_handler
+from timers.api.handler_endpoint import run_handler
+from timers.engine.outcome import Outcome
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Retry, Snooze
-from timers.lifecycle.outcome import Outcome
 from timers.worker.attempts import find_work
 
 KEY = "tk_live_0123456789"

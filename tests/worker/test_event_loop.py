@@ -13,10 +13,9 @@ from tests.support.eventually import eventually
 from tests.support.executions import execution, started
 from tests.support.handlers import TemporaryHandlers
 from timers import handlers as registry
-from timers.boot_clock import boot_time
-from timers.clock import DatabaseClock
+from timers.clock import DatabaseClock, boot_time
+from timers.engine.outcome import Outcome
 from timers.handlers import Fire, Snooze
-from timers.lifecycle.outcome import Outcome
 from timers.testing import START
 from timers.worker.event_loop import CANCEL_SECONDS, EventLoop
 from timers.worker.pace import Pace

@@ -8,8 +8,8 @@ from tests.support.eventually import eventually
 from tests.support.executions import execution, started
 from tests.support.handlers import TemporaryHandlers
 from timers.clock import DatabaseClock
+from timers.engine.outcome import Outcome
 from timers.handlers import Fire
-from timers.lifecycle.outcome import Outcome
 from timers.testing import START
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor

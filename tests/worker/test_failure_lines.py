@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.executions import execution, outcome, served_group
-from timers.lifecycle.outcome import Next, OutcomeWord, Verdict
+from timers.engine.outcome import Next, OutcomeWord, Verdict
 from timers.worker.failure_lines import LINES_OF_A_FAULT, MAX_FAULTS, SPAN_SECONDS, FailureLines
 
 

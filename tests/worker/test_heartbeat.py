@@ -6,8 +6,8 @@ import pytest
 from django.db import OperationalError
 
 from timers import conf
-from timers.lifecycle.control.nodes import drain_node
-from timers.lifecycle.nodes import Beat, beat, register
+from timers.control.nodes import drain_node
+from timers.engine.nodes import Beat, beat, register
 from timers.models import Node
 from timers.server.commit_waits import CommitWait
 from timers.testing import VirtualTime, registration

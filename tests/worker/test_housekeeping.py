@@ -10,9 +10,9 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from timers import conf
-from timers.lifecycle.control.operations import start_operation
-from timers.lifecycle.death import Sightings
-from timers.lifecycle.rescue import Fate, rescue_worker
+from timers.control.operations import start_operation
+from timers.engine.death import Sightings
+from timers.engine.rescue import Fate, rescue_worker
 from timers.models import Claim, ClusterEvent, ClusterPause, Node, Timer, Waiting
 from timers.scheduling import fire_timer, schedule_once
 from timers.testing import Stepper, VirtualTime

@@ -16,8 +16,8 @@ from tests.actions.hostile import ADDRESSES, FORMS, NAMES
 from tests.support.targets import plain, town
 from tests.worker.calling import THIS_HOST, Caller
 from timers.actions.egress import Egress
+from timers.conf.forms import networks
 from timers.exceptions import SpecError
-from timers.setting_forms import networks
 from timers.worker import guarded_resolver
 
 EVERY_PORT: Egress = replace(THIS_HOST, allowed=())

@@ -12,7 +12,7 @@ import pytest
 from tests.support.certificates import Authority
 from tests.support.targets import Town, plain, raw
 from tests.worker.calling import THIS_HOST, Caller, exchange
-from timers.setting_forms import proxy
+from timers.conf.forms import proxy
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.executions import execution, served_group
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.worker.capacity import Slots
 from timers.worker.idle_slots import IdleSlots
 from timers.worker.pace import Pace

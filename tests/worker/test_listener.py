@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from tests import factories
 from tests.support.eventually import eventually
 from tests.support.handlers import TemporaryHandlers
-from timers.lifecycle.wakeup import tell_revoked
+from timers.engine.wakeup import tell_revoked
 from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper
 from timers.worker import listener as listener_module

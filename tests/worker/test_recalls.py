@@ -13,10 +13,10 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
 from timers import clock
 from timers.clock import DatabaseClock
-from timers.lifecycle import recall as recall_module
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome
-from timers.lifecycle.recall import in_this_process
+from timers.engine import recall as recall_module
+from timers.engine.execution import Execution
+from timers.engine.outcome import Outcome
+from timers.engine.recall import in_this_process
 from timers.models import Claim, Node, Recall, Timer
 from timers.scheduling import cancel_timer, schedule_once, update_timer
 from timers.testing import Stepper, VirtualTime

@@ -10,9 +10,9 @@ from tests.support.executions import START_US, outcome, started
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Holder
-from timers.lifecycle.finish import Finished
-from timers.lifecycle.outcome import Outcome, Verdict, counted_as, judge
+from timers.engine.execution import Holder
+from timers.engine.finish import Finished
+from timers.engine.outcome import Outcome, Verdict, counted_as, judge
 from timers.models import Claim, StatsMinute, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import START, Stepper

@@ -10,8 +10,8 @@ from django.db import OperationalError
 from tests import factories
 from tests.support.executions import started
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.release import Released, release
+from timers.engine.execution import Execution
+from timers.engine.release import Released, release
 from timers.models import Claim, Node, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from timers.lifecycle.secret_values import SecretValue
+from timers.engine.secret_values import SecretValue
 from timers.worker import secret_cache
 from timers.worker.secret_cache import FRESH_SECONDS, Found, SecretCache
 

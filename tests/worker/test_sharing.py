@@ -12,8 +12,8 @@ from tests import factories
 from tests.support.executions import started
 from timers import conf
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.rescue import rescue_node
+from timers.engine.execution import Execution
+from timers.engine.rescue import rescue_node
 from timers.models import Node, TimerGroup
 from timers.schedules.instant import to_microseconds
 from timers.scheduling import fire_timer, schedule_many

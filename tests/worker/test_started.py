@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.executions import execution
-from timers.boot_clock import boot_time
-from timers.lifecycle.execution import Holder
-from timers.lifecycle.rescue import Fate
+from timers.clock import boot_time
+from timers.engine.execution import Holder
+from timers.engine.rescue import Fate
 from timers.worker.child import Child
 from timers.worker.started import CELLS, ENDED, RUNNING, SIZE, Cell, Started, Vitals
 

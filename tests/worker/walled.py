@@ -82,8 +82,8 @@ def main() -> None:
 
     from tests.actions.hostile import ADDRESSES, FORMS
     from tests.worker.calling import THIS_HOST, Caller
+    from timers.conf.forms import networks
     from timers.exceptions import SpecError
-    from timers.setting_forms import networks
 
     caller = Caller(replace(THIS_HOST, allowed=()))
     ends = []

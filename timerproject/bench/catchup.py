@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from timers.lifecycle.decide import Due, decide
-from timers.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
+from timers.domain.policies import MISFIRE_POLICIES, OVERLAP_POLICIES, Policies
+from timers.engine.decide import Due, decide
 from timers.schedules import Schedule, parse
 from timers.schedules.excluding import ON_EXCLUDED, Excluding
 from timers.schedules.exclusions import ExclusionCalendar

@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 from django.db import connection
 
 from timers import clock
+from timers.control.delete import erase_history, erase_nodes
+from timers.engine.one_at_a_time import one_at_a_time
 from timers.exceptions import NotAllowedNow
-from timers.lifecycle.control.delete import erase_history, erase_nodes
-from timers.lifecycle.one_at_a_time import one_at_a_time
 from timers.models import TimerGroup
 from timers.scheduling import Created, create_group, delete_group, schedule_many
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from django.db import connection
 
-from timers.execution_id import execution_id
+from timers.domain.execution_id import execution_id
 
 BATCH: Final = 500
 START_TOGETHER_AFTER: Final = 2.0

@@ -16,7 +16,7 @@ from typing import Final, Self
 from django.contrib.auth import get_user_model
 
 from timerproject.bench.ground import PREFIX
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 
 READY_WITHIN: Final = 60.0
 STOPS_WITHIN: Final = 30.0

@@ -19,9 +19,9 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from timers.access.address import client_address
-from timers.access.limits import site_of
-from timers.access.throttle import Throttle
+from timers.security.client_address import client_address
+from timers.security.rate_limits import site_of
+from timers.security.throttle import Throttle
 
 FOR_A_USER: Final = (1 / 60, 5.0)
 """Tries per second of one user name from one address, and how many may come at once."""

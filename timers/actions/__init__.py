@@ -12,8 +12,8 @@ from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 Action = PythonAction | HttpAction | EntryAction | PullAction | ChainAction
 """The union of all actions."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
-from timers.setting_forms import Network
+from timers.conf.forms import Network
 
 Address = IPv4Address | IPv6Address
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
-from timers import conf, setting_forms
+from timers import conf
 from timers.actions.addresses import Address, why_refused
 from timers.actions.own_addresses import own_addresses
 from timers.actions.target import Target
-from timers.setting_forms import Network
+from timers.conf import forms
+from timers.conf.forms import Network
 
 
 class EgressRefused(PermissionError):
@@ -41,7 +42,7 @@ class Egress:
     @classmethod
     def open(cls) -> Egress:
         """No rules, for calls whose place an operator has set and no user's timer."""
-        return cls(allowed=setting_forms.networks("0.0.0.0/0,::/0"), ports=(range(1, 65536),), plain_http=True)
+        return cls(allowed=forms.networks("0.0.0.0/0,::/0"), ports=(range(1, 65536),), plain_http=True)
 
     @classmethod
     def in_force(cls) -> Egress:
@@ -100,10 +101,10 @@ class Egress:
 @lru_cache(maxsize=8)
 def _read(allow: str, deny: str, ports: str, plain_http: bool, proxy: str, own: frozenset[Address]) -> Egress:
     return Egress(
-        setting_forms.networks(allow),
-        setting_forms.networks(deny),
-        setting_forms.ports(ports),
+        forms.networks(allow),
+        forms.networks(deny),
+        forms.ports(ports),
         plain_http,
         own,
-        setting_forms.proxy(proxy),
+        forms.proxy(proxy),
     )

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from timers import conf, setting_forms
+from timers import conf
 from timers.actions.http import HttpAction
+from timers.conf import forms
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not both set"
 _OPTIONS: Final = ("content", "timeout", "keep_response")
@@ -67,7 +68,7 @@ class EntryAction:
     def call(self) -> HttpAction | str:
         """The call to make by the settings of this process, or why there is none."""
         settings = conf.current()
-        entry = setting_forms.entry_url(settings.entry_url)
+        entry = forms.entry_url(settings.entry_url)
         if entry is None or not settings.entry_key:
             return NO_ENTRY
         path = f"{entry.path.rstrip('/')}/{quote(self.called, safe='')}"

@@ -14,8 +14,8 @@ from timers.actions.http_auth import Auth, check_secret_name
 from timers.actions.http_content import Template
 from timers.actions.http_headers import Headers, parse_headers
 from timers.actions.target import SCHEMES, Target, parse_host
+from timers.domain.errors import Mistakes, Value, nearest
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes, Value, nearest
 from timers.schedules.duration import parse_seconds
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from timers.actions.http_headers import check_header_name
+from timers.domain.errors import Mistakes, unknown
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes, unknown
 
 KINDS: Final = {
     "basic": ("username", "secret"),

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
 
+from timers.domain.payload import encode
 from timers.exceptions import SpecError, TimersError
-from timers.payload import encode
 
 MAX_TEMPLATE_BYTES: Final = 16 * 1024
 MAX_CONTENT_BYTES: Final = 1024 * 1024

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 MAX_HEADERS: Final = 50
 MAX_NAME: Final = 100

@@ -10,8 +10,9 @@ from typing import Final
 
 from django.db import connections
 
-from timers import conf, setting_forms
+from timers import conf
 from timers.actions.addresses import Address
+from timers.conf import forms
 
 KNOWN_SECONDS: Final = 60.0
 """How long the addresses of a name are taken for what they were: a database may fail over to another host."""
@@ -40,7 +41,7 @@ def _hosts() -> tuple[str, ...]:
             hosts.update(
                 host.strip() for host in str(given or "").split(",") if not host.strip().startswith(("/", "@"))
             )
-    entry = setting_forms.entry_url(conf.current().entry_url)
+    entry = forms.entry_url(conf.current().entry_url)
     if entry is not None:
         hosts.add(entry.host)
     return tuple(sorted(hosts - {""}))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timers.mistakes import Mistakes
+from timers.domain.errors import Mistakes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The Django admin: raw records for people who operate and support the service.
 
-Every write goes through `timers.lifecycle.control` (or `timers.scheduling`, which is made of it), so a form here
+Every write goes through `timers.control` (or `timers.scheduling`, which is made of it), so a form here
 refuses what the API refuses. Lists stay fast on big tables: counts are bounded, the ledger is paged by its key, filters
 stand only on what an index or a bounded window serves. History cannot be edited by anyone.
 """

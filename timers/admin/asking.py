@@ -15,8 +15,8 @@ from django.template.response import TemplateResponse
 
 from timers.admin.actions import Answer, for_each
 from timers.admin.json_text import JSONTextField
+from timers.control.backfill import OVERLAP
 from timers.domain.chains.limits import MAX_PRIORITY
-from timers.lifecycle.control.backfill import OVERLAP
 
 _SHOWN = 20
 

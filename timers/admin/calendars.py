@@ -15,8 +15,8 @@ from timers import clock
 from timers.admin.actions import for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.control.calendars import create_calendar, delete_calendar, update_calendar
 from timers.exceptions import SpecError
-from timers.lifecycle.control.calendars import create_calendar, delete_calendar, update_calendar
 from timers.models import ExclusionCalendar
 from timers.models.fields import ExactJSONField
 from timers.schedules.exclusions import ExclusionCalendar as Rules

@@ -13,8 +13,8 @@ from django.http import HttpRequest
 
 from timers.admin.bounded import AnyModelAdmin
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
-from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
-from timers.lifecycle.control.names import MAX_TEXT
+from timers.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
+from timers.control.names import MAX_TEXT
 from timers.models import ClusterPause
 
 

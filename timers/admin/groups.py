@@ -14,9 +14,9 @@ from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
+from timers.control.groups import create_group, pause_group, resume_group, update_group
+from timers.engine.group_clock import now_in
 from timers.exceptions import SpecError
-from timers.lifecycle.control.groups import create_group, pause_group, resume_group, update_group
-from timers.lifecycle.group_clock import now_in
 from timers.models import TimerGroup
 from timers.models.fields import ExactJSONField
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from timers.payload import Unreadable, UnreadablePayload, decode
+from timers.domain.payload import Unreadable, UnreadablePayload, decode
 
 SHOWN = 8_192
 """Characters of a body that a page shows."""

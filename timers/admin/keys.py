@@ -17,16 +17,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from timers import clock
-from timers.access.grants import check_giver
-from timers.access.scopes import not_allowed
 from timers.admin import cells
 from timers.admin.asking import ask
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
 from timers.admin.shown_once import show_once
+from timers.control.keys import LONGEST_OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.insights.keys import KEY_STATES, key_state, keys_in_state
-from timers.lifecycle.control.keys import LONGEST_OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.models import ApplicationKey
 from timers.schedules.duration import MICROSECONDS_PER_SECOND
+from timers.security.grants import check_giver
+from timers.security.scopes import not_allowed
 
 _HOUR = 3600
 _LONGEST_HOURS = LONGEST_OVERLAP // MICROSECONDS_PER_SECOND // _HOUR

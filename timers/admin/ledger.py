@@ -20,7 +20,7 @@ from timers.admin.filters import GroupFilter
 from timers.admin.json_text import body
 from timers.admin.keyset import KeysetChangeList
 from timers.admin.search import execution_in, timers_meant
-from timers.execution_id import MAX_TRIES, lower_bound
+from timers.domain.execution_id import MAX_TRIES, lower_bound
 from timers.insights import executions
 from timers.insights.ledger_order import execution_of, newest_first
 from timers.insights.words import milliseconds

@@ -17,11 +17,11 @@ from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.bounded import BoundedChangeList, ReadOnlyAdmin
 from timers.admin.json_text import body
+from timers.control.leadership import hand_over
+from timers.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.insights.drift import drift_by_node, drift_of
 from timers.insights.node_view import newest_nodes, nodes_by_id
 from timers.insights.words import milliseconds
-from timers.lifecycle.control.leadership import hand_over
-from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.models import Node
 
 

@@ -15,15 +15,15 @@ from django.utils.safestring import SafeString
 from timers.admin import cells
 from timers.admin.actions import for_each
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
-from timers.exceptions import SpecError
-from timers.insights.words import plural
-from timers.lifecycle.control.operations import (
+from timers.control.operations import (
     cancel_operation,
     pause_operation,
     resume_operation,
     start_operation,
 )
-from timers.lifecycle.failed_filter import CONDITIONS, LONGEST_TEXT
+from timers.engine.failed_filter import CONDITIONS, LONGEST_TEXT
+from timers.exceptions import SpecError
+from timers.insights.words import plural
 from timers.models import BulkOperation
 
 _SHOWN = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from timers.execution_id import MAX_TIMER_ID
+from timers.domain.execution_id import MAX_TIMER_ID
 from timers.models import Timer, TimerGroup
 
 _MOST_TIMERS: Final = 1_000

@@ -8,9 +8,9 @@ from typing import Any
 from django import forms
 
 from timers.admin.refusals import ControlForm
-from timers.lifecycle.control.secrets import OVERLAP
+from timers.control.secrets import OVERLAP
+from timers.domain.policies import MAX_SECONDS
 from timers.models import Secret
-from timers.policies import MAX_SECONDS
 
 _HOUR = timedelta(hours=1)
 SCOPE = ("description", "groups", "hosts")

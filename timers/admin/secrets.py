@@ -23,10 +23,10 @@ from timers.admin.asking import ask
 from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.secret_form import SecretForm
 from timers.admin.shown_once import show_once
-from timers.encryption import Keyring
+from timers.control.secrets import create_secret, delete_secret, limit_secret, replace_secret, users_of
 from timers.exceptions import NotAllowedNow, TimersError
-from timers.lifecycle.control.secrets import create_secret, delete_secret, limit_secret, replace_secret, users_of
 from timers.models import Secret
+from timers.security.encryption import Keyring
 
 _NAMES_SHOWN: Final = 3
 _LOOK_FOR_USERS_MS: Final = 2_000

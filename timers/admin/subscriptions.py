@@ -15,15 +15,15 @@ from timers.admin import cells
 from timers.admin.actions import Answer, for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
-from timers.exceptions import SpecError
-from timers.insights.words import in_flight_words, plural
-from timers.lifecycle.control.subscriptions import (
+from timers.control.subscriptions import (
     create_subscription,
     delete_subscription,
     pause_subscription,
     resume_subscription,
     update_subscription,
 )
+from timers.exceptions import SpecError
+from timers.insights.words import in_flight_words, plural
 from timers.models import Subscription
 from timers.models.fields import ExactJSONField
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from django import forms
 
 from timers.admin.refusals import ControlForm
-from timers.lifecycle.control.request import OWN_KEYWORDS
+from timers.control.request import OWN_KEYWORDS
+from timers.domain.policies import OVERRIDABLE
 from timers.models import Timer
-from timers.policies import OVERRIDABLE
 from timers.schedules import KINDS
 
 # In the order in which they are read; `after` is for programs: whoever fills in a form names the instant.

@@ -24,6 +24,15 @@ from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.search import timers_meant
 from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
+from timers.control.backfill import backfill_timer
+from timers.control.change import (
+    cancel_timer,
+    fire_timer,
+    pause_timer,
+    resume_timer,
+)
+from timers.control.skip_next import skip_next_fire
+from timers.domain.payload import Unreadable
 from timers.exceptions import SpecError
 from timers.insights import executions
 from timers.insights.held_up import cluster_facts, due_since, held_up_by, waits_for_handler, waits_for_limit
@@ -31,19 +40,10 @@ from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.limits import limits_reached
 from timers.insights.preview import preview_of
 from timers.insights.words import milliseconds, plural
-from timers.lifecycle.control.backfill import backfill_timer
-from timers.lifecycle.control.change import (
-    cancel_timer,
-    fire_timer,
-    pause_timer,
-    resume_timer,
-)
-from timers.lifecycle.control.skip_next import skip_next_fire
 from timers.models import Timer, TimerGroup
 from timers.models.claimed import claimed_executions
 from timers.models.fields import ExactJSONField
 from timers.models.schedule_words import schedule_words
-from timers.payload import Unreadable
 
 _NEXT = 6
 _HISTORY = 10

@@ -20,8 +20,8 @@ from timers.admin.failures import failures_page
 from timers.admin.filters import GroupFilter
 from timers.admin.json_text import body
 from timers.admin.search import execution_in, timers_meant
+from timers.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.exceptions import NotAllowedNow
-from timers.lifecycle.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.models import Subscription, Timer, Waiting
 
 _DONE_TO: Final = {

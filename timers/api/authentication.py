@@ -12,13 +12,13 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from timers.access.address import client_address
-from timers.access.authenticate import KeyRefused, caller_of_key, caller_of_user
-from timers.access.caller import Caller
-from timers.access.limits import check_rate, count_failure
 from timers.api.problems import Problem, not_found
 from timers.api.slashes import path_names
 from timers.api.visible import is_visible
+from timers.security.authentication import KeyRefused, caller_of_key, caller_of_user
+from timers.security.caller import Caller
+from timers.security.client_address import client_address
+from timers.security.rate_limits import check_rate, count_failure
 
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

@@ -12,22 +12,22 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import BaseModel, Field
 
-from timers import strict_json
+from timers.api import strict_json
 from timers.api.authentication import caller
 from timers.api.problems import FieldProblemAnswer, Problem, not_found
 from timers.api.route import route
 from timers.api.strict_body import JSON_TYPES
 from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
+from timers.control.audit import FIRST, Entry, audited
+from timers.control.create import Created, create_each
+from timers.control.groups import FoundGroups, look_up_groups
+from timers.control.planned import too_costly
+from timers.control.request import parse_request
+from timers.control.spec import TimerSpec
+from timers.domain.errors import Mistakes
+from timers.engine.cpu_budget import CpuBudget
 from timers.exceptions import FieldProblem, QuotaExceeded, SpecError
-from timers.lifecycle.control.audit import FIRST, Entry, audited
-from timers.lifecycle.control.create import Created, create_each
-from timers.lifecycle.control.groups import FoundGroups, look_up_groups
-from timers.lifecycle.control.planned import too_costly
-from timers.lifecycle.control.request import parse_request
-from timers.lifecycle.control.spec import TimerSpec
-from timers.lifecycle.cpu_budget import CpuBudget
-from timers.mistakes import Mistakes
 
 router = Router(tags=["timers"])
 MOST: Final = 10_000

@@ -23,9 +23,9 @@ from timers.api.repeatable import IDEMPOTENCY_KEY, once
 from timers.api.route import rendered, route
 from timers.api.visible import is_visible
 from timers.consuming import Commit, Message, Settled, claim, commit, commit_many, discard, extend
+from timers.domain.policies import MAX_SECONDS
+from timers.engine.next_due import seconds_to_next
 from timers.exceptions import FieldProblem, SpecError, TimersError
-from timers.lifecycle.next_due import seconds_to_next
-from timers.policies import MAX_SECONDS
 
 router = Router(tags=["consumers"])
 LONGEST_WAIT: Final = 20.0

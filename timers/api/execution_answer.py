@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
+from timers.domain.payload import Unreadable
 from timers.insights.execution_view import ExecutionView
 from timers.insights.one_execution import ExecutionDetail
 from timers.models import Attempt
-from timers.payload import Unreadable
 
 _FIELDS: Final = (
     "group", "timer", "state", "outcome", "origin", "scheduled_for", "attempt", "node", "worker", "claimed_at",

@@ -17,11 +17,11 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
 from timers.api.timer_verbs import ExecutionStarted, Overlap
+from timers.engine.group_clock import now_in
 from timers.exceptions import NotAllowedNow
 from timers.executions import cancel_execution, dismiss_failed, replay_execution, retry_failed
 from timers.insights.execution_list import WAITING, find
 from timers.insights.one_execution import one
-from timers.lifecycle.group_clock import now_in
 
 router = Router(tags=["executions"])
 EXECUTION = "/executions/{execution}"

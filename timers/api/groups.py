@@ -34,10 +34,10 @@ from timers.api.schemas import (
 from timers.api.timer_verbs import PauseBody
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import MAX_CONCURRENCY
+from timers.domain.payload import MAX_BYTES
+from timers.domain.policies import MAX_SECONDS
 from timers.exceptions import SpecError, TimerNotFound
 from timers.models import TimerGroup
-from timers.payload import MAX_BYTES
-from timers.policies import MAX_SECONDS
 from timers.scheduling import create_group, delete_group, pause_group, resume_group, update_group
 
 router = Router(tags=["groups"])

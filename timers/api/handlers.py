@@ -9,10 +9,10 @@ from ninja import Body as InBody
 from ninja import Router
 from pydantic import BaseModel, Field, WithJsonSchema
 
+from timers.api.handler_endpoint import run_handler
 from timers.api.problems import Code, Problem
+from timers.api.request_id import current_request_id
 from timers.api.route import route
-from timers.entry_point import run_handler
-from timers.request_id import current_request_id
 
 router = Router(tags=["handlers"])
 _CODES: Final[dict[int, Code]] = {422: "invalid", 500: "failed", 503: "unavailable"}

@@ -8,8 +8,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from timers.domain.errors import unknown
 from timers.exceptions import FieldProblem, SpecError
-from timers.mistakes import unknown
 
 _PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 _UNTOLD: Final = frozenset({"value", "token", "key"})

@@ -13,19 +13,19 @@ from ninja import Query, Router
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from timers import clock
-from timers.access.grants import check_giver
-from timers.access.scopes import SCOPES
 from timers.api.authentication import caller
 from timers.api.conditions import IF_MATCH, etag, wanted_version
 from timers.api.fields import Body, EmptyBody, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import FLAG, INSTANT, NAMES, TEXT, Schema, choice, keywords, maybe, refuse_unknown
+from timers.control.keys import OVERLAP, create_key, revoke_key, rotate_key, update_key
+from timers.domain.policies import MAX_SECONDS
 from timers.exceptions import TimerNotFound
 from timers.insights.keys import key_state
-from timers.lifecycle.control.keys import OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.models import ApplicationKey
-from timers.policies import MAX_SECONDS
+from timers.security.grants import check_giver
+from timers.security.scopes import SCOPES
 
 router = Router(tags=["keys"])
 KEY = "/keys/{key}"

@@ -16,14 +16,14 @@ from timers.api.executions import ReasonBody
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
+from timers.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
+from timers.control.leadership import hand_over, release_lead
+from timers.control.nodes import activate_node, drain_node, forget_node, stop_node
 from timers.insights.cluster import cluster
 from timers.insights.drift import Drift
 from timers.insights.health import concerns
 from timers.insights.node_view import newest_nodes
 from timers.insights.node_view import node as view_of
-from timers.lifecycle.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
-from timers.lifecycle.control.leadership import hand_over, release_lead
-from timers.lifecycle.control.nodes import activate_node, drain_node, forget_node, stop_node
 
 router = Router(tags=["cluster"])
 NODE: Final = "/nodes/{node}"

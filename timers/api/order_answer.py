@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
+from timers.domain.payload import Unreadable
 from timers.insights.one_order import OrderDetail, StepAttempt
 from timers.insights.order_view import OrderView
-from timers.payload import Unreadable
 
 _FIELDS: Final = (
     "group", "chain", "version", "name", "step", "state", "reason", "outcome", "branch_of", "branch", "priority",

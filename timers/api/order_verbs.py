@@ -17,7 +17,7 @@ from timers.api.order_answer import OrderInFull, order_in_full
 from timers.api.orders import ORDER
 from timers.api.route import route
 from timers.api.schemas import ANY, NAME, OBJECT, TEXT, Schema, choice, keywords, maybe, number, refuse_unknown
-from timers.lifecycle.control.chains.many import VERBS
+from timers.control.chains.many import VERBS
 
 router = Router(tags=["orders"])
 

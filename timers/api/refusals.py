@@ -11,8 +11,8 @@ from django.http import Http404
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
-from timers.access.limits import TooManyRequests
 from timers.api.problems import Problem, not_found
+from timers.api.strict_json import MalformedJson
 from timers.exceptions import (
     FieldProblem,
     NotAllowedNow,
@@ -24,11 +24,11 @@ from timers.exceptions import (
     TimerNotFound,
     TimersError,
 )
+from timers.security.rate_limits import TooManyRequests
 from timers.server.commits import WORDS as OUTCOME_UNKNOWN
 from timers.server.commits import CommitOutcomeUnknown
 from timers.server.identity import ServerRefused
-from timers.strict_json import MalformedJson
-from timers.unmigrated import NOT_MIGRATED, is_caused_by_missing_migrations
+from timers.server.unmigrated import NOT_MIGRATED, is_caused_by_missing_migrations
 
 logger = logging.getLogger(__name__)
 

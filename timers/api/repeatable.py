@@ -9,11 +9,11 @@ from typing import Any, Final, overload
 
 from django.http import HttpRequest, HttpResponse
 
-from timers.access.caller import Caller
 from timers.api.problems import Problem
 from timers.api.slashes import path_names
+from timers.engine.idempotency import Kept, KeyReused, answer_once
 from timers.exceptions import FieldProblem
-from timers.lifecycle.kept_answers import Kept, KeyReused, answer_once
+from timers.security.caller import Caller
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -20,15 +20,15 @@ from ninja import Router
 from ninja.params import models as params
 from pydantic import BaseModel
 
-from timers.access.address import client_address
 from timers.api.authentication import caller, needs
 from timers.api.conditions import refuse_unheeded
 from timers.api.problems import Problem
 from timers.api.repeatable import IDEMPOTENCY_KEY, once, refuse_key
+from timers.api.request_id import current_request_id
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
-from timers.lifecycle.control.asking import asked_by
-from timers.request_id import current_request_id
+from timers.security.client_address import client_address
+from timers.security.current_actor import asked_by
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from timers import policies
+from timers.domain import policies
+from timers.domain.errors import Mistakes
 from timers.domain.limit_keys import MAX_PATH
-from timers.mistakes import Mistakes
 
 Schema = dict[str, Any]
 

@@ -14,10 +14,10 @@ from timers.api.authentication import caller
 from timers.api.conditions import IF_MATCH, ON_PUT, check_put, check_version, etag, wanted_version
 from timers.api.fields import Body, Name, Seconds
 from timers.api.route import Answer, route
+from timers.control.secrets import create_secret, delete_secret, replace_secret
+from timers.domain.policies import MAX_SECONDS
 from timers.insights.secrets import secrets
-from timers.lifecycle.control.secrets import create_secret, delete_secret, replace_secret
 from timers.models import Secret
-from timers.policies import MAX_SECONDS
 
 router = Router(tags=["secrets"])
 SECRET = "/secrets/{secret}"  # noqa: S105 - an address

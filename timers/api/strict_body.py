@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 
-from timers import strict_json
+from timers.api import strict_json
 from timers.api.problems import Problem
 from timers.exceptions import FieldProblem
 

@@ -18,7 +18,7 @@ from timers.api.groups import GROUP
 from timers.api.route import Answer, route
 from timers.api.schemas import ACTION, NAME, RETRY, TEXT, Schema, choice, keywords, maybe, refuse_unknown
 from timers.models import Subscription
-from timers.subscribing import (
+from timers.subscriptions import (
     create_subscription,
     delete_subscription,
     find_subscription,

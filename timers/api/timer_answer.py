@@ -8,6 +8,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
+from timers.control.request import OWN_KEYWORDS
+from timers.domain.payload import Unreadable
+from timers.engine.group_clock import GroupClock
 from timers.insights.held_up import (
     KnownHandlers,
     Pauses,
@@ -17,11 +20,8 @@ from timers.insights.held_up import (
     waits_for_limit,
 )
 from timers.insights.limits import Reached
-from timers.lifecycle.control.request import OWN_KEYWORDS
-from timers.lifecycle.group_clock import GroupClock
 from timers.models import Timer
 from timers.models.schedule_words import schedule_words
-from timers.payload import Unreadable
 
 _COLUMNS: Final = (
     "name", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed", "tags",

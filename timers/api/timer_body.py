@@ -24,9 +24,9 @@ from timers.api.schemas import (
     maybe,
     number,
 )
+from timers.control.create import ON_CONFLICT
+from timers.control.request import OWN_KEYWORDS
 from timers.domain.limit_keys import MAX_KEY
-from timers.lifecycle.control.create import ON_CONFLICT
-from timers.lifecycle.control.request import OWN_KEYWORDS
 
 _CLOCK_POLICY: Final[dict[str, Schema]] = {
     "gap": choice("run_after", "skip"),

@@ -17,9 +17,9 @@ from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now
 from timers.api.timer_body import PreviewRequest
 from timers.api.timers import TIMER
+from timers.domain.policies import MAX_SECONDS
 from timers.exceptions import SpecError
 from timers.models import TimerGroup
-from timers.policies import MAX_SECONDS
 from timers.schedules import Preview
 from timers.scheduling import (
     backfill_timer,

@@ -29,13 +29,13 @@ from timers.api.problems import not_found
 from timers.api.route import Answer, route
 from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
+from timers.control.find_timer import lock_timer
+from timers.control.groups import look_up_groups
 from timers.exceptions import SpecError, TimerNotFound
 from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.limits import limits_reached
 from timers.insights.timer_list import Place, list_timers
-from timers.lifecycle.control.find_timer import lock_timer
-from timers.lifecycle.control.groups import look_up_groups
 from timers.models import Timer, TimerGroup
 from timers.models.timer_rows import find_timer, timer_of_id
 from timers.scheduling import cancel_timer, schedule_timer, update_timer

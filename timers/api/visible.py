@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from timers.access.caller import Caller
 from timers.insights.execution_group import group_of
 from timers.insights.one_order import group_of_order
 from timers.insights.operations import one as operation_of
+from timers.security.caller import Caller
 
 
 def _group(caller: Caller, name: str) -> bool:

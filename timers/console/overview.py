@@ -14,12 +14,12 @@ from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRefresh
 
 from timers import clock
-from timers.access.authenticate import caller_of_user
 from timers.console.admin_links import shows_admin
 from timers.console.sparkline import chart
 from timers.insights import cluster, counts, executions, health, rates, timers
 from timers.insights.concern import Concern
 from timers.insights.doctor.nodes import unknown_handlers
+from timers.security.authentication import caller_of_user
 
 _PAGES = "timers/console"
 NEXT_FIRES = 10

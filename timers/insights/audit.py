@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
+from timers.domain.errors import nearest
 from timers.exceptions import SpecError
-from timers.mistakes import nearest
 from timers.models import (
     ApplicationKey,
     AuditEntry,

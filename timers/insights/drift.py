@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from timers import setting_table
+from timers.conf import table
 from timers.domain.drift import Difference, Published, differences
 from timers.insights.node_view import NodeView
 
@@ -105,7 +105,7 @@ def drift_by_node(found: Iterable[Drift]) -> Mapping[str, list[str]]:
 
 def is_secret_setting(name: str) -> bool:
     """Whether the values of a setting are shown nowhere; one that this version does not know is none."""
-    setting = setting_table.BY_NAME.get(name)
+    setting = table.BY_NAME.get(name)
     return setting is not None and setting.is_secret
 
 

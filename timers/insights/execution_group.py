@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES
+from timers.domain.execution_id import MAX_TRIES
 
 # The ledger also knows executions of which a try has ended; a claim is found by the index over what it holds.
 _GROUP: Final = """

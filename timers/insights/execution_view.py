@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import parse
+from timers.domain.execution_id import parse
 from timers.insights.ledger_order import execution_of, newest_first
 from timers.models import Attempt
 from timers.schedules.instant import from_microseconds

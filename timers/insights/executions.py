@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES, lower_bound
+from timers.domain.execution_id import MAX_TRIES, lower_bound
 from timers.insights.ledger_order import execution_of, newest_first, rest_after, unseen_final
 from timers.models import Waiting
 from timers.schedules.instant import to_microseconds

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from django.db import connection
 
+from timers.domain.payload import readable
 from timers.insights.limits import Reached, limits_reached
 from timers.models import ClusterPause, Timer, TimerGroup
 from timers.models.claimed import CLAIMED, claimed_of
 from timers.models.cluster_pause import EVERYWHERE
 from timers.models.rows import columns, made
-from timers.payload import readable
 
 KnownHandlers = Mapping[str, frozenset[str]]
 """By partition: the handlers that its living nodes know. A partition without a living node is missing."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES, parse
+from timers.domain.execution_id import MAX_TRIES, parse
 from timers.models import Attempt, ChainOrder, Timer, Waiting
 
 _LATEST: Final = """

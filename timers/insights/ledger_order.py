@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from timers.execution_id import MAX_TRIES
+from timers.domain.execution_id import MAX_TRIES
 
 Row = TypeVar("Row")
 

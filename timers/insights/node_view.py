@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db import connection
 
 from timers import conf
+from timers.domain.payload import UnreadablePayload, decode
 from timers.domain.suspicion import phi
 from timers.insights.words import plural
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
-from timers.payload import UnreadablePayload, decode
 
 CLOCK_OFFSET_ALARM: Final = 0.25
 """Seconds that a node's clock may differ from the database's without a concern."""

@@ -12,10 +12,10 @@ from django.db import connection
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from timers.execution_id import MAX_TRIES
+from timers.domain.execution_id import MAX_TRIES
+from timers.domain.payload import readable
 from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, resting_views, waiting_views
 from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
-from timers.payload import readable
 
 _LOOKS: Final = 3
 

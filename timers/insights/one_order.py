@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from timers.execution_id import MAX_TRIES, execution_id
-from timers.execution_id import parse as parse_id
+from timers.domain.execution_id import MAX_TRIES, execution_id
+from timers.domain.execution_id import parse as parse_id
 from timers.insights.one_execution import one as one_execution
 from timers.insights.order_view import OrderView, missing_order, order_views
 from timers.insights.orders import count_by_state

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from timers.execution_id import MAX_TRIES
+from timers.domain.execution_id import MAX_TRIES
 from timers.models import Chain
 
 LOOKED_AT: Final = 5_000

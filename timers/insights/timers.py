@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from timers.domain.payload import readable
 from timers.insights.counts import NOT_PULLED
 from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 from timers.models.schedule_words import schedule_words
-from timers.payload import readable
 
 
 @dataclass(frozen=True, slots=True)

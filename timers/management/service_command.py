@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
-from timers.unmigrated import NOT_MIGRATED, is_not_migrated
+from timers.server.unmigrated import NOT_MIGRATED, is_not_migrated
 
 
 class ServiceCommand(BaseCommand):

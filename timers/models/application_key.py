@@ -7,10 +7,12 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from timers.key_text import PREFIX, PUBLIC_ID_LENGTH
 from timers.models.group import NAME_LENGTH, TimerGroup
 
 KEY_NAME_LENGTH = 100
+PREFIX = "tk_"
+"""What every key begins with."""
+PUBLIC_ID_LENGTH = 12
 
 
 class ApplicationKey(models.Model):

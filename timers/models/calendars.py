@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 
+from timers.domain.policies import Policies
 from timers.exceptions import SpecError
 from timers.models import exclusion_calendar
 from timers.models.timer import Timer
-from timers.policies import Policies
 from timers.schedules import Schedule, parse_stored
 from timers.schedules.excluding import Excluding
 from timers.schedules.exclusions import ExclusionCalendar

@@ -6,7 +6,7 @@ from typing import Final
 
 from django.db import connection
 
-from timers.execution_id import MAX_TIMER_ID
+from timers.domain.execution_id import MAX_TIMER_ID
 from timers.models.timer import Timer
 
 # Bits 18 to 61 of an execution id are its timer's.

@@ -7,14 +7,14 @@ from typing import Any
 from django.db import models
 from psycopg.types.json import Json, Jsonb
 
-from timers.payload import readable
+from timers.domain.payload import readable
 
 
 class ExactJSONField(models.JSONField):
     """A JSON value kept as the very text that was written (column type `json`, not `jsonb`).
 
     Key order and numbers beyond 2**53 survive. A value that Python cannot read (it can only have come by another way
-    than the service) is given as `timers.payload.Unreadable`, so one bad row never breaks a whole result.
+    than the service) is given as `timers.domain.payload.Unreadable`, so one bad row never breaks a whole result.
     """
 
     def db_type(self, connection: Any) -> str:

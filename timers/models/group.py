@@ -7,8 +7,7 @@ from collections.abc import Collection
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from timers import policies
-from timers.domain import cluster_modes, names
+from timers.domain import cluster_modes, names, policies
 from timers.domain.limit_keys import MAX_PATH, KeyPath
 from timers.domain.limits import Limits
 from timers.domain.rates import Rate

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from timers.domain.payload import Unreadable
 from timers.exceptions import SpecError
-from timers.payload import Unreadable
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
 

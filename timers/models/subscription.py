@@ -18,8 +18,8 @@ MAX_PARKED = 1000
 class Subscription(InFlight, models.Model):
     """A receiver of a group's timers, with an action, a filter and a retry policy of its own.
 
-    `ordinal` tells its executions from those of others (see timers/execution_id.py). The row of a deleted one is kept,
-    so history can name it, and no other gets its ordinal while there is a free one.
+    `ordinal` tells its executions from those of others (see timers/domain/execution_id.py). The row of a deleted one is
+    kept, so history can name it, and no other gets its ordinal while there is a free one.
     """
 
     class Mode(models.TextChoices):

@@ -7,12 +7,12 @@ from datetime import timedelta
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.execution_id import MAX_TIMER_ID
 from timers.domain.limit_keys import MAX_KEY
-from timers.execution_id import MAX_TIMER_ID
+from timers.domain.policies import Policies
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.models.in_flight import InFlight
-from timers.policies import Policies
 from timers.schedules.jitter import jitter_offset_us
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from timers.domain.execution_id import ORIGINS
 from timers.domain.limit_keys import MAX_KEY
-from timers.execution_id import ORIGINS
 from timers.models.fields import ExactJSONField
 from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.models.timer import Timer

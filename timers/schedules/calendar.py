@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 from timers.schedules.calendar_fields import (
     ALL_FIELDS,
     DAY_OF_MONTH,

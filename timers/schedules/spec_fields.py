@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from timers.domain.errors import Mistakes, Value
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes, Value
 
 
 class SpecFields(Mistakes):

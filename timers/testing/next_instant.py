@@ -7,7 +7,7 @@ from typing import Final
 
 from django.db import connection
 
-from timers.lifecycle.group_clock import group_now
+from timers.engine.group_clock import group_now
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 # A sandbox's instants are turned into the database's; those of a frozen one come by no waiting.

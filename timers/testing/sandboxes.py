@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from timers.lifecycle.control.sandbox import Advance, advance_clock
+from timers.control.sandbox import Advance, advance_clock
 
 LOOK_EVERY: Final = 0.02
 """Seconds."""

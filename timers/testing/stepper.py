@@ -14,26 +14,27 @@ from asgiref.sync import async_to_sync
 from timers import handlers
 from timers.actions.chain import ChainAction
 from timers.actions.http import HttpAction
+from timers.control.gone_receivers import gone_receivers, pause_gone_receivers
 from timers.domain.cluster_modes import SHARED, NodeMode
+from timers.engine.chores import find_chores
+from timers.engine.claim import LeftReady, claim_ready
+from timers.engine.due import ServedGroups
+from timers.engine.execution import Execution, Holder, fire_of
+from timers.engine.fence import revoked_of
+from timers.engine.finish import Finished, finish
+from timers.engine.fire import fire_due
+from timers.engine.leadership import has_lead_groups, leads, settle
+from timers.engine.nodes import Beat, Registration, beat, register
+from timers.engine.orders.holds import unblock_all
+from timers.engine.orders.releasing import pass_deadlines, release_orders
+from timers.engine.outcome import Outcome, impossible
+from timers.engine.pauses import resume_elapsed
+from timers.engine.recall import in_this_process
+from timers.engine.recall_answers import has_ended, standing_of
+from timers.engine.release import release
+from timers.engine.rescue import Rescued, rescue_node
+from timers.engine.unserved import Unserved, is_known_here
 from timers.handlers import Fail, Fire
-from timers.lifecycle.chores import find_chores
-from timers.lifecycle.claim import LeftReady, claim_ready
-from timers.lifecycle.control.pausing import resume_elapsed
-from timers.lifecycle.due import ServedGroups
-from timers.lifecycle.execution import Execution, Holder, fire_of
-from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.finish import Finished, finish
-from timers.lifecycle.fire import fire_due
-from timers.lifecycle.leadership import has_lead_groups, leads, settle
-from timers.lifecycle.nodes import Beat, Registration, beat, register
-from timers.lifecycle.orders.holds import unblock_all
-from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
-from timers.lifecycle.outcome import Outcome, impossible
-from timers.lifecycle.recall import in_this_process
-from timers.lifecycle.recall_answers import has_ended, standing_of
-from timers.lifecycle.release import release
-from timers.lifecycle.rescue import Rescued, rescue_node
-from timers.lifecycle.unserved import Unserved, is_known_here
 from timers.models import Node
 from timers.schedules.instant import from_microseconds, parse_instant, to_microseconds
 from timers.testing.next_instant import next_instant
@@ -163,6 +164,7 @@ class Stepper:
         """Record what has ended; what was deferred is kept for the next time."""
         finished = finish(self.holder, self.outcomes, self.time.us)
         self.outcomes = finished.deferred
+        pause_gone_receivers(gone_receivers(finished.verdicts))
         return finished
 
     def step(self) -> list[Outcome]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.worker.pulse import WatchedThread
 
 SPIN_S = 0.0002

@@ -12,12 +12,12 @@ from timers.actions.http import TIMEOUT, HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
 from timers.clock import DatabaseClock
+from timers.domain.policies import check_seconds
+from timers.engine import errors
+from timers.engine.execution import Execution
+from timers.engine.outcome import Outcome, result_text
 from timers.exceptions import SpecError
 from timers.handlers import Discard, Fail, Handler, Retry, Snooze
-from timers.lifecycle import errors
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome, result_text
-from timers.policies import check_seconds
 
 Work = Handler | HttpAction
 """What a try does: call a handler, or make an HTTP call."""

@@ -22,7 +22,7 @@ from timers import conf, handlers
 from timers.actions import Action
 from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
-from timers.lifecycle.execution import Execution, ServedGroup
+from timers.engine.execution import Execution, ServedGroup
 from timers.worker.pace import Pace
 
 AHEAD_SECONDS: Final = 0.25

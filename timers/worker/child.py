@@ -9,8 +9,8 @@ import time
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Final
 
-from timers.lifecycle.execution import Holder
-from timers.lifecycle.rescue import Fate
+from timers.engine.execution import Holder
+from timers.engine.rescue import Fate
 from timers.worker import process
 from timers.worker.options import DRAIN, NodeOptions, WorkerSetup
 from timers.worker.pulse import Fault

@@ -10,21 +10,20 @@ from datetime import datetime
 from typing import Final
 
 from timers import handlers
-from timers.boot_clock import boot_time
-from timers.clock import DatabaseClock
+from timers.clock import DatabaseClock, boot_time
 from timers.conf import Conf
-from timers.lifecycle.claim import LeftReady, claim_ready
-from timers.lifecycle.clock_step import ClockWatch
-from timers.lifecycle.cpu_budget import CpuBudget, budget_of_group
-from timers.lifecycle.due import DueWork, Part, ServedGroups, overdue_us
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
-from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.fire import fire_due
-from timers.lifecycle.fired import Fired
-from timers.lifecycle.group_limits import makes_room
-from timers.lifecycle.nodes import handlers_elsewhere, live_peers, position_among
-from timers.lifecycle.rescue import rescue_orphans
-from timers.lifecycle.unserved import Unserved
+from timers.engine.claim import LeftReady, claim_ready
+from timers.engine.clock_step import ClockWatch
+from timers.engine.cpu_budget import CpuBudget, budget_of_group
+from timers.engine.due import DueWork, Part, ServedGroups, overdue_us
+from timers.engine.execution import Execution, Holder, ServedGroup
+from timers.engine.fence import revoked_of
+from timers.engine.fire import fire_due
+from timers.engine.fired import Fired
+from timers.engine.group_limits import makes_room
+from timers.engine.nodes import handlers_elsewhere, live_peers, position_among
+from timers.engine.rescue import rescue_orphans
+from timers.engine.unserved import Unserved
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity

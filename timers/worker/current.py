@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # Imported before Django is set up.
-    from timers.lifecycle.execution import Execution
+    from timers.engine.execution import Execution
 
 current: ContextVar[Execution | None] = ContextVar("timers_current_execution", default=None)
 """None: the worker's own code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from timers.payload import storable
+from timers.domain.payload import storable
 
 TITLE_LENGTH: Final = 300
 

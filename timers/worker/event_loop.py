@@ -14,10 +14,10 @@ from typing import Any, Final
 from timers import conf
 from timers.actions.http import HttpAction
 from timers.clock import DatabaseClock
+from timers.engine import errors
+from timers.engine.execution import Execution, fire_of
+from timers.engine.outcome import Outcome
 from timers.handlers import Cancellation, Fire
-from timers.lifecycle import errors
-from timers.lifecycle.execution import Execution, fire_of
-from timers.lifecycle.outcome import Outcome
 from timers.worker import process_state, run_log
 from timers.worker.attempts import Report, Work, overran, raised, returned, spoilt, started_at, time_limit
 from timers.worker.current import current

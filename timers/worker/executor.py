@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 from timers.actions.chain import ChainAction
 from timers.clock import DatabaseClock
+from timers.engine.execution import Execution
+from timers.engine.outcome import Outcome, impossible
 from timers.handlers import Handler
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome, impossible
 from timers.worker.attempts import Report, find_work, looked_at
 from timers.worker.event_loop import Awaited, EventLoop
 from timers.worker.thread_pool import Item, ThreadPool

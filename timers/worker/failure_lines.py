@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from timers.lifecycle.outcome import Next, Outcome, Verdict
+from timers.engine.outcome import Next, Outcome, Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from contextvars import Context
 from types import FrameType, TracebackType
 from typing import Any
 
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.worker.current import current
 
 

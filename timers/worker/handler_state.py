@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
+from timers.engine.execution import Execution
+from timers.engine.outcome import Outcome
 from timers.handlers import Fire
-from timers.lifecycle.execution import Execution
-from timers.lifecycle.outcome import Outcome
 from timers.worker import process_state
 from timers.worker.attempts import spoilt
 from timers.worker.connection_state import ConnectionState

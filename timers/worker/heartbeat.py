@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from django.db import connection
 
-from timers.boot_clock import boot_time
+from timers.clock import boot_time
 from timers.conf import Conf
-from timers.lifecycle.chores import Chores
-from timers.lifecycle.clock_step import ClockWatch
-from timers.lifecycle.death import take_crash_lock
-from timers.lifecycle.nodes import Beat, beat
-from timers.lifecycle.remember_server import remember_server
+from timers.engine.chores import Chores
+from timers.engine.clock_step import ClockWatch
+from timers.engine.death import take_crash_lock
+from timers.engine.nodes import Beat, beat
+from timers.engine.remember_server import remember_server
 from timers.server.commit_waits import commit_waits
 from timers.worker.loop import Loop
 from timers.worker.pulse import Watch

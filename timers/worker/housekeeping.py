@@ -12,25 +12,25 @@ from typing import Final
 from django.db import connection
 
 from timers import clock
-from timers.boot_clock import boot_time
+from timers.clock import boot_time
 from timers.conf import Conf
-from timers.lifecycle.chores import Chores, find_chores
-from timers.lifecycle.control.cluster_pause import call_back_paused
-from timers.lifecycle.control.pausing import resume_elapsed
-from timers.lifecycle.death import Sightings, dead_with_claims, declare_dead, watch_others
-from timers.lifecycle.events import record
-from timers.lifecycle.execution import Holder
-from timers.lifecycle.hand_over import hand_over_left_behind
-from timers.lifecycle.leadership import settle
-from timers.lifecycle.operations import carry_out
-from timers.lifecycle.orders.holds import unblock_all
-from timers.lifecycle.orders.releasing import pass_deadlines, release_orders
-from timers.lifecycle.partitions import create_ahead
-from timers.lifecycle.prune import Pruned, prune
-from timers.lifecycle.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
-from timers.lifecycle.reshard import look_for_left_behind, move_batch
-from timers.lifecycle.suspects import note_suspects
-from timers.lifecycle.unclaimed import UnclaimedTimers
+from timers.control.cluster_pause import call_back_paused
+from timers.engine.chores import Chores, find_chores
+from timers.engine.death import Sightings, dead_with_claims, declare_dead, watch_others
+from timers.engine.events import record
+from timers.engine.execution import Holder
+from timers.engine.hand_over import hand_over_left_behind
+from timers.engine.leadership import settle
+from timers.engine.operations import carry_out
+from timers.engine.orders.holds import unblock_all
+from timers.engine.orders.releasing import pass_deadlines, release_orders
+from timers.engine.partitions import create_ahead
+from timers.engine.pauses import resume_elapsed
+from timers.engine.prune import Pruned, prune
+from timers.engine.rescue import Fate, Rescued, rescue_expired, rescue_node, rescue_worker
+from timers.engine.reshard import look_for_left_behind, move_batch
+from timers.engine.suspects import note_suspects
+from timers.engine.unclaimed import UnclaimedTimers
 from timers.schedules.instant import to_microseconds
 from timers.worker.heartbeat import Heartbeat
 from timers.worker.loop import Loop

@@ -23,8 +23,8 @@ from timers.actions.http import HttpAction
 from timers.actions.http_content import Unfillable, encode_content
 from timers.actions.signing import PREFIX, signature, signing_key
 from timers.clock import DatabaseClock
+from timers.engine.secret_values import SecretValue
 from timers.handlers import Directive, Fire
-from timers.lifecycle.secret_values import SecretValue
 from timers.models import Secret
 from timers.schedules.instant import from_microseconds
 from timers.version import VERSION

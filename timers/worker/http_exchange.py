@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from timers.payload import storable
+from timers.domain.payload import storable
 from timers.worker.masking import Masking
 
 KEPT_BYTES: Final = 8 * 1024

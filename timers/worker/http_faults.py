@@ -15,9 +15,9 @@ from aiohttp import http_exceptions
 
 from timers.actions.egress import EgressRefused
 from timers.actions.http import HttpAction
+from timers.domain.payload import storable
+from timers.domain.policies import MAX_SECONDS
 from timers.handlers import Discard, Snooze
-from timers.payload import storable
-from timers.policies import MAX_SECONDS
 from timers.worker.attempts import CallFailed
 
 SHORTEST_WAIT: Final = 1.0

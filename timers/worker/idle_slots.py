@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from timers.lifecycle.execution import Execution
+from timers.engine.execution import Execution
 from timers.worker.capacity import ROUNDING, SLOW_SECONDS, Slots, slots_of
 from timers.worker.pace import Pace
 

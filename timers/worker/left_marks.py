@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from timers.lifecycle.due import Part
+from timers.engine.due import Part
 
 LONG_SECONDS: Final = 0.05
 """A look that is shorter is repeated at every poll."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from timers.lifecycle.due import DueWork, Part
-from timers.lifecycle.execution import ServedGroup
+from timers.engine.due import DueWork, Part
+from timers.engine.execution import ServedGroup
 
 
 class Limited:

@@ -10,9 +10,9 @@ from typing import Final
 import psycopg
 from django.db import connection
 
-from timers.lifecycle import errors
-from timers.lifecycle.recall import RECALL_CHANNEL
-from timers.lifecycle.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
+from timers.engine import errors
+from timers.engine.recall import RECALL_CHANNEL
+from timers.engine.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL
 from timers.server.prepare import is_pooled
 from timers.worker.loop import FIRST_PAUSE, LONGEST_PAUSE
 from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
-from timers.lifecycle import errors
+from timers.engine import errors
 from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 from timers.worker.session import GuardedSession
 

@@ -17,8 +17,8 @@ from functools import cache
 from html.entities import name2codepoint
 from typing import Final
 
-from timers.lifecycle.errors import fingerprint
-from timers.lifecycle.outcome import Outcome
+from timers.engine.errors import fingerprint
+from timers.engine.outcome import Outcome
 from timers.worker.secret_stretches import STRETCH, Stretches, windows_of
 from timers.worker.well_known import FRAGMENTS
 

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from math import ceil
 from typing import Final
 
-from timers.lifecycle.outcome import CountedAs, Outcome
-from timers.lifecycle.stats import MinuteCount, add_minute_counts
+from timers.engine.outcome import CountedAs, Outcome
+from timers.engine.stats import MinuteCount, add_minute_counts
 from timers.models import LATENESS_BUCKETS_MS
 
 FLUSH_SECONDS: Final = 5.0

@@ -9,7 +9,7 @@ from typing import Final
 
 from timers.conf import Conf
 from timers.domain.look_times import seconds_to_next_look
-from timers.lifecycle.wakeup import wake_workers
+from timers.engine.wakeup import wake_workers
 from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts
 
 IDLE_SECONDS: Final = 0.1

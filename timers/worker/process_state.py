@@ -26,7 +26,7 @@ from timers.worker.current import current
 from timers.worker.state_kinds import KINDS, Kind
 
 if TYPE_CHECKING:  # Imported before Django is set up.
-    from timers.lifecycle.execution import Execution
+    from timers.engine.execution import Execution
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from timers.lifecycle import errors
+from timers.engine import errors
 
 logger = logging.getLogger(__name__)
 

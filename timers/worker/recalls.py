@@ -14,9 +14,9 @@ from typing import Final
 from django.db import connection
 
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution, Holder
-from timers.lifecycle.outcome import Outcome
-from timers.lifecycle.recall_answers import Request, answer, has_ended, open_requests, standing_of
+from timers.engine.execution import Execution, Holder
+from timers.engine.outcome import Outcome
+from timers.engine.recall_answers import Request, answer, has_ended, open_requests, standing_of
 from timers.worker.agenda import Agenda
 from timers.worker.attempts import never_begun
 from timers.worker.executor import Executor

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Holder
-from timers.lifecycle.finish import Finished, finish
-from timers.lifecycle.outcome import Outcome, counted_as
+from timers.control.gone_receivers import GoneReceivers, gone_receivers, pause_gone_receivers
+from timers.engine.execution import Holder
+from timers.engine.finish import Finished, finish
+from timers.engine.outcome import Outcome, counted_as
 from timers.worker.attempts import unrecordable
 from timers.worker.failure_lines import FailureLines
 from timers.worker.loop import Loop, is_database_fault
@@ -60,6 +61,7 @@ class Recorder:
         self._on_recorded = on_recorded
         self._incoming: deque[Outcome] = deque()
         self._batch: list[Outcome] = []
+        self._gone: GoneReceivers = {}
         self.counters = Counters()
         self.failures = FailureLines()
         self.loop = Loop("recorder", self.step, longest_pause=LONGEST_PAUSE)
@@ -89,6 +91,11 @@ class Recorder:
                     self._started.forget(outcome.execution.cell)
             self._count(finished)
             self._on_recorded(finished)
+            self._gone |= gone_receivers(finished.verdicts)
+        if self._gone:
+            # After a database fault they are still here, and paused by the next step.
+            pause_gone_receivers(self._gone)
+            self._gone = {}
         self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
         if self._batch:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from timers.clock import DatabaseClock
-from timers.lifecycle.execution import Execution, Holder
-from timers.lifecycle.release import release
-from timers.lifecycle.wakeup import wake_workers
+from timers.engine.execution import Execution, Holder
+from timers.engine.release import release
+from timers.engine.wakeup import wake_workers
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import AHEAD_SECONDS, Capacity, Slots, slots_of
 from timers.worker.pace import Pace

@@ -10,9 +10,9 @@ from typing import Final
 
 from timers import declaring
 from timers.conf import Conf
+from timers.control.reconcile import reconcile
+from timers.engine.zone_rules import apply_zone_rules
 from timers.exceptions import TimersError
-from timers.lifecycle.control.reconcile import reconcile
-from timers.lifecycle.zone_rules import apply_zone_rules
 from timers.worker.loop import Loop, is_database_fault
 
 LOOK_AGAIN_SECONDS: Final = 600.0

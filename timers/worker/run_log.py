@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-from timers.payload import storable
+from timers.domain.payload import storable
 
 MAX_CHARACTERS: Final = 8_000
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connection
 
-from timers.lifecycle.secret_values import SecretValue, read_secrets
+from timers.engine.secret_values import SecretValue, read_secrets
 
 FRESH_SECONDS: Final = 5.0
 """After so long a value is read anew: a replaced secret is sent everywhere within this time."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from timers.domain.shards import preferring_node
-from timers.lifecycle.execution import ServedGroup
-from timers.lifecycle.load import NodeProfile, WorkerLoads
+from timers.engine.execution import ServedGroup
+from timers.engine.load import NodeProfile, WorkerLoads
 
 RENEW_SECONDS: Final = 1.0
 """How often the live nodes are read, where any group has shards."""

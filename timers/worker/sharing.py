@@ -14,10 +14,10 @@ from typing import Final
 
 from timers import clock
 from timers.domain.cluster_modes import LEAD
-from timers.lifecycle.due import DueWork
-from timers.lifecycle.execution import Execution, Holder, ServedGroup
-from timers.lifecycle.load import Due, WorkerLoad, WorkerLoads, count_due
-from timers.lifecycle.stats import recent_run_seconds
+from timers.engine.due import DueWork
+from timers.engine.execution import Execution, Holder, ServedGroup
+from timers.engine.load import Due, WorkerLoad, WorkerLoads, count_due
+from timers.engine.stats import recent_run_seconds
 from timers.worker.capacity import ROUNDING, Capacity, Slots
 from timers.worker.fair_part import Occupied, fair_parts
 from timers.worker.pace import Pace

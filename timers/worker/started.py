@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 from typing import Any, Final
 
-from timers.boot_clock import boot_time
+from timers.clock import boot_time
 from timers.worker.pulse import Fault
 
 FREE, RUNNING, ENDED = 0, 1, 2

@@ -15,9 +15,9 @@ from typing import Any, Final
 from django.db import connection
 
 from timers import conf, handlers
-from timers.boot_clock import boot_time
-from timers.lifecycle import nodes
-from timers.lifecycle.leadership import settle
+from timers.clock import boot_time
+from timers.engine import nodes
+from timers.engine.leadership import settle
 from timers.models import Node
 from timers.version import VERSION
 from timers.worker.child import Child

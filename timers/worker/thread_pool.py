@@ -18,10 +18,10 @@ from typing import Final
 from django.db import connections
 
 from timers.clock import DatabaseClock
+from timers.engine import errors
+from timers.engine.execution import Execution, fire_of
+from timers.engine.outcome import Outcome
 from timers.handlers import Cancellation, Handler
-from timers.lifecycle import errors
-from timers.lifecycle.execution import Execution, fire_of
-from timers.lifecycle.outcome import Outcome
 from timers.worker import run_log
 from timers.worker.attempts import Report, raised, returned, started_at, time_limit
 from timers.worker.capacity import occupancy

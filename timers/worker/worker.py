@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 from django.db import connection
 
 from timers import clock, conf
-from timers.lifecycle.execution import Execution, Holder
-from timers.lifecycle.finish import Finished
-from timers.lifecycle.recall import address
-from timers.lifecycle.release import Released, release
-from timers.lifecycle.wakeup import wake_workers
+from timers.engine.execution import Execution, Holder
+from timers.engine.finish import Finished
+from timers.engine.recall import address
+from timers.engine.release import Released, release
+from timers.engine.wakeup import wake_workers
 from timers.worker import process_state, run_log
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import Capacity

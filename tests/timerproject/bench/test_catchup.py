@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from timerproject.bench import catchup
-from timers.policies import MISFIRE_POLICIES, Policies
+from timers.domain.policies import MISFIRE_POLICIES, Policies
 
 
 def test_a_year_is_decided_about_in_less_than_a_second_of_cpu_and_a_bounded_number_of_rows() -> None:

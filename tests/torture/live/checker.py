@@ -96,7 +96,7 @@ def check(run: Run, expected_nemeses: Iterable[str] = ()) -> Verdict:
 
 
 def execution_of(row_id: str) -> str:
-    """The execution of a ledger row: its id without the number of the attempt (see timers/execution_id.py)."""
+    """The execution of a ledger row: its id without the number of the attempt (see timers/domain/execution_id.py)."""
     return str(uuid.UUID(int=uuid.UUID(row_id).int & ~1023))
 
 

@@ -217,7 +217,7 @@ class System:
 
 _KEY = """
 from django.contrib.auth import get_user_model
-from timers.lifecycle.control.keys import create_key
+from timers.control.keys import create_key
 user, _ = get_user_model().objects.get_or_create(username="torture", is_superuser=True)
 print(create_key("torture", user=user, scopes=["admin"], all_groups=True, rate=100000)[1])
 """

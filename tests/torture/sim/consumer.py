@@ -9,9 +9,9 @@ from tests.torture.sim.client import FAULTS
 from tests.torture.sim.records import Records
 from tests.torture.sim.scheduler import Actor, Killed
 from tests.torture.sim.session import Session
+from timers.engine import consume, settling
+from timers.engine.consume import Message
 from timers.exceptions import TimersError
-from timers.lifecycle import consume, settling
-from timers.lifecycle.consume import Message
 
 LEASE = 5.0
 

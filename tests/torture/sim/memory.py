@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from timers.lifecycle.execution import Execution, Holder
-from timers.lifecycle.outcome import Outcome
+from timers.engine.execution import Execution, Holder
+from timers.engine.outcome import Outcome
 from timers.worker.attempts import raised, returned
 
 

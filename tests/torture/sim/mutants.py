@@ -20,20 +20,20 @@ from django.db.models import QuerySet
 from tests.torture.sim import client, node, workload
 from tests.torture.sim.scheduler import current
 from timers import scheduling
-from timers.execution_id import execution_id
-from timers.lifecycle import death, due_timer, finish, fire, group_limits, nodes
-from timers.lifecycle.control import change
-from timers.lifecycle.control.call_back_to_cancel import cancel_claimed
-from timers.lifecycle.control.executions import cancel_unfailed
-from timers.lifecycle.control.find_timer import read_timer
-from timers.lifecycle.death import Watched
-from timers.lifecycle.due import DueWork, Part, ServedGroups
-from timers.lifecycle.fence import Held, LockedClaims, lock_claims
-from timers.lifecycle.nodes import Beat, Renewed
-from timers.lifecycle.outcome import Outcome, Verdict
-from timers.lifecycle.waiting_rows import WaitingRow
+from timers.control import change
+from timers.control.call_back_to_cancel import cancel_claimed
+from timers.control.executions import cancel_unfailed
+from timers.control.find_timer import read_timer
+from timers.domain.execution_id import execution_id
+from timers.domain.payload import decode
+from timers.engine import death, due_timer, finish, fire, group_limits, nodes
+from timers.engine.death import Watched
+from timers.engine.due import DueWork, Part, ServedGroups
+from timers.engine.fence import Held, LockedClaims, lock_claims
+from timers.engine.nodes import Beat, Renewed
+from timers.engine.outcome import Outcome, Verdict
+from timers.engine.waiting_rows import WaitingRow
 from timers.models import Timer
-from timers.payload import decode
 from timers.schedules.clock_policy import ClockPolicy
 
 Patch = AbstractContextManager[Any]

@@ -16,20 +16,20 @@ from tests.torture.sim.memory import Memory, Running, outcome_of
 from tests.torture.sim.records import Records
 from tests.torture.sim.scheduler import Actor, Killed
 from tests.torture.sim.session import Session
+from timers.engine.claim import claim_ready
+from timers.engine.death import Sightings, dead_with_claims, declare_dead, take_crash_lock, watch_others
+from timers.engine.due import DueWork, ServedGroups
+from timers.engine.execution import Execution, Holder
+from timers.engine.fence import revoked_of
+from timers.engine.finish import finish
+from timers.engine.fire import fire_due
+from timers.engine.nodes import Beat, Registration, beat, register, set_draining, set_stopped
+from timers.engine.outcome import impossible
+from timers.engine.recall import in_this_process
+from timers.engine.recall_answers import has_ended, standing_of
+from timers.engine.release import release
+from timers.engine.rescue import Fate, rescue_expired, rescue_node, rescue_orphans, rescue_worker
 from timers.exceptions import NotAllowedNow
-from timers.lifecycle.claim import claim_ready
-from timers.lifecycle.death import Sightings, dead_with_claims, declare_dead, take_crash_lock, watch_others
-from timers.lifecycle.due import DueWork, ServedGroups
-from timers.lifecycle.execution import Execution, Holder
-from timers.lifecycle.fence import revoked_of
-from timers.lifecycle.finish import finish
-from timers.lifecycle.fire import fire_due
-from timers.lifecycle.nodes import Beat, Registration, beat, register, set_draining, set_stopped
-from timers.lifecycle.outcome import impossible
-from timers.lifecycle.recall import in_this_process
-from timers.lifecycle.recall_answers import has_ended, standing_of
-from timers.lifecycle.release import release
-from timers.lifecycle.rescue import Fate, rescue_expired, rescue_node, rescue_orphans, rescue_worker
 from timers.schedules.instant import to_microseconds
 from timers.worker.attempts import find_work, never_begun
 from timers.worker.heartbeat import LEASE_MARGIN

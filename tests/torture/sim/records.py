@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from timers.execution_id import parse
+from timers.domain.execution_id import parse
 
 Fail = Callable[[str, str], None]
 """Takes the kind and the words of a violation."""

@@ -12,8 +12,8 @@ from typing import Any, Final
 import psycopg
 
 from tests.torture.sim.records import Fail, Records
-from timers.execution_id import Occurrence, execution_id, may_overlap
-from timers.execution_id import parse as _parse
+from timers.domain.execution_id import Occurrence, execution_id, may_overlap
+from timers.domain.execution_id import parse as _parse
 
 _READ: Final = """
 SELECT 'claim', e.id::text, c.id, 0::bigint, g.name, ''

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from timers.domain.chains.definition import FINALLY, WHOLE, Chain, Scope
 from timers.domain.chains.steps import EndStep, JoinStep, MapStep, PartingStep
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 
 def check_graph(chain: Chain, mistakes: Mistakes) -> Chain:

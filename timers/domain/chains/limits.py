@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from timers.payload import MAX_BYTES
+from timers.domain.payload import MAX_BYTES
 
 MAX_STEPS: Final = 1_000
 """Of one chain."""

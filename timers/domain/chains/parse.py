@@ -13,9 +13,9 @@ from timers.domain.chains.limits import MAX_STEPS
 from timers.domain.chains.steps import KINDS, ActionStep, Step
 from timers.domain.chains.steps.spec_field import NEEDED, fields_of, read_fields
 from timers.domain.chains.targets import check_targets
+from timers.domain.errors import Mistakes, nearest
 from timers.domain.names import check_name
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes, nearest
 
 CheckAction = Callable[[Mapping[str, Any]], object]
 """Raises SpecError for what is no action; its fields begin with `action`."""

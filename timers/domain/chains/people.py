@@ -25,8 +25,8 @@ from timers.domain.chains.results import BadResult
 from timers.domain.chains.steps import EndStep, JoinStep, SignalStep, Step, SubChainStep, readers
 from timers.domain.chains.walk import Walk
 from timers.domain.chains.way import past
+from timers.domain.errors import nearest
 from timers.exceptions import NotAllowedNow, SpecError
-from timers.mistakes import nearest
 
 Kind = TypeVar("Kind", bound=Step)
 

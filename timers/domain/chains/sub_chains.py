@@ -7,8 +7,8 @@ from collections.abc import Callable
 from timers.domain.chains.definition import Chain
 from timers.domain.chains.limits import MAX_DEPTH_OF_SUB_CHAINS
 from timers.domain.chains.steps import SubChainStep
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 Load = Callable[[str], Chain | None]
 """The newest definition of a chain by its name; None: there is none."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from timers.domain.chains.definition import Chain
 from timers.domain.chains.steps import KINDS, ActionStep, ForkStep, JoinStep, PartingStep
+from timers.domain.errors import Mistakes, nearest
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes, nearest
 
 
 def check_targets(chain: Chain, mistakes: Mistakes) -> None:

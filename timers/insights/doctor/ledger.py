@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from timers.execution_id import lower_bound
+from timers.domain.execution_id import lower_bound
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.schedules.instant import to_microseconds

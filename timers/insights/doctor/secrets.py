@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from timers.encryption import Keyring
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
+from timers.security.encryption import Keyring
 
 _SEALED: Final = f"""
 SELECT name AS secret, key FROM timers_secret

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from timers.actions import parse
+from timers.domain.filters import Filter
+from timers.domain.policies import Retry
 from timers.exceptions import SpecError
-from timers.filters import Filter
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.models import Subscription
 from timers.models.subscription import MAX_PARKED
-from timers.policies import Retry
 
 LONG: Final = 3600.0
 """Seconds for which what is pulled may wait without a word."""

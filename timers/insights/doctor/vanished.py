@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from timers import conf
-from timers.execution_id import execution_id
+from timers.domain.execution_id import execution_id
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.insights.doctor.places import NEXT_TIMERS, REPORT_IT

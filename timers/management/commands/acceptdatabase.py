@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from timers.lifecycle.remember_server import accept_server
+from timers.engine.remember_server import accept_server
 from timers.server import memory
 from timers.server.identity import Remembered, why_refused
 from timers.server.prepare import any_server, session_of

@@ -8,12 +8,12 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 
 from timers import clock
-from timers.access.scopes import not_allowed
+from timers.control.keys import create_key
 from timers.exceptions import FieldProblem, SpecError, TimersError
-from timers.lifecycle.control.keys import create_key
 from timers.management.service_command import ServiceCommand
 from timers.models import ApplicationKey
 from timers.schedules.duration import parse_duration
+from timers.security.scopes import not_allowed
 
 _OPTIONS: Final = {
     "scopes": "--scope", "groups": "--group", "all_groups": "--all-groups", "expires_at": "--expires",

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from timers.encryption import Keyring, new_key
+from timers.control.secrets import encrypt_anew
 from timers.exceptions import TimersError
 from timers.insights.words import plural
-from timers.lifecycle.control.secrets import encrypt_anew
 from timers.management.service_command import ServiceCommand
+from timers.security.encryption import Keyring, new_key
 
 
 class Command(ServiceCommand):

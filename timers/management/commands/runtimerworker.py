@@ -10,10 +10,10 @@ from django.core.checks.registry import registry
 from django.core.management.base import CommandError, CommandParser
 
 from timers import conf
+from timers.control.names import check_name
 from timers.domain import cluster_modes
 from timers.domain.cluster_modes import NodeMode
 from timers.exceptions import TimersError
-from timers.lifecycle.control.names import check_name
 from timers.management.service_command import ServiceCommand
 from timers.worker.options import NodeOptions
 from timers.worker.supervisor import Supervisor, named

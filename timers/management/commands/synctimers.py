@@ -10,12 +10,12 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 
 from timers import declaring
-from timers.declared_file import read_declarations
+from timers.control.declaration import Declared
+from timers.control.reconcile import reconcile
+from timers.control.reconciled import VERBS, Reconciled, Verb
+from timers.declared_files.reader import read_declarations
 from timers.exceptions import SpecError, TimersError
 from timers.insights.words import in_flight_words, plural
-from timers.lifecycle.control.declaration import Declared
-from timers.lifecycle.control.reconcile import reconcile
-from timers.lifecycle.control.reconciled import VERBS, Reconciled, Verb
 from timers.management.service_command import ServiceCommand
 
 _MARKS: Final[dict[Verb, str]] = {

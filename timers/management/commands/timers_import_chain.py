@@ -10,16 +10,16 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from timers.control.chains.define import create_chain, update_chain
+from timers.control.chains.steps import skip_step, stop_step
+from timers.control.groups import ensure_group
+from timers.declared_files.strict_yaml import read_yaml
 from timers.domain.chains.jobscheduler import Converted, Source, convert
 from timers.domain.chains.jobscheduler.steps import HandlerOf, handler_by_path
 from timers.exceptions import SpecError, TimersError
 from timers.insights.words import plural
-from timers.lifecycle.control.chains.define import create_chain, update_chain
-from timers.lifecycle.control.chains.steps import skip_step, stop_step
-from timers.lifecycle.control.groups import ensure_group
 from timers.management.service_command import ServiceCommand
 from timers.models import Chain
-from timers.strict_yaml import read_yaml
 
 ACTOR: Final = "timers_import_chain"
 _CHAIN_SUFFIX: Final = ".job_chain.xml"

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from timers.control.secrets import create_secret, delete_secret, limit_secret, replace_secret
 from timers.exceptions import TimersError
 from timers.insights.secrets import secrets
-from timers.lifecycle.control.secrets import create_secret, delete_secret, limit_secret, replace_secret
 from timers.management.service_command import ServiceCommand
 from timers.models import Secret
 

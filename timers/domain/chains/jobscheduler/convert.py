@@ -14,8 +14,8 @@ from timers.domain.chains.jobscheduler.steps import HandlerOf, Steps
 from timers.domain.chains.jobscheduler.values import read_flag, read_whole
 from timers.domain.chains.jobscheduler.xml_text import Element, Source, read_xml
 from timers.domain.chains.parse import parse_chain
+from timers.domain.errors import Mistakes
 from timers.exceptions import FieldProblem, SpecError
-from timers.mistakes import Mistakes
 
 LoadJob = Callable[[str], Source | None]
 """The `*.job.xml` of a job, by the job as the node names it; None: there is none next to the chain."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 from timers.domain.chains.jobscheduler.notes import Notes
 from timers.domain.chains.jobscheduler.values import read_flag, read_seconds, read_whole
 from timers.domain.chains.jobscheduler.xml_text import Element, Source, read_xml
-from timers.mistakes import Mistakes
-from timers.policies import MAX_RETRIES
+from timers.domain.errors import Mistakes
+from timers.domain.policies import MAX_RETRIES
 
 MOST_DELAYS: Final = 100
 """Delays that are written one by one; behind them the last one applies."""

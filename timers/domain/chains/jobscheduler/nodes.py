@@ -10,7 +10,7 @@ from typing import Final
 from timers.domain.chains.jobscheduler.notes import Notes
 from timers.domain.chains.jobscheduler.values import ReturnCodes, read_return_codes, read_seconds
 from timers.domain.chains.jobscheduler.xml_text import Element
-from timers.mistakes import Mistakes, nearest
+from timers.domain.errors import Mistakes, nearest
 
 NODES: Final = ("job_chain_node", "job_chain_node.end", "job_chain_node.job_chain", "file_order_sink")
 _TAKEN: Final = {

@@ -11,9 +11,9 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, RETRY, OnError, read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, NextStep
+from timers.domain.errors import Mistakes
+from timers.domain.policies import MAX_RETRIES, Retry
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
-from timers.policies import MAX_RETRIES, Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

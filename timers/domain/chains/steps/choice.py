@@ -12,9 +12,9 @@ from timers.domain.chains.limits import MAX_CHOICES
 from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, Step
+from timers.domain.errors import Mistakes
+from timers.domain.filters import Filter
 from timers.exceptions import SpecError
-from timers.filters import Filter
-from timers.mistakes import Mistakes
 
 _KNOWN = ("when", "next")
 _EXAMPLE = 'must be a list such as [{"when": {"total": {"at_least": 100}}, "next": "approve"}]'

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from timers.domain.chains.steps.readers import step_name
 from timers.domain.chains.steps.spec_field import Read
+from timers.domain.errors import nearest
 from timers.exceptions import SpecError
-from timers.mistakes import nearest
 
 
 @dataclass(frozen=True, slots=True)

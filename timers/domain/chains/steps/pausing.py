@@ -11,8 +11,8 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, OnError, read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, NextStep
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 from timers.schedules.cron import Cron
 from timers.schedules.instant import format_instant, parse_instant
 

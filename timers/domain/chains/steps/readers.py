@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from timers import payload
+from timers.domain import payload
 from timers.domain.chains.limits import MAX_RESULTS, MAX_VARIABLES_BYTES
 from timers.domain.chains.steps.spec_field import Read
+from timers.domain.errors import nearest
+from timers.domain.filters import Filter
 from timers.domain.names import check_name, check_names, check_word
+from timers.domain.policies import MAX_SECONDS, Retry
 from timers.exceptions import SpecError
-from timers.filters import Filter
-from timers.mistakes import nearest
-from timers.policies import MAX_SECONDS, Retry
 from timers.schedules.duration import parse_seconds
 
 MAX_TEXT = 1_000

@@ -10,7 +10,7 @@ from timers.domain.chains.limits import DEFAULT_VISITS, MAX_VISITS
 from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, OnError
 from timers.domain.chains.steps.spec_field import spec_field, written_fields
-from timers.mistakes import Mistakes
+from timers.domain.errors import Mistakes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.action import RetriedStep
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Step
+from timers.domain.errors import Mistakes
 from timers.exceptions import SpecError
-from timers.mistakes import Mistakes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

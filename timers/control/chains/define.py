@@ -1,0 +1,113 @@
+"""Define chains: create them, give them new versions, delete them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+
+from timers import clock
+from timers.control.audit import audited
+from timers.control.chains.check import check_definition
+from timers.control.chains.find import find_chain, find_group, lock_chain
+from timers.control.groups import note_order_priorities
+from timers.control.names import check_name
+from timers.domain.chains import parse_chain
+from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
+from timers.models import Chain, ChainOrder, ChainVersion
+
+_COUNTED: Final = 1_000
+"""Orders under way that a refusal counts at most."""
+
+
+def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
+    """Create a chain of a group.
+
+    Args:
+        group: The name of the group whose timers and orders use it.
+        name: Unique in the group.
+        definition: The steps, as docs/chains.md describes them; with the builder: `chain.definition`.
+        actor: Who does it, for the audit trail.
+
+    Raises:
+        SpecError: For all that is wrong with the definition, each problem with its place.
+        TimerExists: The group has a chain of that name.
+        TimerNotFound: There is no such group.
+    """
+    row = find_group(group)
+    checked = check_definition(name, definition, row)
+    spec, now = checked.to_json(), clock.now()
+    chain = Chain(
+        group=row, name=check_name("name", name), created_at=now, created_by=actor, updated_at=now, updated_by=actor
+    )
+    try:
+        with audited("chain.create", actor, group=group, name=name) as entry, transaction.atomic():
+            chain.save()
+            ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
+            entry.made(chain)
+            if checked.priority or any(row.timer_priorities):
+                note_order_priorities(row)
+    except IntegrityError:
+        raise TimerExists("name", f"group {group} has a chain of that name", given=name) from None
+    return chain
+
+
+def update_chain(
+    group: str, name: str, definition: dict[str, Any], *, version: int | None = None, actor: str = ""
+) -> Chain:
+    """Give a chain a new version: new orders take it, those under way finish on theirs.
+
+    A definition that is the same as the newest version changes nothing. `version`: the newest one as the caller read
+    it; None: whichever it is.
+
+    Raises:
+        SpecError: For all that is wrong with the definition.
+        StaleVersion: Somebody else gave it a new version meanwhile.
+        TimerNotFound: There is no such group or chain.
+    """
+    row = find_group(group)
+    checked = check_definition(name, definition, row)
+    spec = checked.to_json()
+    with transaction.atomic():
+        if checked.priority:
+            note_order_priorities(row)
+        chain = lock_chain(group, name)
+        _check_version(chain, version)
+        newest = chain.versions.get(version=chain.newest)
+        if parse_chain(newest.definition) == parse_chain(spec):
+            return chain
+        now = clock.now()
+        chain.newest, chain.updated_at, chain.updated_by = chain.newest + 1, now, actor
+        with audited("chain.update", actor, group=group, name=name) as entry:
+            ChainVersion.objects.create(
+                chain=chain, version=chain.newest, definition=spec, created_at=now, created_by=actor
+            )
+            chain.save(update_fields=["newest", "updated_at", "updated_by"])
+            entry.changed("newest", chain.newest - 1, chain.newest)
+    return chain
+
+
+def delete_chain(group: str, name: str, *, version: int | None = None, actor: str = "") -> None:
+    """Delete a chain; its history stays in the ledger. `version`: as for update_chain.
+
+    Raises:
+        NotAllowedNow: Orders are under way. Cancel them, or let them finish, first.
+        StaleVersion: Somebody else gave it a new version meanwhile.
+        TimerNotFound: There is no such group or chain.
+    """
+    with transaction.atomic():
+        chain = lock_chain(group, name)
+        _check_version(chain, version)
+        # Counted up to a bound: a million orders may rest in it.
+        under_way = ChainOrder.objects.filter(chain=chain, ended_at=None)[: _COUNTED + 1].count()
+        if under_way:
+            number = f"{_COUNTED:,}+" if under_way > _COUNTED else f"{under_way:,}"
+            raise NotAllowedNow(f"chain: {number} of its orders are under way. Cancel them first.")
+        with audited("chain.delete", actor, group=group, name=name) as entry:
+            entry.gone(chain)
+            find_chain(group, name).delete()
+
+
+def _check_version(chain: Chain, version: int | None) -> None:
+    if version is not None and chain.newest != version:
+        raise StaleVersion(f"chain {chain.name!r} has version {chain.newest} by now, not {version}; read it again")

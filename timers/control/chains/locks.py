@@ -1,0 +1,64 @@
+"""Locks that the chains of a group share: declare them, change their capacity, delete them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timers.control.audit import audited
+from timers.control.chains.check import uses_lock
+from timers.control.chains.find import find_group
+from timers.control.names import check_name
+from timers.domain.chains.limits import MAX_CAPACITY
+from timers.engine.orders.definitions import definition_of
+from timers.engine.orders.holds import unblock_lock
+from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.models import ChainLock, ChainVersion
+
+
+def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainLock:
+    """Declare a lock, or change how many orders may hold it at once; steps that begin later obey it, and orders
+    that wait go on where there is room by now.
+
+    Raises:
+        SpecError: The name or the capacity cannot be.
+        TimerNotFound: There is no such group.
+    """
+    row = find_group(group)
+    if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= MAX_CAPACITY:
+        raise SpecError("capacity", f"must be a whole number from 1 to {MAX_CAPACITY:,}", given=capacity)
+    with audited("lock.set", actor, group=group, name=check_name("name", name)) as entry:
+        lock = ChainLock.objects.select_for_update().filter(group=row, name=name).first()
+        if lock is None:
+            lock = ChainLock.objects.create(group=row, name=name, capacity=capacity)
+            entry.made(lock)
+        else:
+            entry.watch(lock)
+            lock.capacity = capacity
+            lock.save(update_fields=["capacity"])
+            if entry.has_changes:
+                unblock_lock(row.id, name, capacity)
+            else:
+                entry.nothing()
+    return lock
+
+
+def delete_lock(group: str, name: str, *, actor: str = "") -> None:
+    """Delete a lock that no chain takes.
+
+    Raises:
+        NotAllowedNow: The newest version of a chain takes it.
+        TimerNotFound: There is no such group or lock.
+    """
+    with audited("lock.delete", actor, group=group, name=name) as entry:
+        lock = ChainLock.objects.select_for_update().filter(group=find_group(group), name=name).first()
+        if lock is None:
+            raise TimerNotFound(f"group {group!r} has no lock {name!r}")
+        versions = ChainVersion.objects.filter(chain__group=lock.group).select_related("chain")
+        users = [
+            version.chain.name for version in versions
+            if version.version == version.chain.newest and uses_lock(definition_of(version.id).chain, name)
+        ]  # fmt: skip
+        if users:
+            raise NotAllowedNow(f"lock: is taken by chain {', '.join(users[:5])}. Give these other locks first.")
+        entry.gone(lock)
+        lock.delete()

@@ -1,0 +1,227 @@
+"""Reconcile chains: make the chains of a source what is declared there, and leave alone what people did.
+
+The version that was declared last is kept with the chain. A definition that is declared otherwise becomes a new
+version; one that is declared as before makes none, also where a person has defined another version since. What is no
+longer declared is stopped, never deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from django.db.models import F, QuerySet
+
+from timers.control.chains.define import create_chain, update_chain
+from timers.control.chains.find import lock_chain
+from timers.control.chains.steps import set_chain_state
+from timers.control.declaration import Declaration
+from timers.control.difference import FieldChange
+from timers.control.reconciled import Entry, Verb
+from timers.domain.chains import Chain as Definition
+from timers.domain.chains import parse_chain
+from timers.domain.chains.diff import Change, diff
+from timers.domain.chains.steps import ActionStep
+from timers.domain.chains.sub_chains import names_of_sub_chains
+from timers.exceptions import SpecError, TimersError
+from timers.models import Chain, ChainVersion
+
+Key = tuple[str, str]
+"""Group and name."""
+_SHOWN: Final = 100
+"""Characters of a value that are shown."""
+_UPDATED: Final[Verb] = "updated"
+_STARTED: Final[Verb] = "started"
+
+
+class ChainsOfSource:
+    """One pass over the chains of a program's source, within the transaction of the reconcile.
+
+    Args:
+        source: What declares: CODE, or a file.
+        owner: The program that declares.
+        definitions: What is declared.
+        handlers_elsewhere: Those that other living nodes know and this program does not: such a node may declare the
+            chains that call them.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        owner: str,
+        definitions: Mapping[Key, tuple[Declaration, Definition]],
+        handlers_elsewhere: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self._source = source
+        self._owner = owner
+        self._definitions = definitions
+        self._handlers_elsewhere = handlers_elsewhere
+        self._because = f"no longer declared in {source}"
+        self.told: list[tuple[Verb, Entry]] = []
+        """What was done and what was left alone."""
+        self.unchanged = 0
+        """Declared chains that nothing had to be done with."""
+        self._created: set[Key] = set()
+
+    @staticmethod
+    def take_over(source: str, before: str, owner: str) -> None:
+        """Give the chains of a source to a program that had another name."""
+        Chain.objects.filter(owner=before, source=source).update(owner=owner)
+
+    def create(self) -> None:
+        """Create the declared chains that are missing; raises SpecError for all that cannot be."""
+        names = {(group, name) for group, name in self._named().values_list("group__name", "name")}
+        problems: list[SpecError] = []
+        for group, name in self._inner_first():
+            declaration, definition = self._definitions[group, name]
+            if (group, name) in names:
+                continue
+            try:
+                chain = create_chain(group, name, definition.to_json(), actor=self._source)
+            except SpecError as error:
+                problems.append(declaration.located(error))
+                continue
+            Chain.objects.filter(id=chain.id).update(source=self._source, owner=self._owner, declared_version=1)
+            self._created.add((group, name))
+            self._tell("created", chain, why=_in_words(definition))
+        if problems:
+            raise SpecError.combined(problems)
+
+    def _inner_first(self) -> list[Key]:
+        """The declared chains in an order in which each comes after those that it contains, where there is one."""
+        found: dict[Key, None] = {}
+
+        def visit(key: Key, path: tuple[Key, ...]) -> None:
+            if key in found or key in path or key not in self._definitions:
+                return
+            for inner in sorted(names_of_sub_chains(self._definitions[key][1])):
+                visit((key[0], inner), (*path, key))
+            found[key] = None
+
+        for key in self._definitions:
+            visit(key, ())
+        return list(found)
+
+    def change(self) -> None:
+        """Give new versions to the chains that are declared otherwise, stop and start; raises SpecError.
+
+        Only the chains that something is done with are locked.
+        """
+        problems: list[SpecError] = []
+        rows = self._named() | Chain.objects.filter(source=self._source, owner=self._owner)
+        for row in rows.select_related("group").order_by("id"):
+            key = (row.group.name, row.name)
+            if key in self._created:
+                continue
+            if (row.source, row.owner) != (self._source, self._owner):
+                self._tell("conflicts", row, why=self._why_taken(row))
+            elif key not in self._definitions:
+                if row.declared_version is not None:
+                    self._undeclare(row)
+            else:
+                declaration, definition = self._definitions[key]
+                try:
+                    self._update(row, definition)
+                except SpecError as error:
+                    problems.append(declaration.located(error))
+        if problems:
+            raise SpecError.combined(problems)
+
+    def _update(self, row: Chain, definition: Definition) -> None:
+        declared, newest = self._version(row, row.declared_version), self._version(row, row.newest)
+        if declared == definition:
+            if newest == definition:
+                self.unchanged += 1
+            else:
+                why = f"version {row.newest} was defined by hand; declared is version {row.declared_version}"
+                self._tell("kept", row, why=why, changes=_changes(newest, definition))
+            return
+        verb: Verb = _UPDATED
+        row = lock_chain(row.group.name, row.name)
+        newest = self._version(row, row.newest)
+        if declared is None and row.state == Chain.State.STOPPED and row.state_reason == self._because:
+            set_chain_state(row.group.name, row.name, Chain.State.ACTIVE, actor=self._source)
+            verb = _STARTED
+        changed = update_chain(row.group.name, row.name, definition.to_json(), actor=self._source)
+        Chain.objects.filter(id=row.id).update(declared_version=F("newest"))
+        changes = _changes(newest, definition) if changed.newest != row.newest else ()
+        if changes or verb == _STARTED:
+            self._tell(verb, row, why=f"version {changed.newest}" if changes else "", changes=changes)
+        else:
+            self.unchanged += 1
+
+    def _undeclare(self, row: Chain) -> None:
+        """Stop a chain that is no longer declared: once, so that a person can start it."""
+        if row.state == Chain.State.ACTIVE and self._lives_elsewhere(row):
+            why = f"{self._because} here, but only other living nodes know handlers of its steps"
+            self._tell("kept", row, why=why)
+            return
+        row = lock_chain(row.group.name, row.name)
+        if row.state == Chain.State.ACTIVE:
+            set_chain_state(row.group.name, row.name, Chain.State.STOPPED, reason=self._because, actor=self._source)
+            self._tell("stopped", row, why=self._because)
+        Chain.objects.filter(id=row.id).update(declared_version=None)
+
+    def _lives_elsewhere(self, row: Chain) -> bool:
+        definition = self._version(row, row.newest)
+        called = set() if definition is None else _handlers(definition)
+        return bool(called) and not called.isdisjoint(self._handlers_elsewhere())
+
+    def _why_taken(self, row: Chain) -> str:
+        why = f"is declared in {row.source}" if row.source else "was not made from a declaration"
+        if row.source and row.owner != self._owner:
+            why += f" of the program {row.owner!r}; this is {self._owner!r}"
+        return f"a chain of that name exists, which {why}"
+
+    def _named(self) -> QuerySet[Chain]:
+        """The chains that have a declared name, whoever they belong to."""
+        groups = {group for group, _ in self._definitions}
+        named = Chain.objects.filter(group__name__in=groups, name__in={name for _, name in self._definitions})
+        wanted = [row.id for row in named.select_related("group") if (row.group.name, row.name) in self._definitions]
+        return Chain.objects.filter(id__in=wanted)
+
+    def _version(self, row: Chain, number: int | None) -> Definition | None:
+        """The definition of a version; None where there is none, or none that can be read."""
+        found = ChainVersion.objects.filter(chain=row, version=number).first() if number is not None else None
+        try:
+            return None if found is None else parse_chain(found.definition)
+        except TimersError:
+            return None  # of a version of the program that knew other fields: what is declared replaces it
+
+    def _tell(self, verb: Verb, row: Chain, *, why: str = "", changes: tuple[FieldChange, ...] = ()) -> None:
+        self.told.append((verb, Entry(row.group.name, row.name, why, changes, is_chain=True)))
+
+
+def _handlers(definition: Definition) -> set[str]:
+    """The handlers that the steps of a chain call."""
+    steps = (step for step in definition.steps.values() if isinstance(step, ActionStep))
+    return {step.action["handler"] for step in steps if isinstance(step.action.get("handler"), str)}
+
+
+def _in_words(definition: Definition) -> str:
+    number = len(definition.steps)
+    return f"{number:,} {'step' if number == 1 else 'steps'}"
+
+
+def _changes(before: Definition | None, after: Definition | None) -> tuple[FieldChange, ...]:
+    """The changes from one definition to another, as reports show them."""
+    if before is None or after is None:
+        return ()
+    return tuple(
+        FieldChange(
+            _field(change),
+            "none" if change.kind == "added" else _shown(change.before),
+            "none" if change.kind == "removed" else _shown(change.after),
+        )
+        for change in diff(before, after)
+    )
+
+
+def _field(change: Change) -> str:
+    return ".".join([*([] if change.step is None else ["steps", change.step]), *change.path])
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"

@@ -1,0 +1,119 @@
+"""Stop, skip and activate steps of chains, stop and start whole chains.
+
+The row is all that changes: every node sees it with its next claim, and it holds through the death of all nodes. Orders
+that stood before what is no longer stopped go on in batches, by any node (timers/engine/orders/releasing.py).
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from django.db import transaction
+
+from timers import clock
+from timers.control.audit import audited
+from timers.control.chains.find import lock_chain
+from timers.domain.chains.steps import JoinStep
+from timers.engine.orders.definitions import definition_of
+from timers.engine.orders.releasing import release_orders
+from timers.exceptions import SpecError
+from timers.models import Chain, ChainStep
+
+
+def stop_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
+    """Let orders wait before a step; what runs of it runs to its end. Raises TimerNotFound, SpecError."""
+    return _set_step(group, chain, step, ChainStep.State.STOPPED, reason, actor)
+
+
+def skip_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
+    """Let orders pass a step without running it. Raises TimerNotFound, SpecError."""
+    return _set_step(group, chain, step, ChainStep.State.SKIPPED, reason, actor)
+
+
+def activate_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
+    """Run a step again that was stopped or skipped. Raises TimerNotFound, SpecError."""
+    return _set_step(group, chain, step, ChainStep.State.ACTIVE, reason, actor)
+
+
+def stop_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
+    """Let all orders of a chain wait before their next step. Raises TimerNotFound."""
+    return _set_chain(group, chain, Chain.State.STOPPED, reason, actor)
+
+
+def start_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
+    """Let the orders of a chain that was stopped go on. Raises TimerNotFound."""
+    return _set_chain(group, chain, Chain.State.ACTIVE, reason, actor)
+
+
+_VERBS = {ChainStep.State.STOPPED: "stop", ChainStep.State.SKIPPED: "skip", ChainStep.State.ACTIVE: "activate"}
+
+
+def _set_step(group: str, chain: str, step: str, state: ChainStep.State, reason: str, actor: str) -> ChainStep:
+    name = f"{chain}/{step}"
+    with audited(f"step.{_VERBS[state]}", actor, group=group, name=name) as entry, transaction.atomic():
+        row = lock_chain(group, chain)
+        _check_step(row, step, state)
+        found, _ = ChainStep.objects.get_or_create(chain=row, name=step)
+        entry.watch(found)
+        if found.state != state:
+            found.state, found.state_reason = state, reason
+            found.state_changed_by, found.state_changed_at = actor, clock.now()
+            found.save()
+            _note_release(row)
+        else:
+            entry.nothing()
+    release_orders()
+    return found
+
+
+def _set_chain(group: str, chain: str, state: Chain.State, reason: str, actor: str) -> Chain:
+    row = set_chain_state(group, chain, state, reason=reason, actor=actor)
+    release_orders()
+    return row
+
+
+def set_chain_state(group: str, chain: str, state: Chain.State, *, reason: str = "", actor: str = "") -> Chain:
+    """Stop or start a chain, and leave the orders that stood before it to the nodes. Raises TimerNotFound.
+
+    For callers whose transaction goes on: release_orders locks timers, which must not be locked after a chain.
+    """
+    verb = "stop" if state == Chain.State.STOPPED else "start"
+    with audited(f"chain.{verb}", actor, group=group, name=chain) as entry, transaction.atomic():
+        row = entry.watch(lock_chain(group, chain))
+        if row.state != state:
+            row.state, row.state_reason, row.state_changed_by, row.state_changed_at = state, reason, actor, clock.now()
+            _note_release(row)
+            row.save()
+        else:
+            entry.nothing()
+    return row
+
+
+def _note_release(chain: Chain) -> None:
+    chain.is_releasing = True
+    chain.save(update_fields=["is_releasing"])
+
+
+def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:
+    """Raise SpecError for a step that the newest version does not have, or at which the state has no meaning.
+
+    What was stopped or skipped can be activated whatever it is by now: orders of older versions may stand there.
+    """
+    if state == ChainStep.State.ACTIVE and ChainStep.objects.filter(chain=chain, name=name).exists():
+        return
+    definition = definition_of(chain.versions.get(version=chain.newest).id).chain
+    step = definition.steps.get(name)
+    if step is None:
+        near = get_close_matches(name, definition.steps, n=1)
+        hint = f'Did you mean "{near[0]}"?' if near else "Name one of its steps."
+        raise SpecError("step", f'chain {chain.name} has no step "{name}". {hint}')
+    if step.can_be_passed or state == ChainStep.State.ACTIVE:
+        return
+    verb = _VERBS[state]
+    if isinstance(step, JoinStep):
+        fork = definition.forks[name]
+        what = f'{verb} "{fork}", at which its branches begin, or the step behind it, "{step.next}".'
+        raise SpecError("step", f'"{name}" is a join, and orders wait there for their branches. Instead {what}')
+    before = [each.name for each in definition.steps.values() if any(way.target == name for way in each.exits())]
+    what = f"{verb} a step that leads to it ({', '.join(before[:5])})" if before else "stop the chain"
+    raise SpecError("step", f'"{name}" is an end, at which nothing runs. Instead {what}.')

@@ -1,0 +1,385 @@
+"""Change a timer: edit, pause, resume, cancel, run now. Each locks the timer's row, as a fire does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from timers import clock
+from timers.control import quotas
+from timers.control.action_checks import check_action_of_timer
+from timers.control.audit import audited
+from timers.control.call_back import call_back_fires
+from timers.control.call_back_to_cancel import cancel_claimed
+from timers.control.difference import is_as_defined
+from timers.control.executions import cancel_unfailed
+from timers.control.find_timer import lock_timer
+from timers.control.groups import note_priorities
+from timers.control.key_settings import by_present_keys, hold_key_settings, key_setting
+from timers.control.limits import Limits, within_limits
+from timers.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
+from timers.control.pausing import check_until
+from timers.control.request import OPTIONS
+from timers.control.run import make_run, overlap_of
+from timers.control.spec import TimerSpec, check_priority
+from timers.domain.errors import Mistakes
+from timers.domain.execution_id import execution_id
+from timers.domain.payload import Unreadable, encode
+from timers.domain.policies import check_seconds
+from timers.engine import ledger
+from timers.engine.delete_finished import delete_finished
+from timers.engine.group_clock import GroupClock
+from timers.engine.last_run import wait_for_last_run
+from timers.engine.orders.cancelling import has_orders
+from timers.engine.recompute import is_done
+from timers.engine.waiting_keys import follow_keys
+from timers.engine.wakeup import wake_if_soon
+from timers.exceptions import NotAllowedNow, SpecError, StaleVersion
+from timers.models import Timer, TimerGroup, Waiting
+from timers.models.calendars import schedule_of
+from timers.models.claimed import claimed_executions
+from timers.schedules import Schedule, parse_stored
+from timers.schedules.duration import Duration
+from timers.schedules.instant import to_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The answer to a cancel."""
+
+    timer: Timer
+    in_flight: list[str]
+    """Executions that had begun, or whose holder did not answer in time: they are asked to end, but may run."""
+    cancelled: int
+    """Executions that had not begun, or waited for another attempt, and will not get it."""
+
+
+KEEP: Any = object()
+"""Marks an argument that was not given: the timer keeps what it has."""
+_FOR_PEOPLE: Final = frozenset({"description"})
+"""Fields that change nothing about what is claimed."""
+
+
+_STATE: Final = (
+    "state", "state_reason", "state_changed_by", "state_changed_at", "paused_until", "next_fire_at", "open_execution",
+    "failures_in_a_row",
+)  # fmt: skip
+_KEPT: Final = OPTIONS - {"handler", "time_zone"}
+"""What an edit leaves as it was where it does not name it."""
+_EDITED: Final = (
+    "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
+    "until_committed", "description", "tags", "payload", "action", "overrides", "state", "state_reason", "paused_until",
+    "next_fire_at", "fire_count", "open_execution", "concurrency_key", "limit_key",
+)  # fmt: skip
+
+
+def update_timer(
+    group: str,
+    name: str,
+    *,
+    actor: str = "",
+    version: int | None = None,
+    schedule: Callable[[], Schedule] | None = None,
+    time_zone: Any = KEEP,
+    mistakes: Mistakes | None = None,
+    restarts: bool = False,
+    **fields: Any,
+) -> Timer:
+    """Replace the given fields of a timer; what is not given stays as it was, its next instant included.
+
+    The instants that it fires only rise, whatever the edit. Fields that are given as they are change nothing, no
+    version and no audit entry either. What is claimed and has not begun is called back, and fires as the timer is then;
+    the returned timer's `in_flight` names what has begun.
+
+    Args:
+        version: refuse (StaleVersion) when someone changed the timer since it was read.
+        schedule: makes the new schedule; None: the timer keeps its own.
+        mistakes: what was found wrong before; raised together with all else.
+        restarts: go on from now, as a timer that was just made; what it would have fired until now is not missed.
+
+    Raises SpecError for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another schedule
+    becomes active again.
+    """
+    if schedule is not None:
+        schedule = _parsed(schedule)
+        quotas.look_at_interval(group, schedule)
+    return by_present_keys(
+        lambda: within_limits(
+            lambda limits: _update(group, name, limits, actor, version, schedule, time_zone, mistakes, restarts, fields)
+        )
+    )
+
+
+def _update(
+    group: str,
+    name: str,
+    limits: Limits,
+    actor: str,
+    version: int | None,
+    schedule: Callable[[], Schedule] | None,
+    time_zone: Any,
+    mistakes: Mistakes | None,
+    restarts: bool,
+    fields: Mapping[str, Any],
+) -> Timer:
+    with audited("timer.update", actor, group=group, name=name) as entry:
+        if "priority" in fields:
+            # Before the timer is locked: whoever holds a group may want its timers.
+            _announce(group, fields["priority"])
+        limited = quotas.hold_quotas([group]) if schedule is not None else {}
+        timer = lock_timer(group, name)
+        if version is not None and timer.version != version:
+            raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
+        if timer.state == Timer.State.CANCELLED:
+            raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+        if schedule is None and time_zone is KEEP and not fields:
+            if mistakes is not None:
+                mistakes.tell()
+            entry.nothing()
+            return timer
+        current: dict[str, Any] = {field: getattr(timer, field) for field in _KEPT}
+        if "handler" in fields:
+            current.pop("action")
+        _refuse_unreadable(timer, given={*fields, *(["schedule"] if schedule else [])})
+        zone_name = timer.time_zone if time_zone is KEEP else time_zone
+        spec = TimerSpec.parse(
+            group=group,
+            name=name,
+            time_zone=zone_name,
+            mistakes=mistakes,
+            schedule=schedule or (lambda: parse_stored(timer.schedule_kind, timer.schedule, zone_name)),
+            **{**current, **fields},
+        )
+        if not restarts and is_as_defined(timer, spec):
+            entry.nothing()
+            return timer
+        check_action_of_timer(spec.action, timer.group)
+        if "payload" in fields:
+            quotas.check_payload(timer.group, spec.payload)
+        if schedule is not None:
+            quotas.check_interval(timer.group, spec.schedule, now_of(timer))
+        if key_setting(timer.group) is not None:
+            hold_key_settings(timer.group)
+        if schedule is not None or time_zone is not KEEP or set(fields) - _FOR_PEOPLE:
+            timer.in_flight = call_back_fires(timer, others_too=True)
+        entry.watch(timer)
+        was_over = timer.state == Timer.State.FINISHED
+        before = Before.of(timer, limits)
+        was_key = timer.limit_key
+        spec.write_to(timer)
+        _reschedule(timer, before, spec, restarts=restarts)
+        if was_over and timer.state == Timer.State.ACTIVE:
+            for held in limited.values():
+                for refused in quotas.without_room(held, [name]).values():
+                    raise refused
+                quotas.count_in(held, 1)
+        saved(timer, actor, _EDITED)
+        if timer.limit_key != was_key:
+            follow_keys([timer.id])
+        if timer.state == Timer.State.FINISHED and not was_over:
+            delete_finished([timer.id])
+        return timer
+
+
+def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
+    """The same, with the work done: a schedule is parsed before the timer's row is locked."""
+    made: Schedule | None = None
+    error: SpecError | None = None
+    try:
+        made = make()
+    except SpecError as refused:
+        error = refused
+
+    def again() -> Schedule:
+        if made is None:
+            assert error is not None
+            raise error
+        return made
+
+    return again
+
+
+def _announce(group: str, priority: Any) -> None:
+    row = TimerGroup.objects.filter(name=group).first()
+    # One that makes no sense is told of with all other mistakes.
+    with suppress(SpecError):
+        if row is not None:
+            note_priorities(row, {check_priority(priority)})
+
+
+def pause_timer(
+    group: str, name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = ""
+) -> Timer:
+    """Fire no more until resumed, by hand or by itself at `until`.
+
+    A fire that is claimed and has not begun is undone: it is due again, and missed when the timer is resumed. An
+    execution that has begun, or waits for a retry, goes on; the returned timer's `in_flight` names what is claimed.
+    Pausing a paused timer replaces its `until`.
+    """
+    with audited("timer.pause", actor, group=group, name=name) as entry:
+        timer = lock_timer(group, name)
+        at = check_until(until, now_of(timer))
+        if timer.state == Timer.State.PAUSED and timer.paused_until == at:
+            entry.nothing()
+            return timer
+        timer.in_flight = call_back_fires(timer)
+        entry.watch(timer)
+        if timer.state not in (Timer.State.ACTIVE, Timer.State.PAUSED):
+            raise NotAllowedNow(f"timer {name!r} is {timer.state}; only an active one can be paused")
+        timer.paused_until = at
+        return _set_state(timer, Timer.State.PAUSED, reason, actor)
+
+
+def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
+    """Fire again; what was missed meanwhile follows the misfire policy, and failures are counted from none."""
+    with audited("timer.resume", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
+        if timer.state == Timer.State.ACTIVE:
+            entry.nothing()
+            return timer
+        if timer.state != Timer.State.PAUSED:
+            raise NotAllowedNow(f"timer {name!r} is {timer.state}; only a paused one can be resumed")
+        if timer.next_fire_at is not None:
+            wake_if_soon([timer.next_fire_at], now_of(timer))
+        timer.paused_until, timer.failures_in_a_row = None, 0
+        return _set_state(timer, Timer.State.ACTIVE, "", actor)
+
+
+def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
+    """Never fire again, and give up retries that wait. Failed executions stay for a person.
+
+    What is claimed and has not begun is cancelled at once; what has begun is asked to end, and named in `in_flight`.
+    """
+    with audited("timer.cancel", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
+        if timer.state in (Timer.State.FINISHED, Timer.State.CANCELLED) and not _is_alive(timer):
+            raise NotAllowedNow(f"timer {name!r} is {timer.state} already")
+        timer.next_fire_at = timer.open_execution = timer.paused_until = None
+        _set_state(timer, Timer.State.CANCELLED, reason, actor)
+        why = reason or "the timer was cancelled"
+        unbegun, in_flight = cancel_claimed(timer.id, timer.group_id, reason=why)
+        cancelled = len(unbegun) + cancel_unfailed(timer.id, reason=why)
+        entry.many(in_flight=in_flight)
+        entry.told(cancelled_executions=cancelled)
+    return Cancelled(timer, in_flight, cancelled)
+
+
+def fire_timer(
+    group: str,
+    name: str,
+    *,
+    payload: Any = KEEP,
+    delay: Duration = 0,
+    overlap: str | None = None,
+    actor: str = "",
+) -> str:
+    """Run the timer's action once, now or after `delay` seconds, in addition to its schedule; returns its execution.
+
+    `payload`: another one for this run. `overlap`: the overlap policy of this run; None: the timer's. While an
+    execution of the timer has not ended, `skip` refuses the run (NotAllowedNow), `queue` queues it, `replace` asks the
+    other one to end first, and `allow` runs both. Works in every state of the timer but cancelled.
+    """
+    seconds = check_seconds("delay", delay)
+    text = None if payload is KEEP else encode(payload)
+    with audited("timer.fire", actor, group=group, name=name) as entry:
+        timer = entry.watch(lock_timer(group, name))
+        now = now_of(timer)
+        reason = f"run now by {actor}" if actor else "run now"
+        at = now + timedelta(seconds=seconds)
+        execution = make_run(timer, "manual", at, now=now, payload=text, reason=reason, overlap=overlap)
+        entry.told(
+            execution=execution, delay=seconds,
+            **({} if overlap is None else {"overlap": overlap}),
+            **({} if text is None else {"payload": json.loads(text)}),
+        )  # fmt: skip
+        return execution
+
+
+def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool) -> None:
+    """Set the next instant, and with it the state, of a timer whose definition is written already."""
+    now = now_of(timer)
+    if timer.state == Timer.State.FINISHED:
+        if restarts or before.rule != rule_of(timer):
+            _begin_again(timer, spec, now)
+        return
+    if restarts and before.due is not None:
+        following = Next(first_beyond(before.last, spec, schedule_of(timer), now), is_recomputed=True)
+    else:
+        following = next_after_edit(before, spec, schedule_of(timer), timer, now)
+    if following.given_up is not None:
+        record_skip(timer, following.given_up.latest, "edited", beside=following.given_up.count - 1)
+    if following.due is None:
+        return
+    if timer.max_fires is not None and timer.fire_count >= timer.max_fires:
+        # No fire is left: an instant that has come is given up, and one that is to come would never be fired.
+        if following.given_up is None and before.due is not None and before.due <= now:
+            missed = before.missed(now)
+            record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
+        timer.set_finished()
+        return
+    due = following.due
+    if following.is_recomputed:
+        due = _not_done(timer, due, spec)
+    timer.next_fire_at = due + spec.offset
+    wake_if_soon([timer.next_fire_at], now)
+
+
+def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
+    """Make a finished timer active: its fires are counted from none."""
+    due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
+    timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
+    timer.state, timer.fire_count = Timer.State.ACTIVE, 0
+    if overlap_of(timer, None) != "allow":
+        wait_for_last_run(timer)
+    wake_if_soon([timer.next_fire_at], now)
+
+
+def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
+    """The nominal instant, or the first after it that the ledger has no final row of: it was not left out."""
+    schedule = schedule_of(timer)
+    while is_done(timer.id, due):
+        due = first_beyond(due, spec, schedule, due)
+    return due
+
+
+def now_of(timer: Timer) -> datetime:
+    """The present instant of the timer's group."""
+    return GroupClock.of(timer.group).moment(clock.now())
+
+
+def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> None:
+    """The final row of an occurrence that a person leaves out, and of so many before it."""
+    at_us = to_microseconds(at)
+    skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
+    ledger.write_skips([skip], to_microseconds(now_of(timer)))
+
+
+def _is_alive(timer: Timer) -> bool:
+    """A finished timer whose executions are not: one-shots are finished from the moment they fire."""
+    unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED).exists()
+    return timer.state == Timer.State.FINISHED and (unfailed or bool(claimed_executions(timer)) or has_orders(timer.id))
+
+
+def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Timer:
+    timer.state, timer.state_reason, timer.state_changed_by = state, reason, actor
+    timer.state_changed_at = clock.now()
+    return saved(timer, actor, _STATE)
+
+
+def saved(timer: Timer, actor: str, columns: tuple[str, ...]) -> Timer:
+    """Write some columns: what was not asked for stays untouched, above all a payload that Python cannot read."""
+    timer.version += 1
+    timer.updated_at, timer.updated_by = clock.now(), actor
+    timer.save(update_fields=[*columns, "version", "updated_at", "updated_by"])
+    return timer
+
+
+def _refuse_unreadable(timer: Timer, given: set[str]) -> None:
+    for column in ("payload", "schedule", "action", "overrides"):
+        value = getattr(timer, column)
+        if isinstance(value, Unreadable) and column not in given:
+            raise SpecError(column, f"cannot be read as it is stored ({value.reason}); give a new one")

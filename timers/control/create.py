@@ -1,0 +1,358 @@
+"""Create timers: one or ten thousand, by the same statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
+
+from django.db import connection, transaction
+
+from timers.control.call_back_replaced import call_back_replaced
+from timers.control.change import record_skip
+from timers.control.create_statement import KEYED, UNKEYED, arrays_of, arrays_of_redefined
+from timers.control.created_entry import entry_of
+from timers.control.debounce import check_debounce, debounced
+from timers.control.groups import FoundGroups, look_up_groups, note_priorities
+from timers.control.key_settings import KeySettingsChanged, by_present_keys, key_setting, settings_of
+from timers.control.limits import Limits, ManyUncomputed, within_limits
+from timers.control.planned import Instants, plan, refuse_beyond_quotas
+from timers.control.quotas import count_in, hold_quotas
+from timers.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
+from timers.control.spec import TimerSpec
+from timers.engine.arrays import plain_array, text_array
+from timers.engine.cpu_budget import CpuBudget
+from timers.engine.delete_finished import delete_finished
+from timers.engine.group_clock import GroupClock
+from timers.engine.recompute import done_among, is_done
+from timers.engine.waiting_keys import follow_keys
+from timers.engine.wakeup import wake_if_soon
+from timers.exceptions import SpecError, TimerExists
+from timers.models import Timer, TimerGroup
+from timers.schedules.limited import Uncomputed
+from timers.schedules.shortest_interval import shortest_interval
+
+OnConflict = Literal["reject", "replace", "keep"]
+ON_CONFLICT: Final[tuple[OnConflict, ...]] = ("reject", "replace", "keep")
+
+
+class Created(NamedTuple):
+    """What became of one request."""
+
+    id: int
+    group: str
+    name: str
+    next_fire_at: datetime | None
+    result: str
+    """created, replaced or kept."""
+    timer: Timer | None = None
+    """Its row, where it was created alone: as good as read again."""
+    in_flight: tuple[str, ...] = ()
+    """Executions of the timer that it replaced which had begun, or whose holder did not answer in time."""
+
+
+_LIVING: Final = """
+SELECT t.group_id, t.name, t.id, t.next_fire_at
+FROM unnest(%s::bigint[], %s::text[]) AS u(group_id, name)
+JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
+"""
+
+
+def create_timers(
+    specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
+) -> list[Created]:
+    """Create timers, all or none, in the order given; `found`: their groups, where they were read just now.
+
+    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (a
+    running execution goes on, and is named in `in_flight`; one that is claimed and has not begun is
+    called back), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a schedule that
+    never fires.
+    """
+    # With all or none, what was not created has been raised.
+    return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
+
+
+def create_each(
+    specs: Sequence[TimerSpec],
+    *,
+    on_conflict: str = "reject",
+    actor: str = "",
+    found: FoundGroups | None = None,
+    budget: CpuBudget | None = None,
+) -> list[Created | SpecError]:
+    """The same, but what is wrong with one is that one's alone: what became of each, in the order given.
+
+    `budget`: the CPU time that their schedules may cost; those for which nothing is left are refused.
+    """
+    return _create(specs, on_conflict, actor, found, all_or_none=False, budget=budget)
+
+
+def _create(
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups | None,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None = None,
+) -> list[Created | SpecError]:
+    if on_conflict not in ON_CONFLICT:
+        raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
+    check_debounce(specs, on_conflict)
+    names = {spec.group for spec in specs}
+
+    def create(present: FoundGroups, limits: Limits) -> list[Created | SpecError]:
+        with nullcontext() if _is_one_statement(specs, on_conflict, present.groups) else transaction.atomic():
+            became = _creating(specs, on_conflict, actor, present, limits, all_or_none=all_or_none, budget=budget)
+            if all_or_none:
+                for each in became:
+                    if isinstance(each, SpecError):
+                        raise each
+        return became
+
+    def create_in_groups() -> list[Created | SpecError]:
+        nonlocal found
+        present, found = found or look_up_groups(names), None
+        present.check(names)
+        return within_limits(partial(create, present))
+
+    return by_present_keys(create_in_groups)
+
+
+def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
+    """Whether all is written by one statement, which is a transaction by itself: to open one costs two round trips."""
+    is_limited = any(group.max_timers is not None for group in groups.values())
+    return len(specs) == 1 and on_conflict != "replace" and not is_limited
+
+
+def _creating(
+    specs: Sequence[TimerSpec],
+    on_conflict: str,
+    actor: str,
+    found: FoundGroups,
+    limits: Limits,
+    *,
+    all_or_none: bool,
+    budget: CpuBudget | None,
+) -> list[Created | SpecError]:
+    """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
+    groups = found.groups
+    in_flight: dict[tuple[int, str], list[str]] = {}
+    settled: dict[tuple[int, str], Timer] = {}
+    redefined: dict[tuple[int, str], Redefined] = {}
+    if on_conflict != "replace":
+        # All computing comes before the groups with quotas are locked.
+        instants = Instants(groups.values(), specs)
+        planned = plan(specs, groups, found.now, instants.first, budget=budget)
+        held = _hold_quotas(groups)
+    else:
+        asked = specs
+        specs = [debounced(spec, None, groups[spec.group], found.now) for spec in asked]
+        changed = changed_names(specs, groups)
+        _look_at_intervals(specs, set(changed), groups, found.now, budget)
+        held = _hold_quotas(groups)
+        if changed:
+            in_flight = call_back_replaced(changed, [(groups[spec.group].id, spec.name) for spec in specs])
+        living = lock_living(specs, groups)
+        if living:
+            was = [living.get((groups[spec.group].id, spec.name)) for spec in asked]
+            specs = [
+                continued(debounced(spec, row, groups[spec.group], found.now), row)
+                for spec, row in zip(asked, was, strict=True)
+            ]
+            defined = {(groups[spec.group].id, spec.name): spec for spec in specs}
+            settled = {key: row for key, row in living.items() if is_unchanged(defined[key], row)}
+        instants = Instants(groups.values(), specs)
+        lacking: list[Uncomputed] = []
+
+        def first(spec: TimerSpec, now: datetime) -> datetime:
+            key = groups[spec.group].id, spec.name
+            if key in settled:
+                return now
+            if key in living:
+                try:
+                    redefined[key] = redefine(living[key], spec, instants.schedule(spec), now, limits)
+                except Uncomputed as each:
+                    lacking.append(each)
+                    return now
+                return redefined[key].due_at or now
+            return instants.first(spec, now)
+
+        planned = plan(specs, groups, found.now, first if living else instants.first, settled, budget)
+        if lacking:
+            raise ManyUncomputed(lacking, budget)
+    refuse_beyond_quotas(specs, planned, held.values())
+    wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
+    if not wanted or (all_or_none and len(wanted) < len(specs)):
+        return [each for each in planned if isinstance(each, SpecError)]
+    if settled:
+        wanted = [(spec, first) for spec, first in wanted if (groups[spec.group].id, spec.name) not in settled]
+    # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
+    wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
+    _note_priorities(groups.values(), [spec for spec, _ in wanted])
+    written = _write(wanted, groups, instants, redefined, on_conflict == "replace", actor) if wanted else {}
+    for group in held.values():
+        new = [row for (group_id, _), row in written.items() if group_id == group.id and row.version == 1]
+        count_in(group, len(new))
+    is_taken = written.keys() | settled.keys()
+    taken = [spec for spec, _ in wanted if (groups[spec.group].id, spec.name) not in is_taken]
+    kept = _kept(taken, groups) if taken and on_conflict != "reject" else {}
+    became: list[Created | SpecError] = []
+    for spec, first_at in zip(specs, planned, strict=True):
+        key = groups[spec.group].id, spec.name
+        if isinstance(first_at, SpecError):
+            became.append(first_at)
+        elif key in written:
+            row = written[key]
+            result = "created" if row.version == 1 else "replaced"
+            gone_on = tuple(in_flight.get(key, ()))
+            became.append(Created(row.id, spec.group, spec.name, row.next_fire_at, result, in_flight=gone_on))
+        elif key in settled:
+            became.append(Created(settled[key].id, spec.group, spec.name, settled[key].next_fire_at, "replaced"))
+        elif key in kept:
+            became.append(Created(kept[key][0], spec.group, spec.name, kept[key][1], "kept"))
+        else:
+            words = f'is taken in group {spec.group}; use on_conflict="replace" or "keep"'
+            became.append(TimerExists("name", words, given=spec.name))
+    if len(specs) == 1 and isinstance(became[0], Created) and became[0].result == "created":
+        became = [_with_row(became[0], specs[0], groups[specs[0].group], next(iter(written.values())).at, actor)]
+    wake_if_soon([first for _, first in wanted], found.now)
+    return became
+
+
+def _look_at_intervals(
+    specs: Sequence[TimerSpec],
+    changed: Collection[tuple[int, str]],
+    groups: Mapping[str, TimerGroup],
+    now: datetime,
+    budget: CpuBudget | None,
+) -> None:
+    """Compute how often the new schedules fire, where groups limit that, before rows are locked."""
+    for spec in specs:
+        group = groups[spec.group]
+        if group.min_interval is not None and spec.schedule.recurring and (group.id, spec.name) in changed:
+            shortest_interval(spec.schedule, GroupClock.of(group).moment(now))
+            if budget is not None:
+                budget.charge()
+                if budget.is_spent:
+                    break
+
+
+def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[int, TimerGroup]:
+    return hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
+
+
+class _Row(NamedTuple):
+    """A row that was written."""
+
+    id: int
+    next_fire_at: datetime
+    version: int
+    at: datetime
+
+
+def _write(
+    wanted: Sequence[tuple[TimerSpec, datetime]],
+    groups: Mapping[str, TimerGroup],
+    instants: Instants,
+    redefined: Mapping[tuple[int, str], Redefined],
+    replace: bool,
+    actor: str,
+) -> dict[tuple[int, str], _Row]:
+    """Write them all in one statement; the rows by group and name, without those whose name is taken."""
+    specs = [spec for spec, _ in wanted]
+    before = next(iter(redefined.values())).was if len(specs) == 1 and redefined else None
+    wanted_groups = {groups[spec.group].id: groups[spec.group] for spec in specs}
+    is_keyed = any(key_setting(group) is not None for group in wanted_groups.values())
+    statements = KEYED if is_keyed else UNKEYED
+    shared = {"actor": actor, **entry_of(specs, actor, before), "replace": replace}
+    if is_keyed:
+        shared |= settings_of(wanted_groups.values())
+    with connection.cursor() as cursor:
+        if redefined:
+            new = [each for each in wanted if (groups[each[0].group].id, each[0].name) not in redefined]
+            cursor.execute(
+                statements.replace, {**shared, **arrays_of(new, groups), **arrays_of_redefined(redefined, groups)}
+            )
+        else:
+            cursor.execute(statements.insert, {**shared, **arrays_of(wanted, groups)})
+        rows = cursor.fetchall()
+    if any(timer is None for timer, *_ in rows):
+        raise KeySettingsChanged(wanted_groups)
+    if is_keyed and redefined:
+        follow_keys(each.was.id for each in redefined.values())
+    _record_given_up(redefined.values(), groups)
+    specs_by_key = {(groups[spec.group].id, spec.name): spec for spec in specs}
+    done = _done_of(rows, specs_by_key, redefined)
+    written: dict[tuple[int, str], _Row] = {}
+    for timer, group_id, name, due, last, version, at in rows:
+        key = group_id, name
+        if timer in done or (last is not None and key not in redefined and due - specs_by_key[key].offset <= last):
+            nominal = due - specs_by_key[key].offset
+            past = nominal if last is None else max(nominal, last)
+            written[key] = _Row(timer, _unrepeated(instants, specs_by_key[key], timer, past), version, at)
+        else:
+            written[key] = _Row(timer, due, version, at)
+    delete_finished([each.was.id for each in redefined.values() if each.ends])
+    return written
+
+
+def _record_given_up(redefined: Iterable[Redefined], groups: Mapping[str, TimerGroup]) -> None:
+    """Record the instants that had come and that the timers' new schedules do not have."""
+    names = {group.id: group.name for group in groups.values()}
+    for each in redefined:
+        if each.given_up is not None:
+            each.was.group = groups[names[each.was.group_id]]
+            record_skip(each.was, each.given_up.latest, "edited", beside=each.given_up.count - 1)
+
+
+def _done_of(
+    rows: Sequence[tuple[Any, ...]],
+    specs: Mapping[tuple[int, str], TimerSpec],
+    redefined: Mapping[tuple[int, str], Redefined],
+) -> set[int]:
+    """The timers whose next instant the ledger has the final row of already: it was left out on demand."""
+    found: list[tuple[int, datetime]] = []
+    for timer, group_id, name, due, _, version, _ in rows:
+        key = group_id, name
+        if redefined[key].is_recomputed if key in redefined else version > 1:
+            found.append((timer, due - specs[key].offset))
+    return done_among(found)
+
+
+def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[tuple[int, str], tuple[int, datetime]]:
+    """The id and the next instant of the timers that were left as they are, by group and name."""
+    group_ids, names = (groups[spec.group].id for spec in specs), (spec.name for spec in specs)
+    with connection.cursor() as cursor:
+        cursor.execute(_LIVING, (plain_array(group_ids), text_array(names)))
+        return {(group_id, name): (timer, next_fire_at) for group_id, name, timer, next_fire_at in cursor.fetchall()}
+
+
+def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime, actor: str) -> Created:
+    """The same with the row that was written: whoever created one timer wants to see it."""
+    timer = Timer(
+        id=created.id, group=group, name=created.name, next_fire_at=created.next_fire_at, source=spec.source,
+        shard=spec.shard(group.shards), created_at=at, created_by=actor, updated_at=at, updated_by=actor,
+    )  # fmt: skip
+    spec.write_to(timer)
+    return created._replace(timer=timer)
+
+
+def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
+    """A priority that no timer of a group had before is looked for from now on."""
+    for group in groups:
+        note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
+
+
+def _unrepeated(instants: Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:
+    """When a replaced timer is due first beyond the (nominal) instant that was fired, maybe ahead, or was left out."""
+    while True:
+        least = past + timedelta(microseconds=1)
+        past = max(instants.first(spec, least) - spec.offset, least)
+        if not is_done(timer, past):
+            break
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE timers_timer SET next_fire_at = %s WHERE id = %s", (past + spec.offset, timer))
+    return past + spec.offset

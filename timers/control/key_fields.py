@@ -1,0 +1,163 @@
+"""What people set of an application key, checked: each check gives the value to keep, or raises SpecError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from difflib import get_close_matches
+from ipaddress import ip_interface, ip_network
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+
+from timers.control.names import check_name
+from timers.exceptions import SpecError
+from timers.models import ApplicationKey, TimerGroup
+from timers.models.application_key import KEY_NAME_LENGTH
+from timers.schedules.instant import parse_instant
+
+MOST_RATE: Final = 1_000_000.0
+MOST_ENTRIES: Final = 1_000
+"""Groups, or networks, that one key names at most."""
+_SUGGESTED_FROM: Final = 1_000
+
+# They are kept from being deleted until the key that names them is saved.
+_GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
+
+
+def check_key_name(value: Any) -> str:
+    """A name of 1 to 100 characters."""
+    if isinstance(value, str) and not 1 <= len(value) <= KEY_NAME_LENGTH:
+        raise SpecError("name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(value):,}", given=value)
+    return check_name("name", value)
+
+
+def check_user(value: Any) -> Any:
+    """The user meant by a row or by a name; one who may sign in."""
+    users = get_user_model()
+    if isinstance(value, str):
+        found = users.objects.filter(**{users.USERNAME_FIELD: value}).first()
+        if found is None:
+            known = users.objects.values_list(users.USERNAME_FIELD, flat=True)[:_SUGGESTED_FROM]
+            hint = _hint(value, known, "create the user first")
+            raise SpecError("user", f"there is no such user; {hint}", given=value)
+        value = found
+    if not isinstance(value, users):
+        raise SpecError("user", "must be the name of the user that the key acts for", given=value)
+    if not value.is_active:
+        raise SpecError("user", "is not active, so the key would be refused", given=value.get_username())
+    return value
+
+
+def check_scopes(value: Any) -> list[str]:
+    """At least one scope, each once, in the order in which they are documented."""
+    known = list(ApplicationKey.Scope.values)
+    problems = []
+    for scope in _texts("scopes", value, "scopes"):
+        if scope not in known:
+            hint = _hint(scope, known, f"known are {', '.join(known)}")
+            problems.append(SpecError("scopes", f"there is no such scope; {hint}", given=scope))
+    if problems:
+        raise SpecError.combined(problems)
+    if not value:
+        raise SpecError("scopes", f"are missing: name at least one of {', '.join(known)}")
+    return [scope for scope in known if scope in value]
+
+
+def check_groups(value: Any) -> list[TimerGroup]:
+    """The rows of the groups of these names, at least one; every name that is unknown is told."""
+    names = _texts("groups", value, "names of groups")
+    if not names:
+        raise SpecError(
+            "groups", "name at least one, or say all_groups: a key that is for no group is good for nothing"
+        )
+    rows = {row.name: row for row in TimerGroup.objects.raw(_GROUPS, [names])}
+    unknown = [name for name in names if name not in rows]
+    if unknown:
+        known = list(TimerGroup.objects.values_list("name", flat=True)[:_SUGGESTED_FROM])
+        raise SpecError.combined(
+            SpecError("groups", f"there is no such group; {_hint(name, known, 'create it first')}", given=name)
+            for name in unknown
+        )
+    return list(rows.values())
+
+
+def check_addresses(value: Any) -> list[str]:
+    """Networks in their plain form, each once."""
+    networks, problems = [], []
+    for text in _texts("allowed_addresses", value, "networks"):
+        try:
+            networks.append(_network(text))
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    return list(dict.fromkeys(networks))
+
+
+def check_expiry(value: Any, now: datetime) -> datetime | None:
+    """An instant to come; None: no end."""
+    if value is None:
+        return None
+    at = parse_instant(value, "expires_at")
+    if at <= now:
+        raise SpecError("expires_at", "has passed already", given=at.isoformat())
+    return at
+
+
+def check_rate(value: Any) -> float | None:
+    """Requests per second; None: as the settings say."""
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 < value <= MOST_RATE):
+        bounds = f"must be a number of requests per second, above 0 and up to {MOST_RATE:,.0f}"
+        raise SpecError("rate", bounds, given=value)
+    return float(value)
+
+
+def checked(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What the checks give, by field; raises all their refusals as one."""
+    values, problems = {}, []
+    for field, check in checks.items():
+        try:
+            values[field] = check()
+        except SpecError as error:
+            problems.append(error)
+    if problems:
+        raise SpecError.combined(problems)
+    return values
+
+
+def _texts(field: str, value: Any, what: str) -> list[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in value):
+        raise SpecError(field, f"must be a list of {what}", given=value)
+    if len(value) > MOST_ENTRIES:
+        raise SpecError(field, f"must have at most {MOST_ENTRIES:,} entries; this has {len(value):,}")
+    return list(dict.fromkeys(value))
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError:
+        near = _nearest_network(text.strip())
+    hint = f"did you mean {near}?" if near else "give it as 10.20.0.0/16, 192.0.2.7 or 2001:db8::/32"
+    raise SpecError("allowed_addresses", f"is no network; {hint}", given=text)
+
+
+def _nearest_network(text: str) -> str | None:
+    """What was meant by bits behind the mask, or by stars for the last numbers."""
+    parts = text.split(".")
+    numbers = [part for part in parts if part != "*"]
+    if len(parts) == 4 and numbers and parts == numbers + ["*"] * (4 - len(numbers)) and len(numbers) < 4:
+        text = ".".join(numbers + ["0"] * (4 - len(numbers))) + f"/{8 * len(numbers)}"
+    try:
+        return str(ip_interface(text).network)
+    except ValueError:
+        return None
+
+
+def _hint(given: str, known: Collection[str], otherwise: str) -> str:
+    near = get_close_matches(given, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -1,0 +1,66 @@
+"""A change of a group's limits: what follows for its timers, claims and rates, in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+
+from timers.control.key_settings import key_setting
+from timers.domain.limit_keys import NO_KEY
+from timers.engine.fence import note_limits
+from timers.engine.rekey import lock_keyed, rekey
+from timers.models import RateState, TimerGroup
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """The limits of a group that is locked against fires, as they were before it is changed."""
+
+    _rates: tuple[str | None, str | None]
+    _key_setting: str | None
+    _is_concurrent: bool
+
+    @classmethod
+    def begin(cls, group: TimerGroup) -> LimitChange:
+        """Note how the group is limited now."""
+        return cls((group.max_rate, group.max_rate_per_key), key_setting(group), _is_concurrent(group))
+
+    def lock(self, group: TimerGroup) -> None:
+        """Lock the timers whose keys change. To be called before claims are locked: the order of all locks."""
+        if key_setting(group) != self._key_setting:
+            lock_keyed(group)
+
+    def carry_out(self, group: TimerGroup) -> None:
+        """Write what follows from the new limits, after what is claimed was called back: that lives again, or waits."""
+        # A new rate begins with a whole burst; one that is given as it is goes on.
+        states = RateState.objects.filter(group=group)
+        if group.max_rate != self._rates[0]:
+            states.filter(key=NO_KEY).delete()
+        if group.max_rate_per_key != self._rates[1]:
+            states.exclude(key=NO_KEY).delete()
+        if key_setting(group) != self._key_setting:
+            rekey(group)
+            if self._key_setting is None:
+                transaction.on_commit(partial(_rekey_again, group.id))
+        is_newly_keyed = key_setting(group) is not None and self._key_setting is None
+        if is_newly_keyed or (_is_concurrent(group) and not self._is_concurrent):
+            note_limits(group.id)
+
+
+def _is_concurrent(group: TimerGroup) -> bool:
+    # Not by group.limits(), which refuses what was written by hand, and a change is to mend that.
+    return group.max_concurrency is not None or group.max_concurrency_per_key is not None
+
+
+def _rekey_again(group_id: int) -> None:
+    """Set the keys of timers that were written while their group began to limit by key.
+
+    Only writers that know a group to limit by key check its settings. What a long transaction wrote meanwhile and
+    commits later still is without a key until it is changed.
+    """
+    with transaction.atomic():
+        group = TimerGroup.objects.select_for_update().filter(id=group_id).first()
+        if group is not None:
+            rekey(group)

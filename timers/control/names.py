@@ -1,0 +1,25 @@
+"""Names of groups, timers, tags, roles, and what people write about them: one rule for all."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from timers.domain.names import check_name, check_names, check_word
+from timers.domain.payload import storable
+from timers.exceptions import SpecError
+
+__all__ = ["MAX_TEXT", "by_whom", "check_name", "check_names", "check_text", "check_word"]
+
+MAX_TEXT: Final = 10_000
+
+
+def check_text(field: str, value: Any, limit: int = MAX_TEXT) -> str:
+    """Text of at most so many characters that PostgreSQL can keep; raises SpecError naming the field."""
+    if not isinstance(value, str) or len(value) > limit or storable(value) != value:
+        raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
+    return value
+
+
+def by_whom(actor: str, reason: str) -> str:
+    """Who asked for something and why, for an event: by olga: new disk."""
+    return ": ".join(each for each in (f"by {actor}" if actor else "", reason) if each)

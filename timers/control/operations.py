@@ -1,0 +1,158 @@
+"""Bulk operations: retry or dismiss all failed executions that meet a filter, in the background.
+
+What is meant is frozen at the moment of asking: an execution that fails later is not touched, though it met the filter.
+Each row that comes to wait has a number that rises (its entry), so "was there at the moment of asking" does not depend
+on any clock: sandboxes have their own, and those of two sessions may differ. Nodes carry the operation out, see
+lifecycle/operations.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from django.db import connection
+
+from timers import clock
+from timers.control.audit import audited
+from timers.domain.pace import check_pace
+from timers.engine.failed_filter import FailedFilter
+from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.models import BulkOperation
+from timers.models.group import group_ids
+
+LONGEST_REASON: Final = 1000
+
+
+def start_operation(
+    verb: str,
+    conditions: Any,
+    *,
+    pace: float | None = None,
+    reason: str = "",
+    actor: str = "",
+    groups: Collection[str] | None = None,
+) -> BulkOperation:
+    """Have the failed executions that now meet the conditions retried ("retry") or given up ("dismiss").
+
+    `conditions`, which all hold: group, timer (a name), fingerprint, error_contains (letter case is not regarded),
+    failed_before, failed_after (by the database's clock); or {"all": true}. `pace`: at most so many executions a
+    second, evenly; None: as fast as it goes. `groups`: the names of the groups that the asker may touch; None: all.
+    Raises SpecError with all mistakes (of a condition as `filter.<name>`), and starts nothing then.
+    """
+    errors: list[SpecError] = []
+    meant, checked_pace = FailedFilter(), None
+    if verb not in BulkOperation.Verb.values:
+        errors.append(SpecError("verb", f"must be one of {', '.join(BulkOperation.Verb.values)}", given=verb))
+    if not isinstance(reason, str) or len(reason) > LONGEST_REASON or "\x00" in reason:
+        errors.append(SpecError("reason", f"must be text of at most {LONGEST_REASON:,} characters", given=reason))
+    try:
+        checked_pace = check_pace(pace, "pace")
+    except SpecError as error:
+        errors.append(error)
+    try:
+        meant = FailedFilter.parse(conditions, groups)
+    except SpecError as error:
+        errors.append(error)
+    if errors:
+        raise SpecError.combined(errors)
+    touched = [meant.group] if meant.group is not None else None if groups is None else sorted(groups)
+    with audited("operation.start", actor, group=meant.group or "") as entry:
+        now = clock.now()
+        touched_ids = None if touched is None else group_ids(touched)
+        frozen, total = _freeze(meant, touched_ids)
+        is_done = total == 0
+        row = BulkOperation.objects.create(
+            verb=verb,
+            filter=meant.to_spec(),
+            groups=touched,
+            group_ids=touched_ids,
+            reason=reason,
+            pace=checked_pace,
+            state=BulkOperation.State.DONE if is_done else BulkOperation.State.RUNNING,
+            total=total,
+            frozen_entry=frozen,
+            next_at=now,
+            created_at=now,
+            created_by=actor,
+            ended_at=now if is_done else None,
+        )
+        return entry.made(row)
+
+
+def cancel_operation(
+    operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
+) -> BulkOperation:
+    """Go no further: what has been done stays done. Raises NotAllowedNow when the operation has ended."""
+    with audited("operation.cancel", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
+        row.ended_at = clock.now()
+        return _set_state(row, BulkOperation.State.CANCELLED, "cancelled", reason, actor)
+
+
+def pause_operation(
+    operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
+) -> BulkOperation:
+    """Go no further until resumed. Raises NotAllowedNow when the operation has ended."""
+    with audited("operation.pause", actor) as entry:
+        return _set_state(entry.watch(_lock(operation, groups)), BulkOperation.State.PAUSED, "paused", reason, actor)
+
+
+def resume_operation(operation: int, *, actor: str = "", groups: Collection[str] | None = None) -> BulkOperation:
+    """Go on; what was meant is still what was there at the moment of asking."""
+    with audited("operation.resume", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
+        row.next_at = max(row.next_at, clock.now())
+        return _set_state(row, BulkOperation.State.RUNNING, "resumed", "", actor)
+
+
+def set_pace(
+    operation: int, pace: float | None, *, actor: str = "", groups: Collection[str] | None = None
+) -> BulkOperation:
+    """Go faster or slower from now on; None: as fast as it goes."""
+    checked = check_pace(pace, "pace")
+    with audited("operation.set_pace", actor) as entry:
+        row = entry.watch(_lock(operation, groups))
+        if row.pace == checked:
+            entry.nothing()
+            return row
+        row.pace, row.next_at = checked, clock.now()
+        row.save(update_fields=["pace", "next_at"])
+        return row
+
+
+_FREEZE: Final = """
+SELECT s.last_value, (SELECT count(*) FROM timers_waiting w
+                      WHERE w.state = 'failed' AND w.entry <= s.last_value AND {where})
+FROM timers_waiting_entry s
+"""
+
+
+def _freeze(meant: FailedFilter, touched: list[int] | None) -> tuple[int, int]:
+    """The last entry there is, and how many failed executions up to it meet the filter."""
+    where = meant.where(in_groups=touched is not None) or "true"
+    with connection.cursor() as cursor:
+        cursor.execute(_FREEZE.format(where=where), {**meant.params(), "group_ids": touched})
+        frozen, total = cursor.fetchone()
+    return frozen, total
+
+
+def _lock(operation: int, groups: Collection[str] | None) -> BulkOperation:
+    row = BulkOperation.objects.select_for_update().filter(id=operation).first()
+    if row is None or (groups is not None and not _is_within(row, groups)):
+        raise TimerNotFound(f"there is no operation {operation}")
+    if row.state in BulkOperation.ENDED:
+        raise NotAllowedNow(f"operation {operation} is {row.state} already")
+    return row
+
+
+def _is_within(row: BulkOperation, groups: Collection[str]) -> bool:
+    """Whether the operation touches no other group than these."""
+    return row.group_ids is not None and set(row.group_ids) <= set(group_ids(groups))
+
+
+def _set_state(row: BulkOperation, state: str, word: str, reason: str, actor: str) -> BulkOperation:
+    row.state = state
+    row.state_reason = word + (f" by {actor}" if actor else "") + (f": {reason}" if reason else "")
+    row.save(update_fields=["state", "state_reason", "next_at", "ended_at"])
+    return row

@@ -1,0 +1,108 @@
+"""What is asked of each timer by itself before any is written: when it is due first, or what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from timers.control.action_checks import check_action_of_timer
+from timers.control.quotas import check_interval, check_payload, without_room
+from timers.control.spec import TimerSpec
+from timers.engine.cpu_budget import CpuBudget
+from timers.engine.group_clock import GroupClock
+from timers.exceptions import SpecError
+from timers.models import TimerGroup
+from timers.models.calendars import calendars_for, effective
+from timers.schedules import Schedule
+
+Planned = datetime | SpecError
+"""The first instant of a timer that may be written, or why it may not."""
+
+
+class Instants:
+    """First instants, with the exclusion calendars that the timers' policies name."""
+
+    def __init__(self, groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
+        self._of_group = {group.name: group.policies() for group in groups}
+        self._calendars = calendars_for(spec.policies(self._of_group[spec.group]) for spec in specs)
+
+    def first(self, spec: TimerSpec, not_before: datetime) -> datetime:
+        """When the timer is due first at or after an instant: its first nominal instant and its share of the jitter."""
+        return spec.first_fire(not_before, self.schedule(spec)) + spec.offset
+
+    def schedule(self, spec: TimerSpec) -> Schedule:
+        """The schedule with the exclusion calendars of its policies."""
+        policies = spec.policies(self._of_group[spec.group])
+        return effective(spec.schedule, policies, self._calendars, spec.time_zone)
+
+
+def plan(
+    specs: Sequence[TimerSpec],
+    groups: Mapping[str, TimerGroup],
+    now: datetime,
+    first: Callable[[TimerSpec, datetime], datetime],
+    settled: Collection[tuple[int, str]] = (),
+    budget: CpuBudget | None = None,
+) -> list[Planned]:
+    """One answer for each, in their order.
+
+    Args:
+        now: the database's.
+        first: when a timer is due first, from its group's present instant on.
+        settled: the groups' ids and names of those that are defined so already, so there is nothing to check.
+        budget: the CPU time that they may cost; the rest is refused.
+    """
+    nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
+    actions = {
+        (group, action): _mistake(lambda: check_action_of_timer(action, groups[group]))  # noqa: B023 - called at once
+        for group, action in {(spec.group, spec.action) for spec in specs}
+    }
+    seen: set[tuple[str, str]] = set()
+    planned: list[Planned] = []
+    for spec in specs:
+        try:
+            if budget is not None:
+                budget.charge()
+                if budget.is_spent:
+                    raise too_costly()
+            is_settled = bool(settled) and (groups[spec.group].id, spec.name) in settled
+            if not is_settled and (wrong := actions[spec.group, spec.action]) is not None:
+                raise wrong
+            if (spec.group, spec.name) in seen:
+                raise SpecError("name", f"comes twice for group {spec.group} in one call", given=spec.name)
+            seen.add((spec.group, spec.name))
+            if not is_settled:
+                check_payload(groups[spec.group], spec.payload)
+                check_interval(groups[spec.group], spec.schedule, nows[spec.group])
+            planned.append(first(spec, nows[spec.group]))
+        except SpecError as error:
+            planned.append(error)
+    return planned
+
+
+def too_costly() -> SpecError:
+    """Why a request was refused without a look at it."""
+    words = "was not looked at: the requests before it used up the CPU time of one call. Send it in another call."
+    return SpecError("body", words)
+
+
+def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], held: Iterable[TimerGroup]) -> None:
+    """Refuse those of the planned ones for which their groups, which are held, have no room."""
+    for group in held:
+        wanted = [
+            spec.name
+            for spec, each in zip(specs, planned, strict=True)
+            if spec.group == group.name and isinstance(each, datetime)
+        ]
+        refused = without_room(group, wanted)
+        for place, spec in enumerate(specs):
+            if spec.group == group.name and spec.name in refused and isinstance(planned[place], datetime):
+                planned[place] = refused[spec.name]
+
+
+def _mistake(check: Callable[[], None]) -> SpecError | None:
+    try:
+        check()
+    except SpecError as error:
+        return error
+    return None

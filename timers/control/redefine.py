@@ -1,0 +1,142 @@
+"""Redefine living timers (on_conflict="replace"): what each becomes, and the statement that writes them all.
+
+A definition that is the same changes nothing. One with the same schedule is an edit: the timer keeps its next instant,
+its state and its counts. One with another schedule starts over: it is active, and its fires and failures are counted
+from none.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+from timers.control.difference import is_as_defined
+from timers.control.limits import Limits
+from timers.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
+from timers.control.request import ANCHORS, anchor_of
+from timers.control.spec import TimerSpec
+from timers.engine.arrays import plain_array, text_array
+from timers.engine.group_lock import HOLD_GROUPS
+from timers.exceptions import SpecError
+from timers.models import Timer, TimerGroup
+from timers.models.rows import columns, made
+from timers.schedules import Missed, Schedule, parse
+
+Key = tuple[int, str]
+"""Id of the group, and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redefined:
+    """What becomes of one living timer."""
+
+    was: Timer
+    """Its row before."""
+    spec: TimerSpec
+    due_at: datetime | None
+    """When it is due next, its share of the jitter included; None: as before."""
+    given_up: Missed | None
+    is_recomputed: bool
+    """`due_at` was looked for, so it may be one that was left out on demand."""
+    restarts: bool
+    ends: bool
+    """No fire is left to it."""
+
+
+_LIVING: Final = f"""
+SELECT {columns(Timer, "t")}
+FROM unnest(%(group_of)s::bigint[], %(names)s::text[]) AS u(group_id, name)
+JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state IN ('active', 'paused')
+{{where}}ORDER BY t.id
+"""
+_READ: Final = _LIVING.format(where="")
+# The condition is one of the whole query, so the groups are held before the first timer is locked.
+_LOCKED: Final = f"""
+WITH held AS MATERIALIZED ({HOLD_GROUPS})
+{_LIVING.format(where="WHERE (SELECT count(*) FROM held) > 0 ")} FOR NO KEY UPDATE OF t
+"""
+
+
+def lock_living(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
+    """The living timers that have the names of these definitions, locked after their groups.
+
+    New timers refer to their groups, and whoever changes a group holds it and waits for its timers.
+    """
+    return _living(_LOCKED, specs, groups)
+
+
+def changed_names(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> list[Key]:
+    """The names, in order, whose timers are not defined so already; no row is locked, so they may be by then."""
+    living = _living(_READ, specs, groups)
+    keys = [(groups[spec.group].id, spec.name) for spec in specs]
+    return sorted({
+        key for spec, key in zip(specs, keys, strict=True)
+        if not is_unchanged(continued(spec, living.get(key)), living.get(key))
+    })  # fmt: skip
+
+
+def _living(statement: str, specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
+    parameters = {
+        "groups": plain_array(sorted({group.id for group in groups.values()})),
+        "group_of": plain_array(groups[spec.group].id for spec in specs),
+        "names": text_array(spec.name for spec in specs),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found = [made(Timer, row) for row in cursor.fetchall()]
+    groups_by_id = {group.id: group for group in groups.values()}
+    for row in found:
+        row.group = groups_by_id[row.group_id]
+    return {(row.group_id, row.name): row for row in found}
+
+
+def continued(spec: TimerSpec, living: Timer | None) -> TimerSpec:
+    """The definition, with a rate or rule counting on from where the living timer counts.
+
+    Only where the definition names no other instant to count from.
+    """
+    if living is None or spec.schedule.kind not in ANCHORS or spec.schedule.kind != living.schedule_kind:
+        return spec
+    anchor = anchor_of(living.schedule_kind, living.schedule)
+    if anchor is None or (spec.start_at is not None and spec.start_at != living.start_at):
+        return spec
+    wanted = {**spec.schedule.to_spec(), ANCHORS[spec.schedule.kind]: anchor}
+    try:
+        return replace(spec, schedule=parse(spec.schedule.kind, wanted, spec.time_zone))
+    except SpecError:
+        return spec
+
+
+def is_unchanged(spec: TimerSpec, living: Timer | None) -> bool:
+    """Whether the living timer is defined so already."""
+    return living is not None and is_as_defined(living, spec)
+
+
+def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime, limits: Limits) -> Redefined:
+    """What becomes of a living timer by a definition that differs.
+
+    `schedule`: with exclusion calendars. `now`: by the group's clock. `limits`: what counting its missed instants may
+    cost. Raises SpecError where nothing is left to fire.
+    """
+    before = Before.of(living, limits)
+    after = copy.copy(living)
+    spec.write_to(after)
+    is_same_rule = before.rule == rule_of(after)
+    restarts = not is_same_rule or living.until_committed != spec.until_committed
+    if before.due is None and restarts:
+        following = Next(first_beyond(before.last, spec, schedule, now), is_recomputed=True)
+    else:
+        following = next_after_edit(before, spec, schedule, after, now)
+    given_up, due_at = following.given_up, None if following.due is None else following.due + spec.offset
+    is_spent = not restarts and spec.max_fires is not None and living.fire_count >= spec.max_fires
+    ends = is_spent and due_at is not None
+    if ends and given_up is None and before.due is not None and before.due <= now:
+        given_up = before.missed(now)
+    return Redefined(
+        living, spec, None if ends else due_at, given_up, following.is_recomputed and not ends, restarts, ends
+    )

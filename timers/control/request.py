@@ -1,0 +1,153 @@
+"""From keywords, as the Python API, declarations and files give them, to the TimerSpec they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from timers.control.spec import TimerSpec
+from timers.domain.errors import ONLY_TOLD, Mistakes
+from timers.domain.policies import check_seconds
+from timers.exceptions import SpecError
+from timers.schedules import Schedule, parse
+from timers.schedules.duration import parse_duration
+from timers.schedules.instant import parse_instant
+from timers.schedules.zones import zone
+
+_CLOCK_POLICY: Final = frozenset({"gap", "fold"})
+
+OWN_KEYWORDS: Final = {
+    "once": frozenset({"at", "after"}),
+    "fixed_rate": frozenset({"period"}),
+    "fixed_delay": frozenset({"delay"}),
+    "cron": frozenset({"expression"}) | _CLOCK_POLICY,
+    "calendar": frozenset({"second", "minute", "hour", "day_of_month", "month", "day_of_week", "year"}) | _CLOCK_POLICY,
+    "window": frozenset({"begin", "end", "every", "weekdays"}) | _CLOCK_POLICY,
+    "rrule": frozenset({"rule"}) | _CLOCK_POLICY,
+}
+"""The keywords of each kind's own; null is as good as not given: what was kept of them is forgotten."""
+
+_NAMES: Final = frozenset({"group", "name"})
+SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
+
+OPTIONS: Final = frozenset(
+    {
+        "payload", "handler", "action", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed",
+        "time_zone", "overrides", "concurrency_key", "tags", "description",
+    }
+)  # fmt: skip
+"""The keywords that all kinds share, beside group and name."""
+
+
+_ONLY_TOLD: Final = ONLY_TOLD | {
+    "words", "paused_until", "next_fire_at", "remaining", "effective_state", "due_since",
+    "last_fire_at", "last_outcome", "last_result", "fire_count",
+    "failures_in_a_row", "in_flight", "state_changed_at", "state_changed_by",
+}  # fmt: skip
+"""What is told of a timer, beside what it was given."""
+
+
+def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool = True) -> TimerSpec:
+    """The spec that these keywords (kind, group, name, ...) ask for, or one SpecError for all that is wrong.
+
+    `looks_up`: see TimerSpec.parse.
+    """
+    fields = dict(request)
+    kind = fields.pop("kind", None)
+    is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
+    max_wait = fields.pop("debounce_max_wait", None) if kind == "once" else None
+    of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
+    mistakes = Mistakes()
+    mistakes.refuse_unknown(
+        fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "", told=_ONLY_TOLD
+    )
+    own = {keyword: fields[keyword] for keyword in of_kind & set(fields)}
+    options = {keyword: fields[keyword] for keyword in (_NAMES | OPTIONS) & set(fields)}
+    time_zone = fields.get("time_zone", "UTC")
+    whose = Whose(str(fields.get("group")), str(fields.get("name")), time_zone, fields.get("start_at"))
+    seconds = None
+    if max_wait is not None:
+        seconds = mistakes.check(lambda: check_seconds("debounce_max_wait", max_wait))
+    spec = TimerSpec.parse(
+        mistakes=mistakes,
+        looks_up=looks_up,
+        schedule=lambda: parse_schedule(kind, own, whose, now),
+        **{"group": None, "name": None, **options, "time_zone": time_zone},
+    )
+    return spec if seconds is None else replace(spec, debounce_max_wait=seconds)
+
+
+def known_changes(changes: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """Those of the changes that a timer can take; of all others note is taken."""
+    known = OPTIONS | SCHEDULE_KEYWORDS
+    mistakes.refuse_unknown(changes, known, where="here, or cannot be changed", told=_ONLY_TOLD)
+    return {keyword: value for keyword, value in changes.items() if keyword in known}
+
+
+class Whose(NamedTuple):
+    """What a schedule needs to know of its timer: H in cron hashes the name, rates and rules count from start_at."""
+
+    group: str
+    name: str
+    time_zone: Any
+    start_at: Any
+    anchor: str | None = None
+    """What a stored rate or rule counts from, as its spec has it: it goes on counting from there. None: start_at."""
+
+
+ANCHORS: Final = {"fixed_rate": "anchor", "rrule": "start"}
+"""The kinds that count from an instant, and the words of their specs for it."""
+
+
+def anchor_of(kind: str, spec: Any) -> str | None:
+    """What a stored schedule counts from, as text; None for one that counts from nothing, or cannot be read."""
+    anchor = spec.get(ANCHORS[kind]) if kind in ANCHORS and isinstance(spec, Mapping) else None
+    return anchor if isinstance(anchor, str) else None
+
+
+def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
+    """The schedule of a kind from its own keywords; raises one SpecError for all that is wrong."""
+    mistakes = Mistakes()
+    if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
+        mistakes.add(SpecError("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
+        mistakes.check(lambda: zone(whose.time_zone))
+        mistakes.tell()
+    spec = _spec_of(kind, own, whose, now, mistakes)
+    schedule = mistakes.check(lambda: parse(kind, spec, whose.time_zone))
+    mistakes.tell()
+    return schedule
+
+
+def kind_of(request: Mapping[str, Any]) -> str | None:
+    """The kind whose own keyword is among these; None when they are shared by several, or none is."""
+    kinds = [kind for kind, keywords in OWN_KEYWORDS.items() if (keywords - _CLOCK_POLICY) & set(request)]
+    return kinds[0] if kinds else None
+
+
+def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mistakes: Mistakes) -> dict[str, Any]:
+    """The spec as it is kept; in the place of what makes no sense, of which note is taken, something that does."""
+    given = {keyword: value for keyword, value in own.items() if value is not None}
+    if kind == "once":
+        others = {keyword: value for keyword, value in given.items() if keyword not in ("at", "after")}
+        return {**others, "at": mistakes.check(lambda: _once_at(given, now), now).isoformat()}
+    if kind == "cron":
+        return {**given, "seed": f"{whose.group}/{whose.name}"}
+    if kind not in ("fixed_rate", "rrule"):
+        return given
+    if whose.anchor is not None:
+        return {**given, ANCHORS[kind]: whose.anchor}
+    start = mistakes.check(lambda: now if whose.start_at is None else parse_instant(whose.start_at, "start_at"), now)
+    if kind == "fixed_rate":
+        return {**given, "anchor": start.isoformat()}
+    where = mistakes.check(lambda: zone(whose.time_zone), UTC)
+    return {**given, "start": start.astimezone(where).replace(tzinfo=None, microsecond=0).isoformat()}
+
+
+def _once_at(given: Mapping[str, Any], now: datetime) -> datetime:
+    if ("at" in given) == ("after" in given):
+        raise SpecError("at", "give either at (an instant) or after (a duration from now)")
+    if "at" in given:
+        return parse_instant(given["at"], "at")
+    return now + timedelta(microseconds=parse_duration(given["after"], "after", allow_zero=True))

@@ -1,0 +1,212 @@
+"""One more run of a timer in addition to its schedule: run now, and replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from random import getrandbits
+from typing import Final
+
+from django.db import connection, models
+
+from timers import clock
+from timers.control.action_checks import check_action_known
+from timers.control.quotas import check_payload
+from timers.domain.execution_id import MAX_TRIES, ORDINALS, OVERLAPPING, execution_id, try_id, with_ordinal
+from timers.domain.payload import Unreadable
+from timers.domain.policies import OVERLAP_POLICIES, Policies
+from timers.engine.execution import served
+from timers.engine.queued import MADE_UP
+from timers.engine.replace import make_way
+from timers.engine.subscribers import Subscriber, matching, read_subscribers, receivers
+from timers.engine.wakeup import wake_if_soon
+from timers.exceptions import NotAllowedNow, SpecError
+from timers.models import Timer, Waiting
+from timers.models.claimed import claimed_executions
+from timers.models.fields import ExactJSONField
+from timers.schedules.instant import to_microseconds
+
+_TRIES: Final = 1000
+
+
+def make_run(
+    timer: Timer,
+    origin: str,
+    at: datetime,
+    *,
+    now: datetime,
+    payload: str | None,
+    reason: str,
+    only_for: int = 0,
+    overlap: str | None = None,
+) -> str:
+    """Make an execution of a locked timer for an instant of its group; returns its id.
+
+    `payload`: JSON text, None: the timer's. `now`: the group's. Where the group has subscriptions, each that would get
+    a fire gets a run, and the first one's id is returned; `only_for`: none but the one of this ordinal, if it lives.
+    `overlap`: the overlap policy of this run, None: the timer's. Raises NotAllowedNow for a cancelled timer, where no
+    subscription matches, and where the overlap policy leaves no room; SpecError for an action that nobody could run.
+    """
+    policy = overlap_of(timer, overlap)
+    if timer.state == Timer.State.CANCELLED:
+        raise NotAllowedNow(f"timer {timer.name!r} is cancelled")
+    check_payload(timer.group, payload)
+    check_action_known(None if timer.action is None else json.dumps(timer.action), timer.group)
+    matches = subscribers_for(timer, payload)
+    ordinals = [only_for] if only_for in {each.ordinal for each in matches or ()} else None
+    if ordinals is None:
+        ordinals = ordinals_of(matches, f"{timer.id}/{getrandbits(32)}")
+    # What is due later meets what is open then.
+    waits = policy != "allow" and at <= now and not _has_room(timer, policy, now)
+    state = Waiting.State.QUEUED if waits else Waiting.State.READY
+    ids = _free_ids(timer, origin, at, len(ordinals), OVERLAPPING if policy == "allow" else 0)
+    for id_, ordinal in zip(ids, ordinals, strict=True):
+        _insert(timer, id_, origin, at, now, payload, reason, ordinal, state)
+    wake_if_soon([at], now)
+    return ids[0]
+
+
+def overlap_of(timer: Timer, given: str | None) -> str:
+    """The overlap policy of a run: the one given for it, else the timer's; raises SpecError."""
+    if given is not None and given not in OVERLAP_POLICIES:
+        raise SpecError("overlap", f"must be one of {', '.join(OVERLAP_POLICIES)}", given=given)
+    if given is not None:
+        return given
+    try:
+        return timer.policies().overlap_policy
+    except SpecError:
+        return Policies().overlap_policy
+
+
+def _has_room(timer: Timer, policy: str, now: datetime) -> bool:
+    """Whether a run may begin now; False: it queues behind the open execution.
+
+    Raises NotAllowedNow where the policy lets it do neither.
+    """
+    unended = unended_of(timer, now)
+    if not unended:
+        return True
+    if policy == "skip":
+        raise NotAllowedNow(
+            f"timer {timer.name!r}: execution {unended[0]} has not ended, and the overlap policy is skip."
+            ' Try again when it has ended, or give overlap="queue" or "allow".'
+        )
+    if policy == "queue":
+        most = _max_queued(timer)
+        behind = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.QUEUED, attempt=0)
+        if behind.exclude(origin="backfill").exclude(reason=MADE_UP).count() >= most:
+            raise NotAllowedNow(
+                f"timer {timer.name!r}: execution {unended[0]} has not ended, and its queue is full"
+                f' (max_queued is {most:,}). Try again later, or give overlap="allow".'
+            )
+    elif timer.open_execution is not None:
+        (group,) = served([timer.group])
+        make_way({str(timer.open_execution): timer.id}, group)
+        timer.refresh_from_db(fields=["open_execution"])
+    return timer.open_execution is None
+
+
+def unended_of(timer: Timer, now: datetime) -> list[str]:
+    """The executions of a locked timer that a further one would overlap with: what is open, runs, or is about to."""
+    found = [] if timer.open_execution is None else [str(timer.open_execution)]
+    ready = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.READY)
+    about_to_run = models.Q(available_at__lte=now)
+    if timer.schedule_kind == "once" and _retry_blocks(timer):
+        about_to_run |= models.Q(origin="schedule", attempt__gt=0)
+    waiting = ready.filter(about_to_run).values_list("id", flat=True)
+    return [*found, *claimed_executions(timer), *map(str, waiting)]
+
+
+def _max_queued(timer: Timer) -> int:
+    try:
+        return timer.policies().max_queued
+    except SpecError:
+        return Policies().max_queued
+
+
+def _retry_blocks(timer: Timer) -> bool:
+    try:
+        return timer.policies().retry_blocks
+    except SpecError:
+        return True
+
+
+def ordinals_of(matches: Sequence[Subscriber] | None, execution: str) -> list[int]:
+    """The subscriptions of those that match which get a run, each an execution of its own; [0]: it is for none."""
+    return [0] if matches is None else [each.ordinal for each in receivers(matches, execution)]
+
+
+def subscribers_for(timer: Timer, payload: str | None) -> tuple[Subscriber, ...] | None:
+    """The subscriptions that runs of the timer with this payload (JSON text, None: its own) are for.
+
+    None: the group has none, or the timer an action of its own. Raises NotAllowedNow where none matches.
+    """
+    subscribers = read_subscribers([timer.group_id]).get(timer.group_id, ())
+    if not subscribers or timer.action is not None:
+        return None
+    value = timer.payload if payload is None else json.loads(payload)
+    if isinstance(value, Unreadable):
+        raise NotAllowedNow(f"the payload of timer {timer.name!r} cannot be read ({value.reason}); give another one")
+    found = matching(subscribers, timer.tags, value)
+    if not found:
+        raise NotAllowedNow(f"timer {timer.name!r} is for none of the group's subscriptions: no filter lets it through")
+    return found
+
+
+def _insert(
+    timer: Timer,
+    id_: str,
+    origin: str,
+    at: datetime,
+    now: datetime,
+    payload: str | None,
+    reason: str,
+    ordinal: int,
+    state: Waiting.State,
+) -> None:
+    row = Waiting(
+        id=id_,
+        subscription=ordinal,
+        group_id=timer.group_id,
+        timer_id=timer.id,
+        name=timer.name,
+        state=state,
+        available_at=at,
+        origin=origin,
+        reason=reason,
+        limit_key=timer.limit_key,
+        created_at=now,
+        changed_at=clock.now(),
+    )
+    if payload is not None:
+        # A JSON null is a payload too; an empty column would mean the timer's.
+        row.payload = models.Value(json.loads(payload), ExactJSONField())
+    row.save(force_insert=True)
+
+
+_IS_TAKEN: Final = """
+SELECT EXISTS (SELECT 1 FROM timers_waiting WHERE id BETWEEN %(first)s AND %(last)s)
+    OR EXISTS (SELECT 1 FROM timers_attempt WHERE id BETWEEN %(first)s AND %(last)s)
+    OR EXISTS (SELECT 1 FROM timers_claim c, unnest(c.executions) AS e(id)
+               WHERE c.group_id = %(group)s AND e.id BETWEEN %(first)s::uuid AND %(last)s::uuid)
+"""
+
+
+def _free_ids(timer: Timer, origin: str, at: datetime, count: int, first_ordinal: int) -> list[str]:
+    """Ids of an occurrence that no other run has: there may be one of the same microsecond where a clock is frozen.
+
+    Its instant is then a few microseconds later.
+    """
+    if count > OVERLAPPING:
+        raise NotAllowedNow(f"timer {timer.name!r}: a run can be for at most {OVERLAPPING} subscriptions, not {count}")
+    for microseconds in range(_TRIES):
+        occurrence = execution_id(to_microseconds(at) + microseconds, timer.id, origin)
+        last = try_id(with_ordinal(occurrence, ORDINALS - 1), MAX_TRIES)
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_TAKEN, {"first": occurrence, "last": last, "group": timer.group_id})
+            if not cursor.fetchone()[0]:
+                return [with_ordinal(occurrence, first_ordinal + place) for place in range(count)]
+    raise NotAllowedNow(
+        f"timer {timer.name!r} has been run too often at {at.isoformat()}: at most {_TRIES:,} runs have one instant"
+    )

@@ -1,0 +1,236 @@
+"""TimerSpec: a request for a timer, checked whole before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from timers import actions
+from timers.control.action_checks import check_action
+from timers.control.names import check_name, check_text, check_word
+from timers.domain.errors import Mistakes
+from timers.domain.limit_keys import check_key
+from timers.domain.payload import encode
+from timers.domain.policies import Policies, checked_overrides, overridden
+from timers.domain.shards import shard_of
+from timers.exceptions import SpecError
+from timers.models import Timer, TimerGroup
+from timers.schedules import Schedule
+from timers.schedules.duration import parse_duration
+from timers.schedules.instant import parse_instant
+from timers.schedules.jitter import jitter_offset_us
+
+MAX_TAGS: Final = 50
+MAX_FIRES: Final = 2**31 - 1
+MAX_PRIORITY: Final = 9
+MAX_JITTER_US: Final = 366 * 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSpec:
+    """All that is asked of a timer; texts are JSON, instants are aware datetimes."""
+
+    group: str
+    name: str
+    schedule: Schedule
+    time_zone: str
+    payload: str | None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    max_fires: int | None = None
+    jitter: float = 0
+    """Seconds over which timers of one instant are spread."""
+    priority: int = 0
+    until_committed: bool = False
+    action: str | None = None
+    overrides: str | None = None
+    concurrency_key: str | None = None
+    debounce_max_wait: float | None = None
+    """Seconds for which replacements may put the timer off since it was created; of the request, not of the timer."""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    source: str = ""
+    """Where the timer is declared; empty: nowhere."""
+    declared: str | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        group: Any,
+        name: Any,
+        schedule: Callable[[], Schedule],
+        time_zone: Any = "UTC",
+        payload: Any = None,
+        start_at: Any = None,
+        end_at: Any = None,
+        max_fires: Any = None,
+        jitter: Any = 0,
+        priority: Any = 0,
+        until_committed: Any = False,
+        action: Any = None,
+        handler: Any = None,
+        overrides: Any = None,
+        concurrency_key: Any = None,
+        tags: Any = (),
+        description: Any = "",
+        mistakes: Mistakes | None = None,
+        looks_up: bool = True,
+    ) -> TimerSpec:
+        """Check every field and raise one SpecError that names all that is wrong.
+
+        `schedule`: makes the schedule, so that its own mistakes are told together with the others. `mistakes`: what
+        was found before. `looks_up`: where something is wrong, whether the action can be carried out is asked too, of
+        the database; what is sound is read without it.
+        """
+        mistakes = Mistakes() if mistakes is None else mistakes
+        check = mistakes.check
+        if handler is not None:
+            action = check(lambda: _action_of(handler, action))
+        done = None if action is None else actions.read(action, mistakes)
+        spec = cls(
+            group=check(lambda: check_name("group", group)),
+            name=check(lambda: check_name("name", name)),
+            schedule=check(schedule),
+            time_zone=time_zone,
+            payload=None if payload is None else check(lambda: encode(payload)),
+            start_at=None if start_at is None else check(lambda: parse_instant(start_at, "start_at")),
+            end_at=None if end_at is None else check(lambda: parse_instant(end_at, "end_at")),
+            max_fires=None if max_fires is None else check(lambda: _check_max_fires(max_fires)),
+            jitter=check(lambda: _check_jitter(jitter), 0.0),
+            priority=check(lambda: check_priority(priority), 0),
+            until_committed=check(lambda: _check_flag("until_committed", until_committed)),
+            action=None if done is None else json.dumps(done.to_spec()),
+            overrides=None if overrides is None else check(lambda: _check_overrides(overrides)),
+            concurrency_key=None
+            if concurrency_key is None
+            else check(lambda: check_key("concurrency_key", concurrency_key)),
+            tags=check(lambda: _check_tags(tags), ()),
+            description=check(lambda: check_text("description", description), ""),
+        )
+        if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
+            mistakes.add(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
+        if spec.jitter and spec.schedule is not None and spec.schedule.kind == "fixed_delay":
+            mistakes.add(
+                SpecError("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
+            )
+        if looks_up and mistakes and done is not None:
+            # Of what is sound it is asked when it is written, once for all timers of one action.
+            check(lambda: check_action(done, spec.group or ""))
+        mistakes.tell()
+        return spec
+
+    def first_fire(self, now: datetime, schedule: Schedule | None = None) -> datetime:
+        """The first (nominal) instant at or after now (and start_at); raises SpecError when there is none.
+
+        `schedule`: the same with exclusion calendars, where the timer's policies name some.
+        """
+        schedule = schedule or self.schedule
+        not_before = now if self.start_at is None else max(now, self.start_at)
+        if self.schedule.kind == "once":
+            # A one-shot whose instant has passed fires at once, late; refusing it would lose what was asked for.
+            first = schedule.first(not_before) or schedule.first(datetime.fromtimestamp(0, now.tzinfo))
+        elif self.schedule.kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
+            first = schedule.next_after(now)
+        else:
+            first = schedule.first(not_before)
+        if first is None:
+            if not_before > now and schedule.first(now) is not None:
+                words = "is after the last fire of the schedule; give an earlier one"
+                raise SpecError("start_at", words, given=not_before.isoformat())
+            raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
+        if self.start_at is not None and first < self.start_at:
+            # Only a one-shot: the first instant of all others is looked for from start_at on.
+            words = f"is after the only fire ({first.isoformat()}); give an earlier one, or none"
+            raise SpecError("start_at", words, given=self.start_at.isoformat())
+        if self.end_at is not None and first > self.end_at:
+            raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
+        return first
+
+    def policies(self, of_group: Policies) -> Policies:
+        """The group's policies after the timer's overrides."""
+        return of_group if self.overrides is None else overridden(of_group, self.overrides)
+
+    def shard(self, shards: int) -> int:
+        """The hash slice of the timer."""
+        return shard_of(self.name, shards)
+
+    def write_to(self, timer: Timer) -> None:
+        """Put what was asked for into the columns of a timer."""
+        timer.schedule_kind, timer.schedule, timer.time_zone = (
+            self.schedule.kind,
+            self.schedule.to_spec(),
+            self.time_zone,
+        )
+        timer.start_at, timer.end_at, timer.max_fires = self.start_at, self.end_at, self.max_fires
+        timer.jitter, timer.priority = self.jitter, self.priority
+        timer.until_committed, timer.description, timer.tags = self.until_committed, self.description, list(self.tags)
+        timer.payload = None if self.payload is None else json.loads(self.payload)
+        timer.action = None if self.action is None else json.loads(self.action)
+        timer.overrides = None if self.overrides is None else json.loads(self.overrides)
+        timer.concurrency_key, timer.limit_key = self.concurrency_key, self.limit_key(timer.group)
+
+    def limit_key(self, group: TimerGroup) -> str | None:
+        """The key under which limits of its group count the timer; None where the group does not limit by key."""
+        if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
+            return None
+        with suppress(SpecError):  # what was spoilt by hand limits nothing
+            return group.limits().key_of(
+                self.concurrency_key, None if self.payload is None else json.loads(self.payload)
+            )
+        return None
+
+    @property
+    def offset(self) -> timedelta:
+        """How long after its nominal instants the timer is due."""
+        return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))
+
+
+def _check_max_fires(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FIRES:
+        raise SpecError("max_fires", f"must be a whole number from 1 to {MAX_FIRES:,}", given=value)
+    return value
+
+
+def _check_jitter(value: Any) -> float:
+    return parse_duration(value, "jitter", at_most=MAX_JITTER_US, allow_zero=True) / 1_000_000
+
+
+def check_priority(value: Any) -> int:
+    """Raise SpecError for what is no priority of a timer."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
+        raise SpecError("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
+    return value
+
+
+def _check_flag(field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(field, "must be true or false", given=value)
+    return value
+
+
+def _action_of(handler: Any, action: Any) -> dict[str, Any]:
+    if not isinstance(handler, str) or not handler:
+        raise SpecError("handler", "must be the name of a handler", given=handler)
+    if action is not None:
+        raise SpecError("handler", "stands for an action that calls it, and action is given too; take one of them out")
+    return {"kind": "python", "handler": handler}
+
+
+def _check_overrides(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        raise SpecError("overrides", "must be an object of policies", given=value)
+    try:
+        return json.dumps(checked_overrides(value)) if value else None
+    except SpecError as error:
+        raise error.within("overrides") from None
+
+
+def _check_tags(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_TAGS:
+        raise SpecError("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
+    return tuple(check_word("tags", tag) for tag in value)

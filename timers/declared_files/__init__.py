@@ -1,0 +1,1 @@
+"""Files of declared timers: read strictly, with the place of each mistake."""

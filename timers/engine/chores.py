@@ -1,0 +1,74 @@
+"""Chores: what housekeeping has to do now, found by one query.
+
+Each module that does a chore says in SQL when there is something to do; this module asks all of them at once, so that a
+node without work makes few transactions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+from timers.engine.clock_step import IS_VIRTUAL, is_held
+from timers.engine.leadership import NEEDS_LEADER
+from timers.engine.operations import HAS_OPERATIONS
+from timers.engine.orders.holds import HAS_BLOCKED
+from timers.engine.orders.releasing import HAS_RELEASES, has_deadlines
+from timers.engine.pauses import seconds_to_resume
+from timers.engine.rescue import FIRST_CONSUMER_LEASE
+from timers.engine.reshard import HAS_MOVES
+from timers.engine.unclaimed import has_unclaimed
+from timers.models.cluster_pause import is_paused
+
+_PAUSED_CLAIMS: Final = f"""
+CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
+    SELECT c.id FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id
+    WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id DESC LIMIT 1000)
+ELSE '{{}}' END
+"""
+"""SQL: the ids of what workers have claimed in the partition (a parameter) while it is paused, the newest first."""
+_CHORES: Final = f"""
+SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s),
+       {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")}
+       OR {HAS_BLOCKED},
+       {has_unclaimed("r.now")},
+       extract(epoch FROM {FIRST_CONSUMER_LEASE} - r.now)::float, {seconds_to_resume("r.now")},
+       {_PAUSED_CLAIMS}
+FROM (SELECT timers_now() AS now OFFSET 0) r
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """The database clock, and what is to be done by it."""
+
+    now: datetime
+    is_virtual: bool
+    """The clock is moved by a test or a simulation."""
+    is_held: bool
+    """A step of the clock holds claims and rescue."""
+    stepped_at: datetime | None
+    """When the clock last stepped, by itself."""
+    needs_leader: bool
+    """Some node or group of the partition needs a leader: leadership.settle."""
+    has_operations: bool
+    """A bulk operation runs, timers change their shards, or orders of chains go on: operations.carry_out,
+    reshard.move_batch, orders.releasing."""
+    has_unclaimed: bool
+    """A group that consumers pull has due timers: UnclaimedTimers."""
+    seconds_to_consumer_lease: float | None
+    """Until the first lease of a consumer ends, 0 or less: rescue.rescue_expired; None: no consumer holds anything."""
+    seconds_to_resume: float | None
+    """Until the first pause ends by itself, 0 or less: pausing.resume_elapsed; None: none does."""
+    paused_claims: list[int]
+    """What workers hold in the partition while it is paused, begun or not: cluster_pause.call_back_paused."""
+
+
+def find_chores(partition: str) -> Chores:
+    """Find what a node of the partition has to do in housekeeping now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CHORES, {"partition": partition})
+        return Chores(*cursor.fetchone())

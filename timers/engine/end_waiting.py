@@ -1,0 +1,59 @@
+"""End executions while they wait: their final row is written and their row in waiting goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+
+from timers import clock
+from timers.engine.delete_finished import delete_finished
+from timers.engine.follow import Ended, end_locked, lock_timers
+from timers.engine.group_clock import group_now
+from timers.schedules.instant import to_microseconds
+
+# The final row of an execution that ends while it waits. `attempt`: the tries it had.
+_END = f"""
+WITH gone AS (
+    DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
+        SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE {{skip}})) RETURNING *
+),
+orders AS (
+    UPDATE timers_chain_order o
+    SET state = 'ended', outcome = %(outcome)s, reason = %(reason)s, turn = o.turn + 1, ended_at = timers_now(),
+        changed_at = timers_now()
+    FROM gone w WHERE w.step IS NOT NULL AND o.id = w.id AND o.ended_at IS NULL
+)
+INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, reason, origin, finished_at,
+                            missed_count, error_title, error_fingerprint)
+SELECT w.id, w.group_id, w.timer_id, w.name,
+       -- Bits 80 to 127 of an id are milliseconds, bits 66 to 75 the microseconds within.
+       TIMESTAMPTZ 'epoch'
+         + ('x' || left(replace(w.id::text, '-', ''), 12))::bit(48)::bigint * INTERVAL '1 millisecond'
+         + (('x' || substr(replace(w.id::text, '-', ''), 14, 3))::bit(12)::int >> 2) * INTERVAL '1 microsecond',
+       w.attempt, %(outcome)s, %(reason)s, w.origin,
+       COALESCE({group_now("timers_now()")}, timers_now()), w.missed_count,
+       NULLIF(w.error_title, ''), w.error_fingerprint
+FROM gone w LEFT JOIN timers_timer_group g ON g.id = w.group_id
+ON CONFLICT (id) DO NOTHING
+RETURNING id::text, timer_id, finished_at, group_id
+"""
+
+
+def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **params: Any) -> list[str]:
+    """End what waits and meets the condition (SQL over timers_waiting); returns the executions' ids.
+
+    What another transaction is just taking up is left to it. `wait`: not before that has committed, so that what is not
+    ended here is seen in its claim. A timer whose open execution ends here is free to fire again, and the next one in
+    its queue becomes ready.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Timers first: the order of all locks.
+        cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
+        timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
+        end = _END.format(where=where, skip="" if wait else "SKIP LOCKED")
+        cursor.execute(end, {"outcome": outcome, "reason": reason, **params})
+        ended: list[Ended] = cursor.fetchall()
+        end_locked(timers, ended, outcome, to_microseconds(clock.now()))
+        delete_finished([timer.id for timer in timers.values() if timer.state == "finished"])
+    return [execution for execution, *_ in ended]

@@ -1,0 +1,174 @@
+"""Finish: record a batch of outcomes, fenced by the living claim, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from timers.engine import ledger, waiting_rows
+from timers.engine.delete_finished import delete_finished
+from timers.engine.errors import fingerprint
+from timers.engine.execution import AnyHolder
+from timers.engine.fence import by_fence, let_go, lock_claims
+from timers.engine.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
+from timers.engine.group_limits import wake_for_room
+from timers.engine.orders.step_end import StepEnds, is_of_order
+from timers.engine.outcome import Outcome, Verdict, cancelled_because, judge
+from timers.engine.waiting_rows import WaitingRow
+
+
+@dataclass(slots=True)
+class Finished:
+    """What became of a batch of outcomes."""
+
+    verdicts: list[tuple[Outcome, Verdict]] = field(default_factory=list)
+    refused: list[Outcome] = field(default_factory=list)
+    """Outcomes whose execution had been taken from us (rescued, revoked): they took no effect."""
+    deferred: list[Outcome] = field(default_factory=list)
+    """Outcomes whose timer someone else has locked right now: to be finished again a little later."""
+
+
+def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
+    """Write a batch of outcomes of executions that the holder claimed; `now_us`: microseconds since 1970 UTC.
+
+    Safe to repeat after a fault: what a first, unacknowledged commit has finished is no longer in its claim.
+    """
+    finished = Finished()
+    with transaction.atomic():
+        timers: dict[int, LockedTimer] = {}
+        outcomes = _lock_followed(outcomes, timers, finished)
+        ends, outcomes = _lock_orders(outcomes, finished)
+        wanted = by_fence(outcome.execution for outcome in outcomes)
+        held, revoked, awaited, is_limited = lock_claims(wanted, holder)
+        if awaited:
+            for outcome in outcomes:
+                outcome.execution.follows |= outcome.execution.id in awaited
+            # Timers are locked before claims elsewhere; here nobody waits for them, so there is no deadlock.
+            outcomes = _lock_followed(outcomes, timers, finished)
+            wanted = by_fence(outcome.execution for outcome in outcomes)
+        for outcome in outcomes:
+            execution = outcome.execution
+            if execution.id in held.get(execution.fence, ()):
+                outcome.revoked_because = revoked.get(execution.id, "")
+                is_revoked = execution.id in revoked
+                verdict = None if ends is None else ends.judge(outcome)
+                if verdict is None:
+                    verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+                finished.verdicts.append((outcome, verdict))
+            else:
+                finished.refused.append(outcome)
+        over = settle(holder, finished.verdicts, timers, now_us, ends, keyed=is_limited)
+        let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
+        if finished.verdicts:
+            wake_for_room((outcome.execution for outcome, _ in finished.verdicts), is_limited)
+        delete_finished(over, ended=True)
+    return finished
+
+
+def _lock_followed(
+    outcomes: Sequence[Outcome], timers: dict[int, LockedTimer], finished: Finished
+) -> Sequence[Outcome]:
+    """Lock the timers that move on with these outcomes, beside those that are locked already.
+
+    Never waits: outcomes of a timer that someone else has locked are deferred. Returns the others.
+    """
+    wanted = followed(outcome.execution for outcome in outcomes).difference(timers)
+    timers |= lock_timers(wanted, skip_locked=True)
+    busy = busy_timers(wanted, timers)
+    if not busy:
+        return outcomes
+    finished.deferred += [outcome for outcome in outcomes if outcome.execution.timer_id in busy]
+    return [outcome for outcome in outcomes if outcome.execution.timer_id not in busy]
+
+
+def _lock_orders(outcomes: Sequence[Outcome], finished: Finished) -> tuple[StepEnds | None, Sequence[Outcome]]:
+    """Lock the trees of the orders among these; never waits: those that someone else has locked are deferred."""
+    of_orders = [outcome.execution for outcome in outcomes if is_of_order(outcome.execution)]
+    if not of_orders:
+        return None, outcomes
+    ends = StepEnds.lock(of_orders, skip_locked=True)
+    finished.deferred += [outcome for outcome in outcomes if ends.is_busy(outcome.execution)]
+    return ends, [outcome for outcome in outcomes if not ends.is_busy(outcome.execution)]
+
+
+def settle(
+    holder: AnyHolder,
+    verdicts: Sequence[tuple[Outcome, Verdict]],
+    timers: dict[int, LockedTimer],
+    now_us: int,
+    ends: StepEnds | None = None,
+    *,
+    keyed: bool = False,
+) -> list[int]:
+    """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
+
+    `ends`: has the orders of chains locked, where any outcome is of one, and records their steps. `keyed`: groups may
+    limit by key by now.
+
+    Returns the timers that are then to be deleted where they have finished.
+    """
+    entries: list[ledger.Entry] = []
+    waiting: list[WaitingRow] = []
+    ended: list[int] = []
+    steps: list[Outcome] = []
+    for outcome, verdict in verdicts:
+        execution = outcome.execution
+        if verdict.next == "step":
+            steps.append(outcome)
+        elif verdict.next == "end":
+            if outcome.reason is None and not execution.tells_subscription:
+                # The row has no column for it, and its id does not say.
+                subscriber = execution.group.subscriber(execution.subscription)
+                outcome.reason = None if subscriber is None else f"for subscription {subscriber.name}"
+            entries.append(ledger.final_entry(outcome, "succeeded"))
+        elif verdict.next == "cancel":
+            outcome.reason = cancelled_because(outcome)
+            entries.append(ledger.final_entry(outcome, "cancelled"))
+        else:
+            if not (outcome.is_further_snooze and verdict.next == "again"):
+                entries.append(ledger.try_entry(outcome))
+            if verdict.next == "drop":
+                entries.append(ledger.final_entry(outcome, "failed"))
+            else:
+                waiting.append(_waiting_row(outcome, verdict))
+        if verdict.reason or (execution.snoozes > 1 and outcome.word != "snoozed"):
+            snoozed = f"after {execution.snoozes:,} snoozes" if execution.snoozes > 1 else ""
+            outcome.reason = "; ".join(each for each in (outcome.reason, verdict.reason, snoozed) if each)
+        if verdict.next in ("end", "drop", "cancel") and execution.policies.on_finish == "delete":
+            ended.append(execution.timer_id)
+    ledger.write(holder, entries)
+    waiting_rows.insert(waiting, now_us, keyed=keyed)
+    if ends is not None and steps:
+        orders = ends.end(holder, steps, now_us)
+        ended += [
+            outcome.execution.timer_id for outcome, verdict in orders
+            if verdict.next != "park" and outcome.execution.policies.on_finish == "delete"
+        ]  # fmt: skip
+        verdicts = [each for each in verdicts if each[1].next != "step"] + orders
+    follow_timers(verdicts, timers, now_us)
+    return ended
+
+
+def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
+    execution = outcome.execution
+    is_failed = verdict.next == "park"
+    fault = outcome.error_fingerprint
+    if is_failed and fault is None:
+        # Lost or discarded: those of one reason belong together as those of one error do.
+        fault = fingerprint(outcome.word, "", outcome.reason or "")
+    is_further = outcome.is_further_snooze and not is_failed
+    snoozes = execution.snoozes + 1 if outcome.word == "snoozed" else 0
+    reason = outcome.reason or (f"snoozed {snoozes:,} times" if snoozes > 1 else outcome.word)
+    return WaitingRow(
+        execution=execution,
+        state="failed" if is_failed else "ready",
+        available_us=verdict.available_us or execution.group.clock.at(outcome.finished_us),
+        tried=execution.attempt - is_further,
+        forgiven=execution.forgiven + (not is_further and (outcome.forgiven or outcome.word == "snoozed")),
+        reason="; ".join(each for each in (verdict.reason, reason) if each),
+        error_title=outcome.error_title or verdict.reason,
+        error_fingerprint=fault,
+        snoozes=snoozes,
+    )

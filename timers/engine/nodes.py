@@ -1,0 +1,338 @@
+"""Nodes: registration, heartbeat and lease, drain and stop. (The verdict on others is in death.py.)"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.expressions import RawSQL
+
+from timers import clock
+from timers.clock import boot_id
+from timers.domain.cluster_modes import SHARED, Member, NodeMode, clash
+from timers.domain.drift import config_hash
+from timers.domain.suspicion import SAMPLES
+from timers.engine.clock_step import IS_VIRTUAL
+from timers.engine.death import declare_dead, gone_nodes
+from timers.engine.events import record
+from timers.engine.leadership import LIVE, leave, live_members, renew
+from timers.exceptions import NotAllowedNow
+from timers.models import ClusterEvent, Node
+from timers.models.cluster_event import NODE_REFUSED
+from timers.schedules.zones import edition
+from timers.server.prepare import is_pooled
+
+REGISTER_LOCK_CLASS: Final = 0x54524547
+"""First key of the advisory lock that registrations in one partition take."""
+REFUSED_AGAIN: Final = timedelta(minutes=10)
+"""The time between two events of the same refusal."""
+LEADS: Final = "EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = timers_node.id)"
+_STATE: Final = f"""
+CASE WHEN %(draining)s THEN 'draining'
+     WHEN mode = 'distributed' OR {LEADS} THEN 'active'
+     WHEN state IN ('starting', 'draining') AND NOT %(ready)s THEN 'starting'
+     ELSE 'standby' END
+"""
+# A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
+
+_INTERVALS: Final = f"""
+CASE WHEN heartbeat_at > started_at AND r.now > heartbeat_at
+          AND r.now - heartbeat_at <= %(lease)s * INTERVAL '1 second'
+     THEN (heartbeat_intervals || extract(epoch FROM r.now - heartbeat_at)::float8)
+          [GREATEST(cardinality(heartbeat_intervals) - {SAMPLES - 2}, 1):]
+     ELSE heartbeat_intervals END
+"""
+# The first beat follows the registration at once, and more than a lease passes between two only when the clock steps.
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a node says of itself when it starts."""
+
+    name: str
+    host: str
+    pid: int
+    partition: str
+    roles: Sequence[str]
+    allow_execution: bool
+    workers: int
+    threads: int
+    """Plain handlers that all its workers together run at once."""
+    async_slots: int
+    """Async handlers and HTTP calls that all its workers together run at once."""
+    heartbeat_interval: float
+    lease: float
+    version: str
+    handlers: Sequence[str]
+    crash_lock: bool
+    look_ahead: float = 0.0
+    """Seconds that it claims timers ahead of their instants."""
+    listens: bool = False
+    """Whether it is woken by NOTIFY."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those that are to be the same everywhere; see conf.shared_settings."""
+    wish: str = ""
+    """What was asked of the incarnation before, in the same process."""
+    mode: NodeMode = SHARED
+    machine: str = field(default_factory=boot_id)
+    """Distinguishes machines of one host name; empty: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a node reports with each heartbeat."""
+
+    clock_offset: float
+    busy_threads: int
+    """Executions that run in a thread."""
+    busy_async: int
+    """Executions that run on an event loop."""
+    rss: int
+    counters: dict[str, Any]
+    draining: bool = False
+    """It takes no work, and ends what it has."""
+    ready: bool = True
+    """Its workers have come up and can claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The answer to a heartbeat."""
+
+    now: datetime
+    """The database's."""
+    wish: str
+    """What a person asks of this incarnation: see Node.Wish."""
+    leads: bool = False
+    """Whether it leads its partition."""
+    is_virtual: bool = False
+    """Whether `now` is a test's."""
+
+
+def register(node: Registration) -> Node:
+    """Write the row of a new incarnation.
+
+    An earlier incarnation of the same name that is surely gone is declared dead on the spot: a restart after kill -9
+    need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive, and for a mode that clashes
+    with the live nodes of the partition.
+    """
+    try:
+        return _register(node)
+    except NotAllowedNow as refused:
+        _record_refusal(node, str(refused))
+        raise
+
+
+def _record_refusal(node: Registration, why: str) -> None:
+    """Write an event; what goes on trying to start is written from time to time only."""
+    now = clock.now()
+    detail = f"on {node.host}: {why}"
+    lately = ClusterEvent.objects.filter(kind=NODE_REFUSED, node=node.name, detail=detail, at__gt=now - REFUSED_AGAIN)
+    if not lately.exists():
+        record(NODE_REFUSED, node.name, detail, now)
+
+
+def _register(node: Registration) -> Node:
+    others = gone_nodes(node.host)
+    earlier, gone = others.get(node.name, (None, False))
+    if earlier is not None:
+        if not gone:
+            raise NotAllowedNow(
+                f"a node named {node.name!r} is alive (host {earlier.host}, pid {earlier.pid}); "
+                "choose another --name, or wait until it is stopped"
+            )
+        declare_dead(earlier, f"its name came back as pid {node.pid} on {node.host}")
+    now = clock.now()
+    pooled = is_pooled(connection)
+    try:
+        with transaction.atomic():
+            _check_mode(node, [other for other, is_gone in others.values() if is_gone])
+            row = Node.objects.create(
+                name=node.name,
+                incarnation=uuid.uuid4(),
+                host=node.host,
+                pid=node.pid,
+                machine=node.machine,
+                partition=node.partition,
+                mode=node.mode.kind,
+                precedence=node.mode.precedence,
+                on_stop=node.mode.on_stop,
+                failback=node.mode.failback,
+                roles=list(node.roles),
+                allow_execution=node.allow_execution,
+                started_at=now,
+                heartbeat_at=now,
+                heartbeat_interval=node.heartbeat_interval,
+                lease_expires_at=now + timedelta(seconds=node.lease),
+                # Behind a pooler the lock would be a stranger's session's, and no notification comes.
+                crash_lock=node.crash_lock and not pooled,
+                workers=node.workers,
+                threads=node.threads,
+                async_slots=node.async_slots,
+                slots=node.threads + node.async_slots,
+                version=node.version,
+                zone_rules=edition(),
+                handlers=list(node.handlers),
+                look_ahead=node.look_ahead,
+                listens=node.listens and not pooled,
+                settings=dict(node.settings),
+                config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
+                wish=node.wish,
+            )
+    except IntegrityError:
+        raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
+    capacity = f"{row.workers} workers, {row.threads} threads, {row.async_slots} async slots"
+    record("node joined", row.name, f"pid {row.pid} on {row.host}, {capacity}", now)
+    return row
+
+
+def _check_mode(node: Registration, gone: Sequence[Node]) -> None:
+    """Refuse a mode that clashes with those of the partition's live nodes; nodes that register meanwhile wait.
+
+    A node that is gone and would clash is declared dead: if it was only frozen, it must not come back beside this one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTER_LOCK_CLASS, node.partition))
+    members = {member.name: member for member in live_members(node.partition)}
+    for other in gone:
+        clashes = other.name in members and _clash(node, [members[other.name]])
+        if clashes and declare_dead(other, f"node {node.name} has started in its place on {node.host}"):
+            del members[other.name]
+    if problem := _clash(node, list(members.values())):
+        raise NotAllowedNow(problem)
+
+
+def _clash(node: Registration, members: Sequence[Member]) -> str:
+    return clash(node.partition, node.name, node.mode, node.allow_execution, members)
+
+
+def free_name(wanted: str, host: str) -> str:
+    """`wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
+    taken = {name for name, (_, gone) in gone_nodes(host).items() if not gone}
+    number, name = 1, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
+    """Renew the lease and write the report; None when the node was declared dead."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE timers_node SET heartbeat_at = r.now, heartbeat_intervals = {_INTERVALS},"
+            " lease_expires_at = r.now + %(lease)s * INTERVAL '1 second',"
+            f" state = {_STATE},"
+            " clock_offset = %(offset)s, busy = %(busy)s, busy_threads = %(threads)s, rss = %(rss)s,"
+            " counters = %(counters)s"
+            " FROM (SELECT timers_now() AS now OFFSET 0) r"
+            f" WHERE id = %(node)s AND state IN {LIVE}"
+            f" RETURNING timers_now(), wish, {LEADS}, {IS_VIRTUAL}",
+            {
+                "lease": lease,
+                "draining": report.draining,
+                "ready": report.ready,
+                "offset": report.clock_offset,
+                "busy": report.busy_threads + report.busy_async,
+                "threads": report.busy_threads,
+                "rss": report.rss,
+                "counters": json.dumps(report.counters),
+                "node": node_id,
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    renewed = Renewed(*row)
+    if renewed.leads:
+        renew(node_id)
+    return renewed
+
+
+def set_draining(node_id: int) -> None:
+    """The node claims no more and ends what it holds."""
+    with _waiting_for_nobody():
+        Node.objects.filter(id=node_id, state__in=Node.LIVE).update(state=Node.State.DRAINING)
+
+
+@contextmanager
+def _waiting_for_nobody() -> Iterator[None]:
+    """A transaction that waits for no standby, and only shortly for a lock: a node that ends must not hang in it.
+
+    What it writes is news and no promise: until the lease ends, others take the node for alive without it.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = 'local'")
+            cursor.execute("SET LOCAL lock_timeout = '3s'")
+        yield
+
+
+def set_stopped(node_id: int, name: str) -> None:
+    """The node has ended in order."""
+    with _waiting_for_nobody():
+        now = clock.now()
+        leave(node_id)
+        changed = Node.objects.filter(id=node_id, state__in=Node.LIVE).update(
+            state=Node.State.STOPPED, ended_at=now, busy=0, busy_threads=0
+        )
+        if changed:
+            record("node stopped", name, "", now)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A live node that may run executions."""
+
+    node_id: int
+    workers: int
+    """Its worker processes."""
+    handlers: frozenset[str]
+    claims: bool
+    """Whether it claims now: it has started, and neither drains nor stands by."""
+
+
+def live_peers(partition: str | None = None) -> list[Peer]:
+    """Return the live nodes that may run executions, by rising id, the calling one among them.
+
+    Args:
+        partition: only nodes of that slice of the cluster; None: of all.
+    """
+    live = Node.objects.filter(
+        state__in=Node.LIVE, allow_execution=True, lease_expires_at__gt=RawSQL("timers_now()", ())
+    )
+    if partition is not None:
+        live = live.filter(partition=partition)
+    return [
+        Peer(node_id, workers, frozenset(handlers), state == Node.State.ACTIVE)
+        for node_id, workers, handlers, state in live.order_by("id").values_list("id", "workers", "handlers", "state")
+    ]
+
+
+def handlers_elsewhere(known_here: Iterable[str], peers: Iterable[Peer] | None = None) -> list[str]:
+    """Return the handlers that live nodes can run and this process does not know; they are left for those nodes.
+
+    Args:
+        peers: the live nodes, where they have been read already; None: those of all partitions.
+    """
+    found = {name for peer in (live_peers() if peers is None else peers) for name in peer.handlers}
+    return sorted(found.difference(known_here))
+
+
+def position_among(peers: Sequence[Peer], node_id: int, worker: int) -> tuple[int, int]:
+    """Return the position of a worker among all workers that claim now, from 0, and their number.
+
+    Args:
+        node_id, worker: the worker; its own node counts even where it does not claim yet, or is missing.
+        worker: from 1.
+    """
+    own = next((peer.workers for peer in peers if peer.node_id == node_id), 0) or 1
+    others = [peer for peer in peers if peer.claims and peer.node_id != node_id]
+    before = sum(peer.workers for peer in others if peer.node_id < node_id)
+    return before + (worker - 1) % own, own + sum(peer.workers for peer in others)

@@ -1,0 +1,105 @@
+"""Definitions: versions of chains as the engine uses them, parsed once for each process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from timers.actions import Action, parse
+from timers.domain.chains import Chain, StepStates, parse_chain
+from timers.domain.chains.steps import ActionStep
+from timers.engine.arrays import plain_array
+from timers.exceptions import TimersError
+
+_READ: Final = "SELECT definition::text FROM timers_chain_version WHERE id = %s"
+_NEWEST: Final = """
+SELECT c.group_id, c.name, c.id, v.id
+FROM timers_chain c JOIN timers_chain_version v ON v.chain_id = c.id AND v.version = c.newest
+WHERE c.group_id = ANY(%s::bigint[]) AND c.name = ANY(%s)
+"""
+_KEEP: Final = " ORDER BY c.id FOR KEY SHARE OF c"
+_STATES: Final = """
+SELECT c.id, c.state = 'stopped', s.name, s.state
+FROM timers_chain c LEFT JOIN timers_chain_step s ON s.chain_id = c.id AND s.state <> 'active'
+WHERE c.id = ANY(%s::bigint[])
+"""
+
+
+class NoSuchVersion(TimersError):
+    """The version of a chain that an order walks through is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One version of a chain."""
+
+    chain: Chain
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """By step: what steps of the kind action do."""
+
+    def handler(self, step: str) -> str | None:
+        """The handler that a step calls; None where it calls none."""
+        action = self.actions.get(step)
+        return None if action is None else action.handler
+
+
+class ChainKey(NamedTuple):
+    """Which version of which chain."""
+
+    chain_id: int
+    version_id: int
+
+
+@lru_cache(maxsize=256)
+def definition_of(version_id: int) -> Definition:
+    """The version with that id; raises NoSuchVersion where there is none, SpecError for one that cannot be read."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, (version_id,))
+        row = cursor.fetchone()
+    if row is None:
+        raise NoSuchVersion(f"version {version_id} of the chain has been deleted")
+    chain = parse_chain(json.loads(row[0]))
+    actions = {name: parse(step.action) for name, step in chain.steps.items() if isinstance(step, ActionStep)}
+    return Definition(chain, actions)
+
+
+def newest_versions(wanted: Collection[tuple[int, str]], *, keep: bool = False) -> dict[tuple[int, str], ChainKey]:
+    """The newest versions of chains, by group id and name; those that do not exist are left out.
+
+    `keep`: the chains are not deleted before the transaction has ended; then the orders that it began are seen.
+    """
+    if not wanted:
+        return {}
+    groups, names = zip(*wanted, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST + (_KEEP if keep else ""), (plain_array(set(groups)), list(set(names))))
+        return {(group, name): ChainKey(*key) for group, name, *key in cursor.fetchall()}
+
+
+def lock_states(chain_id: int) -> None:
+    """Keep a chain from being stopped or started, and its steps with it, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM timers_chain WHERE id = %s FOR SHARE", (chain_id,))
+
+
+def read_states(chain_ids: Collection[int]) -> dict[int, StepStates]:
+    """What of these chains is stopped or skipped now."""
+    if not chain_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_STATES, (plain_array(chain_ids),))
+        rows = cursor.fetchall()
+    found: dict[int, StepStates] = {}
+    for chain_id, is_stopped, name, state in rows:
+        known = found.get(chain_id, StepStates(is_chain_stopped=is_stopped))
+        if state == "stopped":
+            known = StepStates(known.stopped | {name}, known.skipped, is_stopped)
+        elif state == "skipped":
+            known = StepStates(known.stopped, known.skipped | {name}, is_stopped)
+        found[chain_id] = known
+    return found

@@ -1,0 +1,72 @@
+"""Rate states: the instants from which the rates of a group go on, read and written under its limit lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+from timers import conf
+from timers.domain.rates import Arrivals, Rate
+from timers.engine.arrays import plain_array, text_array
+from timers.engine.execution import ServedGroup
+from timers.schedules.instant import from_microseconds, to_microseconds
+
+# A state whose instant has passed says the same as none.
+_READ: Final = "SELECT key, tat FROM timers_rate_state WHERE group_id = %s AND (key = '' OR %s) AND tat > %s"
+_WRITE: Final = """
+INSERT INTO timers_rate_state (group_id, key, tat)
+SELECT %s, u.key, u.tat FROM unnest(%s::text[], %s::timestamptz[]) AS u(key, tat) ORDER BY u.key
+ON CONFLICT (group_id, key) DO UPDATE SET tat = excluded.tat
+"""
+# A state that is just being written is not idle; to wait for it could end in a ring of two that wait.
+_PRUNE: Final = """
+DELETE FROM timers_rate_state
+WHERE id = ANY(ARRAY(SELECT id FROM timers_rate_state WHERE tat < %s ORDER BY id FOR UPDATE SKIP LOCKED))
+"""
+
+
+def read_states(
+    group: ServedGroup, now_us: int, rates: Mapping[str, Rate], per_key: Rate | None
+) -> dict[str, Arrivals]:
+    """The states of a group's rates by key: those in `rates`, and those of keys (with a colon) that are not idle."""
+    found = {key: new_state(group, rate) for key, rate in rates.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, (group.id, per_key is not None, from_microseconds(now_us)))
+        rows = cursor.fetchall()
+    farthest_us = now_us + round(conf.LONGEST_LOOK_AHEAD * 1_000_000)
+    stepped: dict[str, Arrivals] = {}
+    for key, tat in rows:
+        rate = rates.get(key) if key in rates else per_key if key else None
+        if rate is None:
+            continue
+        state = found[key] = new_state(group, rate)
+        # What lies farther ahead than anybody claims comes from a clock that has stepped.
+        state.tat_us = min(to_microseconds(tat), farthest_us + (state.burst + 1) * rate.interval_us)
+        if state.tat_us != to_microseconds(tat):
+            stepped[key] = state
+    write_states(group, stepped)
+    return found
+
+
+def prune_states(before: datetime) -> int:
+    """Delete the states of rates of which nothing has been used since an instant; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE, (before,))
+        return int(cursor.rowcount)
+
+
+def new_state(group: ServedGroup, rate: Rate) -> Arrivals:
+    """The state of a rate of which nothing has been used for a while."""
+    return Arrivals(rate, rate.burst(group.max_batch))
+
+
+def write_states(group: ServedGroup, states: Mapping[str, Arrivals]) -> None:
+    """Write states by key."""
+    if not states:
+        return
+    with connection.cursor() as cursor:
+        tats = plain_array(f'"{from_microseconds(state.tat_us).isoformat()}"' for state in states.values())
+        cursor.execute(_WRITE, (group.id, text_array(states), tats))

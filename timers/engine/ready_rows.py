@@ -1,0 +1,164 @@
+"""Ready rows: ready executions, locked with what is read of their timers, and what they are when they are claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import F, Q, TextField
+from django.db.models.functions import Cast, Coalesce
+
+from timers.actions import parse_text
+from timers.domain.execution_id import open_as
+from timers.domain.execution_id import parse as parse_id
+from timers.domain.payload import decode, storable
+from timers.domain.policies import overridden
+from timers.engine.arrays import plain_array
+from timers.engine.due_timer import handler_of
+from timers.engine.execution import Execution, Leading, ServedGroup
+from timers.engine.group_lock import is_served_as_known
+from timers.models import Waiting
+from timers.schedules.instant import from_microseconds, to_microseconds
+from timers.schedules.zones import zone
+
+SIGNS: Final = (1, 0, -1)
+"""Of priorities, in the order in which they are claimed. Those of 1 and -1 have an index of their own."""
+_OF_SIGN: Final = {1: Q(priority__gt=0), 0: Q(priority=0), -1: Q(priority__lt=0)}
+
+
+def lock_ready_rows(
+    group: ServedGroup,
+    ordinal: int,
+    horizon_us: int,
+    limit: int,
+    leave: Collection[str],
+    leading: Leading | None,
+    *,
+    ids: Collection[str] | None = None,
+    seen: Collection[str] = (),
+    roles: Collection[str] | None = None,
+    sign: int | None = None,
+) -> list[dict[str, Any]]:
+    """Lock ready executions with what is read of their timers, the earliest first, without those that others have.
+
+    Args:
+        group: of the executions; none are locked where it has changed since it was read, or is just being changed.
+        ordinal: their subscription; 0: none.
+        horizon_us: they are available at or before it, by the group's clock (microseconds).
+        limit: the most.
+        leave: handlers whose executions are left.
+        leading: the leadership without which none are locked.
+        ids: only these; None: any.
+        seen: those that are left.
+        roles: those of the node, which steps of orders may require; None: all.
+        sign: one of SIGNS: only those whose priority has it, the highest first; None: whatever their priorities are.
+    """
+    ready = Waiting.objects.filter(
+        is_served_as_known(group, leading),
+        group_id=group.id,
+        subscription=ordinal,
+        state=Waiting.State.READY,
+        available_at__lte=from_microseconds(horizon_us),
+    )
+    if ids is not None:
+        ready = ready.filter(id__in=list(ids))
+    if seen:
+        ready = ready.exclude(id__in=list(seen))
+    if roles is not None:
+        ready = ready.filter(Q(required_roles=None) | Q(required_roles__contained_by=list(roles)))
+    if leave and not ordinal:
+        handler = Coalesce("handler", handler_of(group, "timer__action"))
+        ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
+    if sign is not None:
+        ready = ready.filter(_OF_SIGN[sign])
+    rows: list[Any] = list(
+        ready.order_by(*(("-priority", "available_at") if sign else ("available_at",)))
+        .select_for_update(skip_locked=True, of=("self",))
+        .values(
+            "id",
+            "timer_id",
+            "name",
+            "available_at",
+            "attempt",
+            "forgiven",
+            "snoozes",
+            "missed_count",
+            "origin",
+            "subscription",
+            "step",
+            "handler",
+            own_payload=Cast(F("payload"), TextField()),
+            timer_payload=Cast(F("timer__payload"), TextField()),
+            action=Cast(F("timer__action"), TextField()),
+            overrides=Cast(F("timer__overrides"), TextField()),
+            kind=F("timer__schedule_kind"),
+            timer_state=F("timer__state"),
+            schedule=Cast(F("timer__schedule"), TextField()),
+            time_zone=F("timer__time_zone"),
+            until_committed=F("timer__until_committed"),
+            open_execution=F("timer__open_execution"),
+            timer_key=F("timer__limit_key"),
+        )[:limit]
+    )
+    return rows
+
+
+def delete_ready_rows(executions: Collection[Execution]) -> None:
+    """Delete the locked rows of executions that are claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM timers_waiting WHERE id = ANY(%s::uuid[])", (plain_array(each.id for each in executions),)
+        )
+
+
+def _follows(row: dict[str, Any]) -> bool:
+    """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
+    if row["step"]:
+        # Its end may be that of the whole order, whose id a branch does not have.
+        return row["open_execution"] is not None or row["until_committed"] or row["kind"] not in (None, "once")
+    recurs = row["until_committed"] or row["kind"] not in (None, "once")
+    is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
+    return is_open or (row["origin"] == "schedule" and recurs)
+
+
+def execution_of(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
+    """The execution of a locked row, for a subscription; what cannot be read makes it poison, which fails alone."""
+    execution = Execution(
+        id=str(row["id"]),
+        timer_id=row["timer_id"],
+        group=group,
+        name=row["name"],
+        scheduled_us=parse_id(str(row["id"])).scheduled_us,
+        available_us=to_microseconds(row["available_at"]),
+        attempt=row["attempt"] + 1,
+        payload=None,
+        action=group.action,
+        policies=group.policies,
+        time_zone=row["time_zone"] or "UTC",
+        origin=row["origin"],
+        missed_count=row["missed_count"],
+        forgiven=row["forgiven"],
+        snoozes=row["snoozes"],
+        own_payload=row["own_payload"],
+        schedule_kind=row["kind"] or "once",
+        schedule_text=row["schedule"] or "",
+        follows=_follows(row),
+        limit_key=row["timer_key"],
+        until_committed=bool(row["until_committed"]) and row["origin"] == "schedule",
+        step=row["step"] or "",
+    )
+    try:
+        zone(execution.time_zone)
+        payload = row["timer_payload"] if row["own_payload"] is None else row["own_payload"]
+        execution.payload = None if payload is None else decode(payload)
+        if row["action"] is not None:
+            execution.action = parse_text(row["action"])
+        if row["overrides"] is not None:
+            execution.policies = overridden(group.policies, row["overrides"])
+        subscriber = group.subscriber(ordinal)
+        if subscriber is not None:
+            execution.hand_to(subscriber)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
+        execution.poison = storable(str(error))
+    return execution

@@ -1,0 +1,58 @@
+"""Remember, in the database, which server it is on: what every process compares the next server with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import connection, transaction
+
+from timers import clock
+from timers.engine.events import record
+from timers.models import DatabaseServer
+from timers.server.prepare import session_of
+
+_RAISE: Final = """
+INSERT INTO timers_database_server AS s (id, system_identifier, timeline, acceptance, accepted_by)
+VALUES (1, %(identifier)s, %(timeline)s, 0, '')
+ON CONFLICT (id) DO UPDATE
+    SET timeline = GREATEST(s.timeline, EXCLUDED.timeline),
+        system_identifier = CASE WHEN s.system_identifier = '' THEN EXCLUDED.system_identifier
+                                 ELSE s.system_identifier END
+    WHERE s.timeline IS NULL OR s.timeline < EXCLUDED.timeline OR s.system_identifier = ''
+"""
+
+
+def remember_server() -> None:
+    """Write the server of the present connection down, where it is new or has been promoted."""
+    server = session_of(connection).server
+    if server is None or server.in_recovery or (server.system_identifier is None and server.timeline is None):
+        return
+    if (server.known_identifier, server.known_timeline) == (server.system_identifier, server.timeline):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_RAISE, {"identifier": server.system_identifier or "", "timeline": server.timeline})
+
+
+def accept_server(actor: str, acceptance: int) -> DatabaseServer:
+    """Make the server of the present connection the one that the service works on.
+
+    Args:
+        actor: who accepts it.
+        acceptance: the highest number of acceptances that is known; the new one is higher.
+    """
+    server = session_of(connection).server
+    assert server is not None, "the tables are migrated"
+    with transaction.atomic():
+        now = clock.now()
+        row, _ = DatabaseServer.objects.update_or_create(
+            id=DatabaseServer.ONLY,
+            defaults={
+                "system_identifier": server.system_identifier or "",
+                "timeline": server.timeline,
+                "acceptance": max(server.acceptance or 0, acceptance) + 1,
+                "accepted_at": now,
+                "accepted_by": actor,
+            },
+        )
+        record("server accepted", "", f"{row} by {actor}", now)
+    return row

@@ -1,0 +1,129 @@
+"""Take due timers within a CPU budget. What costs much is computed after the commit, and decided in the next pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from timers.engine.cpu_budget import CpuBudget
+from timers.engine.due_timer import DueTimer
+from timers.engine.execution import ServedGroup
+from timers.exceptions import SpecError
+from timers.schedules import is_remembered, parse_text
+from timers.schedules.instant import from_microseconds, to_microseconds
+
+Work = Callable[[], object]
+"""What is to be computed for a timer, without a lock, before it can be decided about."""
+
+
+class Takes(Protocol):
+    """What decides about locked rows."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more."""
+
+    def passes_over(self, row: DueTimer) -> bool:
+        """Whether it leaves a row alone, and takes others."""
+
+    def take(self, row: DueTimer, rows: list[DueTimer]) -> Work | None:
+        """Decide about one of the rows, or say what has to be computed first."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """How far the budget went."""
+
+    rows: int = 0
+    """Those that were decided about."""
+    passed: int = 0
+    """Those that were passed over, and stay due."""
+    last: DueTimer | None = None
+    """The last row that was looked at."""
+    left: list[Work] = field(default_factory=list)
+    """What has yet to be computed for rows that were left alone."""
+    first_left: DueTimer | None = None
+    """The first of these."""
+
+    @property
+    def last_us(self) -> int:
+        """The instant below which nothing is left."""
+        row = self.first_left or self.last
+        return 0 if row is None else to_microseconds(row.next_fire_at)
+
+
+def take_within(
+    budget: CpuBudget | None,
+    group: ServedGroup,
+    rows: list[DueTimer],
+    batch: Takes,
+    *,
+    goes_on: bool = False,
+) -> Taken:
+    """Take locked rows one by one as far as the budget goes, one recurring timer at least; None: all of them.
+
+    One-shots cost next to nothing and are always taken. Ends early when the batch is full. `goes_on`: the transaction
+    has decided about other rows before, which are locked.
+    """
+    taken = Taken()
+    if budget is not None:
+        if goes_on:
+            budget.charge()
+        else:
+            budget.lock()  # the look for rows is no parsing
+    for row in rows:
+        if batch.is_full:
+            break
+        if batch.passes_over(row):
+            taken.passed += 1
+            continue
+        work: Work | None = None
+        if budget is None or not row.follows:
+            work = batch.take(row, rows)
+        else:
+            if not budget.may_hold_locks and (taken.rows or taken.left):
+                break
+            if not is_remembered(row.kind, row.schedule, row.time_zone):
+                if not budget.may_parse or _has_calendars(row, group):
+                    work = partial(_parse, group, row)
+                else:
+                    with suppress(SpecError):  # told when the row is decided about, which parks it
+                        parse_text(row.kind, row.schedule, row.time_zone)
+                    budget.charge_parse()
+            if work is None:
+                work = batch.take(row, rows)
+                budget.charge()
+        taken.last = row
+        if work is None:
+            taken.rows += 1
+        else:
+            taken.left.append(work)
+            taken.first_left = taken.first_left or row
+    return taken
+
+
+def compute_unlocked(left: Sequence[Work], budget: CpuBudget | None) -> None:
+    """Compute what is left, no row being locked: as far as the budget goes, one at least, so that each pass gets on."""
+    for work in left:
+        with suppress(Exception):  # as above
+            work()
+        if budget is not None:
+            budget.charge()
+            if budget.is_spent:
+                break
+
+
+def _parse(group: ServedGroup, row: DueTimer) -> None:
+    schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
+    schedule.next_after(from_microseconds(row.nominal_us))  # also what its calendars exclude is read now
+
+
+def _has_calendars(row: DueTimer, group: ServedGroup) -> bool:
+    """Whether exclusion calendars hold for a timer: to read them for the first time can cost some ten milliseconds."""
+    try:
+        return bool(row.policies(group).exclusion_calendars)
+    except SpecError:
+        return False

@@ -1,0 +1,1 @@
+"""Application keys: their form, how they are read and cached."""

@@ -1,0 +1,69 @@
+"""What callers are held to in each web process: requests per key, and failed authentications per address."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+from timers import conf
+from timers.exceptions import TimersError
+from timers.security.caller import Caller
+from timers.security.throttle import Throttle
+
+FAILURES_PER_MINUTE: Final = 100
+"""Bad keys that may come from one address before it is told to wait."""
+_NEIGHBOURS: Final = 64  # bits of an IPv6 address that one site has in common
+
+_requests = Throttle()
+_failures = Throttle()
+
+
+class TooManyRequests(TimersError):
+    """More was asked than is allowed; `retry_after` says in how many seconds it is allowed again."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle = _requests) -> None:
+    """Count a request of the caller; raises TooManyRequests when it is one too many.
+
+    The rate is the key's own, else TIMERS_API_RATE (0: no bound); TIMERS_API_BURST seconds of it may come at once.
+    """
+    settings = conf.current()
+    rate = settings.api_rate if caller.rate is None else caller.rate
+    if not rate:
+        return
+    now = time.monotonic() if now is None else now
+    wait = throttle.take(caller.identity, rate, max(1.0, rate * settings.api_burst), now)
+    if wait:
+        raise TooManyRequests(f"These were more requests than {rate:g} per second.", wait)
+
+
+def count_failure(address: str, *, now: float | None = None, throttle: Throttle = _failures) -> None:
+    """Count a bad key that came from an address; raises TooManyRequests when there were too many.
+
+    Good keys from there are let in all the same: behind one address there may be many programs.
+    """
+    rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
+    now = time.monotonic() if now is None else now
+    wait = throttle.take(site_of(address), rate, burst, now)
+    if wait:
+        raise TooManyRequests("Too many keys that are not valid came from this address.", wait)
+
+
+def forget_callers() -> None:
+    """Forget all attempts; for tests."""
+    _requests.forget()
+    _failures.forget()
+
+
+def site_of(address: str) -> str:
+    """The address; of an IPv6 one the network, as whoever has one address has the others of it too."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((int(found), _NEIGHBOURS), strict=False)) if isinstance(found, IPv6Address) else address
