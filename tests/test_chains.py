@@ -12,7 +12,7 @@ from tests.support.handlers import TemporaryHandlers
 from timers import chains
 from timers.chains import add_order, chain, compare_versions, create_chain, for_orders, get_order, start_order
 from timers.control.chains.many import for_each_order
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.insights.one_order import next_order
 from timers.models import AuditEntry, ChainOrder, TimerGroup
 from timers.testing import Stepper, VirtualTime
@@ -92,7 +92,7 @@ def test_pending_order_begins_when_it_is_started_however_late(two: Any, node: St
 
 
 def test_all_mistakes_of_an_order_are_told_at_once(two: Any) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         add_order("sales", "two", "bad", variables=[1], payload=1, period=-1)  # type: ignore[arg-type]
     assert {each.field for each in refused.value.problems} == {"variables", "payload", "period"}
     with pytest.raises(TimerNotFound, match="no chain"):
@@ -143,7 +143,7 @@ def test_many_orders_go_on_in_another_call_when_the_time_is_over(two: Any) -> No
     first = for_each_order("suspend", orders, seconds=0)
     assert (first.done, first.next) == (orders[:1], orders[0])
     assert for_orders("suspend", {"chain": "two"}, before=first.next).done == orders[1:]
-    with pytest.raises(SpecError, match="before"):
+    with pytest.raises(InvalidRequest, match="before"):
         for_orders("suspend", {"chain": "two"}, before="x")
 
 
@@ -162,7 +162,7 @@ def test_many_orders_go_on_in_another_call_when_the_time_is_over(two: Any) -> No
 def test_many_refuses_what_is_wrong_by_its_field(
     verb: str, conditions: dict[str, Any], arguments: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         for_orders(verb, conditions, **arguments)
     assert field in {each.field for each in refused.value.problems}
 

@@ -10,7 +10,7 @@ import pytest
 
 from timers import declaring, handlers
 from timers.declaring import chain, cron, declarations, declare_chain, declare_group, every, timer
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import handler
 
 
@@ -112,7 +112,7 @@ def test_a_module_that_is_imported_again_declares_the_same() -> None:
 def test_a_bad_declaration_is_refused_at_once_and_names_the_function(declare: Any, field: str) -> None:
     def wrong(fire: Any) -> None: ...
 
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         declare()(wrong)
     assert refused.value.field == field
     assert f"{__name__}.test_a_bad_declaration" in str(refused.value)
@@ -123,7 +123,7 @@ def test_a_function_without_a_handler_is_named() -> None:
     @every(5, group="g")
     def forgotten(fire: Any) -> None: ...
 
-    with pytest.raises(SpecError, match=r'put @handler\("..."\) on the function.*forgotten'):
+    with pytest.raises(InvalidRequest, match=r'put @handler\("..."\) on the function.*forgotten'):
         declarations()
 
 
@@ -133,7 +133,7 @@ def test_a_function_with_two_handlers_must_say_which() -> None:
     @handler("t.two")
     def twice(fire: Any) -> None: ...
 
-    with pytest.raises(SpecError, match=r"registered as t.one, t.two"):
+    with pytest.raises(InvalidRequest, match=r"registered as t.one, t.two"):
         declarations()
 
 
@@ -149,7 +149,7 @@ def test_a_group_is_declared_with_its_fields() -> None:
 def test_a_bad_group_is_refused_and_names_the_module() -> None:
     declare_group("reports", priority=5)
     for fields, words in [({"prioritty": 5}, "did you mean priority"), ({"priority": 6}, "is declared in")]:
-        with pytest.raises(SpecError, match=words) as refused:
+        with pytest.raises(InvalidRequest, match=words) as refused:
             declare_group("reports", **fields)
         assert __name__ in str(refused.value)
 
@@ -174,14 +174,14 @@ def test_chain_that_is_declared_again_by_a_reloaded_module_is_one() -> None:
 
 
 def test_chain_that_makes_no_sense_is_refused_with_its_module_and_place() -> None:
-    with pytest.raises(SpecError, match=rf"steps\.ask\.next.* - {__name__}"):
+    with pytest.raises(InvalidRequest, match=rf"steps\.ask\.next.* - {__name__}"):
         declare_chain("reports", {"steps": {"ask": {"kind": "approval", "next": "none"}}}, name="ask")
-    with pytest.raises(SpecError, match="give the name of the chain"):
+    with pytest.raises(InvalidRequest, match="give the name of the chain"):
         declare_chain("reports", ENDS)
     assert declarations().chains == []
 
 
 def test_chain_that_is_declared_twice_with_other_steps_is_refused() -> None:
     declare_chain("reports", ENDS, name="ask")
-    with pytest.raises(SpecError, match=f"is declared in {__name__} too"):
+    with pytest.raises(InvalidRequest, match=f"is declared in {__name__} too"):
         declare_chain("reports", chain("ask").approval("sure"))

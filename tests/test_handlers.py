@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from timers import handlers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze, handler
 from timers.schedules.instant import to_microseconds
 
@@ -53,7 +53,7 @@ def test_a_name_that_another_function_has_is_refused() -> None:
     @handler("tests.taken")
     def first(fire: Fire) -> None: ...
 
-    with pytest.raises(SpecError, match=r"tests\.taken is registered already, by tests\.test_handlers"):
+    with pytest.raises(InvalidRequest, match=r"tests\.taken is registered already, by tests\.test_handlers"):
 
         @handler("tests.taken")
         def second(fire: Fire) -> None: ...
@@ -75,13 +75,13 @@ def test_a_module_that_is_read_again_may_register_its_handlers_again() -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "-a", "ä", "x" * 201, None, 5, "a\n"])
 def test_a_name_that_is_none_is_refused(name: Any) -> None:
-    with pytest.raises(SpecError, match="handler: names are letters, digits"):
+    with pytest.raises(InvalidRequest, match="handler: names are letters, digits"):
         handler(name)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_limit_that_is_none_is_refused(timeout: float) -> None:
-    with pytest.raises(SpecError, match="timeout: must be more than 0 seconds"):
+    with pytest.raises(InvalidRequest, match="timeout: must be more than 0 seconds"):
         handler("tests.slow", timeout=timeout)
 
 
@@ -117,9 +117,9 @@ def test_the_envelope_tells_microseconds_where_there_are_any() -> None:
 
 @pytest.mark.parametrize("wait", [-1, float("nan"), float("inf"), "5", True, 367 * 86_400])
 def test_a_wait_that_makes_no_sense_is_refused_where_it_is_said(wait: Any) -> None:
-    with pytest.raises(SpecError, match=r"(after|seconds): must be "):
+    with pytest.raises(InvalidRequest, match=r"(after|seconds): must be "):
         Retry(after=wait)
-    with pytest.raises(SpecError, match="seconds"):
+    with pytest.raises(InvalidRequest, match="seconds"):
         Snooze(wait)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.models import Attempt, Timer, Waiting
 from timers.scheduling import (
     get_timer,
@@ -140,7 +140,7 @@ BAD: dict[str, tuple[Callable[[], Any], str, str, str]] = {
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_refused_by_field_with_what_was_given_and_what_is_allowed(what: str) -> None:
     call, field, given, allowed = BAD[what]
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         call()
     assert refused.value.field == field
     assert given in str(refused.value)
@@ -151,13 +151,13 @@ def test_bad_input_is_refused_by_field_with_what_was_given_and_what_is_allowed(w
 
 def test_a_taken_name_is_refused_and_the_timer_that_has_it_stays_as_it_is() -> None:
     rate()
-    with pytest.raises(SpecError, match=r"name: is taken in group work; use on_conflict=.*\(given: 'timer'\)"):
+    with pytest.raises(InvalidRequest, match=r"name: is taken in group work; use on_conflict=.*\(given: 'timer'\)"):
         rate(period=5)
     assert Timer.objects.get().schedule["period"] == 60
 
 
 def test_all_mistakes_of_one_call_are_told_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         rate(
             name="", period=0, payload=object(), tags="x", max_fires=0, end_at="never", until_committed=1, colour="red",
             start_at="now", time_zone="Mars", handler="tests.nop", overrides={"attempt_timeout": 0, "colour": 1},
@@ -169,7 +169,7 @@ def test_all_mistakes_of_one_call_are_told_at_once() -> None:
 
 
 def test_where_the_kind_is_unknown_the_rest_is_checked_all_the_same() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         schedule_timer({"kind": 5, "name": 7, "group": "work", "period": -1, "perid": 1, "time_zone": "Mars"})
     found = {problem.field: problem.message for problem in refused.value.problems}
     assert set(found) == {"kind", "name", "perid", "time_zone"}
@@ -178,7 +178,7 @@ def test_where_the_kind_is_unknown_the_rest_is_checked_all_the_same() -> None:
 
 def test_a_change_is_told_all_that_is_wrong_with_it() -> None:
     rate()
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         update_timer("work", "timer", colour="red", period=0, source="x", priority=10, handler="no")
     assert {problem.field for problem in refused.value.problems} == {
         "colour",
@@ -187,7 +187,7 @@ def test_a_change_is_told_all_that_is_wrong_with_it() -> None:
         "priority",
         "handler",
     }
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         update_timer("work", "timer", kind="ones", tags="x")
     assert {problem.field for problem in refused.value.problems} == {"kind", "tags"}
 
@@ -204,7 +204,7 @@ def test_policies_and_timeouts_may_be_iso_durations_and_are_told_in_seconds() ->
 
 @pytest.mark.parametrize("bad", [None, 5, "text", {"kind": "once"}, [1]])
 def test_what_is_no_request_among_many_leaves_nothing_behind(bad: Any) -> None:
-    with pytest.raises((SpecError, TypeError, ValueError)):
+    with pytest.raises((InvalidRequest, TypeError, ValueError)):
         schedule_many([{"kind": "once", "group": "work", "name": "good", "after": 1}, bad])
     assert not Timer.objects.exists()
 
@@ -300,7 +300,7 @@ def test_a_handler_that_only_another_living_node_knows_is_accepted() -> None:
 
 def test_a_timer_without_a_handler_needs_a_group_that_has_one() -> None:
     factories.group("bare", action=None)
-    with pytest.raises(SpecError, match="action: is missing, and group bare has none"):
+    with pytest.raises(InvalidRequest, match="action: is missing, and group bare has none"):
         rate(group="bare")
     assert rate(group="bare", handler="tests.noop").id
 
@@ -318,13 +318,13 @@ def test_a_preview_is_what_will_fire() -> None:
 
 
 def test_a_preview_of_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         preview_timer("work", "planned", kind="cron", expression="61 * * * *")
     assert caught.value.field == "expression"
     with pytest.raises(TimerNotFound):
         preview_timer("work", "nothing")
     for n in (0, -1, 1001, 1.5, True, "5", None):
-        with pytest.raises(SpecError) as caught:
+        with pytest.raises(InvalidRequest) as caught:
             preview_timer("work", "planned", n, kind="cron", expression="61 * * * *")  # type: ignore[arg-type]
         assert [problem.field for problem in caught.value.problems] == ["n", "expression"]
 
@@ -337,18 +337,18 @@ def test_a_start_after_the_last_fire_is_told_as_the_mistake_that_it_is() -> None
         lambda: schedule_cron("work", "timer", expression="0 0 0 1 1 ? 2040", start_at="2041-01-01T00:00:00Z"),
         lambda: schedule_window("work", "timer", **window, **late),
     ):
-        with pytest.raises(SpecError, match="start_at: is after the last fire of the schedule"):
+        with pytest.raises(InvalidRequest, match="start_at: is after the last fire of the schedule"):
             schedule()
-    with pytest.raises(SpecError, match="schedule: never fires from now on"):
+    with pytest.raises(InvalidRequest, match="schedule: never fires from now on"):
         schedule_cron("work", "timer", expression="0 0 0 1 1 ? 2020", start_at="2041-01-01T00:00:00Z")
 
 
 def test_the_length_of_a_text_that_is_shortened_is_its_own() -> None:
-    with pytest.raises(SpecError, match=r"x\.\.\. \(201 characters\)"):
+    with pytest.raises(InvalidRequest, match=r"x\.\.\. \(201 characters\)"):
         rate(name="x" * 201)
 
 
 @pytest.mark.parametrize(("wrong", "meant"), [("dayOfMonth", "day_of_month"), ("timezone", "time_zone")])
 def test_a_keyword_that_is_nearly_one_is_told_which_was_meant(wrong: str, meant: str) -> None:
-    with pytest.raises(SpecError, match=f"did you mean {meant}"):
+    with pytest.raises(InvalidRequest, match=f"did you mean {meant}"):
         schedule_many([{"kind": "calendar", "group": "work", "name": "it", wrong: "1"}])

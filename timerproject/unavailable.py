@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from timers.api.addresses import api_prefix
-from timers.api.refusals import DATABASE_AWAY, READING, problem_of
+from timers.api.refusals import DATABASE_AWAY, READING, problem_from_exception
 from timers.api.request_id import current_request_id
 from timers.server.unmigrated import is_caused_by_missing_migrations
 
@@ -28,7 +28,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     is_unmigrated = is_caused_by_missing_migrations(error)
     if error is None or not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
         return defaults.server_error(request)
-    problem = problem_of(error, request.method)
+    problem = problem_from_exception(error, request.method)
     if request.path_info.startswith(api_prefix()):
         return problem.response(current_request_id.get())
     if is_unmigrated:

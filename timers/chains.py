@@ -12,8 +12,8 @@
     stop_step("sales", "import", "notify", reason="mail server is down", actor="ann")
 
 Each call is a transaction of its own, or joins the caller's; `for_orders` has one for each order. What is invalid
-raises SpecError, which names every wrong field; what does not exist TimerNotFound; what cannot be done as things are
-NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions and the life of an order.
+raises InvalidRequest, which names every wrong field; what does not exist TimerNotFound; what cannot be done as things
+are NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions and the life of an order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from timers.control.chains.upcoming import change_order, withdraw_order
 from timers.domain.chains.builder import ChainBuilder, chain
 from timers.domain.chains.diff import Change
 from timers.domain.chains.diff import diff as _diff
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.insights.chains import (
     ChainView,
     StepCounts,
@@ -147,7 +147,7 @@ def create_chain(group: str, name: str, definition: Mapping[str, Any] | ChainBui
         actor: Who does it, for the audit trail.
 
     Raises:
-        SpecError: For all that is wrong with the definition, each problem with its place.
+        InvalidRequest: For all that is wrong with the definition, each problem with its place.
         TimerExists: The group has a chain of that name.
         TimerNotFound: There is no such group.
     """
@@ -174,7 +174,7 @@ def update_chain(
         actor: Who does it.
 
     Raises:
-        SpecError: For all that is wrong with the definition.
+        InvalidRequest: For all that is wrong with the definition.
         StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
@@ -223,7 +223,7 @@ def for_orders(
             resume; `to` of move; `priority` of prioritize; `name` and `payload` of signal.
 
     Raises:
-        SpecError: For all that is wrong with the verb, the conditions or the arguments.
+        InvalidRequest: For all that is wrong with the verb, the conditions or the arguments.
     """
     check_verb(verb, arguments)
     _check_conditions(conditions, limit)
@@ -245,28 +245,30 @@ def _position(before: Any) -> UUID | None:
     try:
         return None if before is None else UUID(before)
     except (ValueError, TypeError, AttributeError):
-        raise SpecError("before", "must be `next` of the call before", given=before) from None
+        raise InvalidRequest("before", "must be `next` of the call before", given=before) from None
 
 
 def _check_conditions(conditions: Mapping[str, Any], limit: Any) -> None:
     problems = [
-        SpecError(f"filter.{each}", f"is not known. Known are {', '.join(FILTER)}.")
+        InvalidRequest(f"filter.{each}", f"is not known. Known are {', '.join(FILTER)}.")
         for each in conditions
         if each not in FILTER
     ]
     problems += [
-        SpecError(f"filter.{each}", "must be text", given=value)
+        InvalidRequest(f"filter.{each}", "must be text", given=value)
         for each, value in conditions.items()
         if each in FILTER and not isinstance(value, str)
     ]
     if not {"chain", "name", "parent"} & conditions.keys():
-        problems.append(SpecError("filter", "must have chain, name or parent. Say which orders are meant."))
+        problems.append(InvalidRequest("filter", "must have chain, name or parent. Say which orders are meant."))
     if "state" in conditions and conditions["state"] not in STATES:
-        problems.append(SpecError("filter.state", f"must be one of {', '.join(STATES)}", given=conditions["state"]))
+        problems.append(
+            InvalidRequest("filter.state", f"must be one of {', '.join(STATES)}", given=conditions["state"])
+        )
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
-        problems.append(SpecError("limit", f"must be a whole number from 1 to {MOST:,}", given=limit))
+        problems.append(InvalidRequest("limit", f"must be a whole number from 1 to {MOST:,}", given=limit))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
 
 
 def _plain(definition: Mapping[str, Any] | ChainBuilder) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     drain_node("node-a", reason="new disk", actor="olga")
     hand_over("default", to="node-b", actor="olga")
 
-Each call is a transaction of its own, or joins the caller's. What is invalid raises SpecError, what does not exist
+Each call is a transaction of its own, or joins the caller's. What is invalid raises InvalidRequest, what does not exist
 TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
 """
 

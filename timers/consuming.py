@@ -11,7 +11,7 @@ The group's action must be `{"kind": "pull"}`. Each call is a transaction of its
 
 from __future__ import annotations
 
+from timers.engine.acknowledge import Commit, Extended, Settled, commit, commit_many, discard, extend
 from timers.engine.consume import Message, claim
-from timers.engine.settling import Commit, Extended, Settled, commit, commit_many, discard, extend
 
 __all__ = ["Commit", "Extended", "Message", "Settled", "claim", "commit", "commit_many", "discard", "extend"]

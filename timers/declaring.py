@@ -14,7 +14,8 @@
 
 A decorator only notes the declaration; its function stays as it is. Timers are made of it when a node starts, or by
 `manage.py synctimers` (see lifecycle/control/reconcile.py). The keywords are those of timers.scheduling; `name` is the
-handler's when it is not given. What makes no sense raises SpecError, naming the function, when the module is imported.
+handler's when it is not given. What makes no sense raises InvalidRequest, naming the function, when the module is
+imported.
 
 The group must exist, or be declared too:
 
@@ -38,7 +39,7 @@ from timers.control.groups import new_group
 from timers.control.names import check_name
 from timers.domain.chains import parse_chain
 from timers.domain.chains.builder import ChainBuilder, chain
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 __all__ = ["chain", "cron", "declarations", "declare_chain", "declare_group", "every", "timer"]
 
@@ -83,15 +84,15 @@ def timer(*, kind: str, group: str, name: str | None = None, **options: Any) -> 
 def declare_group(name: str, **fields: Any) -> None:
     """A group that is created when there is none of that name; one that exists is left as it is.
 
-    Takes the fields of create_group. Raises SpecError, naming the module, for fields that make no sense and for a
+    Takes the fields of create_group. Raises InvalidRequest, naming the module, for fields that make no sense and for a
     name that is declared otherwise already.
     """
     declaration = Declaration({**fields, "name": name}, _caller())
     try:
         new_group(name, **fields)
         if _groups.get(name, declaration) != declaration:
-            raise SpecError("name", f"is declared in {_groups[name].where} too, with other fields", given=name)
-    except SpecError as error:
+            raise InvalidRequest("name", f"is declared in {_groups[name].where} too, with other fields", given=name)
+    except InvalidRequest as error:
         raise declaration.located(error) from None
     _groups[name] = declaration
 
@@ -105,7 +106,7 @@ def declare_chain(group: str, definition: ChainBuilder | Mapping[str, Any], *, n
         name: The chain's; None: the builder's.
 
     Raises:
-        SpecError: For all that is wrong with the definition, naming the module, and for a name that is declared
+        InvalidRequest: For all that is wrong with the definition, naming the module, and for a name that is declared
             otherwise already.
     """
     named = definition.name if name is None and isinstance(definition, ChainBuilder) else name
@@ -113,30 +114,30 @@ def declare_chain(group: str, definition: ChainBuilder | Mapping[str, Any], *, n
     try:
         check_name("group", group)
         if named is None:
-            raise SpecError("name", "is missing: give the name of the chain")
+            raise InvalidRequest("name", "is missing: give the name of the chain")
         key = group, check_name("name", named)
         steps = definition.build() if isinstance(definition, ChainBuilder) else definition
         parse_chain(steps)
         declaration = Declaration({**declaration.keywords, "definition": steps}, declaration.where)
         if _chains.get(key, declaration) != declaration:
-            raise SpecError("name", f"is declared in {_chains[key].where} too, with other steps", given=named)
-    except SpecError as error:
+            raise InvalidRequest("name", f"is declared in {_chains[key].where} too, with other steps", given=named)
+    except InvalidRequest as error:
         raise declaration.located(error) from None
     _chains[key] = declaration
 
 
 def declarations() -> Declared:
-    """All that the code of this process declares; raises SpecError for a function that has no handler."""
+    """All that the code of this process declares; raises InvalidRequest for a function that has no handler."""
     found: list[Declaration] = []
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     for declaration, function in _timers:
         try:
             keywords = {**declaration.keywords, **_handler_or(_handler_of(function, declaration), declaration.keywords)}
             found.append(Declaration({"name": keywords.get("handler"), **keywords}, declaration.where))
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(declaration.located(error))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return Declared(CODE, found, list(_groups.values()), list(_chains.values()))
 
 
@@ -151,8 +152,8 @@ def _handler_of(function: Callable[..., Any], declaration: Declaration) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise SpecError("handler", 'is missing: put @handler("...") on the function, or give handler=...')
-    raise SpecError("handler", f"must be given: the function is registered as {', '.join(names)}")
+        raise InvalidRequest("handler", 'is missing: put @handler("...") on the function, or give handler=...')
+    raise InvalidRequest("handler", f"must be given: the function is registered as {', '.join(names)}")
 
 
 def _calls(handler: str, function: Callable[..., Any]) -> bool:

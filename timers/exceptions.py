@@ -19,16 +19,16 @@ class FieldProblem:
     message: str
 
 
-class SpecError(TimersError, ValueError):
-    """What was asked for makes no sense; nothing was written.
+class InvalidRequest(TimersError, ValueError):
+    """The request is invalid; nothing was saved.
 
-    `problems` holds every mistake found, so that one answer names them all.
+    `problems` holds every error that was found, so that one answer names all of them.
 
-    `given`: what was given instead, told shortened; None stands for nothing, and is not told.
+    `given`: the invalid value, which the message repeats shortened; None: it is not repeated.
 
-    >>> raise SpecError("period", "must be at least 0.001 s", given=0)
+    >>> raise InvalidRequest("period", "must be at least 0.001 s", given=0)
     Traceback (most recent call last):
-    timers.exceptions.SpecError: period: must be at least 0.001 s (given: 0)
+    timers.exceptions.InvalidRequest: period: must be at least 0.001 s (given: 0)
     """
 
     def __init__(self, field: str, message: str, *, given: Any = None) -> None:
@@ -42,12 +42,14 @@ class SpecError(TimersError, ValueError):
         """The first field that is wrong."""
         return self.problems[0].field
 
-    def within(self, path: str) -> SpecError:
+    def within(self, path: str) -> InvalidRequest:
         """The same mistakes of something that stands at this path of the request."""
-        return SpecError.combined(SpecError(f"{path}.{problem.field}", problem.message) for problem in self.problems)
+        return InvalidRequest.combined(
+            InvalidRequest(f"{path}.{problem.field}", problem.message) for problem in self.problems
+        )
 
     @classmethod
-    def combined(cls, errors: Iterable[SpecError]) -> SpecError:
+    def combined(cls, errors: Iterable[InvalidRequest]) -> InvalidRequest:
         """One error that holds the problems of several (at least one)."""
         problems = tuple(dict.fromkeys(problem for error in errors for problem in error.problems))
         whole = cls(problems[0].field, problems[0].message)
@@ -56,11 +58,15 @@ class SpecError(TimersError, ValueError):
         return whole
 
 
-class TimerExists(SpecError):
+SpecError = InvalidRequest
+"""Deprecated name of InvalidRequest; removed in the next release."""
+
+
+class TimerExists(InvalidRequest):
     """A timer of that name is already in the group, and on_conflict is "reject"."""
 
 
-class QuotaExceeded(SpecError):
+class QuotaExceeded(InvalidRequest):
     """The group's quotas do not allow it; nothing was written."""
 
 

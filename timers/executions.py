@@ -5,8 +5,8 @@
     retry_failed(execution_id, payload=mended, actor="ann")
     start_operation("retry", {"group": "billing", "error_contains": "connection refused"}, pace=20, actor="ann")
 
-Each call is a transaction of its own, or joins the caller's. What makes no sense raises SpecError, what is not there
-TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
+Each call is a transaction of its own, or joins the caller's. What makes no sense raises InvalidRequest, what is not
+there TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
 """
 
 from __future__ import annotations

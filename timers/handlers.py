@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from timers.domain.policies import check_seconds
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.instant import from_microseconds
 from timers.schedules.zones import zone
 
@@ -170,17 +170,18 @@ def handler(name: str, *, timeout: float | None = None) -> Callable[[HandlerFunc
     """Register a function (plain or async) that takes one Fire as the handler of that name.
 
     `timeout`: seconds one try may run. What the function returns is kept as the execution's result (JSON, capped).
-    Raises SpecError for a name that is taken by another function or no name, and for a timeout that is not positive.
+    Raises InvalidRequest for a name that is taken by another function or no name, and for a timeout that is not
+    positive.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise SpecError("handler", "names are letters, digits and _ . : -, at most 200", given=name)
+        raise InvalidRequest("handler", "names are letters, digits and _ . : -, at most 200", given=name)
     if timeout is not None and not timeout > 0:
-        raise SpecError("timeout", "must be more than 0 seconds", given=timeout)
+        raise InvalidRequest("timeout", "must be more than 0 seconds", given=timeout)
 
     def register(function: HandlerFunction) -> HandlerFunction:
         known = _registry.get(name)
         if known is not None and _place(known.function) != _place(function):
-            raise SpecError("handler", f"{name} is registered already, by {known.function.__module__}")
+            raise InvalidRequest("handler", f"{name} is registered already, by {known.function.__module__}")
         _registry[name] = Handler(name, function, timeout, inspect.iscoroutinefunction(function))
         return function
 

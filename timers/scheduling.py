@@ -6,7 +6,8 @@
 
 Every call joins the caller's transaction: rolled back, the timer never was. Durations are seconds (int, float,
 timedelta) or ISO 8601 text ("PT1M30S"); instants are aware datetimes or ISO text with an offset; time zones are IANA
-names. What makes no sense raises `timers.exceptions.SpecError`, which names every wrong field, and nothing is written.
+names. What makes no sense raises `timers.exceptions.InvalidRequest`, which names every wrong field, and nothing is
+written.
 
 Keywords that all schedule_* functions share:
 
@@ -68,9 +69,9 @@ from timers.control.request import (
 from timers.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
 from timers.control.skip_next import skip_next_fire
 from timers.control.spec import TimerSpec
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.engine.group_clock import now_in
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.preview import preview_of
 from timers.models import Timer
@@ -199,19 +200,20 @@ def schedule_many(
 
     Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay, cron,
     calendar, window or rrule.
-    Raises one SpecError for all mistakes of all requests, their fields prefixed with the request's number (from 0).
+    Raises one InvalidRequest for all mistakes of all requests, their fields prefixed with the request's number (from
+    0).
     """
     requests = list(requests)
     found = look_up_groups({_group_of(request) for request in requests})
     specs: list[TimerSpec] = []
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     for number, request in enumerate(requests):
         try:
             specs.append(parse_request(request, found.now_in(_group_of(request))))
-        except SpecError as error:
-            problems += [SpecError(f"{number}.{problem.field}", problem.message) for problem in error.problems]
+        except InvalidRequest as error:
+            problems += [InvalidRequest(f"{number}.{problem.field}", problem.message) for problem in error.problems]
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return create.create_timers(specs, on_conflict=on_conflict, actor=actor, found=found) if specs else []
 
 
@@ -221,7 +223,7 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     What is not given stays as it was: a rate or a rule goes on counting from where it counted, unless `start_at` is
     changed. `version`: refuse with StaleVersion when someone changed the timer since it was read.
     """
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     changes = known_changes(changes, mistakes)
     schedule: Callable[[], Schedule] | None = None
     if (SCHEDULE_KEYWORDS | {"start_at"}) & set(changes):
@@ -267,7 +269,7 @@ def _is_instant(given: Any, instant: datetime | None) -> bool:
     """Whether what is given means this instant; what makes no sense means none."""
     try:
         return parse_instant(given, "start_at") == instant
-    except SpecError:
+    except InvalidRequest:
         return False
 
 
@@ -285,14 +287,14 @@ def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Previe
 
     Of the stored timer; or, with the keywords of a schedule_* function and its `kind`, of one that is not (yet) stored.
     """
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     n = mistakes.check(lambda: _check_n(n))
     now = now_in(group)
     if not keywords:
-        mistakes.tell()
+        mistakes.raise_if_any()
         return preview_of(get_timer(group, name), n, after=now)
     spec = mistakes.check(lambda: parse_request({"group": group, "name": name, **keywords}, now))
-    mistakes.tell()
+    mistakes.raise_if_any()
     groups = find_groups([spec.group]).groups
     planned = Timer(
         group=groups[spec.group],
@@ -323,7 +325,7 @@ def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: i
 
 def _check_n(n: Any) -> int:
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_PREVIEW:
-        raise SpecError("n", f"must be a whole number from 1 to {MAX_PREVIEW:,}", given=n)
+        raise InvalidRequest("n", f"must be a whole number from 1 to {MAX_PREVIEW:,}", given=n)
     return n
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.certificates import Authority
 from timers.actions import parse
 from timers.actions.http import HttpAction
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 URL = "https://api.example.org/hook"
 
@@ -17,7 +17,7 @@ def http(**fields: Any) -> HttpAction:
 
 
 def problems(**fields: Any) -> dict[str, str]:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         http(**fields)
     return {problem.field.removeprefix("action."): problem.message for problem in refused.value.problems}
 
@@ -193,7 +193,7 @@ def test_what_is_no_code_is_refused(codes: object) -> None:
 def test_the_registry_knows_both_kinds() -> None:
     assert isinstance(parse({"kind": "http", "url": URL}), HttpAction)
     assert parse({"handler": "a.b"}).handler == "a.b"
-    with pytest.raises(SpecError, match="python, http"):
+    with pytest.raises(InvalidRequest, match="python, http"):
         parse({"kind": "smtp"})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from timers.actions.http_content import MAX_CONTENT_BYTES, Template, Unfillable, encode_content
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 ENVELOPE: dict[str, Any] = {
     "Group": "G", "Name": "n-1", "NumberOfTry": 2, "FireTime": "2026-01-01T00:00:01Z",
@@ -63,13 +63,13 @@ def test_references_are_replaced_once_and_keep_their_type(template: Any, result:
     ],
 )
 def test_a_reference_that_leads_nowhere_is_refused(template: Any, says: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Template.parse(template, "content")
     assert says in str(refused.value)
 
 
 def test_every_wrong_reference_is_named_with_its_place() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Template.parse({"a": ["{{X}}", "{{Y}}"], "b": {"c": "{{Z}}"}}, "content")
     assert [problem.field for problem in refused.value.problems] == ["content.a[0]", "content.a[1]", "content.b.c"]
 

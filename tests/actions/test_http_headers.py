@@ -6,7 +6,7 @@ import pytest
 
 from timers.actions.http_auth import Auth
 from timers.actions.http_headers import check_header_name, parse_headers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 NOT_THE_ACTIONS = [
     "Host", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade",
@@ -26,9 +26,9 @@ NOT_THE_ACTIONS = [
 @pytest.mark.parametrize("name", NOT_THE_ACTIONS)
 def test_a_header_that_is_not_the_actions_is_refused_however_it_is_written(name: str) -> None:
     for written in {name, name.lower(), name.upper(), name.replace("-", "_"), name.upper().replace("-", "_")}:
-        with pytest.raises(SpecError, match="cannot be set"):
+        with pytest.raises(InvalidRequest, match="cannot be set"):
             parse_headers({written: "1"}, "action.headers")
-        with pytest.raises(SpecError, match="cannot be set"):
+        with pytest.raises(InvalidRequest, match="cannot be set"):
             Auth.parse({"kind": "header", "header": written, "secret": "s"}, "action.auth")
 
 

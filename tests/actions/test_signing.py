@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from timers.actions.signing import new_signing_secret, signature, signing_key
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 def headers(keys: list[bytes], body: bytes, at: int, message_id: str = "018f-7") -> dict[str, str]:
@@ -73,12 +73,12 @@ def test_a_receiver_with_either_key_verifies_while_they_are_changed(now: int) ->
 def test_a_key_too_short_or_too_long_is_refused_and_not_repeated(size: int) -> None:
     secret = "whsec_" + base64.b64encode(b"k" * size).decode()
 
-    with pytest.raises(SpecError, match="24 to 64 bytes") as refused:
+    with pytest.raises(InvalidRequest, match="24 to 64 bytes") as refused:
         signing_key(secret)
     assert size == 0 or secret not in str(refused.value)
 
 
 @pytest.mark.parametrize("secret", ["whsec_###", "secret", "", None, "whsec_" + "a" * 33])
 def test_what_is_no_key_is_refused(secret: object) -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         signing_key(secret)

@@ -5,7 +5,7 @@ from yarl import URL
 
 from tests.actions.hostile import ADDRESSES, FORMS, NAMES
 from timers.actions.target import Target
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_there_are_sixty_hostile_urls() -> None:
 
 @pytest.mark.parametrize("url", FORMS)
 def test_a_hostile_form_is_refused_naming_the_field(url: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Target.parse(url.replace("{port}", "8080"), "action.url")
 
     assert refused.value.field == "action.url"
@@ -71,14 +71,14 @@ def test_a_good_form_of_a_closed_address_is_read_and_left_to_the_guard(url: str)
     ],
 )
 def test_the_refusal_says_what_to_write(url: object, says: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Target.parse(url)
 
     assert says in str(refused.value)
 
 
 def test_a_password_in_a_url_is_told_where_it_belongs() -> None:
-    with pytest.raises(SpecError, match="give credentials as auth"):
+    with pytest.raises(InvalidRequest, match="give credentials as auth"):
         Target.parse("https://me:hunter2@example.org/")
 
 
@@ -97,7 +97,7 @@ def test_a_password_in_a_url_is_told_where_it_belongs() -> None:
     ],
 )
 def test_a_password_in_a_url_is_never_repeated(url: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Target.parse(url)
 
     assert "hunter2" not in str(refused.value)

@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.handlers import TemporaryHandlers
 from timers.api import handler_endpoint
 from timers.api.handler_endpoint import run_handler
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
 
 ENVELOPE = {
@@ -164,7 +164,7 @@ def test_an_unknown_handler_is_answered_with_the_nearest(handlers: TemporaryHand
 )
 def test_an_envelope_that_cannot_be_read_names_its_key(handlers: TemporaryHandlers, wrong: dict[str, Any]) -> None:
     handlers.add("h")
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         run_handler("h", ENVELOPE | wrong)
     assert caught.value.field in wrong
     assert handlers.calls == []

@@ -23,9 +23,9 @@ from ninja.errors import AuthenticationError, AuthorizationError, HttpError
 from tests.api.asking import Asking, problem
 from timers.api.strict_json import MalformedJson
 from timers.exceptions import (
+    InvalidRequest,
     NotAllowedNow,
     QuotaExceeded,
-    SpecError,
     StaleToken,
     StaleVersion,
     TimerExists,
@@ -89,7 +89,7 @@ def test_what_the_inside_says_of_itself_is_for_the_log_alone(
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (SpecError("period", "must be longer"), 422, "invalid"),
+        (InvalidRequest("period", "must be longer"), 422, "invalid"),
         (QuotaExceeded("period", "must be longer"), 422, "quota"),
         (TimerExists("period", "must be longer"), 409, "name_taken"),
         (TimerNotFound("must be longer"), 404, "not_found"),
@@ -110,7 +110,7 @@ def test_what_the_service_has_to_say_is_said(
 
 def test_an_error_that_wraps_another_is_told_as_that_one(api: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     wrapping = HttpError(400, "Cannot parse")
-    wrapping.__cause__ = SpecError("period", "must be longer")
+    wrapping.__cause__ = InvalidRequest("period", "must be longer")
     assert "must be longer" in told(api, monkeypatch, wrapping, 422, "invalid")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from timers.api import strict_json
 from timers.api.strict_json import MalformedJson
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_no_json_that_can_be_kept_is_malformed(text: bytes, words: str) 
     ids=["NUL", "surrogate", "key", "digits", "depth"],
 )
 def test_a_value_that_cannot_be_kept_is_refused_with_its_place(text: bytes, place: str) -> None:
-    with pytest.raises(SpecError, match=place):
+    with pytest.raises(InvalidRequest, match=place):
         strict_json.loads(text)
 
 

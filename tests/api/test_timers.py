@@ -72,13 +72,9 @@ def test_every_word_that_is_only_told_of_a_timer_is_refused_as_such(api: Asking)
     assert {"state", "version", "id", "created_at", "remaining", "in_flight", "words"} <= only_told | {"id"}
     said = problem(api("POST", TIMERS, {**RATE, "name": "b", **dict.fromkeys([*only_told, "id"])}), 422, "invalid")
     assert set(fields(said)) == only_told | {"id"}
-    assert {error["message"] for error in said["errors"]} == {
-        "is only told by the service, and not taken; leave it out"
-    }
+    assert {error["message"] for error in said["errors"]} == {"is read-only; remove it"}
     said = problem(api("PATCH", f"{TIMERS}/a", dict.fromkeys(only_told - {"version"})), 422, "invalid")
-    assert {error["message"] for error in said["errors"]} == {
-        "is only told by the service, and not taken; leave it out"
-    }
+    assert {error["message"] for error in said["errors"]} == {"is read-only; remove it"}
 
 
 def test_the_description_knows_the_keywords_that_the_service_knows() -> None:

@@ -11,7 +11,7 @@ from jsonschema_rs import is_valid
 from tests.api.asking import Asking, fields, problem
 from timers.api.timer_body import OWN, SHARED
 from timers.control.request import OWN_KEYWORDS
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer
 from timers.scheduling import preview_timer, schedule_timer, update_timer
 
@@ -52,7 +52,7 @@ def refused_by(call: Any, *args: Any, **keywords: Any) -> set[str]:
     """The same of a call of the Python API."""
     try:
         call(*args, **keywords)
-    except SpecError as error:
+    except InvalidRequest as error:
         return {each.field.partition(".")[0] for each in error.problems}
     return set()
 

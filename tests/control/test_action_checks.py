@@ -12,7 +12,7 @@ from tests.support.handlers import TemporaryHandlers
 from timers import clock
 from timers.control.groups import create_group, update_group
 from timers.control.secrets import create_secret
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Timer, TimerGroup
 from timers.scheduling import fire_timer, schedule_once, update_timer
 from timers.security.encryption import new_key
@@ -64,7 +64,7 @@ def test_what_every_try_would_be_refused_is_refused_when_it_is_saved(action: dic
         lambda: create_group("h", action=action),
         lambda: update_group("g", action=action),
     ):
-        with pytest.raises(SpecError) as refused:
+        with pytest.raises(InvalidRequest) as refused:
             save()
         assert refused.value.field == field
     assert not Timer.objects.exists()
@@ -72,26 +72,26 @@ def test_what_every_try_would_be_refused_is_refused_when_it_is_saved(action: dic
 
 
 def test_all_that_is_wrong_is_named_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         schedule(action=http(url="https://10.0.0.1/", sign="nokey"))
 
     assert [problem.field for problem in refused.value.problems] == ["action.url", "action.sign"]
 
 
 def test_what_is_unknown_or_unreadable_hides_neither_a_closed_target_nor_a_missing_secret() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         schedule(action=http(url="http://api.example.org/", sign="nokey", timeout="x", foo=1))
     assert {problem.field for problem in refused.value.problems} == {
         "action.url", "action.sign", "action.timeout", "action.foo",
     }  # fmt: skip
 
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         create_group("h", shards=0, colour="red", action=http(url="api.example.org", sign="nokey"))
     assert {problem.field for problem in refused.value.problems} == {"shards", "colour", "action.url", "action.sign"}
 
 
 def test_a_group_is_refused_a_handler_that_nobody_knows_but_keeps_one_that_has_gone() -> None:
-    with pytest.raises(SpecError, match="handler: no such handler here or on any live node"):
+    with pytest.raises(InvalidRequest, match="handler: no such handler here or on any live node"):
         create_group("h", action={"handler": "tests.nop"})
     TimerGroup.objects.filter(name="g").update(action={"kind": "python", "handler": "gone"})
 
@@ -104,12 +104,12 @@ def test_a_group_is_refused_a_handler_that_nobody_knows_but_keeps_one_that_has_g
 def test_a_timer_of_a_pulled_group_has_no_action_of_its_own(own: dict[str, Any], field: str) -> None:
     create_group("mail", action={"kind": "pull"})
     words = "has no place here: the timers of group mail are pulled by consumers"
-    with pytest.raises(SpecError, match=words) as refused:
+    with pytest.raises(InvalidRequest, match=words) as refused:
         schedule_once(group="mail", name="t", after=60, **own)
     assert refused.value.field == field
 
     schedule_once(group="mail", name="t", after=60)
-    with pytest.raises(SpecError, match=words):
+    with pytest.raises(InvalidRequest, match=words):
         update_timer("mail", "t", **own)
 
 
@@ -131,7 +131,7 @@ def test_a_secret_is_for_the_groups_it_names() -> None:
     create_secret("key", kind="signing", groups=["billing"])
     create_group("billing", action=http(sign="key"))
 
-    with pytest.raises(SpecError, match="not for group 'g'"):
+    with pytest.raises(InvalidRequest, match="not for group 'g'"):
         schedule(action=http(sign="key"))
 
 
@@ -147,7 +147,7 @@ def test_a_timer_of_a_group_that_calls_a_url_needs_no_action() -> None:
 def test_an_edit_is_checked_too() -> None:
     schedule(action=http())
 
-    with pytest.raises(SpecError, match="loopback"):
+    with pytest.raises(InvalidRequest, match="loopback"):
         update_timer("g", "t", action=http(url="https://127.0.0.1/"))
     update_timer("g", "t", action=http(url="https://other.example.org/"))
     assert Timer.objects.get(name="t").action["url"] == "https://other.example.org/"

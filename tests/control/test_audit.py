@@ -17,7 +17,7 @@ from tests.support.handlers import TemporaryHandlers
 from timers import conf
 from timers.control.secrets import create_secret, encrypt_anew, replace_secret
 from timers.engine.prune import prune
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 from timers.insights import audit
 from timers.insights.audit import Subject
 from timers.models import AuditEntry, Secret, TimerGroup
@@ -32,7 +32,7 @@ from timers.scheduling import (
     schedule_once,
     update_timer,
 )
-from timers.security.current_actor import asked_by
+from timers.security.current_actor import acting_as
 from timers.security.encryption import new_key
 from timers.testing import START, Stepper, VirtualTime
 
@@ -74,7 +74,7 @@ def test_a_verb_leaves_exactly_one_entry_and_none_when_it_is_rolled_back(name: s
         verb.ask(prepared, "ann")
         transaction.set_rollback(True)
     assert AuditEntry.objects.count() == before
-    with asked_by("somebody else", key_id=7, address="192.0.2.7", request_id="r-1"):
+    with acting_as("somebody else", key_id=7, address="192.0.2.7", request_id="r-1"):
         verb.ask(prepared, "ann")
     entry, *more = entries()[before:]
     assert not more
@@ -132,7 +132,7 @@ def test_a_timer_that_takes_the_place_of_another_is_told_by_the_difference(group
 def test_a_timer_that_is_kept_leaves_no_entry(group: TimerGroup) -> None:
     schedule_once("work", "once", after=60)
     schedule_once("work", "once", after=90, on_conflict="keep")
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         schedule_once("work", "once", after=90)
     assert one_entry().verb == "timer.create"
 
@@ -184,7 +184,7 @@ def test_what_the_engine_does_by_itself_leaves_no_entry(
 
 
 def test_who_asks_comes_from_the_face_where_the_call_names_nobody(group: TimerGroup) -> None:
-    with asked_by(lambda: "olga", address="192.0.2.7"):
+    with acting_as(lambda: "olga", address="192.0.2.7"):
         schedule_once("work", "once", after=60)
         pause_timer("work", "once")
     resume_timer("work", "once")
@@ -301,5 +301,5 @@ def test_a_subject_is_read(text: str, subject: Subject) -> None:
     [("bogus", "known are timer, execution"), ("tmer:work/a", "did you mean timer?"), ("bogus:", "known are")],
 )
 def test_a_subject_of_a_kind_that_there_is_none_of_is_refused(text: str, hint: str) -> None:
-    with pytest.raises(SpecError, match=f"subject: is of a kind that there is none of; {hint}"):
+    with pytest.raises(InvalidRequest, match=f"subject: is of a kind that there is none of; {hint}"):
         Subject.parse(text)

@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import TimerGroup, Waiting
 from timers.scheduling import (
     backfill_timer,
@@ -147,7 +147,7 @@ def test_a_cancelled_one_lets_the_next_of_the_queue_run(week: None, node: Steppe
     ],
 )
 def test_what_makes_no_sense_is_refused(week: None, wrong: dict[str, object], field: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         backfill_timer("work", "nightly", **{"start": START - DAY, "end": START, **wrong})  # type: ignore[arg-type]
     assert caught.value.field == field
     assert not Waiting.objects.exists()
@@ -155,7 +155,7 @@ def test_what_makes_no_sense_is_refused(week: None, wrong: dict[str, object], fi
 
 def test_too_many_at_once_are_refused(group: TimerGroup) -> None:
     schedule_cron("work", "minutely", expression="* * * * *")
-    with pytest.raises(SpecError, match="more than 10,000 occurrences"):
+    with pytest.raises(InvalidRequest, match="more than 10,000 occurrences"):
         backfill_timer("work", "minutely", start=START - 30 * DAY, end=START)
 
 
@@ -167,7 +167,7 @@ def test_a_rate_is_backfilled_from_its_anchor_on(group: TimerGroup, node: Steppe
 
 def test_what_has_no_past_instants_is_refused(group: TimerGroup) -> None:
     schedule_fixed_delay("work", "delay", delay=60)
-    with pytest.raises(SpecError, match="no past instants"):
+    with pytest.raises(InvalidRequest, match="no past instants"):
         backfill_timer("work", "delay", start=START - DAY, end=START)
     schedule_once("work", "once", after=60)
     cancel_timer("work", "once")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerNotFound
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.scheduling import (
     create_calendar,
@@ -49,11 +49,11 @@ def test_a_calendar_is_created_with_its_rules_in_one_form() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(fields: dict[str, Any], field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         create_calendar("free", **fields)
     assert refused.value.field == field
     create_calendar("taken", rules=WEEKEND)
-    with pytest.raises(SpecError, match="taken by another"):
+    with pytest.raises(InvalidRequest, match="taken by another"):
         create_calendar("taken", rules=[])
     assert [row.rules for row in ExclusionCalendar.objects.all()] == [WEEKEND]
 
@@ -72,7 +72,7 @@ def test_a_change_of_what_someone_else_changed_meanwhile_is_refused() -> None:
     update_calendar("free", version=1, rules=[])
     with pytest.raises(StaleVersion):
         update_calendar("free", version=1, rules=WEEKEND)
-    with pytest.raises(SpecError, match="did you mean rules"):
+    with pytest.raises(InvalidRequest, match="did you mean rules"):
         update_calendar("free", rule=WEEKEND)
     with pytest.raises(TimerNotFound):
         update_calendar("fee", rules=[])

@@ -9,7 +9,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from timers.domain.execution_id import parse
 from timers.engine.recall import in_this_process
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerNotFound
 from timers.handlers import Discard, Fire
 from timers.models import AuditEntry, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import (
@@ -42,7 +42,7 @@ def test_an_edit_that_names_nothing_changes_nothing(group: TimerGroup) -> None:
     same = get_timer("work", "rate")
     assert (same.version, same.updated_at, same.updated_by) == (1, timer.updated_at, timer.updated_by)
     assert not AuditEntry.objects.filter(verb="timer.update").exists()
-    with pytest.raises(SpecError, match="colour"):
+    with pytest.raises(InvalidRequest, match="colour"):
         update_timer("work", "rate", colour="red")
     with pytest.raises(StaleVersion):
         update_timer("work", "rate", version=2)
@@ -188,7 +188,7 @@ def test_a_stale_version_is_refused(group: TimerGroup) -> None:
 @pytest.mark.parametrize("change", [{"period": 0}, {"payload": object()}, {"end_at": "yesterday"}, {"handler": "nix"}])
 def test_an_edit_that_makes_no_sense_changes_nothing(group: TimerGroup, change: dict[str, Any]) -> None:
     schedule_fixed_rate("work", "rate", period=10)
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         update_timer("work", "rate", description="new", **change)
     assert refused.value.field == next(iter(change))
     timer = get_timer("work", "rate")
@@ -334,7 +334,7 @@ def test_run_now_works_for_a_timer_that_does_not_fire_by_itself(
 @pytest.mark.parametrize("delay", [-1, True, "1", float("nan"), float("inf"), 367 * 86_400])
 def test_a_delay_that_makes_no_sense_is_refused(group: TimerGroup, delay: float) -> None:
     schedule_fixed_rate("work", "rate", period=100)
-    with pytest.raises(SpecError, match="delay: must be "):
+    with pytest.raises(InvalidRequest, match="delay: must be "):
         fire_timer("work", "rate", delay=delay)
     assert not Waiting.objects.exists()
 

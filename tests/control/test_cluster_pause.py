@@ -14,7 +14,7 @@ from timers.consuming import claim, commit
 from timers.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.engine.claim import claim_ready
 from timers.engine.fire import fire_due
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.insights import counts
 from timers.insights.cluster import cluster
 from timers.insights.doctor.examine import examine
@@ -198,7 +198,7 @@ def test_only_a_partition_with_a_group_or_a_live_node_is_paused(time: VirtualTim
 @pytest.mark.parametrize("name", ["", "x" * 201, 7])
 def test_what_is_no_name_of_a_partition_is_refused(time: VirtualTime, name: Any) -> None:
     for verb in (pause_partition, resume_partition):
-        with pytest.raises(SpecError, match="partition"):
+        with pytest.raises(InvalidRequest, match="partition"):
             verb(name)
     assert not ClusterPause.objects.exists()
 

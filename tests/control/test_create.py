@@ -13,7 +13,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from tests.support.sessions import OtherSession, in_threads
 from timers.engine.wakeup import WAKE_CHANNEL
-from timers.exceptions import SpecError, TimerExists
+from timers.exceptions import InvalidRequest, TimerExists
 from timers.models import Timer, TimerGroup
 from timers.scheduling import (
     cancel_timer,
@@ -204,7 +204,7 @@ def test_many_are_created_all_or_none_and_all_mistakes_are_told(group: TimerGrou
         {"kind": "lunar", "group": "work", "name": "moon"},
         {"kind": "once", "group": "work", "name": "typo", "after": 1, "payloda": 1},
     ]
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         schedule_many(requests)
     assert {problem.field for problem in refused.value.problems} == {"1.name", "1.period", "2.kind", "3.payloda"}
     assert not Timer.objects.exists()
@@ -218,7 +218,7 @@ def test_a_name_that_is_taken_by_one_of_many_refuses_them_all(group: TimerGroup)
     assert list(Timer.objects.values_list("name", flat=True)) == ["b"]
     results = schedule_many(requests, on_conflict="keep")
     assert [(row.name, row.result) for row in results] == [("a", "created"), ("b", "kept"), ("c", "created")]
-    with pytest.raises(SpecError, match="comes twice"):
+    with pytest.raises(InvalidRequest, match="comes twice"):
         schedule_many([requests[0], requests[0]], on_conflict="replace")
     assert schedule_many([]) == []
 

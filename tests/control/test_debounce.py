@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup
 from timers.scheduling import schedule_fixed_rate, schedule_many, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -75,16 +75,16 @@ def test_each_of_many_has_its_own_bound(group: TimerGroup, time: VirtualTime) ->
 
 @pytest.mark.parametrize("on_conflict", ["reject", "keep"])
 def test_a_bound_without_replacement_is_refused_with_the_remedy(group: TimerGroup, on_conflict: str) -> None:
-    with pytest.raises(SpecError, match=r'debounce_max_wait: bounds .* give on_conflict="replace"'):
+    with pytest.raises(InvalidRequest, match=r'debounce_max_wait: bounds .* give on_conflict="replace"'):
         schedule_once("work", "one", after=5, on_conflict=on_conflict, debounce_max_wait=10)
 
 
 @pytest.mark.parametrize("value", [-1, "soon", [], True])
 def test_what_is_no_bound_is_refused(group: TimerGroup, value: Any) -> None:
-    with pytest.raises(SpecError, match="debounce_max_wait"):
+    with pytest.raises(InvalidRequest, match="debounce_max_wait"):
         debounce(max_wait=value)
 
 
 def test_only_one_shots_are_debounced(group: TimerGroup) -> None:
-    with pytest.raises(SpecError, match="debounce_max_wait"):
+    with pytest.raises(InvalidRequest, match="debounce_max_wait"):
         schedule_fixed_rate("work", "rate", period=60, on_conflict="replace", debounce_max_wait=10)

@@ -16,7 +16,7 @@ from tests.control.edited_timers import (
 )
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import (
     schedule_cron,
@@ -156,7 +156,7 @@ class TestBounds:
     def test_an_end_before_the_next_fire_is_refused(self, late: float, group: TimerGroup, node: Stepper) -> None:
         timer = schedule("rate")
         node.time.advance(late)
-        with pytest.raises(SpecError, match="end_at: is before the"):
+        with pytest.raises(InvalidRequest, match="end_at: is before the"):
             update_timer("work", NAME, end_at=START + 60 * SECOND)
         assert derived(timer)["state"] == "active"
 

@@ -30,8 +30,8 @@ from tests.support.ledger_rows import finals_of
 from timers.control import groups, keys, secrets, subscriptions
 from timers.control.calendars import create_calendar, update_calendar
 from timers.control.declaration import Declaration, Declared
-from timers.control.reconcile import reconcile
-from timers.exceptions import SpecError
+from timers.control.sync import reconcile
+from timers.exceptions import InvalidRequest
 from timers.models import AuditEntry, Timer, TimerGroup
 from timers.scheduling import (
     get_timer,
@@ -351,13 +351,13 @@ class TestStartOfAOneShot:
     def test_start_after_its_fire_is_refused(self, node: Stepper, handlers: TemporaryHandlers) -> None:
         factories.group("work")
         given = {"kind": "once", "group": "work", "name": "early", "after": 1, "start_at": START + HOUR}
-        with pytest.raises(SpecError, match="start_at: is after the only fire"):
+        with pytest.raises(InvalidRequest, match="start_at: is after the only fire"):
             schedule_timer(given)
 
     def test_later_start_of_a_pending_one_is_refused(self, node: Stepper, handlers: TemporaryHandlers) -> None:
         factories.group("work")
         schedule_timer({"kind": "once", "group": "work", "name": "early", "after": 5})
-        with pytest.raises(SpecError, match="start_at: is after the only fire"):
+        with pytest.raises(InvalidRequest, match="start_at: is after the only fire"):
             update_timer("work", "early", start_at=START + HOUR)
         assert get_timer("work", "early").start_at is None
 

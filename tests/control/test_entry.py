@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.scheduling import schedule_once
 from timers.testing import VirtualTime
 
@@ -27,10 +27,13 @@ def test_a_timer_may_call_the_entry_point_that_the_settings_name() -> None:
 
 
 def test_where_there_is_no_entry_point_it_is_refused() -> None:
-    with override_settings(TIMERS={}), pytest.raises(SpecError, match="action: this installation has no entry point"):
+    with (
+        override_settings(TIMERS={}),
+        pytest.raises(InvalidRequest, match="action: this installation has no entry point"),
+    ):
         schedule_once("work", "m", after=5, action={"kind": "entry", "name": "vendors.process"})
 
 
 def test_a_handler_that_nobody_knows_is_refused_with_the_nearest() -> None:
-    with override_settings(TIMERS=ENTRY), pytest.raises(SpecError, match=r"did you mean vendors\.process"):
+    with override_settings(TIMERS=ENTRY), pytest.raises(InvalidRequest, match=r"did you mean vendors\.process"):
         schedule_once("work", "m", after=5, action={"kind": "entry", "name": "vendors.proces"})

@@ -15,7 +15,7 @@ from timers.control.executions import (
     retry_failed,
 )
 from timers.domain.execution_id import try_id
-from timers.exceptions import NotAllowedNow, QuotaExceeded, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, QuotaExceeded, TimerNotFound
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -68,7 +68,7 @@ def test_a_retry_without_a_payload_keeps_the_one_that_it_failed_with(
 
 
 def test_a_payload_that_is_none_is_refused_and_the_execution_stays_failed(failed: str) -> None:
-    with pytest.raises(SpecError, match="payload"):
+    with pytest.raises(InvalidRequest, match="payload"):
         retry_failed(failed, payload=object())
     assert Waiting.objects.get().state == "failed"
 
@@ -183,9 +183,9 @@ def test_what_is_claimed_and_has_not_begun_never_does(
 def test_an_execution_that_never_was_cannot_be_cancelled(failed: str) -> None:
     with pytest.raises(TimerNotFound, match="there is no execution"):
         cancel_execution(NOWHERE)
-    with pytest.raises(SpecError, match="no execution id"):
+    with pytest.raises(InvalidRequest, match="no execution id"):
         cancel_execution("seven")
-    with pytest.raises(SpecError, match="id of one try"):
+    with pytest.raises(InvalidRequest, match="id of one try"):
         cancel_execution(try_id(failed, 1))
 
 

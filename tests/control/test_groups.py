@@ -8,7 +8,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from tests.support.sessions import in_threads
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import Attempt, Timer, TimerGroup, Waiting
 from timers.scheduling import (
     create_group,
@@ -68,14 +68,14 @@ def test_a_group_is_created_with_its_policies_and_sensible_defaults() -> None:
     ],
 )
 def test_a_field_that_makes_no_sense_is_named_and_no_group_is_written(field: str, value: Any) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         create_group("work", **{field: value})
     assert refused.value.field.split(".")[0] == field
     assert not TimerGroup.objects.exists()
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         create_group("work", shards=0, misfire_policy="x", retry={"jitter": 2, "max_retries": "many"}, colour="red")
     assert {problem.field for problem in refused.value.problems} == {
         "shards", "misfire_policy", "retry.jitter", "retry.max_retries", "colour",
@@ -84,7 +84,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_a_group_name_is_unique() -> None:
     create_group("work")
-    with pytest.raises(SpecError, match="name: is taken by another group"):
+    with pytest.raises(InvalidRequest, match="name: is taken by another group"):
         create_group("work")
     assert ensure_group("work", priority=9).priority == 0
 

@@ -17,7 +17,7 @@ from timers.control.secrets import check_secrets, create_secret, delete_secret, 
 from timers.control.subscriptions import create_subscription, delete_subscription
 from timers.engine.operations import carry_out
 from timers.engine.secret_values import SecretValue, read_secrets
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.executions import cancel_operation, pause_operation, resume_operation, start_operation
 from timers.insights import audit, operations
 from timers.insights.audit import Subject
@@ -123,7 +123,7 @@ class TestGroup:
         create_secret("token", "s3cret-of-ours", groups=["work"])
         check_secrets(action("token"), "work")
         new = recreated()
-        with pytest.raises(SpecError, match="not for group 'work'"):
+        with pytest.raises(InvalidRequest, match="not for group 'work'"):
             check_secrets(action("token"), "work")
         value = read_secrets(["token"])["token"]
         assert isinstance(value, SecretValue)
@@ -136,7 +136,7 @@ class TestGroup:
         recreated()
         (view,) = secrets()
         assert (view.groups, view.all_groups) == ((), False)
-        with pytest.raises(SpecError, match="not for group 'other'"):
+        with pytest.raises(InvalidRequest, match="not for group 'other'"):
             check_secrets(action("token"), "other")
         limit_secret("token", groups=["work"])
         check_secrets(action("token"), "work")
@@ -152,7 +152,7 @@ class TestGroup:
         create_group("later", action=ACTION)
         check_secrets(action("token"), "later")
         assert secrets()[0].groups == ("other", "later")
-        with pytest.raises(SpecError, match="not for group 'work'"):
+        with pytest.raises(InvalidRequest, match="not for group 'work'"):
             check_secrets(action("token"), "work")
 
     def test_a_secret_that_names_a_group_before_it_is_made_is_for_the_first_of_that_name(self) -> None:
@@ -161,7 +161,7 @@ class TestGroup:
         create_group("later", action=ACTION)
         check_secrets(action("token"), "later")
         recreated("later")
-        with pytest.raises(SpecError, match="not for group 'later'"):
+        with pytest.raises(InvalidRequest, match="not for group 'later'"):
             check_secrets(action("token"), "later")
 
 

@@ -14,7 +14,7 @@ from tests import factories
 from timers import clock, conf
 from timers.control.keys import create_key, revoke_key, rotate_key, update_key
 from timers.engine.prune import prune
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.models import ApplicationKey
 from timers.security.api_keys.format import read_key
 from timers.security.api_keys.store import prune_keys
@@ -33,7 +33,7 @@ def a_key(name: str = "sender", **fields: Any) -> tuple[ApplicationKey, str]:
 
 
 def problems(call: Callable[[], object]) -> list[str]:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         call()
     return [f"{problem.field}: {problem.message}" for problem in refused.value.problems]
 
@@ -137,7 +137,7 @@ def test_what_makes_no_sense_is_refused_on_its_field(olga: User, fields: dict[st
 
 
 def test_a_key_is_for_named_groups_or_for_all_and_never_by_default(olga: User) -> None:
-    with pytest.raises(SpecError, match="groups: are missing: name those that the key is for, or say all_groups"):
+    with pytest.raises(InvalidRequest, match="groups: are missing: name those that the key is for, or say all_groups"):
         create_key("sender", user=olga, scopes=["read"])
 
 

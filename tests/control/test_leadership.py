@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from timers.control.leadership import hand_over, release_lead
 from timers.engine.leadership import settle
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import ClusterEvent, Node
 from timers.testing import VirtualTime
 
@@ -54,5 +54,5 @@ def test_what_cannot_be_handed_over_is_refused_in_words(time: VirtualTime) -> No
         release_lead()
     with pytest.raises(NotAllowedNow, match=r"to: node x is not a live node of the partition\."):
         hand_over(to="x")
-    with pytest.raises(SpecError, match="partition"):
+    with pytest.raises(InvalidRequest, match="partition"):
         hand_over("")

@@ -13,7 +13,7 @@ from timers.control.next_instant import Before, Next, next_after_edit
 from timers.control.redefine import continued, redefine
 from timers.control.request import parse_request
 from timers.control.spec import TimerSpec
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup
 from timers.models.calendars import schedule_of
 from timers.testing import START
@@ -109,7 +109,7 @@ def test_another_schedule_fires_nothing_twice_and_loses_nothing_without_a_word(
     spec = continued(spec_of(other, fired_until + late), timer)
     try:
         following = redefine(timer, spec, spec.schedule, now, Limits())
-    except SpecError:
+    except InvalidRequest:
         return
     if following.due_at is None:
         return

@@ -17,7 +17,7 @@ from timers.control.operations import (
     start_operation,
 )
 from timers.engine.operations import carry_out
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.insights import operations
 from timers.models import BulkOperation, Timer, TimerGroup, Waiting
 from timers.testing import VirtualTime
@@ -104,14 +104,14 @@ def test_nothing_that_meets_it_is_done_at_once(bills: Timer) -> None:
     ],
 )  # fmt: skip
 def test_a_filter_that_makes_no_sense_is_refused(group: TimerGroup, conditions: Any, told: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         start_operation("retry", conditions)
     assert told in str(refused.value)
     assert not BulkOperation.objects.exists()
 
 
 def test_all_mistakes_are_told_at_once(group: TimerGroup) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         start_operation("redo", {"group": "nowhere", "fingerprint": 7}, pace=0, reason=7)  # type: ignore[arg-type]
     assert [problem.field for problem in refused.value.problems] == [
         "verb", "reason", "pace", "filter.group", "filter.fingerprint",
@@ -121,9 +121,9 @@ def test_all_mistakes_are_told_at_once(group: TimerGroup) -> None:
 @pytest.mark.parametrize("pace", [0, -1, 10_001, True, "fast", float("nan")])
 def test_a_pace_must_make_sense(bills: Timer, pace: Any) -> None:
     factories.waiting(bills)
-    with pytest.raises(SpecError, match=r"pace: must be from 0\.001 to 10,000"):
+    with pytest.raises(InvalidRequest, match=r"pace: must be from 0\.001 to 10,000"):
         start_operation("retry", ALL, pace=pace)
-    with pytest.raises(SpecError, match="pace"):
+    with pytest.raises(InvalidRequest, match="pace"):
         set_pace(start_operation("retry", ALL).id, pace)
 
 
@@ -131,7 +131,7 @@ def test_who_may_touch_some_groups_means_those_alone(bills: Timer, other: Timer)
     factories.waiting(bills, error_title="mine")
     factories.waiting(other, error_title="not mine")
     assert mean(ALL, groups={"work"}) == {"mine"}
-    with pytest.raises(SpecError, match=r"there is no group 'post'$"):
+    with pytest.raises(InvalidRequest, match=r"there is no group 'post'$"):
         start_operation("dismiss", {"group": "post"}, groups={"work"})
     assert start_operation("dismiss", ALL, groups=set()).total == 0
     assert Waiting.objects.count() == 1

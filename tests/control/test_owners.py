@@ -10,8 +10,8 @@ from django.test import override_settings
 from tests import factories
 from timers import conf
 from timers.control.declaration import CODE, Declaration, Declared
-from timers.control.reconcile import reconcile
-from timers.control.reconciled import Entry, Reconciled
+from timers.control.sync import reconcile
+from timers.control.sync_report import Entry, Reconciled
 from timers.models import AuditEntry, Timer
 from timers.scheduling import cancel_timer, delete_group, get_timer, pause_timer, schedule_fixed_rate
 from timers.testing import Stepper

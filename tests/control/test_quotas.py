@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import in_threads
-from timers.exceptions import QuotaExceeded, SpecError
+from timers.exceptions import InvalidRequest, QuotaExceeded
 from timers.models import Timer, TimerGroup, Waiting
 from timers.scheduling import (
     cancel_timer,
@@ -197,7 +197,7 @@ class TestIntervals:
     ],
 )
 def test_a_quota_that_makes_no_sense_is_refused(group: TimerGroup, wrong: dict[str, Any]) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         update_group("work", **wrong)
     assert caught.value.field in wrong
 

@@ -11,9 +11,9 @@ from tests.support.handlers import TemporaryHandlers
 from timers.control.chains.define import create_chain, delete_chain, update_chain
 from timers.control.chains.steps import start_chain, stop_chain
 from timers.control.declaration import CODE, Declaration, Declared
-from timers.control.reconcile import reconcile
-from timers.control.reconciled import Entry, Reconciled
-from timers.exceptions import SpecError
+from timers.control.sync import reconcile
+from timers.control.sync_report import Entry, Reconciled
+from timers.exceptions import InvalidRequest
 from timers.models import AuditEntry, Chain, ChainOrder, ChainVersion, ClusterEvent, Timer
 from timers.scheduling import schedule_once
 from timers.testing import Stepper
@@ -182,7 +182,7 @@ def test_dry_run_tells_all_and_writes_nothing() -> None:
 
 
 def test_all_mistakes_are_named_with_their_places_and_nothing_is_written() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync(
             main=steps(next="nowhere"),
             second={"steps": {}},
@@ -194,14 +194,14 @@ def test_all_mistakes_are_named_with_their_places_and_nothing_is_written() -> No
 
 
 def test_handlers_that_nobody_knows_are_named_with_their_places(handlers: TemporaryHandlers) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync(main=steps(action={"handler": "no.one"}), second=steps(action={"handler": "no.two"}))
     assert [problem.field for problem in refused.value.problems] == [
         "chains.main.steps.a.action.handler", "chains.second.steps.a.action.handler",
     ]  # fmt: skip
     assert not Timer.objects.exists()
     sync(main=ONE)
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync(main=steps(action={"handler": "no.one"}))
     assert refused.value.field == "chains.main.steps.a.action.handler"
 

@@ -11,7 +11,7 @@ import pytest
 from tests import factories
 from timers import clock
 from timers.engine.group_clock import now_in
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.models import TimerGroup
 from timers.scheduling import (
     advance_clock,
@@ -187,7 +187,7 @@ def test_a_jump_goes_to_the_target_at_once() -> None:
 def test_the_clock_of_any_other_group_is_the_databases(change: Callable[[str], object]) -> None:
     factories.group("real")
 
-    with pytest.raises(SpecError, match="is no sandbox, its clock is the database's; create_sandbox makes one"):
+    with pytest.raises(InvalidRequest, match="is no sandbox, its clock is the database's; create_sandbox makes one"):
         change("real")
     with pytest.raises(TimerNotFound, match="no group 'nobody'"):
         change("nobody")
@@ -216,7 +216,7 @@ def test_the_clock_of_any_other_group_is_the_databases(change: Callable[[str], o
 def test_what_makes_no_sense_is_refused_and_the_clock_stays(change: Callable[[], object], problem: str) -> None:
     sandbox()
 
-    with pytest.raises(SpecError, match=problem):
+    with pytest.raises(InvalidRequest, match=problem):
         change()
 
     assert now_in("trial") == LEAP
@@ -249,7 +249,7 @@ def test_a_pause_is_told_to_end_in_the_time_of_the_group() -> None:
     sandbox(PAST)
     schedule_once("trial", "t", after=86_400)
 
-    with pytest.raises(SpecError, match="until"):
+    with pytest.raises(InvalidRequest, match="until"):
         pause_timer("trial", "t", until=PAST)
 
     assert pause_timer("trial", "t", until=PAST + timedelta(hours=1)).state == "paused"

@@ -12,7 +12,7 @@ from tests.support.sessions import OtherSession
 from timers import conf
 from timers.control.secrets import create_secret, delete_secret, encrypt_anew, replace_secret
 from timers.engine.secret_values import SecretValue, read_secrets
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Secret
 from timers.scheduling import schedule_once
 from timers.security.encryption import new_key
@@ -49,7 +49,7 @@ def test_a_timer_is_not_made_with_a_secret_that_is_just_being_deleted() -> None:
             made = third.start(lambda: schedule_once("g", "t", after=3600, action=ACTION))
             third.waits_for_a_lock()
             other.commit()
-            with pytest.raises(SpecError, match="there is no such secret"):
+            with pytest.raises(InvalidRequest, match="there is no such secret"):
                 made.result(timeout=20)
 
 

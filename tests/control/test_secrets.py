@@ -20,7 +20,7 @@ from timers.control.secrets import (
     replace_secret,
 )
 from timers.engine.secret_values import SecretValue, read_secrets
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.insights.doctor.secrets import unopenable_secrets
 from timers.insights.secrets import secrets
 from timers.models import Secret
@@ -113,7 +113,7 @@ def test_a_replaced_password_is_gone_at_once() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_naming_the_field_and_not_the_value(fields: dict[str, str], field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         create_secret(**{"name": "token", "value": "v", **fields})  # type: ignore[arg-type]
 
     assert refused.value.field == field
@@ -124,7 +124,7 @@ def test_what_makes_no_sense_is_refused_naming_the_field_and_not_the_value(field
 
 def test_a_name_is_there_once() -> None:
     create_secret("token", "a")
-    with pytest.raises(SpecError, match="is taken"):
+    with pytest.raises(InvalidRequest, match="is taken"):
         create_secret("token", "b")
     with pytest.raises(TimerNotFound):
         replace_secret("other", "b")
@@ -160,10 +160,10 @@ def test_a_timer_that_is_over_keeps_no_secret() -> None:
 def test_an_action_must_refer_to_secrets_that_exist_and_are_of_the_right_kind() -> None:
     create_secret("key", kind="signing")
 
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         check_secrets(action(auth=BEARER, sign="nokey"), "g")
     assert [problem.field for problem in refused.value.problems] == ["action.auth.secret", "action.sign"]
-    with pytest.raises(SpecError, match="of the kind signing, not text"):
+    with pytest.raises(InvalidRequest, match="of the kind signing, not text"):
         check_secrets(action(auth={**BEARER, "secret": "key"}), "g")
     check_secrets(action(sign="key"), "g")
     check_secrets(action(), "g")
@@ -173,11 +173,11 @@ def test_a_secret_is_bound_to_groups_and_hosts() -> None:
     create_secret("token", "v", groups=["billing"], hosts=["*.example.org"])
 
     check_secrets(action(auth=BEARER), "billing")
-    with pytest.raises(SpecError, match="not for group 'other'"):
+    with pytest.raises(InvalidRequest, match="not for group 'other'"):
         check_secrets(action(auth=BEARER), "other")
-    with pytest.raises(SpecError, match=r"not for host 'evil\.example'"):
+    with pytest.raises(InvalidRequest, match=r"not for host 'evil\.example'"):
         check_secrets(action(auth=BEARER, url="https://evil.example/"), "billing")
-    with pytest.raises(SpecError, match=r"not for host 'example\.org'"):
+    with pytest.raises(InvalidRequest, match=r"not for host 'example\.org'"):
         check_secrets(action(auth=BEARER, url="https://example.org/"), "billing")
     limit_secret("token", groups=[], hosts=["example.org"])
     check_secrets(action(auth=BEARER, url="https://example.org/"), "other")
@@ -190,7 +190,7 @@ def test_what_a_secret_is_for_is_said_anew_without_another_value() -> None:
     (view,) = secrets()
     assert (view.description, view.groups, view.updated_by) == ("of the payment service", ("billing",), "ann")
     assert value("token").value == "v"
-    with pytest.raises(SpecError, match="description: must be text"):
+    with pytest.raises(InvalidRequest, match="description: must be text"):
         limit_secret("token", description="x" * 10_001)
     limit_secret("token", description="")
     assert secrets()[0].description == ""

@@ -9,8 +9,8 @@ import pytest
 from tests.control.edited_timers import NAME, derived
 from tests.support.handlers import TemporaryHandlers
 from timers.control.declaration import Declaration, Declared
-from timers.control.reconcile import reconcile
-from timers.control.reconciled import Reconciled
+from timers.control.sync import reconcile
+from timers.control.sync_report import Reconciled
 from timers.models import AuditEntry, Timer, TimerGroup
 from timers.scheduling import schedule_many, schedule_timer, update_timer
 from timers.testing import Stepper

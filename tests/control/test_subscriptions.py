@@ -12,7 +12,7 @@ from timers.actions.signing import new_signing_secret
 from timers.control.delete import delete_group
 from timers.control.secrets import create_secret, delete_secret
 from timers.engine.consume import claim
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerNotFound
 from timers.models import Subscription, TimerGroup
 from timers.scheduling import fire_timer, schedule_once
 from timers.security.encryption import new_key
@@ -36,7 +36,7 @@ def worker_ordinals() -> list[int] | None:
 
 
 def test_all_mistakes_of_a_request_are_told_at_once(orders: TimerGroup) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         create("", mode="both", action={"kind": "fax"}, filter={"tag": 1}, retry={"max_retries": -1}, description=7)
     fields = [problem.field for problem in caught.value.problems]
     assert fields == ["name", "mode", "action.kind", "filter.tag", "retry.max_retries", "description"]
@@ -45,13 +45,13 @@ def test_all_mistakes_of_a_request_are_told_at_once(orders: TimerGroup) -> None:
 
 
 def test_a_handler_that_nobody_knows_is_refused(orders: TimerGroup) -> None:
-    with pytest.raises(SpecError, match="no such handler"):
+    with pytest.raises(InvalidRequest, match="no such handler"):
         create(action={"handler": "tests.nop"})
 
 
 def test_names_are_unique_among_the_living(orders: TimerGroup) -> None:
     create("a")
-    with pytest.raises(SpecError, match="is taken"):
+    with pytest.raises(InvalidRequest, match="is taken"):
         create("a")
     delete_subscription("orders", "a")
     assert create("a").ordinal == 2
@@ -83,7 +83,7 @@ def test_an_edit_keeps_what_is_not_given_and_gives_new_versions(orders: TimerGro
 )
 def test_an_edit_that_makes_no_sense_is_refused(orders: TimerGroup, fields: dict[str, Any], told: str) -> None:
     create(mode="broadcast")
-    with pytest.raises(SpecError, match=told.replace("?", ".")):
+    with pytest.raises(InvalidRequest, match=told.replace("?", ".")):
         update_subscription("orders", "a", **fields)
     assert find_subscription("orders", "a").version == 1
 
@@ -126,7 +126,7 @@ def test_workers_are_told_whose_executions_they_take_up(orders: TimerGroup) -> N
 
 
 def test_timers_need_no_action_where_subscriptions_have_some(orders: TimerGroup) -> None:
-    with pytest.raises(SpecError, match="action"):
+    with pytest.raises(InvalidRequest, match="action"):
         schedule_once("orders", "t", after=0)
     create()
     schedule_once("orders", "t", after=0)

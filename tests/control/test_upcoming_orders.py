@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from timers.chains import add_order, cancel_order, change_order, create_chain, find_upcoming_orders, withdraw_order
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.insights.one_order import next_order
 from timers.models import AuditEntry, Timer
 
@@ -34,7 +34,7 @@ def test_variables_of_an_order_are_set_and_the_others_stay() -> None:
     add_order("sales", "main", "later", variables={"file": "a", "n": 1}, after=60)
     change_order("sales", "main", "later", variables={"n": 2})
     assert Timer.objects.get().payload == {"file": "a", "n": 2}
-    with pytest.raises(SpecError, match="variables"):
+    with pytest.raises(InvalidRequest, match="variables"):
         change_order("sales", "main", "later", variables={"text": "x" * 70_000})
 
 

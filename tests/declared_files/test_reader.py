@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from timers.declared_files.reader import read_declarations
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 GOOD = """\
 groups:
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 def refused(file: Path) -> dict[str, str]:
     """The problems of the file by field, of its form or of what its timers say."""
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(InvalidRequest) as error:
         read_declarations(file).specs()
     return {problem.field: problem.message for problem in error.value.problems}
 
@@ -74,7 +74,7 @@ timers: []
 
 
 def refused_chains(file: Path) -> dict[str, str]:
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(InvalidRequest) as error:
         read_declarations(file).definitions()
     return {problem.field: problem.message for problem in error.value.problems}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from timers.declared_files.strict_yaml import read_yaml
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_each_part_knows_its_line() -> None:
     ],
 )
 def test_what_surprises_is_refused_with_its_place(text: str, field: str, words: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         read_yaml(text, "f.yaml")
     assert (refused.value.field, words in str(refused.value)) == (field, True), str(refused.value)
 
@@ -87,6 +87,6 @@ def test_what_surprises_is_refused_with_its_place(text: str, field: str, words: 
 )  # fmt: skip
 def test_a_file_made_to_hurt_is_refused_quickly(bomb: str) -> None:
     before = time.process_time()
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         read_yaml(bomb, "f.yaml")
     assert time.process_time() - before < 1

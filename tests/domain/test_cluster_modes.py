@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from timers.domain.cluster_modes import Lead, Member, NodeMode, clash, next_leader, successor
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MODES = {
     "shared": NodeMode(),
@@ -201,14 +201,14 @@ def test_a_node_without_execution_clashes_with_nobody() -> None:
     ],
 )
 def test_options_that_do_not_fit_the_mode_are_refused_in_words(options: tuple[str], problem: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         NodeMode.of(*options)
 
     assert str(refused.value).startswith(problem)
 
 
 def test_a_passive_node_needs_workers() -> None:
-    with pytest.raises(SpecError, match="--mode: needs workers"):
+    with pytest.raises(InvalidRequest, match="--mode: needs workers"):
         NodeMode.of("exclusive", allow_execution=False)
 
 

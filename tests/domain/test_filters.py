@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from timers.domain.filters import Filter
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 PAYLOAD = {
     "kind": "invoice",
@@ -120,13 +120,13 @@ def test_tags_are_asked_for_any_all_or_none(condition: dict[str, Any], tags: lis
     ],
 )
 def test_what_is_no_filter_is_refused_by_its_place(spec: Any, field: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         Filter.parse(spec)
     assert caught.value.field == field
 
 
 def test_all_mistakes_are_told_at_once_with_the_nearest_word() -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         Filter.parse({"tags": {"al": ["eu"]}, "payload": {"a": {"at_lest": 1}}})
     assert [problem.field for problem in caught.value.problems] == ["filter.tags.al", "filter.payload.a.at_lest"]
     assert "did you mean all?" in str(caught.value)

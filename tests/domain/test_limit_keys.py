@@ -7,7 +7,7 @@ import pytest
 from timers.domain.limit_keys import MAX_KEY, KeyPath, check_key
 from timers.domain.limits import Limits
 from timers.domain.rates import Rate
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 PAYLOAD = {
     "tenant": "acme", "id": 7, "flag": True, "half": 0.5, "none": None, "empty": "", "list": [{"id": "x"}, ["y"]],
@@ -59,7 +59,7 @@ def test_the_payload_itself_can_be_the_key() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_path_is_refused(path: Any) -> None:
-    with pytest.raises(SpecError, match=r"^concurrency_key: must"):
+    with pytest.raises(InvalidRequest, match=r"^concurrency_key: must"):
         KeyPath.parse(path, "concurrency_key")
 
 
@@ -74,7 +74,7 @@ def test_long_keys_are_kept_short_and_apart() -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * (MAX_KEY + 1), "a\nb", 5, True, ["a"]])
 def test_what_is_no_key_is_refused(key: Any) -> None:
-    with pytest.raises(SpecError, match="concurrency_key: must be 1 to 100 printable characters"):
+    with pytest.raises(InvalidRequest, match="concurrency_key: must be 1 to 100 printable characters"):
         check_key("concurrency_key", key)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timers.domain.payload import MAX_BYTES, MAX_DEPTH, UnreadablePayload, decode, encode, storable
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 values = st.recursive(
@@ -48,7 +48,7 @@ def test_a_tuple_is_a_list() -> None:
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_its_place(value: Any, place: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         encode(value)
     assert refused.value.field == "payload"
     assert place in str(refused.value)
@@ -57,7 +57,7 @@ def test_what_cannot_be_kept_is_refused_with_its_place(value: Any, place: str) -
 def test_a_value_that_holds_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
-    with pytest.raises(SpecError, match="levels deep"):
+    with pytest.raises(InvalidRequest, match="levels deep"):
         encode(value)
 
 
@@ -66,14 +66,14 @@ def test_depth_is_counted_in_containers() -> None:
     for _ in range(MAX_DEPTH):
         value = [value]
     assert decode(encode(value)) == value
-    with pytest.raises(SpecError, match="more than 32 levels"):
+    with pytest.raises(InvalidRequest, match="more than 32 levels"):
         encode([value])
 
 
 def test_size_is_counted_in_bytes_of_json() -> None:
     assert len(encode("x" * (MAX_BYTES - 2))) == MAX_BYTES
     for value in ("x" * (MAX_BYTES - 1), "ü" * (MAX_BYTES // 2)):
-        with pytest.raises(SpecError, match="at most 65,536 bytes of JSON"):
+        with pytest.raises(InvalidRequest, match="at most 65,536 bytes of JSON"):
             encode(value)
 
 

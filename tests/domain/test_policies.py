@@ -7,7 +7,7 @@ import pytest
 
 from timers.domain.limits import LIMITS
 from timers.domain.policies import OVERRIDABLE, Policies, Retry, checked_overrides, overridden
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 def test_the_wait_doubles_up_to_the_longest() -> None:
@@ -57,7 +57,7 @@ def test_jitter_stays_within_its_fraction_on_both_sides() -> None:
     ],
 )
 def test_a_retry_policy_that_makes_no_sense_is_refused_by_field(spec: Any, field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Retry.parse(spec)
     assert refused.value.field == field
 
@@ -82,7 +82,7 @@ def test_every_policy_can_be_overridden() -> None:
 
 
 def test_all_mistakes_of_overrides_are_told() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Policies().with_overrides(
             {"misfire_policy": [], "attempt_timeout": 0, "retry": {"jitter": 9}, "on_finish": None}
         )
@@ -93,7 +93,9 @@ def test_all_mistakes_of_overrides_are_told() -> None:
 
 @pytest.mark.parametrize("name", sorted(LIMITS.keys() - {"concurrency_key"}))
 def test_limits_of_a_group_are_not_overridden(name: str) -> None:
-    with pytest.raises(SpecError, match=r"limits all timers of a group together.*concurrency_key of its own") as error:
+    with pytest.raises(
+        InvalidRequest, match=r"limits all timers of a group together.*concurrency_key of its own"
+    ) as error:
         checked_overrides({name: 1, "misfire_policy": "skip"})
     assert error.value.field == name
 
@@ -101,7 +103,7 @@ def test_limits_of_a_group_are_not_overridden(name: str) -> None:
 def test_overrides_of_rows_are_read_from_their_text() -> None:
     assert overridden(Policies(), '{"misfire_grace": 7}').misfire_grace == 7
     for text in ("[1]", "{", '{"nix": 1}', '"x"', "5"):
-        with pytest.raises((SpecError, ValueError)):
+        with pytest.raises((InvalidRequest, ValueError)):
             overridden(Policies(), text)
 
 
@@ -122,7 +124,7 @@ def test_overrides_are_kept_without_what_was_not_given() -> None:
 
 
 def test_an_unknown_policy_hides_no_other_mistake() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         Policies().with_overrides({"retrry": {}, "retry": {"max_retrys": 1, "jitter": 2}, "max_queued": True})
     found = {problem.field: problem.message for problem in refused.value.problems}
     assert set(found) == {"retrry", "retry.max_retrys", "retry.jitter", "max_queued"}

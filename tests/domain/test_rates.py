@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timers.domain.rates import Arrivals, Rate
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 SECOND = 1_000_000
 
@@ -37,13 +37,13 @@ def test_a_rate_is_a_count_per_period(text: str, told: str, interval_us: int, bu
     ],
 )  # fmt: skip
 def test_what_is_no_rate_is_refused(value: Any) -> None:
-    with pytest.raises(SpecError, match=r"^max_rate: must"):
+    with pytest.raises(InvalidRequest, match=r"^max_rate: must"):
         Rate.parse(value, "max_rate")
 
 
 @pytest.mark.parametrize("value", ["0/s", "0/min"])
 def test_a_rate_of_nothing_names_the_remedy(value: str) -> None:
-    with pytest.raises(SpecError, match="to run nothing, pause the group"):
+    with pytest.raises(InvalidRequest, match="to run nothing, pause the group"):
         Rate.parse(value, "max_rate")
 
 

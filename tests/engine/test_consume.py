@@ -14,7 +14,7 @@ from timers.control.calendars import create_calendar
 from timers.control.delete import delete_group
 from timers.control.groups import pause_group
 from timers.engine.rescue import rescue_expired
-from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleToken, TimerNotFound
 from timers.executions import cancel_execution
 from timers.models import Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import cancel_timer, schedule_cron, schedule_fixed_rate, schedule_once
@@ -240,7 +240,7 @@ def test_a_deleted_group_cannot_lose_what_is_held(pulled: TimerGroup, time: Virt
     ],
 )
 def test_what_makes_no_sense_is_refused(pulled: TimerGroup, wrong: dict[str, Any], field: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         claim(**{"group": "mail", "consumer": "sender", **wrong})
     assert caught.value.field == field
 
@@ -250,15 +250,15 @@ def test_who_and_what_must_exist(pulled: TimerGroup, group: TimerGroup) -> None:
         claim("nothing", "sender")
     with pytest.raises(NotAllowedNow, match="served by workers"):
         claim("work", "sender")
-    with pytest.raises(SpecError, match="action of groups"):
+    with pytest.raises(InvalidRequest, match="action of groups"):
         schedule_once("work", "m", after=0, action={"kind": "pull"})
     schedule_once("mail", "m", after=0)
     message = one()
     for token in ("", "1", "1:forged", message.token + "x", None):
-        with pytest.raises(SpecError):
+        with pytest.raises(InvalidRequest):
             commit(message.execution, token)  # type: ignore[arg-type]
     for execution in ("", "x", "01a1fbf2"):
-        with pytest.raises(SpecError):
+        with pytest.raises(InvalidRequest):
             commit(execution, message.token)
 
 

@@ -17,7 +17,7 @@ from tests.support.profile import IS_LONG
 from timers.control.executions import cancel_waiting, dismiss_failed, retry_failed
 from timers.domain.execution_id import open_as, parse
 from timers.domain.policies import MISFIRE_POLICIES, OVERLAP_POLICIES
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.handlers import Discard, Fail, Fire, Retry, Snooze
 from timers.models import Attempt, Claim, Timer, Waiting
 from timers.schedules.instant import to_microseconds
@@ -140,7 +140,7 @@ class World:
             lambda: update_timer(*names, period=self.random.choice([1, 7])),
             lambda: update_timer(*names, delay=4),
         ]
-        with suppress(NotAllowedNow, SpecError):
+        with suppress(NotAllowedNow, InvalidRequest):
             self.random.choice(changes)()
 
     def change_strict(self, timer: Timer, *names: str) -> None:
@@ -158,7 +158,7 @@ class World:
             lambda: update_timer(*names, overrides=self.random.choice(alike)),
             *([lambda: cancel_timer(*names)] if self.random.random() < 0.1 else []),
         ]
-        with suppress(NotAllowedNow, SpecError):
+        with suppress(NotAllowedNow, InvalidRequest):
             self.random.choice(changes)()
 
     def decide(self) -> None:

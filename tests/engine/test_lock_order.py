@@ -17,7 +17,7 @@ from tests.support.subscriptions import subscribe
 from timers.control.calendars import create_calendar, update_calendar
 from timers.control.cluster_pause import pause_cluster, resume_cluster
 from timers.control.subscriptions import pause_subscription
-from timers.engine.follow import lock_timers
+from timers.engine.advance import lock_timers
 from timers.engine.recompute import recompute
 from timers.engine.rescue import rescue_node
 from timers.exceptions import NotAllowedNow, TimerNotFound

@@ -14,7 +14,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import words_of
 from tests.support.sessions import OtherSession, in_threads
 from timers.consuming import claim, commit, discard
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Fire
 from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import (
@@ -238,7 +238,7 @@ def test_what_is_rescued_after_a_limit_was_set_goes_on(group: TimerGroup, node: 
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_limit_of_nothing_is_refused(group: TimerGroup, value: int) -> None:
-    with pytest.raises(SpecError, match="to run nothing, pause the group"):
+    with pytest.raises(InvalidRequest, match="to run nothing, pause the group"):
         limited(group, value)
 
 

@@ -13,7 +13,7 @@ from tests.worker.claiming import Bench
 from timers import clock, conf
 from timers.consuming import claim
 from timers.engine.prune import prune
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Attempt, RateState, Timer, TimerGroup
 from timers.scheduling import create_group, fire_timer, schedule_many, schedule_once, update_group
 from timers.testing import Stepper, VirtualTime
@@ -160,7 +160,7 @@ def test_a_group_at_its_rate_costs_no_looks_and_others_nothing(
 
 @pytest.mark.parametrize("value", ["0/s", "-1/s", "fast"])
 def test_a_rate_that_makes_no_sense_is_refused(group: TimerGroup, value: str) -> None:
-    with pytest.raises(SpecError, match="max_rate"):
+    with pytest.raises(InvalidRequest, match="max_rate"):
         update_group("work", max_rate=value)
 
 

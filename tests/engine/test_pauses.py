@@ -13,7 +13,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from timers.engine.fence import revoke
 from timers.engine.pauses import resume_elapsed
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import ClusterEvent, Timer, TimerGroup
 from timers.scheduling import (
     cancel_timer,
@@ -129,7 +129,7 @@ class TestPauseUntil:
                                        lambda until: pause_group("work", until=until)])  # fmt: skip
     @pytest.mark.parametrize("until", [START, START - SECOND, "yesterday", "2027-03-02T00:00:00"])
     def test_a_pause_ends_in_the_future(self, rate: Timer, pause: Callable[[Any], object], until: Any) -> None:
-        with pytest.raises(SpecError, match="until"):
+        with pytest.raises(InvalidRequest, match="until"):
             pause(until)
         rate.refresh_from_db()
         assert rate.state == "active"

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from tests.support.handlers import TemporaryHandlers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import TimerGroup
 from timers.scheduling import schedule_fixed_rate, schedule_many, schedule_once, update_timer
 from timers.testing import Stepper, VirtualTime
@@ -87,7 +87,7 @@ def test_an_edited_priority_holds_from_the_next_look_on(
 def test_a_priority_that_was_rolled_back_is_not_looked_for(
     group: TimerGroup, time: VirtualTime, node: Stepper, handlers: TemporaryHandlers
 ) -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         schedule_many(
             [
                 {"kind": "once", "group": "work", "name": "a", "after": 1, "priority": 4},
@@ -100,7 +100,7 @@ def test_a_priority_that_was_rolled_back_is_not_looked_for(
 
 @pytest.mark.parametrize("priority", [10, -10, 1.5, "high", True])
 def test_a_priority_is_a_small_whole_number(group: TimerGroup, priority: object) -> None:
-    with pytest.raises(SpecError, match="priority"):
+    with pytest.raises(InvalidRequest, match="priority"):
         schedule_once("work", "once", after=1, priority=priority)
     group.refresh_from_db()
     assert group.timer_priorities == [0]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.sessions import OtherSession
 from timers.control.declaration import CODE, Declaration, Declared
-from timers.control.reconcile import reconcile
+from timers.control.sync import reconcile
 from timers.models import Timer, TimerGroup
 from timers.scheduling import schedule_many, update_group
 from timers.testing import VirtualTime

@@ -19,7 +19,7 @@ from timers.control.subscriptions import (
 )
 from timers.domain.execution_id import parse
 from timers.engine.hand_over import hand_over_left_behind
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import Attempt, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import cancel_timer, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -102,7 +102,7 @@ def test_whatever_is_done_to_subscriptions_meanwhile_each_execution_ends_once(
                     nodes[index].step()
                     continue
                 name = own.choice("abcd")
-                with suppress(TimerNotFound, SpecError, NotAllowedNow):
+                with suppress(TimerNotFound, InvalidRequest, NotAllowedNow):
                     if index == 3:
                         own.choice((pause_subscription, resume_subscription))("orders", name)
                     elif own.random() < 0.5:
@@ -115,7 +115,7 @@ def test_whatever_is_done_to_subscriptions_meanwhile_each_execution_ends_once(
         errors = [error for error in in_threads(5, act) if error is not None]
         assert errors == []
     for name in "abcd":
-        with suppress(SpecError):
+        with suppress(InvalidRequest):
             subscribe(name, "queue" if name in "cd" else "broadcast")
         resume_subscription("orders", name)
     # A step during a change takes nothing, and the clock stood still for the next one: here nothing is changed.

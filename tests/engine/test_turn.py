@@ -11,7 +11,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, words_of
 from tests.support.serial_timers import SERIAL, finish, rate, running
 from timers.domain.execution_id import parse
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.executions import replay_execution, retry_failed
 from timers.models import Attempt, Claim, Waiting
 from timers.scheduling import (
@@ -102,7 +102,7 @@ def test_the_overlap_of_a_run_replaces_the_policy_of_the_timer(time: VirtualTime
     running(node)
     with pytest.raises(NotAllowedNow):
         fire_timer("work", "t", overlap="skip")
-    with pytest.raises(SpecError, match="overlap"):
+    with pytest.raises(InvalidRequest, match="overlap"):
         fire_timer("work", "t", overlap="never")
 
 

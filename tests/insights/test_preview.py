@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from timers import clock
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.preview import preview_of
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.testing import START
@@ -35,9 +35,9 @@ def test_a_timer_that_is_not_stored_is_previewed_by_its_groups_policies() -> Non
 
 def test_what_cannot_be_read_is_refused() -> None:
     group = factories.group()
-    with pytest.raises(SpecError, match="expression"):
+    with pytest.raises(InvalidRequest, match="expression"):
         preview_of(a_timer(group, schedule={"expression": "nonsense"}), after=START)
-    with pytest.raises(SpecError, match="does not exist"):
+    with pytest.raises(InvalidRequest, match="does not exist"):
         preview_of(a_timer(group, overrides={"exclusion_calendars": ["gone"]}), after=START)
 
 

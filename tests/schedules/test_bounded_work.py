@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_PARSE, counted
 from timerproject.bench.hostile_rules import HOSTILE
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule, parse
 from timers.schedules.rrule_text import _MOST_INTERVALS
 from timers.schedules.stepped_times import in_steps
@@ -26,7 +26,7 @@ def parsed(kind: str, spec: dict[str, Any], time_zone: str = "Europe/Berlin") ->
     def make() -> Schedule | None:
         try:
             return parse(kind, spec, time_zone)
-        except SpecError:
+        except InvalidRequest:
             return None
 
     return counted(make, most=MOST_TO_PARSE)[1]
@@ -144,7 +144,7 @@ def test_count_of_a_steady_rule_costs_as_little_as_a_rule_without(number: int) -
 
 
 def test_count_that_needs_more_than_100_years_is_refused_with_the_reason() -> None:
-    with pytest.raises(SpecError, match="goes on for more than 100 years: leave COUNT out"):
+    with pytest.raises(InvalidRequest, match="goes on for more than 100 years: leave COUNT out"):
         parse("rrule", {"rule": "FREQ=DAILY;COUNT=36600", "start": "2026-11-28T19:00:00"}, "UTC")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 
 
@@ -58,7 +58,7 @@ from timers.schedules import parse
     ],
 )  # fmt: skip
 def test_a_refused_attribute_is_named_with_what_is_allowed(field: str, given: Any, reason: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("calendar", {field: given})
     assert refused.value.field == field
     assert reason in str(refused.value)
@@ -66,7 +66,7 @@ def test_a_refused_attribute_is_named_with_what_is_allowed(field: str, given: An
 
 
 def test_all_wrong_attributes_are_named_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("calendar", {"year": "27", "minute": "60", "day_of_month": "x"})
     assert [problem.field for problem in refused.value.problems] == ["minute", "day_of_month", "year"]
 
@@ -76,17 +76,19 @@ def test_all_wrong_attributes_are_named_at_once() -> None:
     [("dayOfMonth", "day_of_month"), ("dayOfWeek", "day_of_week"), ("days_of_week", "day_of_week"), ("Hours", "hour")],
 )
 def test_an_attribute_written_otherwise_is_told_its_name(written: str, meant: str) -> None:
-    with pytest.raises(SpecError, match=f"is not known for calendar; did you mean {meant}") as refused:
+    with pytest.raises(InvalidRequest, match=f"is not known for calendar; did you mean {meant}") as refused:
         parse("calendar", {written: "1"})
     assert refused.value.field == written
 
 
 def test_what_never_fires_is_refused_with_the_reason() -> None:
-    with pytest.raises(SpecError, match="never fires: February has no 30th day; Last is the last day of every month"):
+    with pytest.raises(
+        InvalidRequest, match="never fires: February has no 30th day; Last is the last day of every month"
+    ):
         parse("calendar", {"day_of_month": 30, "month": "Feb"})
-    with pytest.raises(SpecError, match="never fires: February has no 29th day in 2027"):
+    with pytest.raises(InvalidRequest, match="never fires: February has no 29th day in 2027"):
         parse("calendar", {"day_of_month": "29", "month": "2", "year": "2027"})
-    with pytest.raises(SpecError, match="never fires: no month asked for has such a day"):
+    with pytest.raises(InvalidRequest, match="never fires: no month asked for has such a day"):
         parse("calendar", {"day_of_month": "5th Sun", "month": "Feb", "year": "2027"})
 
 
@@ -96,6 +98,6 @@ def test_what_never_fires_is_refused_with_the_reason() -> None:
 )
 def test_an_attribute_made_to_be_slow_is_refused_within_50_ms(given: Any) -> None:
     began = time.thread_time()
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         parse("calendar", {"day_of_month": given, "minute": given})
     assert time.thread_time() - began < 0.05

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.schedules.fires import in_zone
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule, parse
 
 HALF_PAST_TWO: dict[str, dict[str, Any]] = {
@@ -105,6 +105,6 @@ def test_the_policy_is_part_of_the_spec_only_where_it_was_given(kind: str) -> No
     ],
 )
 def test_any_other_policy_is_refused_with_those_that_there_are(kind: str, field: str, given: Any, choices: str) -> None:
-    with pytest.raises(SpecError, match=choices) as refused:
+    with pytest.raises(InvalidRequest, match=choices) as refused:
         parse(kind, {**HALF_PAST_TWO[kind], field: given})
     assert refused.value.field == field

@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 from timers.schedules.cron_expression import CronExpression
 
@@ -117,7 +117,7 @@ def test_an_expression_matches_as_in_debian_s_cron(expression: str, expected: li
     ],
 )
 def test_a_refused_expression_is_told_which_field_is_wrong_and_what_is_allowed(given: Any, reason: str) -> None:
-    with pytest.raises(SpecError, match=reason) as refused:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
         parse("cron", {"expression": given})
     assert refused.value.field == "expression"
 
@@ -135,7 +135,7 @@ def test_a_refused_expression_is_told_which_field_is_wrong_and_what_is_allowed(g
     ],
 )
 def test_an_expression_that_never_fires_is_refused_with_the_reason(expression: str, reason: str) -> None:
-    with pytest.raises(SpecError, match=f"never fires: {reason}"):
+    with pytest.raises(InvalidRequest, match=f"never fires: {reason}"):
         parse("cron", {"expression": expression})
 
 
@@ -185,7 +185,7 @@ def test_matches_are_counted_as_if_they_were_walked_through(expression: str) -> 
 
 
 def test_the_message_is_short_however_long_the_expression_is() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("cron", {"expression": "x" * 80_000})
     assert len(str(refused.value)) < 300
     assert re.search(r"more than 256 characters", str(refused.value))
@@ -207,7 +207,7 @@ def test_walls_are_those_that_cronsim_finds(fields: tuple[str, ...]) -> None:
         theirs = [next(sim) for _ in range(8)]
     try:
         pattern = CronExpression.parse(text).pattern
-    except SpecError:
+    except InvalidRequest:
         assert theirs == []
         return
     wall: datetime | None = datetime(2026, 11, 20, 15, 0, 27)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 from timers.schedules.cron import Cron
 from timers.schedules.day_rules import Numbers, Weekdays
@@ -109,18 +109,18 @@ def test_the_seed_stays_in_the_spec_of_what_needs_it_only() -> None:
     ],
 )
 def test_an_h_that_makes_no_sense_is_refused(expression: str, reason: str) -> None:
-    with pytest.raises(SpecError, match=reason) as refused:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
         parse("cron", {"expression": expression, "seed": "a"})
     assert refused.value.field == "expression"
 
 
 def test_h_without_a_seed_is_refused_in_words() -> None:
-    with pytest.raises(SpecError, match="H is a value that the hash of a seed decides, and no seed is given"):
+    with pytest.raises(InvalidRequest, match="H is a value that the hash of a seed decides, and no seed is given"):
         parse("cron", {"expression": "H 2 * * *"})
 
 
 @pytest.mark.parametrize("seed", ["", 5, ["a"], "x" * 1_025, "\ud800"])
 def test_a_seed_that_is_no_text_is_refused(seed: Any) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("cron", {"expression": "H 2 * * *", "seed": seed})
     assert refused.value.field == "seed"

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 
 
 def refusal(expression: str) -> str:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("cron", {"expression": expression})
     assert refused.value.field == "expression"
     return str(refused.value)

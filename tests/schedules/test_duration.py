@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import LONGEST, describe_duration, parse_duration, seconds_of
 
 
@@ -80,7 +80,7 @@ def test_a_duration_is_exact_to_the_microsecond(given_value: Any, microseconds: 
     ],
 )
 def test_what_is_no_duration_is_refused_with_the_reason(given_value: Any, reason: str) -> None:
-    with pytest.raises(SpecError, match=reason) as refused:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
         parse_duration(given_value, "period")
     assert refused.value.field == "period"
 
@@ -88,7 +88,7 @@ def test_what_is_no_duration_is_refused_with_the_reason(given_value: Any, reason
 def test_zero_is_taken_only_where_it_is_allowed() -> None:
     assert parse_duration(0, "jitter", allow_zero=True) == 0
     assert parse_duration("PT0S", "jitter", at_least=1_000, allow_zero=True) == 0
-    with pytest.raises(SpecError, match=r"between 1 ms and .* or 0"):
+    with pytest.raises(InvalidRequest, match=r"between 1 ms and .* or 0"):
         parse_duration(0.0005, "jitter", at_least=1_000, allow_zero=True)
 
 

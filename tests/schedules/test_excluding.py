@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedules.work_counter import MOST_TO_ASK, MOST_TO_COUNT, counted
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 from timers.schedules.excluding import Excluding, without_vain_move
 from timers.schedules.exclusions import ExclusionCalendar
@@ -188,7 +188,7 @@ def test_a_schedule_under_calendars_says_itself() -> None:
         "at 09:00 every day, Europe/Berlin; not when free-1 or free-2 excludes it, but after it"
     )
     assert cron("0 9 * * *", WEEKEND).to_spec() == {"expression": "0 9 * * *"}
-    with pytest.raises(SpecError, match="suppress, before, after"):
+    with pytest.raises(InvalidRequest, match="suppress, before, after"):
         cron("0 9 * * *", WEEKEND, on="sideways")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse, public_holidays
 from timers.schedules.exclusions import ExclusionCalendar
 from timers.schedules.stretches import Stretch, merged, within
@@ -156,20 +156,20 @@ def test_a_calendar_comes_back_from_its_rules_in_one_form() -> None:
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(rules: Any, field: str, words: str) -> None:
-    with pytest.raises(SpecError, match=words) as refused:
+    with pytest.raises(InvalidRequest, match=words) as refused:
         ExclusionCalendar.parse("free", rules)
     assert refused.value.field == field
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         ExclusionCalendar.parse("free", [{"weekdays": ["x"]}, {"dates": ["y"]}], "Europe/Berlni")
     assert [problem.field for problem in refused.value.problems] == ["rules.0.weekdays", "rules.1.dates", "time_zone"]
 
 
 def test_public_holidays_without_their_package_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "holidays", None)
-    with pytest.raises(SpecError, match="pip install holidays"):
+    with pytest.raises(InvalidRequest, match="pip install holidays"):
         calendar({"holidays": "DE"})
     assert public_holidays.PublicHolidays("DE").where == "DE"
 

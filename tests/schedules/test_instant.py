@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.instant import format_instant, from_microseconds, in_utc, parse_instant, to_microseconds
 
 EXPECTED = datetime(2026, 11, 20, 15, 0, 27, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_microseconds_are_kept() -> None:
     ],
 )
 def test_what_is_no_instant_is_refused_with_the_reason(given_value: Any, reason: str) -> None:
-    with pytest.raises(SpecError, match=reason) as refused:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
         parse_instant(given_value, "start_at")
     assert refused.value.field == "start_at"
 

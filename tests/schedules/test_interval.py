@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Missed, parse
 
 ANCHOR = datetime(2026, 11, 20, 15, 0, 27, 500_000, tzinfo=UTC)
@@ -131,7 +131,7 @@ def test_the_specs_are_canonical() -> None:
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused_by_field(kind: str, spec: dict[str, Any], field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse(kind, spec)
     assert refused.value.field == field
 
@@ -140,6 +140,6 @@ def test_a_spec_that_makes_no_sense_is_refused_by_field(kind: str, spec: dict[st
     ("kind", "spec"), [("fixed_rate", {"period": 5, "anchor": ANCHOR}), ("fixed_delay", {"delay": 5})]
 )
 def test_an_unknown_zone_is_refused_even_though_intervals_do_not_need_it(kind: str, spec: dict[str, Any]) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse(kind, spec, "Mars/Olympus")
     assert refused.value.field == "time_zone"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Missed, parse
 
 AT = datetime(2026, 11, 20, 14, 0, 27, tzinfo=UTC)
@@ -44,12 +44,12 @@ def test_its_spec_is_canonical() -> None:
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused_by_field(spec: dict[str, Any], field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("once", spec)
     assert refused.value.field == field
 
 
 def test_an_unknown_zone_is_refused() -> None:
-    with pytest.raises(SpecError, match="did you mean Europe/Berlin") as refused:
+    with pytest.raises(InvalidRequest, match="did you mean Europe/Berlin") as refused:
         parse("once", {"at": AT}, "Europe/Berln")
     assert refused.value.field == "time_zone"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import KINDS, parse, parse_text
 
 SPECS: list[tuple[str, dict[str, Any]]] = [
@@ -51,10 +51,10 @@ def test_only_recurring_schedules_are_remembered() -> None:
 
 @pytest.mark.parametrize("kind", ["", "Cron", "weekly", None, 5, ["cron"], {}])
 def test_an_unknown_kind_is_refused_with_those_that_there_are(kind: Any) -> None:
-    with pytest.raises(SpecError, match="must be one of once, fixed_rate, fixed_delay, cron") as refused:
+    with pytest.raises(InvalidRequest, match="must be one of once, fixed_rate, fixed_delay, cron") as refused:
         parse(kind, {})
     assert refused.value.field == "schedule_kind"
-    with pytest.raises(SpecError, match="must be one of"):
+    with pytest.raises(InvalidRequest, match="must be one of"):
         parse_text(kind, "{}", "UTC")
 
 
@@ -62,7 +62,7 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(kind: Any) -> None
     "text", ["", "{", "nonsense", "[" * 5_000 + "]" * 5_000, '{"at": ' + "9" * 5_000 + "}", "[]", '"once"', "null", "1"]
 )
 def test_a_text_that_is_no_json_object_is_refused(text: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse_text("once", text, "UTC")
     assert refused.value.field in ("schedule", "at")
 
@@ -79,13 +79,13 @@ def test_a_text_that_is_no_json_object_is_refused(text: str) -> None:
     ],
 )
 def test_a_poisoned_text_is_refused_by_field(kind: str, text: str, field: str) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse_text(kind, text, "UTC")
     assert refused.value.field == field
 
 
 def test_every_mistake_in_the_fields_is_named_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse("fixed_rate", {"every": 5, "from": "now"})
     assert [problem.field for problem in refused.value.problems] == ["period", "anchor", "every", "from"]
 
@@ -103,7 +103,7 @@ def test_every_mistake_in_the_fields_is_named_at_once() -> None:
     ],
 )
 def test_no_mistake_hides_another_nor_the_zones(kind: str, spec: dict[str, Any], fields: list[str]) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse(kind, spec, "Europe/Berln")
     found = [problem.field for problem in refused.value.problems]
     assert "time_zone" in found

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Missed, Schedule, parse
 
 MINUTE, TICK = timedelta(minutes=1), timedelta(microseconds=1)
@@ -127,7 +127,7 @@ def enumerated(schedule: Schedule, start: datetime, end: datetime) -> list[datet
 def cron_or_none(fields: list[tuple[str, Any]], policy: dict[str, str], zone_name: str) -> Schedule | None:
     try:
         return parse("cron", {"expression": " ".join(text for text, _ in fields), **policy}, zone_name)
-    except SpecError as error:
+    except InvalidRequest as error:
         assert "never fires" in str(error)
         return None
 
@@ -200,7 +200,7 @@ def test_fires_missed_over_months_are_counted_over_every_clock_change(
 def test_whatever_is_accepted_can_be_said_in_words_and_comes_back_from_its_spec(fields: list[str]) -> None:
     try:
         schedule = parse("cron", {"expression": " ".join(fields)}, "Europe/Berlin")
-    except SpecError:
+    except InvalidRequest:
         return
     assert schedule.describe().endswith(", Europe/Berlin")
     assert parse("cron", schedule.to_spec(), "Europe/Berlin") == schedule
@@ -211,7 +211,7 @@ def test_whatever_is_accepted_can_be_said_in_words_and_comes_back_from_its_spec(
 def test_any_text_is_either_a_schedule_or_refused_by_field(text: str) -> None:
     try:
         parse("cron", {"expression": text}).describe()
-    except SpecError as refused:
+    except InvalidRequest as refused:
         assert refused.field == "expression"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse
 from timers.schedules.wall_schedule import WallSchedule
 
@@ -108,6 +108,6 @@ def test_a_window_says_itself() -> None:
     ],
 )
 def test_a_window_that_makes_no_sense_is_refused(spec: dict[str, Any], field: str, words: str) -> None:
-    with pytest.raises(SpecError, match=words) as refused:
+    with pytest.raises(InvalidRequest, match=words) as refused:
         parse("window", spec)
     assert refused.value.field == field

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.zones import tzdata_version, zone
 
 
@@ -31,7 +31,7 @@ def test_a_zone_is_found_by_its_name_and_found_only_once(name: str) -> None:
     ],
 )
 def test_an_unknown_zone_is_refused_with_the_nearest_names(name: str, meant: str) -> None:
-    with pytest.raises(SpecError, match=rf"did you mean .*{meant}") as refused:
+    with pytest.raises(InvalidRequest, match=rf"did you mean .*{meant}") as refused:
         zone(name, "zone_of_group")
     assert refused.value.field == "zone_of_group"
 
@@ -40,7 +40,7 @@ def test_an_unknown_zone_is_refused_with_the_nearest_names(name: str, meant: str
     ("abbreviation", "region"), [("CEST", "Europe/Berlin"), ("pst", "America/Los_Angeles"), ("JST", "Asia/Tokyo")]
 )
 def test_an_abbreviation_is_refused_with_a_region(abbreviation: str, region: str) -> None:
-    with pytest.raises(SpecError, match=f"but an abbreviation: name a region, such as {region}"):
+    with pytest.raises(InvalidRequest, match=f"but an abbreviation: name a region, such as {region}"):
         zone(abbreviation)
 
 
@@ -84,7 +84,7 @@ def test_an_abbreviation_is_refused_with_a_region(abbreviation: str, region: str
 )
 def test_what_is_no_name_of_a_zone_is_refused_quickly(name: Any) -> None:
     began = time.thread_time()
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         zone(name)
     assert refused.value.field == "time_zone"
     assert time.thread_time() - began < 0.05

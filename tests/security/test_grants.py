@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.security.conftest import user_with
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.security.grants import check_giver
 from timers.security.scopes import PERMISSIONS, SCOPES, not_allowed
 
@@ -12,10 +12,10 @@ from timers.security.scopes import PERMISSIONS, SCOPES, not_allowed
 def test_keys_are_made_for_oneself_and_for_others_only_by_a_superuser(root: User, reader: User) -> None:
     check_giver(reader.pk, reader.pk)
     check_giver(root.pk, reader.pk)
-    with pytest.raises(SpecError, match="user: must be yourself"):
+    with pytest.raises(InvalidRequest, match="user: must be yourself"):
         check_giver(reader.pk, root.pk)
     User.objects.filter(pk=root.pk).update(is_active=False)
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         check_giver(root.pk, reader.pk)
 
 

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from tests import factories
 from tests.support.sessions import OtherSession
 from timers.control.keys import create_key, update_key
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import ApplicationKey, TimerGroup
 from timers.security.api_keys.cache import KnownKeys
 from timers.security.authentication import caller_of_key
@@ -42,6 +42,6 @@ def test_a_key_is_not_made_for_a_group_that_is_just_being_deleted() -> None:
             made = third.start(lambda: create_key("sender", user="root", scopes=["read"], groups=["billing"]))
             third.waits_for_a_lock()
             other.commit()
-            with pytest.raises(SpecError, match="there is no such group"):
+            with pytest.raises(InvalidRequest, match="there is no such group"):
                 made.result(timeout=20)
     assert not ApplicationKey.objects.exists()

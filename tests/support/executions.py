@@ -13,7 +13,7 @@ from timers.engine.execution import Execution, ServedGroup
 from timers.engine.outcome import Outcome, OutcomeWord
 from timers.schedules.instant import to_microseconds
 from timers.testing import START
-from timers.worker.started import SIZE, Started
+from timers.worker.in_flight import SIZE, Started
 
 START_US = to_microseconds(START)
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from timers import clock
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.testing import START, VirtualTime
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def test_an_instant_is_text_with_an_offset_or_an_aware_datetime(timers_time: Vir
 
 @pytest.mark.parametrize("moment", ["2028-02-29T00:00:00", datetime(2028, 2, 29), "tomorrow"])
 def test_an_instant_without_a_zone_is_refused(timers_time: VirtualTime, moment: datetime) -> None:
-    with pytest.raises(SpecError, match="moment"):
+    with pytest.raises(InvalidRequest, match="moment"):
         timers_time.set(moment)
 
     assert clock.now() == timers_time.now == START

@@ -19,7 +19,7 @@ from timers.engine.outcome import Outcome
 from timers.engine.secret_values import SecretValue
 from timers.worker.event_loop import EventLoop
 from timers.worker.http_call import HttpCalls
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.secret_cache import Found, SecretCache
 
 THIS_HOST = Egress(allowed=networks("127.0.0.0/8,::1"), ports=(range(1, 65536),), plain_http=True)

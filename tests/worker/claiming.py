@@ -14,7 +14,7 @@ from timers.testing import Stepper
 from timers.worker.capacity import Capacity, Slots
 from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
 
 

@@ -16,7 +16,7 @@ from timers.engine.outcome import Outcome
 from timers.handlers import Fire
 from timers.testing import START
 from timers.worker import process_state, state_kinds
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.thread_pool import ThreadPool
 
 

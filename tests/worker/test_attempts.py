@@ -14,7 +14,7 @@ from timers.clock import DatabaseClock
 from timers.domain.policies import Policies
 from timers.engine import errors
 from timers.engine.outcome import impossible
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.schedules.instant import from_microseconds
 from timers.worker import run_log
@@ -127,7 +127,7 @@ def test_a_result_that_cannot_be_kept_is_told(value: Any) -> None:
 
 
 def test_a_directive_checks_what_it_is_given() -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(InvalidRequest):
         Snooze(-1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.executions import execution, served_group
 from timers.actions import Action, parse
 from timers.worker.capacity import Capacity, Slots
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 
 HANGING = "https://hanging.example.org/a"
 

@@ -19,7 +19,7 @@ from timers.actions.egress import Egress
 from timers.actions.http import HttpAction
 from timers.api.handler_endpoint import run_handler
 from timers.engine.outcome import Outcome
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Discard, Fail, Retry, Snooze
 from timers.worker.attempts import find_work
 
@@ -134,6 +134,6 @@ def test_the_form_comes_back_as_it_was_given() -> None:
     ],
 )
 def test_where_it_goes_and_how_it_is_opened_is_no_timers_to_say(wrong: dict[str, object], field: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         parse({"kind": "entry", **wrong})
     assert field in [problem.field for problem in caught.value.problems]

@@ -18,7 +18,7 @@ from timers.engine.outcome import Outcome
 from timers.handlers import Fire, Snooze
 from timers.testing import START
 from timers.worker.event_loop import CANCEL_SECONDS, EventLoop
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.thread_pool import Item
 
 

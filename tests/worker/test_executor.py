@@ -13,7 +13,7 @@ from timers.handlers import Fire
 from timers.testing import START
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
-from timers.worker.pace import UNKNOWN, Pace
+from timers.worker.run_time_mean import UNKNOWN, Pace
 from timers.worker.thread_pool import ThreadPool
 
 

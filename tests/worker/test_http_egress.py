@@ -17,7 +17,7 @@ from tests.support.targets import plain, town
 from tests.worker.calling import THIS_HOST, Caller
 from timers.actions.egress import Egress
 from timers.conf.forms import networks
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.worker import guarded_resolver
 
 EVERY_PORT: Egress = replace(THIS_HOST, allowed=())
@@ -96,7 +96,7 @@ def test_sixty_hostile_urls_make_no_connection(listener: Listener, monkeypatch: 
     for form in [*FORMS, *ADDRESSES, *NAMES]:
         try:
             outcome = caller.call(form.replace("{port}", str(listener.port)), timeout=2)
-        except SpecError:
+        except InvalidRequest:
             refused += 1
         else:
             assert "refused" in str(outcome.error_title) or "not called" in str(outcome.error_title), form

@@ -8,7 +8,7 @@ from tests.support.executions import execution, served_group
 from timers.engine.execution import Execution
 from timers.worker.capacity import Slots
 from timers.worker.idle_slots import IdleSlots
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 
 LOOK_AHEAD = 1.5
 

@@ -21,8 +21,8 @@ from timers.models import Claim, Node, Recall, Timer
 from timers.scheduling import cancel_timer, schedule_once, update_timer
 from timers.testing import Stepper, VirtualTime
 from timers.worker import recalls as recalls_module
+from timers.worker.in_flight import SIZE, Started
 from timers.worker.recalls import Recalls
-from timers.worker.started import SIZE, Started
 
 pytestmark = pytest.mark.usefixtures("committed")
 

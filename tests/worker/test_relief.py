@@ -18,8 +18,8 @@ from timers.testing import Stepper, VirtualTime
 from timers.worker import relief as relief_module
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import Capacity
-from timers.worker.pace import Pace
 from timers.worker.relief import Relief, late_starts
+from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
 from timers.worker.thread_pool import ThreadPool
 

@@ -11,7 +11,7 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from timers import conf, declaring, handlers
 from timers.declaring import every
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import ClusterEvent, Timer, ZoneRules
 from timers.scheduling import schedule_fixed_rate
 from timers.testing import VirtualTime
@@ -59,7 +59,7 @@ def test_an_incarnation_that_is_not_the_first_leaves_the_declarations() -> None:
     assert not Timer.objects.exists()
 
 
-@pytest.mark.parametrize("error", [SpecError("group", "is wrong"), RuntimeError("a fault of ours")])
+@pytest.mark.parametrize("error", [InvalidRequest("group", "is wrong"), RuntimeError("a fault of ours")])
 def test_declarations_that_fail_are_logged_and_stop_nothing(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,7 +22,7 @@ from timers.worker import next_look
 from timers.worker.capacity import Capacity
 from timers.worker.claimer import Claimer
 from timers.worker.options import NodeOptions
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
 
 pytestmark = pytest.mark.usefixtures("handlers")

@@ -15,8 +15,8 @@ from timers.clock import DatabaseClock, boot_time
 from timers.engine.outcome import Outcome
 from timers.handlers import Fail, Fire
 from timers.testing import START
-from timers.worker.pace import Pace
-from timers.worker.started import Started
+from timers.worker.in_flight import Started
+from timers.worker.run_time_mean import Pace
 from timers.worker.thread_pool import Item, ThreadPool
 
 

@@ -83,7 +83,7 @@ def main() -> None:
     from tests.actions.hostile import ADDRESSES, FORMS
     from tests.worker.calling import THIS_HOST, Caller
     from timers.conf.forms import networks
-    from timers.exceptions import SpecError
+    from timers.exceptions import InvalidRequest
 
     caller = Caller(replace(THIS_HOST, allowed=()))
     ends = []
@@ -92,7 +92,7 @@ def main() -> None:
     for url in urls:
         try:
             ends.append(caller.call(url, timeout=2).word)
-        except SpecError:
+        except InvalidRequest:
             ends.append("refused")
     turning = [str(caller.call(f"http://turn-{n}.example:{PORT}/", timeout=2).error_title) for n in range(40)]
     caller.loop.stop()

@@ -11,7 +11,7 @@ from statistics import median, quantiles
 from typing import Any, Final
 
 from timerproject.bench.hostile_rules import HOSTILE
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule, parse
 
 _NOW: Final = datetime(2026, 11, 20, 15, 0, 27, tzinfo=UTC)
@@ -97,7 +97,7 @@ def _hostile(rounds: int) -> dict[str, dict[str, float]]:
             began = time.thread_time_ns()
             try:
                 schedule = parse(kind, spec, _ZONES[number % len(_ZONES)])
-            except SpecError:
+            except InvalidRequest:
                 took["refuse"].append((time.thread_time_ns() - began) / 1_000_000)
                 continue
             took["accept"].append((time.thread_time_ns() - began) / 1_000_000)

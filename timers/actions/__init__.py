@@ -12,8 +12,8 @@ from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 Action = PythonAction | HttpAction | EntryAction | PullAction | ChainAction
 """The union of all actions."""
@@ -27,25 +27,25 @@ KINDS: Final[dict[str, type[Action]]] = {
 }
 
 
-def read(spec: Any, mistakes: Mistakes) -> Action | None:
+def read(spec: Any, mistakes: ErrorCollector) -> Action | None:
     """The action of a JSON form, as far as it can be read; what is wrong with it is noted."""
     if not isinstance(spec, Mapping):
         example = '{"kind": "python", "handler": "vendors.process"}'
-        mistakes.add(SpecError("action", f"must be an object such as {example}", given=spec))
+        mistakes.add(InvalidRequest("action", f"must be an object such as {example}", given=spec))
         return None
     kind = spec.get("kind", PythonAction.kind)
     action = KINDS.get(kind) if isinstance(kind, str) else None
     if action is None:
-        mistakes.add(SpecError("action.kind", f"must be one of {', '.join(KINDS)}", given=kind))
+        mistakes.add(InvalidRequest("action.kind", f"must be one of {', '.join(KINDS)}", given=kind))
         return None
     return action.read(spec, mistakes)
 
 
 def parse(spec: Mapping[str, Any]) -> Action:
-    """Read the JSON form of an action; raises one SpecError for all that is wrong."""
-    mistakes = Mistakes()
+    """Read the JSON form of an action; raises one InvalidRequest for all that is wrong."""
+    mistakes = ErrorCollector()
     action = read(spec, mistakes)
-    mistakes.tell()
+    mistakes.raise_if_any()
     assert action is not None
     return action
 
@@ -56,5 +56,5 @@ def parse_text(spec_text: str) -> Action:
     try:
         spec = json.loads(spec_text)
     except ValueError:
-        raise SpecError("action", "is not JSON", given=spec_text) from None
+        raise InvalidRequest("action", "is not JSON", given=spec_text) from None
     return parse(spec)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 MAX_BYTES: Final = 64 * 1024
 
 
 def check_certificates(pem: str, field: str) -> None:
-    """Raise SpecError where the text is not one or more certificates in PEM."""
+    """Raise InvalidRequest where the text is not one or more certificates in PEM."""
     if "PRIVATE KEY" in pem:
-        raise SpecError(field, "holds a private key; only certificates belong here")
+        raise InvalidRequest(field, "holds a private key; only certificates belong here")
     if BEGIN not in pem:
-        raise SpecError(field, f"must be certificates in PEM, which begin with {BEGIN}")
+        raise InvalidRequest(field, f"must be certificates in PEM, which begin with {BEGIN}")
     if len(pem) > MAX_BYTES or not pem.isascii():
-        raise SpecError(field, f"must be at most {MAX_BYTES:,} bytes of ASCII")
+        raise InvalidRequest(field, f"must be at most {MAX_BYTES:,} bytes of ASCII")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        raise SpecError(field, f"holds no certificate that can be read: {error}") from None
+        raise InvalidRequest(field, f"holds no certificate that can be read: {error}") from None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class ChainAction:
         return self.name
 
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> ChainAction | None:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> ChainAction | None:
         """Read the JSON form `{"kind": "chain", "chain": name}`; what is wrong is noted."""
         mistakes.refuse_unknown(spec, ("kind", "chain"), within="action.", where="for chain")
         name = spec.get("chain")
         if not isinstance(name, str) or not name:
-            mistakes.add(SpecError("action.chain", "must be the name of a chain of the group", given=name))
+            mistakes.add(InvalidRequest("action.chain", "must be the name of a chain of the group", given=name))
             return None
         return cls(name)
 

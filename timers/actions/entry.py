@@ -16,8 +16,8 @@ from urllib.parse import quote
 from timers import conf
 from timers.actions.http import HttpAction
 from timers.conf import forms
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 NO_ENTRY: Final = "this installation has no entry point: TIMERS_ENTRY_URL and TIMERS_ENTRY_KEY are not both set"
 _OPTIONS: Final = ("content", "timeout", "keep_response")
@@ -40,13 +40,13 @@ class EntryAction:
     """The call, but for where it goes."""
 
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> EntryAction | None:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> EntryAction | None:
         """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; what is wrong is noted."""
         mistakes.refuse_unknown(spec, ("kind", "name", *_OPTIONS), within="action.", where="for entry")
         form = HttpAction.read({"url": _ANYWHERE, **{key: spec[key] for key in _OPTIONS if key in spec}}, mistakes)
         name = spec.get("name")
         if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
-            mistakes.add(SpecError("action.name", "must be the name of a handler", given=name))
+            mistakes.add(InvalidRequest("action.name", "must be the name of a handler", given=name))
             return None
         return cls(name, form)
 

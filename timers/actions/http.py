@@ -14,8 +14,8 @@ from timers.actions.http_auth import Auth, check_secret_name
 from timers.actions.http_content import Template
 from timers.actions.http_headers import Headers, parse_headers
 from timers.actions.target import SCHEMES, Target, parse_host
-from timers.domain.errors import Mistakes, Value, nearest
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector, Value, nearest
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import parse_seconds
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -77,14 +77,14 @@ class HttpAction:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> HttpAction:
-        """Read the JSON form, such as `{"kind": "http", "url": ...}`; raises SpecError naming every mistake."""
-        mistakes = Mistakes()
+        """Read the JSON form, such as `{"kind": "http", "url": ...}`; raises InvalidRequest naming every mistake."""
+        mistakes = ErrorCollector()
         action = cls.read(spec, mistakes)
-        mistakes.tell()
+        mistakes.raise_if_any()
         return action
 
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> HttpAction:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> HttpAction:
         """The same, with what is wrong noted and left out: what can be read can be checked further."""
         for name in spec:
             if name not in _FIELDS:
@@ -97,7 +97,7 @@ class HttpAction:
 
         no_content = "content" in spec and spec["content"] is None
         if "url" not in spec:
-            mistakes.add(SpecError("action.url", "is missing: an http action needs it"))
+            mistakes.add(InvalidRequest("action.url", "is missing: an http action needs it"))
         action = cls(
             target=checked("url", Target.parse, NOWHERE),
             method=checked("method", _method, "POST"),
@@ -181,33 +181,33 @@ class HttpAction:
         ]
 
     def check_egress(self, rules: Egress) -> None:
-        """Raise SpecError for what the egress guard would refuse at every try."""
-        mistakes = Mistakes()
+        """Raise InvalidRequest for what the egress guard would refuse at every try."""
+        mistakes = ErrorCollector()
         for name, reason in (
             ("action.url", None if self.target is NOWHERE else rules.why_refused_target(self.target)),
             ("action.proxy", None if self.proxy is None else rules.why_refused_proxy(self.proxy)),
         ):
             if reason is not None:
-                mistakes.add(SpecError(name, reason))
-        mistakes.tell()
+                mistakes.add(InvalidRequest(name, reason))
+        mistakes.raise_if_any()
 
-    def _note_clashes(self, mistakes: Mistakes) -> None:
+    def _note_clashes(self, mistakes: ErrorCollector) -> None:
         if self.ignore_tls_errors and self.ca_bundle is not None:
-            mistakes.add(SpecError("action.ca_bundle", "is of no use with ignore_tls_errors; give one of them"))
+            mistakes.add(InvalidRequest("action.ca_bundle", "is of no use with ignore_tls_errors; give one of them"))
         if self.content is not None and self.method == "HEAD":
-            mistakes.add(SpecError("action.content", "cannot be sent with HEAD"))
+            mistakes.add(InvalidRequest("action.content", "cannot be sent with HEAD"))
         if self.auth is not None and self.auth.header_name:
             name = self.auth.header_name.lower()
             if any(name == given.lower() for given, _ in self.headers):
-                mistakes.add(SpecError("action.auth.header", "is among headers too; leave it out there"))
+                mistakes.add(InvalidRequest("action.auth.header", "is among headers too; leave it out there"))
 
 
-def _unknown(name: str) -> SpecError:
+def _unknown(name: str) -> InvalidRequest:
     if name in _NEVER:
-        return SpecError(f"action.{name}", f"is not known: {_NEVER[name]}")
+        return InvalidRequest(f"action.{name}", f"is not known: {_NEVER[name]}")
     near = _ALSO_CALLED.get(name) or nearest(name, _FIELDS)
     hint = f"did you mean {near}?" if near else f"an http action has {', '.join(_FIELDS[1:])}"
-    return SpecError(f"action.{name}", f"is not known; {hint}")
+    return InvalidRequest(f"action.{name}", f"is not known; {hint}")
 
 
 def _or_none(read: Callable[[Any, str], Value]) -> Callable[[Any, str], Value | None]:
@@ -216,13 +216,13 @@ def _or_none(read: Callable[[Any, str], Value]) -> Callable[[Any, str], Value | 
 
 def _method(given: Any, field: str) -> str:
     if not isinstance(given, str) or given.upper() not in METHODS:
-        raise SpecError(field, f"must be one of {', '.join(METHODS)}", given=given)
+        raise InvalidRequest(field, f"must be one of {', '.join(METHODS)}", given=given)
     return given.upper()
 
 
 def _flag(given: Any, field: str) -> bool:
     if not isinstance(given, bool):
-        raise SpecError(field, "must be true or false", given=given)
+        raise InvalidRequest(field, "must be true or false", given=given)
     return given
 
 
@@ -232,24 +232,24 @@ def _timeout(given: Any, field: str) -> float:
 
 def _proxy(given: Any, field: str) -> Target:
     if not isinstance(given, Mapping):
-        raise SpecError(
+        raise InvalidRequest(
             field, 'must be an object such as {"scheme": "http", "host": "proxy.example.org", "port": 3128}'
         )
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     mistakes.refuse_unknown(given, ("scheme", "host", "port"), within=f"{field}.")
     scheme, host, port = given.get("scheme", "http"), given.get("host"), given.get("port")
     if not isinstance(scheme, str) or scheme not in SCHEMES:
-        mistakes.add(SpecError(f"{field}.scheme", "must be http or https", given=scheme))
+        mistakes.add(InvalidRequest(f"{field}.scheme", "must be http or https", given=scheme))
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        mistakes.add(SpecError(f"{field}.port", "must be a number from 1 to 65535", given=port))
+        mistakes.add(InvalidRequest(f"{field}.port", "must be a number from 1 to 65535", given=port))
     name, address = mistakes.check(lambda: _proxy_host(host, f"{field}.host"), ("", None))
-    mistakes.tell()
+    mistakes.raise_if_any()
     return Target(scheme, name, given["port"], "/", address)
 
 
 def _proxy_host(given: Any, field: str) -> tuple[str, Address | None]:
     if not isinstance(given, str):
-        raise SpecError(field, "must be a host such as proxy.example.org", given=given)
+        raise InvalidRequest(field, "must be a host such as proxy.example.org", given=given)
     return parse_host(given, field)
 
 
@@ -263,12 +263,14 @@ def _ca_bundle(given: Any, field: str) -> str:
 def _success_codes(given: Any, field: str) -> tuple[tuple[int, int], ...]:
     parts = given.split(",") if isinstance(given, str) else given
     if not isinstance(parts, (list, tuple)) or not 1 <= len(parts) <= 50:
-        raise SpecError(field, 'must be a list such as [200, "202-204"]', given=given)
+        raise InvalidRequest(field, 'must be a list such as [200, "202-204"]', given=given)
     spans = []
     for part in parts:
         found = None if isinstance(part, bool) else _CODES.fullmatch(str(part).strip())
         if found is None or int(found[2] or found[1]) < int(found[1]):
-            raise SpecError(field, 'holds what is no code from 100 to 599 and no span such as "200-299"', given=part)
+            raise InvalidRequest(
+                field, 'holds what is no code from 100 to 599 and no span such as "200-299"', given=part
+            )
         spans.append((int(found[1]), int(found[2] or found[1])))
     return tuple(spans)
 

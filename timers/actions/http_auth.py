@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from timers.actions.http_headers import check_header_name
-from timers.domain.errors import Mistakes, unknown
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector, unknown
+from timers.exceptions import InvalidRequest
 
 KINDS: Final = {
     "basic": ("username", "secret"),
@@ -35,19 +35,19 @@ class Auth:
 
     @classmethod
     def parse(cls, spec: Any, field: str) -> Auth:
-        """Read `{"kind": "basic", "username": ..., "secret": name}` and the like; raises SpecError."""
+        """Read `{"kind": "basic", "username": ..., "secret": name}` and the like; raises InvalidRequest."""
         if not isinstance(spec, Mapping):
-            raise SpecError(field, f"must be an object such as {_EXAMPLE}")
-        mistakes = Mistakes()
+            raise InvalidRequest(field, f"must be an object such as {_EXAMPLE}")
+        mistakes = ErrorCollector()
         kind = spec.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
-            mistakes.add(SpecError(f"{field}.kind", f"must be one of {', '.join(KINDS)}", given=kind))
+            mistakes.add(InvalidRequest(f"{field}.kind", f"must be one of {', '.join(KINDS)}", given=kind))
             kind = ""
         fields = KINDS.get(kind, _EVERY_FIELD)
         for key in spec:
             if str(key).lower() in _BY_VALUE:
                 words = "must not stand in an action: keep it as a secret and give its name as secret"
-                mistakes.add(SpecError(f"{field}.{key}", words))
+                mistakes.add(InvalidRequest(f"{field}.{key}", words))
             elif key not in (*fields, "kind"):
                 mistakes.add(unknown(key, fields, within=f"{field}.", where=f"for {kind}" if kind else ""))
         mistakes.check(lambda: check_secret_name(spec.get("secret"), f"{field}.secret"))
@@ -55,7 +55,7 @@ class Auth:
             mistakes.check(lambda: _check_username(spec.get("username"), f"{field}.username"))
         if kind == "header":
             mistakes.check(lambda: check_header_name(spec.get("header"), f"{field}.header"))
-        mistakes.tell()
+        mistakes.raise_if_any()
         return cls(kind, spec["secret"], spec.get("username", ""), spec.get("header", ""))
 
     def to_spec(self) -> dict[str, str]:
@@ -73,12 +73,14 @@ class Auth:
 
 
 def check_secret_name(name: Any, field: str) -> str:
-    """The name of a secret; raises SpecError."""
+    """The name of a secret; raises InvalidRequest."""
     if not isinstance(name, str) or not 1 <= len(name) <= SECRET_NAME_LENGTH or not name.isprintable():
-        raise SpecError(field, "must be the name of a secret", given=name)
+        raise InvalidRequest(field, "must be the name of a secret", given=name)
     return name
 
 
 def _check_username(name: Any, field: str) -> None:
     if not isinstance(name, str) or not 1 <= len(name) <= 255 or not name.isprintable() or ":" in name:
-        raise SpecError(field, "must be text of 1 to 255 characters without colons or control characters", given=name)
+        raise InvalidRequest(
+            field, "must be text of 1 to 255 characters without colons or control characters", given=name
+        )

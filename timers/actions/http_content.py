@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from timers.domain.payload import encode
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 
 MAX_TEMPLATE_BYTES: Final = 16 * 1024
 MAX_CONTENT_BYTES: Final = 1024 * 1024
@@ -46,15 +46,15 @@ class Template:
 
     @classmethod
     def parse(cls, value: Any, field: str) -> Template:
-        """Check a template; raises SpecError naming every reference that leads nowhere."""
+        """Check a template; raises InvalidRequest naming every reference that leads nowhere."""
         text = encode(value, field)
         if len(text.encode()) > MAX_TEMPLATE_BYTES:
-            raise SpecError(
+            raise InvalidRequest(
                 field, f"may be at most {MAX_TEMPLATE_BYTES:,} bytes of JSON; this is {len(text.encode()):,}"
             )
         problems = list(_problems(value, field))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         return cls(text, json.loads(text))
 
     def fill(self, envelope: Mapping[str, Any]) -> Any:
@@ -71,10 +71,10 @@ def encode_content(value: Any) -> bytes:
     return content
 
 
-def _problems(value: Any, place: str) -> list[SpecError]:
+def _problems(value: Any, place: str) -> list[InvalidRequest]:
     if isinstance(value, Mapping):
         found = [
-            SpecError(f"{place}.{key}", "has a reference in a key; only values are replaced")
+            InvalidRequest(f"{place}.{key}", "has a reference in a key; only values are replaced")
             for key in value
             if "{{" in key
         ]
@@ -85,21 +85,21 @@ def _problems(value: Any, place: str) -> list[SpecError]:
         return []
     rest = _REFERENCE.sub("", value)
     if "{{" in rest:
-        return [SpecError(place, "opens a reference with {{ that no }} closes", given=value)]
+        return [InvalidRequest(place, "opens a reference with {{ that no }} closes", given=value)]
     return [problem for found in _REFERENCE.finditer(value) for problem in _reference_problems(found[1], place)]
 
 
-def _reference_problems(reference: str, place: str) -> list[SpecError]:
+def _reference_problems(reference: str, place: str) -> list[InvalidRequest]:
     if not _PATH.fullmatch(reference):
         example = "{{Name}} or {{Payload.order}}"
-        return [SpecError(place, f"refers to no field; write it as in {example}", given="{{" + reference + "}}")]
+        return [InvalidRequest(place, f"refers to no field; write it as in {example}", given="{{" + reference + "}}")]
     head, _, way = reference.partition(".")
     if head not in FIELDS:
         near = get_close_matches(head, FIELDS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(FIELDS)}"
-        return [SpecError(place, f"refers to {head}, which the envelope does not have; {hint}")]
+        return [InvalidRequest(place, f"refers to {head}, which the envelope does not have; {hint}")]
     if way and head != "Payload":
-        return [SpecError(place, f"refers to {reference}; only Payload has parts")]
+        return [InvalidRequest(place, f"refers to {reference}; only Payload has parts")]
     return []
 
 

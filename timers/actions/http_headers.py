@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 MAX_HEADERS: Final = 50
 MAX_NAME: Final = 100
@@ -80,33 +80,33 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def parse_headers(given: Any, field: str) -> Headers:
-    """Read an object of headers; raises SpecError naming each one that cannot be sent."""
+    """Read an object of headers; raises InvalidRequest naming each one that cannot be sent."""
     if not isinstance(given, Mapping):
-        raise SpecError(field, 'must be an object such as {"Accept": "application/json"}', given=given)
+        raise InvalidRequest(field, 'must be an object such as {"Accept": "application/json"}', given=given)
     if len(given) > MAX_HEADERS:
-        raise SpecError(field, f"may be at most {MAX_HEADERS}; these are {len(given):,}")
-    mistakes = Mistakes()
+        raise InvalidRequest(field, f"may be at most {MAX_HEADERS}; these are {len(given):,}")
+    mistakes = ErrorCollector()
     seen: set[str] = set()
     for name, value in given.items():
         try:
             check_header_name(name, field)
             _check_value(value, f"{field}.{name}")
             if name.lower() in seen:
-                raise SpecError(f"{field}.{name}", "is there twice; upper and lower case are the same name")
+                raise InvalidRequest(f"{field}.{name}", "is there twice; upper and lower case are the same name")
             seen.add(name.lower())
-        except SpecError as error:
+        except InvalidRequest as error:
             mistakes.add(error)
-    mistakes.tell()
+    mistakes.raise_if_any()
     total = sum(len(name) + len(value) + 4 for name, value in given.items())
     if total > MAX_TOTAL:
-        raise SpecError(field, f"may be at most {MAX_TOTAL:,} bytes together; these are {total:,}")
+        raise InvalidRequest(field, f"may be at most {MAX_TOTAL:,} bytes together; these are {total:,}")
     return tuple(given.items())
 
 
 def check_header_name(name: Any, field: str) -> None:
-    """Raise SpecError for a name that is no token, or that is not the action's to set."""
+    """Raise InvalidRequest for a name that is no token, or that is not the action's to set."""
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not _TOKEN.fullmatch(name):
-        raise SpecError(
+        raise InvalidRequest(
             field,
             f"names are 1 to {MAX_NAME} letters, digits and !#$%&'*+-.^_`|~, without spaces or colons",
             given=name,
@@ -115,13 +115,13 @@ def check_header_name(name: Any, field: str) -> None:
     lower = name.lower().replace("_", "-")
     reason = _OURS.get(lower) or next((why for prefix, why in _OUR_PREFIXES.items() if lower.startswith(prefix)), None)
     if reason is not None:
-        raise SpecError(f"{field}.{name}", f"cannot be set: {reason}")
+        raise InvalidRequest(f"{field}.{name}", f"cannot be set: {reason}")
 
 
 def _check_value(value: Any, field: str) -> None:
     if not isinstance(value, str):
-        raise SpecError(field, "must be text", given=value)
+        raise InvalidRequest(field, "must be text", given=value)
     if len(value) > MAX_VALUE:
-        raise SpecError(field, f"may be at most {MAX_VALUE:,} characters; this is {len(value):,}")
+        raise InvalidRequest(field, f"may be at most {MAX_VALUE:,} characters; this is {len(value):,}")
     if not _VALUE.fullmatch(value):
-        raise SpecError(field, "must be plain ASCII without control characters, and not begin or end with a space")
+        raise InvalidRequest(field, "must be plain ASCII without control characters, and not begin or end with a space")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class PullAction:
     words: ClassVar[str] = "pulled by consumers"
 
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> PullAction:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> PullAction:
         """Read the JSON form `{"kind": "pull"}`; what is wrong is noted."""
         mistakes.refuse_unknown(spec, ("kind",), within="action.", where="for pull")
         return cls()

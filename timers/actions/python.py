@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class PythonAction:
         return self.handler
 
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: Mistakes) -> PythonAction | None:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> PythonAction | None:
         """Read the JSON form `{"kind": "python", "handler": name}`; what is wrong is noted."""
         mistakes.refuse_unknown(spec, ("kind", "handler"), within="action.", where="for python")
         name = spec.get("handler")
         if not isinstance(name, str) or not name:
-            mistakes.add(SpecError("action.handler", "must be the name of a handler", given=name))
+            mistakes.add(InvalidRequest("action.handler", "must be the name of a handler", given=name))
             return None
         return cls(name)
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 PREFIX: Final = "whsec_"
 SHORTEST, LONGEST, USUAL = 24, 64, 32
@@ -25,7 +25,7 @@ def new_signing_secret() -> str:
 
 
 def signing_key(secret: Any, field: str = "value") -> bytes:
-    """The bytes of a key in its written form; raises SpecError, which never repeats it."""
+    """The bytes of a key in its written form; raises InvalidRequest, which never repeats it."""
     if isinstance(secret, str) and secret.startswith(PREFIX):
         try:
             key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
@@ -33,7 +33,7 @@ def signing_key(secret: Any, field: str = "value") -> bytes:
             key = b""
         if SHORTEST <= len(key) <= LONGEST:
             return key
-    raise SpecError(
+    raise InvalidRequest(
         field, f"must be {PREFIX} and {SHORTEST} to {LONGEST} bytes in base64; leave it out to have one made"
     )
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from timers.actions.addresses import Address
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_LENGTH: Final = 2000
 SCHEMES: Final = {"http": 80, "https": 443}
@@ -41,21 +41,21 @@ class Target:
 
     @classmethod
     def parse(cls, text: Any, field: str = "url") -> Target:
-        """Read a URL; raises SpecError saying what is wrong with it and, where it can be told, what was meant."""
+        """Read a URL; raises InvalidRequest saying what is wrong with it and, where it can be told, what was meant."""
         if not isinstance(text, str) or not text:
-            raise SpecError(field, f"must be a URL such as {_EXAMPLE}", given=text)
+            raise InvalidRequest(field, f"must be a URL such as {_EXAMPLE}", given=text)
         if len(text) > MAX_LENGTH:
-            raise SpecError(field, f"may be at most {MAX_LENGTH:,} characters; this is {len(text):,}")
+            raise InvalidRequest(field, f"may be at most {MAX_LENGTH:,} characters; this is {len(text):,}")
         _check_characters(text, field)
         found = _FORM.fullmatch(text)
         shown = text if "@" not in text else "a URL with an @"  # before it may stand a password
         if found is None:
-            raise SpecError(field, f"must begin with https:// and a host, such as {_EXAMPLE}", given=shown)
+            raise InvalidRequest(field, f"must begin with https:// and a host, such as {_EXAMPLE}", given=shown)
         scheme, authority, path, query, fragment = found.groups()
         if scheme.lower() not in SCHEMES:
-            raise SpecError(field, "must begin with https:// (or http://)", given=shown)
+            raise InvalidRequest(field, "must begin with https:// (or http://)", given=shown)
         if fragment is not None:
-            raise SpecError(field, "has a fragment (#...), which is never sent; leave it out", given=shown)
+            raise InvalidRequest(field, "has a fragment (#...), which is never sent; leave it out", given=shown)
         host, port, address = _host_and_port(authority, SCHEMES[scheme.lower()], field)
         return cls(scheme.lower(), host, port, (path or "/") + (query or ""), address)
 
@@ -77,18 +77,18 @@ class Target:
 
 
 def parse_host(host: str, field: str) -> tuple[str, Address | None]:
-    """A host by itself: a name, an IPv4 address, or an IPv6 address in brackets; raises SpecError."""
+    """A host by itself: a name, an IPv4 address, or an IPv6 address in brackets; raises InvalidRequest."""
     if host.startswith("["):
         return _ipv6(host, field)
     if not host:
-        raise SpecError(field, f"names no host; write it as in {_EXAMPLE}")
+        raise InvalidRequest(field, f"names no host; write it as in {_EXAMPLE}")
     if host.endswith("."):
-        raise SpecError(field, f"has a host that ends with a dot; write {host.rstrip('.')}", given=host)
+        raise InvalidRequest(field, f"has a host that ends with a dot; write {host.rstrip('.')}", given=host)
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _ipv4(host, field)
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise SpecError(
+        raise InvalidRequest(
             field, "has a host that is no name: labels of 1 to 63 letters, digits and hyphens between dots", given=host
         )
     return host.lower(), None
@@ -105,13 +105,15 @@ def _check_characters(text: str, field: str) -> None:
             advice = "take it out"
         elif "://" in text[: foreign.start()] and not re.search(r"[/?#]", text[: foreign.start()].partition("://")[2]):
             advice = f"write the host in its ASCII form{_ascii_form(text)}"
-        raise SpecError(
+        raise InvalidRequest(
             field,
             f"has the character {character!r} (U+{ord(character):04X}) at position {foreign.start() + 1}; {advice}",
         )
     percent = _BAD_PERCENT.search(text)
     if percent is not None:
-        raise SpecError(field, f"has a % at position {percent.start() + 1} without two hexadecimal digits; write %25")
+        raise InvalidRequest(
+            field, f"has a % at position {percent.start() + 1} without two hexadecimal digits; write %25"
+        )
 
 
 def _ascii_form(text: str) -> str:
@@ -125,7 +127,7 @@ def _ascii_form(text: str) -> str:
 def _host_and_port(authority: str, default_port: int, field: str) -> tuple[str, int, Address | None]:
     if "@" in authority:
         # The authority may hold a password: it is not repeated.
-        raise SpecError(field, "names a user before the @; take it out and give credentials as auth")
+        raise InvalidRequest(field, "names a user before the @; take it out and give credentials as auth")
     host, colon, port = authority, "", ""
     if ":" in authority.rpartition("]")[2]:
         host, colon, port = authority.rpartition(":")
@@ -133,7 +135,7 @@ def _host_and_port(authority: str, default_port: int, field: str) -> tuple[str, 
     if not colon:
         return name, default_port, address
     if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65535:
-        raise SpecError(field, "has a port that is no number from 1 to 65535", given=port)
+        raise InvalidRequest(field, "has a port that is no number from 1 to 65535", given=port)
     return name, int(port), address
 
 
@@ -145,7 +147,7 @@ def _ipv4(host: str, field: str) -> tuple[str, Address]:
             meant = f"; write {socket.inet_ntoa(socket.inet_aton(host))}"
         except OSError:
             meant = " such as 93.184.215.14"
-        raise SpecError(
+        raise InvalidRequest(
             field, f"has a host that ends in a number but is no plain IPv4 address{meant}", given=host
         ) from None
     return str(address), address
@@ -154,9 +156,11 @@ def _ipv4(host: str, field: str) -> tuple[str, Address]:
 def _ipv6(host: str, field: str) -> tuple[str, Address]:
     inner = host[1:-1] if host.endswith("]") else ""
     if "%" in host:
-        raise SpecError(field, "has an IPv6 address with a zone, which means something on one host only", given=host)
+        raise InvalidRequest(
+            field, "has an IPv6 address with a zone, which means something on one host only", given=host
+        )
     try:
         address = IPv6Address(inner)
     except ValueError:
-        raise SpecError(field, "has no IPv6 address between its brackets", given=host) from None
+        raise InvalidRequest(field, "has no IPv6 address between its brackets", given=host) from None
     return str(address), address

@@ -16,7 +16,7 @@ from timers.admin.actions import for_each
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
 from timers.control.calendars import create_calendar, delete_calendar, update_calendar
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import ExclusionCalendar
 from timers.models.fields import ExactJSONField
 from timers.schedules.exclusions import ExclusionCalendar as Rules
@@ -79,7 +79,7 @@ class CalendarAdmin(ControlAdmin):
             return "–"
         try:
             rules = Rules.parse(calendar.name, calendar.rules, calendar.time_zone)
-        except SpecError as error:
+        except InvalidRequest as error:
             return format_html('<p class="timers-why">{}</p>', str(error))
         return _told(rules)
 

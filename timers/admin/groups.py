@@ -16,7 +16,7 @@ from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, ControlForm, take_over
 from timers.control.groups import create_group, pause_group, resume_group, update_group
 from timers.engine.group_clock import now_in
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import TimerGroup
 from timers.models.fields import ExactJSONField
 
@@ -111,7 +111,7 @@ class GroupAdmin(ControlAdmin):
             return "–"
         try:
             return parse(action).words[:200]
-        except SpecError:
+        except InvalidRequest:
             return f"unreadable: {action}"[:100]
 
     @admin.action(description="Pause: fire nothing until resumed", permissions=["change"])

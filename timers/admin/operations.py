@@ -22,7 +22,7 @@ from timers.control.operations import (
     start_operation,
 )
 from timers.engine.failed_filter import CONDITIONS, LONGEST_TEXT
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.words import plural
 from timers.models import BulkOperation
 
@@ -120,10 +120,10 @@ class OperationAdmin(ControlAdmin):
                 reason=asked["reason"],
                 actor=request.user.get_username(),
             )
-        except SpecError as refused:
+        except InvalidRequest as refused:
             # The conditions are fields of their own here.
-            raise SpecError.combined(
-                SpecError(problem.field.removeprefix("filter."), problem.message) for problem in refused.problems
+            raise InvalidRequest.combined(
+                InvalidRequest(problem.field.removeprefix("filter."), problem.message) for problem in refused.problems
             ) from refused
         take_over(obj, operation)
 

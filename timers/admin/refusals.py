@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from timers.admin.bounded import BoundedAdmin
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 from timers.insights.words import in_flight_words
 
 if TYPE_CHECKING:  # generic for the type checker alone
@@ -28,7 +28,7 @@ class ControlForm(AnyModelForm):
 
     def _post_clean(self) -> None:
         """Put a refusal on its fields; the instance is not touched, for control writes the row."""
-        if isinstance(self.refused, SpecError):
+        if isinstance(self.refused, InvalidRequest):
             for problem in self.refused.problems:
                 first = problem.field.split(".")[0]
                 name = self.also_called.get(first, first)

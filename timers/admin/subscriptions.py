@@ -22,7 +22,7 @@ from timers.control.subscriptions import (
     resume_subscription,
     update_subscription,
 )
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.words import in_flight_words, plural
 from timers.models import Subscription
 from timers.models.fields import ExactJSONField
@@ -92,7 +92,7 @@ class SubscriptionAdmin(ControlAdmin):
     def action_cell(self, row: Subscription) -> str:
         try:
             return parse(row.action).words[:200]
-        except SpecError:
+        except InvalidRequest:
             return f"unreadable: {row.action}"[:100]
 
     @admin.action(description="Pause: deliver nothing until resumed", permissions=["change"])

@@ -33,7 +33,7 @@ from timers.control.change import (
 )
 from timers.control.skip_next import skip_next_fire
 from timers.domain.payload import Unreadable
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights import executions
 from timers.insights.held_up import cluster_facts, due_since, held_up_by, waits_for_handler, waits_for_limit
 from timers.insights.last_outcomes import tell_last_outcomes
@@ -160,7 +160,7 @@ class TimerAdmin(ControlAdmin):
             return
         changes = form.changes()
         if isinstance(obj.payload, Unreadable) and "payload" not in changes:
-            raise SpecError(
+            raise InvalidRequest(
                 "payload", f"cannot be read, so it must be replaced with this change ({obj.payload.reason})"
             )
         saved = scheduling.update_timer(
@@ -217,7 +217,7 @@ class TimerAdmin(ControlAdmin):
             return "–"
         try:
             preview = preview_of(timer, _NEXT, after=timer.next_fire_at - _MICROSECOND)
-        except SpecError as error:
+        except InvalidRequest as error:
             return format_html('<p class="timers-why">{}</p>', str(error))
         lines = ((instant.wall, f" – {instant.note}" if instant.note else "") for instant in preview.instants)
         listed = format_html_join("", "<div>{}{}</div>", lines) or "–"

@@ -33,7 +33,7 @@ from timers.api import (
 )
 from timers.api.description import DESCRIPTION, complete
 from timers.api.invalid import in_our_words
-from timers.api.refusals import problem_of
+from timers.api.refusals import problem_from_exception
 from timers.api.request_id import current_request_id
 from timers.api.strict_body import StrictParser
 from timers.version import VERSION
@@ -44,7 +44,7 @@ class TimersAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         """The answer to a request that raised."""
-        return problem_of(exc, request.method).response(current_request_id.get())
+        return problem_from_exception(exc, request.method).response(current_request_id.get())
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]

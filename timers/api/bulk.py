@@ -21,13 +21,13 @@ from timers.api.timer_body import BULK_REQUEST
 from timers.api.timers import TIMERS
 from timers.control.audit import FIRST, Entry, audited
 from timers.control.create import Created, create_each
+from timers.control.create_checks import too_costly
 from timers.control.groups import FoundGroups, look_up_groups
-from timers.control.planned import too_costly
 from timers.control.request import parse_request
 from timers.control.spec import TimerSpec
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.engine.cpu_budget import CpuBudget
-from timers.exceptions import FieldProblem, QuotaExceeded, SpecError
+from timers.exceptions import FieldProblem, InvalidRequest, QuotaExceeded
 
 router = Router(tags=["timers"])
 MOST: Final = 10_000
@@ -38,7 +38,7 @@ CPU_SECONDS: Final = 1.0
 CPU_SECONDS_EACH: Final = 0.000_5
 """CPU time of one call: so much, and so much more for each request; a common rule costs a third of that."""
 _TOLD: Final = 100
-"""Mistakes that one refusal of the whole tells of."""
+"""ErrorCollector that one refusal of the whole tells of."""
 
 
 class BulkResult(BaseModel):
@@ -75,7 +75,7 @@ class _Call:
     budget: CpuBudget
     names: dict[int, str | None] = field(default_factory=dict)
     specs: dict[int, TimerSpec] = field(default_factory=dict)
-    mistakes: dict[int, SpecError] = field(default_factory=dict)
+    mistakes: dict[int, InvalidRequest] = field(default_factory=dict)
     created: dict[int, Created] = field(default_factory=dict)
 
     def read(self, requests: Iterator[Any], now: datetime) -> None:
@@ -87,22 +87,24 @@ class _Call:
                 self.budget.charge()
                 if self.budget.is_spent:
                     raise too_costly()
-                if isinstance(request, SpecError):
+                if isinstance(request, InvalidRequest):
                     raise request
                 if not isinstance(request, Mapping):
-                    raise SpecError("body", "must be an object", given=request)
+                    raise InvalidRequest("body", "must be an object", given=request)
                 name = request.get("name")
                 self.names[index] = name if isinstance(name, str) else None
                 self.specs[index] = self._read(request, now)
-            except SpecError as error:
+            except InvalidRequest as error:
                 self.mistakes[index] = error
 
     def _read(self, request: Mapping[str, Any], now: datetime) -> TimerSpec:
-        mistakes = Mistakes()
+        mistakes = ErrorCollector()
         if request.get("group", self.group) != self.group:
-            mistakes.add(SpecError("group", "is said by the address, and it is another there", given=request["group"]))
+            mistakes.add(
+                InvalidRequest("group", "is said by the address, and it is another there", given=request["group"])
+            )
         spec = mistakes.check(lambda: parse_request({**request, "group": self.group}, now))
-        mistakes.tell()
+        mistakes.raise_if_any()
         return spec
 
     def write(self) -> None:
@@ -112,7 +114,7 @@ class _Call:
             specs, on_conflict=self.on_conflict, actor=self.actor, found=self.found, budget=self.budget
         )
         for index, each in zip(indexes, became, strict=True):
-            if isinstance(each, SpecError):
+            if isinstance(each, InvalidRequest):
                 self.mistakes[index] = each
             else:
                 self.created[index] = each
@@ -212,23 +214,23 @@ def create_in_bulk(
 
 def _array(request: HttpRequest) -> Iterator[Any]:
     if not request.body.strip():
-        raise SpecError("body", "is empty; send an array of requests")
+        raise InvalidRequest("body", "is empty; send an array of requests")
     requests = strict_json.loads(request.body)
     if not isinstance(requests, list):
-        raise SpecError("body", "must be an array of requests")
+        raise InvalidRequest("body", "must be an array of requests")
     return iter(requests)
 
 
 def _lines(request: HttpRequest) -> Iterator[Any]:
-    """The requests, line by line; one that cannot be read comes as the SpecError that says why."""
+    """The requests, line by line; one that cannot be read comes as the InvalidRequest that says why."""
     lines = [line for line in request.body.split(b"\n") if line.strip()]
     if not lines:
-        raise SpecError("body", "is empty; send one request a line")
+        raise InvalidRequest("body", "is empty; send one request a line")
     for line in lines:
         try:
             yield strict_json.loads(line, one_line=True)
         except strict_json.MalformedJson as error:
             hint = _STRIPPED if len(lines) == 1 and _SEVERAL.search(line) else ""
-            yield SpecError("body", f"{error}{hint}")
-        except SpecError as error:
+            yield InvalidRequest("body", f"{error}{hint}")
+        except InvalidRequest as error:
             yield error

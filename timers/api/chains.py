@@ -31,7 +31,7 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import Answer, route
 from timers.api.schemas import NAME, Schema, keywords, refuse_unknown
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.step_durations import step_durations
 from timers.models import ChainStep, TimerGroup
 
@@ -206,7 +206,7 @@ def activate_step(
 
 def _need_definition(body: dict[str, Any]) -> None:
     if "definition" not in body:
-        raise SpecError("definition", "is needed. Give an object with steps.")
+        raise InvalidRequest("definition", "is needed. Give an object with steps.")
 
 
 def _told(group: str, chain: str) -> Answer:

@@ -18,14 +18,14 @@ from timers.api.authentication import caller
 from timers.api.executions import EXECUTION
 from timers.api.fields import Body, Name, Reason, Seconds, Whole
 from timers.api.groups import GROUP
+from timers.api.idempotent import IDEMPOTENCY_KEY, once
 from timers.api.problems import FieldProblemAnswer, not_found
-from timers.api.repeatable import IDEMPOTENCY_KEY, once
 from timers.api.route import rendered, route
 from timers.api.visible import is_visible
 from timers.consuming import Commit, Message, Settled, claim, commit, commit_many, discard, extend
 from timers.domain.policies import MAX_SECONDS
 from timers.engine.next_due import seconds_to_next
-from timers.exceptions import FieldProblem, SpecError, TimersError
+from timers.exceptions import FieldProblem, InvalidRequest, TimersError
 
 router = Router(tags=["consumers"])
 LONGEST_WAIT: Final = 20.0
@@ -188,7 +188,7 @@ def commit_these(request: HttpRequest, body: CommitMany) -> SettledMany:
     seen = [who.has_all_groups or is_visible(who, "execution", item.execution) for item in body.items]
     theirs = [item for item, is_seen in zip(body.items, seen, strict=True) if is_seen]
     answers = iter(commit_many([Commit(item.execution, item.token, item.result) for item in theirs]))
-    unseen = SpecError("execution", not_found().detail)
+    unseen = InvalidRequest("execution", not_found().detail)
     return SettledMany(
         results=[
             _settled(item, next(answers) if is_seen else unseen) for item, is_seen in zip(body.items, seen, strict=True)
@@ -199,7 +199,7 @@ def commit_these(request: HttpRequest, body: CommitMany) -> SettledMany:
 def _settled(item: CommitOne, answer: Settled | TimersError) -> SettledOne:
     if isinstance(answer, Settled):
         return SettledOne(execution=item.execution, outcome=answer.outcome)
-    problems = answer.problems if isinstance(answer, SpecError) else [FieldProblem("token", str(answer))]
+    problems = answer.problems if isinstance(answer, InvalidRequest) else [FieldProblem("token", str(answer))]
     errors = [FieldProblemAnswer(field=problem.field, message=problem.message) for problem in problems]
     return SettledOne(execution=item.execution, errors=errors)
 

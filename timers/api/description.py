@@ -8,9 +8,9 @@ from typing import Any, Final
 from ninja.openapi.schema import REF_TEMPLATE
 from pydantic.json_schema import models_json_schema
 
+from timers.api.idempotent import HEADER as IDEMPOTENCY_KEY
+from timers.api.idempotent import REPLAYED
 from timers.api.problems import MEDIA_TYPE, ProblemAnswer
-from timers.api.repeatable import HEADER as IDEMPOTENCY_KEY
-from timers.api.repeatable import REPLAYED
 
 DESCRIPTION: Final = """\
 Schedule timers, receive them, and see what became of them.

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from timers.api.schemas import INSTANT, duration
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import parse_seconds
 from timers.schedules.instant import parse_instant
 
@@ -40,7 +40,7 @@ class EmptyBody(Body):
 def _instant(given: Any) -> datetime:
     try:
         return parse_instant(given, "instant")
-    except SpecError as error:
+    except InvalidRequest as error:
         raise ValueError(error.problems[0].message) from None
 
 
@@ -68,7 +68,7 @@ class Seconds:
         number = json.loads(given) if isinstance(given, str) and _NUMBER.fullmatch(given) else given
         try:
             return parse_seconds(number, "seconds", at_least=self.at_least, at_most=self.at_most)
-        except SpecError as error:
+        except InvalidRequest as error:
             raise ValueError(error.problems[0].message) from None
 
 

@@ -36,7 +36,7 @@ from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import MAX_CONCURRENCY
 from timers.domain.payload import MAX_BYTES
 from timers.domain.policies import MAX_SECONDS
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.models import TimerGroup
 from timers.scheduling import create_group, delete_group, pause_group, resume_group, update_group
 
@@ -89,9 +89,9 @@ def post_group(request: HttpRequest, body: InBody[NewGroup]) -> Answer:
     """Create a group."""
     name = body.pop("name", None)
     if isinstance(name, str) and not caller(request).sees(name):
-        raise SpecError("name", "must be one of the groups that this key is for", given=name)
+        raise InvalidRequest("name", "must be one of the groups that this key is for", given=name)
     if "actor" in body:
-        raise SpecError("actor", "is not known here")
+        raise InvalidRequest("actor", "is not known here")
     group = create_group(name, actor=caller(request).actor, **body)
     return Answer(GroupAnswer.of(group), headers=etag(group.version))
 
@@ -107,7 +107,7 @@ def patch_group(request: HttpRequest, group: str, body: InBody[GroupChanges]) ->
     """Change what is named, and leave the rest; workers take it over with their next look."""
     for word in ("name", "actor"):
         if word in body:
-            raise SpecError(word, "cannot be changed")
+            raise InvalidRequest(word, "cannot be changed")
     with transaction.atomic():
         check_version(_row(group, lock=True).version, wanted_version(request))
         return _told(update_group(group, **body))

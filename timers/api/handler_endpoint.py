@@ -26,7 +26,7 @@ from timers import clock, conf, handlers
 from timers.domain.policies import Policies
 from timers.engine import errors
 from timers.engine.outcome import result_text
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.handlers import Discard, Fail, Fire, Handler, Retry, Snooze
 from timers.schedules.instant import parse_instant, to_microseconds
 
@@ -98,7 +98,7 @@ def run_handler(name: str, message: Any) -> Answered:
     """Run the handler of that name and wait for its end, at most its time limit (60 s where it names none).
 
     `message`: an envelope, as timers send it, or any other JSON value, which is the payload then. Raises TimerNotFound
-    for a handler that this process does not have, SpecError for an envelope that cannot be read.
+    for a handler that this process does not have, InvalidRequest for an envelope that cannot be read.
     """
     handler = handlers.find(name)
     if handler is None:
@@ -116,7 +116,7 @@ def run_handler(name: str, message: Any) -> Answered:
 def _succeeded(value: Any) -> Answered:
     try:
         result_text(value)
-    except SpecError as error:
+    except InvalidRequest as error:
         return Answered(200, detail=f"the result was not kept: {error.problems[0].message}")
     except Exception as error:  # noqa: BLE001 - a value of user code
         return Answered(200, detail=f"the result was not kept: {type(error).__name__}")
@@ -164,14 +164,14 @@ def _fire(name: str, message: Any) -> Fire:
 def _text(message: Mapping[str, Any], key: str) -> str:
     value = message.get(key, "")
     if not isinstance(value, str):
-        raise SpecError(key, "must be text", given=value)
+        raise InvalidRequest(key, "must be text", given=value)
     return value
 
 
 def _number(message: Mapping[str, Any], key: str, absent: int) -> int:
     value = message.get(key, absent)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SpecError(key, "must be a whole number", given=value)
+        raise InvalidRequest(key, "must be a whole number", given=value)
     return value
 
 

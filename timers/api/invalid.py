@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from timers.domain.errors import unknown
-from timers.exceptions import FieldProblem, SpecError
+from timers.exceptions import FieldProblem, InvalidRequest
 
 _PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 _UNTOLD: Final = frozenset({"value", "token", "key"})
@@ -50,7 +50,7 @@ def _problem(each: ErrorDetails, model: type[BaseModel], source: str) -> FieldPr
     if each["type"] == "extra_forbidden":
         words = unknown(each["loc"][-1], _known_at(model, each["loc"][:-1]), where="here").problems[0].message
         return FieldProblem(field, words)
-    return SpecError(field, _words(each), given=_given(each)).problems[0]
+    return InvalidRequest(field, _words(each), given=_given(each)).problems[0]
 
 
 def _words(each: ErrorDetails) -> str:

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 
 from timers.api.addresses import api_prefix, app_prefix
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
-from timers.api.refusals import problem_of
+from timers.api.refusals import problem_from_exception
 from timers.api.request_id import current_request_id
 from timers.api.slashes import keep_slashes
 from timers.api.strict_body import take_body
@@ -107,7 +107,7 @@ def _check_head(request: HttpRequest) -> None:
         request.get_host()
     except DisallowedHost as error:
         logger.warning("a request for a host that is not served: %.200r", request.META.get("HTTP_HOST", ""))
-        raise problem_of(error) from None
+        raise problem_from_exception(error) from None
     if "\x00" in request.path_info:
         raise Problem("malformed", f"The path {NUL}")
     # As cookies write it, in quotes; a session is looked for by its cookie.

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from django.http import HttpResponse
 from ninja import Schema
 
-from timers.exceptions import FieldProblem, SpecError
+from timers.exceptions import FieldProblem, InvalidRequest
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -83,7 +83,7 @@ class Problem(Exception):
         super().__init__(detail)
 
     @classmethod
-    def of_spec(cls, error: SpecError, code: Code = "invalid") -> Problem:
+    def of_spec(cls, error: InvalidRequest, code: Code = "invalid") -> Problem:
         """The problem of a refused request."""
         return cls.of_fields(code, error.problems)
 

@@ -15,9 +15,9 @@ from timers.api.problems import Problem, not_found
 from timers.api.strict_json import MalformedJson
 from timers.exceptions import (
     FieldProblem,
+    InvalidRequest,
     NotAllowedNow,
     QuotaExceeded,
-    SpecError,
     StaleToken,
     StaleVersion,
     TimerExists,
@@ -53,7 +53,7 @@ SERVER_REFUSED: Final = (
 _TOO_SLOW: Final = frozenset({QueryCanceled.sqlstate, LockNotAvailable.sqlstate})
 
 
-def problem_of(error: BaseException, method: str | None = None) -> Problem:
+def problem_from_exception(error: BaseException, method: str | None = None) -> Problem:
     """The problem that an exception means; for one that nobody foresaw the log has the traceback, the caller an id.
 
     `method`: of the request that raised, where it is known; one that only reads is told nothing of changes.
@@ -65,7 +65,7 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
             return Problem.of_spec(error, "name_taken")
         case QuotaExceeded():
             return Problem.of_spec(error, "quota")
-        case SpecError():
+        case InvalidRequest():
             return Problem.of_spec(error)
         case TimerNotFound():
             return Problem("not_found", str(error))
@@ -90,7 +90,7 @@ def problem_of(error: BaseException, method: str | None = None) -> Problem:
         case AuthorizationError():
             return Problem("forbidden", "This is not allowed.")
         case HttpError() if error.__cause__ is not None:
-            return problem_of(error.__cause__, method)
+            return problem_from_exception(error.__cause__, method)
         case HttpError(status_code=403):
             return Problem("forbidden", "The CSRF token is missing or wrong; send it as X-CSRFToken.")
         case RequestDataTooBig():

@@ -22,13 +22,13 @@ from pydantic import BaseModel
 
 from timers.api.authentication import caller, needs
 from timers.api.conditions import refuse_unheeded
+from timers.api.idempotent import IDEMPOTENCY_KEY, once, refuse_key
 from timers.api.problems import Problem
-from timers.api.repeatable import IDEMPOTENCY_KEY, once, refuse_key
 from timers.api.request_id import current_request_id
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
 from timers.security.client_address import client_address
-from timers.security.current_actor import asked_by
+from timers.security.current_actor import acting_as
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -108,7 +108,7 @@ def route(
 
             asking = caller(request)
             where = {"address": client_address(request), "request_id": current_request_id.get()}
-            with asked_by(asking.actor, key_id=asking.key_id, **where):
+            with acting_as(asking.actor, key_id=asking.key_id, **where):
                 return once(request, asking, work) if takes_key else work()
 
         # What ninja reads: with real types instead of the words that the view's own module would have to explain.

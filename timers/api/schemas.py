@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from timers.domain import policies
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.limit_keys import MAX_PATH
 
 Schema = dict[str, Any]
@@ -65,10 +65,10 @@ def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
 
 
 def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
-    """Raises SpecError for every keyword that is not known."""
-    mistakes = Mistakes()
+    """Raises InvalidRequest for every keyword that is not known."""
+    mistakes = ErrorCollector()
     mistakes.refuse_unknown(body, known, where="here")
-    mistakes.tell()
+    mistakes.raise_if_any()
 
 
 DURATION: Final = duration()

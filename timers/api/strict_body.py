@@ -24,7 +24,7 @@ class StrictParser(Parser):
     """The parser of the whole API."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        """The JSON of a body; raises Problem, MalformedJson or SpecError."""
+        """The JSON of a body; raises Problem, MalformedJson or InvalidRequest."""
         return cast("dict[str, Any]", json_body(request))
 
     def parse_querydict(

@@ -30,7 +30,7 @@ class MalformedJson(ValueError):
 def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
     """The value of UTF-8 JSON text; `one_line`: it is a line among others, so that only columns are told.
 
-    Raises MalformedJson for what is no JSON, and SpecError, naming the place, for values that could not be kept.
+    Raises MalformedJson for what is no JSON, and InvalidRequest, naming the place, for values that could not be kept.
     """
     if text.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise MalformedJson("begins with a byte order mark; send UTF-8 without one")

@@ -18,7 +18,7 @@ from timers.api.timer_answer import TimerAnswer, answer_now
 from timers.api.timer_body import PreviewRequest
 from timers.api.timers import TIMER
 from timers.domain.policies import MAX_SECONDS
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import TimerGroup
 from timers.schedules import Preview
 from timers.scheduling import (
@@ -189,7 +189,7 @@ def preview(request: HttpRequest, body: InBody[PreviewRequest]) -> PreviewAnswer
     """What a timer would do that is not (yet) scheduled: its next fires, in words, with warnings."""
     group, name, n = body.pop("group", None), body.pop("name", "preview"), body.pop("n", 10)
     if not isinstance(group, str) or not caller(request).sees(group) or not TimerGroup.objects.filter(name=group):
-        raise SpecError("group", "must be one of the groups that you see")
+        raise InvalidRequest("group", "must be one of the groups that you see")
     if "kind" not in body:
-        raise SpecError("kind", "is needed")
+        raise InvalidRequest("kind", "is needed")
     return PreviewAnswer.of(preview_timer(group, name, n, **body))

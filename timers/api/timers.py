@@ -31,7 +31,7 @@ from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.control.find_timer import lock_timer
 from timers.control.groups import look_up_groups
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes
 from timers.insights.limits import limits_reached
@@ -162,17 +162,17 @@ def _living_version(group: str, name: str) -> int | None:
 
 
 def _refuse(body: dict[str, Any], words: tuple[str, ...], why: str) -> None:
-    mistakes = [SpecError(word, why) for word in words if word in body]
+    mistakes = [InvalidRequest(word, why) for word in words if word in body]
     if mistakes:
-        raise SpecError.combined(mistakes)
+        raise InvalidRequest.combined(mistakes)
 
 
 def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict: Any) -> Answer:
     if "group" in body and body["group"] != group:
-        raise SpecError("group", "is said by the address, and it is another there", given=body["group"])
+        raise InvalidRequest("group", "is said by the address, and it is another there", given=body["group"])
     try:
         created = schedule_timer({**body, "group": group}, on_conflict=on_conflict, actor=caller(request).actor)
-    except SpecError as error:
+    except InvalidRequest as error:
         # The group is the address's; that it is not there is no mistake of the body.
         is_group = {problem.field for problem in error.problems} == {"group"}
         raise (not_found(f"group {group!r}") if is_group else error) from None

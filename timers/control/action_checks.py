@@ -13,9 +13,9 @@ from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
 from timers.control.secrets import check_secrets
-from timers.domain.errors import Mistakes, nearest
+from timers.domain.errors import ErrorCollector, nearest
 from timers.engine.nodes import handlers_elsewhere
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Chain, TimerGroup
 
 MOST_NAMES: Final = 1000
@@ -23,25 +23,25 @@ MOST_NAMES: Final = 1000
 
 
 def check_action_of_timer(spec_action: str | None, group: TimerGroup) -> None:
-    """Raise SpecError for a timer's action (JSON text, None: its group's) that cannot be carried out in its group."""
+    """Raise InvalidRequest for a timer's action (JSON text, None: its group's) that its group cannot carry out."""
     if spec_action is not None and is_pull(group.action):
         action = actions.parse(json.loads(spec_action))
         field = "handler" if isinstance(action, PythonAction) else "action"
-        raise SpecError(
+        raise InvalidRequest(
             field, f"has no place here: the timers of group {group.name} are pulled by consumers; take it out"
         )
     check_action_known(spec_action, group)
 
 
 def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
-    """Raise SpecError for an action that cannot be carried out: a handler that nobody knows, a call that is closed."""
+    """Raise InvalidRequest for an action with an unknown handler or a target that is not allowed."""
     if spec_action is None and group.worker_ordinals is not None:
         return  # its subscriptions have actions
     if spec_action is None and is_pull(group.action):
         return
     action_spec = group.action if spec_action is None else json.loads(spec_action)
     if action_spec is None:
-        raise SpecError(
+        raise InvalidRequest(
             "action",
             f"is missing, and group {group.name} has none to fall back to; give one here or there",
         )
@@ -59,43 +59,43 @@ def check_action(action: actions.Action, group: str) -> None:
     elif isinstance(action, ChainAction):
         check_chain(action, group)
     else:
-        raise SpecError("action", "pull is an action of groups: consumers pull from a group, not from a timer")
+        raise InvalidRequest("action", "pull is an action of groups: consumers pull from a group, not from a timer")
 
 
 def check_chain(action: ChainAction, group: str) -> None:
-    """Raise SpecError, with the nearest name, for a chain that the group does not have."""
+    """Raise InvalidRequest, with the nearest name, for a chain that the group does not have."""
     names = list(Chain.objects.filter(group__name=group).values_list("name", flat=True)[:MOST_NAMES])
     if action.chain not in names and not Chain.objects.filter(group__name=group, name=action.chain).exists():
         near = nearest(action.chain, names)
         hint = f"did you mean {near}?" if near else "create the chain first"
-        raise SpecError("action.chain", f"group {group} has no chain of that name; {hint}", given=action.chain)
+        raise InvalidRequest("action.chain", f"group {group} has no chain of that name; {hint}", given=action.chain)
 
 
 def check_http(action: HttpAction, group: str) -> None:
-    """Raise SpecError where the egress guard closes the target, or a secret is missing or not for this use."""
-    mistakes = Mistakes()
+    """Raise InvalidRequest where the egress guard closes the target, or a secret is missing or not for this use."""
+    mistakes = ErrorCollector()
     mistakes.check(lambda: action.check_egress(Egress.in_force()))
     mistakes.check(lambda: check_secrets(action, group))
-    mistakes.tell()
+    mistakes.raise_if_any()
 
 
 def check_entry(action: EntryAction) -> None:
-    """Raise SpecError where this installation has no entry point, or nobody knows the handler."""
-    mistakes = Mistakes()
+    """Raise InvalidRequest where this installation has no entry point, or nobody knows the handler."""
+    mistakes = ErrorCollector()
     call = action.call()
     if isinstance(call, str):
-        mistakes.add(SpecError("action", call))
+        mistakes.add(InvalidRequest("action", call))
     mistakes.check(lambda: check_handler(action.called))
-    mistakes.tell()
+    mistakes.raise_if_any()
 
 
 def check_handler(name: str) -> None:
-    """Raise SpecError, with the nearest name, for a handler that neither this process nor any live node knows."""
+    """Raise InvalidRequest, with the nearest name, for a handler that neither this process nor any live node knows."""
     if handlers.find(name) is None:
         elsewhere = handlers_elsewhere(handlers.names())
         if name not in elsewhere:
             hint = handlers.nearest(name, [*handlers.names(), *elsewhere])
-            raise SpecError("handler", f"no such handler here or on any live node; {hint}", given=name)
+            raise InvalidRequest("handler", f"no such handler here or on any live node; {hint}", given=name)
 
 
 def is_pull(action: object) -> bool:

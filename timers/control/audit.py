@@ -22,7 +22,7 @@ from django.db import connection, models, transaction
 
 from timers.domain.payload import Unreadable
 from timers.models.group import NAME_LENGTH, TimerGroup
-from timers.security.current_actor import asker
+from timers.security.current_actor import current_actor
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -136,7 +136,7 @@ def audited(verb: str, actor: str = "", *, group: str = "", name: str = "", subj
 
 
 @contextmanager
-def unasked() -> Iterator[None]:
+def audit_suppressed() -> Iterator[None]:
     """The engine does it by itself: verbs within leave no entry."""
     token = _within.set(True)
     try:
@@ -169,7 +169,7 @@ def digest(text: str) -> dict[str, Any]:
 
 def who(actor: str) -> dict[str, Any]:
     """The columns of an entry that say who asked."""
-    known = asker()
+    known = current_actor()
     return {
         "actor": (actor or known.name())[:NAME_LENGTH],
         "key_id": known.key_id,

@@ -28,7 +28,7 @@ from timers.engine.arrays import plain_array, timestamp
 from timers.engine.end_waiting import end_waiting
 from timers.engine.group_clock import GroupClock
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion
 from timers.models import Timer, Waiting
 from timers.models.calendars import schedule_of
 from timers.models.claimed import claimed_executions
@@ -66,8 +66,8 @@ def backfill_timer(
     `overlap`: "queue" runs one after the other, oldest first, and unless the timer's overlap policy is `allow` never at
     the same time as another execution of the timer; the schedule goes first. "allow" runs as many at once as there are
     slots, whatever else runs. `per_second`: no more than so many become ready in a second. What exclusion calendars
-    leave out is left out here too. Raises SpecError where there is nothing to run, or more than 10,000; NotAllowedNow
-    for a cancelled timer.
+    leave out is left out here too. Raises InvalidRequest where there is nothing to run, or more than 10,000;
+    NotAllowedNow for a cancelled timer.
     """
     text = None if payload is KEEP else encode(payload)
     # Thousands of instants are computed before the row is locked; under the lock it is checked that they still hold.
@@ -77,7 +77,7 @@ def backfill_timer(
     since, until = _check_range(start, end, GroupClock.of(read.group).moment(clock.now()))
     pause = _check_pace(overlap, per_second)
     if read.schedule_kind == "fixed_delay":
-        raise SpecError("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
+        raise InvalidRequest("schedule", "of kind fixed_delay has no past instants: they follow from the runs")
     instants = _instants(schedule_of(read), since, until)
     with audited("timer.backfill", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
@@ -127,16 +127,18 @@ def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "")
 def _check_range(start: datetime | str, end: datetime | str, now: datetime) -> tuple[datetime, datetime]:
     since, until = parse_instant(start, "start"), parse_instant(end, "end")
     if until > now:
-        raise SpecError("end", "must not lie in the future: what is to come fires by itself", given=until.isoformat())
+        raise InvalidRequest(
+            "end", "must not lie in the future: what is to come fires by itself", given=until.isoformat()
+        )
     if since >= until:
-        raise SpecError("start", "must be before end", given=since.isoformat())
+        raise InvalidRequest("start", "must be before end", given=since.isoformat())
     return since, until
 
 
 def _check_pace(overlap: str, per_second: float | None) -> timedelta:
     """The time between two executions becoming ready."""
     if overlap not in OVERLAP:
-        raise SpecError("overlap", f"must be one of {', '.join(OVERLAP)}", given=overlap)
+        raise InvalidRequest("overlap", f"must be one of {', '.join(OVERLAP)}", given=overlap)
     return pause_between(check_pace(per_second, "per_second"))
 
 
@@ -144,10 +146,12 @@ def _instants(schedule: Schedule, since: datetime, until: datetime) -> list[date
     instants: list[datetime] = []
     for instant in _walk(schedule, since, until):
         if len(instants) == MAX_BACKFILL:
-            raise SpecError("end", f"gives more than {MAX_BACKFILL:,} occurrences; ask for them in shorter stretches")
+            raise InvalidRequest(
+                "end", f"gives more than {MAX_BACKFILL:,} occurrences; ask for them in shorter stretches"
+            )
         instants.append(instant)
     if not instants:
-        raise SpecError("start", "the schedule has no occurrence from there to the end", given=since.isoformat())
+        raise InvalidRequest("start", "the schedule has no occurrence from there to the end", given=since.isoformat())
     return instants
 
 

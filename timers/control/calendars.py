@@ -21,7 +21,7 @@ from timers.control.names import check_name
 from timers.control.renew_groups import renew_groups
 from timers.engine.recompute import new_instants, recompute, write_instants
 from timers.engine.under_way import UnderWay
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
 
@@ -35,8 +35,8 @@ def create_calendar(
 ) -> ExclusionCalendar:
     """Create a calendar of these rules (see timers/schedules/exclusions.py).
 
-    `time_zone`: whose wall clock says what day it is; empty: the timer's. Raises SpecError for a name that is taken and
-    for every rule that makes no sense.
+    `time_zone`: whose wall clock says what day it is; empty: the timer's. Raises InvalidRequest for a name that is
+    taken and for every rule that makes no sense.
     """
     calendar = ExclusionCalendar(name=check_name("name", name), created_at=clock.now())
     _assign(calendar, {"rules": rules, "description": description, "time_zone": time_zone}, actor)
@@ -55,7 +55,7 @@ def update_calendar(name: str, *, version: int | None = None, actor: str = "", *
 
     Fires that are claimed and have not begun are undone, and decided by the new rules; the returned calendar's
     `in_flight` names what has begun.
-    `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises SpecError,
+    `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises InvalidRequest,
     TimerNotFound.
     """
     with audited("calendar.update", actor, name=name) as entry:
@@ -97,22 +97,22 @@ def _locked(name: str) -> ExclusionCalendar:
 
 
 def _assign(calendar: ExclusionCalendar, fields: dict[str, Any], actor: str) -> None:
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     for name in sorted(fields.keys() - set(EDITABLE)):
         near = get_close_matches(name, EDITABLE, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
-        problems.append(SpecError(name, f"is not known; {hint}"))
+        problems.append(InvalidRequest(name, f"is not known; {hint}"))
     texts = [name for name in ("description", "time_zone") if not isinstance(fields.get(name, ""), str)]
-    problems += [SpecError(name, "must be text", given=fields[name]) for name in texts]
+    problems += [InvalidRequest(name, "must be text", given=fields[name]) for name in texts]
     wanted = {name: fields.get(name, getattr(calendar, name)) for name in EDITABLE}
     if not problems:
         try:
             rules = Rules.parse(calendar.name, wanted["rules"], wanted["time_zone"])
             wanted["rules"] = rules.to_spec()
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     for name, value in wanted.items():
         setattr(calendar, name, value)
     calendar.updated_at, calendar.updated_by = clock.now(), actor

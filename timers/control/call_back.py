@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from timers import clock
 from timers.engine import waiting_rows
-from timers.engine.held import read_held
+from timers.engine.claimed import load_claimed
 from timers.engine.under_way import CalledBack, UnderWay, call_back, claimed_of_groups, under_way_of
 from timers.engine.undo_fire import take_out, undo_fires, undoable
 from timers.engine.wakeup import wake_if_soon
@@ -86,6 +86,6 @@ def _carry_out(
 
 def _give_back(called_back: CalledBack, executions: Sequence[UnderWay]) -> None:
     """Make locked, claimed executions ready again at their own instants."""
-    held = read_held({each.fence for each in executions if each.fence}, {each.id for each in executions})
+    held = load_claimed({each.fence for each in executions if each.fence}, {each.id for each in executions})
     waiting_rows.insert([waiting_rows.unbegun(execution) for execution, _ in held], to_microseconds(clock.now()))
     take_out(called_back.held, executions)

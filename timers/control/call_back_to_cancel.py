@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from timers import clock
+from timers.engine.claimed import load_claimed
 from timers.engine.execution import AnyHolder
 from timers.engine.fence import ASKED_TO_END, revoke
 from timers.engine.finish import finish
-from timers.engine.held import read_held
 from timers.engine.orders.cancelling import lock_orders_of_timer
 from timers.engine.outcome import Outcome
 from timers.engine.under_way import UnderWay, call_back, under_way_of
@@ -40,7 +40,7 @@ def cancel_claimed(
     revoke([*claimed, *(called_back.in_flight if begun_too else ())], group_id, reason)
     by_holder: dict[AnyHolder, list[Outcome]] = {}
     now_us = to_microseconds(clock.now())
-    for execution, holder in read_held(called_back.held, claimed) if claimed else ():
+    for execution, holder in load_claimed(called_back.held, claimed) if claimed else ():
         by_holder.setdefault(holder, []).append(Outcome(execution, "lost", None, now_us, reason=_NOT_BEGUN))
     for holder, outcomes in by_holder.items():
         finish(holder, outcomes, now_us)

@@ -26,7 +26,7 @@ from timers.control.pausing import check_until
 from timers.control.request import OPTIONS
 from timers.control.run import make_run, overlap_of
 from timers.control.spec import TimerSpec, check_priority
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.execution_id import execution_id
 from timers.domain.payload import Unreadable, encode
 from timers.domain.policies import check_seconds
@@ -38,7 +38,7 @@ from timers.engine.orders.cancelling import has_orders
 from timers.engine.recompute import is_done
 from timers.engine.waiting_keys import follow_keys
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion
 from timers.models import Timer, TimerGroup, Waiting
 from timers.models.calendars import schedule_of
 from timers.models.claimed import claimed_executions
@@ -85,7 +85,7 @@ def update_timer(
     version: int | None = None,
     schedule: Callable[[], Schedule] | None = None,
     time_zone: Any = KEEP,
-    mistakes: Mistakes | None = None,
+    mistakes: ErrorCollector | None = None,
     restarts: bool = False,
     **fields: Any,
 ) -> Timer:
@@ -101,8 +101,8 @@ def update_timer(
         mistakes: what was found wrong before; raised together with all else.
         restarts: go on from now, as a timer that was just made; what it would have fired until now is not missed.
 
-    Raises SpecError for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another schedule
-    becomes active again.
+    Raises InvalidRequest for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another
+    schedule becomes active again.
     """
     if schedule is not None:
         schedule = _parsed(schedule)
@@ -122,7 +122,7 @@ def _update(
     version: int | None,
     schedule: Callable[[], Schedule] | None,
     time_zone: Any,
-    mistakes: Mistakes | None,
+    mistakes: ErrorCollector | None,
     restarts: bool,
     fields: Mapping[str, Any],
 ) -> Timer:
@@ -138,7 +138,7 @@ def _update(
             raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
         if schedule is None and time_zone is KEEP and not fields:
             if mistakes is not None:
-                mistakes.tell()
+                mistakes.raise_if_any()
             entry.nothing()
             return timer
         current: dict[str, Any] = {field: getattr(timer, field) for field in _KEPT}
@@ -188,10 +188,10 @@ def _update(
 def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
     """The same, with the work done: a schedule is parsed before the timer's row is locked."""
     made: Schedule | None = None
-    error: SpecError | None = None
+    error: InvalidRequest | None = None
     try:
         made = make()
-    except SpecError as refused:
+    except InvalidRequest as refused:
         error = refused
 
     def again() -> Schedule:
@@ -206,7 +206,7 @@ def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
 def _announce(group: str, priority: Any) -> None:
     row = TimerGroup.objects.filter(name=group).first()
     # One that makes no sense is told of with all other mistakes.
-    with suppress(SpecError):
+    with suppress(InvalidRequest):
         if row is not None:
             note_priorities(row, {check_priority(priority)})
 
@@ -382,4 +382,4 @@ def _refuse_unreadable(timer: Timer, given: set[str]) -> None:
     for column in ("payload", "schedule", "action", "overrides"):
         value = getattr(timer, column)
         if isinstance(value, Unreadable) and column not in given:
-            raise SpecError(column, f"cannot be read as it is stored ({value.reason}); give a new one")
+            raise InvalidRequest(column, f"cannot be read as it is stored ({value.reason}); give a new one")

@@ -46,7 +46,7 @@ def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> Clu
     """Start nothing of a partition's groups, on no node and for no consumer, until it is resumed; see pause_cluster.
 
     Raises:
-        SpecError: the name is no name of a partition.
+        InvalidRequest: the name is no name of a partition.
         TimerNotFound: the partition has neither a group nor a live node.
     """
     check_name("partition", partition)

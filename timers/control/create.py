@@ -12,13 +12,13 @@ from django.db import connection, transaction
 
 from timers.control.call_back_replaced import call_back_replaced
 from timers.control.change import record_skip
+from timers.control.create_checks import Instants, plan, refuse_beyond_quotas
 from timers.control.create_statement import KEYED, UNKEYED, arrays_of, arrays_of_redefined
 from timers.control.created_entry import entry_of
 from timers.control.debounce import check_debounce, debounced
 from timers.control.groups import FoundGroups, look_up_groups, note_priorities
 from timers.control.key_settings import KeySettingsChanged, by_present_keys, key_setting, settings_of
 from timers.control.limits import Limits, ManyUncomputed, within_limits
-from timers.control.planned import Instants, plan, refuse_beyond_quotas
 from timers.control.quotas import count_in, hold_quotas
 from timers.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
 from timers.control.spec import TimerSpec
@@ -29,7 +29,7 @@ from timers.engine.group_clock import GroupClock
 from timers.engine.recompute import done_among, is_done
 from timers.engine.waiting_keys import follow_keys
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import SpecError, TimerExists
+from timers.exceptions import InvalidRequest, TimerExists
 from timers.models import Timer, TimerGroup
 from timers.schedules.limited import Uncomputed
 from timers.schedules.shortest_interval import shortest_interval
@@ -67,8 +67,8 @@ def create_timers(
 
     `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (a
     running execution goes on, and is named in `in_flight`; one that is claimed and has not begun is
-    called back), "keep" leaves it as it is. Raises SpecError for an unknown group or handler and for a schedule that
-    never fires.
+    called back), "keep" leaves it as it is. Raises InvalidRequest for an unknown group or handler and for a schedule
+    that never fires.
     """
     # With all or none, what was not created has been raised.
     return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
@@ -81,7 +81,7 @@ def create_each(
     actor: str = "",
     found: FoundGroups | None = None,
     budget: CpuBudget | None = None,
-) -> list[Created | SpecError]:
+) -> list[Created | InvalidRequest]:
     """The same, but what is wrong with one is that one's alone: what became of each, in the order given.
 
     `budget`: the CPU time that their schedules may cost; those for which nothing is left are refused.
@@ -97,22 +97,22 @@ def _create(
     *,
     all_or_none: bool,
     budget: CpuBudget | None = None,
-) -> list[Created | SpecError]:
+) -> list[Created | InvalidRequest]:
     if on_conflict not in ON_CONFLICT:
-        raise SpecError("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
+        raise InvalidRequest("on_conflict", f"must be one of {', '.join(ON_CONFLICT)}", given=on_conflict)
     check_debounce(specs, on_conflict)
     names = {spec.group for spec in specs}
 
-    def create(present: FoundGroups, limits: Limits) -> list[Created | SpecError]:
+    def create(present: FoundGroups, limits: Limits) -> list[Created | InvalidRequest]:
         with nullcontext() if _is_one_statement(specs, on_conflict, present.groups) else transaction.atomic():
             became = _creating(specs, on_conflict, actor, present, limits, all_or_none=all_or_none, budget=budget)
             if all_or_none:
                 for each in became:
-                    if isinstance(each, SpecError):
+                    if isinstance(each, InvalidRequest):
                         raise each
         return became
 
-    def create_in_groups() -> list[Created | SpecError]:
+    def create_in_groups() -> list[Created | InvalidRequest]:
         nonlocal found
         present, found = found or look_up_groups(names), None
         present.check(names)
@@ -136,7 +136,7 @@ def _creating(
     *,
     all_or_none: bool,
     budget: CpuBudget | None,
-) -> list[Created | SpecError]:
+) -> list[Created | InvalidRequest]:
     """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
     groups = found.groups
     in_flight: dict[tuple[int, str], list[str]] = {}
@@ -186,7 +186,7 @@ def _creating(
     refuse_beyond_quotas(specs, planned, held.values())
     wanted = [(spec, first) for spec, first in zip(specs, planned, strict=True) if isinstance(first, datetime)]
     if not wanted or (all_or_none and len(wanted) < len(specs)):
-        return [each for each in planned if isinstance(each, SpecError)]
+        return [each for each in planned if isinstance(each, InvalidRequest)]
     if settled:
         wanted = [(spec, first) for spec, first in wanted if (groups[spec.group].id, spec.name) not in settled]
     # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
@@ -199,10 +199,10 @@ def _creating(
     is_taken = written.keys() | settled.keys()
     taken = [spec for spec, _ in wanted if (groups[spec.group].id, spec.name) not in is_taken]
     kept = _kept(taken, groups) if taken and on_conflict != "reject" else {}
-    became: list[Created | SpecError] = []
+    became: list[Created | InvalidRequest] = []
     for spec, first_at in zip(specs, planned, strict=True):
         key = groups[spec.group].id, spec.name
-        if isinstance(first_at, SpecError):
+        if isinstance(first_at, InvalidRequest):
             became.append(first_at)
         elif key in written:
             row = written[key]

@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 
 from timers.control.spec import TimerSpec
 from timers.engine.group_clock import GroupClock
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup
 from timers.schedules import parse
 from timers.schedules.instant import parse_instant
 
 
 def check_debounce(specs: Sequence[TimerSpec], on_conflict: str) -> None:
-    """Raise SpecError where a bound is given for timers that are not replaced."""
+    """Raise InvalidRequest where a bound is given for timers that are not replaced."""
     if on_conflict != "replace" and any(spec.debounce_max_wait is not None for spec in specs):
-        raise SpecError(
+        raise InvalidRequest(
             "debounce_max_wait", 'bounds how long replacements put a timer off; give on_conflict="replace" with it'
         )
 

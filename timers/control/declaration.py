@@ -13,7 +13,7 @@ from timers.control.names import check_name
 from timers.control.request import kind_of, parse_request
 from timers.control.spec import TimerSpec
 from timers.domain.chains import Chain, parse_chain
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import seconds_of
 from timers.schedules.instant import EPOCH, format_instant
 
@@ -35,18 +35,18 @@ class Declaration:
     """The lines of a file by the paths of what stands there."""
 
     def spec(self) -> TimerSpec:
-        """The timer that is asked for, the same whenever it is asked; raises SpecError that names the place.
+        """The timer that is asked for, the same whenever it is asked; raises InvalidRequest that names the place.
 
         A rate without start_at is counted from 1970, not from now: whoever reconciles, and when, changes no instant.
         """
         request = {"kind": kind_of(self.keywords), **self.keywords}
         try:
             if "after" in request:
-                raise SpecError("after", "counts from the call, and a declaration is read at each start: give at")
+                raise InvalidRequest("after", "counts from the call, and a declaration is read at each start: give at")
             if request["kind"] == "rrule" and request.get("start_at") is None:
-                raise SpecError("start_at", "is missing: a declared rule needs a fixed instant to count from")
+                raise InvalidRequest("start_at", "is missing: a declared rule needs a fixed instant to count from")
             return parse_request(request, EPOCH, looks_up=False)
-        except SpecError as error:
+        except InvalidRequest as error:
             raise self.located(error) from None
 
     def as_json(self) -> str:
@@ -62,10 +62,10 @@ class Declaration:
         """Where it is written, in words."""
         return self._place_of(self.path)
 
-    def located(self, error: SpecError) -> SpecError:
+    def located(self, error: InvalidRequest) -> InvalidRequest:
         """The same error, with the place of each problem."""
-        return SpecError.combined(
-            SpecError(path := self._path_of(problem.field), f"{problem.message} - {self._place_of(path)}")
+        return InvalidRequest.combined(
+            InvalidRequest(path := self._path_of(problem.field), f"{problem.message} - {self._place_of(path)}")
             for problem in error.problems
         )
 
@@ -91,42 +91,44 @@ class Declared:
     """Their keywords are `group`, `name` and `definition`."""
 
     def specs(self) -> dict[tuple[str, str], tuple[Declaration, TimerSpec]]:
-        """The timers by group and name; raises one SpecError for all that is wrong with any of them."""
+        """The timers by group and name; raises one InvalidRequest for all that is wrong with any of them."""
         found: dict[tuple[str, str], tuple[Declaration, TimerSpec]] = {}
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         for declaration in self.timers:
             try:
                 spec = declaration.spec()
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(error)
                 continue
             if (spec.group, spec.name) in found:
                 first = found[spec.group, spec.name][0]
-                twice = SpecError("name", f"comes twice in group {spec.group} (first: {first.place})", given=spec.name)
+                twice = InvalidRequest(
+                    "name", f"comes twice in group {spec.group} (first: {first.place})", given=spec.name
+                )
                 problems.append(declaration.located(twice))
             found.setdefault((spec.group, spec.name), (declaration, spec))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         return found
 
     def definitions(self) -> dict[tuple[str, str], tuple[Declaration, Chain]]:
-        """The chains by group and name; raises one SpecError for all that is wrong with any of them."""
+        """The chains by group and name; raises one InvalidRequest for all that is wrong with any of them."""
         found: dict[tuple[str, str], tuple[Declaration, Chain]] = {}
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         for declaration in self.chains:
             given = declaration.keywords
             try:
                 name = check_name("name", given["name"])
                 found[given["group"], name] = (declaration, parse_chain(given["definition"]))
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(declaration.located(error))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         return found
 
 
 def check_source(name: Any) -> str:
-    """The name of a file's source; raises SpecError."""
+    """The name of a file's source; raises InvalidRequest."""
     return FILE_PREFIX + check_name("name", name)
 
 

@@ -17,13 +17,13 @@ from timers.control.run import make_run
 from timers.domain.execution_id import Occurrence
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.payload import encode
+from timers.engine.advance import lock_timers
 from timers.engine.end_waiting import end_waiting
-from timers.engine.follow import lock_timers
 from timers.engine.group_clock import GroupClock
 from timers.engine.orders.cancelling import cancel_orders, cancel_orders_of_timer, end_parked_branches, orders_among
 from timers.engine.orders.retrying import lock_failed_order, set_variables
 from timers.engine.retry_waiting import retry_waiting
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound, TimersError
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound, TimersError
 from timers.models import Attempt, ChainOrder, Claim, Timer, Waiting
 from timers.models.fields import ExactJSONField
 
@@ -39,7 +39,7 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
     The payload of an order of a chain is an object of variables: they are set, the others stay.
 
     Raises TimerNotFound when there is no such execution, NotAllowedNow when it has not failed, when its timer is
-    cancelled or gone, and when it had a thousand tries, SpecError for variables that cannot be.
+    cancelled or gone, and when it had a thousand tries, InvalidRequest for variables that cannot be.
     """
     text = None if payload is KEEP else encode(payload)
     with audited("execution.retry", actor, subject_id=execution) as entry:
@@ -182,13 +182,13 @@ def _say_of(entry: Entry, execution: str) -> None:
 
 
 def check_execution(execution: str) -> Occurrence:
-    """What the id of an execution says; raises SpecError for what is none."""
+    """What the id of an execution says; raises InvalidRequest for what is none."""
     try:
         occurrence = parse_id(execution)
     except (ValueError, AttributeError):
-        raise SpecError("execution", "is no execution id", given=execution) from None
+        raise InvalidRequest("execution", "is no execution id", given=execution) from None
     if occurrence.seq:
-        raise SpecError("execution", "is the id of one try; that of its execution ends otherwise", given=execution)
+        raise InvalidRequest("execution", "is the id of one try; that of its execution ends otherwise", given=execution)
     return occurrence
 
 

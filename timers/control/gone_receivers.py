@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from timers.control.audit import unasked
+from timers.control.audit import audit_suppressed
 from timers.control.subscriptions import pause_subscription
 from timers.engine.outcome import Outcome, Verdict
 from timers.exceptions import TimerNotFound
@@ -29,5 +29,5 @@ def gone_receivers(verdicts: Iterable[tuple[Outcome, Verdict]]) -> GoneReceivers
 def pause_gone_receivers(gone: GoneReceivers) -> None:
     """Pause these subscriptions; the timer's others go on. A pause waits for fires under way, so it comes last."""
     for (group_name, name), reason in gone.items():
-        with suppress(TimerNotFound), unasked():
+        with suppress(TimerNotFound), audit_suppressed():
             pause_subscription(group_name, name, reason=f"paused itself: {reason}")

@@ -22,7 +22,7 @@ from timers.control.pausing import check_until
 from timers.control.renew_groups import wake_for_changed_groups
 from timers.control.secret_groups import grant_promised
 from timers.domain.cluster_modes import PLACEMENTS
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.limits import LIMITS
 from timers.domain.payload import MAX_BYTES
 from timers.domain.policies import OVERRIDABLE, Policies, check_seconds
@@ -30,7 +30,7 @@ from timers.engine.group_clock import GroupClock, now_in
 from timers.engine.recompute import NewInstants, new_instants, recompute, write_instants
 from timers.engine.reshard import note_change
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import NotAllowedNow, SpecError, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerExists, TimerNotFound
 from timers.models import Chain, ChainOrder, Subscription, Timer, TimerGroup
 from timers.models.calendars import check_calendars
 from timers.models.rows import columns, made
@@ -73,13 +73,13 @@ class FoundGroups(NamedTuple):
         return self.now if row is None else GroupClock.of(row).moment(self.now)
 
     def check(self, names: Collection[str]) -> None:
-        """Raises SpecError naming the first that was not found."""
+        """Raises InvalidRequest naming the first that was not found."""
         for name in names:
             if name not in self.groups:
                 known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
                 near = get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]}?" if near else "create it first (ensure_group)"
-                raise SpecError("group", f"there is no such group; {hint}", given=name)
+                raise InvalidRequest("group", f"there is no such group; {hint}", given=name)
 
 
 def look_up_groups(names: Collection[str]) -> FoundGroups:
@@ -94,14 +94,14 @@ def look_up_groups(names: Collection[str]) -> FoundGroups:
 
 
 def find_groups(names: Collection[str]) -> FoundGroups:
-    """The database's now and the groups of those names; raises SpecError naming the first that does not exist."""
+    """The database's now and the groups of those names; raises InvalidRequest naming the first that does not exist."""
     found = look_up_groups(names)
     found.check(names)
     return found
 
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Create a group; raises SpecError for a name that is taken and for every field that makes no sense."""
+    """Create a group; raises InvalidRequest for a name that is taken and for every field that makes no sense."""
     group = new_group(name, **fields)
     group.created_at = group.updated_at = clock.now()
     group.state_changed_by = actor
@@ -116,8 +116,8 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 
 def new_group(name: str, **fields: Any) -> TimerGroup:
-    """A group of these fields that is not saved; raises SpecError for every field that makes no sense."""
-    group, mistakes = TimerGroup(name=name), Mistakes()
+    """A group of these fields that is not saved; raises InvalidRequest for every field that makes no sense."""
+    group, mistakes = TimerGroup(name=name), ErrorCollector()
     mistakes.check(lambda: check_name("name", name))
     _assign(group, fields, mistakes)
     return group
@@ -130,7 +130,7 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         return existing
     try:
         return create_group(name, actor=actor, **fields)
-    except SpecError:
+    except InvalidRequest:
         # Another process may have created it at the same moment; any other mistake comes back from the look-up.
         twin = TimerGroup.objects.filter(name=name).first()
         if twin is None:
@@ -145,11 +145,12 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     called back where the group's policies, its action or its nodes change, and is carried out by the new ones; the
     returned group's `in_flight` names what has begun.
 
-    Raises SpecError for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own actions.
+    Raises InvalidRequest for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own
+    actions.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name, against_fires=bool(_AGAINST_FIRES & fields.keys())))
-        mistakes = Mistakes()
+        mistakes = ErrorCollector()
         shards = group.shards
         exclusions = list(group.exclusion_calendars), group.on_excluded
         was_pulled = is_pull(group.action)
@@ -286,8 +287,8 @@ def _saved(group: TimerGroup) -> TimerGroup:
     return group
 
 
-def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: Mistakes) -> None:
-    """Take over the fields; raises one SpecError for all that is wrong with them, and what was found before."""
+def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: ErrorCollector) -> None:
+    """Take over the fields; raises one InvalidRequest for all that is wrong with them, and what was found before."""
     mistakes.refuse_unknown(fields, EDITABLE)
     policies = {name: value for name, value in fields.items() if name in OVERRIDABLE}
     wanted = mistakes.check(lambda: Policies().with_overrides(policies), Policies())
@@ -297,7 +298,7 @@ def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: Mistakes) -> No
         others["action"] = _checked_action(others["action"], group, mistakes)
     for name in others.keys() - {"action"}:
         others[name] = mistakes.check(partial(_checked, name, others[name]))
-    mistakes.tell()
+    mistakes.raise_if_any()
     for name in policies:
         value = getattr(wanted, name)
         setattr(group, name, value.to_spec() if name == "retry" else value)
@@ -305,7 +306,7 @@ def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: Mistakes) -> No
         setattr(group, name, value)
 
 
-def _checked_action(given: Any, group: TimerGroup, mistakes: Mistakes) -> dict[str, Any] | None:
+def _checked_action(given: Any, group: TimerGroup, mistakes: ErrorCollector) -> dict[str, Any] | None:
     action = actions.read(given, mistakes)
     if action is None:
         return None
@@ -331,10 +332,10 @@ def _checked(name: str, value: Any) -> Any:
         return check_names("required_roles", value)
     if name == "placement":
         if value not in PLACEMENTS:
-            raise SpecError("placement", f"unknown placement. Use one of {', '.join(PLACEMENTS)}", given=value)
+            raise InvalidRequest("placement", f"unknown placement. Use one of {', '.join(PLACEMENTS)}", given=value)
         return value
     if name in _BOUNDS:
         low, high = _BOUNDS[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SpecError(name, f"must be a whole number from {low:,} to {high:,}", given=value)
+            raise InvalidRequest(name, f"must be a whole number from {low:,} to {high:,}", given=value)
     return value

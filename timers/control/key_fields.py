@@ -1,4 +1,4 @@
-"""What people set of an application key, checked: each check gives the value to keep, or raises SpecError."""
+"""What people set of an application key, checked: each check gives the value to keep, or raises InvalidRequest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 
 from timers.control.names import check_name
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import ApplicationKey, TimerGroup
 from timers.models.application_key import KEY_NAME_LENGTH
 from timers.schedules.instant import parse_instant
@@ -28,7 +28,9 @@ _GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) O
 def check_key_name(value: Any) -> str:
     """A name of 1 to 100 characters."""
     if isinstance(value, str) and not 1 <= len(value) <= KEY_NAME_LENGTH:
-        raise SpecError("name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(value):,}", given=value)
+        raise InvalidRequest(
+            "name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(value):,}", given=value
+        )
     return check_name("name", value)
 
 
@@ -40,12 +42,12 @@ def check_user(value: Any) -> Any:
         if found is None:
             known = users.objects.values_list(users.USERNAME_FIELD, flat=True)[:_SUGGESTED_FROM]
             hint = _hint(value, known, "create the user first")
-            raise SpecError("user", f"there is no such user; {hint}", given=value)
+            raise InvalidRequest("user", f"there is no such user; {hint}", given=value)
         value = found
     if not isinstance(value, users):
-        raise SpecError("user", "must be the name of the user that the key acts for", given=value)
+        raise InvalidRequest("user", "must be the name of the user that the key acts for", given=value)
     if not value.is_active:
-        raise SpecError("user", "is not active, so the key would be refused", given=value.get_username())
+        raise InvalidRequest("user", "is not active, so the key would be refused", given=value.get_username())
     return value
 
 
@@ -56,11 +58,11 @@ def check_scopes(value: Any) -> list[str]:
     for scope in _texts("scopes", value, "scopes"):
         if scope not in known:
             hint = _hint(scope, known, f"known are {', '.join(known)}")
-            problems.append(SpecError("scopes", f"there is no such scope; {hint}", given=scope))
+            problems.append(InvalidRequest("scopes", f"there is no such scope; {hint}", given=scope))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     if not value:
-        raise SpecError("scopes", f"are missing: name at least one of {', '.join(known)}")
+        raise InvalidRequest("scopes", f"are missing: name at least one of {', '.join(known)}")
     return [scope for scope in known if scope in value]
 
 
@@ -68,15 +70,15 @@ def check_groups(value: Any) -> list[TimerGroup]:
     """The rows of the groups of these names, at least one; every name that is unknown is told."""
     names = _texts("groups", value, "names of groups")
     if not names:
-        raise SpecError(
+        raise InvalidRequest(
             "groups", "name at least one, or say all_groups: a key that is for no group is good for nothing"
         )
     rows = {row.name: row for row in TimerGroup.objects.raw(_GROUPS, [names])}
     unknown = [name for name in names if name not in rows]
     if unknown:
         known = list(TimerGroup.objects.values_list("name", flat=True)[:_SUGGESTED_FROM])
-        raise SpecError.combined(
-            SpecError("groups", f"there is no such group; {_hint(name, known, 'create it first')}", given=name)
+        raise InvalidRequest.combined(
+            InvalidRequest("groups", f"there is no such group; {_hint(name, known, 'create it first')}", given=name)
             for name in unknown
         )
     return list(rows.values())
@@ -88,10 +90,10 @@ def check_addresses(value: Any) -> list[str]:
     for text in _texts("allowed_addresses", value, "networks"):
         try:
             networks.append(_network(text))
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return list(dict.fromkeys(networks))
 
 
@@ -101,7 +103,7 @@ def check_expiry(value: Any, now: datetime) -> datetime | None:
         return None
     at = parse_instant(value, "expires_at")
     if at <= now:
-        raise SpecError("expires_at", "has passed already", given=at.isoformat())
+        raise InvalidRequest("expires_at", "has passed already", given=at.isoformat())
     return at
 
 
@@ -112,7 +114,7 @@ def check_rate(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and 0 < value <= MOST_RATE):
         bounds = f"must be a number of requests per second, above 0 and up to {MOST_RATE:,.0f}"
-        raise SpecError("rate", bounds, given=value)
+        raise InvalidRequest("rate", bounds, given=value)
     return float(value)
 
 
@@ -122,18 +124,18 @@ def checked(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     for field, check in checks.items():
         try:
             values[field] = check()
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return values
 
 
 def _texts(field: str, value: Any, what: str) -> list[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in value):
-        raise SpecError(field, f"must be a list of {what}", given=value)
+        raise InvalidRequest(field, f"must be a list of {what}", given=value)
     if len(value) > MOST_ENTRIES:
-        raise SpecError(field, f"must have at most {MOST_ENTRIES:,} entries; this has {len(value):,}")
+        raise InvalidRequest(field, f"must have at most {MOST_ENTRIES:,} entries; this has {len(value):,}")
     return list(dict.fromkeys(value))
 
 
@@ -143,7 +145,7 @@ def _network(text: str) -> str:
     except ValueError:
         near = _nearest_network(text.strip())
     hint = f"did you mean {near}?" if near else "give it as 10.20.0.0/16, 192.0.2.7 or 2001:db8::/32"
-    raise SpecError("allowed_addresses", f"is no network; {hint}", given=text)
+    raise InvalidRequest("allowed_addresses", f"is no network; {hint}", given=text)
 
 
 def _nearest_network(text: str) -> str | None:

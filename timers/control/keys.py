@@ -25,7 +25,7 @@ from timers.control.key_fields import (
     check_user,
     checked,
 )
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.models import ApplicationKey
 from timers.schedules.duration import MICROSECONDS_PER_SECOND, parse_duration
 from timers.security.api_keys.format import new_key
@@ -53,8 +53,8 @@ def create_key(
     """Make a key; returns its row and its text, which nobody can read again.
 
     `user`: a row or a name; `groups`: names, or `all_groups` instead, one of the two; `allowed_addresses`: networks it
-    may be used from, empty: everywhere; `rate`: requests per second in each web process. Raises SpecError for every
-    field that makes no sense, TimerExists for a name that another living key has.
+    may be used from, empty: everywhere; `rate`: requests per second in each web process. Raises InvalidRequest for
+    every field that makes no sense, TimerExists for a name that another living key has.
     """
     now = clock.now()
     with audited("key.create", actor, name=name) as entry:
@@ -86,7 +86,8 @@ def update_key(public_id: str, *, version: int | None = None, actor: str = "", *
     """Change fields of a key (see EDITABLE); it takes effect within a second.
 
     Groups that are named take the place of those it had, or of all. `version`: refuse with StaleVersion when someone
-    changed the key since it was read. Raises SpecError, TimerExists, TimerNotFound, NotAllowedNow for a revoked key.
+    changed the key since it was read. Raises InvalidRequest, TimerExists, TimerNotFound, NotAllowedNow for a revoked
+    key.
     """
     with audited("key.update", actor) as entry:
         row = _about(entry, _living(public_id, version))
@@ -126,7 +127,7 @@ def rotate_key(
     """Give a key another secret; returns its row and its new text, which nobody can read again.
 
     `overlap`: seconds (or a duration) for which the secret until now holds too; a secret from before that one ends at
-    once, so two hold at most. Raises SpecError, TimerNotFound, StaleVersion, NotAllowedNow for a revoked key.
+    once, so two hold at most. Raises InvalidRequest, TimerNotFound, StaleVersion, NotAllowedNow for a revoked key.
     """
     microseconds = parse_duration(overlap, "overlap", at_most=LONGEST_OVERLAP, allow_zero=True)
     with audited("key.rotate", actor) as entry:
@@ -159,20 +160,20 @@ def revoke_key(public_id: str, *, version: int | None = None, actor: str = "") -
 def _groups(names: Collection[str] | None, all_groups: Any) -> list[Any]:
     """The groups to limit a key to; none for a key for all of them."""
     if not isinstance(all_groups, bool):
-        raise SpecError("all_groups", "must be true or false", given=all_groups)
+        raise InvalidRequest("all_groups", "must be true or false", given=all_groups)
     if all_groups:
         if names:
-            raise SpecError("groups", "must not be named where all_groups is said")
+            raise InvalidRequest("groups", "must not be named where all_groups is said")
         return []
     if names is None:
-        raise SpecError("groups", "are missing: name those that the key is for, or say all_groups")
+        raise InvalidRequest("groups", "are missing: name those that the key is for, or say all_groups")
     return check_groups(names)
 
 
 def _refuse_unknown(field: str) -> None:
     near = get_close_matches(field, EDITABLE, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
-    raise SpecError(field, f"is not known; {hint}")
+    raise InvalidRequest(field, f"is not known; {hint}")
 
 
 def _about(entry: Entry, row: ApplicationKey) -> ApplicationKey:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from timers.domain.names import check_name, check_names, check_word
 from timers.domain.payload import storable
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 __all__ = ["MAX_TEXT", "by_whom", "check_name", "check_names", "check_text", "check_word"]
 
@@ -14,9 +14,9 @@ MAX_TEXT: Final = 10_000
 
 
 def check_text(field: str, value: Any, limit: int = MAX_TEXT) -> str:
-    """Text of at most so many characters that PostgreSQL can keep; raises SpecError naming the field."""
+    """Text of at most so many characters that PostgreSQL can keep; raises InvalidRequest naming the field."""
     if not isinstance(value, str) or len(value) > limit or storable(value) != value:
-        raise SpecError(field, f"must be text of at most {limit:,} characters without NUL", given=value)
+        raise InvalidRequest(field, f"must be text of at most {limit:,} characters without NUL", given=value)
     return value
 
 

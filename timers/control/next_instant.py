@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from timers.control.limits import Limits
 from timers.control.spec import TimerSpec
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer
 from timers.models.calendars import Calendars, schedule_of
 from timers.schedules import Missed, Schedule
@@ -82,7 +82,8 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
     """The next instant of a living timer.
 
     `spec`, `schedule`: its definition after the edit, and its schedule with exclusion calendars. `after`: its row, with
-    the columns of the definition written. `now`: by the group's clock. Raises SpecError where nothing is left to fire.
+    the columns of the definition written. `now`: by the group's clock. Raises InvalidRequest where nothing is left to
+    fire.
     """
     if before.due is None:
         return Next(None)
@@ -107,7 +108,7 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
 
 
 def first_beyond(last: datetime | None, spec: TimerSpec, schedule: Schedule, now: datetime) -> datetime:
-    """The first nominal instant from now on, and after the last that was fired; raises SpecError for none."""
+    """The first nominal instant from now on, and after the last that was fired; raises InvalidRequest for none."""
     if last is None:
         return spec.first_fire(now, schedule)
     beyond = last + _MICROSECOND
@@ -118,7 +119,7 @@ def exclusions_of(timer: Timer) -> tuple[tuple[str, ...], str]:
     """Which calendars hold for a timer, and what becomes of excluded fires."""
     try:
         policies = timer.policies()
-    except SpecError:
+    except InvalidRequest:
         return (), ""
     return policies.exclusion_calendars, policies.on_excluded
 
@@ -134,7 +135,7 @@ def _delayed(before: Before, spec: TimerSpec, schedule: Schedule, now: datetime)
     if not is_first and before.rule != Rule(FixedDelay.kind, delay.to_spec(), spec.time_zone):
         try:
             counted_from = due - FixedDelay.parse(before.rule.spec, spec.time_zone).delay
-        except SpecError:
+        except InvalidRequest:
             counted_from = now
         due = max(now, counted_from + delay.delay)
     if spec.start_at is not None:
@@ -152,7 +153,7 @@ def _has_alone(spec: TimerSpec, schedule: Schedule, due: datetime, now: datetime
 
 def _checked(due: datetime, spec: TimerSpec) -> datetime:
     if spec.end_at is not None and due > spec.end_at:
-        raise SpecError("end_at", f"is before the next fire ({due.isoformat()})", given=spec.end_at.isoformat())
+        raise InvalidRequest("end_at", f"is before the next fire ({due.isoformat()})", given=spec.end_at.isoformat())
     return due
 
 
@@ -170,7 +171,7 @@ def _missed_by(
         try:
             schedule = limits.of(schedule_of(row, calendars))
             found = schedule.missed(due, now if end_at is None else min(now, end_at))
-        except SpecError:
+        except InvalidRequest:
             found = None
         return found or Missed(due, 1)
 

@@ -17,7 +17,7 @@ from timers import clock
 from timers.control.audit import audited
 from timers.domain.pace import check_pace
 from timers.engine.failed_filter import FailedFilter
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import BulkOperation
 from timers.models.group import group_ids
 
@@ -38,24 +38,24 @@ def start_operation(
     `conditions`, which all hold: group, timer (a name), fingerprint, error_contains (letter case is not regarded),
     failed_before, failed_after (by the database's clock); or {"all": true}. `pace`: at most so many executions a
     second, evenly; None: as fast as it goes. `groups`: the names of the groups that the asker may touch; None: all.
-    Raises SpecError with all mistakes (of a condition as `filter.<name>`), and starts nothing then.
+    Raises InvalidRequest with all mistakes (of a condition as `filter.<name>`), and starts nothing then.
     """
-    errors: list[SpecError] = []
+    errors: list[InvalidRequest] = []
     meant, checked_pace = FailedFilter(), None
     if verb not in BulkOperation.Verb.values:
-        errors.append(SpecError("verb", f"must be one of {', '.join(BulkOperation.Verb.values)}", given=verb))
+        errors.append(InvalidRequest("verb", f"must be one of {', '.join(BulkOperation.Verb.values)}", given=verb))
     if not isinstance(reason, str) or len(reason) > LONGEST_REASON or "\x00" in reason:
-        errors.append(SpecError("reason", f"must be text of at most {LONGEST_REASON:,} characters", given=reason))
+        errors.append(InvalidRequest("reason", f"must be text of at most {LONGEST_REASON:,} characters", given=reason))
     try:
         checked_pace = check_pace(pace, "pace")
-    except SpecError as error:
+    except InvalidRequest as error:
         errors.append(error)
     try:
         meant = FailedFilter.parse(conditions, groups)
-    except SpecError as error:
+    except InvalidRequest as error:
         errors.append(error)
     if errors:
-        raise SpecError.combined(errors)
+        raise InvalidRequest.combined(errors)
     touched = [meant.group] if meant.group is not None else None if groups is None else sorted(groups)
     with audited("operation.start", actor, group=meant.group or "") as entry:
         now = clock.now()

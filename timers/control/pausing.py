@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.instant import parse_instant
 
 
 def check_until(until: datetime | str | None, now: datetime) -> datetime | None:
-    """The instant at which a pause shall end; raises SpecError for one that has passed."""
+    """The instant at which a pause shall end; raises InvalidRequest for one that has passed."""
     if until is None:
         return None
     at = parse_instant(until, "until")
     if at <= now:
-        raise SpecError("until", "has passed already", given=at.isoformat())
+        raise InvalidRequest("until", "has passed already", given=at.isoformat())
     return at

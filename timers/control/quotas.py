@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from timers import clock
 from timers.engine.group_clock import GroupClock
-from timers.exceptions import QuotaExceeded, SpecError
+from timers.exceptions import InvalidRequest, QuotaExceeded
 from timers.models import Timer, TimerGroup
 from timers.schedules import Schedule
 from timers.schedules.shortest_interval import shortest_interval
@@ -76,6 +76,6 @@ def check_interval(group: TimerGroup, schedule: Schedule, now: datetime) -> None
 def look_at_interval(group: str, schedule: Callable[[], Schedule]) -> None:
     """Compute what check_interval asks of a new schedule, before rows are locked: it is remembered for a minute."""
     row = TimerGroup.objects.filter(name=group, min_interval__isnull=False).first()
-    with suppress(SpecError):
+    with suppress(InvalidRequest):
         if row is not None:
             check_interval(row, schedule(), GroupClock.of(row).moment(clock.now()))

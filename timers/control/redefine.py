@@ -22,7 +22,7 @@ from timers.control.request import ANCHORS, anchor_of
 from timers.control.spec import TimerSpec
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.group_lock import HOLD_GROUPS
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup
 from timers.models.rows import columns, made
 from timers.schedules import Missed, Schedule, parse
@@ -108,7 +108,7 @@ def continued(spec: TimerSpec, living: Timer | None) -> TimerSpec:
     wanted = {**spec.schedule.to_spec(), ANCHORS[spec.schedule.kind]: anchor}
     try:
         return replace(spec, schedule=parse(spec.schedule.kind, wanted, spec.time_zone))
-    except SpecError:
+    except InvalidRequest:
         return spec
 
 
@@ -121,7 +121,7 @@ def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime, 
     """What becomes of a living timer by a definition that differs.
 
     `schedule`: with exclusion calendars. `now`: by the group's clock. `limits`: what counting its missed instants may
-    cost. Raises SpecError where nothing is left to fire.
+    cost. Raises InvalidRequest where nothing is left to fire.
     """
     before = Before.of(living, limits)
     after = copy.copy(living)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from timers.control.spec import TimerSpec
-from timers.domain.errors import ONLY_TOLD, Mistakes
+from timers.domain.errors import READ_ONLY_FIELDS, ErrorCollector
 from timers.domain.policies import check_seconds
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule, parse
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import parse_instant
@@ -41,7 +41,7 @@ OPTIONS: Final = frozenset(
 """The keywords that all kinds share, beside group and name."""
 
 
-_ONLY_TOLD: Final = ONLY_TOLD | {
+_ONLY_TOLD: Final = READ_ONLY_FIELDS | {
     "words", "paused_until", "next_fire_at", "remaining", "effective_state", "due_since",
     "last_fire_at", "last_outcome", "last_result", "fire_count",
     "failures_in_a_row", "in_flight", "state_changed_at", "state_changed_by",
@@ -50,7 +50,7 @@ _ONLY_TOLD: Final = ONLY_TOLD | {
 
 
 def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool = True) -> TimerSpec:
-    """The spec that these keywords (kind, group, name, ...) ask for, or one SpecError for all that is wrong.
+    """The spec that these keywords (kind, group, name, ...) ask for, or one InvalidRequest for all that is wrong.
 
     `looks_up`: see TimerSpec.parse.
     """
@@ -59,7 +59,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
     max_wait = fields.pop("debounce_max_wait", None) if kind == "once" else None
     of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     mistakes.refuse_unknown(
         fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "", told=_ONLY_TOLD
     )
@@ -79,7 +79,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     return spec if seconds is None else replace(spec, debounce_max_wait=seconds)
 
 
-def known_changes(changes: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+def known_changes(changes: Mapping[str, Any], mistakes: ErrorCollector) -> dict[str, Any]:
     """Those of the changes that a timer can take; of all others note is taken."""
     known = OPTIONS | SCHEDULE_KEYWORDS
     mistakes.refuse_unknown(changes, known, where="here, or cannot be changed", told=_ONLY_TOLD)
@@ -108,15 +108,15 @@ def anchor_of(kind: str, spec: Any) -> str | None:
 
 
 def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
-    """The schedule of a kind from its own keywords; raises one SpecError for all that is wrong."""
-    mistakes = Mistakes()
+    """The schedule of a kind from its own keywords; raises one InvalidRequest for all that is wrong."""
+    mistakes = ErrorCollector()
     if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
-        mistakes.add(SpecError("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
+        mistakes.add(InvalidRequest("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
         mistakes.check(lambda: zone(whose.time_zone))
-        mistakes.tell()
+        mistakes.raise_if_any()
     spec = _spec_of(kind, own, whose, now, mistakes)
     schedule = mistakes.check(lambda: parse(kind, spec, whose.time_zone))
-    mistakes.tell()
+    mistakes.raise_if_any()
     return schedule
 
 
@@ -126,7 +126,9 @@ def kind_of(request: Mapping[str, Any]) -> str | None:
     return kinds[0] if kinds else None
 
 
-def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mistakes: Mistakes) -> dict[str, Any]:
+def _spec_of(
+    kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mistakes: ErrorCollector
+) -> dict[str, Any]:
     """The spec as it is kept; in the place of what makes no sense, of which note is taken, something that does."""
     given = {keyword: value for keyword, value in own.items() if value is not None}
     if kind == "once":
@@ -147,7 +149,7 @@ def _spec_of(kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mis
 
 def _once_at(given: Mapping[str, Any], now: datetime) -> datetime:
     if ("at" in given) == ("after" in given):
-        raise SpecError("at", "give either at (an instant) or after (a duration from now)")
+        raise InvalidRequest("at", "give either at (an instant) or after (a duration from now)")
     if "at" in given:
         return parse_instant(given["at"], "at")
     return now + timedelta(microseconds=parse_duration(given["after"], "after", allow_zero=True))

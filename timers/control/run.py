@@ -21,7 +21,7 @@ from timers.engine.queued import MADE_UP
 from timers.engine.replace import make_way
 from timers.engine.subscribers import Subscriber, matching, read_subscribers, receivers
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Timer, Waiting
 from timers.models.claimed import claimed_executions
 from timers.models.fields import ExactJSONField
@@ -46,7 +46,8 @@ def make_run(
     `payload`: JSON text, None: the timer's. `now`: the group's. Where the group has subscriptions, each that would get
     a fire gets a run, and the first one's id is returned; `only_for`: none but the one of this ordinal, if it lives.
     `overlap`: the overlap policy of this run, None: the timer's. Raises NotAllowedNow for a cancelled timer, where no
-    subscription matches, and where the overlap policy leaves no room; SpecError for an action that nobody could run.
+    subscription matches, and where the overlap policy leaves no room; InvalidRequest for an action that nobody could
+    run.
     """
     policy = overlap_of(timer, overlap)
     if timer.state == Timer.State.CANCELLED:
@@ -68,14 +69,14 @@ def make_run(
 
 
 def overlap_of(timer: Timer, given: str | None) -> str:
-    """The overlap policy of a run: the one given for it, else the timer's; raises SpecError."""
+    """The overlap policy of a run: the one given for it, else the timer's; raises InvalidRequest."""
     if given is not None and given not in OVERLAP_POLICIES:
-        raise SpecError("overlap", f"must be one of {', '.join(OVERLAP_POLICIES)}", given=given)
+        raise InvalidRequest("overlap", f"must be one of {', '.join(OVERLAP_POLICIES)}", given=given)
     if given is not None:
         return given
     try:
         return timer.policies().overlap_policy
-    except SpecError:
+    except InvalidRequest:
         return Policies().overlap_policy
 
 
@@ -121,14 +122,14 @@ def unended_of(timer: Timer, now: datetime) -> list[str]:
 def _max_queued(timer: Timer) -> int:
     try:
         return timer.policies().max_queued
-    except SpecError:
+    except InvalidRequest:
         return Policies().max_queued
 
 
 def _retry_blocks(timer: Timer) -> bool:
     try:
         return timer.policies().retry_blocks
-    except SpecError:
+    except InvalidRequest:
         return True
 
 

@@ -17,7 +17,7 @@ from timers.control.audit import audited
 from timers.control.groups import create_group
 from timers.engine.group_clock import GroupClock
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.models import TimerGroup
 from timers.schedules.duration import parse_duration
 from timers.schedules.instant import END, parse_instant, to_microseconds
@@ -59,7 +59,7 @@ def freeze_clock(name: str, at: datetime | str | None = None, *, actor: str = ""
     """Stop a sandbox's clock where it is, or at a later instant.
 
     What comes due between its present instant and `at` has then been missed, and follows the misfire policy. Raises
-    SpecError for an instant that lies behind the clock and for a group that is no sandbox, TimerNotFound for none.
+    InvalidRequest for an instant that lies behind the clock and for a group that is no sandbox, TimerNotFound for none.
     """
     with audited("group.freeze_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
@@ -92,7 +92,7 @@ def advance_clock(
     policy decides. Raises as freeze_clock does.
     """
     if (by is None) == (to is None):
-        raise SpecError("by", "give either by, a duration, or to, an instant")
+        raise InvalidRequest("by", "give either by, a duration, or to, an instant")
     with audited("group.advance_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
         entry.watch(group)
@@ -115,7 +115,7 @@ def _lock(name: str) -> tuple[TimerGroup, datetime, datetime]:
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
     if not group.sandbox:
-        raise SpecError("name", "is no sandbox, its clock is the database's; create_sandbox makes one", given=name)
+        raise InvalidRequest("name", "is no sandbox, its clock is the database's; create_sandbox makes one", given=name)
     real = clock.now()
     return group, real, GroupClock.of(group).moment(real)
 
@@ -134,14 +134,14 @@ def _set(group: TimerGroup, real: datetime, now: datetime, *, frozen: bool) -> T
 def _after(now: datetime, by: float | str | timedelta) -> datetime:
     microseconds = parse_duration(by, "by")
     if microseconds >= (END - now) // _MICROSECOND:
-        raise SpecError("by", f"leads beyond the year {END.year - 1}", given=str(by))
+        raise InvalidRequest("by", f"leads beyond the year {END.year - 1}", given=str(by))
     return now + timedelta(microseconds=microseconds)
 
 
 def _forward(now: datetime, moment: datetime | str | None, field: str) -> datetime:
     at = now if moment is None else parse_instant(moment, field)
     if at < now:
-        raise SpecError(
+        raise InvalidRequest(
             field, f"lies behind the group's clock ({now.isoformat()}), which only goes forward", given=at.isoformat()
         )
     return at

@@ -16,7 +16,7 @@ from timers.actions.target import parse_host
 from timers.control.audit import audited
 from timers.control.names import check_name, check_text
 from timers.engine.secret_values import context, refusal
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import Secret, TimerGroup
 from timers.security.encryption import Keyring, Sealed, Unopenable
 
@@ -38,10 +38,10 @@ def create_secret(
 ) -> str | None:
     """Keep a secret; a signing key that is not given is made, and returned this once.
 
-    `groups`, `hosts`: whose timers may use it, and where it may be sent; empty: no bound. Raises SpecError for a name
-    that is taken and for whatever makes no sense, NotAllowedNow where there is no key to encrypt with.
+    `groups`, `hosts`: whose timers may use it, and where it may be sent; empty: no bound. Raises InvalidRequest for a
+    name that is taken and for whatever makes no sense, NotAllowedNow where there is no key to encrypt with.
     """
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     for check in (
         lambda: check_name("name", name),
         lambda: _check_kind(kind),
@@ -50,10 +50,10 @@ def create_secret(
     ):
         try:
             check()
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     plain, made = _plain(kind, value)
     sealed = Keyring.in_force().seal(plain, context(name))
     now = clock.now()
@@ -66,7 +66,9 @@ def create_secret(
             )  # fmt: skip
             entry.made(row)
     except IntegrityError:
-        raise SpecError("name", "is taken by another secret; replace it, or choose another name", given=name) from None
+        raise InvalidRequest(
+            "name", "is taken by another secret; replace it, or choose another name", given=name
+        ) from None
     return plain if made else None
 
 
@@ -84,16 +86,16 @@ def replace_secret(
     """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
 
     `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `kind`:
-    the one that it has; raises SpecError for another. The others: as of limit_secret, which is done with it.
+    the one that it has; raises InvalidRequest for another. The others: as of limit_secret, which is done with it.
     """
     _check_scope(groups or (), hosts or ())
     check_text("description", description or "")
     if overlap < timedelta():
-        raise SpecError("overlap", "must not be negative", given=str(overlap))
+        raise InvalidRequest("overlap", "must not be negative", given=str(overlap))
     with audited("secret.replace", actor, name=name) as entry:
         row = entry.watch(_locked(name))
         if kind not in {None, row.kind}:
-            raise SpecError("kind", f"stays {row.kind}; delete the secret to make it anew", given=kind)
+            raise InvalidRequest("kind", f"stays {row.kind}; delete the secret to make it anew", given=kind)
         plain, made = _plain(row.kind, value)
         now = clock.now()
         if row.kind == Secret.Kind.SIGNING and overlap:
@@ -192,11 +194,11 @@ def check_secrets(action: HttpAction, group: str) -> None:
     for field, name, kind in wanted:
         row = rows.get(name)
         if row is None:
-            problems.append(SpecError(field, "there is no such secret; create it first", given=name))
+            problems.append(InvalidRequest(field, "there is no such secret; create it first", given=name))
         elif reason := refusal(row, kind, group, group_id, action.target.host):
-            problems.append(SpecError(field, reason))
+            problems.append(InvalidRequest(field, reason))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
 
 
 def encrypt_anew(*, batch: int = _BATCH, actor: str = "") -> int:
@@ -254,33 +256,35 @@ def _plain(kind: str, value: str | None) -> tuple[str, bool]:
     """The value to keep, and whether it was made here."""
     if value is None:
         if kind != Secret.Kind.SIGNING:
-            raise SpecError("value", "is missing")
+            raise InvalidRequest("value", "is missing")
         return new_signing_secret(), True
     if not isinstance(value, str) or not value or len(value.encode(errors="replace")) > MAX_BYTES:
-        raise SpecError("value", f"must be text of 1 to {MAX_BYTES:,} bytes")
+        raise InvalidRequest("value", f"must be text of 1 to {MAX_BYTES:,} bytes")
     if kind == Secret.Kind.SIGNING:
         signing_key(value)
     elif kind == Secret.Kind.CERTIFICATES:
         check_certificates(value, "value")
     elif not value.isprintable() or value != value.strip():
-        raise SpecError("value", "must not hold line breaks or other control characters, or begin or end with a space")
+        raise InvalidRequest(
+            "value", "must not hold line breaks or other control characters, or begin or end with a space"
+        )
     return value, False
 
 
 def _check_kind(kind: str) -> None:
     if kind not in Secret.Kind.values:
-        raise SpecError("kind", f"must be one of {', '.join(Secret.Kind.values)}", given=kind)
+        raise InvalidRequest("kind", f"must be one of {', '.join(Secret.Kind.values)}", given=kind)
 
 
 def _check_scope(groups: Collection[str], hosts: Collection[str]) -> None:
     for field, names in (("groups", groups), ("hosts", hosts)):
         if isinstance(names, str):
-            raise SpecError(field, "must be a list of names", given=names)
+            raise InvalidRequest(field, "must be a list of names", given=names)
     for group in groups:
         check_name("groups", group)
     for host in hosts:
         bare = host.removeprefix("*.") if isinstance(host, str) else ""
         if parse_host(bare, "hosts")[0] != bare:
-            raise SpecError(
+            raise InvalidRequest(
                 "hosts", "must be a name in lower case such as api.example.org or *.example.org", given=host
             )

@@ -12,12 +12,12 @@ from typing import Any, Final
 from timers import actions
 from timers.control.action_checks import check_action
 from timers.control.names import check_name, check_text, check_word
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.limit_keys import check_key
 from timers.domain.payload import encode
 from timers.domain.policies import Policies, checked_overrides, overridden
 from timers.domain.shards import shard_of
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Timer, TimerGroup
 from timers.schedules import Schedule
 from timers.schedules.duration import parse_duration
@@ -78,16 +78,16 @@ class TimerSpec:
         concurrency_key: Any = None,
         tags: Any = (),
         description: Any = "",
-        mistakes: Mistakes | None = None,
+        mistakes: ErrorCollector | None = None,
         looks_up: bool = True,
     ) -> TimerSpec:
-        """Check every field and raise one SpecError that names all that is wrong.
+        """Check every field and raise one InvalidRequest that names all that is wrong.
 
         `schedule`: makes the schedule, so that its own mistakes are told together with the others. `mistakes`: what
         was found before. `looks_up`: where something is wrong, whether the action can be carried out is asked too, of
         the database; what is sound is read without it.
         """
-        mistakes = Mistakes() if mistakes is None else mistakes
+        mistakes = ErrorCollector() if mistakes is None else mistakes
         check = mistakes.check
         if handler is not None:
             action = check(lambda: _action_of(handler, action))
@@ -113,19 +113,19 @@ class TimerSpec:
             description=check(lambda: check_text("description", description), ""),
         )
         if spec.start_at is not None and spec.end_at is not None and spec.end_at < spec.start_at:
-            mistakes.add(SpecError("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
+            mistakes.add(InvalidRequest("end_at", "must not be before start_at", given=spec.end_at.isoformat()))
         if spec.jitter and spec.schedule is not None and spec.schedule.kind == "fixed_delay":
             mistakes.add(
-                SpecError("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
+                InvalidRequest("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
             )
         if looks_up and mistakes and done is not None:
             # Of what is sound it is asked when it is written, once for all timers of one action.
             check(lambda: check_action(done, spec.group or ""))
-        mistakes.tell()
+        mistakes.raise_if_any()
         return spec
 
     def first_fire(self, now: datetime, schedule: Schedule | None = None) -> datetime:
-        """The first (nominal) instant at or after now (and start_at); raises SpecError when there is none.
+        """The first (nominal) instant at or after now (and start_at); raises InvalidRequest when there is none.
 
         `schedule`: the same with exclusion calendars, where the timer's policies name some.
         """
@@ -141,14 +141,16 @@ class TimerSpec:
         if first is None:
             if not_before > now and schedule.first(now) is not None:
                 words = "is after the last fire of the schedule; give an earlier one"
-                raise SpecError("start_at", words, given=not_before.isoformat())
-            raise SpecError("schedule", "never fires from now on", given=self.schedule.to_spec())
+                raise InvalidRequest("start_at", words, given=not_before.isoformat())
+            raise InvalidRequest("schedule", "never fires from now on", given=self.schedule.to_spec())
         if self.start_at is not None and first < self.start_at:
             # Only a one-shot: the first instant of all others is looked for from start_at on.
             words = f"is after the only fire ({first.isoformat()}); give an earlier one, or none"
-            raise SpecError("start_at", words, given=self.start_at.isoformat())
+            raise InvalidRequest("start_at", words, given=self.start_at.isoformat())
         if self.end_at is not None and first > self.end_at:
-            raise SpecError("end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat())
+            raise InvalidRequest(
+                "end_at", f"is before the first fire ({first.isoformat()})", given=self.end_at.isoformat()
+            )
         return first
 
     def policies(self, of_group: Policies) -> Policies:
@@ -178,7 +180,7 @@ class TimerSpec:
         """The key under which limits of its group count the timer; None where the group does not limit by key."""
         if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
             return None
-        with suppress(SpecError):  # what was spoilt by hand limits nothing
+        with suppress(InvalidRequest):  # what was spoilt by hand limits nothing
             return group.limits().key_of(
                 self.concurrency_key, None if self.payload is None else json.loads(self.payload)
             )
@@ -192,7 +194,7 @@ class TimerSpec:
 
 def _check_max_fires(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FIRES:
-        raise SpecError("max_fires", f"must be a whole number from 1 to {MAX_FIRES:,}", given=value)
+        raise InvalidRequest("max_fires", f"must be a whole number from 1 to {MAX_FIRES:,}", given=value)
     return value
 
 
@@ -201,36 +203,38 @@ def _check_jitter(value: Any) -> float:
 
 
 def check_priority(value: Any) -> int:
-    """Raise SpecError for what is no priority of a timer."""
+    """Raise InvalidRequest for what is no priority of a timer."""
     if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
-        raise SpecError("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
+        raise InvalidRequest("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
     return value
 
 
 def _check_flag(field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise SpecError(field, "must be true or false", given=value)
+        raise InvalidRequest(field, "must be true or false", given=value)
     return value
 
 
 def _action_of(handler: Any, action: Any) -> dict[str, Any]:
     if not isinstance(handler, str) or not handler:
-        raise SpecError("handler", "must be the name of a handler", given=handler)
+        raise InvalidRequest("handler", "must be the name of a handler", given=handler)
     if action is not None:
-        raise SpecError("handler", "stands for an action that calls it, and action is given too; take one of them out")
+        raise InvalidRequest(
+            "handler", "stands for an action that calls it, and action is given too; take one of them out"
+        )
     return {"kind": "python", "handler": handler}
 
 
 def _check_overrides(value: Any) -> str | None:
     if not isinstance(value, Mapping):
-        raise SpecError("overrides", "must be an object of policies", given=value)
+        raise InvalidRequest("overrides", "must be an object of policies", given=value)
     try:
         return json.dumps(checked_overrides(value)) if value else None
-    except SpecError as error:
+    except InvalidRequest as error:
         raise error.within("overrides") from None
 
 
 def _check_tags(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_TAGS:
-        raise SpecError("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
+        raise InvalidRequest("tags", f"must be a list of at most {MAX_TAGS} names", given=value)
     return tuple(check_word("tags", tag) for tag in value)

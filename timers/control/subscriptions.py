@@ -25,11 +25,11 @@ from timers.control.renew_groups import wake_for_changed_groups
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.filters import Filter
 from timers.domain.policies import Retry
+from timers.engine.advance import end_locked, lock_timers
 from timers.engine.fence import revoke
-from timers.engine.follow import end_locked, lock_timers
 from timers.engine.hand_over import HandedOver, cancel_all, hand_over
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import NotAllowedNow, SpecError, StaleVersion, TimerExists, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.models import Claim, Subscription, TimerGroup, Waiting
 from timers.models.subscription import MAX_SUBSCRIPTIONS
 from timers.schedules.instant import to_microseconds
@@ -70,13 +70,13 @@ def create_subscription(
     `mode`: "queue" shares each execution among the group's queue subscriptions, "broadcast" gets one of its own for
     each occurrence. `filter`: see timers/domain/filters.py; None: all timers. `retry`: None keeps the timer's or the
     group's.
-    Raises SpecError for all mistakes at once, TimerNotFound for an unknown group.
+    Raises InvalidRequest for all mistakes at once, TimerNotFound for an unknown group.
     """
     fields = {"action": action, "filter": filter, "retry": retry, "description": description}
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     _collect(lambda: check_name("name", name), problems)
     if mode not in MODES:
-        problems.append(SpecError("mode", f"must be one of {', '.join(MODES)}", given=mode))
+        problems.append(InvalidRequest("mode", f"must be one of {', '.join(MODES)}", given=mode))
     with audited("subscription.create", actor, group=group, name=name) as entry:
         row = Subscription(group=_lock_group(group), name=name, mode=mode, created_at=clock.now())
         _assign(row, fields, problems)
@@ -96,16 +96,16 @@ def update_subscription(
     What is claimed for it and has not begun is carried out as it is then; the returned subscription's `in_flight` names
     what has begun.
 
-    `version`: refuse with StaleVersion when someone changed it since it was read. Raises SpecError, TimerNotFound.
+    `version`: refuse with StaleVersion when someone changed it since it was read. Raises InvalidRequest, TimerNotFound.
     """
-    problems: list[SpecError] = []
+    problems: list[InvalidRequest] = []
     for field in sorted(fields.keys() - set(EDITABLE)):
         if field == "mode":
-            problems.append(SpecError("mode", "cannot be changed; create another subscription in its place"))
+            problems.append(InvalidRequest("mode", "cannot be changed; create another subscription in its place"))
             continue
         near = get_close_matches(field, EDITABLE, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EDITABLE)}"
-        problems.append(SpecError(field, f"is not known; {hint}"))
+        problems.append(InvalidRequest(field, f"is not known; {hint}"))
     with audited("subscription.update", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         _check_version(row, version)
@@ -223,14 +223,14 @@ def _check_version(row: Subscription, version: int | None) -> None:
         raise StaleVersion(f"subscription {row.name!r} was changed meanwhile (version {row.version}, not {version})")
 
 
-def _collect(check: Callable[[], object], problems: list[SpecError]) -> None:
+def _collect(check: Callable[[], object], problems: list[InvalidRequest]) -> None:
     try:
         check()
-    except SpecError as error:
+    except InvalidRequest as error:
         problems.append(error)
 
 
-def _assign(row: Subscription, fields: dict[str, Any], problems: list[SpecError]) -> None:
+def _assign(row: Subscription, fields: dict[str, Any], problems: list[InvalidRequest]) -> None:
     def take(field: str, read: Callable[[Any], Any]) -> None:
         if field in fields:
             _collect(lambda: setattr(row, field, read(fields[field])), problems)
@@ -240,14 +240,14 @@ def _assign(row: Subscription, fields: dict[str, Any], problems: list[SpecError]
     take("retry", lambda spec: None if spec is None else Retry.parse(spec).to_spec())
     take("description", lambda value: check_text("description", value))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
 
 
 def _checked_action(spec: Any, group: TimerGroup) -> dict[str, Any]:
     action = actions.parse(spec)
     if isinstance(action, ChainAction) and is_pull(group.action):
         what = f"group {group.name} is pulled by consumers, and workers run the steps of orders. Use another group."
-        raise SpecError("action", what)
+        raise InvalidRequest("action", what)
     if not isinstance(action, PullAction):
         check_action_known(json.dumps(action.to_spec()), group)
     return action.to_spec()

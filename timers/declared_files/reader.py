@@ -29,14 +29,14 @@ from typing import Any, Final
 
 from timers.control.declaration import Declaration, Declared, check_source
 from timers.declared_files.strict_yaml import Document, read_yaml
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 _TOP: Final = ("name", "groups", "timers")
 
 
 def read_declarations(path: str | Path) -> Declared:
-    """What the file declares; raises SpecError naming the file, the line, the field and the remedy.
+    """What the file declares; raises InvalidRequest naming the file, the line, the field and the remedy.
 
     Only its form is checked here; what the fields say is checked when it is reconciled.
     """
@@ -62,10 +62,10 @@ def read_declarations(path: str | Path) -> Declared:
         problems += _chain_problems(document, groups)
     try:
         source = check_source(top.get("name", document.file))
-    except SpecError as error:
+    except InvalidRequest as error:
         problems.append(document.error("name", error.problems[0].message))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return Declared(
         source,
         [_declaration(document, f"timers[{number}]", timer) for number, timer in enumerate(timers or [])],
@@ -90,8 +90,8 @@ def _fields(group: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (group or {}).items() if key != "chains"}
 
 
-def _chain_problems(document: Document, groups: dict[str, Any]) -> list[SpecError]:
-    problems: list[SpecError] = []
+def _chain_problems(document: Document, groups: dict[str, Any]) -> list[InvalidRequest]:
+    problems: list[InvalidRequest] = []
     for name, fields in groups.items():
         chains, path = _chains(fields), f"groups.{name}.chains"
         if not isinstance(chains, dict):
@@ -107,12 +107,12 @@ def _text(file: Path) -> str:
             content = stream.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise SpecError("file", f"cannot be read: {error.strerror or error} - {file}") from None
+        raise InvalidRequest("file", f"cannot be read: {error.strerror or error} - {file}") from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise SpecError("file", f"is not text in UTF-8 - {file.name}, line {line}") from None
+        raise InvalidRequest("file", f"is not text in UTF-8 - {file.name}, line {line}") from None
     if len(content) > MAX_BYTES:
-        raise SpecError("file", f"is larger than {MAX_BYTES // 1024**2} MB: divide it - {file.name}")
+        raise InvalidRequest("file", f"is larger than {MAX_BYTES // 1024**2} MB: divide it - {file.name}")
     return text
 
 
@@ -120,7 +120,7 @@ def _declaration(document: Document, path: str, keywords: dict[str, Any]) -> Dec
     return Declaration(keywords, document.file, path, document.lines)
 
 
-def _no_mappings(document: Document, parts: dict[str, Any]) -> list[SpecError]:
+def _no_mappings(document: Document, parts: dict[str, Any]) -> list[InvalidRequest]:
     return [
         document.error(path, "must be a mapping of fields", part)
         for path, part in parts.items()

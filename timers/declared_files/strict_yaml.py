@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_DEPTH: Final = 40
 MAX_DIGITS: Final = 1000
@@ -40,13 +40,13 @@ class Document:
     value: Any
     lines: Mapping[str, int]
 
-    def error(self, path: str, message: str, *given: Any) -> SpecError:
+    def error(self, path: str, message: str, *given: Any) -> InvalidRequest:
         """The error for what stands at a path."""
         return _error(self.file, path, message, self.lines.get(path), *given)
 
 
 def read_yaml(text: str, file: str) -> Document:
-    """The one document of the text; raises SpecError naming the file, the line and the path of what is wrong."""
+    """The one document of the text; raises InvalidRequest naming the file, the line and the path of what is wrong."""
     building = _Building(file)
     parser = _Parser(text)
     try:
@@ -173,7 +173,7 @@ class _Building:
             raise self._error("is a number out of range; write it in quotes if it is text", line, text)
         return number
 
-    def _error(self, message: str, line: int, *given: Any) -> SpecError:
+    def _error(self, message: str, line: int, *given: Any) -> InvalidRequest:
         return _error(self.file, self.path, message, line, *given)
 
 
@@ -181,6 +181,6 @@ def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _error(file: str, path: str, message: str, line: int | None, *given: Any) -> SpecError:
-    said = SpecError("", message, given=given[0]).problems[0].message if given else message
-    return SpecError(path or "file", f"{said} - {file}" + (f", line {line}" if line is not None else ""))
+def _error(file: str, path: str, message: str, line: int | None, *given: Any) -> InvalidRequest:
+    said = InvalidRequest("", message, given=given[0]).problems[0].message if given else message
+    return InvalidRequest(path or "file", f"{said} - {file}" + (f", line {line}" if line is not None else ""))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 DISTRIBUTED: Final = "distributed"
 EXCLUSIVE: Final = "exclusive"
@@ -61,21 +61,21 @@ class NodeMode:
         """Build a mode from the options of a node; None: the option is not given.
 
         Raises:
-            SpecError: an option does not fit the mode.
+            InvalidRequest: an option does not fit the mode.
         """
         if mode not in MODES:
-            raise SpecError("--mode", f"unknown mode. Use one of {', '.join(MODES)}", given=mode)
+            raise InvalidRequest("--mode", f"unknown mode. Use one of {', '.join(MODES)}", given=mode)
         if mode == DISTRIBUTED:
             for option, value in (("--precedence", precedence), ("--on-stop", on_stop), ("--failback", failback)):
                 if value is not None:
-                    raise SpecError(option, f"has no meaning for --mode {mode}. Leave it out", given=value)
+                    raise InvalidRequest(option, f"has no meaning for --mode {mode}. Leave it out", given=value)
         elif not allow_execution:
-            raise SpecError("--mode", "needs workers. Leave out --no-execution and --workers 0", given=mode)
+            raise InvalidRequest("--mode", "needs workers. Leave out --no-execution and --workers 0", given=mode)
         if mode == EXCLUSIVE and precedence:
-            raise SpecError("--precedence", "is 0 for --mode exclusive. Leave it out", given=precedence)
+            raise InvalidRequest("--precedence", "is 0 for --mode exclusive. Leave it out", given=precedence)
         if mode == BACKUP and (precedence is None or not 1 <= precedence <= MAX_PRECEDENCE):
             problem = f"is required for --mode backup. Use a number from 1 to {MAX_PRECEDENCE:,}, one for each backup"
-            raise SpecError("--precedence", problem, given=precedence)
+            raise InvalidRequest("--precedence", problem, given=precedence)
         return cls(mode, precedence or 0, on_stop or HANDOVER, failback or AUTO)
 
 

@@ -1,4 +1,4 @@
-"""Mistakes: all that is wrong with one request, gathered so that one refusal tells it."""
+"""Errors of one request, collected so that one exception names all of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 Value = TypeVar("Value")
 
-ONLY_TOLD: Final = frozenset(
+READ_ONLY_FIELDS: Final = frozenset(
     {
         "id",
         "state",
@@ -23,37 +23,37 @@ ONLY_TOLD: Final = frozenset(
         "in_flight",
     }
 )
-"""What is told of nearly everything, and given by nobody."""
+"""Fields of nearly every answer that no request can set."""
 _MOST_UNKNOWN: Final = 20
 _LONGEST_NAME: Final = 64
 
 
-class Mistakes:
-    """Goes on with the next check where one has failed, and raises a single SpecError in the end.
+class ErrorCollector:
+    """Collects errors over several checks and raises a single InvalidRequest at the end.
 
-        mistakes = Mistakes()
+        mistakes = ErrorCollector()
         mistakes.refuse_unknown(spec, known=("name", "priority"))
         name = mistakes.check(lambda: check_name("name", spec.get("name")))
-        mistakes.tell()
+        mistakes.raise_if_any()
 
     True while there is one.
     """
 
     def __init__(self) -> None:
-        self._found: list[SpecError] = []
+        self._found: list[InvalidRequest] = []
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, error: SpecError) -> None:
+    def add(self, error: InvalidRequest) -> None:
         """Take note of a mistake, or of several that were told together."""
         self._found.append(error)
 
     def check(self, make: Callable[[], Value], instead: Any = None) -> Value:
-        """What `make` gives; `instead` where it raises SpecError, of which note is taken."""
+        """What `make` gives; `instead` where it raises InvalidRequest, of which note is taken."""
         try:
             return make()
-        except SpecError as error:
+        except InvalidRequest as error:
             self.add(error)
             value: Value = instead
             return value
@@ -65,22 +65,22 @@ class Mistakes:
         *,
         within: str = "",
         where: str = "",
-        told: Collection[str] = ONLY_TOLD,
+        told: Collection[str] = READ_ONLY_FIELDS,
     ) -> None:
         """Take note of each name that is not known. `within`, `where` and `told`: see unknown."""
         names = [name for name in given if name not in known]
         for name in names[:_MOST_UNKNOWN]:
             self.add(unknown(name, known, within=within, where=where, told=told))
 
-    def tell(self) -> None:
-        """Raise one SpecError for all that was noted; nothing where there is none."""
+    def raise_if_any(self) -> None:
+        """Raise one InvalidRequest for all errors that were added; return if there are none."""
         if self._found:
-            raise SpecError.combined(self._found)
+            raise InvalidRequest.combined(self._found)
 
 
 def unknown(
-    name: Any, known: Collection[str], *, within: str = "", where: str = "", told: Collection[str] = ONLY_TOLD
-) -> SpecError:
+    name: Any, known: Collection[str], *, within: str = "", where: str = "", told: Collection[str] = READ_ONLY_FIELDS
+) -> InvalidRequest:
     """What is told of a name that is not known: the nearest that is, or all.
 
     `within`: the path of what it stands in, such as "retry."; `where`: words such as "for cron"; `told`: names that
@@ -88,10 +88,10 @@ def unknown(
     """
     short = str(name)[:_LONGEST_NAME]
     if not within and short in told:
-        return SpecError(short, "is only told by the service, and not taken; leave it out")
+        return InvalidRequest(short, "is read-only; remove it")
     near = nearest(short, known)
     hint = f"did you mean {near}?" if near else f"known are {', '.join(sorted(known))}"
-    return SpecError(within + short, f"is not known{f' {where}' if where else ''}; {hint}")
+    return InvalidRequest(within + short, f"is not known{f' {where}' if where else ''}; {hint}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

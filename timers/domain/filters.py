@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_CONDITIONS: Final = 50
 MAX_VALUES: Final = 100
@@ -40,18 +40,18 @@ class Filter:
 
     @classmethod
     def parse(cls, spec: Any) -> Filter:
-        """Read the JSON form (None: no conditions); raises SpecError for every mistake."""
+        """Read the JSON form (None: no conditions); raises InvalidRequest for every mistake."""
         if spec is None:
             return cls()
         if not isinstance(spec, Mapping):
-            raise SpecError("filter", 'must be an object such as {"tags": {"any": ["eu"]}}', given=spec)
+            raise InvalidRequest("filter", 'must be an object such as {"tags": {"any": ["eu"]}}', given=spec)
         problems = [_unknown("filter", name, ("tags", "payload")) for name in spec if name not in ("tags", "payload")]
         tags = _parse_tags(spec.get("tags", {}), problems)
         payload = _parse_payload(spec.get("payload", {}), problems)
         if len(tags) + len(payload) > MAX_CONDITIONS:
-            problems.append(SpecError("filter", f"may have at most {MAX_CONDITIONS} conditions"))
+            problems.append(InvalidRequest("filter", f"may have at most {MAX_CONDITIONS} conditions"))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         return cls(tuple(tags), tuple(payload))
 
     @property
@@ -104,38 +104,42 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _parse_tags(spec: Any, problems: list[SpecError]) -> list[tuple[str, frozenset[str]]]:
+def _parse_tags(spec: Any, problems: list[InvalidRequest]) -> list[tuple[str, frozenset[str]]]:
     if not isinstance(spec, Mapping):
-        problems.append(SpecError("filter.tags", 'must be an object such as {"any": ["eu"]}', given=spec))
+        problems.append(InvalidRequest("filter.tags", 'must be an object such as {"any": ["eu"]}', given=spec))
         return []
     found = []
     for word, tags in spec.items():
         if word not in _TAG_WORDS:
             problems.append(_unknown("filter.tags", word, _TAG_WORDS))
         elif not _is_list(tags) or not all(isinstance(tag, str) and 0 < len(tag) <= MAX_TEXT for tag in tags):
-            problems.append(SpecError(f"filter.tags.{word}", f"must be a list of 1 to {MAX_VALUES} tags", given=tags))
+            problems.append(
+                InvalidRequest(f"filter.tags.{word}", f"must be a list of 1 to {MAX_VALUES} tags", given=tags)
+            )
         else:
             found.append((word, frozenset(tags)))
     return found
 
 
-def _parse_payload(spec: Any, problems: list[SpecError]) -> list[tuple[tuple[str, ...], str, Any]]:
+def _parse_payload(spec: Any, problems: list[InvalidRequest]) -> list[tuple[tuple[str, ...], str, Any]]:
     if not isinstance(spec, Mapping):
-        problems.append(SpecError("filter.payload", 'must be an object such as {"kind": "invoice"}', given=spec))
+        problems.append(InvalidRequest("filter.payload", 'must be an object such as {"kind": "invoice"}', given=spec))
         return []
     found = []
     for path, condition in spec.items():
         field = f"filter.payload.{path}"
         keys = tuple(str(path).split("."))
         if not isinstance(path, str) or not all(keys) or len(path) > MAX_TEXT:
-            problems.append(SpecError("filter.payload", "paths are keys joined by dots, as in customer.id", given=path))
+            problems.append(
+                InvalidRequest("filter.payload", "paths are keys joined by dots, as in customer.id", given=path)
+            )
         elif not isinstance(condition, Mapping):
             if _check(
                 _is_scalar(condition), field, "must be text, a number, true, false, null or {...}", condition, problems
             ):
                 found.append((keys, "in", (condition,)))
         elif not condition:
-            problems.append(SpecError(field, f"must have some of {', '.join(_WORDS)}", given=condition))
+            problems.append(InvalidRequest(field, f"must have some of {', '.join(_WORDS)}", given=condition))
         else:
             for word, wanted in condition.items():
                 if _check_word(field, word, wanted, problems):
@@ -143,7 +147,7 @@ def _parse_payload(spec: Any, problems: list[SpecError]) -> list[tuple[tuple[str
     return found
 
 
-def _check_word(field: str, word: Any, wanted: Any, problems: list[SpecError]) -> bool:
+def _check_word(field: str, word: Any, wanted: Any, problems: list[InvalidRequest]) -> bool:
     if word not in _WORDS:
         problems.append(_unknown(field, word, _WORDS))
         return False
@@ -157,9 +161,9 @@ def _check_word(field: str, word: Any, wanted: Any, problems: list[SpecError]) -
     return _check(right, f"{field}.{word}", "must be a number between -1e308 and 1e308", wanted, problems)
 
 
-def _check(is_right: bool, field: str, message: str, given: Any, problems: list[SpecError]) -> bool:
+def _check(is_right: bool, field: str, message: str, given: Any, problems: list[InvalidRequest]) -> bool:
     if not is_right:
-        problems.append(SpecError(field, message, given=given))
+        problems.append(InvalidRequest(field, message, given=given))
     return is_right
 
 
@@ -175,7 +179,7 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int))
 
 
-def _unknown(field: str, name: Any, known: Collection[str]) -> SpecError:
+def _unknown(field: str, name: Any, known: Collection[str]) -> InvalidRequest:
     near = get_close_matches(str(name), list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return SpecError(f"{field}.{name}", f"is not known; {hint}")
+    return InvalidRequest(f"{field}.{name}", f"is not known; {hint}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_KEY: Final = 100
 MAX_PATH: Final = 200
@@ -34,21 +34,21 @@ class KeyPath:
 
     @classmethod
     def parse(cls, text: Any, field: str) -> KeyPath:
-        """Read a path; raises SpecError."""
+        """Read a path; raises InvalidRequest."""
         if not isinstance(text, str) or not text.startswith(_ROOT):
-            raise SpecError(field, _SYNTAX, given=text)
+            raise InvalidRequest(field, _SYNTAX, given=text)
         if len(text) > MAX_PATH:
-            raise SpecError(field, f"must have at most {MAX_PATH} characters", given=text)
+            raise InvalidRequest(field, f"must have at most {MAX_PATH} characters", given=text)
         steps: list[str | int] = []
         place = len(_ROOT)
         while place < len(text):
             step = _STEP.match(text, place)
             if step is None:
-                raise SpecError(field, f"{_SYNTAX}; it cannot be read from character {place + 1} on", given=text)
+                raise InvalidRequest(field, f"{_SYNTAX}; it cannot be read from character {place + 1} on", given=text)
             steps.append(step[1] if step[1] is not None else int(step[2]))
             place = step.end()
         if len(steps) > MAX_STEPS:
-            raise SpecError(field, f"must have at most {MAX_STEPS} steps", given=text)
+            raise InvalidRequest(field, f"must have at most {MAX_STEPS} steps", given=text)
         return cls(tuple(steps))
 
     def find(self, payload: Any) -> str:
@@ -70,7 +70,7 @@ def shortened(key: str) -> str:
 
 
 def check_key(field: str, value: Any) -> str:
-    """Raise SpecError for what no timer can give as its key."""
+    """Raise InvalidRequest for what no timer can give as its key."""
     if not isinstance(value, str) or not value or len(value) > MAX_KEY or not value.isprintable():
-        raise SpecError(field, f"must be 1 to {MAX_KEY} printable characters, or null for none", given=value)
+        raise InvalidRequest(field, f"must be 1 to {MAX_KEY} printable characters, or null for none", given=value)
     return value

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from timers.domain.limit_keys import NO_KEY, KeyPath
 from timers.domain.rates import Rate
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_CONCURRENCY: Final = 100_000
 
@@ -81,10 +81,10 @@ def _check_path(field: str, value: Any) -> str:
 
 
 def check_concurrency(field: str, value: Any) -> int:
-    """Raise SpecError for what is no limit of concurrent executions."""
+    """Raise InvalidRequest for what is no limit of concurrent executions."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
         words = f"must be a whole number from 1 to {MAX_CONCURRENCY:,}, or null for no limit; to run nothing, pause the"
-        raise SpecError(field, f"{words} group", given=value)
+        raise InvalidRequest(field, f"{words} group", given=value)
     return value
 
 

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 NAME_LENGTH: Final = 200
 
 
 def check_name(field: str, value: Any) -> str:
-    """A name that an address can hold: check_word, without dots alone; raises SpecError naming the field."""
+    """A name that an address can hold: check_word, without dots alone; raises InvalidRequest naming the field."""
     name = check_word(field, value)
     # Clients and proxies take such segments out of a path, and the request would act on what is above: the group.
     if {".", ".."} & set(name.split("/")):
-        raise SpecError(
+        raise InvalidRequest(
             field, 'must not be "." or "..", nor have such a part beside a slash: no address can hold it', given=value
         )
     return name
 
 
 def check_word(field: str, value: Any) -> str:
-    """Text of 1 to 200 characters without control characters; raises SpecError naming the field."""
+    """Text of 1 to 200 characters without control characters; raises InvalidRequest naming the field."""
     if not isinstance(value, str):
-        raise SpecError(field, f"must be text of 1 to {NAME_LENGTH} characters", given=value)
+        raise InvalidRequest(field, f"must be text of 1 to {NAME_LENGTH} characters", given=value)
     if not 1 <= len(value) <= NAME_LENGTH:
-        raise SpecError(field, f"must have 1 to {NAME_LENGTH} characters; this has {len(value):,}", given=value)
+        raise InvalidRequest(field, f"must have 1 to {NAME_LENGTH} characters; this has {len(value):,}", given=value)
     if not value.isprintable() or value != value.strip():
-        raise SpecError(field, "must not hold control characters or begin or end with a space", given=value)
+        raise InvalidRequest(field, "must not hold control characters or begin or end with a space", given=value)
     return value
 
 
 def check_names(field: str, value: Any) -> list[str]:
-    """A list of such words; raises SpecError naming the field."""
+    """A list of such words; raises InvalidRequest naming the field."""
     if not isinstance(value, (list, tuple)):
-        raise SpecError(field, "must be a list of names", given=value)
+        raise InvalidRequest(field, "must be a list of names", given=value)
     return [check_word(field, word) for word in value]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 SLOWEST: Final = 0.001
 FASTEST: Final = 10_000
 
 
 def check_pace(value: Any, field: str) -> float | None:
-    """Executions per second, None: as fast as it goes; raises SpecError."""
+    """Executions per second, None: as fast as it goes; raises InvalidRequest."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not SLOWEST <= value <= FASTEST:
-        raise SpecError(field, f"must be from {SLOWEST} to {FASTEST:,}", given=value)
+        raise InvalidRequest(field, f"must be from {SLOWEST} to {FASTEST:,}", given=value)
     return float(value)
 
 

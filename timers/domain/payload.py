@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Final, Self
 
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
@@ -34,12 +34,12 @@ class Unreadable(str):
 
 
 def encode(value: Any, field: str = "payload") -> str:
-    """The JSON text of `value`; raises SpecError naming the place of whatever cannot be kept unchanged."""
+    """The JSON text of `value`; raises InvalidRequest naming the place of whatever cannot be kept unchanged."""
     check(value, field)
     text = plain_text(value)
     size = len(text.encode())
     if size > MAX_BYTES:
-        raise SpecError(field, f"may be at most {MAX_BYTES:,} bytes of JSON; this is {size:,}")
+        raise InvalidRequest(field, f"may be at most {MAX_BYTES:,} bytes of JSON; this is {size:,}")
     return text
 
 
@@ -49,11 +49,11 @@ def plain_text(value: Any) -> str:
 
 
 def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> None:
-    """Raises SpecError, naming the place, for a value that JSON or PostgreSQL could not hold unchanged."""
+    """Raises InvalidRequest, naming the place, for a value that JSON or PostgreSQL could not hold unchanged."""
     try:
         _check(value, field, field, max_depth)
     except _TooDeep as error:
-        raise SpecError(field, f"{error} is nested more than {max_depth} levels deep") from None
+        raise InvalidRequest(field, f"{error} is nested more than {max_depth} levels deep") from None
 
 
 def decode(text: str) -> Any:
@@ -90,36 +90,36 @@ def _check(value: Any, field: str, place: str, depth_left: int) -> None:
         _check_text(value, field, place)
     elif isinstance(value, int):
         if not -_INT_LIMIT < value < _INT_LIMIT:
-            raise SpecError(field, f"{place} is a number of more than {MAX_DIGITS:,} digits; send it as text")
+            raise InvalidRequest(field, f"{place} is a number of more than {MAX_DIGITS:,} digits; send it as text")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise SpecError(field, f"{place} is {value}, which JSON cannot hold; use null or text")
+            raise InvalidRequest(field, f"{place} is {value}, which JSON cannot hold; use null or text")
     elif isinstance(value, (dict, list, tuple)):
         if depth_left == 0:
             raise _TooDeep(place)
         if isinstance(value, dict):
             for key, item in value.items():
                 if not isinstance(key, str):
-                    raise SpecError(field, f"{place} has the key {key!r}; JSON keys are text")
+                    raise InvalidRequest(field, f"{place} has the key {key!r}; JSON keys are text")
                 _check_text(key, field, place)
                 _check(item, field, f"{place}.{key}", depth_left - 1)
         else:
             for index, item in enumerate(value):
                 _check(item, field, f"{place}[{index}]", depth_left - 1)
     else:
-        raise SpecError(
+        raise InvalidRequest(
             field, f"{place} is a {type(value).__name__}, not JSON (text, number, true, false, null, list, object)"
         )
 
 
 def _check_text(text: str, field: str, place: str) -> None:
     if "\x00" in text:
-        raise SpecError(field, f"{place} contains the NUL character, which PostgreSQL cannot store")
+        raise InvalidRequest(field, f"{place} contains the NUL character, which PostgreSQL cannot store")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise SpecError(field, f"{place} contains half of a surrogate pair, which is no character") from None
+            raise InvalidRequest(field, f"{place} contains half of a surrogate pair, which is no character") from None
 
 
 def _finite_float(digits: str) -> float:

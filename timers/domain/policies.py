@@ -12,8 +12,8 @@ from functools import lru_cache, partial
 from random import random
 from typing import Any, Final
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import parse_seconds
 
 MISFIRE_POLICIES: Final = ("fire_once", "fire_all", "skip")
@@ -51,10 +51,10 @@ class Retry:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Retry:
-        """Read a JSON retry policy; raises SpecError for every field that makes no sense."""
+        """Read a JSON retry policy; raises InvalidRequest for every field that makes no sense."""
         policy = cls(**_read(spec, _RETRY, "retry", path="retry."))
         if policy.max_backoff < policy.min_backoff:
-            raise SpecError("retry.max_backoff", "must not be below min_backoff", given=policy.max_backoff)
+            raise InvalidRequest("retry.max_backoff", "must not be below min_backoff", given=policy.max_backoff)
         return policy
 
     def wait_before(self, retry: int) -> float:
@@ -99,18 +99,18 @@ class Policies:
     on_finish: str = "keep"
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Policies:
-        """These policies with some replaced; raises SpecError for every override that makes no sense."""
+        """These policies with some replaced; raises InvalidRequest for every override that makes no sense."""
         return replace(self, **_read(overrides, _POLICIES, "overrides"))
 
 
 def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides as they are kept: what was given, with durations in seconds; raises SpecError."""
+    """Overrides as they are kept: what was given, with durations in seconds; raises InvalidRequest."""
     if isinstance(given, Mapping) and (limits := [name for name in given if name in _OF_WHOLE_GROUPS]):
         words = (
             "limits all timers of a group together and cannot be overridden. Set it on the group; to limit one timer,"
             " give it a concurrency_key of its own in a group with max_concurrency_per_key"
         )
-        raise SpecError.combined([SpecError(name, words, given=given[name]) for name in limits])
+        raise InvalidRequest.combined([InvalidRequest(name, words, given=given[name]) for name in limits])
     policies = Policies().with_overrides(given)
     own = {name: getattr(policies, name) for name in given}
     if "retry" in own:
@@ -119,7 +119,10 @@ def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_seconds(field: str, value: Any) -> float:
-    """A wait in seconds, given as a number, a timedelta or ISO 8601 text; raises SpecError, also beyond 366 days."""
+    """A wait in seconds, given as a number, a timedelta or ISO 8601 text.
+
+    Raises InvalidRequest, also beyond 366 days.
+    """
     return float(parse_seconds(value, field, at_most=MAX_SECONDS))
 
 
@@ -130,21 +133,21 @@ def overridden(policies: Policies, overrides_text: str) -> Policies:
 
 
 def _read(given: Any, readers: Mapping[str, Read], what: str, *, path: str = "") -> dict[str, Any]:
-    """What each field's reader makes of it; raises one SpecError for all that is wrong."""
+    """What each field's reader makes of it; raises one InvalidRequest for all that is wrong."""
     if not isinstance(given, Mapping):
-        raise SpecError(what, f"must be an object with some of {', '.join(sorted(readers))}", given=given)
-    mistakes = Mistakes()
+        raise InvalidRequest(what, f"must be an object with some of {', '.join(sorted(readers))}", given=given)
+    mistakes = ErrorCollector()
     mistakes.refuse_unknown(given, readers, within=path)
     known = {name: value for name, value in given.items() if name in readers}
     values = {name: mistakes.check(partial(readers[name], path + name, value)) for name, value in known.items()}
-    mistakes.tell()
+    mistakes.raise_if_any()
     return values
 
 
 def _one_of(*allowed: str) -> Read:
     def read(name: str, given: Any) -> str:
         if not isinstance(given, str) or given not in allowed:
-            raise SpecError(name, f"must be one of {', '.join(allowed)}", given=given)
+            raise InvalidRequest(name, f"must be one of {', '.join(allowed)}", given=given)
         return given
 
     return read
@@ -162,7 +165,7 @@ def _seconds(at_least: float = 0, *, may_be_none: bool = False) -> Read:
 def _count(most: int) -> Read:
     def read(name: str, given: Any) -> int:
         if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= most:
-            raise SpecError(name, f"must be a whole number from 0 to {most:,}", given=given)
+            raise InvalidRequest(name, f"must be a whole number from 0 to {most:,}", given=given)
         return given
 
     return read
@@ -170,27 +173,27 @@ def _count(most: int) -> Read:
 
 def _flag(name: str, given: Any) -> bool:
     if not isinstance(given, bool):
-        raise SpecError(name, "must be true or false", given=given)
+        raise InvalidRequest(name, "must be true or false", given=given)
     return given
 
 
 def _fraction(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 1:
-        raise SpecError(name, "must be a number from 0 to 1", given=given)
+        raise InvalidRequest(name, "must be a number from 0 to 1", given=given)
     return given
 
 
 def _delays(name: str, given: Any) -> tuple[float, ...]:
     if not isinstance(given, (list, tuple)):
-        raise SpecError(name, "must be a list of waits in seconds", given=given)
+        raise InvalidRequest(name, "must be a list of waits in seconds", given=given)
     return tuple(parse_seconds(delay, name, at_most=MAX_SECONDS) for delay in given)
 
 
 def _calendar_names(field: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
-        raise SpecError(field, "must be a list of names of exclusion calendars", given=value)
+        raise InvalidRequest(field, "must be a list of names of exclusion calendars", given=value)
     if len(value) > MAX_CALENDARS:
-        raise SpecError(field, f"must name at most {MAX_CALENDARS} calendars", given=value)
+        raise InvalidRequest(field, f"must name at most {MAX_CALENDARS} calendars", given=value)
     return tuple(value)
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 _RATE: Final = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,6})?\s*(s|min|h|d)\s*")
 _UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -33,17 +33,17 @@ class Rate:
 
     @classmethod
     def parse(cls, value: Any, field: str) -> Rate:
-        """Read text such as 50/s, 100/min, 10/30s; raises SpecError."""
+        """Read text such as 50/s, 100/min, 10/30s; raises InvalidRequest."""
         match = _RATE.fullmatch(value) if isinstance(value, str) else None
         if match is None:
-            raise SpecError(field, f"{_EXPECTED}, or null for no limit", given=value)
+            raise InvalidRequest(field, f"{_EXPECTED}, or null for no limit", given=value)
         rate = cls(int(match[1]), int(match[2] or 1), match[3])
         if rate.count < 1 or rate.per < 1:
-            raise SpecError(field, "must be at least 1 per period; to run nothing, pause the group", given=value)
+            raise InvalidRequest(field, "must be at least 1 per period; to run nothing, pause the group", given=value)
         if rate.seconds > MAX_PERIOD_SECONDS:
-            raise SpecError(field, "must have a period of at most 31 days", given=value)
+            raise InvalidRequest(field, "must have a period of at most 31 days", given=value)
         if rate.count > rate.seconds * MAX_PER_SECOND:
-            raise SpecError(field, f"must be at most {MAX_PER_SECOND:,} per second", given=value)
+            raise InvalidRequest(field, f"must be at most {MAX_PER_SECOND:,} per second", given=value)
         return rate
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from django.db.models.expressions import RawSQL
 from timers import clock, conf
 from timers.actions.pull import PullAction
 from timers.domain.names import check_name
+from timers.engine.acknowledge import check_lease, token_of
 from timers.engine.claim import claim_ready
 from timers.engine.clock_step import ClockWatch, is_held
 from timers.engine.cpu_budget import CpuBudget, budget_of_group
@@ -30,11 +31,10 @@ from timers.engine.fire import fire_due
 from timers.engine.outcome import impossible
 from timers.engine.release import release
 from timers.engine.rescue import rescue_expired
-from timers.engine.settling import check_lease, token_of
 from timers.engine.subscribers import peers
 from timers.engine.take_within import Work, compute_unlocked
 from timers.engine.unclaimed import skip_unclaimed
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import ClusterPause, TimerGroup
 from timers.models.cluster_pause import EVERYWHERE
 from timers.schedules.duration import Duration
@@ -63,12 +63,12 @@ def claim(
     """Claim up to `limit` due executions of a group for `lease` seconds, the oldest first within a priority.
 
     `subscription`: only those for that subscription of the group; None: those of the group itself. Raises TimerNotFound
-    for an unknown group or subscription, NotAllowedNow for one whose action is not `pull`, SpecError for a limit beyond
-    1 to 1,000 and a lease beyond 1 second to 12 hours. What is paused has nothing to claim.
+    for an unknown group or subscription, NotAllowedNow for one whose action is not `pull`, InvalidRequest for a limit
+    beyond 1 to 1,000 and a lease beyond 1 second to 12 hours. What is paused has nothing to claim.
     """
     holder = Consumer(check_name("consumer", consumer), check_lease(lease))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
-        raise SpecError("limit", f"must be a whole number from 1 to {MAX_CLAIMED:,}", given=limit)
+        raise InvalidRequest("limit", f"must be a whole number from 1 to {MAX_CLAIMED:,}", given=limit)
     paused = Exists(ClusterPause.objects.filter(partition__in=[EVERYWHERE, OuterRef("partition")]))
     held: RawSQL = RawSQL(is_held("timers_now()"), ())  # noqa: S611 - constant text
     row = TimerGroup.objects.annotate(partition_is_paused=paused, is_held=held).filter(name=group).first()

@@ -93,7 +93,7 @@ class DueTimer(NamedTuple):
         unwanted: str = "",
         watched_since_us: int | None = None,
     ) -> Due:
-        """What the decision needs to know; raises SpecError when the schedule cannot be read.
+        """What the decision needs to know; raises InvalidRequest when the schedule cannot be read.
 
         Its schedule computes only as much as is allowed while the row is locked.
 

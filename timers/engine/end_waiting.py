@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connection, transaction
 
 from timers import clock
+from timers.engine.advance import Ended, end_locked, lock_timers
 from timers.engine.delete_finished import delete_finished
-from timers.engine.follow import Ended, end_locked, lock_timers
 from timers.engine.group_clock import group_now
 from timers.schedules.instant import to_microseconds
 

@@ -17,7 +17,7 @@ from timers.domain.limits import NO_LIMITS, Limits
 from timers.domain.policies import Policies
 from timers.engine.group_clock import DATABASE_CLOCK, GroupClock
 from timers.engine.subscribers import Subscriber, read_subscribers
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Cancellation, Fire
 from timers.models import TimerGroup
 from timers.models.calendars import Calendars, effective, read_calendars
@@ -117,7 +117,10 @@ class ServedGroup:
     """How many of its executions may be claimed at once; who claims of a group that has any takes its limit lock."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
-        """A timer's schedule with the exclusion calendars of its policies; raises SpecError when it cannot be read."""
+        """A timer's schedule with the exclusion calendars of its policies.
+
+        Raises InvalidRequest when it cannot be read.
+        """
         return effective(parse_text(kind, spec_text, time_zone), policies, self.calendars, time_zone)
 
     def watched_since(self, real_us: int | None) -> int | None:
@@ -313,7 +316,7 @@ class Execution:
         """The first instant of the timer's schedule after `moment_us`; None when there is none."""
         try:
             schedule = parse_text(self.schedule_kind, self.schedule_text, self.time_zone)
-        except SpecError:
+        except InvalidRequest:
             return None
         following = schedule.next_after(from_microseconds(moment_us))
         return None if following is None else to_microseconds(following)

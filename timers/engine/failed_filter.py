@@ -8,7 +8,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import TimerGroup
 from timers.models.group import NAME_LENGTH
 from timers.schedules.instant import parse_instant
@@ -36,22 +36,26 @@ class FailedFilter:
 
     @classmethod
     def parse(cls, given: Any, groups: Collection[str] | None = None) -> FailedFilter:
-        """From what a person or program asked; raises SpecError with all mistakes, each field as `filter.<name>`.
+        """From what a person or program asked; raises InvalidRequest with all mistakes, each field as `filter.<name>`.
 
         `groups`: those the asker may see; None: all. That every failed execution is meant must be said: {"all": true}.
         """
         if not isinstance(given, Mapping):
-            raise SpecError("filter", "must be an object of conditions", given=given)
+            raise InvalidRequest("filter", "must be an object of conditions", given=given)
         conditions = {key: value for key, value in given.items() if value is not None}
         errors = [_unknown(key) for key in conditions if key not in (*CONDITIONS, ALL)]
         if conditions.pop(ALL, False) is not False:
             if given[ALL] is not True:
-                errors.append(SpecError("filter.all", "must be true", given=given[ALL]))
+                errors.append(InvalidRequest("filter.all", "must be true", given=given[ALL]))
             elif set(CONDITIONS) & set(conditions):
-                errors.append(SpecError("filter.all", "means every failed execution; leave it out, or the conditions"))
+                errors.append(
+                    InvalidRequest("filter.all", "means every failed execution; leave it out, or the conditions")
+                )
         elif not conditions:
             errors.append(
-                SpecError("filter", f'has no condition: give {", ".join(CONDITIONS)}, or {{"all": true}} for every one')
+                InvalidRequest(
+                    "filter", f'has no condition: give {", ".join(CONDITIONS)}, or {{"all": true}} for every one'
+                )
             )
         read: dict[str, Callable[[Any], Any]] = {
             "group": lambda value: _group(value, groups),
@@ -66,13 +70,15 @@ class FailedFilter:
             if name in conditions:
                 try:
                     values[name] = read[name](conditions[name])
-                except SpecError as error:
+                except InvalidRequest as error:
                     errors.append(error)
         before, after = values.get("failed_before"), values.get("failed_after")
         if before is not None and after is not None and before <= after:
-            errors.append(SpecError("filter.failed_before", "must be after failed_after", given=before.isoformat()))
+            errors.append(
+                InvalidRequest("filter.failed_before", "must be after failed_after", given=before.isoformat())
+            )
         if errors:
-            raise SpecError.combined(errors)
+            raise InvalidRequest.combined(errors)
         return cls(**values)
 
     @classmethod
@@ -112,10 +118,10 @@ class FailedFilter:
         return {name: getattr(self, name) for name in CONDITIONS}
 
 
-def _unknown(key: Any) -> SpecError:
+def _unknown(key: Any) -> InvalidRequest:
     close = get_close_matches(str(key), (*CONDITIONS, ALL), 1)
     meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(CONDITIONS)}, all"
-    return SpecError(f"filter.{key}", f"is no condition; {meant}")
+    return InvalidRequest(f"filter.{key}", f"is no condition; {meant}")
 
 
 def _group(value: Any, groups: Collection[str] | None) -> str:
@@ -124,16 +130,20 @@ def _group(value: Any, groups: Collection[str] | None) -> str:
     if name in known and (groups is None or TimerGroup.objects.filter(name=name).exists()):
         return name
     close = get_close_matches(name, known, 1)
-    raise SpecError("filter.group", f"there is no group {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    raise InvalidRequest(
+        "filter.group", f"there is no group {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+    )
 
 
 def _text(name: str, value: Any, longest: int) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= longest or not value.replace("\n", " ").isprintable():
-        raise SpecError(f"filter.{name}", f"must be printable text of 1 to {longest} characters", given=value)
+        raise InvalidRequest(f"filter.{name}", f"must be printable text of 1 to {longest} characters", given=value)
     return value
 
 
 def _fingerprint(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 32 or not ((value.isalnum() and value.isascii()) or not value):
-        raise SpecError("filter.fingerprint", "must be a fingerprint as the list of failures shows it", given=value)
+        raise InvalidRequest(
+            "filter.fingerprint", "must be a fingerprint as the list of failures shows it", given=value
+        )
     return value

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from django.db import transaction
 
 from timers.engine import ledger, waiting_rows
+from timers.engine.advance import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.engine.delete_finished import delete_finished
 from timers.engine.errors import fingerprint
 from timers.engine.execution import AnyHolder
 from timers.engine.fence import by_fence, let_go, lock_claims
-from timers.engine.follow import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.engine.group_limits import wake_for_room
 from timers.engine.orders.step_end import StepEnds, is_of_order
 from timers.engine.outcome import Outcome, Verdict, cancelled_because, judge

@@ -16,9 +16,9 @@ from django.db.models.functions import Cast, Coalesce
 
 from timers import clock
 from timers.domain.payload import decode
+from timers.engine.advance import lock_timers
 from timers.engine.arrays import plain_array
 from timers.engine.end_waiting import end_waiting
-from timers.engine.follow import lock_timers
 from timers.engine.subscribers import Subscriber, choose, matching, read_subscribers
 from timers.engine.wakeup import wake_if_soon
 from timers.models import Subscription, Waiting

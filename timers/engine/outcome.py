@@ -9,7 +9,7 @@ from timers.domain.payload import encode
 from timers.domain.policies import MAX_RETRIES
 from timers.engine.errors import fingerprint
 from timers.engine.execution import Execution
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
 MAX_RESULT_BYTES: Final = 8 * 1024
@@ -107,15 +107,18 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
 
 
 def result_text(value: Any) -> str | None:
-    """What a try returned as JSON text; None for None. Raises SpecError for what is no JSON, and beyond 8 KB of it."""
+    """What a try returned as JSON text; None for None.
+
+    Raises InvalidRequest for what is no JSON, and beyond 8 KB of it.
+    """
     if value is None:
         return None
     if type(value) in (dict, list, tuple) and _has_too_many_values(value):
         # Before it is walked: a few lists that hold each other many times stand for more values than can be counted.
-        raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
+        raise InvalidRequest("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     text = encode(value, "result")
     if len(text.encode()) > MAX_RESULT_BYTES:
-        raise SpecError("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
+        raise InvalidRequest("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     return text
 
 

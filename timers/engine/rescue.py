@@ -16,12 +16,12 @@ from django.db.models import Min
 
 from timers.domain.execution_id import try_id
 from timers.engine import waiting_rows
+from timers.engine.advance import followed, lock_timers
+from timers.engine.claimed import load_claimed
 from timers.engine.delete_finished import delete_finished
 from timers.engine.execution import AnyHolder, Execution, Holder
 from timers.engine.fence import Held, let_go, lock_claims
 from timers.engine.finish import settle
-from timers.engine.follow import followed, lock_timers
-from timers.engine.held import read_held
 from timers.engine.orders.step_end import StepEnds, gone_elsewhere, is_of_order
 from timers.engine.outcome import Outcome, judge
 from timers.engine.waiting_rows import WaitingRow
@@ -156,7 +156,7 @@ def _rescue_batch(
     expired_us: int | None,
 ) -> Rescued:
     # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
-    executions = [execution for execution in read_held(claim_ids) if execution[0].id not in leave]
+    executions = [execution for execution in load_claimed(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
     of_orders = [execution for execution, _ in executions if is_of_order(execution)]
     ends = StepEnds.lock(of_orders) if of_orders else None

@@ -11,7 +11,7 @@ from typing import Protocol
 from timers.engine.cpu_budget import CpuBudget
 from timers.engine.due_timer import DueTimer
 from timers.engine.execution import ServedGroup
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import is_remembered, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
 
@@ -90,7 +90,7 @@ def take_within(
                 if not budget.may_parse or _has_calendars(row, group):
                     work = partial(_parse, group, row)
                 else:
-                    with suppress(SpecError):  # told when the row is decided about, which parks it
+                    with suppress(InvalidRequest):  # told when the row is decided about, which parks it
                         parse_text(row.kind, row.schedule, row.time_zone)
                     budget.charge_parse()
             if work is None:
@@ -125,5 +125,5 @@ def _has_calendars(row: DueTimer, group: ServedGroup) -> bool:
     """Whether exclusion calendars hold for a timer: to read them for the first time can cost some ten milliseconds."""
     try:
         return bool(row.policies(group).exclusion_calendars)
-    except SpecError:
+    except InvalidRequest:
         return False

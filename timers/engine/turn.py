@@ -20,7 +20,7 @@ from timers.domain.policies import overridden
 from timers.engine.arrays import plain_array, timestamp
 from timers.engine.execution import ServedGroup
 from timers.engine.siblings import still_open
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.instant import to_microseconds
 
 PAUSE_US: Final = 1_000_000
@@ -71,7 +71,7 @@ def _needs_turn(row: Row, group: ServedGroup) -> bool:
     elif may_overlap(str(row["id"])):
         return False
     policies = group.policies
-    with suppress(SpecError):
+    with suppress(InvalidRequest):
         if row["overrides"] is not None:
             policies = overridden(policies, row["overrides"])
     return policies.overlap_policy != "allow"

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db.models import Q, QuerySet
 
 from timers.domain.errors import nearest
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import (
     ApplicationKey,
     AuditEntry,
@@ -53,8 +53,8 @@ class Subject:
     def parse(cls, text: str) -> Subject:
         """Read `timer`, `timer:billing/nightly`, `group:billing`, `key:sender` or `billing/nightly`.
 
-        A name is taken as it is, whatever it holds; only the first slash ends a group. Raises SpecError for a kind that
-        there is none of.
+        A name is taken as it is, whatever it holds; only the first slash ends a group. Raises InvalidRequest for a
+        kind that there is none of.
         """
         kind, colon, rest = text.partition(":")
         if not colon and "/" not in text:
@@ -113,7 +113,7 @@ def _checked(kind: str) -> str:
     if kind not in KINDS:
         near = nearest(kind, KINDS)
         hint = f"did you mean {near}?" if near else f"known are {', '.join(KINDS)}"
-        raise SpecError("subject", f"is of a kind that there is none of; {hint}", given=kind)
+        raise InvalidRequest("subject", f"is of a kind that there is none of; {hint}", given=kind)
     return kind
 
 

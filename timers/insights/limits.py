@@ -10,7 +10,7 @@ from django.db import connection
 
 from timers.domain.limits import NO_LIMITS, Limits
 from timers.domain.rates import Arrivals
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.words import plural
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
@@ -87,5 +87,5 @@ def _why(limits: Limits, max_batch: int, now: datetime, claimed: int, tat: datet
 def _limits(group: TimerGroup) -> Limits:
     try:
         return group.limits()
-    except SpecError:  # as the engine takes it
+    except InvalidRequest:  # as the engine takes it
         return NO_LIMITS

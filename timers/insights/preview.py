@@ -37,7 +37,7 @@ def preview_of(timer: Timer, n: int = 10, *, after: datetime) -> Preview:
     """The next `n` fires of a timer after a moment, in its words, with warnings.
 
     The timer need not be stored: one with its group and schedule will do, so that a form can show what it would be.
-    Raises SpecError when its schedule, its overrides or one of its calendars cannot be read.
+    Raises InvalidRequest when its schedule, its overrides or one of its calendars cannot be read.
     """
     policies = timer.policies()
     left = None if timer.max_fires is None else max(0, timer.max_fires - timer.fire_count)

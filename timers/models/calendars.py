@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from timers.domain.policies import Policies
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import exclusion_calendar
 from timers.models.timer import Timer
 from timers.schedules import Schedule, parse_stored
@@ -33,14 +33,14 @@ def read_calendars() -> dict[str, ExclusionCalendar]:
 
 
 def check_calendars(policies: Policies) -> None:
-    """Raise SpecError, with the nearest name, for a calendar that does not exist."""
+    """Raise InvalidRequest, with the nearest name, for a calendar that does not exist."""
     if policies.exclusion_calendars:
         known = list(exclusion_calendar.ExclusionCalendar.objects.values_list("name", flat=True))
         for name in policies.exclusion_calendars:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]}?" if near else "create it first"
-                raise SpecError("exclusion_calendars", f"there is no such calendar; {hint}", given=name)
+                raise InvalidRequest("exclusion_calendars", f"there is no such calendar; {hint}", given=name)
 
 
 def calendars_for(policies: Iterable[Policies]) -> Calendars:
@@ -51,11 +51,13 @@ def calendars_for(policies: Iterable[Policies]) -> Calendars:
 def named(policies: Policies, calendars: Calendars) -> tuple[ExclusionCalendar, ...]:
     """The calendars that these policies name.
 
-    Raises SpecError for one that does not exist: to fire on days that were to be left out would be worse.
+    Raises InvalidRequest for one that does not exist: to fire on days that were to be left out would be worse.
     """
     for name in policies.exclusion_calendars:
         if name not in calendars:
-            raise SpecError("exclusion_calendars", "names a calendar that does not exist or cannot be read", given=name)
+            raise InvalidRequest(
+                "exclusion_calendars", "names a calendar that does not exist or cannot be read", given=name
+            )
     return tuple(calendars[name] for name in policies.exclusion_calendars)
 
 
@@ -68,7 +70,7 @@ def schedule_of(timer: Timer, calendars: Calendars | None = None) -> Schedule:
 
 
 def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:
-    """The schedule with the exclusion calendars of its policies; raises SpecError for one that does not exist."""
+    """The schedule with the exclusion calendars of its policies; raises InvalidRequest for one that does not exist."""
     if not policies.exclusion_calendars:
         return schedule
     return _excluding(schedule, named(policies, calendars), policies.on_excluded, time_zone)

@@ -251,13 +251,16 @@ class TimerGroup(InFlight, models.Model):
         return self.name
 
     def policies(self) -> policies.Policies:
-        """The group's policies as a value; raises SpecError when a column was written by hand and makes no sense."""
+        """The group's policies as a value.
+
+        Raises InvalidRequest when a column was written by hand and makes no sense.
+        """
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
 
     def limits(self) -> Limits:
         """How many of its executions may be claimed at once, and may start in a period.
 
-        Raises SpecError when a column was written by hand and makes no sense.
+        Raises InvalidRequest when a column was written by hand and makes no sense.
         """
         path = self.concurrency_key
         return Limits(

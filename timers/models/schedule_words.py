@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from timers.domain.payload import Unreadable
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule
 from timers.schedules import parse as parse_schedule
 
@@ -14,12 +14,12 @@ def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
     """The schedule in words, or "unreadable: ..." with the reason."""
     try:
         return readable_schedule(kind, spec, time_zone).describe()
-    except SpecError as error:
+    except InvalidRequest as error:
         return f"unreadable: {error}"
 
 
 def readable_schedule(kind: str, spec: Any, time_zone: str) -> Schedule:
-    """The schedule of a timer's columns; raises SpecError for whatever cannot be read."""
+    """The schedule of a timer's columns; raises InvalidRequest for whatever cannot be read."""
     if isinstance(spec, Unreadable):
-        raise SpecError("schedule", spec.reason)
+        raise InvalidRequest("schedule", spec.reason)
     return parse_schedule(kind, spec, time_zone)

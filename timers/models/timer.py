@@ -162,7 +162,7 @@ class Timer(InFlight, models.Model):
         return self.name
 
     def policies(self) -> Policies:
-        """The group's policies after the timer's overrides; raises SpecError when a column makes no sense."""
+        """The group's policies after the timer's overrides; raises InvalidRequest when a column makes no sense."""
         of_group = self.group.policies()
         return of_group.with_overrides(self.overrides) if self.overrides else of_group
 

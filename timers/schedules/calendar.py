@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 from timers.schedules.calendar_fields import (
     ALL_FIELDS,
     DAY_OF_MONTH,
@@ -60,7 +60,7 @@ class Calendar(WallSchedule):
         fields = SpecFields(spec, cls.kind, optional=(*_NAMES, *POLICY_FIELDS))
         texts, pattern = fields.check(lambda: _read(spec), ((), None))
         where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
-        fields.tell()
+        fields.raise_if_any()
         return cls(texts, where, pattern, policy)
 
     @property
@@ -84,8 +84,8 @@ class Calendar(WallSchedule):
 
 
 def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
-    """The attributes' texts and what they stand for; SpecError naming every attribute that is wrong."""
-    mistakes = Mistakes()
+    """The attributes' texts and what they stand for; InvalidRequest naming every attribute that is wrong."""
+    mistakes = ErrorCollector()
     texts: dict[str, str] = {}
     values: dict[str, tuple[int, ...]] = {}
     days: tuple[DayTerm, ...] | None = None
@@ -96,9 +96,9 @@ def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
                 days = None if text == "*" else DAY_OF_MONTH.read_days(text)
             elif text != "*" or attribute is not YEAR:
                 values[attribute.name] = attribute.read(text)
-        except SpecError as error:
+        except InvalidRequest as error:
             mistakes.add(error)
-    mistakes.tell()
+    mistakes.raise_if_any()
     # The range 0-7 "is equivalent to *" ("Range"); 0-6 is seven days that were named.
     any_weekday = texts[DAY_OF_WEEK.name] in ("*", "0-7")
     weekdays = None if any_weekday else (Weekdays(frozenset(day % 7 for day in values[DAY_OF_WEEK.name])),)
@@ -111,5 +111,5 @@ def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
     if not pattern.ever_matches():
         missing = why_never(pattern)
         why = f"{missing}; Last is the last day of every month" if missing else "no month asked for has such a day"
-        raise SpecError("day_of_month", f"never fires: {why}", given=spec.get("day_of_month", "*"))
+        raise InvalidRequest("day_of_month", f"never fires: {why}", given=spec.get("day_of_month", "*"))
     return tuple(texts.values()), pattern

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.cron_fields import MONTH_NAMES, WEEKDAY_NAMES
 from timers.schedules.day_rules import BeforeLast, DayRange, DayTerm, LastWeekday, NthWeekday, Numbers
 
@@ -39,20 +39,23 @@ class CalendarField:
     increments: bool = False
 
     def text(self, given: Any) -> str:
-        """What was given, as text with no more spaces than it needs; SpecError when it is neither text nor number."""
+        """What was given, as text with no more spaces than it needs.
+
+        InvalidRequest when it is neither text nor number.
+        """
         if given == self.default and isinstance(given, str):
             return given
         if isinstance(given, int) and not isinstance(given, bool):
             if abs(given) >= 10_000:
-                raise SpecError(self.name, f"has too many digits; {self._rules}")
+                raise InvalidRequest(self.name, f"has too many digits; {self._rules}")
             given = str(given)
         if not isinstance(given, str):
-            raise SpecError(self.name, f"must be a text or a whole number; {self._rules}", given=given)
+            raise InvalidRequest(self.name, f"must be a text or a whole number; {self._rules}", given=given)
         if len(given) > LONGEST:
-            raise SpecError(self.name, f"has more than {LONGEST} characters", given=given)
+            raise InvalidRequest(self.name, f"has more than {LONGEST} characters", given=given)
         foreign = re.search(r"[^ -~\t]", given)
         if foreign:
-            raise SpecError(self.name, f"holds {foreign[0]!r}, which no calendar expression has", given=given)
+            raise InvalidRequest(self.name, f"holds {foreign[0]!r}, which no calendar expression has", given=given)
         return re.sub(r" ?([,/]) ?", r"\1", " ".join(given.split()))
 
     def read(self, text: str) -> tuple[int, ...]:
@@ -114,9 +117,11 @@ class CalendarField:
     def _rules(self) -> str:
         return f"allowed are {self.allowed}, *, lists, ranges" + (", increments x/y" if self.increments else "")
 
-    def _refused(self, term: str, text: str, hint: str = "") -> SpecError:
+    def _refused(self, term: str, text: str, hint: str = "") -> InvalidRequest:
         as_written = re.search(re.escape(term), text, re.IGNORECASE)
-        return SpecError(self.name, f"has {(as_written[0] if as_written else term)!r}{hint}; {self._rules}", given=text)
+        return InvalidRequest(
+            self.name, f"has {(as_written[0] if as_written else term)!r}{hint}; {self._rules}", given=text
+        )
 
 
 @dataclass(frozen=True, slots=True)

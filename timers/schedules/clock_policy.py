@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 FIELDS = ("gap", "fold")
 _CHOICES = {
@@ -30,14 +30,14 @@ class ClockPolicy:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Self:
-        """The policy of a spec's optional fields `gap` and `fold`; SpecError for any other value."""
-        mistakes = Mistakes()
+        """The policy of a spec's optional fields `gap` and `fold`; InvalidRequest for any other value."""
+        mistakes = ErrorCollector()
         for name in FIELDS:
             given = spec.get(name)
             if given is not None and (not isinstance(given, str) or given not in _CHOICES[name]):
                 choices = " or ".join(f"{choice} ({means})" for choice, means in _CHOICES[name].items())
-                mistakes.add(SpecError(name, f"must be {choices}", given=given))
-        mistakes.tell()
+                mistakes.add(InvalidRequest(name, f"must be {choices}", given=given))
+        mistakes.raise_if_any()
         return cls(spec.get("gap"), spec.get("fold"))
 
     def to_spec(self) -> dict[str, str]:

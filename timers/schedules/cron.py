@@ -41,7 +41,7 @@ class Cron(WallSchedule):
         fields = SpecFields(spec, cls.kind, "expression", optional=("seed", *POLICY_FIELDS))
         expression = fields.read("expression", lambda text, _: CronExpression.parse(text, spec.get("seed")))
         where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
-        fields.tell()
+        fields.raise_if_any()
         return cls(expression, where, policy)
 
     @property

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.cron_fields import (
     ALL_FIELDS,
     DAY_OF_MONTH,
@@ -66,7 +66,7 @@ class CronExpression:
 
     @classmethod
     def parse(cls, given: Any, seed: Any = None) -> Self:
-        """Read an expression, or raise SpecError saying which of its fields is wrong and what is allowed there."""
+        """Read an expression, or raise InvalidRequest saying which of its fields is wrong and what is allowed there."""
         text = _normalised(given)
         texts = _expanded(text).split()
         if len(texts) not in (5, 6, 7):
@@ -97,7 +97,9 @@ class CronExpression:
 
 def _read(text: str, texts: list[str], fields: tuple[CronField, ...], seed: str | None) -> list[Terms]:
     if texts.count("?") > 1:
-        raise SpecError("expression", "has ? in both day fields, so that no day is said; write * in one", given=text)
+        raise InvalidRequest(
+            "expression", "has ? in both day fields, so that no day is said; write * in one", given=text
+        )
     read = []
     for field_, field_text in zip(fields, texts, strict=True):
         try:
@@ -131,12 +133,12 @@ def _is_hashed(texts: list[str]) -> bool:
 
 def _normalised(given: Any) -> str:
     if not isinstance(given, str):
-        raise SpecError("expression", "must be a cron expression, such as 30 2 * * *", given=given)
+        raise InvalidRequest("expression", "must be a cron expression, such as 30 2 * * *", given=given)
     if len(given) > LONGEST:
-        raise SpecError("expression", f"has more than {LONGEST} characters", given=given)
+        raise InvalidRequest("expression", f"has more than {LONGEST} characters", given=given)
     foreign = _FOREIGN.search(given)
     if foreign:
-        raise SpecError("expression", f"holds {foreign[0]!r}, which no cron expression has", given=given)
+        raise InvalidRequest("expression", f"holds {foreign[0]!r}, which no cron expression has", given=given)
     return " ".join(given.split())
 
 
@@ -145,10 +147,10 @@ def _expanded(text: str) -> str:
     if not text.startswith("@"):
         return upper
     if upper == "@REBOOT":
-        raise SpecError("expression", "@reboot names no instant: a timer here outlives every start", given=text)
+        raise InvalidRequest("expression", "@reboot names no instant: a timer here outlives every start", given=text)
     if upper not in _ALL_ALIASES:
         allowed = f"{', '.join(ALIASES)}, each also with H after it"
-        raise SpecError("expression", f"is no known alias; allowed are {allowed}", given=text)
+        raise InvalidRequest("expression", f"is no known alias; allowed are {allowed}", given=text)
     return _ALL_ALIASES[upper]
 
 
@@ -156,19 +158,19 @@ def _seed(seed: Any) -> str | None:
     if seed is None:
         return None
     if not isinstance(seed, str) or not seed or len(seed) > LONGEST_SEED:
-        raise SpecError("seed", f"must be a text of 1 to {LONGEST_SEED:,} characters", given=seed)
+        raise InvalidRequest("seed", f"must be a text of 1 to {LONGEST_SEED:,} characters", given=seed)
     try:
         seed.encode()
     except UnicodeEncodeError:
-        raise SpecError("seed", "holds half a character (a lone surrogate)", given=seed) from None
+        raise InvalidRequest("seed", "holds half a character (a lone surrogate)", given=seed) from None
     return seed
 
 
-def _wrong_number(text: str, texts: list[str]) -> SpecError:
+def _wrong_number(text: str, texts: list[str]) -> InvalidRequest:
     meant = ""
     if len(texts) == 4:
         meant = f"; with every day of the week it would be {' '.join([*text.split(), '*'])}"
-    return SpecError(
+    return InvalidRequest(
         "expression",
         f"has {len(texts)} {'field' if len(texts) == 1 else 'fields'}; allowed are 5 (minute hour day-of-month month "
         f"day-of-week), 6 (seconds first), 7 (seconds first, year last), or an alias such as @daily{meant}",
@@ -176,19 +178,19 @@ def _wrong_number(text: str, texts: list[str]) -> SpecError:
     )
 
 
-def _refused(text: str, field_: CronField, reason: NotUnderstood) -> SpecError:
+def _refused(text: str, field_: CronField, reason: NotUnderstood) -> InvalidRequest:
     written = re.search(re.escape(reason.term), text, re.IGNORECASE)
     term = written[0] if written else reason.term
     why = f" ({reason.why})" if reason.why else ""
     instead = f"; did you mean {reason.instead}?" if reason.instead else ""
     allowed = f"allowed are {field_.allowed}, *, rising ranges a-b, steps /n, lists, H"
-    return SpecError("expression", f"has {term!r} as {field_.name}{why}; {allowed}{instead}", given=text)
+    return InvalidRequest("expression", f"has {term!r} as {field_.name}{why}; {allowed}{instead}", given=text)
 
 
-def _never(text: str, texts: list[str], pattern: WallPattern) -> SpecError:
+def _never(text: str, texts: list[str], pattern: WallPattern) -> InvalidRequest:
     days, months, weekdays = texts[3:6]
     in_years = f" in {texts[6]}" if len(texts) == 7 else ""
     why = f"no {days} day-of-month is ever a {weekdays} day-of-week in month {months}{in_years}"
     if (missing := why_never(pattern)) is not None:
         why = f"{missing}; L is the last day of every month"
-    return SpecError("expression", f"never fires: {why}", given=text)
+    return InvalidRequest("expression", f"never fires: {why}", given=text)

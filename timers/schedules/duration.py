@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 Duration = int | float | str | timedelta
 """What callers may give: seconds, or ISO 8601 text."""
@@ -31,23 +31,27 @@ def parse_duration(
     """The whole microseconds of a duration given as seconds, timedelta or ISO 8601 text.
 
     `at_least` and `at_most` are microseconds, inclusive; `allow_zero` lets zero through whatever `at_least` says. A
-    float is taken to the nearest microsecond; a Decimal or a text that is finer than that is refused. Raises SpecError.
+    float is taken to the nearest microsecond; a Decimal or a text that is finer than that is refused. Raises
+    InvalidRequest.
     """
     microseconds = _microseconds(value, field)
     if allow_zero and microseconds == 0:
         return 0
     if not at_least <= microseconds <= at_most:
         bounds = f"must be between {describe_duration(at_least)} and {describe_duration(at_most)}"
-        raise SpecError(field, f"{bounds}, or 0" if allow_zero else bounds, given=value)
+        raise InvalidRequest(field, f"{bounds}, or 0" if allow_zero else bounds, given=value)
     return microseconds
 
 
 def parse_seconds(value: Any, field: str, *, at_least: float = 0, at_most: float) -> int | float:
-    """The same in seconds, with bounds in seconds: how durations are kept that are no schedule's. Raises SpecError."""
+    """The same in seconds, with bounds in seconds: how durations are kept that are no schedule's.
+
+    Raises InvalidRequest.
+    """
     microseconds = _microseconds(value, field)
     low, high = round(at_least * MICROSECONDS_PER_SECOND), round(at_most * MICROSECONDS_PER_SECOND)
     if not low <= microseconds <= high:
-        raise SpecError(field, f"must be from {describe_duration(low)} to {describe_duration(high)}", given=value)
+        raise InvalidRequest(field, f"must be from {describe_duration(low)} to {describe_duration(high)}", given=value)
     return seconds_of(microseconds)
 
 
@@ -71,7 +75,7 @@ def describe_duration(microseconds: int) -> str:
 
 def _microseconds(value: Any, field: str) -> int:
     if isinstance(value, bool):
-        raise SpecError(field, _EXPECTED, given=value)
+        raise InvalidRequest(field, _EXPECTED, given=value)
     if isinstance(value, int):
         return int(value) * MICROSECONDS_PER_SECOND
     if isinstance(value, float):
@@ -82,24 +86,24 @@ def _microseconds(value: Any, field: str) -> int:
         return _from_decimal(value, field, given=value)
     if isinstance(value, str):
         return _from_iso(value, field)
-    raise SpecError(field, _EXPECTED, given=value)
+    raise InvalidRequest(field, _EXPECTED, given=value)
 
 
 def _from_float(value: float, field: str) -> int:
     # Also the largest numbers, of which the microseconds are infinitely many.
     if not math.isfinite(value * MICROSECONDS_PER_SECOND):
-        raise SpecError(field, "must be a finite number of seconds", given=value)
+        raise InvalidRequest(field, "must be a finite number of seconds", given=value)
     return round(value * MICROSECONDS_PER_SECOND)
 
 
 def _from_decimal(value: Decimal, field: str, *, given: Any) -> int:
     if not value.is_finite():
-        raise SpecError(field, "must be a finite number of seconds", given=given)
+        raise InvalidRequest(field, "must be a finite number of seconds", given=given)
     if value.adjusted() > 18 or len(value.as_tuple().digits) > 28:
-        raise SpecError(field, "has too many digits", given=given)
+        raise InvalidRequest(field, "has too many digits", given=given)
     microseconds = value.scaleb(6)
     if microseconds != microseconds.to_integral_value():
-        raise SpecError(field, "is finer than a microsecond", given=given)
+        raise InvalidRequest(field, "is finer than a microsecond", given=given)
     return int(microseconds)
 
 
@@ -107,8 +111,8 @@ def _from_iso(text: str, field: str) -> int:
     found = _ISO.fullmatch(text) if len(text) <= 64 else None
     if found is None:
         if len(text) <= 64 and _ISO_WITH_YEARS_OR_MONTHS.fullmatch(text):
-            raise SpecError(field, "has years or months, whose length varies: give days or less", given=text)
-        raise SpecError(field, _EXPECTED, given=text)
+            raise InvalidRequest(field, "has years or months, whose length varies: give days or less", given=text)
+        raise InvalidRequest(field, _EXPECTED, given=text)
     total = 0
     for number, unit_seconds in zip(found.groups(), _ISO_SECONDS, strict=True):
         if number is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol, Self
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.names_in_words import MONTHS, WEEKDAYS
 from timers.schedules.weekday_names import parse_weekdays, weekday_names
 
@@ -106,7 +106,7 @@ class ExcludedRange:
     def parse(cls, rule: Mapping[str, Any], field: str) -> Self:
         first, last = _date(rule["from"], f"{field}.from"), _date(rule["to"], f"{field}.to")
         if last < first:
-            raise SpecError(f"{field}.to", "must not lie before from", given=rule["to"])
+            raise InvalidRequest(f"{field}.to", "must not lie before from", given=rule["to"])
         return cls(first, last)
 
     def reason(self, day: date) -> str | None:
@@ -132,29 +132,29 @@ def row_of(year: int, days: Iterable[date]) -> bytes:
 
 def _listed(value: Any, field: str, example: str) -> list[Any]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise SpecError(field, f'must be a list of dates, such as ["{example}"]', given=value)
+        raise InvalidRequest(field, f'must be a list of dates, such as ["{example}"]', given=value)
     if len(value) > MOST_DATES:
-        raise SpecError(field, f"has {len(value):,} dates: at most {MOST_DATES:,} are allowed")
+        raise InvalidRequest(field, f"has {len(value):,} dates: at most {MOST_DATES:,} are allowed")
     return list(value)
 
 
 def _date(value: Any, field: str) -> date:
     if not isinstance(value, str) or not _DATE.fullmatch(value):
-        raise SpecError(field, "must be a date such as 2026-12-31", given=value)
+        raise InvalidRequest(field, "must be a date such as 2026-12-31", given=value)
     try:
         return date.fromisoformat(value)
     except ValueError as error:
-        raise SpecError(field, f"is no date: {error}", given=value) from None
+        raise InvalidRequest(field, f"is no date: {error}", given=value) from None
 
 
 def _month_and_day(value: Any, field: str) -> tuple[int, int]:
     found = _MONTH_AND_DAY.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise SpecError(field, "must be month and day, such as 12-24 for the 24th of December", given=value)
+        raise InvalidRequest(field, "must be month and day, such as 12-24 for the 24th of December", given=value)
     month, day = int(found[1]), int(found[2])
     if not 1 <= month <= 12:
         hint = f", did you mean {day:02}-{month:02}? The month comes first" if 1 <= day <= 12 else ""
-        raise SpecError(field, f"has no month from 01 to 12{hint}", given=value)
+        raise InvalidRequest(field, f"has no month from 01 to 12{hint}", given=value)
     if not 1 <= day <= _LONGEST_MONTH[month - 1]:
-        raise SpecError(field, f"has a day that {MONTHS[month - 1]} has not", given=value)
+        raise InvalidRequest(field, f"has a day that {MONTHS[month - 1]} has not", given=value)
     return month, day

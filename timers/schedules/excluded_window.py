@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.cron import Cron
 from timers.schedules.cron_expression import CronExpression
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
@@ -37,11 +37,11 @@ class ExcludedWindow:
     def parse(cls, rule: Mapping[str, Any], field: str) -> Self:
         try:
             expression = CronExpression.parse(rule["cron"])
-        except SpecError as error:
-            raise SpecError(f"{field}.cron", error.problems[0].message) from None
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{field}.cron", error.problems[0].message) from None
         if expression.pattern.times.total > MOST_WINDOWS_A_DAY:
             message = f"begins more than {MOST_WINDOWS_A_DAY} times a day: name the times at which a window begins"
-            raise SpecError(f"{field}.cron", message, given=rule["cron"])
+            raise InvalidRequest(f"{field}.cron", message, given=rule["cron"])
         length = parse_duration(rule["duration"], f"{field}.duration", at_least=1_000_000, at_most=LONGEST_WINDOW)
         return cls(expression, timedelta(microseconds=length))
 

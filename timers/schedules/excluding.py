@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.calendar_counts import CalendarCounts
 from timers.schedules.excluded_time import ExcludedTime, excluded_time
 from timers.schedules.exclusions import ExclusionCalendar
@@ -50,7 +50,7 @@ class Excluding(Schedule):
 
     def __post_init__(self) -> None:
         if self.on_excluded not in ON_EXCLUDED:
-            raise SpecError("on_excluded", f"must be one of {', '.join(ON_EXCLUDED)}", given=self.on_excluded)
+            raise InvalidRequest("on_excluded", f"must be one of {', '.join(ON_EXCLUDED)}", given=self.on_excluded)
         time = excluded_time(self.calendars, self.zone)
         moves = None
         if self.on_excluded != "suppress" and not isinstance(self.schedule, FixedDelay):
@@ -60,7 +60,7 @@ class Excluding(Schedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:  # noqa: ARG003
-        raise SpecError("schedule_kind", "is made of a schedule and its calendars, it has no spec of its own")
+        raise InvalidRequest("schedule_kind", "is made of a schedule and its calendars, it has no spec of its own")
 
     def first(self, not_before: datetime) -> datetime | None:
         not_before = in_utc(not_before)

@@ -22,7 +22,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.excluded_days import DayRule, ExcludedDates, ExcludedRange, ExcludedWeekdays, ExcludedYearly
 from timers.schedules.excluded_window import MOST_WINDOWS_A_DAY, ExcludedWindow
 from timers.schedules.instant import in_utc
@@ -61,32 +61,34 @@ class ExclusionCalendar:
 
     @classmethod
     def parse(cls, name: str, rules: Any, time_zone: str | None = None) -> Self:
-        """Read JSON rules; raises one SpecError that names every wrong field, as `rules.0.weekdays`."""
+        """Read JSON rules; raises one InvalidRequest that names every wrong field, as `rules.0.weekdays`."""
         if not isinstance(rules, (list, tuple)):
-            raise SpecError("rules", 'must be a list of rules, such as [{"weekdays": ["sat", "sun"]}]', given=rules)
+            raise InvalidRequest(
+                "rules", 'must be a list of rules, such as [{"weekdays": ["sat", "sun"]}]', given=rules
+            )
         if len(rules) > MOST_RULES:
-            raise SpecError("rules", f"has {len(rules):,} rules: at most {MOST_RULES} are allowed")
-        problems: list[SpecError] = []
+            raise InvalidRequest("rules", f"has {len(rules):,} rules: at most {MOST_RULES} are allowed")
+        problems: list[InvalidRequest] = []
         read: list[Rule] = []
         for number, rule in enumerate(rules):
             try:
                 read.append(_read(rule, f"rules.{number}"))
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(error)
         if not problems and _weekdays(read) == frozenset(range(7)):
-            problems.append(SpecError("rules", "exclude all seven days of the week: nothing would ever fire"))
+            problems.append(InvalidRequest("rules", "exclude all seven days of the week: nothing would ever fire"))
         windows = sum(rule.excludes.a_day for rule in read if isinstance(rule.excludes, ExcludedWindow))
         if windows > 2 * MOST_WINDOWS_A_DAY:
             # Where each instant moves to is looked for among all of them, a month around.
             words = f"begin up to {windows:,} windows a day together: at most {2 * MOST_WINDOWS_A_DAY} are allowed"
-            problems.append(SpecError("rules", words))
+            problems.append(InvalidRequest("rules", words))
         own_zone: ZoneInfo | None = None
         try:
             own_zone = zone_of(time_zone) if time_zone else None
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         return cls(name, tuple(read), own_zone)
 
     def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
@@ -151,20 +153,22 @@ _FORMS: Final[Mapping[str, tuple[Any, frozenset[str], frozenset[str]]]] = {
 
 def _read(rule: Any, field: str) -> Rule:
     if not isinstance(rule, Mapping):
-        raise SpecError(field, 'must be an object, such as {"weekdays": ["sat", "sun"]}', given=rule)
+        raise InvalidRequest(field, 'must be an object, such as {"weekdays": ["sat", "sun"]}', given=rule)
     forms = [name for name, (_, needed, _) in _FORMS.items() if needed & rule.keys()]
     if len(forms) != 1:
-        raise SpecError(field, _which_form(rule, forms), given=dict(rule))
+        raise InvalidRequest(field, _which_form(rule, forms), given=dict(rule))
     form, needed, optional = _FORMS[forms[0]]
-    problems = [SpecError(f"{field}.{name}", "is missing") for name in sorted(needed - rule.keys())]
+    problems = [InvalidRequest(f"{field}.{name}", "is missing") for name in sorted(needed - rule.keys())]
     for name in list(rule.keys() - needed - optional - {"label"})[:20]:
         allowed = ", ".join(sorted(needed | optional | {"label"}))
-        problems.append(SpecError(f"{field}.{str(name)[:64]}", f"has no place in this rule; allowed: {allowed}"))
+        problems.append(InvalidRequest(f"{field}.{str(name)[:64]}", f"has no place in this rule; allowed: {allowed}"))
     label = rule.get("label", "")
     if not isinstance(label, str) or len(label) > LONGEST_LABEL:
-        problems.append(SpecError(f"{field}.label", f"must be text of at most {LONGEST_LABEL} characters", given=label))
+        problems.append(
+            InvalidRequest(f"{field}.label", f"must be text of at most {LONGEST_LABEL} characters", given=label)
+        )
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     return Rule(form.parse(rule, field), label.strip())
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
@@ -29,23 +29,23 @@ _YEARS = f"must lie in the years 1970 to {END.year - 1} (UTC)"
 def parse_instant(value: Any, field: str) -> datetime:
     """The UTC instant meant by an aware datetime or by an ISO 8601 string with an offset.
 
-    Raises SpecError for anything else: no time zone, a year outside 1970 to 8999, infinity, hour 24, a leap second,
-    a fraction finer than a microsecond.
+    Raises InvalidRequest for anything else: no time zone, a year outside 1970 to 8999, infinity, hour 24, a leap
+    second, a fraction finer than a microsecond.
     """
     if isinstance(value, str):
         moment = _from_text(value, field)
     elif isinstance(value, datetime):
         moment = value
     else:
-        raise SpecError(field, _EXPECTED, given=value)
+        raise InvalidRequest(field, _EXPECTED, given=value)
     if moment.utcoffset() is None:
-        raise SpecError(field, _NAIVE, given=value if isinstance(value, str) else value.isoformat())
+        raise InvalidRequest(field, _NAIVE, given=value if isinstance(value, str) else value.isoformat())
     try:
         moment = moment.astimezone(UTC)
     except (OverflowError, ValueError):
-        raise SpecError(field, _YEARS, given=str(value)) from None
+        raise InvalidRequest(field, _YEARS, given=str(value)) from None
     if not EPOCH <= moment < END:
-        raise SpecError(field, _YEARS, given=str(value))
+        raise InvalidRequest(field, _YEARS, given=str(value))
     return moment
 
 
@@ -81,21 +81,21 @@ def from_microseconds(microseconds: int) -> datetime:
 def _from_text(text: str, field: str) -> datetime:
     found = _ISO.fullmatch(text) if len(text) <= 64 else None
     if found is None:
-        raise SpecError(field, _EXPECTED, given=text)
+        raise InvalidRequest(field, _EXPECTED, given=text)
     if len(found["year"]) > 4:
-        raise SpecError(field, _YEARS, given=text)
+        raise InvalidRequest(field, _YEARS, given=text)
     if found["offset"] is None:
-        raise SpecError(field, _NAIVE, given=text)
+        raise InvalidRequest(field, _NAIVE, given=text)
     if found["hour"] == "24":
-        raise SpecError(field, "has hour 24: write 00:00 of the next day", given=text)
+        raise InvalidRequest(field, "has hour 24: write 00:00 of the next day", given=text)
     if found["second"] == "60":
-        raise SpecError(field, "has a leap second, which no clock here shows: write second 59 or 00", given=text)
+        raise InvalidRequest(field, "has a leap second, which no clock here shows: write second 59 or 00", given=text)
     if (found["finer"] or "").strip("0"):
-        raise SpecError(field, "is finer than a microsecond: give at most 6 digits of a second", given=text)
+        raise InvalidRequest(field, "is finer than a microsecond: give at most 6 digits of a second", given=text)
     if found["offset"] not in ("Z", "z") and not _OFFSET.fullmatch(found["offset"]):
         remedy = "write Z, or hours up to 23 and minutes up to 59 such as +01:00"
-        raise SpecError(field, f"is not an instant: no clock is off by {found['offset']}; {remedy}", given=text)
+        raise InvalidRequest(field, f"is not an instant: no clock is off by {found['offset']}; {remedy}", given=text)
     try:
         return datetime.fromisoformat(text.upper().replace(",", "."))
     except ValueError as error:
-        raise SpecError(field, f"is not an instant: {error}", given=text) from None
+        raise InvalidRequest(field, f"is not an instant: {error}", given=text) from None

@@ -34,7 +34,7 @@ class FixedRate(Schedule):
         fields = SpecFields(spec, cls.kind, "period", "anchor")
         period, anchor = fields.read("period", _interval), fields.read("anchor", parse_instant)
         fields.check(lambda: zone(time_zone))
-        fields.tell()
+        fields.raise_if_any()
         return cls(period, anchor)
 
     def first(self, not_before: datetime) -> datetime | None:
@@ -74,7 +74,7 @@ class FixedDelay(Schedule):
         fields = SpecFields(spec, cls.kind, "delay")
         delay = fields.read("delay", _interval)
         fields.check(lambda: zone(time_zone))
-        fields.tell()
+        fields.raise_if_any()
         return cls(delay)
 
     def first(self, not_before: datetime) -> datetime | None:

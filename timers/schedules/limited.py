@@ -18,7 +18,7 @@ from itertools import islice
 from threading import Lock
 from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar, cast
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.excluding import Excluding
 from timers.schedules.instant import in_utc
 from timers.schedules.interval import FixedDelay, FixedRate
@@ -126,7 +126,7 @@ class Limited(Schedule):
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:  # noqa: ARG003
-        raise SpecError("schedule_kind", "is made of a schedule and a limit, it has no spec of its own")
+        raise InvalidRequest("schedule_kind", "is made of a schedule and a limit, it has no spec of its own")
 
     def remembering(self, most: int = MOST_AT_ONCE) -> Limited:
         """The same schedule for whoever holds no lock: any count is computed, and all answers are remembered.

@@ -27,7 +27,7 @@ class Once(Schedule):
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
         fields = SpecFields(spec, cls.kind, "at")
         at, where = fields.read("at", parse_instant), fields.check(lambda: zone(time_zone))
-        fields.tell()
+        fields.raise_if_any()
         return cls(at, where.key)
 
     def first(self, not_before: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Self
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.excluded_days import row_of
 
 # The same names on every node, whatever its environment; a country that has no English ones has its own.
@@ -30,7 +30,7 @@ class PublicHolidays:
 
     @classmethod
     def parse(cls, rule: Mapping[str, Any], field: str) -> Self:
-        """The rule {"holidays": "DE", "subdivision": "BY"}, or SpecError naming what is known."""
+        """The rule {"holidays": "DE", "subdivision": "BY"}, or InvalidRequest naming what is known."""
         country = _country(rule["holidays"], f"{field}.holidays")
         subdivision = _subdivision(rule.get("subdivision"), country, f"{field}.subdivision")
         categories = _categories(rule.get("categories"), country, f"{field}.categories")
@@ -71,23 +71,25 @@ def _package(field: str = "holidays") -> ModuleType:
     try:
         return import_module("holidays")
     except ImportError:
-        raise SpecError(field, "needs the package holidays: install it on every node (pip install holidays)") from None
+        raise InvalidRequest(
+            field, "needs the package holidays: install it on every node (pip install holidays)"
+        ) from None
 
 
 def _country(given: Any, field: str) -> str:
     _package(field)
     expected = "must be the code of a country, such as DE or US"
     if not isinstance(given, str) or not given.strip() or len(given) > 64:
-        raise SpecError(field, expected, given=given)
+        raise InvalidRequest(field, expected, given=given)
     text = given.strip().upper()
     codes = _codes()
     if text not in codes:
         whole, _, part = text.partition("-")
         if part and whole in codes:
-            raise SpecError(field, f"{expected}; give the subdivision by itself: {part}", given=given)
+            raise InvalidRequest(field, f"{expected}; give the subdivision by itself: {part}", given=given)
         near = difflib.get_close_matches(text.replace(" ", ""), codes, n=1, cutoff=0.8 if len(text) > 3 else 0.99)
         hint = f", did you mean {codes[near[0]]}?" if near else ""
-        raise SpecError(field, f"{expected}; no holidays are known for this one{hint}", given=given)
+        raise InvalidRequest(field, f"{expected}; no holidays are known for this one{hint}", given=given)
     return codes[text]
 
 
@@ -110,7 +112,7 @@ def _subdivision(given: Any, country: str, field: str) -> str | None:
         codes = ", ".join(calendar.subdivisions) or "none"
         near = difflib.get_close_matches(text, known, n=1, cutoff=0.75)
         hint = f", did you mean {known[near[0]]}?" if near else ""
-        raise SpecError(field, f"is no subdivision of {country}{hint}; known are {codes}", given=given)
+        raise InvalidRequest(field, f"is no subdivision of {country}{hint}; known are {codes}", given=given)
     return known[text]
 
 
@@ -119,5 +121,5 @@ def _categories(given: Any, country: str, field: str) -> tuple[str, ...]:
         return ()
     known = _package().country_holidays(country, years=[]).supported_categories
     if not isinstance(given, (list, tuple)) or not given or any(category not in known for category in given):
-        raise SpecError(field, f"must be a list of some of {', '.join(known)}", given=given)
+        raise InvalidRequest(field, f"must be a list of some of {', '.join(known)}", given=given)
     return tuple(sorted(set(given)))

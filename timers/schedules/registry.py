@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Lock
 from typing import Any, Final
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.calendar import Calendar
 from timers.schedules.cron import Cron
 from timers.schedules.interval import FixedDelay, FixedRate
@@ -30,10 +30,10 @@ KINDS: dict[str, type[Schedule]] = {
 
 
 def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedule:
-    """The schedule of a kind and its spec, or SpecError naming the field that is wrong."""
+    """The schedule of a kind and its spec, or InvalidRequest naming the field that is wrong."""
     schedule_class = _class_of(kind)
     if not isinstance(spec, Mapping):
-        raise SpecError("schedule", "must be an object", given=spec)
+        raise InvalidRequest("schedule", "must be an object", given=spec)
     return schedule_class.parse(spec, time_zone)
 
 
@@ -50,10 +50,10 @@ def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     if found is None:
         try:
             found = _parse_text(kind, spec_text, time_zone)
-        except SpecError as error:
+        except InvalidRequest as error:
             found = error
         _remember(key, found)
-    if isinstance(found, SpecError):
+    if isinstance(found, InvalidRequest):
         raise found.with_traceback(None)
     return found
 
@@ -78,16 +78,16 @@ def _parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     try:
         spec = json.loads(spec_text)
     except (ValueError, RecursionError):  # too many digits, too deep, or no JSON at all
-        raise SpecError("schedule", "is not readable JSON", given=spec_text) from None
+        raise InvalidRequest("schedule", "is not readable JSON", given=spec_text) from None
     return parse(kind, spec, time_zone)
 
 
 MOST_REMEMBERED: Final = 16_384
-_remembered: dict[tuple[str, str, str], Schedule | SpecError] = {}
+_remembered: dict[tuple[str, str, str], Schedule | InvalidRequest] = {}
 _remembering = Lock()
 
 
-def _remember(key: tuple[str, str, str], found: Schedule | SpecError) -> None:
+def _remember(key: tuple[str, str, str], found: Schedule | InvalidRequest) -> None:
     with _remembering:
         if len(_remembered) >= MOST_REMEMBERED:
             for oldest in list(islice(_remembered, MOST_REMEMBERED // 2)):
@@ -98,5 +98,5 @@ def _remember(key: tuple[str, str, str], found: Schedule | SpecError) -> None:
 def _class_of(kind: str) -> type[Schedule]:
     found = KINDS.get(kind) if isinstance(kind, str) else None
     if found is None:
-        raise SpecError("schedule_kind", f"must be one of {', '.join(KINDS)}", given=kind)
+        raise InvalidRequest("schedule_kind", f"must be one of {', '.join(KINDS)}", given=kind)
     return found

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.day_rules import DayRule, Numbers
@@ -54,15 +54,15 @@ class RRule(WallSchedule):
         fields = SpecFields(spec, cls.kind, "rule", "start", optional=POLICY_FIELDS)
         start, rule = fields.read("start", _start), fields.read("rule", lambda text, _: RuleParts.parse(text))
         where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
-        fields.tell()
+        fields.raise_if_any()
         parts = completed(rule, start)
         recurrence = Recurrence(parts, start, parts.last_wall(where))
         if recurrence.first() is None:
-            raise SpecError("rule", f"never fires: {_why_never(parts)}", given=spec["rule"])
+            raise InvalidRequest("rule", f"never fires: {_why_never(parts)}", given=spec["rule"])
         if parts.count is not None:
             last = recurrence.nth(parts.count, COUNTED_YEARS)
             if last is None:
-                raise SpecError(
+                raise InvalidRequest(
                     "rule", f"goes on for more than {COUNTED_YEARS} years: leave COUNT out", given=parts.count
                 )
             recurrence = replace(recurrence, last=last)
@@ -93,13 +93,13 @@ def _start(value: Any, field: str) -> datetime:
     if found is None:
         aware = isinstance(value, datetime) or (isinstance(value, str) and re.search(r"(Z|[+-]\d\d:?\d\d)$", value))
         hint = ": it is read on the wall clock of the time zone, leave the offset out" if aware else ""
-        raise SpecError(field, f"must be a date and time such as 2026-11-20T17:00:00{hint}", given=value)
+        raise InvalidRequest(field, f"must be a date and time such as 2026-11-20T17:00:00{hint}", given=value)
     try:
         start = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}")
     except ValueError as error:
-        raise SpecError(field, f"is no date and time: {error}", given=value) from None
+        raise InvalidRequest(field, f"is no date and time: {error}", given=value) from None
     if start.year < 1970:
-        raise SpecError(field, "must lie in the years 1970 to 9999", given=value)
+        raise InvalidRequest(field, "must lie in the years 1970 to 9999", given=value)
     return start
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 LONGEST: Final = 1_024
 """Characters."""
@@ -69,17 +69,17 @@ class RuleParts:
 
     @classmethod
     def parse(cls, given: Any) -> Self:
-        """Read a rule, or raise SpecError saying which part is wrong and what is allowed there."""
+        """Read a rule, or raise InvalidRequest saying which part is wrong and what is allowed there."""
         values = _split(given)
         frequency = values.pop("FREQ", None)
         if frequency is None:
-            raise SpecError("rule", f"needs FREQ, one of {', '.join(FREQUENCIES)}", given=given)
+            raise InvalidRequest("rule", f"needs FREQ, one of {', '.join(FREQUENCIES)}", given=given)
         if frequency not in FREQUENCIES:
             near = difflib.get_close_matches(frequency, FREQUENCIES, n=1)
             hint = f", did you mean {near[0]}?" if near else f"; allowed: {', '.join(FREQUENCIES)}"
-            raise SpecError("rule", f"has no frequency that is known in FREQ{hint}", given=frequency)
+            raise InvalidRequest("rule", f"has no frequency that is known in FREQ{hint}", given=frequency)
         if "COUNT" in values and "UNTIL" in values:
-            raise SpecError("rule", "must not have both COUNT and UNTIL", given=given)
+            raise InvalidRequest("rule", "must not have both COUNT and UNTIL", given=given)
         numbers = {name: _numbers(name, values[name]) for name in _NUMBERS if name in values}
         parts = cls(
             frequency,
@@ -124,37 +124,37 @@ class RuleParts:
 def normalised(given: Any) -> str:
     """The text of a rule as it is kept: in upper case, without blanks and without the word RRULE."""
     if not isinstance(given, str):
-        raise SpecError("rule", "must be text such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", given=given)
+        raise InvalidRequest("rule", "must be text such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", given=given)
     if len(given) > LONGEST:
-        raise SpecError("rule", f"has {len(given):,} characters: at most {LONGEST:,} are allowed")
+        raise InvalidRequest("rule", f"has {len(given):,} characters: at most {LONGEST:,} are allowed")
     return given.strip().upper().removeprefix("RRULE:").strip().rstrip(";")
 
 
 def _split(given: Any) -> dict[str, str]:
     text = normalised(given)
     if not text:
-        raise SpecError("rule", "is empty: write such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", given=given)
+        raise InvalidRequest("rule", "is empty: write such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", given=given)
     values: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         for word, instead in _ELSEWHERE.items():
             if word in part:
-                raise SpecError("rule", f"has {word}, which {instead}", given=given)
+                raise InvalidRequest("rule", f"has {word}, which {instead}", given=given)
         if name not in _PARTS:
             near = difflib.get_close_matches(name, _PARTS, n=1, cutoff=0.5)
             hint = f", did you mean {near[0]}?" if near else f"; allowed: {', '.join(_PARTS)}"
-            raise SpecError("rule", f"has a part {name[:32]!r} that is not known{hint}", given=given)
+            raise InvalidRequest("rule", f"has a part {name[:32]!r} that is not known{hint}", given=given)
         if not equals or not value:
-            raise SpecError("rule", f"says nothing for {name}: write {name}=...", given=given)
+            raise InvalidRequest("rule", f"says nothing for {name}: write {name}=...", given=given)
         if name in values:
-            raise SpecError("rule", f"has {name} twice: join the values by commas", given=given)
+            raise InvalidRequest("rule", f"has {name} twice: join the values by commas", given=given)
         values[name] = value
     return values
 
 
 def _number(name: str, text: str, most: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise SpecError("rule", f"needs a whole number from 1 to {most:,} for {name}", given=text)
+        raise InvalidRequest("rule", f"needs a whole number from 1 to {most:,} for {name}", given=text)
     return int(text)
 
 
@@ -165,7 +165,9 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
         number = int(term) if re.fullmatch(r"[+-]?[0-9]{1,3}", term) else None
         if number is None or not (low <= number <= high or (from_end and low <= -number <= high)):
             end = f", or from -{high} to -{low} counted from the end" if from_end else ""
-            raise SpecError("rule", f"has {term[:16]!r} in {name}: allowed are {low} to {high}{end}", given=text[:120])
+            raise InvalidRequest(
+                "rule", f"has {term[:16]!r} in {name}: allowed are {low} to {high}{end}", given=text[:120]
+            )
         found.add(number)
     return tuple(sorted(found))
 
@@ -176,14 +178,14 @@ def _weekdays(text: str) -> tuple[tuple[int, int], ...]:
         match = _DAY.fullmatch(term.strip())
         if match is None or (match[1] is not None and not 1 <= abs(int(match[1])) <= 53):
             allowed = f"allowed are {', '.join(DAYS)}, with a number before it such as 2TU or -1FR"
-            raise SpecError("rule", f"has {term.strip()[:16]!r} in BYDAY: {allowed}", given=text[:120])
+            raise InvalidRequest("rule", f"has {term.strip()[:16]!r} in BYDAY: {allowed}", given=text[:120])
         found.add((int(match[1] or 0), DAYS.index(match[2])))
     return tuple(sorted(found))
 
 
 def _week_start(text: str) -> int:
     if text not in DAYS:
-        raise SpecError("rule", f"needs one of {', '.join(DAYS)} for WKST", given=text)
+        raise InvalidRequest("rule", f"needs one of {', '.join(DAYS)} for WKST", given=text)
     return DAYS.index(text)
 
 
@@ -194,7 +196,7 @@ def _until(text: str) -> str:
             raise ValueError
         datetime.strptime(f"{found[1]}{found[2] or '000000'}", "%Y%m%d%H%M%S")  # noqa: DTZ007
     except ValueError:
-        raise SpecError(
+        raise InvalidRequest(
             "rule", "needs a date for UNTIL, such as 20271231, 20271231T170000 or 20271231T160000Z (UTC)", given=text
         ) from None
     return text
@@ -203,14 +205,16 @@ def _until(text: str) -> str:
 def _refuse_what_does_not_go_together(parts: RuleParts, names: set[str]) -> None:
     for name, frequencies in _NOT_WITH.items():
         if name in names and parts.frequency in frequencies:
-            raise SpecError("rule", f"must not have {name} with FREQ={parts.frequency} (RFC 5545)")
+            raise InvalidRequest("rule", f"must not have {name} with FREQ={parts.frequency} (RFC 5545)")
     if any(nth for nth, _ in parts.weekdays):
         if parts.frequency not in ("MONTHLY", "YEARLY"):
-            raise SpecError("rule", f"must not count days as in 2TU with FREQ={parts.frequency}: write TU alone")
+            raise InvalidRequest("rule", f"must not count days as in 2TU with FREQ={parts.frequency}: write TU alone")
         if parts.weeks:
-            raise SpecError("rule", "must not count days as in 2TU together with BYWEEKNO: write TU alone")
+            raise InvalidRequest("rule", "must not count days as in 2TU together with BYWEEKNO: write TU alone")
     if parts.positions:
         if parts.frequency in WITHIN_A_DAY:
-            raise SpecError("rule", f"has BYSETPOS with FREQ={parts.frequency}: name the minutes or seconds instead")
+            raise InvalidRequest(
+                "rule", f"has BYSETPOS with FREQ={parts.frequency}: name the minutes or seconds instead"
+            )
         if not names & {"BYSECOND", "BYMINUTE", "BYHOUR", "BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYMONTH"}:
-            raise SpecError("rule", "has BYSETPOS, which needs another part beginning with BY to choose from")
+            raise InvalidRequest("rule", "has BYSETPOS, which needs another part beginning with BY to choose from")

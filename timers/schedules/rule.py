@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.registry import parse_stored
 
 
@@ -29,7 +29,7 @@ class Rule:
             return self.kind == other.kind
         try:
             return bool(self._meaning() == other._meaning())
-        except SpecError:
+        except InvalidRequest:
             return False
 
     __hash__ = None  # type: ignore[assignment]

@@ -49,7 +49,7 @@ class Schedule(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        """Make the schedule from its JSON spec, or raise SpecError naming the field that is wrong."""
+        """Make the schedule from its JSON spec, or raise InvalidRequest naming the field that is wrong."""
 
     @abstractmethod
     def first(self, not_before: datetime) -> datetime | None:

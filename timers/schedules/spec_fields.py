@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from timers.domain.errors import Mistakes, Value
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector, Value
+from timers.exceptions import InvalidRequest
 
 
-class SpecFields(Mistakes):
+class SpecFields(ErrorCollector):
     """Reads the spec of a schedule of some kind, field by field, and takes note of all that is wrong with it."""
 
     def __init__(self, spec: Mapping[str, Any], kind: str, *needed: str, optional: Collection[str] = ()) -> None:
@@ -19,7 +19,7 @@ class SpecFields(Mistakes):
             return
         for name in needed:
             if name not in spec:
-                self.add(SpecError(name, f"is missing: a {kind} schedule needs it"))
+                self.add(InvalidRequest(name, f"is missing: a {kind} schedule needs it"))
         self.refuse_unknown(spec, (*needed, *optional), where=f"for {kind}")
 
     def read(self, name: str, read: Callable[[Any, str], Value], absent: Any = None) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.names_in_words import WEEKDAYS
 
 _SHORT = tuple(name[:3].lower() for name in WEEKDAYS)
@@ -15,9 +15,12 @@ _BY_NAME = {name.lower(): number for number, name in enumerate(WEEKDAYS)} | {
 
 
 def parse_weekdays(value: Any, field: str) -> frozenset[int]:
-    """Numbers from 0 (Sunday) to 6 for a list of names; SpecError for a name that is none, and for an empty list."""
+    """Numbers from 0 (Sunday) to 6 for a list of names.
+
+    InvalidRequest for a name that is none, and for an empty list.
+    """
     if not isinstance(value, (list, tuple)) or not value or len(value) > 100:
-        raise SpecError(field, 'must be a list of days of the week, such as ["sat", "sun"]', given=value)
+        raise InvalidRequest(field, 'must be a list of days of the week, such as ["sat", "sun"]', given=value)
     return frozenset(_number(name, field) for name in value)
 
 
@@ -36,5 +39,5 @@ def _number(name: Any, field: str) -> int:
     if found is None:
         near = difflib.get_close_matches(str(name)[:32].lower(), _BY_NAME, n=1, cutoff=0.5)
         hint = f", did you mean {near[0]}?" if near else f"; allowed: {', '.join(_SHORT)}"
-        raise SpecError(field, f"is no day of the week{hint}", given=name)
+        raise InvalidRequest(field, f"is no day of the week{hint}", given=name)
     return found

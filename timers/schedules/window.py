@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
 from timers.schedules.day_rules import EVERY_DAY, DayRule, Weekdays
@@ -61,9 +61,9 @@ class Window(WallSchedule):
         weekdays = _ALL_WEEKDAYS if given is None else fields.read("weekdays", parse_weekdays)
         if begin is not None and begin == end:
             message = "is also the begin, so that the window is empty; a whole day is 00:00 to 24:00"
-            fields.add(SpecError("end", message, given=spec["end"]))
+            fields.add(InvalidRequest("end", message, given=spec["end"]))
         where, policy = fields.check(lambda: zone(time_zone)), fields.check(lambda: ClockPolicy.parse(spec))
-        fields.tell()
+        fields.raise_if_any()
         return cls(begin, end, every, weekdays, where, policy)
 
     @property
@@ -141,7 +141,7 @@ def _on(weekdays: frozenset[int] | set[int]) -> DayRule:
 def _begin(value: Any, field_name: str) -> int:
     second = _time_of_day(value, field_name)
     if second == _DAY:
-        raise SpecError(field_name, "is the end of the day: write 00:00", given=value)
+        raise InvalidRequest(field_name, "is the end of the day: write 00:00", given=value)
     return second
 
 
@@ -153,7 +153,7 @@ def _every(value: Any, field_name: str) -> int:
     longest = _DAY * MICROSECONDS_PER_SECOND
     length = parse_duration(value, field_name, at_least=MICROSECONDS_PER_SECOND, at_most=longest)
     if length % MICROSECONDS_PER_SECOND:
-        raise SpecError(field_name, "must be whole seconds", given=value)
+        raise InvalidRequest(field_name, "must be whole seconds", given=value)
     return length // MICROSECONDS_PER_SECOND
 
 
@@ -161,10 +161,10 @@ def _time_of_day(value: Any, field_name: str) -> int:
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         hint = "; in YAML write it in quotes" if isinstance(value, int) else ""
-        raise SpecError(field_name, f"must be a time of day such as 13:00 or 13:00:30{hint}", given=value)
+        raise InvalidRequest(field_name, f"must be a time of day such as 13:00 or 13:00:30{hint}", given=value)
     hour, minute, second = (int(part or 0) for part in found.groups())
     if (hour, minute, second) != (24, 0, 0) and (hour > 23 or minute > 59 or second > 59):
-        raise SpecError(field_name, "must be a time of day from 00:00 to 24:00", given=value)
+        raise InvalidRequest(field_name, "must be a time of day from 00:00 to 24:00", given=value)
     return hour * 3_600 + minute * 60 + second
 
 

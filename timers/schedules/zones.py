@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_NAME = 64
@@ -49,12 +49,12 @@ _REGION_OF = {abbreviation: region for region, words in _REGIONS.items() for abb
 
 
 def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
-    """The time zone of an IANA name such as Europe/Berlin; SpecError with the nearest names when there is none."""
+    """The time zone of an IANA name such as Europe/Berlin; InvalidRequest with the nearest names when there is none."""
     if not isinstance(name, str):
-        raise SpecError(field, "must be the name of a time zone, such as Europe/Berlin", given=name)
+        raise InvalidRequest(field, "must be the name of a time zone, such as Europe/Berlin", given=name)
     found = _load(name)
     if found is None:
-        raise SpecError(field, f"is not a known time zone{_did_you_mean(name)}", given=name)
+        raise InvalidRequest(field, f"is not a known time zone{_did_you_mean(name)}", given=name)
     return found
 
 

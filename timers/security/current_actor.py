@@ -1,4 +1,4 @@
-"""Who asks: what a face knows of a request beside its actor, for the audit trail."""
+"""The current actor: who makes a request, and from where, for the audit trail."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, and from where."""
+class Actor:
+    """Who makes a request, and from where."""
 
     actor: str | Callable[[], str] = ""
     """Their name in records; called where it is needed, for whoever has to look it up."""
@@ -25,21 +25,21 @@ class Asker:
         return self.actor if isinstance(self.actor, str) else self.actor()
 
 
-_asker: Final[ContextVar[Asker]] = ContextVar("timers_asker", default=Asker())  # noqa: B039 - it is frozen
+_current: Final[ContextVar[Actor]] = ContextVar("timers_current", default=Actor())  # noqa: B039 - it is frozen
 
 
 @contextmanager
-def asked_by(
+def acting_as(
     actor: str | Callable[[], str] = "", *, key_id: int | None = None, address: str = "", request_id: str = ""
 ) -> Iterator[None]:
-    """What is asked for within is asked for by this one; a verb that is given another actor names that one."""
-    token = _asker.set(Asker(actor, key_id, address, request_id))
+    """Set the current actor for a block; a verb that is given an actor of its own names that one."""
+    token = _current.set(Actor(actor, key_id, address, request_id))
     try:
         yield
     finally:
-        _asker.reset(token)
+        _current.reset(token)
 
 
-def asker() -> Asker:
-    """Who asks now; all of it is empty where no face has said so."""
-    return _asker.get()
+def current_actor() -> Actor:
+    """Return who makes the present request; all fields are empty outside requests."""
+    return _current.get()

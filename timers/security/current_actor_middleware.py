@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from timers.security.client_address import client_address
-from timers.security.current_actor import asked_by
+from timers.security.current_actor import acting_as
 
 
 class CurrentActorMiddleware:
@@ -22,5 +22,5 @@ class CurrentActorMiddleware:
             # Looked up only where it is needed: a program with a key has no session.
             return request.user.get_username()
 
-        with asked_by(name, address=client_address(request)):
+        with acting_as(name, address=client_address(request)):
             return self.get_response(request)

@@ -32,7 +32,7 @@ class VirtualTime:
         return to_microseconds(self.now)
 
     def set(self, moment: datetime | str) -> None:
-        """Go to an instant; nothing on the way there is fired. Raises SpecError for one without a zone."""
+        """Go to an instant; nothing on the way there is fired. Raises InvalidRequest for one without a zone."""
         self.now = parse_instant(moment, "moment")
         self.show()
 

@@ -16,7 +16,7 @@ from timers.domain.policies import check_seconds
 from timers.engine import errors
 from timers.engine.execution import Execution
 from timers.engine.outcome import Outcome, result_text
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.handlers import Discard, Fail, Handler, Retry, Snooze
 
 Work = Handler | HttpAction
@@ -93,7 +93,7 @@ def returned(execution: Execution, value: Any, started_us: int, finished_us: int
     if value is not None:
         try:
             outcome.result = result_text(value)
-        except SpecError as error:
+        except InvalidRequest as error:
             outcome.reason = f"the result was not kept: {error.problems[0].message}"
         except BaseException as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
             outcome.reason = f"the result was not kept: {errors.kind_of(error)}"

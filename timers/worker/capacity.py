@@ -23,7 +23,7 @@ from timers.actions import Action
 from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.engine.execution import Execution, ServedGroup
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 
 AHEAD_SECONDS: Final = 0.25
 """What is claimed must be able to start this long after its instant, by the measured run times."""

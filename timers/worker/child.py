@@ -12,9 +12,9 @@ from typing import Final
 from timers.engine.execution import Holder
 from timers.engine.rescue import Fate
 from timers.worker import process
+from timers.worker.in_flight import RUNNING, Started, Vitals, shared_memory
 from timers.worker.options import DRAIN, NodeOptions, WorkerSetup
 from timers.worker.pulse import Fault
-from timers.worker.started import RUNNING, Started, Vitals, shared_memory
 
 STUCK_SECONDS: Final = 2.5
 """A worker that says nothing for so long while a handler runs is held by it (a call that keeps the interpreter)."""

@@ -27,6 +27,7 @@ from timers.engine.unserved import Unserved
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import MAX_HELD, Capacity
+from timers.worker.in_flight import Started
 from timers.worker.left_marks import LeftMarks
 from timers.worker.limited import Limited
 from timers.worker.loop import Loop, is_database_fault
@@ -35,7 +36,6 @@ from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
 from timers.worker.shard_preferences import ShardPreferences
 from timers.worker.sharing import Sharing
-from timers.worker.started import Started
 from timers.worker.watch import Watch
 
 logger = logging.getLogger(__name__)

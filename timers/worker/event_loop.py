@@ -24,11 +24,11 @@ from timers.worker.current import current
 from timers.worker.handler_loop import HandlerLoop, HandlerTask, blocker, raiser
 from timers.worker.http_call import HttpCalls
 from timers.worker.http_exchange import Exchange
-from timers.worker.lanes import Lanes
+from timers.worker.in_flight import Started
 from timers.worker.masking import mask_outcome
-from timers.worker.pace import Pace
+from timers.worker.per_target_limit import Lanes
 from timers.worker.pulse import WatchedThread
-from timers.worker.started import Started
+from timers.worker.run_time_mean import Pace
 from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from timers.engine.execution import Execution
 from timers.worker.capacity import ROUNDING, SLOW_SECONDS, Slots, slots_of
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 
 Idle = Callable[[], int]
 

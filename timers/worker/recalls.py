@@ -20,8 +20,8 @@ from timers.engine.recall_answers import Request, answer, has_ended, open_reques
 from timers.worker.agenda import Agenda
 from timers.worker.attempts import never_begun
 from timers.worker.executor import Executor
+from timers.worker.in_flight import Started
 from timers.worker.loop import Loop
-from timers.worker.started import Started
 
 HAND_OVER_SECONDS: Final = 0.05
 """How long an execution may be on its way between two queues, or from the commit of its claim into the first."""

@@ -15,9 +15,9 @@ from timers.engine.finish import Finished, finish
 from timers.engine.outcome import Outcome, counted_as
 from timers.worker.attempts import unrecordable
 from timers.worker.failure_lines import FailureLines
+from timers.worker.in_flight import Started
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.minute_stats import MinuteStats
-from timers.worker.started import Started
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from timers.engine.release import release
 from timers.engine.wakeup import wake_workers
 from timers.worker.agenda import Agenda
 from timers.worker.capacity import AHEAD_SECONDS, Capacity, Slots, slots_of
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
 from timers.worker.thread_pool import ThreadPool
 

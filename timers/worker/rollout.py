@@ -10,7 +10,7 @@ from typing import Final
 
 from timers import declaring
 from timers.conf import Conf
-from timers.control.reconcile import reconcile
+from timers.control.sync import reconcile
 from timers.engine.zone_rules import apply_zone_rules
 from timers.exceptions import TimersError
 from timers.worker.loop import Loop, is_database_fault

@@ -20,7 +20,7 @@ from timers.engine.load import Due, WorkerLoad, WorkerLoads, count_due
 from timers.engine.stats import recent_run_seconds
 from timers.worker.capacity import ROUNDING, Capacity, Slots
 from timers.worker.fair_part import Occupied, fair_parts
-from timers.worker.pace import Pace
+from timers.worker.run_time_mean import Pace
 
 BRIEF_SECONDS: Final = 0.05
 """A batch that one worker gets through in this time is not shared."""

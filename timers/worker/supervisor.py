@@ -55,7 +55,7 @@ class Supervisor:
         """By process id: when a worker was retired (time.monotonic())."""
         self._descendants = Descendants()
         self._awake_since = self._round_at = time.monotonic()
-        self._signals = 0
+        self._stop_requests = 0
         self._registering: Registering | None = None
         self._wish = ""
         self._has_lived = False
@@ -67,12 +67,12 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._descendants.start()
-        while not self._signals:
+        while not self._stop_requests:
             self._live_once()
         logger.info("node %s has ended", self._options.name)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
+        self._stop_requests += 1
         if self._registering is not None:
             self._registering.end()
 
@@ -103,7 +103,7 @@ class Supervisor:
         )  # fmt: skip
         self._restart_at.clear()
         try:
-            while not self._signals and not self._heartbeat.declared_dead:
+            while not self._stop_requests and not self._heartbeat.declared_dead:
                 self._begin_round()
                 if self._heartbeat.lease_left < self._heartbeat.margin:
                     self._fall_silent()
@@ -147,7 +147,7 @@ class Supervisor:
             wish=self._wish,
             mode=self._options.mode,
         )
-        while not self._signals:
+        while not self._stop_requests:
             try:
                 return nodes.register(registration)
             except Exception as error:
@@ -176,7 +176,7 @@ class Supervisor:
         self._wish = self._heartbeat.wish
         if self._wish == Node.Wish.STOP:
             logger.info("node %s is asked to stop", self._options.name)
-            self._signals += 1
+            self._stop_requests += 1
             return
         is_drained = self._wish == Node.Wish.DRAIN
         logger.info("node %s %s", self._options.name, "is asked to drain" if is_drained else "takes work again")
@@ -344,7 +344,7 @@ class Supervisor:
         self._in_database(self._hand_over_lead)
         for child in self._children:
             child.drain()
-        signals = self._signals
+        signals = self._stop_requests
         deadline = time.monotonic() + self._options.drain_timeout
         while self._children or self._retired:
             self._begin_round()
@@ -361,7 +361,7 @@ class Supervisor:
                     self._retire(child)
             if (
                 time.monotonic() >= deadline
-                or self._signals > signals
+                or self._stop_requests > signals
                 or self._heartbeat.lease_left < self._heartbeat.margin
             ):
                 logger.warning("node %s: %d workers did not end in time and are killed", name, len(self._children))

@@ -27,9 +27,9 @@ from timers.worker.attempts import Report, raised, returned, started_at, time_li
 from timers.worker.capacity import occupancy
 from timers.worker.current import current
 from timers.worker.handler_state import HandlerState
-from timers.worker.pace import Pace
+from timers.worker.in_flight import Started
 from timers.worker.pulse import WatchedThread
-from timers.worker.started import Started
+from timers.worker.run_time_mean import Pace
 
 logger = logging.getLogger(__name__)
 

@@ -27,17 +27,17 @@ from timers.worker.descendants import AdoptedProcesses, end_process_group
 from timers.worker.event_loop import EventLoop
 from timers.worker.executor import Executor
 from timers.worker.idle_slots import IdleSlots
+from timers.worker.in_flight import Started, Vitals
 from timers.worker.listener import Listener
 from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
 from timers.worker.options import DRAIN, WorkerSetup
-from timers.worker.pace import Pace
 from timers.worker.pulse import WATCH_SECONDS, WatchedThread
 from timers.worker.recalls import Recalls
 from timers.worker.recorder import Recorder
 from timers.worker.relief import Relief
+from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
-from timers.worker.started import Started, Vitals
 from timers.worker.thread_pool import ThreadPool
 
 VITALS_SECONDS: Final = 0.2

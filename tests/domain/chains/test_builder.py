@@ -7,7 +7,7 @@ import pytest
 from tests.domain.chains.engine import END
 from timers.domain.chains import parse_chain
 from timers.domain.chains.builder import chain
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 def test_builder_makes_the_json_form_of_every_kind() -> None:
@@ -70,12 +70,12 @@ def test_last_step_is_followed_by_an_end() -> None:
 
 
 def test_step_that_is_there_already_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"steps\.a: is there already"):
+    with pytest.raises(InvalidRequest, match=r"steps\.a: is there already"):
         chain("two").step("a", action="h").step("a", action="h")
 
 
 def test_end_is_not_added_twice() -> None:
-    with pytest.raises(SpecError, match=r'steps\.a\.next: is missing, and "end" is not the last step'):
+    with pytest.raises(InvalidRequest, match=r'steps\.a\.next: is missing, and "end" is not the last step'):
         chain("three").end("end").step("a", action="h").build()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.domain.chains.engine import END, Engine, action
 from timers.domain.chains import StepStates, Tallies, events
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 def forked(*names: str, **join: Any) -> Engine:
@@ -262,7 +262,7 @@ def test_order_cannot_be_moved_into_a_branch_or_a_join(to: str, problem: str) ->
     at = forked("a")
     order = at.start()
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         at.send(order, events.Moved(to))
 
     assert str(caught.value) == problem

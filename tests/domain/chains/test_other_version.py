@@ -8,7 +8,7 @@ import pytest
 
 from timers.domain.chains import Branch, Chain, Order, Pending, parse_chain
 from timers.domain.chains.other_version import check_version
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 STEPS: dict[str, Any] = {
     "a": {"action": {"handler": "h"}, "next": "fork"},
@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[Order, Chain, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_version_with_which_an_order_cannot_go_on_is_refused(case: str) -> None:
     order, after, words = REFUSED[case]
-    with pytest.raises(SpecError, match=words) as refused:
+    with pytest.raises(InvalidRequest, match=words) as refused:
         check_version(chain(), after, order)
     assert refused.value.field == "version"
     assert "resume the order with its own version" in str(refused.value)
@@ -90,5 +90,5 @@ def test_version_with_which_an_order_can_go_on_is_allowed(case: str) -> None:
 def test_order_that_goes_elsewhere_needs_only_what_it_waits_for() -> None:
     after = chain(WITHOUT_FORK)
     check_version(chain(), after, at("l"), is_elsewhere=True)
-    with pytest.raises(SpecError, match="not of the kind join"):
+    with pytest.raises(InvalidRequest, match="not of the kind join"):
         check_version(chain(), after, at("both", round=2), is_elsewhere=True)

@@ -11,7 +11,7 @@ import pytest
 from tests.domain.chains.engine import END, action
 from timers import actions
 from timers.domain.chains import Chain, parse_chain, to_json
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 EVERY_KIND: dict[str, Any] = {
     "description": "An order's import",
@@ -55,7 +55,7 @@ EVERY_KIND: dict[str, Any] = {
 
 
 def problems(spec: Any) -> list[str]:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         parse_chain(spec)
     return [f"{each.field}: {each.message}" for each in caught.value.problems]
 
@@ -234,7 +234,7 @@ def test_definition_that_cannot_be_is_refused_with_the_place(spec: Any, problem:
 def test_actions_are_checked_where_the_caller_knows_them() -> None:
     spec = changed(a=action("z", action={"kind": "http", "url": "ftp://x"}), b=END)
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         parse_chain(spec, check_action=actions.parse)
 
     assert [each.field for each in caught.value.problems] == ["steps.a.action.url"]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.domain.chains.engine import END, Engine, action
 from timers.domain.chains import Finish, Order, events
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 
 THREE = {"steps": {"a": action("b"), "b": action("c"), "c": action("z"), "z": END}}
 
@@ -105,7 +105,7 @@ def test_resume_at_a_step_that_does_not_exist_is_refused() -> None:
     order = at.start()
     at.send(order, events.Suspended())
 
-    with pytest.raises(SpecError, match=r'at: "bb" is not a step of this chain\. Did you mean "b"\?'):
+    with pytest.raises(InvalidRequest, match=r'at: "bb" is not a step of this chain\. Did you mean "b"\?'):
         at.send(order, events.Resumed(at="bb"))
     assert at.place(order) == ("a", "suspended")
 
@@ -116,7 +116,7 @@ def test_resume_with_variables_that_cannot_be_is_refused(variables: dict[str, An
     order = at.start()
     at.send(order, events.Suspended())
 
-    with pytest.raises(SpecError, match=r"^variables"):
+    with pytest.raises(InvalidRequest, match=r"^variables"):
         at.send(order, events.Resumed(variables=variables))
 
 

@@ -11,7 +11,7 @@ from tests.domain.chains.random_run import Run
 from tests.support.profile import IS_LONG
 from timers.domain.chains import StepStates, events
 from timers.domain.chains.order import AWAITING, CLAIMED, ENDED, FAILED, READY, SUSPENDED, WAITING
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 
 GRAPHS = 10_000 if IS_LONG else 200
 PARTS = 40 if IS_LONG else 4
@@ -34,7 +34,7 @@ class Interference(Run):
                 self.send(*rng.choice(self.past))
             return
         key = rng.choice(list(self.rows))
-        with suppress(NotAllowedNow, SpecError):
+        with suppress(NotAllowedNow, InvalidRequest):
             self.send(key, self._of_a_person(key))
 
     def left(self) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.domain.chains.engine import END
 from timers.domain.chains import Chain, check_sub_chains, parse_chain
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 def calling(*names: str) -> Chain:
@@ -26,7 +26,7 @@ def test_chains_within_chains_are_allowed() -> None:
 
 
 def test_unknown_sub_chain_is_refused_with_the_place() -> None:
-    with pytest.raises(SpecError, match=r'steps\.s1\.chain: there is no chain "nope"\. Create it first\.'):
+    with pytest.raises(InvalidRequest, match=r'steps\.s1\.chain: there is no chain "nope"\. Create it first\.'):
         check_sub_chains("a", calling("b", "nope"), {"b": calling()}.get)
 
 
@@ -41,7 +41,7 @@ def test_unknown_sub_chain_is_refused_with_the_place() -> None:
 def test_chain_that_contains_itself_is_refused(known: dict[str, tuple[str, ...]], loop: str) -> None:
     chains = {name: calling(*inner) for name, inner in known.items()}
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         check_sub_chains("a", calling("b" if "b" in known else "a"), chains.get)
 
     assert str(caught.value) == f"steps.s0.chain: the chain would contain itself: {loop}."
@@ -64,6 +64,6 @@ def test_chains_are_not_nested_without_end() -> None:
     known = {f"c{n}": calling(f"c{n + 1}") for n in range(40)}
     known["c40"] = calling()
 
-    with pytest.raises(SpecError, match="may be at most 16 levels deep"):
+    with pytest.raises(InvalidRequest, match="may be at most 16 levels deep"):
         check_sub_chains("a", calling("c0"), known.get)
     check_sub_chains("a", calling("c30"), known.get)

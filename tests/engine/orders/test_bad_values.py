@@ -13,7 +13,7 @@ from tests.support.handlers import TemporaryHandlers
 from timers.control.chains.define import create_chain, delete_chain
 from timers.control.chains.orders import resume_order
 from timers.engine.orders.definitions import definition_of
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Attempt, ChainOrder, ChainVersion, Claim, TimerGroup, Waiting
 from timers.scheduling import schedule_once
 from timers.testing import Stepper
@@ -194,9 +194,9 @@ def test_variables_over_64_kb_are_refused_of_a_person(begin: Begin, node: Steppe
     handlers.script("tests.a", OSError("broken"), None)
     order = begin({"a": action("end", "tests.a")}, {"given": "x" * 40_000})
     node.until_idle()
-    with pytest.raises(SpecError, match="variables: may be at most 65,536 bytes"):
+    with pytest.raises(InvalidRequest, match="variables: may be at most 65,536 bytes"):
         resume_order(order, variables={"more": "y" * 40_000})
-    with pytest.raises(SpecError, match="variables"):
+    with pytest.raises(InvalidRequest, match="variables"):
         resume_order(order, variables={"more": object()})
     assert parked(order) == "a failed: OSError: broken"
 

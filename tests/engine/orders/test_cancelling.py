@@ -13,9 +13,9 @@ from tests.support.sessions import OtherSession
 from timers.control.chains.define import create_chain
 from timers.control.chains.orders import resume_order, signal_order, suspend_order
 from timers.control.executions import cancel_waiting
-from timers.engine.follow import lock_timers
+from timers.engine.advance import lock_timers
 from timers.engine.orders.rows import lock_roots
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.executions import cancel_execution, dismiss_failed, retry_failed
 from timers.insights.doctor.vanished import fired_without_a_trace
 from timers.models import Attempt, ChainLock, ChainOrder, Claim, Timer, TimerGroup, Waiting
@@ -84,7 +84,7 @@ def test_failed_order_is_retried_with_other_variables(begin: Begin, node: Steppe
     handlers.script("tests.a", OSError("one"), {})
     order = begin({"a": action("end", "tests.a")}, {"x": 1, "y": 1})
     node.until_idle()
-    with pytest.raises(SpecError, match="payload"):
+    with pytest.raises(InvalidRequest, match="payload"):
         retry_failed(order, payload=[3])
     retry_failed(order, payload={"x": 2})
     node.until_idle()

@@ -22,7 +22,7 @@ from timers.control.sandbox import advance_clock, create_sandbox, run_clock
 from timers.control.subscriptions import pause_subscription
 from timers.engine.consume import claim
 from timers.engine.nodes import declare_dead
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Attempt, ChainOrder, Claim, Timer, TimerGroup, Waiting
 from timers.scheduling import fire_timer, schedule_fixed_rate, schedule_once
 from timers.testing import Stepper, VirtualTime
@@ -180,7 +180,7 @@ def test_order_in_a_group_that_is_pulled_is_refused(time: VirtualTime, handlers:
         handlers.add(f"tests.{name}")
     factories.group("pulled", action={"kind": "pull"})
     define("pulled")
-    with pytest.raises(SpecError, match="pulled by consumers"):
+    with pytest.raises(InvalidRequest, match="pulled by consumers"):
         add_order("pulled", "main", "order")
 
 
@@ -200,7 +200,7 @@ def test_subscription_with_a_chain_in_a_pulled_group_is_refused(
 ) -> None:
     update_group("orders", action={"kind": "pull"})
     define("orders")
-    with pytest.raises(SpecError, match=r"action: group orders is pulled by consumers"):
+    with pytest.raises(InvalidRequest, match=r"action: group orders is pulled by consumers"):
         subscribe("a", action=CHAIN)
 
 

@@ -18,7 +18,7 @@ from timers.control.chains.orders import cancel_order, move_order, resume_order,
 from timers.control.chains.steps import activate_step, skip_step, stop_step
 from timers.engine.orders.holds import unblock_all
 from timers.engine.orders.releasing import pass_deadlines, release_orders
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.executions import cancel_execution
 from timers.insights.doctor import places
 from timers.models import Attempt, ChainOrder, Claim, TimerGroup, Waiting
@@ -80,7 +80,7 @@ def test_workers_persons_and_rescues_never_deadlock(
         for turn in range(120):
             rows = list(ChainOrder.objects.filter(ended_at=None).values_list("id", flat=True))
             if rows:
-                with suppress(NotAllowedNow, SpecError, TimerNotFound):
+                with suppress(NotAllowedNow, InvalidRequest, TimerNotFound):
                     chance.choice(verbs)(str(chance.choice(rows)))
             if turn % 10 == 5:
                 chance.choice([stop_step, skip_step])("work", "main", chance.choice(["first", "l", "r", "last"]))

@@ -14,7 +14,7 @@ from timers.control.chains.add import add_order
 from timers.control.chains.define import create_chain, update_chain
 from timers.control.chains.many import for_each_order
 from timers.control.chains.orders import cancel_order, prioritize_order
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import AuditEntry, ChainOrder, OrderHold, TimerGroup, Waiting
 from timers.scheduling import schedule_once, update_timer
 from timers.testing import Stepper, VirtualTime
@@ -180,7 +180,7 @@ def test_priority_that_is_set_leaves_an_audit_entry_once(begin: Begin) -> None:
 
 @pytest.mark.parametrize("priority", [10, -10, True, "5", None, 1.0])
 def test_priority_out_of_range_is_refused(begin: Begin, priority: Any) -> None:
-    with pytest.raises(SpecError, match="priority: must be a whole number from -9 to 9"):
+    with pytest.raises(InvalidRequest, match="priority: must be a whole number from -9 to 9"):
         prioritize_order(begin(ONE), priority)
 
 
@@ -201,7 +201,7 @@ def test_many_orders_are_prioritized(group: TimerGroup, node: Stepper) -> None:
     orders = [order("one"), order("two")]
     assert for_each_order("prioritize", orders, priority=5).done == orders
     assert set(Waiting.objects.values_list("priority", flat=True)) == {5}
-    with pytest.raises(SpecError, match="priority: is needed for prioritize"):
+    with pytest.raises(InvalidRequest, match="priority: is needed for prioritize"):
         for_each_order("prioritize", orders)
 
 

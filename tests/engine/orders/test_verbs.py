@@ -23,7 +23,7 @@ from timers.control.chains.orders import (
     suspend_order,
 )
 from timers.control.chains.steps import activate_step, skip_step, start_chain, stop_chain, stop_step
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Attempt, ChainOrder, ChainStep, Claim, Timer, Waiting
 from timers.testing import Stepper
 
@@ -114,9 +114,9 @@ def test_skip_and_reset_of_one_order(three: str, node: Stepper) -> None:
 
 def test_unknown_step_is_refused_with_the_nearest(three: str) -> None:
     suspend_order(three)
-    with pytest.raises(SpecError, match="not a step"):
+    with pytest.raises(InvalidRequest, match="not a step"):
         resume_order(three, at="d")
-    with pytest.raises(SpecError, match="no step"):
+    with pytest.raises(InvalidRequest, match="no step"):
         stop_step("work", "main", "d")
 
 
@@ -133,7 +133,7 @@ def test_joins_and_ends_are_neither_stopped_nor_skipped(
 ) -> None:
     sides(handlers)
     begin(FORK)
-    with pytest.raises(SpecError, match=words):
+    with pytest.raises(InvalidRequest, match=words):
         verb("work", "main", step)
     assert not ChainStep.objects.exists()
     activate_step("work", "main", step)
@@ -143,7 +143,7 @@ def test_step_that_newer_versions_lack_can_be_activated(three: str, node: Steppe
     stop_step("work", "main", "b")
     node.until_idle()
     update_chain("work", "main", {"start": "a", "steps": {"a": action("end", "tests.a"), "end": END}})
-    with pytest.raises(SpecError, match="no step"):
+    with pytest.raises(InvalidRequest, match="no step"):
         skip_step("work", "main", "b")
     activate_step("work", "main", "b")
     node.until_idle()

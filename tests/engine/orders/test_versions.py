@@ -13,7 +13,7 @@ from tests.support.handlers import TemporaryHandlers
 from timers.control.chains.define import create_chain, update_chain
 from timers.control.chains.many import for_each_order
 from timers.control.chains.orders import resume_order, suspend_order
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Attempt, AuditEntry, ChainOrder
 from timers.testing import Stepper
 
@@ -94,7 +94,7 @@ def test_version_without_the_step_is_refused_and_changes_nothing(failed: str, no
     steps = seven(s4=action("five", "tests.s4"), five=action("s6", "tests.mended"))
     del steps["s5"]
     change(steps)
-    with pytest.raises(SpecError, match=r'version: that version has no step "s5".*Name the step .* with "at"'):
+    with pytest.raises(InvalidRequest, match=r'version: that version has no step "s5".*Name the step .* with "at"'):
         resume_order(failed, version="newest")
     row = ChainOrder.objects.select_related("version").get()
     assert (row.state, row.step, row.version.version) == ("failed", "s5", 1)
@@ -109,13 +109,13 @@ def test_version_in_which_the_step_belongs_to_a_branch_is_refused(failed: str) -
         fork={"kind": "fork", "branches": {"one": "s5"}, "join": "both"}, both={"kind": "join", "next": "s6"},
     )  # fmt: skip
     change(steps)
-    with pytest.raises(SpecError, match='"s5", at which the order stands, belongs to branch "one" of "fork"'):
+    with pytest.raises(InvalidRequest, match='"s5", at which the order stands, belongs to branch "one" of "fork"'):
         resume_order(failed, version=2)
 
 
 @pytest.mark.parametrize(("version", "words"), [(7, "no version 7. Its newest is 1"), ("2", "must be"), (True, "must")])
 def test_version_that_does_not_exist_is_refused(failed: str, version: Any, words: str) -> None:
-    with pytest.raises(SpecError, match=words):
+    with pytest.raises(InvalidRequest, match=words):
         resume_order(failed, version=version)
 
 
@@ -190,7 +190,7 @@ def test_version_with_other_branches_is_refused_with_the_place(
     order = failed_fork(begin, node, handlers)
     steps = {**join(on_branch_failure="wait"), **changes}
     change({name: step for name, step in steps.items() if step is not None})
-    with pytest.raises(SpecError, match=words):
+    with pytest.raises(InvalidRequest, match=words):
         resume_order(order, version="newest")
     assert set(ChainOrder.objects.values_list("version__version", flat=True)) == {1}
 
@@ -218,7 +218,7 @@ def test_suspended_branch_refuses_a_version_without_its_fork(
     branch = str(ChainOrder.objects.get(branch_name="left").id)
     suspend_order(branch)
     change({"l": action("end", "tests.l")})
-    with pytest.raises(SpecError, match='that version has no fork "fork", whose branches the order has'):
+    with pytest.raises(InvalidRequest, match='that version has no fork "fork", whose branches the order has'):
         resume_order(branch, version="newest")
 
 
@@ -279,7 +279,7 @@ def test_sub_chain_keeps_its_version_where_a_number_is_named(
 
 def test_sub_chain_whose_step_is_gone_is_refused_with_its_order(failed_within: str) -> None:
     change({"f": action("other", "tests.first"), "other": action("end", "tests.mended")}, "inner")
-    with pytest.raises(SpecError, match=r'order \S+ of the sub-chain: that version has no step "i"'):
+    with pytest.raises(InvalidRequest, match=r'order \S+ of the sub-chain: that version has no step "i"'):
         resume_order(failed_within, version="newest")
 
 
@@ -294,7 +294,7 @@ def test_order_in_its_finally_steps_goes_on_with_the_new_version(
     node.until_idle()
     assert ChainOrder.objects.get().state == "suspended"
     change({"a": action("end", "tests.a")})
-    with pytest.raises(SpecError, match='no step "clean"'):
+    with pytest.raises(InvalidRequest, match='no step "clean"'):
         resume_order(order, version="newest")
     change({**steps, "clean": action("end", "tests.mended")}, **{"finally": "clean"})
     resume_order(order, version="newest")

@@ -9,7 +9,7 @@ from tests.torture.sim.client import FAULTS
 from tests.torture.sim.records import Records
 from tests.torture.sim.scheduler import Actor, Killed
 from tests.torture.sim.session import Session
-from timers.engine import consume, settling
+from timers.engine import acknowledge, consume
 from timers.engine.consume import Message
 from timers.exceptions import TimersError
 
@@ -88,13 +88,13 @@ class Consumer:
         try:
             if self._rng.random() < 0.2:
                 began = self._clock
-                settling.extend(message.execution, message.token, lease=LEASE)
+                acknowledge.extend(message.execution, message.token, lease=LEASE)
                 pulled.sure_until = began + LEASE
                 return
             if envelope["NumberOfTry"] <= envelope["Payload"].get("fails", 0):
-                settling.discard(message.execution, message.token, delay=0.5)
+                acknowledge.discard(message.execution, message.token, delay=0.5)
             else:
-                settling.commit(message.execution, message.token)
+                acknowledge.commit(message.execution, message.token)
         except TimersError as error:
             self.actor.scheduler.note(self.actor, f"  refused: {error}")
         self._pulled.remove(pulled)

@@ -24,7 +24,7 @@ from tests.torture.sim.scheduler import Actor, Scheduler, current
 from tests.torture.sim.session import IDLE_IN_TRANSACTION_US, Session
 from tests.torture.sim.snapshot import Snapshot, Watcher
 from tests.torture.sim.threads import Threads
-from timers.engine import consume, settling, wakeup
+from timers.engine import consume, wakeup
 from timers.schedules.instant import to_microseconds
 from timers.testing import VirtualTime
 
@@ -194,7 +194,7 @@ def _seeded(seed: int, scheduler: Scheduler) -> Iterator[None]:
         # A notification is a hint only; polling is the truth.
         mock.patch.object(wakeup, "_notify", return_value=None),
         mock.patch.object(wakeup, "time", _Time(scheduler)),
-        mock.patch.object(settling, "sleep", sleep),
+        mock.patch.object(acknowledge, "sleep", sleep),
     ):
         wakeup.forget_nodes()
         yield

@@ -15,7 +15,7 @@ from timers.control.find_timer import lock_timer
 from timers.control.groups import look_up_groups
 from timers.control.request import OWN_KEYWORDS, Whose, kind_of, parse_request, parse_schedule
 from timers.domain.chains.steps import readers
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Timer
 
 PENDING: Final = "pending until it is started"
@@ -51,31 +51,31 @@ def add_order(
         What became of it; `timer` is the timer.
 
     Raises:
-        SpecError: For all that is wrong with the variables or the schedule.
+        InvalidRequest: For all that is wrong with the variables or the schedule.
         TimerExists: The name is taken.
         TimerNotFound: There is no such group or chain.
     """
     find_chain(group, chain)
     problems = [
-        SpecError(word, "cannot be given for an order. Remove it.") for word in NOT_OF_ORDERS if word in schedule
+        InvalidRequest(word, "cannot be given for an order. Remove it.") for word in NOT_OF_ORDERS if word in schedule
     ]
     if variables is not None:
         try:
             readers.variables(variables, "variables")
-        except SpecError as error:
+        except InvalidRequest as error:
             problems.append(error)
     if not isinstance(pending, bool):
-        problems.append(SpecError("pending", "must be true or false", given=pending))
+        problems.append(InvalidRequest("pending", "must be true or false", given=pending))
     request = {"group": group, "name": name, **_with_kind(schedule)}
     found = look_up_groups([group])
     try:
         spec_request = {word: value for word, value in request.items() if word not in NOT_OF_ORDERS}
         action = {"kind": "chain", "chain": chain}
         spec = parse_request({**spec_request, "payload": variables or {}, "action": action}, found.now_in(group))
-    except SpecError as error:
+    except InvalidRequest as error:
         problems.append(error)
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
     with transaction.atomic():
         (created,) = create_timers([spec], on_conflict=on_conflict, actor=actor, found=found)
         if pending and created.result != "kept":

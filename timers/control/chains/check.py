@@ -12,34 +12,34 @@ from timers.actions.pull import PullAction
 from timers.control.action_checks import check_action
 from timers.domain.chains import Chain, check_sub_chains, parse_chain
 from timers.domain.chains.steps import ActionStep
-from timers.domain.errors import Mistakes, nearest
+from timers.domain.errors import ErrorCollector, nearest
 from timers.engine.orders.definitions import definition_of, newest_versions
-from timers.exceptions import FieldProblem, SpecError
+from timers.exceptions import FieldProblem, InvalidRequest
 from timers.models import ChainLock, TimerGroup
 
 
 def check_definition(name: str, spec: Any, group: TimerGroup) -> Chain:
-    """Read the definition of a chain of a group; raises one SpecError for all that is wrong with it."""
+    """Read the definition of a chain of a group; raises one InvalidRequest for all that is wrong with it."""
     chain = parse_chain(spec, check_action=partial(_check_action, group.name))
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     mistakes.check(lambda: check_sub_chains(name, chain, partial(_newest, group.id)))
     mistakes.check(lambda: _check_locks(chain, group))
-    mistakes.tell()
+    mistakes.raise_if_any()
     return chain
 
 
 def _check_action(group: str, spec: Mapping[str, Any]) -> None:
     action = parse(spec)
     if isinstance(action, ChainAction):
-        raise SpecError("action.kind", 'chain is no action of a step. Use a step of the kind "chain".')
+        raise InvalidRequest("action.kind", 'chain is no action of a step. Use a step of the kind "chain".')
     if isinstance(action, PullAction):
-        raise SpecError("action.kind", 'pull is no action of a step. Use a step of the kind "signal".')
+        raise InvalidRequest("action.kind", 'pull is no action of a step. Use a step of the kind "signal".')
     try:
         check_action(action, group)
-    except SpecError as error:
+    except InvalidRequest as error:
         inside = [each if each.field.startswith("action") else FieldProblem(f"action.{each.field}", each.message)
                   for each in error.problems]  # fmt: skip
-        raise SpecError.combined(SpecError(each.field, each.message) for each in inside) from None
+        raise InvalidRequest.combined(InvalidRequest(each.field, each.message) for each in inside) from None
 
 
 def _newest(group_id: int, name: str) -> Chain | None:
@@ -48,17 +48,17 @@ def _newest(group_id: int, name: str) -> Chain | None:
 
 
 def _check_locks(chain: Chain, group: TimerGroup) -> None:
-    """Raise SpecError for locks that the chain takes from the group, which has none of that name."""
+    """Raise InvalidRequest for locks that the chain takes from the group, which has none of that name."""
     shared = {name for name, capacity in chain.locks.items() if capacity is None}
     if not shared:
         return
     known = set(ChainLock.objects.filter(group=group).values_list("name", flat=True))
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     for name in sorted(shared - known):
         near = nearest(name, known)
         hint = f'Did you mean "{near}"?' if near else "Declare the lock first, or give its capacity here."
-        mistakes.add(SpecError(f"locks.{name}", f"group {group.name} declares no lock of that name. {hint}"))
-    mistakes.tell()
+        mistakes.add(InvalidRequest(f"locks.{name}", f"group {group.name} declares no lock of that name. {hint}"))
+    mistakes.raise_if_any()
 
 
 def uses_lock(chain: Chain, name: str) -> bool:

@@ -30,7 +30,7 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
         actor: Who does it, for the audit trail.
 
     Raises:
-        SpecError: For all that is wrong with the definition, each problem with its place.
+        InvalidRequest: For all that is wrong with the definition, each problem with its place.
         TimerExists: The group has a chain of that name.
         TimerNotFound: There is no such group.
     """
@@ -61,7 +61,7 @@ def update_chain(
     it; None: whichever it is.
 
     Raises:
-        SpecError: For all that is wrong with the definition.
+        InvalidRequest: For all that is wrong with the definition.
         StaleVersion: Somebody else gave it a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """

@@ -11,7 +11,7 @@ from timers.control.names import check_name
 from timers.domain.chains.limits import MAX_CAPACITY
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.holds import unblock_lock
-from timers.exceptions import NotAllowedNow, SpecError, TimerNotFound
+from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import ChainLock, ChainVersion
 
 
@@ -20,12 +20,12 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
     that wait go on where there is room by now.
 
     Raises:
-        SpecError: The name or the capacity cannot be.
+        InvalidRequest: The name or the capacity cannot be.
         TimerNotFound: There is no such group.
     """
     row = find_group(group)
     if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= MAX_CAPACITY:
-        raise SpecError("capacity", f"must be a whole number from 1 to {MAX_CAPACITY:,}", given=capacity)
+        raise InvalidRequest("capacity", f"must be a whole number from 1 to {MAX_CAPACITY:,}", given=capacity)
     with audited("lock.set", actor, group=group, name=check_name("name", name)) as entry:
         lock = ChainLock.objects.select_for_update().filter(group=row, name=name).first()
         if lock is None:

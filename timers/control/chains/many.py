@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from timers.control.chains import orders
 from timers.domain.errors import nearest
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 
 VERBS: Final[dict[str, Callable[..., Any]]] = {
     "suspend": orders.suspend_order,
@@ -57,17 +57,19 @@ class ManyOrders:
 
 
 def check_verb(verb: Any, arguments: Iterable[str]) -> None:
-    """Raise SpecError for a verb that does not exist, or arguments that it does not take or needs."""
+    """Raise InvalidRequest for a verb that does not exist, or arguments that it does not take or needs."""
     if not isinstance(verb, str) or verb not in VERBS:
         near = nearest(verb, VERBS) if isinstance(verb, str) else None
         hint = f". Did you mean {near}?" if near else ""
-        raise SpecError("verb", f"must be one of {', '.join(VERBS)}{hint}", given=verb)
+        raise InvalidRequest("verb", f"must be one of {', '.join(VERBS)}{hint}", given=verb)
     given = set(arguments)
-    problems = [SpecError(each, f"is not known for {verb}. Remove it.") for each in sorted(given - set(TAKES[verb]))]
+    problems = [
+        InvalidRequest(each, f"is not known for {verb}. Remove it.") for each in sorted(given - set(TAKES[verb]))
+    ]
     if verb in _NEEDED and _NEEDED[verb] not in given:
-        problems.append(SpecError(_NEEDED[verb], f"is needed for {verb}."))
+        problems.append(InvalidRequest(_NEEDED[verb], f"is needed for {verb}."))
     if problems:
-        raise SpecError.combined(problems)
+        raise InvalidRequest.combined(problems)
 
 
 def for_each_order(
@@ -86,7 +88,7 @@ def for_each_order(
         Which were done, and which were refused with the reason.
 
     Raises:
-        SpecError: There is no such verb, or it does not take these arguments.
+        InvalidRequest: There is no such verb, or it does not take these arguments.
     """
     check_verb(verb, arguments)
     call = VERBS[verb]

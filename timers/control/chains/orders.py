@@ -56,7 +56,7 @@ def resume_order(
 
     Raises:
         TimerNotFound: There is no such order.
-        SpecError: There is no such step or version, the variables cannot be, or the order cannot go on with that
+        InvalidRequest: There is no such step or version, the variables cannot be, or the order cannot go on with that
             version: the step that it stands at, or a fork whose branches it has, is another one there.
         NotAllowedNow: It is neither suspended nor failed.
     """
@@ -101,7 +101,7 @@ def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
 
     Raises:
         TimerNotFound: There is no such order.
-        SpecError: There is no such priority.
+        InvalidRequest: There is no such priority.
         NotAllowedNow: It has ended.
     """
     check_priority(priority)

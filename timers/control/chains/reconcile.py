@@ -18,13 +18,13 @@ from timers.control.chains.find import lock_chain
 from timers.control.chains.steps import set_chain_state
 from timers.control.declaration import Declaration
 from timers.control.difference import FieldChange
-from timers.control.reconciled import Entry, Verb
+from timers.control.sync_report import Entry, Verb
 from timers.domain.chains import Chain as Definition
 from timers.domain.chains import parse_chain
 from timers.domain.chains.diff import Change, diff
 from timers.domain.chains.steps import ActionStep
 from timers.domain.chains.sub_chains import names_of_sub_chains
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 from timers.models import Chain, ChainVersion
 
 Key = tuple[str, str]
@@ -70,23 +70,23 @@ class ChainsOfSource:
         Chain.objects.filter(owner=before, source=source).update(owner=owner)
 
     def create(self) -> None:
-        """Create the declared chains that are missing; raises SpecError for all that cannot be."""
+        """Create the declared chains that are missing; raises InvalidRequest for all that cannot be."""
         names = {(group, name) for group, name in self._named().values_list("group__name", "name")}
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         for group, name in self._inner_first():
             declaration, definition = self._definitions[group, name]
             if (group, name) in names:
                 continue
             try:
                 chain = create_chain(group, name, definition.to_json(), actor=self._source)
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(declaration.located(error))
                 continue
             Chain.objects.filter(id=chain.id).update(source=self._source, owner=self._owner, declared_version=1)
             self._created.add((group, name))
             self._tell("created", chain, why=_in_words(definition))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
 
     def _inner_first(self) -> list[Key]:
         """The declared chains in an order in which each comes after those that it contains, where there is one."""
@@ -104,11 +104,11 @@ class ChainsOfSource:
         return list(found)
 
     def change(self) -> None:
-        """Give new versions to the chains that are declared otherwise, stop and start; raises SpecError.
+        """Give new versions to the chains that are declared otherwise, stop and start; raises InvalidRequest.
 
         Only the chains that something is done with are locked.
         """
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         rows = self._named() | Chain.objects.filter(source=self._source, owner=self._owner)
         for row in rows.select_related("group").order_by("id"):
             key = (row.group.name, row.name)
@@ -123,10 +123,10 @@ class ChainsOfSource:
                 declaration, definition = self._definitions[key]
                 try:
                     self._update(row, definition)
-                except SpecError as error:
+                except InvalidRequest as error:
                     problems.append(declaration.located(error))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
 
     def _update(self, row: Chain, definition: Definition) -> None:
         declared, newest = self._version(row, row.declared_version), self._version(row, row.newest)

@@ -16,22 +16,22 @@ from timers.control.chains.find import lock_chain
 from timers.domain.chains.steps import JoinStep
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.releasing import release_orders
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Chain, ChainStep
 
 
 def stop_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders wait before a step; what runs of it runs to its end. Raises TimerNotFound, SpecError."""
+    """Let orders wait before a step; what runs of it runs to its end. Raises TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.STOPPED, reason, actor)
 
 
 def skip_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders pass a step without running it. Raises TimerNotFound, SpecError."""
+    """Let orders pass a step without running it. Raises TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.SKIPPED, reason, actor)
 
 
 def activate_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Run a step again that was stopped or skipped. Raises TimerNotFound, SpecError."""
+    """Run a step again that was stopped or skipped. Raises TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.ACTIVE, reason, actor)
 
 
@@ -95,7 +95,7 @@ def _note_release(chain: Chain) -> None:
 
 
 def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:
-    """Raise SpecError for a step that the newest version does not have, or at which the state has no meaning.
+    """Raise InvalidRequest for a step that the newest version does not have, or at which the state has no meaning.
 
     What was stopped or skipped can be activated whatever it is by now: orders of older versions may stand there.
     """
@@ -106,14 +106,14 @@ def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:
     if step is None:
         near = get_close_matches(name, definition.steps, n=1)
         hint = f'Did you mean "{near[0]}"?' if near else "Name one of its steps."
-        raise SpecError("step", f'chain {chain.name} has no step "{name}". {hint}')
+        raise InvalidRequest("step", f'chain {chain.name} has no step "{name}". {hint}')
     if step.can_be_passed or state == ChainStep.State.ACTIVE:
         return
     verb = _VERBS[state]
     if isinstance(step, JoinStep):
         fork = definition.forks[name]
         what = f'{verb} "{fork}", at which its branches begin, or the step behind it, "{step.next}".'
-        raise SpecError("step", f'"{name}" is a join, and orders wait there for their branches. Instead {what}')
+        raise InvalidRequest("step", f'"{name}" is a join, and orders wait there for their branches. Instead {what}')
     before = [each.name for each in definition.steps.values() if any(way.target == name for way in each.exits())]
     what = f"{verb} a step that leads to it ({', '.join(before[:5])})" if before else "stop the chain"
-    raise SpecError("step", f'"{name}" is an end, at which nothing runs. Instead {what}.')
+    raise InvalidRequest("step", f'"{name}" is an end, at which nothing runs. Instead {what}.')

@@ -40,7 +40,7 @@ def change_order(group: str, chain: str, name: str, *, variables: Mapping[str, A
     """Set variables of an order before it begins; the others stay as they are.
 
     Raises:
-        SpecError: The variables cannot be.
+        InvalidRequest: The variables cannot be.
         TimerNotFound: There is no such chain, or no timer of that name.
         NotAllowedNow: It is no order of the chain, or has begun.
     """

@@ -45,7 +45,7 @@ def advance(chain: Chain, order: Order, event: events.Event, now: datetime, stat
 
     Raises:
         NotAllowedNow: A person asks for what cannot be done to the order in its state.
-        SpecError: A person names a step or variables that cannot be.
+        InvalidRequest: A person names a step or variables that cannot be.
     """
     walk = Walk(chain, order, now, states)
     turn = getattr(event, "turn", None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 _LAST: Final = "end"
 """The name of the end that is added."""
@@ -88,7 +88,7 @@ class ChainBuilder:
                 steps[name]["next"] = following
         if names and names[-1] in self._following:
             if _LAST in steps:
-                raise SpecError(
+                raise InvalidRequest(
                     f"steps.{names[-1]}.next", f'is missing, and "{_LAST}" is not the last step. Name the next one.'
                 )
             steps[_LAST] = {"kind": "end"}
@@ -98,7 +98,7 @@ class ChainBuilder:
         self, name: str, kind: str, fields: Mapping[str, Any], *, next: str | None = None, is_followed: bool = False
     ) -> Self:
         if name in self._steps:
-            raise SpecError(f"steps.{name}", "is there already. Give each step a name of its own.")
+            raise InvalidRequest(f"steps.{name}", "is there already. Give each step a name of its own.")
         self._steps[name] = {"kind": kind, **_plain(fields), **({} if next is None else {"next": next})}
         if is_followed and next is None:
             self._following.add(name)

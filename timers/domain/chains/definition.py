@@ -10,7 +10,7 @@ from timers.domain.chains.limits import MAX_CAPACITY, MAX_LOCKS, MAX_PRIORITY
 from timers.domain.chains.steps import FAIL, ForkStep, MapStep, OnError, PartingStep, Step, readers
 from timers.domain.chains.steps.on_error import read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field, written_fields
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 SHARED: Final = "shared"
 
@@ -45,9 +45,9 @@ FINALLY: Final = Scope(is_finally=True)
 def locks(given: Any, path: str) -> Mapping[str, int | None]:
     """Locks with their capacity; None for one that is declared elsewhere and shared by chains."""
     if not isinstance(given, Mapping):
-        raise SpecError(path, 'must be an object such as {"printer": 2}', given=given)
+        raise InvalidRequest(path, 'must be an object such as {"printer": 2}', given=given)
     if len(given) > MAX_LOCKS:
-        raise SpecError(path, f"may have at most {MAX_LOCKS} locks; this has {len(given):,}")
+        raise InvalidRequest(path, f"may have at most {MAX_LOCKS} locks; this has {len(given):,}")
     found: dict[str, int | None] = {}
     for name, capacity in given.items():
         readers.name(name, path)
@@ -55,7 +55,7 @@ def locks(given: Any, path: str) -> Mapping[str, int | None]:
         if capacity == SHARED and isinstance(capacity, str):
             found[name] = None
         elif isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= MAX_CAPACITY:
-            raise SpecError(f"{path}.{name}", what, given=capacity)
+            raise InvalidRequest(f"{path}.{name}", what, given=capacity)
         else:
             found[name] = capacity
     return found

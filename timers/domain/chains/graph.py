@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from timers.domain.chains.definition import FINALLY, WHOLE, Chain, Scope
 from timers.domain.chains.steps import EndStep, JoinStep, MapStep, PartingStep
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 
-def check_graph(chain: Chain, mistakes: Mistakes) -> Chain:
-    """The chain with the scopes of its steps; raises SpecError for a graph that orders could not walk through.
+def check_graph(chain: Chain, mistakes: ErrorCollector) -> Chain:
+    """The chain with the scopes of its steps; raises InvalidRequest for a graph that orders could not walk through.
 
     All names of the chain must be known to be steps (see targets.py).
     """
@@ -22,10 +22,10 @@ def check_graph(chain: Chain, mistakes: Mistakes) -> Chain:
     for name in chain.steps:
         if name not in scopes and not _is_shared_end(chain, name, scopes):
             what = "is a step that nothing reaches. Lead to it, or remove it."
-            mistakes.add(SpecError(f"steps.{name}", what))
-    mistakes.tell()
+            mistakes.add(InvalidRequest(f"steps.{name}", what))
+    mistakes.raise_if_any()
     _check_ways_to_an_end(chain, mistakes)
-    mistakes.tell()
+    mistakes.raise_if_any()
     return replace(chain, scopes={name: scope for name, scope in scopes.items() if scope is not None}, forks=forks)
 
 
@@ -36,7 +36,7 @@ def _is_shared_end(chain: Chain, name: str, scopes: dict[str, Scope | None]) -> 
 class _Scopes:
     """Walks from the first step of each scope and notes to which scope each step belongs."""
 
-    def __init__(self, chain: Chain, forks: dict[str, str], mistakes: Mistakes) -> None:
+    def __init__(self, chain: Chain, forks: dict[str, str], mistakes: ErrorCollector) -> None:
         self._chain = chain
         self._forks = forks
         self._mistakes = mistakes
@@ -79,7 +79,7 @@ class _Scopes:
             fork = self._forks.get(target)
             if scope.fork is None or scope.fork != fork:
                 what = f'"{target}" is the join of "{fork}": only its branches lead there. Go to "{fork}".'
-                self._mistakes.add(SpecError(field, what))
+                self._mistakes.add(InvalidRequest(field, what))
             return
         known = self._found.get(target)
         if known is None:
@@ -87,10 +87,10 @@ class _Scopes:
             to_do.append(target)
         elif known != scope:
             what = f'leads from {scope} to "{target}", which belongs to {known}. A step belongs to one of them only.'
-            self._mistakes.add(SpecError(field, what))
+            self._mistakes.add(InvalidRequest(field, what))
 
 
-def _check_ways_to_an_end(chain: Chain, mistakes: Mistakes) -> None:
+def _check_ways_to_an_end(chain: Chain, mistakes: ErrorCollector) -> None:
     ways = {
         name: {way.target for way in step.exits() if way.is_regular} for name, step in chain.steps.items()
     }  # fmt: skip
@@ -100,7 +100,7 @@ def _check_ways_to_an_end(chain: Chain, mistakes: Mistakes) -> None:
             arrivals[target].append(name)
     good = {name for name, step in chain.steps.items() if isinstance(step, EndStep)}
     if not good:
-        mistakes.add(SpecError("steps", 'no way leads to an end. Add a step of the kind "end" and lead to it.'))
+        mistakes.add(InvalidRequest("steps", 'no way leads to an end. Add a step of the kind "end" and lead to it.'))
         return
     to_do = deque(good)
     while to_do:
@@ -113,7 +113,7 @@ def _check_ways_to_an_end(chain: Chain, mistakes: Mistakes) -> None:
         cycle = _cycle(ways, lost)
         words = " → ".join([*cycle, cycle[0]] if len(cycle) < 12 else [*cycle[:10], "...", cycle[0]])
         what = f"is in a cycle with no exit: {words}. Lead out of it by a choice."
-        mistakes.add(SpecError(f"steps.{cycle[0]}", what))
+        mistakes.add(InvalidRequest(f"steps.{cycle[0]}", what))
         closed = _reaching(arrivals, cycle)
         lost = [name for name in lost if name not in closed]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from timers.domain.chains.definition import Chain
 from timers.domain.chains.order import Order
 from timers.domain.chains.steps import ForkStep, JoinStep, MapStep
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 FIELD = "version"
 _REMEDY = "Keep it there, or resume the order with its own version."
 
 
 def check_version(before: Chain, after: Chain, order: Order, *, is_elsewhere: bool = False) -> None:
-    """Raise SpecError, with the place, for a version with which an order cannot go on.
+    """Raise InvalidRequest, with the place, for a version with which an order cannot go on.
 
     Args:
         before: The version that it walks through.
@@ -27,7 +27,7 @@ def check_version(before: Chain, after: Chain, order: Order, *, is_elsewhere: bo
     if order.round is not None:
         _check_round(before, after, order.step)
     if order.in_finally and after.finally_ is None:
-        raise SpecError(FIELD, f"that version has no finally steps, and the order is in them. {_REMEDY}")
+        raise InvalidRequest(FIELD, f"that version has no finally steps, and the order is in them. {_REMEDY}")
     if order.pending is not None and order.pending.resume_at is not None:
         _check_step(before, after, order.pending.resume_at)
         if order.pending.round is not None:
@@ -39,21 +39,21 @@ def _check_step(before: Chain, after: Chain, name: str) -> None:
         what = (
             f'that version has no step "{name}", at which the order stands. Name the step to go on from with "at", or '
         )
-        raise SpecError(FIELD, f"{what}resume the order with its own version.")
+        raise InvalidRequest(FIELD, f"{what}resume the order with its own version.")
     if before.scopes.get(name) != after.scopes.get(name):
         new = after.scopes.get(name, "no branch: it is an end")
-        raise SpecError(FIELD, f'in that version "{name}", at which the order stands, belongs to {new}. {_REMEDY}')
+        raise InvalidRequest(FIELD, f'in that version "{name}", at which the order stands, belongs to {new}. {_REMEDY}')
 
 
 def _check_round(before: Chain, after: Chain, name: str) -> None:
     """Check what an order waits for, or has failed for: its branches or its sub-chain."""
     old, new = before.steps[name], after.steps.get(name)
     if new is None or new.kind != old.kind:
-        raise SpecError(FIELD, f'in that version "{name}" is not of the kind {old.kind} any more. {_REMEDY}')
+        raise InvalidRequest(FIELD, f'in that version "{name}" is not of the kind {old.kind} any more. {_REMEDY}')
     if isinstance(old, JoinStep):
         if after.forks[name] != before.forks[name]:
             fork = before.forks[name]
-            raise SpecError(FIELD, f'in that version "{name}" is not the join of "{fork}" any more. {_REMEDY}')
+            raise InvalidRequest(FIELD, f'in that version "{name}" is not the join of "{fork}" any more. {_REMEDY}')
         _check_fork(before, after, before.forks[name])
 
 
@@ -61,14 +61,14 @@ def _check_fork(before: Chain, after: Chain, name: str) -> None:
     """Check that a fork or map has the same branches: some of the order's may run, or have ended."""
     old, new = before.parting(name), after.steps.get(name)
     if new is None or new.kind != old.kind:
-        raise SpecError(FIELD, f'that version has no {old.kind} "{name}", whose branches the order has. {_REMEDY}')
+        raise InvalidRequest(FIELD, f'that version has no {old.kind} "{name}", whose branches the order has. {_REMEDY}')
     assert isinstance(new, (ForkStep, MapStep))
     if new.join != old.join:
-        raise SpecError(FIELD, f'in that version the branches of "{name}" end at "{new.join}". {_REMEDY}')
+        raise InvalidRequest(FIELD, f'in that version the branches of "{name}" end at "{new.join}". {_REMEDY}')
     if isinstance(new, ForkStep) and isinstance(old, ForkStep):
         changed = {branch for branch, _ in old.branches} ^ {branch for branch, _ in new.branches}
         if changed:
             words = ", ".join(sorted(changed))
-            raise SpecError(FIELD, f'in that version "{name}" has other branches ({words}). {_REMEDY}')
+            raise InvalidRequest(FIELD, f'in that version "{name}" has other branches ({words}). {_REMEDY}')
     elif isinstance(new, MapStep) and isinstance(old, MapStep) and new.element != old.element:
-        raise SpecError(FIELD, f'in that version "{name}" gives its branches "{new.element}". {_REMEDY}')
+        raise InvalidRequest(FIELD, f'in that version "{name}" gives its branches "{new.element}". {_REMEDY}')

@@ -13,12 +13,12 @@ from timers.domain.chains.limits import MAX_STEPS
 from timers.domain.chains.steps import KINDS, ActionStep, Step
 from timers.domain.chains.steps.spec_field import NEEDED, fields_of, read_fields
 from timers.domain.chains.targets import check_targets
-from timers.domain.errors import Mistakes, nearest
+from timers.domain.errors import ErrorCollector, nearest
 from timers.domain.names import check_name
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 CheckAction = Callable[[Mapping[str, Any]], object]
-"""Raises SpecError for what is no action; its fields begin with `action`."""
+"""Raises InvalidRequest for what is no action; its fields begin with `action`."""
 _PLACEHOLDERS: Final[dict[str, Any]] = {"branches": (), "choices": (), "over": (), "action": {}}
 """What stands for a needed field that is wrong, so that the rest can be checked too; empty text for all others."""
 
@@ -34,29 +34,31 @@ def parse_chain(spec: Any, *, check_action: CheckAction | None = None) -> Chain:
         The chain; `to_json` gives an equal definition back.
 
     Raises:
-        SpecError: With one problem for each mistake.
+        InvalidRequest: With one problem for each mistake.
     """
     if not isinstance(spec, Mapping):
-        raise SpecError("chain", 'must be an object with "steps"', given=spec)
-    mistakes = Mistakes()
+        raise InvalidRequest("chain", 'must be an object with "steps"', given=spec)
+    mistakes = ErrorCollector()
     given = spec.get("steps")
     values = read_fields(Chain, spec, "", mistakes, "steps")
     steps = _steps(given, mistakes, check_action)
     if not steps:
-        mistakes.tell()
+        mistakes.raise_if_any()
     values.setdefault("start", next(iter(steps)))
     chain = replace(Chain(**values), steps=steps)
     check_targets(chain, mistakes)
-    mistakes.tell()
+    mistakes.raise_if_any()
     return check_graph(chain, mistakes)
 
 
-def _steps(given: Any, mistakes: Mistakes, check_action: CheckAction | None) -> dict[str, Step]:
+def _steps(given: Any, mistakes: ErrorCollector, check_action: CheckAction | None) -> dict[str, Step]:
     if not isinstance(given, Mapping) or not given:
-        mistakes.add(SpecError("steps", 'must be an object such as {"done": {"kind": "end"}}', given=given))
+        mistakes.add(InvalidRequest("steps", 'must be an object such as {"done": {"kind": "end"}}', given=given))
         return {}
     if len(given) > MAX_STEPS:
-        mistakes.add(SpecError("steps", f"may be at most {MAX_STEPS:,}; these are {len(given):,}. Use sub-chains."))
+        mistakes.add(
+            InvalidRequest("steps", f"may be at most {MAX_STEPS:,}; these are {len(given):,}. Use sub-chains.")
+        )
         return {}
     steps = {}
     for name, spec in given.items():
@@ -65,19 +67,19 @@ def _steps(given: Any, mistakes: Mistakes, check_action: CheckAction | None) -> 
     return steps
 
 
-def _step(name: str, spec: Any, mistakes: Mistakes, check_action: CheckAction | None) -> Step:
+def _step(name: str, spec: Any, mistakes: ErrorCollector, check_action: CheckAction | None) -> Step:
     path = f"steps.{name}"
     kind = spec.get("kind", ActionStep.kind) if isinstance(spec, Mapping) else None
     found = KINDS.get(kind) if isinstance(kind, str) else None
     if not isinstance(spec, Mapping):
-        mistakes.add(SpecError(path, 'must be an object such as {"kind": "end"}', given=spec))
+        mistakes.add(InvalidRequest(path, 'must be an object such as {"kind": "end"}', given=spec))
     elif found is None:
         near = nearest(kind, KINDS) if isinstance(kind, str) else None
         hint = f". Did you mean {near}?" if near else ""
-        mistakes.add(SpecError(f"{path}.kind", f"must be one of {', '.join(KINDS)}{hint}", given=kind))
+        mistakes.add(InvalidRequest(f"{path}.kind", f"must be one of {', '.join(KINDS)}{hint}", given=kind))
     if not isinstance(spec, Mapping) or found is None:
         return UnreadStep(name=name)
-    problems = Mistakes()
+    problems = ErrorCollector()
     values = read_fields(found, spec, f"{path}.", problems, "kind")
     needed = [each.name for each in fields_of(found).values() if each.metadata["default"] is NEEDED]
     missing = {each: _PLACEHOLDERS.get(each, "") for each in needed if each not in values}
@@ -87,16 +89,16 @@ def _step(name: str, spec: Any, mistakes: Mistakes, check_action: CheckAction | 
     if isinstance(step, ActionStep) and step.action and check_action is not None:
         _check_action(step, f"{path}.", check_action, problems)
     if problems:
-        mistakes.check(problems.tell)
+        mistakes.check(problems.raise_if_any)
     return step
 
 
-def _check_action(step: ActionStep, path: str, check_action: CheckAction, mistakes: Mistakes) -> None:
+def _check_action(step: ActionStep, path: str, check_action: CheckAction, mistakes: ErrorCollector) -> None:
     try:
         check_action(step.action)
-    except SpecError as error:
+    except InvalidRequest as error:
         for each in error.problems:
-            mistakes.add(SpecError(path + each.field, each.message))
+            mistakes.add(InvalidRequest(path + each.field, each.message))
 
 
 class UnreadStep(Step):

@@ -26,7 +26,7 @@ from timers.domain.chains.steps import EndStep, JoinStep, SignalStep, Step, SubC
 from timers.domain.chains.walk import Walk
 from timers.domain.chains.way import past
 from timers.domain.errors import nearest
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 
 Kind = TypeVar("Kind", bound=Step)
 
@@ -95,12 +95,12 @@ def resume(walk: Walk, event: events.Resumed) -> str | None:
 
 
 def set_by_person(walk: Walk, event: events.Resumed) -> None:
-    """Set the variables that a person gave; raises SpecError."""
+    """Set the variables that a person gave; raises InvalidRequest."""
     readers.variables(event.variables, "variables")
     try:
         walk.assign(event.variables)
     except BadResult as error:
-        raise SpecError("variables", str(error).removeprefix("variables: ")) from None
+        raise InvalidRequest("variables", str(error).removeprefix("variables: ")) from None
 
 
 def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
@@ -194,11 +194,11 @@ def _go_to(walk: Walk, name: Any, field: str) -> str:
     if step is None:
         near = nearest(str(name)[:200], chain.steps)
         hint = f' Did you mean "{near}"?' if near else " Name one of its steps."
-        raise SpecError(field, f'"{str(name)[:200]}" is not a step of this chain.{hint}')
+        raise InvalidRequest(field, f'"{str(name)[:200]}" is not a step of this chain.{hint}')
     if isinstance(step, JoinStep):
-        raise SpecError(field, f'"{name}" is a join. Go to "{chain.forks[name]}", or to a step behind the join.')
+        raise InvalidRequest(field, f'"{name}" is a join. Go to "{chain.forks[name]}", or to a step behind the join.')
     if not isinstance(step, EndStep) and chain.scopes[name] != order.scope:
-        raise SpecError(field, f'"{name}" belongs to {chain.scopes[name]}; the order is in {order.scope}.')
+        raise InvalidRequest(field, f'"{name}" belongs to {chain.scopes[name]}; the order is in {order.scope}.')
     walk.leave()
     walk.restart_counts()
     walk.notes.append(f"moved to {name}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from timers.domain.chains.steps.readers import check_size
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 class BadResult(Exception):
@@ -39,7 +39,7 @@ def check_variables(variables: Mapping[str, Any]) -> None:
     """Raise BadResult for variables that are too large or no JSON."""
     try:
         check_size(variables, "variables")
-    except SpecError as error:
+    except InvalidRequest as error:
         raise BadResult(str(error)) from None
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from timers.domain.chains.definition import Chain
 from timers.domain.chains.limits import MAX_DEPTH_OF_SUB_CHAINS
 from timers.domain.chains.steps import SubChainStep
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 Load = Callable[[str], Chain | None]
 """The newest definition of a chain by its name; None: there is none."""
@@ -20,29 +20,30 @@ def names_of_sub_chains(chain: Chain) -> set[str]:
 
 
 def check_sub_chains(name: str, chain: Chain, load: Load) -> None:
-    """Raise SpecError, with the place, for a sub-chain that is unknown, contains the chain, or is nested too deeply.
+    """Raise InvalidRequest, with the place, for a sub-chain that is unknown, contains the chain, or is nested too
+    deeply.
 
     Args:
         name: The name of the chain.
         chain: Its definition.
         load: Gives the definitions of others; it is called once for each name.
     """
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     loaded: dict[str, Chain | None] = {name: chain}
     heights: dict[str, int] = {}
     for step in chain.steps.values():
         if isinstance(step, SubChainStep):
             field = f"steps.{step.name}.chain"
             if _load(step.chain, loaded, load) is None:
-                mistakes.add(SpecError(field, f'there is no chain "{step.chain}". Create it first.'))
+                mistakes.add(InvalidRequest(field, f'there is no chain "{step.chain}". Create it first.'))
                 continue
             loop = _find_loop([name, step.chain], loaded, load, heights)
             if loop:
-                mistakes.add(SpecError(field, f"the chain would contain itself: {' → '.join(loop)}."))
+                mistakes.add(InvalidRequest(field, f"the chain would contain itself: {' → '.join(loop)}."))
             elif heights.get(step.chain, 0) >= MAX_DEPTH_OF_SUB_CHAINS:
                 what = f"chains within chains may be at most {MAX_DEPTH_OF_SUB_CHAINS} levels deep."
-                mistakes.add(SpecError(field, what))
-    mistakes.tell()
+                mistakes.add(InvalidRequest(field, what))
+    mistakes.raise_if_any()
 
 
 def _load(name: str, loaded: dict[str, Chain | None], load: Load) -> Chain | None:

@@ -9,8 +9,8 @@ from django.db import connection
 
 from timers import clock
 from timers.domain.chains import events
+from timers.engine.advance import lock_timers
 from timers.engine.arrays import plain_array
-from timers.engine.follow import lock_timers
 from timers.engine.group_clock import group_now
 from timers.engine.orders.change import OrderChange
 from timers.engine.orders.rows import lock_roots

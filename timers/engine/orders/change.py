@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from timers.domain.chains import Tallies, events
+from timers.engine.advance import end_locked, lock_timers
 from timers.engine.delete_finished import delete_finished
-from timers.engine.follow import end_locked, lock_timers
 from timers.engine.group_clock import GroupClock
 from timers.engine.orders.rows import OrderRow, lock_roots
 from timers.engine.orders.trees import Trees

@@ -57,7 +57,10 @@ class ChainKey(NamedTuple):
 
 @lru_cache(maxsize=256)
 def definition_of(version_id: int) -> Definition:
-    """The version with that id; raises NoSuchVersion where there is none, SpecError for one that cannot be read."""
+    """The version with that id.
+
+    Raises NoSuchVersion where there is none, InvalidRequest for one that cannot be read.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_READ, (version_id,))
         row = cursor.fetchone()

@@ -8,7 +8,7 @@ from typing import Any
 from timers import clock
 from timers.domain.chains.order import FAILED
 from timers.domain.chains.steps import readers
-from timers.engine.follow import lock_timers
+from timers.engine.advance import lock_timers
 from timers.engine.orders.cancelling import orders_among
 from timers.engine.orders.rows import OrderRow, lock_roots, write_orders
 
@@ -24,7 +24,7 @@ def lock_failed_order(execution: str) -> OrderRow | None:
 
 
 def set_variables(row: OrderRow, payload: Any) -> None:
-    """Set variables of a locked order; the others stay. Raises SpecError for what they cannot be."""
+    """Set variables of a locked order; the others stay. Raises InvalidRequest for what they cannot be."""
     variables = readers.variables(payload, "payload")
     merged = {**row.order.variables, **variables}
     readers.check_size(merged, "payload")

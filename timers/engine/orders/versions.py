@@ -9,7 +9,7 @@ from timers.domain.chains.other_version import FIELD, check_version
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.rows import OrderRow
 from timers.engine.orders.trees import Trees
-from timers.exceptions import NotAllowedNow, SpecError
+from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import ChainVersion
 
 NEWEST: Final = "newest"
@@ -30,7 +30,7 @@ def take_version(trees: Trees, order: str, wanted: Any, *, is_elsewhere: bool) -
 
     Raises:
         NotAllowedNow: It is neither suspended nor failed.
-        SpecError: There is no such version, or the order cannot go on with it; nothing has changed then.
+        InvalidRequest: There is no such version, or the order cannot go on with it; nothing has changed then.
     """
     row = trees.row(order)
     state = row.order.state
@@ -45,13 +45,13 @@ def _find(chain_id: int, wanted: Any) -> tuple[int, int]:
     """The number and the row of a version."""
     is_number = isinstance(wanted, int) and not isinstance(wanted, bool)
     if not is_number and wanted != NEWEST:
-        raise SpecError(FIELD, f'must be the number of a version, or "{NEWEST}"', given=wanted)
+        raise InvalidRequest(FIELD, f'must be the number of a version, or "{NEWEST}"', given=wanted)
     versions = ChainVersion.objects.filter(chain=chain_id).order_by("-version").values_list("version", "id")
     found = versions.filter(version=wanted).first() if is_number and 0 < wanted < 2**31 else versions.first()
     if found is None or (is_number and found[0] != wanted):
         newest = versions.first()
         known = "" if newest is None else f" Its newest is {newest[0]}."
-        raise SpecError(FIELD, f"the chain has no version {wanted}.{known}")
+        raise InvalidRequest(FIELD, f"the chain has no version {wanted}.{known}")
     return found[0], found[1]
 
 
@@ -60,7 +60,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
         before, after = definition_of(row.version_id).chain, definition_of(version_id).chain
         try:
             check_version(before, after, row.order, is_elsewhere=is_elsewhere)
-        except SpecError as error:
+        except InvalidRequest as error:
             raise _placed(error, row) from None
     # Found before the version changes: what the order waits for is a matter of the one that it has.
     again = [] if is_elsewhere else trees.ended_in_vain(row)
@@ -72,7 +72,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
             _take(trees, child, _find(child.chain_id, NEWEST)[1], wanted)
 
 
-def _placed(error: SpecError, row: OrderRow) -> SpecError:
+def _placed(error: InvalidRequest, row: OrderRow) -> InvalidRequest:
     """The error with the order that it is about, where that is a branch or a sub-chain."""
     order = row.order
     if order.parent is None:
@@ -82,4 +82,4 @@ def _placed(error: SpecError, row: OrderRow) -> SpecError:
         where = f"order {row.id} of the sub-chain"
     else:
         where = f'branch "{branch.index if branch.name is None else branch.name}" of "{branch.fork}"'
-    return SpecError.combined(SpecError(each.field, f"{where}: {each.message}") for each in error.problems)
+    return InvalidRequest.combined(InvalidRequest(each.field, f"{where}: {each.message}") for each in error.problems)

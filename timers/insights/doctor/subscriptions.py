@@ -8,7 +8,7 @@ from typing import Any, Final
 from timers.actions import parse
 from timers.domain.filters import Filter
 from timers.domain.policies import Retry
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows, shown
 from timers.models import Subscription
@@ -81,7 +81,7 @@ def unreadable_subscriptions(now: datetime) -> list[Finding]:
             Filter.parse(row.filter)
             if row.retry is not None:
                 Retry.parse(row.retry)
-        except SpecError as error:
+        except InvalidRequest as error:
             found.append({"group": row.group.name, "subscription": row.name, "why": str(error)})
     if not found:
         return []

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from timers import clock
 from timers.control.keys import create_key
-from timers.exceptions import FieldProblem, SpecError, TimersError
+from timers.exceptions import FieldProblem, InvalidRequest, TimersError
 from timers.management.service_command import ServiceCommand
 from timers.models import ApplicationKey
 from timers.schedules.duration import parse_duration
@@ -53,7 +53,7 @@ class Command(ServiceCommand):
                 all_groups=options["all_groups"], allowed_addresses=options["allow"],
                 expires_at=_expiry(options["expires"]), rate=options["rate"], actor="manage.py",
             )  # fmt: skip
-        except SpecError as error:
+        except InvalidRequest as error:
             raise CommandError("\n".join(_in_words_of_options(problem) for problem in error.problems)) from None
         except TimersError as error:
             raise CommandError(str(error)) from None

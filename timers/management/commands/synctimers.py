@@ -11,10 +11,10 @@ from django.core.management.base import CommandError, CommandParser
 
 from timers import declaring
 from timers.control.declaration import Declared
-from timers.control.reconcile import reconcile
-from timers.control.reconciled import VERBS, Reconciled, Verb
+from timers.control.sync import reconcile
+from timers.control.sync_report import VERBS, Reconciled, Verb
 from timers.declared_files.reader import read_declarations
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 from timers.insights.words import in_flight_words, plural
 from timers.management.service_command import ServiceCommand
 
@@ -53,7 +53,7 @@ class Command(ServiceCommand):
                 dry_run=options["dry_run"],
                 actor="manage.py",
             )
-        except SpecError as error:
+        except InvalidRequest as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"errors": [asdict(problem) for problem in error.problems]}))
                 sys.exit(1)

@@ -16,7 +16,7 @@ from timers.control.groups import ensure_group
 from timers.declared_files.strict_yaml import read_yaml
 from timers.domain.chains.jobscheduler import Converted, Source, convert
 from timers.domain.chains.jobscheduler.steps import HandlerOf, handler_by_path
-from timers.exceptions import SpecError, TimersError
+from timers.exceptions import InvalidRequest, TimersError
 from timers.insights.words import plural
 from timers.management.service_command import ServiceCommand
 from timers.models import Chain
@@ -66,7 +66,7 @@ class Command(ServiceCommand):
                 self.stdout.write(json.dumps(found.definition, indent=2, ensure_ascii=False))
             self._list_notes(found)
             done = _write(group, found, options["dry_run"])
-        except SpecError as error:
+        except InvalidRequest as error:
             raise CommandError("\n".join(f"{each.field}: {each.message}" for each in error.problems)) from None
         except TimersError as error:
             raise CommandError(str(error)) from None
@@ -106,7 +106,7 @@ def _read(file: Path) -> Source:
     try:
         return Source(file.name, file.read_bytes())
     except OSError as error:
-        raise SpecError("file", f"cannot be read: {error.strerror or error} - {file}") from None
+        raise InvalidRequest("file", f"cannot be read: {error.strerror or error} - {file}") from None
 
 
 def _load_job(chain: Path, job: str) -> Source | None:
@@ -126,9 +126,9 @@ def _handler_of(given: str) -> HandlerOf:
     try:
         document = read_yaml(file.read_text("utf-8-sig"), file.name)
     except OSError as error:
-        raise SpecError("handlers", f"cannot be read: {error.strerror or error} - {file}") from None
+        raise InvalidRequest("handlers", f"cannot be read: {error.strerror or error} - {file}") from None
     except UnicodeDecodeError:
-        raise SpecError("handlers", f"is not text in UTF-8 - {file.name}") from None
+        raise InvalidRequest("handlers", f"is not text in UTF-8 - {file.name}") from None
     names = document.value
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise document.error("", "must be a mapping of jobs to handlers, such as {fetch: orders.fetch}")
@@ -137,6 +137,6 @@ def _handler_of(given: str) -> HandlerOf:
         for key in (job, job.removeprefix("/"), job.rpartition("/")[2]):
             if key in names:
                 return str(names[key])
-        raise SpecError("job", f"has no handler in {file.name}. Add it there", given=job)
+        raise InvalidRequest("job", f"has no handler in {file.name}. Add it there", given=job)
 
     return handler_of

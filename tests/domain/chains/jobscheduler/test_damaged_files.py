@@ -12,7 +12,7 @@ from timers import actions
 from timers.domain.chains import parse_chain
 from timers.domain.chains.jobscheduler import Source, convert
 from timers.domain.chains.jobscheduler.steps import handler_by_path
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 SAMPLES = sorted(Path(__file__).with_name("samples").glob("*.job_chain.xml"))
 JOB = Path(__file__).with_name("samples") / "fetch.job.xml"
@@ -43,7 +43,7 @@ def test_damaged_file_gives_a_definition_or_a_clear_error(file: Path) -> None:
         )
         try:
             found = convert(chain, name="x", handler_of=handler_by_path, load_job=lambda _, job=job: job)
-        except SpecError as error:
+        except InvalidRequest as error:
             assert all(re.search(r" - \S+\.xml, line \d+$", problem.message) for problem in error.problems)
             continue
         converted += 1

@@ -6,7 +6,7 @@ import pytest
 
 from timers.domain.chains.jobscheduler import Source, convert
 from timers.domain.chains.jobscheduler.steps import handler_by_path
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
 END = '<job_chain_node state="end"/>'
@@ -15,7 +15,7 @@ END = '<job_chain_node state="end"/>'
 def refused(content: str | bytes, job: str = "") -> dict[str, str]:
     data = content.encode() if isinstance(content, str) else content
     load = Source("a.job.xml", job.encode()) if job else None
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(InvalidRequest) as error:
         convert(Source("x.job_chain.xml", data), name="x", handler_of=handler_by_path, load_job=lambda _: load)
     return {problem.field: problem.message for problem in error.value.problems}
 

@@ -14,8 +14,8 @@ from timers.domain.chains.jobscheduler.steps import HandlerOf, Steps
 from timers.domain.chains.jobscheduler.values import read_flag, read_whole
 from timers.domain.chains.jobscheduler.xml_text import Element, Source, read_xml
 from timers.domain.chains.parse import parse_chain
-from timers.domain.errors import Mistakes
-from timers.exceptions import FieldProblem, SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import FieldProblem, InvalidRequest
 
 LoadJob = Callable[[str], Source | None]
 """The `*.job.xml` of a job, by the job as the node names it; None: there is none next to the chain."""
@@ -54,14 +54,14 @@ def convert(source: Source, *, name: str, handler_of: HandlerOf, load_job: LoadJ
     Args:
         source: The `*.job_chain.xml`.
         name: The chain's name where the file gives none: JobScheduler takes it from the file's name.
-        handler_of: The handler of a job; raises SpecError for a job that has none.
+        handler_of: The handler of a job; raises InvalidRequest for a job that has none.
         load_job: Gives the `*.job.xml` of a job.
 
     Returns:
         A definition that parse_chain accepts, and what to look at.
 
     Raises:
-        SpecError: For all that cannot be converted, each problem with its file and line.
+        InvalidRequest: For all that cannot be converted, each problem with its file and line.
     """
     root = read_xml(source)
     if root.name != "job_chain":
@@ -69,13 +69,13 @@ def convert(source: Source, *, name: str, handler_of: HandlerOf, load_job: LoadJ
     notes = Notes()
     notes.attributes(root, "job_chain", _ATTRIBUTES, _TAKEN)
     notes.elements(root, "job_chain", {"params": "has no counterpart."}, {*NODES, "file_order_source"})
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     mistakes.check(lambda: _note_chain(root, notes))
     nodes = mistakes.check(lambda: read_nodes(root, notes), {})
     start: str = mistakes.check(lambda: _start(root, nodes, notes), "") if nodes else ""
     jobs = _read_jobs(nodes, load_job, notes, mistakes)
     handlers = _handlers(nodes, handler_of, notes, mistakes)
-    mistakes.tell()
+    mistakes.raise_if_any()
     states = _reached(start, nodes)
     for node in nodes.values():
         if node.state not in states:
@@ -132,19 +132,21 @@ def _start(root: Element, nodes: Mapping[str, Node], notes: Notes) -> str:
     return start
 
 
-def _read_jobs(nodes: Mapping[str, Node], load_job: LoadJob, notes: Notes, mistakes: Mistakes) -> dict[str, Job]:
+def _read_jobs(nodes: Mapping[str, Node], load_job: LoadJob, notes: Notes, mistakes: ErrorCollector) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     for name in dict.fromkeys(node.job for node in nodes.values() if node.job):
         try:
             source = load_job(name)
             if source is not None:
                 jobs[name] = read_job(source, notes)
-        except SpecError as error:
+        except InvalidRequest as error:
             mistakes.add(error)
     return jobs
 
 
-def _handlers(nodes: Mapping[str, Node], handler_of: HandlerOf, notes: Notes, mistakes: Mistakes) -> dict[str, str]:
+def _handlers(
+    nodes: Mapping[str, Node], handler_of: HandlerOf, notes: Notes, mistakes: ErrorCollector
+) -> dict[str, str]:
     handlers: dict[str, str] = {}
     first: dict[str, str] = {}
     for node in nodes.values():
@@ -154,9 +156,11 @@ def _handlers(nodes: Mapping[str, Node], handler_of: HandlerOf, notes: Notes, mi
                 if first.setdefault(handler, node.job) != node.job:
                     what = f'calls "{handler}" as the job {first[handler]} does. Map one of them to another handler.'
                     notes.add(node.element, f"{subject_of(node)}@job", what)
-            except SpecError as error:
+            except InvalidRequest as error:
                 subject = f"{subject_of(node)}@job"
-                mistakes.add(SpecError.combined(node.element.error(subject, each.message) for each in error.problems))
+                mistakes.add(
+                    InvalidRequest.combined(node.element.error(subject, each.message) for each in error.problems)
+                )
     return handlers
 
 
@@ -178,11 +182,11 @@ def _check(definition: Mapping[str, Any], owners: Mapping[str, Node], root: Elem
     """Raise what parse_chain raises, with the lines of the nodes that the steps were made of."""
     try:
         parse_chain(definition)
-    except SpecError as error:
-        raise SpecError.combined(_placed(each, owners, root) for each in error.problems) from None
+    except InvalidRequest as error:
+        raise InvalidRequest.combined(_placed(each, owners, root) for each in error.problems) from None
 
 
-def _placed(problem: FieldProblem, owners: Mapping[str, Node], root: Element) -> SpecError:
+def _placed(problem: FieldProblem, owners: Mapping[str, Node], root: Element) -> InvalidRequest:
     within = [name for name in owners if f"{problem.field}.".startswith(f"steps.{name}.")]
     if not within:
         return root.error(problem.field, problem.message)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from timers.domain.chains.jobscheduler.notes import Notes
 from timers.domain.chains.jobscheduler.values import read_flag, read_seconds, read_whole
 from timers.domain.chains.jobscheduler.xml_text import Element, Source, read_xml
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.policies import MAX_RETRIES
 
 MOST_DELAYS: Final = 100
@@ -62,11 +62,11 @@ class Job:
 
 
 def read_job(source: Source, notes: Notes) -> Job:
-    """Read a job; what has no counterpart is noted. Raises SpecError for what cannot be read."""
+    """Read a job; what has no counterpart is noted. Raises InvalidRequest for what cannot be read."""
     root = read_xml(source)
     if root.name != "job":
         raise root.error(root.name, "must be <job>. Put the *.job.xml of the job next to the chain.")
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     is_stopped = mistakes.check(lambda: read_flag(root, "job", "stop_on_error", False))
     # What says the same as nothing is no loss.
     silent = set() if is_stopped else {"stop_on_error"}
@@ -77,7 +77,7 @@ def read_job(source: Source, notes: Notes) -> Job:
     timeout = mistakes.check(lambda: _read_timeout(root, notes))
     tasks = mistakes.check(lambda: read_whole(root, "job", "tasks"))
     locks = mistakes.check(lambda: _read_locks(root, notes), ())
-    mistakes.tell()
+    mistakes.raise_if_any()
     return Job(retry, timeout, tasks or None, locks, root)
 
 

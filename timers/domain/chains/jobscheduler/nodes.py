@@ -10,7 +10,7 @@ from typing import Final
 from timers.domain.chains.jobscheduler.notes import Notes
 from timers.domain.chains.jobscheduler.values import ReturnCodes, read_return_codes, read_seconds
 from timers.domain.chains.jobscheduler.xml_text import Element
-from timers.domain.errors import Mistakes, nearest
+from timers.domain.errors import ErrorCollector, nearest
 
 NODES: Final = ("job_chain_node", "job_chain_node.end", "job_chain_node.job_chain", "file_order_sink")
 _TAKEN: Final = {
@@ -63,8 +63,8 @@ class Node:
 
 
 def read_nodes(root: Element, notes: Notes) -> dict[str, Node]:
-    """The nodes of a job chain by their states, in their order; raises one SpecError for all that is wrong."""
-    mistakes = Mistakes()
+    """The nodes of a job chain by their states, in their order; raises one InvalidRequest for all that is wrong."""
+    mistakes = ErrorCollector()
     found: dict[str, Node] = {}
     for element in root.children:
         if element.name not in NODES:
@@ -80,11 +80,11 @@ def read_nodes(root: Element, notes: Notes) -> dict[str, Node]:
         found[node.state] = node
     if not found and not mistakes:
         mistakes.add(root.error("job_chain", "has no nodes. Add a <job_chain_node>."))
-    mistakes.tell()  # a state that could not be read would be missed below
+    mistakes.raise_if_any()  # a state that could not be read would be missed below
     nodes = _followed(list(found.values()))
     for node in nodes:
         _check_ways(node, found, mistakes)
-    mistakes.tell()
+    mistakes.raise_if_any()
     return {node.state: node for node in nodes}
 
 
@@ -104,7 +104,7 @@ def _read_node(element: Element, notes: Notes) -> Node:
         if element.name == "file_order_sink":
             notes.add(element, subject, _sink_words(element))
         return Node(state, element)
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     given = element.attributes
     job, chain = given.get("job", "").strip(), given.get("job_chain", "").strip()
     if element.name == "job_chain_node.job_chain" and not chain:
@@ -117,7 +117,7 @@ def _read_node(element: Element, notes: Notes) -> Node:
         mistakes.add(element.error(f"{subject}@action", f"must be one of {', '.join(_ACTIONS)}", given=action))
     delay = mistakes.check(lambda: read_seconds(element, subject, "delay"))
     routes = mistakes.check(lambda: _read_routes(element, subject, notes), ())
-    mistakes.tell()
+    mistakes.raise_if_any()
     return Node(
         state, element, job, "" if job else chain, given.get("next_state") or None, given.get("error_state") or None,
         on_error, delay or 0, _ACTIONS[action], routes,
@@ -132,7 +132,7 @@ def _sink_words(element: Element) -> str:
 
 def _read_routes(element: Element, subject: str, notes: Notes) -> tuple[Route, ...]:
     routes: list[Route] = []
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     for each in (code for child in element.children if child.name == "on_return_codes" for code in child.children):
         if each.name != "on_return_code":
             notes.add(each, f"{subject}/{each.name}", "is not a known element and is ignored.")
@@ -148,7 +148,7 @@ def _read_routes(element: Element, subject: str, notes: Notes) -> tuple[Route, .
             mistakes.add(each.error(f"{subject}/on_return_code/to_state", "must be one element with one state"))
         elif targets and codes is not None:
             routes.append(Route(codes, targets[0].attributes["state"], targets[0]))
-    mistakes.tell()
+    mistakes.raise_if_any()
     return tuple(routes)
 
 
@@ -161,7 +161,7 @@ def _followed(nodes: Sequence[Node]) -> list[Node]:
     ]
 
 
-def _check_ways(node: Node, known: dict[str, Node], mistakes: Mistakes) -> None:
+def _check_ways(node: Node, known: dict[str, Node], mistakes: ErrorCollector) -> None:
     ways = [("@next_state", node.next, node.element), ("@error_state", node.error, node.element)]
     ways += [("/on_return_code/to_state@state", route.target, route.element) for route in node.routes]
     for name, target, element in ways:

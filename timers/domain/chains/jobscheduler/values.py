@@ -17,7 +17,7 @@ _YES: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False
 
 
 def read_flag(element: Element, subject: str, name: str, default: bool) -> bool:
-    """A yes or no; raises SpecError."""
+    """A yes or no; raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return default
@@ -27,7 +27,7 @@ def read_flag(element: Element, subject: str, name: str, default: bool) -> bool:
 
 
 def read_seconds(element: Element, subject: str, name: str) -> float | None:
-    """A time as seconds: 90, 1.5, HH:MM or HH:MM:SS; None where it is not given. Raises SpecError."""
+    """A time as seconds: 90, 1.5, HH:MM or HH:MM:SS; None where it is not given. Raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return None
@@ -42,7 +42,7 @@ def read_seconds(element: Element, subject: str, name: str) -> float | None:
 
 
 def read_whole(element: Element, subject: str, name: str) -> int | None:
-    """A whole number; None where it is not given. Raises SpecError."""
+    """A whole number; None where it is not given. Raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return None
@@ -62,7 +62,7 @@ class ReturnCodes:
 
 
 def read_return_codes(element: Element, subject: str) -> ReturnCodes:
-    """Numbers, ranges such as 3..5, and the words success and error, with spaces between. Raises SpecError."""
+    """Numbers, ranges such as 3..5, and the words success and error, with spaces between. Raises InvalidRequest."""
     single: list[int] = []
     ranges: list[dict[str, int]] = []
     is_any_error = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.parsers import expat
 
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 40
@@ -38,20 +38,20 @@ class Element:
         """Whether it says anything."""
         return bool(self.attributes or self.children)
 
-    def error(self, subject: str, message: str, *, given: Any = None) -> SpecError:
+    def error(self, subject: str, message: str, *, given: Any = None) -> InvalidRequest:
         """The error of this element; `subject`: the attribute or element that it is about."""
-        said = SpecError(subject, message, given=given).problems[0].message
-        return SpecError(subject, f"{said} - {self.file}, line {self.line}")
+        said = InvalidRequest(subject, message, given=given).problems[0].message
+        return InvalidRequest(subject, f"{said} - {self.file}, line {self.line}")
 
 
 def read_xml(source: Source) -> Element:
     """The root element of a file.
 
     Raises:
-        SpecError: It is too large, not XML, has a document type (and with it entities), or is nested too deeply.
+        InvalidRequest: It is too large, not XML, has a document type (and with it entities), or is nested too deeply.
     """
     if len(source.content) > MAX_BYTES:
-        raise SpecError("file", f"is larger than {MAX_BYTES // 1024**2} MB. Divide it. - {source.file}")
+        raise InvalidRequest("file", f"is larger than {MAX_BYTES // 1024**2} MB. Divide it. - {source.file}")
     return _Reader(source).read()
 
 
@@ -99,8 +99,8 @@ class _Reader:
         what = "has a document type (<!DOCTYPE>), which can define entities and name other files. Remove it."
         raise self._error(what, self._parser.CurrentLineNumber)
 
-    def _error(self, message: str, line: int) -> SpecError:
-        return SpecError("file", f"{message} - {self._source.file}, line {line}")
+    def _error(self, message: str, line: int) -> InvalidRequest:
+        return InvalidRequest("file", f"{message} - {self._source.file}, line {line}")
 
 
 def _local(name: str) -> str:

@@ -11,9 +11,9 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, RETRY, OnError, read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, NextStep
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.policies import MAX_RETRIES, Retry
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ class RetriedStep(NextStep):
         if self.on_exhausted.target is not None:
             yield Exit("on_exhausted.goto", self.on_exhausted.target, "when retries are used up", is_regular=False)
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         if self.error_policy == RETRY:
             return
         for field in ("retry", "max_setbacks"):
             if getattr(self, field) is not None:
-                mistakes.add(SpecError(path + field, 'has no effect. Set on_error to "retry", or remove it.'))
+                mistakes.add(InvalidRequest(path + field, 'has no effect. Set on_error to "retry", or remove it.'))
         if self.on_exhausted != FAIL:
-            mistakes.add(SpecError(f"{path}on_exhausted", 'has no effect. Set on_error to "retry", or remove it.'))
+            mistakes.add(InvalidRequest(f"{path}on_exhausted", 'has no effect. Set on_error to "retry", or remove it.'))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

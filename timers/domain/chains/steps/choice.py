@@ -12,9 +12,9 @@ from timers.domain.chains.limits import MAX_CHOICES
 from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, Step
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 from timers.domain.filters import Filter
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 _KNOWN = ("when", "next")
 _EXAMPLE = 'must be a list such as [{"when": {"total": {"at_least": 100}}, "next": "approve"}]'
@@ -34,25 +34,25 @@ class Option:
 
 
 def options(given: Any, path: str) -> tuple[Option, ...]:
-    """The conditions in their order; raises one SpecError for all that is wrong."""
+    """The conditions in their order; raises one InvalidRequest for all that is wrong."""
     if not isinstance(given, (list, tuple)) or not given:
-        raise SpecError(path, _EXAMPLE, given=given)
+        raise InvalidRequest(path, _EXAMPLE, given=given)
     if len(given) > MAX_CHOICES:
-        raise SpecError(path, f"may have at most {MAX_CHOICES} conditions; this has {len(given):,}")
-    mistakes = Mistakes()
+        raise InvalidRequest(path, f"may have at most {MAX_CHOICES} conditions; this has {len(given):,}")
+    mistakes = ErrorCollector()
     found = [mistakes.check(partial(_option, each, f"{path}.{number}")) for number, each in enumerate(given)]
-    mistakes.tell()
+    mistakes.raise_if_any()
     return tuple(found)
 
 
 def _option(given: Any, path: str) -> Option:
     if not isinstance(given, Mapping):
-        raise SpecError(path, 'must be an object with "when" and "next"', given=given)
-    mistakes = Mistakes()
+        raise InvalidRequest(path, 'must be an object with "when" and "next"', given=given)
+    mistakes = ErrorCollector()
     mistakes.refuse_unknown(given, _KNOWN, within=f"{path}.", told=())
     when, condition = mistakes.check(lambda: readers.condition(given.get("when"), f"{path}.when"), ({}, Filter()))
     following = mistakes.check(lambda: readers.step_name(given.get("next"), f"{path}.next"))
-    mistakes.tell()
+    mistakes.raise_if_any()
     return Option(dict(when), condition, following)
 
 

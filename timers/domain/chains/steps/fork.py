@@ -11,7 +11,7 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, OnError, read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, NextStep, Step
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 ALL = "all"
 ANY = "any"
@@ -21,9 +21,9 @@ _JOIN = 'Name the step of the kind "join" at which the branches end.'
 def branches(given: Any, field: str) -> tuple[tuple[str, str], ...]:
     """Pairs of a branch's name and its first step."""
     if not isinstance(given, Mapping) or not given:
-        raise SpecError(field, 'must be an object such as {"invoice": "write-invoice"}', given=given)
+        raise InvalidRequest(field, 'must be an object such as {"invoice": "write-invoice"}', given=given)
     if len(given) > MAX_BRANCHES:
-        raise SpecError(field, f"may have at most {MAX_BRANCHES:,} branches; this has {len(given):,}")
+        raise InvalidRequest(field, f"may have at most {MAX_BRANCHES:,} branches; this has {len(given):,}")
     return tuple(
         (readers.variable(name, field), readers.step_name(first, f"{field}.{name}")) for name, first in given.items()
     )
@@ -34,7 +34,7 @@ def join_mode(given: Any, field: str) -> str | int:
     if given in (ALL, ANY) and isinstance(given, str):
         return str(given)
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MAX_ELEMENTS:
-        raise SpecError(field, f"must be all, any, or a whole number from 1 to {MAX_ELEMENTS:,}", given=given)
+        raise InvalidRequest(field, f"must be all, any, or a whole number from 1 to {MAX_ELEMENTS:,}", given=given)
     return given
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from timers.domain.chains.steps.readers import step_name
 from timers.domain.chains.steps.spec_field import Read
 from timers.domain.errors import nearest
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def read_on_error(*words: str) -> Read:
             return OnError(given)
         near = nearest(given, words) if isinstance(given, str) else None
         hint = f". Did you mean {near}?" if near else ""
-        raise SpecError(field, f'must be one of {", ".join(words)}, or {{"goto": STEP}}{hint}', given=given)
+        raise InvalidRequest(field, f'must be one of {", ".join(words)}, or {{"goto": STEP}}{hint}', given=given)
 
     return read
 

@@ -11,8 +11,8 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, OnError, read_on_error, written
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Exit, NextStep
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 from timers.schedules.cron import Cron
 from timers.schedules.instant import format_instant, parse_instant
 
@@ -38,10 +38,10 @@ class ApprovalStep(NextStep):
         if self.refused is not None:
             yield Exit("refused", self.refused, "refused")
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         if self.default != "fail" and self.deadline is None:
             mistakes.add(
-                SpecError(f"{path}default", "has no effect without a deadline. Give a deadline, or remove it.")
+                InvalidRequest(f"{path}default", "has no effect without a deadline. Give a deadline, or remove it.")
             )
 
 
@@ -70,19 +70,19 @@ class SignalStep(NextStep):
         if self.on_deadline.target is not None:
             yield Exit("on_deadline.goto", self.on_deadline.target, "too late")
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         if self.on_deadline != FAIL and self.deadline is None:
             mistakes.add(
-                SpecError(f"{path}on_deadline", "has no effect without a deadline. Give a deadline, or remove it.")
+                InvalidRequest(f"{path}on_deadline", "has no effect without a deadline. Give a deadline, or remove it.")
             )
 
 
 def cron_text(given: Any, field: str) -> str:
-    """A cron expression; raises SpecError."""
+    """A cron expression; raises InvalidRequest."""
     try:
         Cron.parse({"expression": given}, "UTC")
-    except SpecError as error:
-        raise SpecError.combined(SpecError(field, each.message) for each in error.problems) from None
+    except InvalidRequest as error:
+        raise InvalidRequest.combined(InvalidRequest(field, each.message) for each in error.problems) from None
     return str(given)
 
 
@@ -98,18 +98,18 @@ class WaitStep(NextStep):
     cron: str | None = spec_field(cron_text, default=None)
     time_zone: str = spec_field(readers.name, default="UTC")
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         given = [name for name in ("duration", "until", "cron") if getattr(self, name) is not None]
         if len(given) != 1:
             words = f"has {' and '.join(given)}" if given else "says no time"
-            mistakes.add(SpecError(path[:-1], f"{words}. Give one of duration, until and cron."))
+            mistakes.add(InvalidRequest(path[:-1], f"{words}. Give one of duration, until and cron."))
         elif self.cron is not None:
             try:
                 Cron.parse({"expression": self.cron}, self.time_zone)
-            except SpecError as error:
-                mistakes.add(SpecError(f"{path}time_zone", error.problems[0].message))
+            except InvalidRequest as error:
+                mistakes.add(InvalidRequest(f"{path}time_zone", error.problems[0].message))
         elif self.time_zone != "UTC":
-            mistakes.add(SpecError(f"{path}time_zone", "is for cron alone. Remove it."))
+            mistakes.add(InvalidRequest(f"{path}time_zone", "is for cron alone. Remove it."))
 
     def ends_at(self, now: datetime) -> datetime | None:
         """When the wait ends that begins now; None: a cron expression that never fires again."""

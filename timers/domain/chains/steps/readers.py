@@ -12,7 +12,7 @@ from timers.domain.errors import nearest
 from timers.domain.filters import Filter
 from timers.domain.names import check_name, check_names, check_word
 from timers.domain.policies import MAX_SECONDS, Retry
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules.duration import parse_seconds
 
 MAX_TEXT = 1_000
@@ -21,7 +21,7 @@ MAX_TEXT = 1_000
 def step_name(given: Any, field: str) -> str:
     """The name of a step, as it is written where another step leads to it."""
     if not isinstance(given, str):
-        raise SpecError(field, "must be the name of a step", given=given)
+        raise InvalidRequest(field, "must be the name of a step", given=given)
     return given
 
 
@@ -34,7 +34,7 @@ def names(given: Any, field: str) -> tuple[str, ...]:
     """A list of different names."""
     found = check_names(field, given)
     if len(set(found)) < len(found):
-        raise SpecError(field, "names something twice. Remove one of them.", given=given)
+        raise InvalidRequest(field, "names something twice. Remove one of them.", given=given)
     return tuple(found)
 
 
@@ -42,7 +42,7 @@ def variable(given: Any, field: str) -> str:
     """The name of a variable: without dots, for a condition reads them as a path."""
     word = check_word(field, given)
     if "." in word:
-        raise SpecError(
+        raise InvalidRequest(
             field, "must be a name without dots. Conditions read a dot as a step into an object.", given=given
         )
     return word
@@ -57,14 +57,14 @@ def path(given: Any, field: str) -> tuple[str, ...]:
     """Keys joined by dots, as conditions have them."""
     keys = tuple(given.split(".")) if isinstance(given, str) and len(given) <= MAX_TEXT else ()
     if not keys or not all(keys):
-        raise SpecError(field, "must be a variable, or keys joined by dots such as order.lines", given=given)
+        raise InvalidRequest(field, "must be a variable, or keys joined by dots such as order.lines", given=given)
     return keys
 
 
 def text(given: Any, field: str) -> str:
     """Words for people."""
     if not isinstance(given, str) or len(given) > MAX_TEXT or payload.storable(given) != given:
-        raise SpecError(field, f"must be text of at most {MAX_TEXT:,} characters without NUL", given=given)
+        raise InvalidRequest(field, f"must be text of at most {MAX_TEXT:,} characters without NUL", given=given)
     return given
 
 
@@ -82,7 +82,7 @@ def count(low: int, high: int, remedy: str = "") -> Read:
 
     def read(given: Any, field: str) -> int:
         if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-            raise SpecError(field, f"must be a whole number from {low:,} to {high:,}{remedy}", given=given)
+            raise InvalidRequest(field, f"must be a whole number from {low:,} to {high:,}{remedy}", given=given)
         return given
 
     return read
@@ -95,7 +95,7 @@ def one_of(*words: str) -> Read:
         if not isinstance(given, str) or given not in words:
             near = nearest(given, words) if isinstance(given, str) else None
             hint = f". Did you mean {near}?" if near else ""
-            raise SpecError(field, f"must be one of {', '.join(words)}{hint}", given=given)
+            raise InvalidRequest(field, f"must be one of {', '.join(words)}{hint}", given=given)
         return given
 
     return read
@@ -104,7 +104,7 @@ def one_of(*words: str) -> Read:
 def json_object(given: Any, field: str) -> Mapping[str, Any]:
     """An object of JSON values."""
     if not isinstance(given, Mapping):
-        raise SpecError(field, "must be an object", given=given)
+        raise InvalidRequest(field, "must be an object", given=given)
     payload.check(dict(given), field)
     return given
 
@@ -119,19 +119,19 @@ def variables(given: Any, field: str) -> Mapping[str, Any]:
 
 
 def check_size(given: Mapping[str, Any], field: str) -> None:
-    """Raise SpecError for variables that are too large, or that JSON cannot hold."""
+    """Raise InvalidRequest for variables that are too large, or that JSON cannot hold."""
     payload.encode(given if isinstance(given, dict) else dict(given), field)
 
 
 def condition(given: Any, field: str) -> tuple[Mapping[str, Any], Filter]:
     """A condition on variables, in the language of the filters of subscriptions: what was given, and the filter."""
     if not isinstance(given, Mapping) or not given:
-        raise SpecError(field, 'must be an object such as {"total": {"at_least": 100}}', given=given)
+        raise InvalidRequest(field, 'must be an object such as {"total": {"at_least": 100}}', given=given)
     try:
         return given, Filter.parse({"payload": given})
-    except SpecError as error:
-        problems = [SpecError(_within(each.field, field), each.message) for each in error.problems]
-        raise SpecError.combined(problems) from None
+    except InvalidRequest as error:
+        problems = [InvalidRequest(_within(each.field, field), each.message) for each in error.problems]
+        raise InvalidRequest.combined(problems) from None
 
 
 def retry(given: Any, field: str) -> Retry:
@@ -140,9 +140,9 @@ def retry(given: Any, field: str) -> Retry:
         given = {"delays": list(given), "max_retries": len(given)}
     try:
         return Retry.parse(given)
-    except SpecError as error:
-        problems = [SpecError(field + each.field.removeprefix("retry"), each.message) for each in error.problems]
-        raise SpecError.combined(problems) from None
+    except InvalidRequest as error:
+        problems = [InvalidRequest(field + each.field.removeprefix("retry"), each.message) for each in error.problems]
+        raise InvalidRequest.combined(problems) from None
 
 
 def result_pointers(given: Any, field: str) -> tuple[tuple[str, str], ...]:
@@ -150,14 +150,16 @@ def result_pointers(given: Any, field: str) -> tuple[tuple[str, str], ...]:
     if isinstance(given, (list, tuple)):
         return tuple((each, "/" + each.replace("~", "~0").replace("/", "~1")) for each in variable_names(given, field))
     if not isinstance(given, Mapping) or not given:
-        raise SpecError(field, 'must be a list of keys, or an object such as {"total": "/invoice/total"}', given=given)
+        raise InvalidRequest(
+            field, 'must be a list of keys, or an object such as {"total": "/invoice/total"}', given=given
+        )
     if len(given) > MAX_RESULTS:
-        raise SpecError(field, f"may have at most {MAX_RESULTS} variables; this has {len(given):,}")
+        raise InvalidRequest(field, f"may have at most {MAX_RESULTS} variables; this has {len(given):,}")
     for key, pointer in given.items():
         variable(key, field)
         is_pointer = isinstance(pointer, str) and len(pointer) <= MAX_TEXT and (pointer == "" or pointer[0] == "/")
         if not is_pointer or "~" in pointer.replace("~0", "").replace("~1", ""):
-            raise SpecError(f"{field}.{key}", "must be a JSON pointer such as /invoice/total", given=pointer)
+            raise InvalidRequest(f"{field}.{key}", "must be a JSON pointer such as /invoice/total", given=pointer)
     return tuple(given.items())
 
 

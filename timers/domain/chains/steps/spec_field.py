@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 Read = Callable[[Any, str], Any]
-"""Makes a value of what was given and the path of its field; raises SpecError."""
+"""Makes a value of what was given and the path of its field; raises InvalidRequest."""
 NEEDED: Final = dataclasses.MISSING
 _WRONG: Final = object()
 
@@ -41,7 +41,9 @@ def fields_of(target: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {each.metadata["key"] or each.name: each for each in dataclasses.fields(target) if "read" in each.metadata}
 
 
-def read_fields(target: type[Any], spec: Mapping[str, Any], path: str, mistakes: Mistakes, also: str) -> dict[str, Any]:
+def read_fields(
+    target: type[Any], spec: Mapping[str, Any], path: str, mistakes: ErrorCollector, also: str
+) -> dict[str, Any]:
     """The values of a JSON object by the names of the fields; what is wrong is noted.
 
     `path` is that of the object and ends with a dot, or is empty. `also` is a name that was read before, or empty.
@@ -53,7 +55,7 @@ def read_fields(target: type[Any], spec: Mapping[str, Any], path: str, mistakes:
         given = spec.get(key)
         if given is None:
             if each.metadata["default"] is NEEDED:
-                mistakes.add(SpecError(path + key, f"is missing. {each.metadata['remedy']}"))
+                mistakes.add(InvalidRequest(path + key, f"is missing. {each.metadata['remedy']}"))
             continue
         value = mistakes.check(partial(each.metadata["read"], given, path + key), _WRONG)
         if value is not _WRONG:

@@ -10,7 +10,7 @@ from timers.domain.chains.limits import DEFAULT_VISITS, MAX_VISITS
 from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.on_error import FAIL, OnError
 from timers.domain.chains.steps.spec_field import spec_field, written_fields
-from timers.domain.errors import Mistakes
+from timers.domain.errors import ErrorCollector
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Step:
         """All ways out of the step."""
         return iter(())
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         """Note what is wrong with fields that do not go together. `path` ends with a dot."""
 
     def to_spec(self) -> dict[str, Any]:

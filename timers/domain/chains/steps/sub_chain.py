@@ -9,8 +9,8 @@ from timers.domain.chains.steps import readers
 from timers.domain.chains.steps.action import RetriedStep
 from timers.domain.chains.steps.spec_field import spec_field
 from timers.domain.chains.steps.step import Step
-from timers.domain.errors import Mistakes
-from timers.exceptions import SpecError
+from timers.domain.errors import ErrorCollector
+from timers.exceptions import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,6 @@ class EndStep(Step):
     outcome: str = spec_field(readers.one_of("succeeded", "failed"), default="succeeded")
     reason: str = spec_field(readers.text, default="")
 
-    def check(self, path: str, mistakes: Mistakes) -> None:
+    def check(self, path: str, mistakes: ErrorCollector) -> None:
         if self.reason and self.outcome == "succeeded":
-            mistakes.add(SpecError(f"{path}reason", 'is for the outcome "failed". Remove it, or set the outcome.'))
+            mistakes.add(InvalidRequest(f"{path}reason", 'is for the outcome "failed". Remove it, or set the outcome.'))

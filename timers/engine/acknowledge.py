@@ -17,11 +17,11 @@ from django.db import connection, transaction
 from timers import clock
 from timers.domain.execution_id import MAX_TRIES, parse, try_id
 from timers.domain.policies import check_seconds
+from timers.engine.claimed import load_claimed
 from timers.engine.execution import AnyHolder, Consumer, Execution
 from timers.engine.finish import finish
-from timers.engine.held import read_held
 from timers.engine.outcome import Outcome, OutcomeWord, result_text
-from timers.exceptions import NotAllowedNow, SpecError, StaleToken, TimersError
+from timers.exceptions import InvalidRequest, NotAllowedNow, StaleToken, TimersError
 from timers.models import Attempt
 from timers.schedules.duration import Duration, parse_seconds
 from timers.schedules.instant import to_microseconds
@@ -99,7 +99,7 @@ def commit_many(commits: Sequence[Commit]) -> list[Settled | TimersError]:
             words[place] = _Word(
                 _checked(each.execution), _fence_of(each.token), "succeeded", result=result_text(each.result)
             )
-        except SpecError as error:
+        except InvalidRequest as error:
             answers[place] = error
     answers |= _settle(words)
     return [answers[place] for place in range(len(commits))]
@@ -144,7 +144,7 @@ def token_of(fence: int) -> str:
 
 
 def check_lease(value: Any) -> float:
-    """The seconds of a lease, 1 to 12 hours; raises SpecError."""
+    """The seconds of a lease, 1 to 12 hours; raises InvalidRequest."""
     return float(parse_seconds(value, "lease", at_least=SHORTEST_LEASE, at_most=LONGEST_LEASE))
 
 
@@ -172,7 +172,7 @@ def _settled_now(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:
     answers: dict[int, Settled | TimersError] = {}
     now_us = to_microseconds(clock.now())
     with transaction.atomic():
-        found = read_held({word.fence for word in words.values()}, {word.execution for word in words.values()})
+        found = load_claimed({word.fence for word in words.values()}, {word.execution for word in words.values()})
         held = {(item.id, item.fence): (item, holder) for item, holder in found if isinstance(holder, Consumer)}
         by_holder: dict[AnyHolder, dict[str, int]] = {}
         outcomes: dict[AnyHolder, list[Outcome]] = {}
@@ -210,12 +210,12 @@ def _fence_of(token: Any) -> int:
     try:
         return int(signing.Signer(salt=_SALT).unsign(token))
     except (signing.BadSignature, TypeError, ValueError):
-        raise SpecError("token", "is none that a claim was given") from None
+        raise InvalidRequest("token", "is none that a claim was given") from None
 
 
 def _checked(execution: str) -> str:
     try:
         parse(execution)
     except (ValueError, AttributeError):
-        raise SpecError("execution", "is no execution id", given=execution) from None
+        raise InvalidRequest("execution", "is no execution id", given=execution) from None
     return execution

@@ -28,15 +28,15 @@ from timers.control.create import create_timers
 from timers.control.declaration import CODE, Declaration, Declared
 from timers.control.difference import FieldChange, edits
 from timers.control.groups import create_group, find_groups, new_group
-from timers.control.plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
-from timers.control.reconciled import VERBS, Entry, Reconciled, Verb
 from timers.control.spec import TimerSpec
-from timers.domain.errors import Mistakes
+from timers.control.sync_plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
+from timers.control.sync_report import VERBS, Entry, Reconciled, Verb
+from timers.domain.errors import ErrorCollector
 from timers.engine.events import record
 from timers.engine.group_clock import nows_in
 from timers.engine.group_lock import hold_groups
 from timers.engine.nodes import handlers_elsewhere
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import ClusterEvent, Timer, TimerGroup
 
 EVENT: Final = "declared timers reconciled"
@@ -56,8 +56,8 @@ def reconcile(
 ) -> Reconciled:
     """Create, update, pause and resume timers until they are as the source declares them; all or nothing. Chains too.
 
-    One at a time for each source of a program: whoever comes second finds nothing to do. Raises SpecError for invalid
-    declarations.
+    One at a time for each source of a program: whoever comes second finds nothing to do. Raises InvalidRequest for
+    invalid declarations.
 
     Args:
         owner: the program that declares; None: TIMERS_DECLARATION_OWNER.
@@ -65,10 +65,10 @@ def reconcile(
         node: who does it, for the cluster's events.
         dry_run: do it all, report it, and roll it back.
     """
-    mistakes = Mistakes()
+    mistakes = ErrorCollector()
     specs = mistakes.check(declared.specs, {})
     definitions = mistakes.check(declared.definitions, {})
-    mistakes.tell()
+    mistakes.raise_if_any()
     owner = conf.current().declaration_owner if owner is None else owner
     with audited("declaration.reconcile", actor or (f"node {node}" if node else ""), name=declared.source) as entry:
         with connection.cursor() as cursor:
@@ -130,7 +130,7 @@ class _Pass:
 
     def _ensure_groups(self) -> None:
         """Create the groups that are missing. One that exists is left as it is, and told where it differs."""
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         for declaration in self._groups:
             try:
                 wanted = new_group(**declaration.keywords)
@@ -140,10 +140,10 @@ class _Pass:
                     self._tell("created", Entry(wanted.name, ""))
                 elif changes := _group_changes(existing, wanted, sorted(set(declaration.keywords) - {"name"})):
                     self._tell("kept", Entry(wanted.name, "", "an existing group is left as it is", changes))
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(declaration.located(error))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
 
     def _rows(self) -> dict[Key, Timer]:
         """The timers of the source: of each name the living one, else the one that ended last.
@@ -214,7 +214,7 @@ class _Pass:
                 # A timer that is declared again goes on from now: what it would have fired meanwhile is not missed.
                 updated = update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
                 in_flight = updated.in_flight
-        except SpecError as error:
+        except InvalidRequest as error:
             raise declaration.located(error) from None
         if plan.move == "resume":
             resume_timer(spec.group, spec.name, actor=self._source)
@@ -227,7 +227,7 @@ class _Pass:
 
     def _create(self, keys: Sequence[Key]) -> None:
         specs: list[TimerSpec] = []
-        problems: list[SpecError] = []
+        problems: list[InvalidRequest] = []
         groups = self._groups_by_name({group for group, _ in keys})
         for key in keys:
             declaration, spec = self._specs[key]
@@ -236,11 +236,11 @@ class _Pass:
                 continue
             try:
                 self._check(spec, groups)
-            except SpecError as error:
+            except InvalidRequest as error:
                 problems.append(declaration.located(error))
             specs.append(replace(spec, source=self._source, declared=declaration.as_json()))
         if problems:
-            raise SpecError.combined(problems)
+            raise InvalidRequest.combined(problems)
         if specs:
             made = create_timers(specs, actor=self._source)
             Timer.objects.filter(id__in=[created.id for created in made]).update(owner=self._owner)
@@ -256,7 +256,7 @@ class _Pass:
         check_action_of_timer(spec.action, group)
         limited = spec.schedule.kind == "once" or spec.max_fires is not None or spec.until_committed
         if limited and spec.policies(group.policies()).on_finish == "delete":
-            raise SpecError(
+            raise InvalidRequest(
                 "overrides.on_finish",
                 'of a declared timer that ends must be "keep": once deleted, it would be made again',
             )

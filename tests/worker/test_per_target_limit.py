@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from timers.worker.lanes import Lanes
+from timers.worker.per_target_limit import Lanes
 
 
 def begun(lanes: Lanes[str]) -> list[str]:

@@ -17,9 +17,9 @@ from timers.control.difference import (
     values_of_row,
     values_of_spec,
 )
-from timers.control.reconciled import Entry, Verb
 from timers.control.spec import TimerSpec
-from timers.exceptions import SpecError
+from timers.control.sync_report import Entry, Verb
+from timers.exceptions import InvalidRequest
 from timers.models import Timer
 
 LIVING: Final = (Timer.State.ACTIVE, Timer.State.PAUSED)
@@ -114,5 +114,5 @@ def _declared_last(row: Timer) -> Values | None:
         return None
     try:
         return values_of_spec(Declaration(row.declared, "").spec())
-    except SpecError:
+    except InvalidRequest:
         return None

@@ -7,7 +7,7 @@ from timers.clock import boot_time
 from timers.engine.execution import Holder
 from timers.engine.rescue import Fate
 from timers.worker.child import Child
-from timers.worker.started import CELLS, ENDED, RUNNING, SIZE, Cell, Started, Vitals
+from timers.worker.in_flight import CELLS, ENDED, RUNNING, SIZE, Cell, Started, Vitals
 
 IDS = [execution().id for _ in range(4)]
 

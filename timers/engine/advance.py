@@ -21,7 +21,7 @@ from timers.engine.outcome import Outcome, Verdict
 from timers.engine.queued import promote
 from timers.engine.siblings import ordinals_of, still_open
 from timers.engine.wakeup import wake_if_soon
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.schedules import parse_text as parse_schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.jitter import jitter_offset_us
@@ -109,7 +109,7 @@ class LockedTimer:
     def _instant_after(self, moment_us: int) -> int | None:
         try:
             schedule = parse_schedule(self.kind, self.schedule, self.time_zone)
-        except SpecError:
+        except InvalidRequest:
             return None
         following = schedule.next_after(from_microseconds(moment_us))
         if following is None or (self.end_at is not None and following > self.end_at):

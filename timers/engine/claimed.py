@@ -13,12 +13,12 @@ from timers.domain.execution_id import parse as parse_id
 from timers.domain.policies import overridden
 from timers.engine.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup, subscribers_of
 from timers.engine.orders.claimed import attach
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import Claim, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 
 
-def read_held(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
+def load_claimed(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
     """The executions of claims with their holders; `only`: those of these ids. Payloads are left where they are."""
     claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
     rows = list(TimerGroup.objects.filter(id__in={claim.group_id for claim in claims}))
@@ -100,7 +100,7 @@ def _execution(
                 execution.policies = overridden(group.policies, json.dumps(timer.overrides))
             if timer.action:
                 execution.action = parse_text(json.dumps(timer.action))
-        except SpecError as error:
+        except InvalidRequest as error:
             execution.poison = str(error)
     execution.subscription = details.get("subscription", occurrence.ordinal if execution.origin == "schedule" else 0)
     subscriber = group.subscriber(execution.subscription)

@@ -10,12 +10,12 @@ from timers.control.quotas import check_interval, check_payload, without_room
 from timers.control.spec import TimerSpec
 from timers.engine.cpu_budget import CpuBudget
 from timers.engine.group_clock import GroupClock
-from timers.exceptions import SpecError
+from timers.exceptions import InvalidRequest
 from timers.models import TimerGroup
 from timers.models.calendars import calendars_for, effective
 from timers.schedules import Schedule
 
-Planned = datetime | SpecError
+Planned = datetime | InvalidRequest
 """The first instant of a timer that may be written, or why it may not."""
 
 
@@ -69,21 +69,21 @@ def plan(
             if not is_settled and (wrong := actions[spec.group, spec.action]) is not None:
                 raise wrong
             if (spec.group, spec.name) in seen:
-                raise SpecError("name", f"comes twice for group {spec.group} in one call", given=spec.name)
+                raise InvalidRequest("name", f"comes twice for group {spec.group} in one call", given=spec.name)
             seen.add((spec.group, spec.name))
             if not is_settled:
                 check_payload(groups[spec.group], spec.payload)
                 check_interval(groups[spec.group], spec.schedule, nows[spec.group])
             planned.append(first(spec, nows[spec.group]))
-        except SpecError as error:
+        except InvalidRequest as error:
             planned.append(error)
     return planned
 
 
-def too_costly() -> SpecError:
+def too_costly() -> InvalidRequest:
     """Why a request was refused without a look at it."""
     words = "was not looked at: the requests before it used up the CPU time of one call. Send it in another call."
-    return SpecError("body", words)
+    return InvalidRequest("body", words)
 
 
 def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], held: Iterable[TimerGroup]) -> None:
@@ -100,9 +100,9 @@ def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], hel
                 planned[place] = refused[spec.name]
 
 
-def _mistake(check: Callable[[], None]) -> SpecError | None:
+def _mistake(check: Callable[[], None]) -> InvalidRequest | None:
     try:
         check()
-    except SpecError as error:
+    except InvalidRequest as error:
         return error
     return None

@@ -9,9 +9,9 @@ from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession, in_threads
 from timers.control.declaration import CODE, Declaration, Declared
-from timers.control.reconcile import EVENT, reconcile
-from timers.control.reconciled import Entry, Reconciled
-from timers.exceptions import SpecError
+from timers.control.sync import EVENT, reconcile
+from timers.control.sync_report import Entry, Reconciled
+from timers.exceptions import InvalidRequest
 from timers.models import Attempt, ClusterEvent, Timer, TimerGroup
 from timers.scheduling import (
     cancel_timer,
@@ -308,7 +308,7 @@ def test_what_is_done_is_one_event_and_what_is_left_alone_is_told_once() -> None
 def test_what_makes_no_sense_is_refused_by_field_and_place_and_nothing_is_written(
     wrong: dict[str, Any], field: str, words: str
 ) -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync(NIGHTLY, {**RATE, **wrong})
     problems = {problem.field: problem.message for problem in refused.value.problems}
     assert words in problems[field]
@@ -317,14 +317,14 @@ def test_what_makes_no_sense_is_refused_by_field_and_place_and_nothing_is_writte
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync({**RATE, "period": 0}, {**NIGHTLY, "expression": "61 * * * *", "tags": 5}, RATE, RATE)
     assert [problem.field for problem in refused.value.problems] == ["period", "expression", "tags", "name"]
 
 
 def test_a_wrong_change_leaves_everything_as_it_was() -> None:
     sync(NIGHTLY, RATE)
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         sync({**NIGHTLY, "end_at": START - timedelta(days=1)}, {**RATE, "period": 60})
     assert "app.timer_handlers.nightly" in str(refused.value)
     assert get_timer("work", "rate").schedule["period"] == 600
