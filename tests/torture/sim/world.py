@@ -24,7 +24,7 @@ from tests.torture.sim.scheduler import Actor, Scheduler, current
 from tests.torture.sim.session import IDLE_IN_TRANSACTION_US, Session
 from tests.torture.sim.snapshot import Snapshot, Watcher
 from tests.torture.sim.threads import Threads
-from timers.engine import consume, wakeup
+from timers.engine import acknowledge, consume, wakeup
 from timers.schedules.instant import to_microseconds
 from timers.testing import VirtualTime
 
