@@ -54,7 +54,7 @@ class Reading:
 
 
 def read() -> Reading:
-    """Read the database clock in a way that shows its steps (see lifecycle/clock_step.py)."""
+    """Read the database clock in a way that shows its steps (see engine/clock_step.py)."""
     sent = boot_time()
     with connection.cursor() as cursor:
         cursor.execute("SELECT timers_now(), COALESCE(current_setting('timers.virtual_now', true), '') <> ''")

@@ -13,7 +13,7 @@
     def build(fire): ...
 
 A decorator only notes the declaration; its function stays as it is. Timers are made of it when a node starts, or by
-`manage.py synctimers` (see lifecycle/control/reconcile.py). The keywords are those of timers.scheduling; `name` is the
+`manage.py synctimers` (see control/sync.py). The keywords are those of timers.scheduling; `name` is the
 handler's when it is not given. What makes no sense raises InvalidRequest, naming the function, when the module is
 imported.
 

@@ -51,7 +51,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def finish_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Sequence[Outcome]], Finished]], None]:
-    """Puts a stand-in in the place of the lifecycle's finish."""
+    """Puts a stand-in in the place of the engine's finish."""
 
     def replace(stand_in: Callable[[Sequence[Outcome]], Finished]) -> None:
         monkeypatch.setattr(recorder_module, "finish", lambda holder, outcomes, now_us: stand_in(outcomes))

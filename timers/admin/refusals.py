@@ -1,4 +1,4 @@
-"""Forms whose save is a call of lifecycle.control: what control refuses comes back on the field it is about."""
+"""Forms whose save is a call of control: what control refuses comes back on the field it is about."""
 
 from __future__ import annotations
 

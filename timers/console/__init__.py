@@ -1,1 +1,1 @@
-"""The pages for people: over `insights`, with forms that call `lifecycle.control`."""
+"""The pages for people: over `insights`, with forms that call `control`."""

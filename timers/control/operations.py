@@ -3,7 +3,7 @@
 What is meant is frozen at the moment of asking: an execution that fails later is not touched, though it met the filter.
 Each row that comes to wait has a number that rises (its entry), so "was there at the moment of asking" does not depend
 on any clock: sandboxes have their own, and those of two sessions may differ. Nodes carry the operation out, see
-lifecycle/operations.py.
+engine/operations.py.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@
 
 Groups take the fields of create_group, and `chains`: the definitions of their chains by name. Timers take the keywords
 of timers.scheduling; `kind` may be left out where a keyword tells it. `name` at the top is the source's (default: the
-file's name): another name has timers and chains of its own. See lifecycle/control/reconcile.py and
-lifecycle/control/chains/reconcile.py for what becomes of them.
+file's name): another name has timers and chains of its own. See control/sync.py and
+control/chains/reconcile.py for what becomes of them.
 """
 
 from __future__ import annotations

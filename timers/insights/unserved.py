@@ -18,7 +18,7 @@ LIVE: Final = "n.state IN ('starting', 'active', 'standby', 'draining') AND n.le
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
 """Of what waits: that which workers take up."""
 
-# Which living nodes may claim of a group: the engine's own rule (lifecycle/due.py and the supervisor's).
+# Which living nodes may claim of a group: the engine's own rule (engine/due.py and the supervisor's).
 SERVED: Final = """EXISTS (
     SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
       AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution

@@ -1,4 +1,4 @@
-"""The nouns of the service: tables, constraints, indexes and query words. They make no state moves (see lifecycle/).
+"""The nouns of the service: tables, constraints, indexes and query words. They make no state moves (see engine/).
 
 Four tables, four tenses; an occurrence is always in exactly one place:
 

@@ -1,4 +1,4 @@
-"""AuditEntry: who asked for what, when, and what changed by it. Only added to; see lifecycle/control/audit.py."""
+"""AuditEntry: who asked for what, when, and what changed by it. Only added to; see control/audit.py."""
 
 from __future__ import annotations
 

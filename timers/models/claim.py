@@ -15,7 +15,7 @@ class Claim(models.Model):
     """A batch of executions held by one worker of one node, or by one consumer. Its id is the fence.
 
     The id rises with each new claim of an execution, and only a living claim can finish what it holds. `executions` is
-    exactly what is still held; `details` tells of those that are not plain first tries (see lifecycle/execution.py).
+    exactly what is still held; `details` tells of those that are not plain first tries (see engine/execution.py).
     """
 
     id = models.BigAutoField(primary_key=True)

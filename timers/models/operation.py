@@ -12,7 +12,7 @@ from timers.models.group import NAME_LENGTH
 class BulkOperation(models.Model):
     """Retry or dismiss the failed executions that met a filter at the moment of asking.
 
-    Carried out in the background, chunk by chunk in the order in which they failed: see lifecycle/operations.py.
+    Carried out in the background, chunk by chunk in the order in which they failed: see engine/operations.py.
     """
 
     class Verb(models.TextChoices):

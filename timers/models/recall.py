@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Recall(models.Model):
-    """One request to one worker process; it lives until the change has its answer (see lifecycle/recall.py)."""
+    """One request to one worker process; it lives until the change has its answer (see engine/recall.py)."""
 
     id = models.BigAutoField(primary_key=True)
     node_id = models.IntegerField()

@@ -64,7 +64,7 @@ class Stepper:
     It decides as a node does: what came due while the clock was moved and nothing was stepped is missed, unless an
     execution was open then. It looks from the moment that it is made: what came due before, nobody could fire.
 
-    The lifecycle functions are the real ones, and so is what becomes of a handler's end. Handlers are called one after
+    The engine functions are the real ones, and so is what becomes of a handler's end. Handlers are called one after
     the other in the test's thread and transaction, whatever their time limit; an async one runs to its end.
     """
 
