@@ -1,21 +1,21 @@
-"""Control: what people and programs ask for. Every face writes through these functions and no other way.
+"""Control: the operations that people and programs request. Every face writes through these functions only.
 
-    spec           a request for a timer, checked whole before anything is written
-    create         create, replace or keep timers, one or ten thousand
-    request        from the keywords of the Python API to such a request
-    find_timer     a timer by its name, to read it or under its lock
-    change         edit, pause, resume, cancel a timer; run it now
-    backfill       run the occurrences of a past stretch of time
-    pausing        pauses that end by themselves
-    groups         create, edit, pause, resume a group
+    spec           a request for a timer, validated as a whole before anything is written
+    create         create, replace or keep timers: one or ten thousand
+    request        build such a request from the keywords of the Python API
+    find_timer     find a timer by its name, to read it or to lock it
+    change         edit, pause, resume or cancel a timer; run it now
+    backfill       run the occurrences of a past time range
+    pausing        pauses that end automatically
+    groups         create, edit, pause or resume a group
     delete         delete a group with its timers
-    reconcile      make timers what is declared in code or in a file (declaration, plan, difference, reconciled)
+    reconcile      bring timers in line with what code or a file declares (declaration, plan, difference, reconciled)
     executions     retry, dismiss, cancel or replay single executions
-    operations     retry or dismiss all failed executions that meet a filter
+    operations     retry or dismiss all failed executions that match a filter
     subscriptions  several receivers of a group's timers
-    secrets        create, replace, delete what timers prove themselves with
-    nodes          drain, activate, stop a node; pause and resume the whole cluster
-    audit          the entry that each of these leaves (asking: who asks)
+    secrets        create, replace or delete the credentials that timers use
+    nodes          drain, activate or stop a node; pause and resume the whole cluster
+    audit          the audit entry that each of these operations writes (asking: the current actor)
 
-Each joins the caller's transaction: rolled back, it never was.
+Each function joins the caller's transaction: a rollback undoes it completely.
 """

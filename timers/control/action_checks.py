@@ -1,4 +1,4 @@
-"""Actions when they are saved: what would be refused at every try, or never be tried, is refused now."""
+"""Validate actions when they are saved, so that an action which would fail at every attempt is rejected at once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from timers.exceptions import InvalidRequest
 from timers.models import Chain, TimerGroup
 
 MOST_NAMES: Final = 1000
-"""Chains of a group among which the nearest name is looked for."""
+"""Maximum number of a group's chain names that are searched for the nearest name."""
 
 
 def check_action_of_timer(spec_action: str | None, group: TimerGroup) -> None:
-    """Raise InvalidRequest for a timer's action (JSON text, None: its group's) that its group cannot carry out."""
+    """Raise InvalidRequest if the group cannot carry out a timer's action (JSON text; None: the group's action)."""
     if spec_action is not None and is_pull(group.action):
         action = actions.parse(json.loads(spec_action))
         field = "handler" if isinstance(action, PythonAction) else "action"
@@ -36,7 +36,7 @@ def check_action_of_timer(spec_action: str | None, group: TimerGroup) -> None:
 def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
     """Raise InvalidRequest for an action with an unknown handler or a target that is not allowed."""
     if spec_action is None and group.worker_ordinals is not None:
-        return  # its subscriptions have actions
+        return  # Its subscriptions have their own actions.
     if spec_action is None and is_pull(group.action):
         return
     action_spec = group.action if spec_action is None else json.loads(spec_action)
@@ -49,7 +49,10 @@ def check_action_known(spec_action: str | None, group: TimerGroup) -> None:
 
 
 def check_action(action: actions.Action, group: str) -> None:
-    """The same for an action that has been read and that is not to be fallen back from."""
+    """Raise InvalidRequest for a parsed action with an unknown handler or a target that is not allowed.
+
+    The action is checked as it is; the group's action is not used as a fallback.
+    """
     if isinstance(action, HttpAction):
         check_http(action, group)
     elif isinstance(action, PythonAction):
@@ -63,7 +66,7 @@ def check_action(action: actions.Action, group: str) -> None:
 
 
 def check_chain(action: ChainAction, group: str) -> None:
-    """Raise InvalidRequest, with the nearest name, for a chain that the group does not have."""
+    """Raise InvalidRequest, naming the nearest name, if the group has no chain of that name."""
     names = list(Chain.objects.filter(group__name=group).values_list("name", flat=True)[:MOST_NAMES])
     if action.chain not in names and not Chain.objects.filter(group__name=group, name=action.chain).exists():
         near = nearest(action.chain, names)
@@ -72,7 +75,7 @@ def check_chain(action: ChainAction, group: str) -> None:
 
 
 def check_http(action: HttpAction, group: str) -> None:
-    """Raise InvalidRequest where the egress guard closes the target, or a secret is missing or not for this use."""
+    """Raise InvalidRequest if the egress guard blocks the target, or a secret is missing or not valid for this use."""
     mistakes = ErrorCollector()
     mistakes.check(lambda: action.check_egress(Egress.in_force()))
     mistakes.check(lambda: check_secrets(action, group))
@@ -80,7 +83,7 @@ def check_http(action: HttpAction, group: str) -> None:
 
 
 def check_entry(action: EntryAction) -> None:
-    """Raise InvalidRequest where this installation has no entry point, or nobody knows the handler."""
+    """Raise InvalidRequest if this installation has no entry point, or if no process knows the handler."""
     mistakes = ErrorCollector()
     call = action.call()
     if isinstance(call, str):
@@ -90,7 +93,7 @@ def check_entry(action: EntryAction) -> None:
 
 
 def check_handler(name: str) -> None:
-    """Raise InvalidRequest, with the nearest name, for a handler that neither this process nor any live node knows."""
+    """Raise InvalidRequest, naming the nearest name, if neither this process nor any live node knows the handler."""
     if handlers.find(name) is None:
         elsewhere = handlers_elsewhere(handlers.names())
         if name not in elsewhere:
@@ -99,5 +102,5 @@ def check_handler(name: str) -> None:
 
 
 def is_pull(action: object) -> bool:
-    """Whether an action as it is kept is pull."""
+    """Return whether a stored action is a pull action."""
     return isinstance(action, dict) and action.get("kind") == PullAction.kind

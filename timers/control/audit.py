@@ -1,11 +1,12 @@
-"""The audit trail: each verb of control leaves one entry, in its own transaction; rolled back, there is none.
+"""Audit trail: each control operation writes one entry in its own transaction; a rollback removes the entry too.
 
     with audited("timer.pause", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         ...
 
-A verb that calls others leaves its own entry alone, and so does one that turns out to change nothing (`nothing`): none.
-What the engine does by itself is told by the ledger and the cluster's events, and leaves none either.
+An operation that calls other operations writes only its own entry. An operation that changes nothing writes none (see
+`Entry.nothing`). The engine's own actions are recorded in the ledger and in the cluster's events, and leave no audit
+entry.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from timers.security.current_actor import current_actor
 Row = TypeVar("Row", bound=models.Model)
 
 FIRST: Final = 20
-"""So many names of what was done to many at once are kept."""
+"""Maximum number of names that an entry keeps of a bulk operation."""
 LONGEST: Final = 2_000
-"""Characters of JSON: of a longer value its length and digest are kept."""
+"""Maximum characters of a JSON value; of a longer value only the length and the digest are kept."""
 MASK: Final = "***"
 _SECRET: Final = frozenset({"value", "previous_value", "digest", "previous_digest"})
-# Payloads are people's data, and the trail is kept longer than they are.
+# Payloads are personal data, and the audit trail is kept longer than they are.
 _DIGESTED: Final = frozenset({"payload"})
 _OWN_RECORD: Final = frozenset(
     {"id", "version", "created_at", "created_by", "updated_at", "updated_by", "state_changed_at", "state_changed_by",
@@ -44,34 +45,34 @@ _within: Final[ContextVar[bool]] = ContextVar("timers_audited", default=False)
 
 
 class Entry:
-    """What a verb says of itself while it works."""
+    """The audit entry of a running operation; the operation adds its facts to it."""
 
     def __init__(self, verb: str, group: str, name: str, subject_id: Any, *, silent: bool) -> None:
         self.verb = verb
         self.group, self.name, self.subject_id = group, name, subject_id
         self.group_id: int | None = None
-        """The group's identity; None: that of the group which has the name at the end."""
+        """The group's id; None: the id of the group that has the name when the entry is written."""
         self.is_silent = silent
         self._watched: list[tuple[models.Model, dict[str, Any]]] = []
         self._before: dict[str, Any] = {}
         self._after: dict[str, Any] = {}
 
     def watch(self, row: Row) -> Row:
-        """Keep what changes of a row from now on; it is the subject."""
+        """Record all changes made to a row from now on; the row becomes the entry's subject."""
         self._watched.append((row, dict(_values(row))))
         if not self.is_silent:
             self._is_about(row)
         return row
 
     def made(self, row: Row) -> Row:
-        """The row is new: keep what it has beside the defaults."""
+        """Record a new row: its values that differ from the defaults."""
         if not self.is_silent:
             self._after |= _facts(row)
             self._is_about(row)
         return row
 
     def gone(self, row: Row) -> Row:
-        """The row is going to be deleted: keep what it had."""
+        """Record the values of a row that is about to be deleted."""
         if not self.is_silent:
             self._before |= _facts(row)
             self._is_about(row)
@@ -79,31 +80,31 @@ class Entry:
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything has changed by now; what a row records of itself (its version, its times) does not count."""
+        """Whether anything has changed so far. The row's own bookkeeping (version, timestamps) does not count."""
         return any(self.difference())
 
     def changed(self, field: str, before: Any, after: Any) -> None:
-        """Something that is no column of a watched row."""
+        """Record a change of something that is not a column of a watched row."""
         if before != after:
             self._before[field], self._after[field] = fact(field, before), fact(field, after)
 
     def told(self, **results: Any) -> None:
-        """What came of it."""
+        """Record results of the operation."""
         self._after |= {name: fact(name, value) for name, value in results.items()}
 
     def many(self, **lists: Sequence[Any]) -> None:
-        """What came of it for many: their number, and the first of them."""
+        """Record results of a bulk operation: for each list its length and its first items."""
         for name, found in lists.items():
             self._after[name] = len(found)
             if found:
                 self._after[f"first_{name}"] = [str(each) for each in found[:FIRST]]
 
     def nothing(self) -> None:
-        """It changed nothing: leave no entry."""
+        """Write no entry, because the operation changed nothing."""
         self.is_silent = True
 
     def difference(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What changed, as it was and as it is."""
+        """Return the changed facts: their values before, and their values now."""
         before, after = dict(self._before), dict(self._after)
         for row, was in self._watched:
             for name, value in _values(row):
@@ -120,9 +121,16 @@ class Entry:
 
 @contextmanager
 def audited(verb: str, actor: str = "", *, group: str = "", name: str = "", subject_id: Any = "") -> Iterator[Entry]:
-    """A transaction (or a part of the caller's) that ends with the entry of this verb.
+    """Open a transaction (or a savepoint of the caller's) that ends by writing the audit entry of this operation.
 
-    The kind of the subject is what the verb begins with. `actor`: empty: as `asking` has it.
+    The kind of the subject is the part of `verb` before the dot.
+
+    Args:
+        verb: the operation, such as `timer.pause`.
+        actor: who performs it; empty: the current actor.
+        group: name of the subject's group; empty: none.
+        name: name of the subject.
+        subject_id: id of the subject; empty: that of the first row that the operation records.
     """
     with transaction.atomic():
         entry = Entry(verb, group, name, subject_id, silent=_within.get())
@@ -137,7 +145,7 @@ def audited(verb: str, actor: str = "", *, group: str = "", name: str = "", subj
 
 @contextmanager
 def audit_suppressed() -> Iterator[None]:
-    """The engine does it by itself: verbs within leave no entry."""
+    """Suppress audit entries of operations within this context: the engine performs them by itself."""
     token = _within.set(True)
     try:
         yield
@@ -146,12 +154,12 @@ def audit_suppressed() -> Iterator[None]:
 
 
 def is_silent() -> bool:
-    """Whether a verb called now would leave no entry, for it is part of another one."""
+    """Return whether an operation called now would write no entry, because it is part of another operation."""
     return _within.get()
 
 
 def fact(name: str, value: Any) -> Any:
-    """A value as entries show it: secrets are masked, payloads and what is long told by their digests."""
+    """Return a value as entries show it: secrets masked, payloads and long values replaced by their digests."""
     if value is None or value == "":
         return value
     if name in _SECRET or isinstance(value, bytes | memoryview):
@@ -162,13 +170,13 @@ def fact(name: str, value: Any) -> Any:
 
 
 def digest(text: str) -> dict[str, Any]:
-    """What is kept of a JSON text that is not."""
+    """Return the size in bytes and the SHA-256 digest of a JSON text that is not kept itself."""
     content = text.encode(errors="surrogatepass")
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def who(actor: str) -> dict[str, Any]:
-    """The columns of an entry that say who asked."""
+    """Return the columns of an entry that identify the actor."""
     known = current_actor()
     return {
         "actor": (actor or known.name())[:NAME_LENGTH],
@@ -207,17 +215,17 @@ def _write(entry: Entry, actor: str) -> None:
 
 
 def as_json(values: Mapping[str, Any]) -> str | None:
-    """The text of a column; None where there is nothing to say."""
+    """Return the JSON text of a column; None if there are no values."""
     return json.dumps(values) if values else None
 
 
 def _values(row: models.Model) -> Iterator[tuple[str, Any]]:
-    for field in row._meta.concrete_fields:  # noqa: SLF001 - Django's documented API, whatever its name
+    for field in row._meta.concrete_fields:  # noqa: SLF001 - documented API of Django, despite the underscore
         yield field.attname, row.__dict__.get(field.attname)
 
 
 def _facts(row: models.Model) -> dict[str, Any]:
-    """The columns of a row that are not as they are by default, as entries show them."""
+    """Return the columns of a row that differ from their defaults, as entries show them."""
     defaults = {field.attname: field.get_default() for field in row._meta.concrete_fields}  # noqa: SLF001
     return {
         name: fact(name, value)
@@ -227,7 +235,7 @@ def _facts(row: models.Model) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it."""
+    """Return the value as JSON represents it."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple | list):

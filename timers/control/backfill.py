@@ -1,7 +1,7 @@
-"""Backfill: run the occurrences of a past stretch of time, on demand and at a pace.
+"""Backfill: run the occurrences of a past time range on demand, at a limited rate.
 
-Each becomes an execution of its own, beside those of the schedule: its id says the instant and that it is a backfill,
-so the same stretch may be run again.
+Each occurrence becomes an execution of its own, in addition to those of the schedule. The execution's id encodes the
+instant and that it is a backfill, so the same range can be run again.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from timers.schedules.excluding import Excluding
 from timers.schedules.instant import parse_instant, to_microseconds
 
 MAX_BACKFILL: Final = 10_000
-"""Occurrences that one call may ask for."""
+"""Maximum number of occurrences of one call."""
 OVERLAP: Final = ("queue", "allow")
 
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What a backfill will run."""
+    """The executions that a backfill will run."""
 
     executions: int
     first: datetime
@@ -61,16 +61,32 @@ def backfill_timer(
     payload: Any = KEEP,
     actor: str = "",
 ) -> Backfilled:
-    """Run every occurrence that the timer's schedule has from `start` to before `end`, both in the past.
+    """Run every occurrence of the timer's schedule from `start` to before `end`, both in the past.
 
-    `overlap`: "queue" runs one after the other, oldest first, and unless the timer's overlap policy is `allow` never at
-    the same time as another execution of the timer; the schedule goes first. "allow" runs as many at once as there are
-    slots, whatever else runs. `per_second`: no more than so many become ready in a second. What exclusion calendars
-    leave out is left out here too. Raises InvalidRequest where there is nothing to run, or more than 10,000;
-    NotAllowedNow for a cancelled timer.
+    Occurrences that exclusion calendars exclude are excluded here too.
+
+    Args:
+        group: name of the group.
+        name: name of the timer.
+        start: first instant, inclusive.
+        end: last instant, exclusive.
+        overlap: "queue" runs one execution after the other, oldest first. Unless the timer's overlap policy is `allow`,
+            none runs at the same time as another execution of the timer, and the schedule takes precedence. "allow"
+            runs as many at once as there are slots, whatever else runs.
+        per_second: maximum number of executions that become ready per second; None: no limit.
+        payload: payload of these executions; KEEP: the timer's.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        The number of executions, and their first and last instant.
+
+    Raises:
+        InvalidRequest: there is no occurrence to run, or there are more than 10,000.
+        NotAllowedNow: the timer is cancelled.
+        StaleVersion: the timer was changed while its occurrences were computed.
     """
     text = None if payload is KEEP else encode(payload)
-    # Thousands of instants are computed before the row is locked; under the lock it is checked that they still hold.
+    # Compute thousands of instants before the row is locked; under the lock, check that they are still valid.
     read = read_timer(group, name)
     if read.state == Timer.State.CANCELLED:
         raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
@@ -101,17 +117,17 @@ def backfill_timer(
 
 
 class _Row(NamedTuple):
-    """One execution to make."""
+    """One execution to create."""
 
     at: datetime
     available_at: datetime
     place: int
-    """Among those of the same instant, one for each subscription that gets it."""
+    """Index among the executions of the same instant: one for each subscription that receives it."""
     subscription: int
 
 
 def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
-    """Cancel what has not begun of a timer's backfills; returns how many executions there were."""
+    """Cancel the timer's backfill executions that have not begun. Return how many were cancelled."""
     with audited("timer.cancel_backfill", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         why = reason or (f"backfill cancelled by {actor}" if actor else "the backfill was cancelled")
@@ -136,7 +152,7 @@ def _check_range(start: datetime | str, end: datetime | str, now: datetime) -> t
 
 
 def _check_pace(overlap: str, per_second: float | None) -> timedelta:
-    """The time between two executions becoming ready."""
+    """Return the time between two executions becoming ready."""
     if overlap not in OVERLAP:
         raise InvalidRequest("overlap", f"must be one of {', '.join(OVERLAP)}", given=overlap)
     return pause_between(check_pace(per_second, "per_second"))
@@ -161,7 +177,7 @@ def _walk(schedule: Schedule, since: datetime, until: datetime) -> Iterator[date
         if schedule.reason(instant) is None:
             yield instant
             instant = schedule.next_after(instant)
-        elif isinstance(schedule, Excluding):  # what calendars exclude is passed over block by block
+        elif isinstance(schedule, Excluding):  # Skip what calendars exclude block by block.
             found = schedule.to_run(instant)
             instant = found.instant if found.excluded_until is None else schedule.first(found.excluded_until)
         else:
@@ -169,7 +185,7 @@ def _walk(schedule: Schedule, since: datetime, until: datetime) -> Iterator[date
 
 
 def _under_way(timer: Timer) -> bool:
-    """Whether an earlier backfill of the timer is not done: the new one queues behind it."""
+    """Return whether an earlier backfill of the timer is not finished: the new one is queued behind it."""
     waits = Waiting.objects.filter(timer_id=timer.id, origin="backfill", state__in=["ready", "queued"]).exists()
     return waits or any(parse_id(execution).origin == "backfill" for execution in claimed_executions(timer))
 
@@ -219,7 +235,10 @@ FROM (SELECT id FROM timers_attempt WHERE timer_id = %(timer)s AND id >= %(first
 
 
 def _free_ordinals(timer: Timer, first: datetime, last: datetime, wanted: int, pool: range) -> list[int]:
-    """What tells this backfill's ids from those of earlier ones of the same instants, and from each other."""
+    """Return the ordinals for this backfill's ids.
+
+    They distinguish its ids from those of earlier backfills of the same instants, and from each other.
+    """
     bounds: dict[str, Any] = {
         "timer": timer.id,
         "first": lower_bound(to_microseconds(first)),

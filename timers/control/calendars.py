@@ -1,7 +1,7 @@
 """Exclusion calendars: create, edit, delete.
 
-Workers read calendars together with their groups, so every change here gives all groups a new version; and it computes
-the next instants of the timers that the calendar holds for anew, as far as their excluded fires move.
+Workers read calendars together with their groups, so every change here gives all groups a new version. It also
+recomputes the next instants of the timers that use the calendar, as far as their excluded fires move.
 """
 
 from __future__ import annotations
@@ -26,17 +26,25 @@ from timers.models import ExclusionCalendar, Timer, TimerGroup
 from timers.schedules.exclusions import ExclusionCalendar as Rules
 
 EDITABLE: Final = ("rules", "description", "time_zone")
-"""What create_calendar and update_calendar take."""
+"""Fields that create_calendar and update_calendar accept."""
 _NAMED: Final = 5
 
 
 def create_calendar(
     name: str, *, rules: Any, description: str = "", time_zone: str = "", actor: str = ""
 ) -> ExclusionCalendar:
-    """Create a calendar of these rules (see timers/schedules/exclusions.py).
+    """Create a calendar with these rules (see timers/schedules/exclusions.py).
 
-    `time_zone`: whose wall clock says what day it is; empty: the timer's. Raises InvalidRequest for a name that is
-    taken and for every rule that makes no sense.
+    Args:
+        name: name of the calendar.
+        rules: the rules, as JSON values.
+        description: text for people.
+        time_zone: time zone whose wall clock determines the day; empty: the timer's.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: a rule is invalid; all invalid rules are named.
+        TimerExists: the name is taken.
     """
     calendar = ExclusionCalendar(name=check_name("name", name), created_at=clock.now())
     _assign(calendar, {"rules": rules, "description": description, "time_zone": time_zone}, actor)
@@ -51,12 +59,21 @@ def create_calendar(
 
 
 def update_calendar(name: str, *, version: int | None = None, actor: str = "", **fields: Any) -> ExclusionCalendar:
-    """Change rules, description or time_zone; workers take the change over with their next poll.
+    """Change rules, description or time_zone. Workers apply the change with their next poll.
 
-    Fires that are claimed and have not begun are undone, and decided by the new rules; the returned calendar's
-    `in_flight` names what has begun.
-    `version`: refuse with StaleVersion when someone changed the calendar since it was read. Raises InvalidRequest,
-    TimerNotFound.
+    Fires that are claimed but have not begun are undone, and decided by the new rules. The returned calendar's
+    `in_flight` lists the executions that have begun.
+
+    Args:
+        name: name of the calendar.
+        version: raise StaleVersion if the calendar was changed since this version was read; None: no check.
+        actor: who requests it; empty: the current actor.
+        fields: the fields to change.
+
+    Raises:
+        InvalidRequest: a field is unknown or invalid.
+        StaleVersion: see `version`.
+        TimerNotFound: there is no such calendar.
     """
     with audited("calendar.update", actor, name=name) as entry:
         calendar = entry.watch(_locked(name))
@@ -75,7 +92,12 @@ def update_calendar(name: str, *, version: int | None = None, actor: str = "", *
 
 
 def delete_calendar(name: str, *, actor: str = "") -> None:
-    """Delete a calendar; raises NotAllowedNow, naming them, while groups or timers refer to it, and TimerNotFound."""
+    """Delete a calendar.
+
+    Raises:
+        NotAllowedNow: groups or timers refer to it; the message names them.
+        TimerNotFound: there is no such calendar.
+    """
     with audited("calendar.delete", actor, name=name) as entry:
         calendar = entry.gone(_locked(name))
         referring = [f"group {group.name}" for group in _groups(name)]
@@ -126,8 +148,8 @@ def _take_effect(calendar: ExclusionCalendar) -> None:
         return each.timer_id in own or each.group_id in groups
 
     computed = new_instants(Timer.objects.filter(Q(group__in=groups) | Q(id__in=own)))
-    # The groups are locked until the transaction ends, and new timers wait for them: all computing comes before it, but
-    # for the few timers that are claimed ahead. These are due again, to be fired by the calendar as it is now.
+    # The groups are locked until the transaction ends, and new timers wait for them. So all computing is done before,
+    # except for the few timers that are claimed ahead: these are due again, and fire by the calendar as it is now.
     renew_groups()
     concerned = groups | set(own.values())
     firsts = first_attempts_of(concerned, concerns)
@@ -142,7 +164,7 @@ def _groups(calendar: str) -> QuerySet[TimerGroup]:
 
 
 def _overriding(calendar: str) -> Iterator[Timer]:
-    """The living timers that name the calendar themselves."""
+    """Yield the living timers that name the calendar themselves."""
     living = Timer.objects.filter(state__in=(Timer.State.ACTIVE, Timer.State.PAUSED), overrides__isnull=False)
     naming = living.annotate(text=Cast("overrides", TextField())).filter(text__contains='"exclusion_calendars"')
     for timer in naming.select_related("group").only("name", "overrides", "group__name").iterator():

@@ -1,7 +1,7 @@
-"""Call back what a change comes early enough for: executions that workers have claimed and not begun.
+"""Call back executions that workers have claimed but not begun, so that a change still applies to them.
 
-Each function is a part of a verb that has locked what it changes: the timer, or its group, so that no further claim is
-made meanwhile. What cannot be called back is named in the verb's answer, as `in_flight`.
+Each function is part of an operation that has locked what it changes: the timer, or its group. So no further claim is
+made meanwhile. Executions that cannot be called back are listed in the operation's result, as `in_flight`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from timers.schedules.instant import to_microseconds
 
 
 def call_back_fires(timer: Timer, *, others_too: bool = False) -> list[str]:
-    """Undo the fires of a locked timer that have not begun; returns the ids of its executions that are in flight.
+    """Undo the fires of a locked timer that have not begun. Return the ids of its executions that are in flight.
 
-    The timer's instance is set to what it is then. `others_too`: its retries and manual runs that have not begun are
-    given back, to be claimed again as the timer will be.
+    The timer instance is updated to the new state.
+
+    Args:
+        timer: the locked timer.
+        others_too: also release its retries and manual runs that have not begun, to be claimed again with the changed
+            timer.
     """
 
     def find() -> list[UnderWay]:
@@ -42,17 +46,23 @@ def call_back_groups(
     undo: bool = True,
     give_back: bool = True,
 ) -> list[str]:
-    """Call back what workers hold of locked groups and have not begun; returns the ids of what is in flight.
+    """Call back the executions of locked groups that workers have claimed but not begun.
 
-    `only`: of which executions. `undo`: whether fires are undone where that is possible. `give_back`: all others become
-    ready again, their attempt uncounted; else they go on.
+    Args:
+        group_ids: ids of the locked groups.
+        only: restricts the call to matching executions.
+        undo: whether fires are undone where possible.
+        give_back: whether all others become ready again, without counting the attempt; if not, they continue.
+
+    Returns:
+        The ids of the executions that are in flight.
     """
     found = [each for each in claimed_of_groups(group_ids) if only(each)]
     if not found:
         return []
     timers: list[Timer] = []
     if undo:
-        # Timers before claims: the order of all locks.
+        # Lock timers before claims: the order of all locks.
         wanted = {each.timer_id for each in found if each.is_first}
         timers = list(Timer.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True))
 
@@ -65,14 +75,16 @@ def call_back_groups(
 
 
 def first_attempts_of(group_ids: Collection[int], only: Callable[[UnderWay], bool] = lambda _: True) -> set[int]:
-    """The timers of locked groups whose fires call_back_groups may undo. To be locked before claims are."""
+    """Return the timers of locked groups whose fires call_back_groups may undo. Lock them before claims."""
     return {each.timer_id for each in claimed_of_groups(group_ids) if each.is_first and only(each)}
 
 
 def _carry_out(
     called_back: CalledBack, timers: Collection[Timer], *, give_back: Callable[[UnderWay], bool]
 ) -> list[str]:
-    """Undo fires of these timers and give back the rest where it is to be; returns what goes on."""
+    """Undo fires of these timers and release the rest as `give_back` decides. Return the ids of executions that
+    continue.
+    """
     undone = undo_fires(called_back, timers) if timers and called_back.unbegun else set()
     rest = [each for each in called_back.unbegun if each.id not in undone and each.fence is not None]
     given_back = [each for each in rest if give_back(each)]

@@ -1,4 +1,4 @@
-"""Call back what is claimed of timers that are going to be replaced by new ones of their names."""
+"""Call back claimed executions of timers that are about to be replaced by new timers of the same names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.engine.arrays import plain_array, text_array
 from timers.engine.group_lock import HOLD_GROUPS
 from timers.models import Timer
 
-# Bits 18 to 61 of an execution id are its timer's. One-shots are finished from their fire on, which may be ahead.
+# Bits 18 to 61 of an execution id are the timer's id. One-shots are finished from their fire on, which may be ahead.
 _UNDER_WAY: Final = f"""
 WITH under_way AS (
     SELECT DISTINCT (('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1} AS timer
@@ -38,16 +38,17 @@ ORDER BY t.id FOR UPDATE OF t
 def call_back_replaced(
     changed: Sequence[tuple[int, str]], names: Collection[tuple[int, str]]
 ) -> dict[tuple[int, str], list[str]]:
-    """Undo fires that have not begun of timers that are replaced by others; one query where there are none.
+    """Undo fires that have not begun of timers that are being replaced; one query if there are none.
 
-    A one-shot whose fire is undone lives again, and is replaced as others are.
+    A one-shot whose fire is undone becomes active again, and is replaced like any other timer.
 
     Args:
-        changed: groups and names of the timers, sorted.
-        names: of all timers that the caller locks next: all are locked at once, in the order of all locks.
+        changed: group ids and names of the timers, sorted.
+        names: group ids and names of all timers that the caller locks next: all are locked at once, in the order of all
+            locks.
 
     Returns:
-        What is in flight of each.
+        The ids of the executions in flight, by group id and name.
     """
     parameters = _parameters(changed)
     with connection.cursor() as cursor:
@@ -71,7 +72,7 @@ def _parameters(names: Collection[tuple[int, str]]) -> dict[str, str]:
 
 
 def _lock(parameters: dict[str, str], under_way: Sequence[int]) -> None:
-    """Groups, which new timers refer to, before timers; and these by rising id, as everybody locks them."""
+    """Lock groups, which new timers refer to, before timers; and timers by ascending id, the order of all locks."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD_GROUPS, parameters)
         cursor.execute(_LOCK, {**parameters, "under_way": plain_array(under_way)})

@@ -1,4 +1,4 @@
-"""Cancel what is claimed: at once where it has not begun, and by asking its holder where it has."""
+"""Cancel claimed executions: at once if they have not begun; else by a cancellation request to their holder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,19 @@ def cancel_claimed(
     begun_too: bool = True,
     reason: str = ASKED_TO_END,
 ) -> tuple[list[str], list[str]]:
-    """Cancel the claimed executions of a locked timer, or those of `only`.
+    """Cancel the claimed executions of a locked timer.
 
-    Returns the ids of those that are cancelled, and of those in flight: they are asked to end if `begun_too`. What is
-    ready is locked, and the caller's to end. `reason`: why they are cancelled, as the ledger says it.
+    Ready executions are locked, but the caller must end them.
+
+    Args:
+        timer_id: id of the locked timer.
+        group_id: id of its group.
+        only: restricts the call to matching executions.
+        begun_too: whether executions in flight are requested to end.
+        reason: why they are cancelled, as recorded in the ledger.
+
+    Returns:
+        The ids of the cancelled executions, and of those in flight.
     """
     ending = lock_orders_of_timer(timer_id)
     called_back = call_back(

@@ -49,19 +49,20 @@ from timers.schedules.instant import to_microseconds
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The answer to a cancel."""
+    """The result of a cancel."""
 
     timer: Timer
     in_flight: list[str]
-    """Executions that had begun, or whose holder did not answer in time: they are asked to end, but may run."""
+    """Executions that had begun, or whose holder did not answer in time: they are requested to end, but may still run.
+    """
     cancelled: int
-    """Executions that had not begun, or waited for another attempt, and will not get it."""
+    """Number of executions that had not begun, or waited for another attempt, and will not run."""
 
 
 KEEP: Any = object()
-"""Marks an argument that was not given: the timer keeps what it has."""
+"""Marks an argument that was not given: the timer keeps its value."""
 _FOR_PEOPLE: Final = frozenset({"description"})
-"""Fields that change nothing about what is claimed."""
+"""Fields that do not affect claimed executions."""
 
 
 _STATE: Final = (
@@ -69,7 +70,7 @@ _STATE: Final = (
     "failures_in_a_row",
 )  # fmt: skip
 _KEPT: Final = OPTIONS - {"handler", "time_zone"}
-"""What an edit leaves as it was where it does not name it."""
+"""Fields that an edit leaves unchanged if it does not name them."""
 _EDITED: Final = (
     "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
     "until_committed", "description", "tags", "payload", "action", "overrides", "state", "state_reason", "paused_until",
@@ -89,20 +90,28 @@ def update_timer(
     restarts: bool = False,
     **fields: Any,
 ) -> Timer:
-    """Replace the given fields of a timer; what is not given stays as it was, its next instant included.
+    """Replace the given fields of a timer. Other fields, and the next instant, are unchanged.
 
-    The instants that it fires only rise, whatever the edit. Fields that are given as they are change nothing, no
-    version and no audit entry either. What is claimed and has not begun is called back, and fires as the timer is then;
-    the returned timer's `in_flight` names what has begun.
+    The instants at which a timer fires only increase, whatever the edit. Fields given with their present values change
+    nothing: no new version, no audit entry. Claimed executions that have not begun are called back, and fire by the new
+    definition; the returned timer's `in_flight` lists those that have begun. A finished timer with a new schedule
+    becomes active again.
 
     Args:
-        version: refuse (StaleVersion) when someone changed the timer since it was read.
+        group: name of the group.
+        name: name of the timer.
+        actor: who requests it; empty: the current actor.
+        version: raise StaleVersion if the timer was changed since this version was read; None: no check.
         schedule: makes the new schedule; None: the timer keeps its own.
-        mistakes: what was found wrong before; raised together with all else.
-        restarts: go on from now, as a timer that was just made; what it would have fired until now is not missed.
+        time_zone: the new time zone; KEEP: unchanged.
+        mistakes: errors found earlier; raised together with all others.
+        restarts: continue from now, as a timer that was just created; earlier instants do not count as missed.
+        fields: the fields to change.
 
-    Raises InvalidRequest for invalid fields; NotAllowedNow for a cancelled timer. A finished timer with another
-    schedule becomes active again.
+    Raises:
+        InvalidRequest: a field is invalid.
+        NotAllowedNow: the timer is cancelled.
+        StaleVersion: see `version`.
     """
     if schedule is not None:
         schedule = _parsed(schedule)
@@ -128,7 +137,7 @@ def _update(
 ) -> Timer:
     with audited("timer.update", actor, group=group, name=name) as entry:
         if "priority" in fields:
-            # Before the timer is locked: whoever holds a group may want its timers.
+            # Before the timer is locked: a transaction that has locked a group may wait for its timers.
             _announce(group, fields["priority"])
         limited = quotas.hold_quotas([group]) if schedule is not None else {}
         timer = lock_timer(group, name)
@@ -186,7 +195,7 @@ def _update(
 
 
 def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
-    """The same, with the work done: a schedule is parsed before the timer's row is locked."""
+    """Call `make` now and return a callable with its result: a schedule is parsed before the timer's row is locked."""
     made: Schedule | None = None
     error: InvalidRequest | None = None
     try:
@@ -205,7 +214,7 @@ def _parsed(make: Callable[[], Schedule]) -> Callable[[], Schedule]:
 
 def _announce(group: str, priority: Any) -> None:
     row = TimerGroup.objects.filter(name=group).first()
-    # One that makes no sense is told of with all other mistakes.
+    # An invalid priority is reported later, with all other errors.
     with suppress(InvalidRequest):
         if row is not None:
             note_priorities(row, {check_priority(priority)})
@@ -214,11 +223,11 @@ def _announce(group: str, priority: Any) -> None:
 def pause_timer(
     group: str, name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = ""
 ) -> Timer:
-    """Fire no more until resumed, by hand or by itself at `until`.
+    """Stop firing until the timer is resumed: by a person, or automatically at `until`.
 
-    A fire that is claimed and has not begun is undone: it is due again, and missed when the timer is resumed. An
-    execution that has begun, or waits for a retry, goes on; the returned timer's `in_flight` names what is claimed.
-    Pausing a paused timer replaces its `until`.
+    A fire that is claimed but has not begun is undone: it is due again, and counts as missed when the timer is resumed.
+    An execution that has begun, or waits for a retry, continues. The returned timer's `in_flight` lists the claimed
+    executions. Pausing a paused timer replaces its `until`.
     """
     with audited("timer.pause", actor, group=group, name=name) as entry:
         timer = lock_timer(group, name)
@@ -235,7 +244,7 @@ def pause_timer(
 
 
 def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
-    """Fire again; what was missed meanwhile follows the misfire policy, and failures are counted from none."""
+    """Resume firing. Missed fires follow the misfire policy, and the count of failures in a row starts at zero."""
     with audited("timer.resume", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         if timer.state == Timer.State.ACTIVE:
@@ -250,9 +259,10 @@ def resume_timer(group: str, name: str, *, actor: str = "") -> Timer:
 
 
 def cancel_timer(group: str, name: str, *, reason: str = "", actor: str = "") -> Cancelled:
-    """Never fire again, and give up retries that wait. Failed executions stay for a person.
+    """Stop firing for good, and cancel waiting retries. Failed executions are kept for a person to decide.
 
-    What is claimed and has not begun is cancelled at once; what has begun is asked to end, and named in `in_flight`.
+    Claimed executions that have not begun are cancelled at once. Those that have begun are requested to end, and listed
+    in `in_flight`.
     """
     with audited("timer.cancel", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
@@ -277,11 +287,21 @@ def fire_timer(
     overlap: str | None = None,
     actor: str = "",
 ) -> str:
-    """Run the timer's action once, now or after `delay` seconds, in addition to its schedule; returns its execution.
+    """Run the timer's action once, now or after a delay, in addition to its schedule. Works in every state but
+    cancelled.
 
-    `payload`: another one for this run. `overlap`: the overlap policy of this run; None: the timer's. While an
-    execution of the timer has not ended, `skip` refuses the run (NotAllowedNow), `queue` queues it, `replace` asks the
-    other one to end first, and `allow` runs both. Works in every state of the timer but cancelled.
+    Args:
+        group: name of the group.
+        name: name of the timer.
+        payload: payload of this run; KEEP: the timer's.
+        delay: seconds until the run.
+        overlap: overlap policy of this run; None: the timer's. While an execution of the timer has not ended, `skip`
+            rejects the run (NotAllowedNow), `queue` queues it, `replace` requests the other execution to end first, and
+            `allow` runs both.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        The id of the execution.
     """
     seconds = check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
@@ -300,7 +320,7 @@ def fire_timer(
 
 
 def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool) -> None:
-    """Set the next instant, and with it the state, of a timer whose definition is written already."""
+    """Set the next instant, and with it the state, of a timer whose definition has been written."""
     now = now_of(timer)
     if timer.state == Timer.State.FINISHED:
         if restarts or before.rule != rule_of(timer):
@@ -315,7 +335,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
     if following.due is None:
         return
     if timer.max_fires is not None and timer.fire_count >= timer.max_fires:
-        # No fire is left: an instant that has come is given up, and one that is to come would never be fired.
+        # No fire is left: drop an instant that has passed; a future one would never fire.
         if following.given_up is None and before.due is not None and before.due <= now:
             missed = before.missed(now)
             record_skip(timer, missed.latest, "edited", beside=missed.count - 1)
@@ -329,7 +349,7 @@ def _reschedule(timer: Timer, before: Before, spec: TimerSpec, *, restarts: bool
 
 
 def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
-    """Make a finished timer active: its fires are counted from none."""
+    """Make a finished timer active; its count of fires starts at zero."""
     due = first_beyond(timer.last_fire_at, spec, schedule_of(timer), now)
     timer.next_fire_at = _not_done(timer, due, spec) + spec.offset
     timer.state, timer.fire_count = Timer.State.ACTIVE, 0
@@ -339,7 +359,10 @@ def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
 
 
 def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
-    """The nominal instant, or the first after it that the ledger has no final row of: it was not left out."""
+    """Return the nominal instant, or the first one after it without a final row in the ledger.
+
+    An instant that has a final row was skipped by a person.
+    """
     schedule = schedule_of(timer)
     while is_done(timer.id, due):
         due = first_beyond(due, spec, schedule, due)
@@ -347,19 +370,19 @@ def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
 
 
 def now_of(timer: Timer) -> datetime:
-    """The present instant of the timer's group."""
+    """Return the current time of the timer's group."""
     return GroupClock.of(timer.group).moment(clock.now())
 
 
 def record_skip(timer: Timer, at: datetime, reason: str, beside: int = 0) -> None:
-    """The final row of an occurrence that a person leaves out, and of so many before it."""
+    """Write the final row of an occurrence that a person skipped; it also covers the `beside` occurrences before it."""
     at_us = to_microseconds(at)
     skip = ledger.Skip(execution_id(at_us, timer.id), timer.group_id, timer.id, timer.name, at_us, reason, beside)
     ledger.write_skips([skip], to_microseconds(now_of(timer)))
 
 
 def _is_alive(timer: Timer) -> bool:
-    """A finished timer whose executions are not: one-shots are finished from the moment they fire."""
+    """Return whether a finished timer has open executions: one-shots are finished from the moment they fire."""
     unfailed = Waiting.objects.filter(timer_id=timer.id).exclude(state=Waiting.State.FAILED).exists()
     return timer.state == Timer.State.FINISHED and (unfailed or bool(claimed_executions(timer)) or has_orders(timer.id))
 
@@ -371,7 +394,7 @@ def _set_state(timer: Timer, state: Timer.State, reason: str, actor: str) -> Tim
 
 
 def saved(timer: Timer, actor: str, columns: tuple[str, ...]) -> Timer:
-    """Write some columns: what was not asked for stays untouched, above all a payload that Python cannot read."""
+    """Write only the given columns. Other columns stay untouched, above all a payload that Python cannot read."""
     timer.version += 1
     timer.updated_at, timer.updated_by = clock.now(), actor
     timer.save(update_fields=[*columns, "version", "updated_at", "updated_by"])

@@ -26,27 +26,27 @@ INSERT INTO timers_cluster_pause (partition, at, by, reason) VALUES (%s, %s, %s,
 
 
 def pause_cluster(*, reason: str = "", actor: str = "") -> ClusterPause:
-    """Start nothing anywhere, on no node and for no consumer, until the cluster is resumed; what runs goes on.
+    """Start nothing on any node or for any consumer until the cluster is resumed; running executions continue.
 
-    What workers hold and have not begun goes back, as it does when a group is paused; the returned pause's `in_flight`
-    names what has begun. Timers come due meanwhile, and are late. A paused cluster that is paused again stays as it is.
+    Claimed executions that have not begun are released, as when a group is paused; the returned pause's `in_flight`
+    lists those that have begun. Timers still become due, and are late. Pausing a paused cluster changes nothing.
     """
     return _pause(EVERYWHERE, reason, actor)
 
 
 def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
-    """Start again; what was missed follows the misfire policies. Whether the cluster was paused.
+    """Resume the cluster. Missed fires follow the misfire policies. Return whether the cluster was paused.
 
-    A partition that is paused by itself stays so.
+    A partition that was paused separately stays paused.
     """
     return _resume(EVERYWHERE, reason, actor)
 
 
 def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> ClusterPause:
-    """Start nothing of a partition's groups, on no node and for no consumer, until it is resumed; see pause_cluster.
+    """Start nothing of a partition's groups, on any node or for any consumer, until it is resumed; see pause_cluster.
 
     Raises:
-        InvalidRequest: the name is no name of a partition.
+        InvalidRequest: the name is not valid for a partition.
         TimerNotFound: the partition has neither a group nor a live node.
     """
     check_name("partition", partition)
@@ -54,9 +54,9 @@ def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> Clu
 
 
 def resume_partition(partition: str, *, reason: str = "", actor: str = "") -> bool:
-    """Start again; what was missed follows the misfire policies. Whether the partition was paused by itself.
+    """Resume a partition. Missed fires follow the misfire policies. Return whether the partition itself was paused.
 
-    While the whole cluster is paused nothing starts all the same.
+    While the whole cluster is paused, its executions still do not start.
     """
     check_name("partition", partition)
     return _resume(partition, reason, actor)
@@ -84,26 +84,26 @@ def _pause(partition: str, reason: str, actor: str) -> ClusterPause:
 
 
 def _paused(partition: str, at: datetime, by: str, reason: str) -> tuple[ClusterPause, bool]:
-    """The pause of a partition, and whether it is made here."""
+    """Return the pause of a partition, and whether this call created it."""
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_PAUSE, (partition, at, by, reason))
             is_new = cursor.rowcount == 1
-        # The pause that was in the way may be gone again: somebody has just resumed.
+        # The pause that conflicted may have been deleted by a concurrent resume.
         if (row := ClusterPause.objects.filter(partition=partition).first()) is not None:
             return row, is_new
 
 
 def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> None:
-    """Do the same with groups that were created in the partition, or moved into it, while it was being paused.
+    """Apply the pause to groups that were created in the partition, or moved into it, while it was being paused.
 
-    Whoever found work of such a group did not see the pause yet, and could fire once after it was committed. Groups
-    that come later are found by nobody who does not see the pause. Where this process ends before, any node's
+    A worker that found work of such a group did not see the pause yet, and could fire once after it was committed.
+    Groups that come later are found only by workers that see the pause. If this process ends before, any node's
     housekeeping does it (call_back_paused).
 
     Args:
-        pause: names in addition what has begun in these groups.
-        renewed: the groups that were called back with the pause.
+        pause: the pause; executions of these groups that have begun are added to its `in_flight`.
+        renewed: ids of the groups that were called back with the pause.
     """
     with transaction.atomic():
         late = renew_groups(pause.partition, besides=renewed)
@@ -112,13 +112,13 @@ def _call_back_late_groups(pause: ClusterPause, renewed: Collection[int]) -> Non
 
 
 def call_back_paused(claims: Collection[int]) -> list[str]:
-    """Call back what has not begun of the groups of these claims, which are paused with their partition.
+    """Call back executions that have not begun of the groups of these claims, which are paused with their partition.
 
-    The pause has done so itself, but for groups that came while it was being made: whoever paused may have died before
-    it came to these. A resume meanwhile does no harm: what is called back is due again.
+    The pause does so itself, except for groups that were added while it was being made, if the pausing process died
+    before it reached them. A concurrent resume does no harm: what is called back is due again.
 
     Returns:
-        The ids of what is in flight.
+        The ids of the executions in flight.
     """
     with transaction.atomic():
         groups = set(Claim.objects.filter(id__in=claims).values_list("group_id", flat=True))

@@ -1,4 +1,4 @@
-"""Create timers: one or ten thousand, by the same statement."""
+"""Create timers: one or ten thousand, with the same statement."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ ON_CONFLICT: Final[tuple[OnConflict, ...]] = ("reject", "replace", "keep")
 
 
 class Created(NamedTuple):
-    """What became of one request."""
+    """The result of one request."""
 
     id: int
     group: str
     name: str
     next_fire_at: datetime | None
     result: str
-    """created, replaced or kept."""
+    """"created", "replaced" or "kept"."""
     timer: Timer | None = None
-    """Its row, where it was created alone: as good as read again."""
+    """The timer's row, if it was created alone: equal to the row read back from the database."""
     in_flight: tuple[str, ...] = ()
-    """Executions of the timer that it replaced which had begun, or whose holder did not answer in time."""
+    """Executions of the replaced timer that had begun, or whose holder did not answer in time."""
 
 
 _LIVING: Final = """
@@ -63,14 +63,24 @@ JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state I
 def create_timers(
     specs: Sequence[TimerSpec], *, on_conflict: str = "reject", actor: str = "", found: FoundGroups | None = None
 ) -> list[Created]:
-    """Create timers, all or none, in the order given; `found`: their groups, where they were read just now.
+    """Create timers: all or none.
 
-    `on_conflict`: for a name that a living timer has - "reject" raises TimerExists, "replace" takes over its row (a
-    running execution goes on, and is named in `in_flight`; one that is claimed and has not begun is
-    called back), "keep" leaves it as it is. Raises InvalidRequest for an unknown group or handler and for a schedule
-    that never fires.
+    Args:
+        specs: the timers.
+        on_conflict: what to do if a living timer has the name. "reject" raises TimerExists. "replace" reuses its row: a
+            running execution continues, and is listed in `in_flight`; one that is claimed but has not begun is called
+            back. "keep" leaves the timer unchanged.
+        actor: who requests it; empty: the current actor.
+        found: the timers' groups, if they have just been read.
+
+    Returns:
+        One result for each timer, in the given order.
+
+    Raises:
+        InvalidRequest: a group or handler is unknown, or a schedule never fires.
+        TimerExists: see `on_conflict`.
     """
-    # With all or none, what was not created has been raised.
+    # With all or none, an error for any timer has been raised.
     return [each for each in _create(specs, on_conflict, actor, found, all_or_none=True) if isinstance(each, Created)]
 
 
@@ -82,9 +92,17 @@ def create_each(
     found: FoundGroups | None = None,
     budget: CpuBudget | None = None,
 ) -> list[Created | InvalidRequest]:
-    """The same, but what is wrong with one is that one's alone: what became of each, in the order given.
+    """Create timers, each on its own: an error in one does not affect the others.
 
-    `budget`: the CPU time that their schedules may cost; those for which nothing is left are refused.
+    Args:
+        specs: the timers.
+        on_conflict: as in create_timers.
+        actor: who requests it; empty: the current actor.
+        found: the timers' groups, if they have just been read.
+        budget: CPU time that their schedules may use; timers for which nothing is left are rejected.
+
+    Returns:
+        The result or the error of each timer, in the given order.
     """
     return _create(specs, on_conflict, actor, found, all_or_none=False, budget=budget)
 
@@ -122,7 +140,9 @@ def _create(
 
 
 def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
-    """Whether all is written by one statement, which is a transaction by itself: to open one costs two round trips."""
+    """Return whether one statement, which is a transaction by itself, writes everything: opening one costs two round
+    trips.
+    """
     is_limited = any(group.max_timers is not None for group in groups.values())
     return len(specs) == 1 and on_conflict != "replace" and not is_limited
 
@@ -137,13 +157,16 @@ def _creating(
     all_or_none: bool,
     budget: CpuBudget | None,
 ) -> list[Created | InvalidRequest]:
-    """What became of each; with `all_or_none` nothing is written where it is known before that one is refused."""
+    """Return the result or the error of each timer.
+
+    With `all_or_none` nothing is written if an error is known before the write.
+    """
     groups = found.groups
     in_flight: dict[tuple[int, str], list[str]] = {}
     settled: dict[tuple[int, str], Timer] = {}
     redefined: dict[tuple[int, str], Redefined] = {}
     if on_conflict != "replace":
-        # All computing comes before the groups with quotas are locked.
+        # Compute everything before the groups with quotas are locked.
         instants = Instants(groups.values(), specs)
         planned = plan(specs, groups, found.now, instants.first, budget=budget)
         held = _hold_quotas(groups)
@@ -189,7 +212,7 @@ def _creating(
         return [each for each in planned if isinstance(each, InvalidRequest)]
     if settled:
         wanted = [(spec, first) for spec, first in wanted if (groups[spec.group].id, spec.name) not in settled]
-    # In one order, whatever the caller's: two bulk calls that replace the same timers never deadlock.
+    # Use one order, whatever the caller's, so that two bulk calls that replace the same timers never deadlock.
     wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
     _note_priorities(groups.values(), [spec for spec, _ in wanted])
     written = _write(wanted, groups, instants, redefined, on_conflict == "replace", actor) if wanted else {}
@@ -229,7 +252,7 @@ def _look_at_intervals(
     now: datetime,
     budget: CpuBudget | None,
 ) -> None:
-    """Compute how often the new schedules fire, where groups limit that, before rows are locked."""
+    """Compute how often new schedules fire, for groups that limit it, before rows are locked."""
     for spec in specs:
         group = groups[spec.group]
         if group.min_interval is not None and spec.schedule.recurring and (group.id, spec.name) in changed:
@@ -261,7 +284,7 @@ def _write(
     replace: bool,
     actor: str,
 ) -> dict[tuple[int, str], _Row]:
-    """Write them all in one statement; the rows by group and name, without those whose name is taken."""
+    """Write all timers in one statement. Return the rows by group id and name, without those whose name is taken."""
     specs = [spec for spec, _ in wanted]
     before = next(iter(redefined.values())).was if len(specs) == 1 and redefined else None
     wanted_groups = {groups[spec.group].id: groups[spec.group] for spec in specs}
@@ -300,7 +323,7 @@ def _write(
 
 
 def _record_given_up(redefined: Iterable[Redefined], groups: Mapping[str, TimerGroup]) -> None:
-    """Record the instants that had come and that the timers' new schedules do not have."""
+    """Record instants that have passed and that the timers' new schedules no longer contain."""
     names = {group.id: group.name for group in groups.values()}
     for each in redefined:
         if each.given_up is not None:
@@ -313,7 +336,7 @@ def _done_of(
     specs: Mapping[tuple[int, str], TimerSpec],
     redefined: Mapping[tuple[int, str], Redefined],
 ) -> set[int]:
-    """The timers whose next instant the ledger has the final row of already: it was left out on demand."""
+    """Return the timers whose next instant already has a final row in the ledger: a person skipped it."""
     found: list[tuple[int, datetime]] = []
     for timer, group_id, name, due, _, version, _ in rows:
         key = group_id, name
@@ -323,7 +346,7 @@ def _done_of(
 
 
 def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[tuple[int, str], tuple[int, datetime]]:
-    """The id and the next instant of the timers that were left as they are, by group and name."""
+    """Return the id and the next instant of the timers that were left unchanged, by group id and name."""
     group_ids, names = (groups[spec.group].id for spec in specs), (spec.name for spec in specs)
     with connection.cursor() as cursor:
         cursor.execute(_LIVING, (plain_array(group_ids), text_array(names)))
@@ -331,7 +354,7 @@ def _kept(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[
 
 
 def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime, actor: str) -> Created:
-    """The same with the row that was written: whoever created one timer wants to see it."""
+    """Return the result with the row that was written, for a caller that created one timer."""
     timer = Timer(
         id=created.id, group=group, name=created.name, next_fire_at=created.next_fire_at, source=spec.source,
         shard=spec.shard(group.shards), created_at=at, created_by=actor, updated_at=at, updated_by=actor,
@@ -341,13 +364,20 @@ def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime
 
 
 def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
-    """A priority that no timer of a group had before is looked for from now on."""
+    """Register priorities that no timer of the group had before, so that workers look for them."""
     for group in groups:
         note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
 
 
 def _unrepeated(instants: Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:
-    """When a replaced timer is due first beyond the (nominal) instant that was fired, maybe ahead, or was left out."""
+    """Move a replaced timer to its first instant after `past`, and return when it is due.
+
+    Args:
+        instants: computes first instants.
+        spec: the timer.
+        timer: id of the timer.
+        past: nominal instant that was fired, possibly ahead of time, or skipped.
+    """
     while True:
         least = past + timedelta(microseconds=1)
         past = max(instants.first(spec, least) - spec.offset, least)

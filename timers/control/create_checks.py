@@ -1,4 +1,4 @@
-"""What is asked of each timer by itself before any is written: when it is due first, or what is wrong with it."""
+"""Checks of each timer by itself before any is written: its first instant, or its error."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from timers.models.calendars import calendars_for, effective
 from timers.schedules import Schedule
 
 Planned = datetime | InvalidRequest
-"""The first instant of a timer that may be written, or why it may not."""
+"""The first instant of a timer that may be written, or the reason why it may not."""
 
 
 class Instants:
-    """First instants, with the exclusion calendars that the timers' policies name."""
+    """Computes first instants, with the exclusion calendars that the timers' policies name."""
 
     def __init__(self, groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
         self._of_group = {group.name: group.policies() for group in groups}
         self._calendars = calendars_for(spec.policies(self._of_group[spec.group]) for spec in specs)
 
     def first(self, spec: TimerSpec, not_before: datetime) -> datetime:
-        """When the timer is due first at or after an instant: its first nominal instant and its share of the jitter."""
+        """Return when the timer is first due at or after an instant: its first nominal instant plus its jitter."""
         return spec.first_fire(not_before, self.schedule(spec)) + spec.offset
 
     def schedule(self, spec: TimerSpec) -> Schedule:
-        """The schedule with the exclusion calendars of its policies."""
+        """Return the schedule with the exclusion calendars of its policies."""
         policies = spec.policies(self._of_group[spec.group])
         return effective(spec.schedule, policies, self._calendars, spec.time_zone)
 
@@ -44,13 +44,15 @@ def plan(
     settled: Collection[tuple[int, str]] = (),
     budget: CpuBudget | None = None,
 ) -> list[Planned]:
-    """One answer for each, in their order.
+    """Return the first instant or the error of each timer, in the given order.
 
     Args:
-        now: the database's.
-        first: when a timer is due first, from its group's present instant on.
-        settled: the groups' ids and names of those that are defined so already, so there is nothing to check.
-        budget: the CPU time that they may cost; the rest is refused.
+        specs: the timers.
+        groups: their groups, by name.
+        now: current time of the database.
+        first: computes when a timer is first due, from its group's current time on.
+        settled: group ids and names of the timers that already have this definition and need no check.
+        budget: CPU time that they may use; the rest is rejected.
     """
     nows = {name: GroupClock.of(group).moment(now) for name, group in groups.items()}
     actions = {
@@ -81,13 +83,13 @@ def plan(
 
 
 def too_costly() -> InvalidRequest:
-    """Why a request was refused without a look at it."""
+    """Return the error for a request that was not checked because the CPU time was used up."""
     words = "was not looked at: the requests before it used up the CPU time of one call. Send it in another call."
     return InvalidRequest("body", words)
 
 
 def refuse_beyond_quotas(specs: Sequence[TimerSpec], planned: list[Planned], held: Iterable[TimerGroup]) -> None:
-    """Refuse those of the planned ones for which their groups, which are held, have no room."""
+    """Replace the instants of timers for which their groups (locked) have no room by errors."""
     for group in held:
         wanted = [
             spec.name

@@ -1,4 +1,4 @@
-"""The statements that create and redefine timers, with their audit entry, and the arrays they are given."""
+"""The statements that create and redefine timers, with their audit entry, and the arrays passed to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.engine.arrays import plain_array, text_array, timestamp
 from timers.models import TimerGroup
 from timers.schedules.instant import to_microseconds
 
-# The columns of a definition, and the arrays that they come in.
+# The columns of a definition, and the arrays that pass them.
 _DEFINITION: Final = (
     "description", "tags", "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "max_fires", "jitter",
     "priority", "until_committed", "payload", "action", "overrides", "shard", "concurrency_key", "limit_key",
@@ -36,22 +36,22 @@ _RETURNED: Final = "t.id, t.group_id, t.name, t.next_fire_at, t.last_fire_at, t.
 
 
 class Statements(NamedTuple):
-    """What writes new timers, and what writes new ones and redefines living ones."""
+    """The statement that writes new timers, and the one that writes new timers and redefines living ones."""
 
     insert: str
     replace: str
 
 
 def _statements(*, keyed: bool) -> Statements:
-    """Return the statements for groups that limit by key, which check the groups' settings, or for all others."""
+    """Return the statements for groups that limit by key, which check the groups' settings, or for all other groups."""
     with_held = f"{HELD}, " if keyed else ""
     is_as_read = "(SELECT is_as_read FROM held)" if keyed else "true"
     answer = "SELECT * FROM written"
     if keyed:
-        # One row without a timer where groups have changed; then nothing was written.
+        # One row without a timer if groups have changed; in that case nothing was written.
         answer += " UNION ALL SELECT NULL, NULL, '', NULL, NULL, NULL, NULL FROM held WHERE NOT is_as_read"
-    # An instant that was fired is never fired again for the same row, so the next one is beyond the last. A conflict
-    # is one with a timer that was created at the same moment: those that were there before are redefined.
+    # An instant that was fired never fires again for the same row, so the next one is after the last. A conflict arises
+    # only with a timer that was created at the same moment: existing timers are redefined.
     insert_rows = f"""
 INSERT INTO timers_timer AS t (group_id, name, {", ".join(_DEFINITION)}, state, state_reason, state_changed_by,
     next_fire_at, fire_count, last_outcome, failures_in_a_row, source, declared, version, created_at, created_by,
@@ -83,7 +83,7 @@ FROM unnest({_ARRAYS.replace("%(", "%(old_")}, %(old_id)s::bigint[], %(old_resta
 WHERE t.id = u.id AND {is_as_read}
 RETURNING {_RETURNED}
 """
-    # The audit entry is written by the same statement: one more would make each create slower by a round trip.
+    # The same statement writes the audit entry: a separate one would add a round trip to each create.
     return Statements(
         f"WITH {with_held}written AS ({insert_rows}), told AS ({TOLD}) {answer}",
         f"""
@@ -99,7 +99,7 @@ KEYED: Final = _statements(keyed=True)
 
 
 def arrays_of(wanted: Sequence[tuple[TimerSpec, datetime]], groups: Mapping[str, TimerGroup]) -> dict[str, str]:
-    """The parameters of both statements: timers and their first instants, by columns."""
+    """Return the parameters of both statements: timers and their first instants, by columns."""
     specs = [spec for spec, _ in wanted]
     return {
         "group_id": plain_array(groups[spec.group].id for spec in specs),
@@ -130,11 +130,11 @@ def arrays_of(wanted: Sequence[tuple[TimerSpec, datetime]], groups: Mapping[str,
 def arrays_of_redefined(
     redefined: Mapping[tuple[int, str], Redefined], groups: Mapping[str, TimerGroup]
 ) -> dict[str, str]:
-    """The further parameters of REPLACE: timers that are redefined."""
+    """Return the additional parameters of the REPLACE statement: timers that are redefined."""
     each = list(redefined.values())
     arrays = arrays_of([(one.spec, one.due_at or one.was.updated_at) for one in each], groups)
     arrays |= {
-        # An instant that stays is not written: far away, microseconds do not stand for every timestamp.
+        # An unchanged instant is not written: for distant years, microseconds cannot represent every timestamp.
         "next_us": plain_array(
             None if one.due_at == one.was.next_fire_at else _microseconds(one.due_at) for one in each
         ),

@@ -1,4 +1,4 @@
-"""What the audit entry of timers that are created or replaced says; `create` writes it by the same statement."""
+"""The audit entry of timers that are created or replaced; `create` writes it with the same statement."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FROM (SELECT count(*) FILTER (WHERE version = 1) AS created, count(*) FILTER (WH
       FROM written) w
 WHERE %(is_told)s AND w.id IS NOT NULL
 """
-"""SQL: one entry for all rows that `written` has returned, if there are any; its parameters are those of `entry_of`."""
+"""SQL: one entry for all rows that `written` returned, if any; `entry_of` builds its parameters."""
 
 
 def entry_of(specs: Sequence[TimerSpec], actor: str, replaced: Timer | None) -> dict[str, Any]:
-    """The parameters of TOLD: of one timer all that it is, of many how many there were and the first names."""
+    """Return the parameters of TOLD: for one timer its whole definition, for many their number and the first names."""
     said = who(actor)
     single = specs[0] if len(specs) == 1 else None
     before, after = ({}, {}) if single is None else _difference(single, replaced)
@@ -73,5 +73,5 @@ def _facts(spec: TimerSpec) -> dict[str, Any]:
         "source": spec.source,
     }
     facts = {name: fact(name, value) for name, value in columns.items()}
-    # The text as it is: to read it only to write it again would cost more than all the rest.
+    # The text unchanged: parsing it only to write it again would cost more than all the rest.
     return {**facts, "payload": None if spec.payload is None else digest(spec.payload)}

@@ -1,6 +1,6 @@
-"""Debounce: a one-shot that is scheduled again and again fires a while after the last time, and not too late.
+"""Debounce: a one-shot that is rescheduled repeatedly fires some time after the last call, with an upper bound.
 
-Each replacement moves the instant; `debounce_max_wait` bounds how long the timer may be put off since it was created.
+Each replacement moves the instant; `debounce_max_wait` limits how long the timer can be postponed after its creation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from timers.schedules.instant import parse_instant
 
 
 def check_debounce(specs: Sequence[TimerSpec], on_conflict: str) -> None:
-    """Raise InvalidRequest where a bound is given for timers that are not replaced."""
+    """Raise InvalidRequest if a bound is given for timers that are not replaced."""
     if on_conflict != "replace" and any(spec.debounce_max_wait is not None for spec in specs):
         raise InvalidRequest(
             "debounce_max_wait", 'bounds how long replacements put a timer off; give on_conflict="replace" with it'
@@ -26,11 +26,13 @@ def check_debounce(specs: Sequence[TimerSpec], on_conflict: str) -> None:
 
 
 def debounced(spec: TimerSpec, living: Timer | None, group: TimerGroup, now: datetime) -> TimerSpec:
-    """The definition, at its bound where it asks for a later instant.
+    """Return the definition, with its instant limited to the bound.
 
     Args:
-        living: the timer that it replaces; None: it is new.
-        now: the database's present instant.
+        spec: the new definition.
+        living: the timer that it replaces; None: the timer is new.
+        group: the timer's group.
+        now: current time of the database.
     """
     if spec.debounce_max_wait is None:
         return spec

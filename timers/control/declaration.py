@@ -1,4 +1,4 @@
-"""What is declared in code or in a file: groups, timers and chains, and where each of them is written."""
+"""Declarations in code or in a file: groups, timers and chains, and the place where each is written."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from timers.schedules.duration import seconds_of
 from timers.schedules.instant import EPOCH, format_instant
 
 CODE: Final = "code"
-"""The source of what is declared beside handlers."""
+"""The source of timers that are declared next to their handlers."""
 FILE_PREFIX: Final = "file:"
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A group or a timer that shall be there, by the keywords of the Python API."""
+    """A group or a timer that must exist, by the keywords of the Python API."""
 
     keywords: Mapping[str, Any]
     where: str
-    """For people: the function that it is written at, or the file."""
+    """For people: the function at which it is written, or the file."""
     path: str = ""
-    """Within a file, such as timers[3]; fields are named by it."""
+    """Path within a file, such as timers[3]; field names are prefixed with it."""
     lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
-    """The lines of a file by the paths of what stands there."""
+    """Line numbers of a file by the paths of its values."""
 
     def spec(self) -> TimerSpec:
-        """The timer that is asked for, the same whenever it is asked; raises InvalidRequest that names the place.
+        """Return the declared timer; repeated calls return the same spec. Raise InvalidRequest that names the place.
 
-        A rate without start_at is counted from 1970, not from now: whoever reconciles, and when, changes no instant.
+        A rate without start_at is counted from 1970, not from now, so that no instant depends on who reconciles, or
+        when.
         """
         request = {"kind": kind_of(self.keywords), **self.keywords}
         try:
@@ -50,20 +51,20 @@ class Declaration:
             raise self.located(error) from None
 
     def as_json(self) -> str:
-        """The keywords as they are kept with the timer; read again they give the same spec."""
+        """Return the keywords as they are stored with the timer; parsed again they give the same spec."""
         return json.dumps(self.keywords, default=_plain, separators=(",", ":"))
 
     def as_kept(self) -> Any:
-        """The keywords as they come back from where they are kept."""
+        """Return the keywords as they are read back from storage."""
         return json.loads(self.as_json())
 
     @property
     def place(self) -> str:
-        """Where it is written, in words."""
+        """Where it is written, as text."""
         return self._place_of(self.path)
 
     def located(self, error: InvalidRequest) -> InvalidRequest:
-        """The same error, with the place of each problem."""
+        """Return the error with the place of each problem added."""
         return InvalidRequest.combined(
             InvalidRequest(path := self._path_of(problem.field), f"{problem.message} - {self._place_of(path)}")
             for problem in error.problems
@@ -80,7 +81,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """All that one source declares."""
+    """Everything that one source declares."""
 
     source: str
     """CODE, or FILE_PREFIX and a name."""
@@ -91,7 +92,7 @@ class Declared:
     """Their keywords are `group`, `name` and `definition`."""
 
     def specs(self) -> dict[tuple[str, str], tuple[Declaration, TimerSpec]]:
-        """The timers by group and name; raises one InvalidRequest for all that is wrong with any of them."""
+        """Return the timers by group and name. Raise one InvalidRequest for all errors."""
         found: dict[tuple[str, str], tuple[Declaration, TimerSpec]] = {}
         problems: list[InvalidRequest] = []
         for declaration in self.timers:
@@ -112,7 +113,7 @@ class Declared:
         return found
 
     def definitions(self) -> dict[tuple[str, str], tuple[Declaration, Chain]]:
-        """The chains by group and name; raises one InvalidRequest for all that is wrong with any of them."""
+        """Return the chains by group and name. Raise one InvalidRequest for all errors."""
         found: dict[tuple[str, str], tuple[Declaration, Chain]] = {}
         problems: list[InvalidRequest] = []
         for declaration in self.chains:
@@ -128,7 +129,7 @@ class Declared:
 
 
 def check_source(name: Any) -> str:
-    """The name of a file's source; raises InvalidRequest."""
+    """Return the source name of a file. Raise InvalidRequest if the name is invalid."""
     return FILE_PREFIX + check_name("name", name)
 
 

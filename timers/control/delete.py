@@ -1,4 +1,4 @@
-"""Delete a group with its timers. What happened stays in the ledger."""
+"""Delete a group with its timers. The ledger keeps their history."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ from timers.schedules.instant import to_microseconds
 
 
 def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str = "") -> int:
-    """Delete a group and return how many timers went with it; executions that waited are cancelled.
+    """Delete a group and return how many timers were deleted with it; waiting executions are cancelled.
 
-    Raises TimerNotFound; NotAllowedNow while an execution of the group is claimed, or, without `force`, while the group
-    has timers.
+    Args:
+        name: name of the group.
+        force: whether to delete a group that has timers.
+        reason: why, for the ledger and the audit entry.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such group.
+        NotAllowedNow: an execution of the group is claimed, or the group has timers and `force` is false.
     """
     with audited("group.delete", actor, group=name, name=name) as entry:
         group = TimerGroup.objects.select_for_update().filter(name=name).first()
@@ -30,14 +37,15 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
         if not force and group.timers.exists():
             raise NotAllowedNow(f"group {name!r} has timers; delete them first, or with it by force=true")
         with connection.cursor() as cursor:
-            # Waits for fires that are under way; what they claimed is seen after it.
+            # Waits for concurrent fires; their claims are visible afterwards.
             cursor.execute("DELETE FROM timers_timer WHERE group_id = %s", (group.id,))
             timers = int(cursor.rowcount)
         why = reason or (f"the group was deleted by {actor}" if actor else "the group was deleted")
         delete_orders_of_group(group.id, why)
         waiting = Waiting.objects.filter(group_id=group.id)
         cancel_waiting([str(row) for row in waiting.values_list("id", flat=True)], reason=why)
-        # What a worker is just taking up could not be cancelled: it is still in waiting, or in a claim by now.
+        # An execution that a worker is claiming at this moment could not be cancelled: it is still waiting, or in a
+        # claim by now.
         if waiting.exists() or Claim.objects.filter(group_id=group.id).exists():
             raise NotAllowedNow(f"executions of group {name!r} are claimed; try again when they have ended")
         entry.gone(group)
@@ -51,7 +59,7 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
 def erase_history(group_id: int, since: datetime) -> int:
     """Delete the ledger rows of a group from an instant on, and return how many.
 
-    For what measures and rehearses in groups of its own; no face offers it to people.
+    For measurements and rehearsals in groups of their own; no face offers it to people.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -64,6 +72,6 @@ def erase_history(group_id: int, since: datetime) -> int:
 
 
 def erase_nodes(name_prefix: str) -> int:
-    """Delete the rows of ended nodes whose names begin so, and return how many; for measurements, as above."""
+    """Delete the rows of ended nodes whose names have this prefix, and return how many; for measurements only."""
     ended = Node.objects.filter(name__startswith=name_prefix).exclude(state__in=Node.LIVE)
     return int(ended.exclude(id__in=Claim.objects.filter(node__isnull=False).values("node_id")).delete()[0])

@@ -1,4 +1,4 @@
-"""How two states of one timer differ, field by field: what was declared, what is declared now, what the row holds."""
+"""Compare two states of one timer field by field: declared before, declared now, or stored in the row."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from timers.schedules.rule import Rule
 
 _NOT_COMPARED: Final = frozenset({"group", "name", "source", "declared", "debounce_max_wait"})
 FIELDS: Final = tuple(field.name for field in fields(TimerSpec) if field.name not in _NOT_COMPARED)
-"""What may differ, in the order of a request."""
+"""Fields that are compared, in the order of a request."""
 RULE: Final = frozenset({"schedule", "time_zone", "start_at", "end_at", "max_fires"})
-"""The fields that say when the timer fires: a finished timer goes on when one of them is declared anew."""
+"""Fields that determine when the timer fires: a finished timer becomes active again if a declaration changes one of
+them.
+"""
 _SHOWN: Final = 100
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value that are shown."""
 
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field: what it is and what it becomes, or, where an edit is kept, what is declared."""
+    """One field: its value before and after; if an edit by hand is kept, `after` is the declared value."""
 
     field: str
     before: str
     after: str
     edited: bool = False
-    """Somebody had changed it by hand since it was declared last."""
+    """Whether somebody changed it by hand since the last declaration."""
 
     def __str__(self) -> str:
         return f"{self.field}: {self.before} -> {self.after}{' (was edited by hand)' if self.edited else ''}"
 
 
 def values_of_spec(spec: TimerSpec) -> Values:
-    """The values of a declaration, comparable."""
+    """Return the values of a declaration, in comparable form."""
     values = {name: getattr(spec, name) for name in FIELDS}
     values["schedule"] = Rule(spec.schedule.kind, spec.schedule.to_spec(), spec.time_zone)
     values["action"] = None if spec.action is None else json.loads(spec.action)
@@ -50,27 +52,27 @@ def values_of_spec(spec: TimerSpec) -> Values:
 
 
 def values_of_row(row: Timer) -> Values:
-    """The values that a row holds, comparable with those of a declaration."""
+    """Return the values of a row, comparable with those of a declaration."""
     values = {name: getattr(row, name) for name in FIELDS if name != "schedule"}
     values["schedule"] = rule_of(row)
-    # As text: 1, 1.0 and true are three payloads, and the order of keys counts.
+    # As text: 1, 1.0 and true are three different payloads, and the order of keys matters.
     if row.payload is not None and not isinstance(row.payload, Unreadable):
         values["payload"] = encode(row.payload)
     return {**values, "tags": list(row.tags)}
 
 
 def changed(before: Values, after: Values) -> list[str]:
-    """The names of the fields that differ."""
+    """Return the names of the fields that differ."""
     return [name for name in FIELDS if before[name] != after[name]]
 
 
 def is_as_defined(row: Timer, spec: TimerSpec) -> bool:
-    """Whether the definition of a timer is this one already: to write it would change nothing."""
+    """Return whether the timer already has this definition, so that writing it would change nothing."""
     return not changed(values_of_row(row), values_of_spec(spec))
 
 
 def in_words(name: str, values: Values) -> str:
-    """A value for people, shortened."""
+    """Return a value as shortened text for people."""
     value = values[name]
     if name == "schedule":
         return _shortened(schedule_words(value.kind, value.spec, values["time_zone"]))
@@ -82,7 +84,7 @@ def in_words(name: str, values: Values) -> str:
 
 
 def edits(spec: TimerSpec, names: list[str]) -> dict[str, Any]:
-    """The arguments by which change.update_timer sets these fields as the spec says."""
+    """Return the arguments for change.update_timer that set these fields to the values of the spec."""
     given: dict[str, Any] = {name: getattr(spec, name) for name in names}
     for name in ("payload", "action", "overrides"):
         if given.get(name) is not None:

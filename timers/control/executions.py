@@ -1,4 +1,4 @@
-"""Single executions: retry or dismiss failed ones, cancel what has not ended, replay what has."""
+"""Single executions: retry or dismiss failed ones, cancel open ones, replay ended ones."""
 
 from __future__ import annotations
 
@@ -30,16 +30,22 @@ from timers.models.fields import ExactJSONField
 KEEP: Any = object()
 """Marks a payload that was not given: the execution keeps its own."""
 _LOOKS: Final = 3
-"""An execution may move between its two places while it is looked for in the one and then in the other."""
+"""Maximum number of searches: an execution may move between waiting and a claim while both are searched in turn."""
 
 
 def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> None:
-    """Make a failed execution ready again, now, with all the retries of its policy; optionally with another payload.
+    """Make a failed execution ready now, with all the retries of its policy.
 
-    The payload of an order of a chain is an object of variables: they are set, the others stay.
+    Args:
+        execution: id of the execution.
+        payload: a new payload; KEEP: unchanged. For an order of a chain, an object of variables: these are set, the
+            others are kept.
+        actor: who requests it; empty: the current actor.
 
-    Raises TimerNotFound when there is no such execution, NotAllowedNow when it has not failed, when its timer is
-    cancelled or gone, and when it had a thousand tries, InvalidRequest for variables that cannot be.
+    Raises:
+        TimerNotFound: there is no such execution.
+        NotAllowedNow: it has not failed, its timer is cancelled or deleted, or it had a thousand attempts.
+        InvalidRequest: the payload or the variables are invalid.
     """
     text = None if payload is KEEP else encode(payload)
     with audited("execution.retry", actor, subject_id=execution) as entry:
@@ -58,20 +64,20 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
         if text is not None:
             entry.told(payload=json.loads(text))
         if text is not None and order is None:
-            # A JSON null is a payload too; an empty column would mean the timer's.
+            # A JSON null is a payload too; an empty column would mean the timer's payload.
             row.payload = models.Value(json.loads(text), ExactJSONField())
             row.save(update_fields=["payload"])
 
 
 def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
-    """Give failed executions up: their final outcome is failed; returns how many there were."""
+    """Dismiss failed executions: their final outcome is failed. Return how many were dismissed."""
     why = reason or (f"dismissed by {actor}" if actor else "dismissed")
     where = "state = 'failed' AND id = ANY(%(ids)s::uuid[])"
     return _end_many("execution.dismiss", actor, where, "failed", why, list(executions))
 
 
 def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
-    """Cancel executions that wait, ready, queued or failed; returns how many there were.
+    """Cancel waiting executions: ready, queued or failed. Return how many were cancelled.
 
     Orders of chains run their finally steps first.
     """
@@ -97,18 +103,22 @@ def _end_many(verb: str, actor: str, where: str, outcome: str, why: str, executi
 
 @dataclass(frozen=True, slots=True)
 class CancelledExecution:
-    """The answer to the cancel of one execution."""
+    """The result of cancelling one execution."""
 
     execution: str
     in_flight: bool
-    """It had begun, or its holder did not answer in time: it is asked to end, and ends as cancelled unless it succeeds
-    first."""
+    """Whether it had begun, or its holder did not answer in time: it is requested to end, and ends as cancelled unless
+    it succeeds first.
+    """
 
 
 def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> CancelledExecution:
-    """Cancel an execution that waits, or ask for the end of one that is claimed; its timer goes on.
+    """Cancel a waiting execution, or request a claimed one to end; its timer continues.
 
-    Raises TimerNotFound when there is no such execution, NotAllowedNow when it has ended already.
+    Raises:
+        InvalidRequest: `execution` is not an execution id.
+        TimerNotFound: there is no such execution.
+        NotAllowedNow: it has ended already.
     """
     timer_id = check_execution(execution).timer_id
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
@@ -136,13 +146,24 @@ def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> Ca
 
 
 def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None = None, actor: str = "") -> str:
-    """Run the action of an ended execution's timer again, now, as a fresh execution; returns the new one's id.
+    """Run the action of an ended execution's timer again, now, as a new execution.
 
-    `overlap`: the overlap policy of this run; None: the timer's. See fire_timer.
+    The ledger keeps no payloads: the new execution has its timer's present payload, unless another is given. It also
+    uses the timer's present action and policies; its origin is `replay`.
 
-    The ledger keeps no payloads: the run has the one that its timer has now, unless another is given. It has the
-    timer's present action and policies too, and its origin is `replay`. Raises TimerNotFound when the history of the
-    execution is gone or its timer is, NotAllowedNow when it has not ended or its timer is cancelled.
+    Args:
+        execution: id of the ended execution.
+        payload: payload of the new execution; KEEP: the timer's.
+        overlap: overlap policy of this run (see fire_timer); None: the timer's.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        The id of the new execution.
+
+    Raises:
+        InvalidRequest: `execution` is not an execution id.
+        TimerNotFound: the history of the execution, or its timer, has been deleted.
+        NotAllowedNow: it has not ended, or its timer is cancelled.
     """
     text = None if payload is KEEP else encode(payload)
     occurrence = check_execution(execution)
@@ -175,14 +196,14 @@ def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None
 
 
 def _say_of(entry: Entry, execution: str) -> None:
-    """Let the entry be found by the names of the execution's timer and group."""
+    """Set the entry's names of the timer and group of the execution, so that it can be found by them."""
     timer = Timer.objects.filter(id=parse_id(execution).timer_id).values_list("group__name", "name").first()
     if timer is not None:
         entry.group, entry.name = timer
 
 
 def check_execution(execution: str) -> Occurrence:
-    """What the id of an execution says; raises InvalidRequest for what is none."""
+    """Return the parts of an execution id. Raise InvalidRequest if it is not valid."""
     try:
         occurrence = parse_id(execution)
     except (ValueError, AttributeError):
@@ -193,9 +214,9 @@ def check_execution(execution: str) -> Occurrence:
 
 
 def cancel_unfailed(timer_id: int, *, reason: str) -> int:
-    """Cancel all ready and queued executions of a timer; returns how many there were.
+    """Cancel all ready and queued executions of a timer. Return how many were cancelled.
 
-    What a worker is just taking up is in its claim when this returns.
+    An execution that a worker was claiming concurrently is in its claim when this returns.
     """
     where = "state IN ('ready', 'queued') AND step IS NULL AND timer_id = %(timer_id)s"
     ended = end_waiting(where, "cancelled", reason, wait=True, timer_id=timer_id)
@@ -203,7 +224,7 @@ def cancel_unfailed(timer_id: int, *, reason: str) -> int:
 
 
 def _claimed_in(execution: str) -> int | None:
-    """The group of the claim that holds the execution."""
+    """Return the group id of the claim that contains the execution; None: no claim does."""
     return Claim.objects.filter(executions__contains=[execution]).values_list("group_id", flat=True).first()
 
 

@@ -1,4 +1,4 @@
-"""Find a timer by its group and name: to read it, or to change it under its lock."""
+"""Find a timer by its group and name: to read it, or to lock and change it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from timers.models import Timer
 
 
 def read_timer(group: str, name: str) -> Timer:
-    """The timer as it is, its row not locked; raises TimerNotFound."""
+    """Return the timer without locking its row. Raise TimerNotFound."""
     timer = Timer.objects.named(group, name).select_related("group").first()
     if timer is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
@@ -16,10 +16,10 @@ def read_timer(group: str, name: str) -> Timer:
 
 
 def lock_timer(group: str, name: str) -> Timer:
-    """The timer, its row locked and its group held; raises TimerNotFound.
+    """Return the timer with its row locked and its group held. Raise TimerNotFound.
 
-    The group first: a timer that is written twice in one transaction refers to it anew at the commit, and whoever
-    changes the group, and waits for its timers, would be waited for.
+    The group is locked first: a timer that is written twice in one transaction references its group again at commit,
+    which would deadlock with a transaction that changes the group and waits for its timers.
     """
     hold_group(group)
     timer = Timer.objects.named(group, name).select_related("group").select_for_update(of=("self",)).first()

@@ -1,4 +1,4 @@
-"""Receivers that say they are gone: their subscriptions pause themselves, and get no more."""
+"""Receivers that report that they are gone: their subscriptions are paused automatically."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from timers.engine.outcome import Outcome, Verdict
 from timers.exceptions import TimerNotFound
 
 GoneReceivers = dict[tuple[str, str], str]
-"""By group and subscription: why it pauses itself."""
+"""The reason of the pause, by group and subscription."""
 
 
 def gone_receivers(verdicts: Iterable[tuple[Outcome, Verdict]]) -> GoneReceivers:
-    """Return the subscriptions whose receivers are gone by these verdicts; timers pause with the verdict itself."""
+    """Return the subscriptions whose receivers are gone by these verdicts. The verdict itself pauses timers."""
     gone: GoneReceivers = {}
     for outcome, verdict in verdicts:
         if outcome.pauses and verdict.next in ("park", "drop"):
@@ -27,7 +27,7 @@ def gone_receivers(verdicts: Iterable[tuple[Outcome, Verdict]]) -> GoneReceivers
 
 
 def pause_gone_receivers(gone: GoneReceivers) -> None:
-    """Pause these subscriptions; the timer's others go on. A pause waits for fires under way, so it comes last."""
+    """Pause these subscriptions; the timer's others continue. A pause waits for concurrent fires, so it comes last."""
     for (group_name, name), reason in gone.items():
         with suppress(TimerNotFound), audit_suppressed():
             pause_subscription(group_name, name, reason=f"paused itself: {reason}")

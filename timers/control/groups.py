@@ -49,11 +49,11 @@ _BOUNDS: Final = {
     "max_payload_bytes": (1, MAX_BYTES),
 }
 EDITABLE: Final = OVERRIDABLE | _OTHER_FIELDS
-"""What create_group and update_group take."""
+"""Fields that create_group and update_group accept."""
 _CARRIED: Final = OVERRIDABLE | {"action", "partition", "required_roles", "placement"}
-"""Fields that claimed executions carry: a change of these calls them back."""
+"""Fields that claimed executions carry: changing one of them calls the executions back."""
 _AGAINST_FIRES: Final = _CARRIED | LIMITS.keys()
-"""Fields whose change waits for fires under way: what is claimed after it is claimed by the new ones."""
+"""Fields whose change waits for concurrent fires: later claims use the new values."""
 
 _LOOK_UP: Final = f"""
 SELECT {columns(TimerGroup, "g")}, timers_now()
@@ -62,18 +62,18 @@ FROM (SELECT 1) one LEFT JOIN timers_timer_group g ON g.name = ANY(%s)
 
 
 class FoundGroups(NamedTuple):
-    """Groups by their names, as they were at one instant of the database's clock."""
+    """Groups by name, as they were at one instant of the database's clock."""
 
     now: datetime
     groups: dict[str, TimerGroup]
 
     def now_in(self, group: str) -> datetime:
-        """The group's present instant; the database's where it was not found."""
+        """Return the current time of the group; that of the database if the group was not found."""
         row = self.groups.get(group)
         return self.now if row is None else GroupClock.of(row).moment(self.now)
 
     def check(self, names: Collection[str]) -> None:
-        """Raises InvalidRequest naming the first that was not found."""
+        """Raise InvalidRequest naming the first group that was not found."""
         for name in names:
             if name not in self.groups:
                 known = list(TimerGroup.objects.values_list("name", flat=True)[:1000])
@@ -83,8 +83,8 @@ class FoundGroups(NamedTuple):
 
 
 def look_up_groups(names: Collection[str]) -> FoundGroups:
-    """The database's now, and those of the groups that there are."""
-    # A name that no group can have is none, and the database would refuse some.
+    """Return the database's current time, and the groups that exist."""
+    # Omit names that no group can have; the database would reject some of them.
     possible = [name for name in names if isinstance(name, str) and name.isprintable()]
     with connection.cursor() as cursor:
         cursor.execute(_LOOK_UP, (possible,))
@@ -94,14 +94,14 @@ def look_up_groups(names: Collection[str]) -> FoundGroups:
 
 
 def find_groups(names: Collection[str]) -> FoundGroups:
-    """The database's now and the groups of those names; raises InvalidRequest naming the first that does not exist."""
+    """Return the database's current time and the groups. Raise InvalidRequest naming the first that does not exist."""
     found = look_up_groups(names)
     found.check(names)
     return found
 
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Create a group; raises InvalidRequest for a name that is taken and for every field that makes no sense."""
+    """Create a group. Raise InvalidRequest for all invalid fields, TimerExists if the name is taken."""
     group = new_group(name, **fields)
     group.created_at = group.updated_at = clock.now()
     group.state_changed_by = actor
@@ -116,7 +116,7 @@ def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 
 def new_group(name: str, **fields: Any) -> TimerGroup:
-    """A group of these fields that is not saved; raises InvalidRequest for every field that makes no sense."""
+    """Return an unsaved group with these fields. Raise one InvalidRequest for all invalid fields."""
     group, mistakes = TimerGroup(name=name), ErrorCollector()
     mistakes.check(lambda: check_name("name", name))
     _assign(group, fields, mistakes)
@@ -124,14 +124,16 @@ def new_group(name: str, **fields: Any) -> TimerGroup:
 
 
 def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """The group of that name, created with these fields when there is none; an existing one is left as it is."""
+    """Return the group of that name; create it with these fields if it does not exist. An existing group is not
+    changed.
+    """
     existing = TimerGroup.objects.filter(name=name).first()
     if existing is not None:
         return existing
     try:
         return create_group(name, actor=actor, **fields)
     except InvalidRequest:
-        # Another process may have created it at the same moment; any other mistake comes back from the look-up.
+        # Another process may have created it concurrently; any other error is raised again after the look-up.
         twin = TimerGroup.objects.filter(name=name).first()
         if twin is None:
             raise
@@ -139,14 +141,16 @@ def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
 
 
 def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Change fields of a group; workers take the change over with their next poll.
+    """Change fields of a group. Workers apply the change with their next poll.
 
-    Fields that are given as they are change nothing: no version, no audit entry. What is claimed and has not begun is
-    called back where the group's policies, its action or its nodes change, and is carried out by the new ones; the
-    returned group's `in_flight` names what has begun.
+    Fields given with their present values change nothing: no new version, no audit entry. If the group's policies, its
+    action or its nodes change, claimed executions that have not begun are called back, and run with the new values; the
+    returned group's `in_flight` lists those that have begun.
 
-    Raises InvalidRequest for what makes no sense, NotAllowedNow where it shall be pulled and timers have their own
-    actions.
+    Raises:
+        TimerNotFound: there is no such group.
+        InvalidRequest: a field is unknown or invalid.
+        NotAllowedNow: the action becomes pull, and timers have actions of their own or chains have open orders.
     """
     with audited("group.update", actor, group=name, name=name) as entry:
         group = entry.watch(_locked(name, against_fires=bool(_AGAINST_FIRES & fields.keys())))
@@ -172,7 +176,7 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
         is_carried = any(_plain(getattr(group, field)) != _plain(value) for field, value in carried.items())
         computed, firsts = NewInstants(), set[int]()
         if (list(group.exclusion_calendars), group.on_excluded) != exclusions:
-            # What moves is locked before what is claimed; fires that are undone are computed once they are.
+            # Lock the timers that move before claims; compute undone fires after they are undone.
             computed, firsts = new_instants(Timer.objects.filter(group=group)), first_attempts_of([group.id])
             computed.lock(firsts)
         if is_carried:
@@ -195,7 +199,10 @@ def _refuse_own_actions(group: TimerGroup) -> None:
 
 
 def _refuse_chains(group: TimerGroup) -> None:
-    """Steps of orders are run by workers, and workers leave a group to the consumers that pull from it."""
+    """Raise NotAllowedNow if the group has open orders of chains or subscriptions that start them.
+
+    Steps of orders are run by workers, and workers do not serve a group from which consumers pull.
+    """
     under_way = ChainOrder.objects.filter(chain__group=group, ended_at=None).count()
     if under_way:
         number = f"{under_way:,} {'order' if under_way == 1 else 'orders'}"
@@ -208,9 +215,9 @@ def _refuse_chains(group: TimerGroup) -> None:
 
 
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
-    """Workers look for the timers of each priority by itself: tell them of one that is new in the group.
+    """Register priorities that are new in the group: workers search the timers of each priority separately.
 
-    An order of a chain begins with the priority of its timer.
+    An order of a chain starts with the priority of its timer.
     """
     if priorities.issubset(group.timer_priorities):
         return
@@ -224,7 +231,9 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
 
 
 def note_order_priorities(group: TimerGroup) -> None:
-    """Claims look for orders by their priorities only in groups that may have such orders: this one may from now on."""
+    """Mark a group as one that may have orders with priorities: only in such groups do claims search orders by
+    priority.
+    """
     if group.orders_by_priority:
         return
     with transaction.atomic():
@@ -236,16 +245,17 @@ def note_order_priorities(group: TimerGroup) -> None:
 
 
 def pause_group(name: str, *, until: datetime | str | None = None, reason: str = "", actor: str = "") -> TimerGroup:
-    """Fire nothing of the group until it is resumed, by hand or by itself at `until`.
+    """Fire nothing of the group until it is resumed: by a person, or automatically at `until`.
 
-    What is claimed and has not begun goes back: fires are undone, and missed when the group is resumed; retries and
-    manual runs wait. What has begun goes on, and is named in the returned group's `in_flight`.
+    Claimed executions that have not begun are called back: fires are undone, and count as missed when the group is
+    resumed; retries and manual runs wait. Executions that have begun continue, and are listed in the returned group's
+    `in_flight`.
     """
     return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, now_in(name)))
 
 
 def resume_group(name: str, *, actor: str = "") -> TimerGroup:
-    """Fire again; what was missed meanwhile follows the misfire policy."""
+    """Resume firing. Missed fires follow the misfire policy."""
     return _set_state(name, TimerGroup.State.ACTIVE, "", actor)
 
 
@@ -269,7 +279,8 @@ def _set_state(
 
 
 def _locked(name: str, *, against_fires: bool = False) -> TimerGroup:
-    # A fire holds the row as the creation of a timer does, by referring to it. Creations go on where fires may.
+    # A fire locks the row as the creation of a timer does: by a reference to it. With no_key, creations and fires
+    # continue.
     group = TimerGroup.objects.select_for_update(no_key=not against_fires).filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
@@ -288,7 +299,7 @@ def _saved(group: TimerGroup) -> TimerGroup:
 
 
 def _assign(group: TimerGroup, fields: dict[str, Any], mistakes: ErrorCollector) -> None:
-    """Take over the fields; raises one InvalidRequest for all that is wrong with them, and what was found before."""
+    """Set the fields. Raise one InvalidRequest for all errors, including those found before."""
     mistakes.refuse_unknown(fields, EDITABLE)
     policies = {name: value for name, value in fields.items() if name in OVERRIDABLE}
     wanted = mistakes.check(lambda: Policies().with_overrides(policies), Policies())
@@ -311,7 +322,8 @@ def _checked_action(given: Any, group: TimerGroup, mistakes: ErrorCollector) -> 
     if action is None:
         return None
     spec = action.to_spec()
-    # What it has already may be given back, though its handler be gone by now; a target may be closed since.
+    # The present action can be given again, even if its handler no longer exists; an HTTP target may have been blocked
+    # since.
     if not is_pull(spec) and (spec != group.action or isinstance(action, HttpAction)):
         mistakes.check(lambda: check_action(action, group.name))
     return spec

@@ -1,4 +1,4 @@
-"""What people set of an application key, checked: each check gives the value to keep, or raises InvalidRequest."""
+"""Validation of an application key's fields: each check returns the value to store, or raises InvalidRequest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from timers.schedules.instant import parse_instant
 
 MOST_RATE: Final = 1_000_000.0
 MOST_ENTRIES: Final = 1_000
-"""Groups, or networks, that one key names at most."""
+"""Maximum number of groups, or networks, of one key."""
 _SUGGESTED_FROM: Final = 1_000
 
-# They are kept from being deleted until the key that names them is saved.
+# Prevents their deletion until the key that names them is saved.
 _GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
 
 
 def check_key_name(value: Any) -> str:
-    """A name of 1 to 100 characters."""
+    """Check a name: 1 to 100 characters."""
     if isinstance(value, str) and not 1 <= len(value) <= KEY_NAME_LENGTH:
         raise InvalidRequest(
             "name", f"must have 1 to {KEY_NAME_LENGTH} characters; this has {len(value):,}", given=value
@@ -35,7 +35,7 @@ def check_key_name(value: Any) -> str:
 
 
 def check_user(value: Any) -> Any:
-    """The user meant by a row or by a name; one who may sign in."""
+    """Return the user, given as a row or by name; the user must be active."""
     users = get_user_model()
     if isinstance(value, str):
         found = users.objects.filter(**{users.USERNAME_FIELD: value}).first()
@@ -52,7 +52,7 @@ def check_user(value: Any) -> Any:
 
 
 def check_scopes(value: Any) -> list[str]:
-    """At least one scope, each once, in the order in which they are documented."""
+    """Return at least one scope, without duplicates, in the documented order."""
     known = list(ApplicationKey.Scope.values)
     problems = []
     for scope in _texts("scopes", value, "scopes"):
@@ -67,7 +67,7 @@ def check_scopes(value: Any) -> list[str]:
 
 
 def check_groups(value: Any) -> list[TimerGroup]:
-    """The rows of the groups of these names, at least one; every name that is unknown is told."""
+    """Return the rows of these groups, at least one. The error names every unknown group."""
     names = _texts("groups", value, "names of groups")
     if not names:
         raise InvalidRequest(
@@ -85,7 +85,7 @@ def check_groups(value: Any) -> list[TimerGroup]:
 
 
 def check_addresses(value: Any) -> list[str]:
-    """Networks in their plain form, each once."""
+    """Return networks in canonical form, without duplicates."""
     networks, problems = [], []
     for text in _texts("allowed_addresses", value, "networks"):
         try:
@@ -98,7 +98,7 @@ def check_addresses(value: Any) -> list[str]:
 
 
 def check_expiry(value: Any, now: datetime) -> datetime | None:
-    """An instant to come; None: no end."""
+    """Return an instant in the future; None: the key does not expire."""
     if value is None:
         return None
     at = parse_instant(value, "expires_at")
@@ -108,7 +108,7 @@ def check_expiry(value: Any, now: datetime) -> datetime | None:
 
 
 def check_rate(value: Any) -> float | None:
-    """Requests per second; None: as the settings say."""
+    """Return requests per second; None: the default of the settings."""
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -119,7 +119,7 @@ def check_rate(value: Any) -> float | None:
 
 
 def checked(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """What the checks give, by field; raises all their refusals as one."""
+    """Return the results of the checks by field. Raise all their errors as one."""
     values, problems = {}, []
     for field, check in checks.items():
         try:
@@ -149,7 +149,7 @@ def _network(text: str) -> str:
 
 
 def _nearest_network(text: str) -> str | None:
-    """What was meant by bits behind the mask, or by stars for the last numbers."""
+    """Return the network that was probably meant: one with host bits set, or with stars for the last numbers."""
     parts = text.split(".")
     numbers = [part for part in parts if part != "*"]
     if len(parts) == 4 and numbers and parts == numbers + ["*"] * (4 - len(numbers)) and len(numbers) < 4:

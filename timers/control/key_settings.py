@@ -1,11 +1,11 @@
-"""Key settings: a timer's limit key is written by its group's settings as they are, whoever changes these meanwhile.
+"""Key settings: a timer's limit key always matches its group's present settings, even if these change concurrently.
 
-The group is read before, unlocked. Where it limits by key, who writes keys then holds the group's row as its reference
-does (KEY SHARE) and compares; where the settings differ by now, or are just being changed, nothing is written, the
-group is read again when the change is through, and the verb is repeated. It never waits for the group while it holds
-timers: whoever changes the group holds it and waits for its timers. Where it did not limit by key as it was read,
-nothing is checked, so that groups without such limits cost no more; when a group begins to limit by key, its timers get
-their keys twice, in the change itself and after its commit.
+The group is read first, unlocked. If it limits by key, a writer of keys then locks the group's row as a reference does
+(KEY SHARE) and compares the settings. If they differ by now, or are being changed, nothing is written: the group is
+read again after the change is committed, and the operation is repeated. The writer never waits for the group while it
+has locked timers: a transaction that changes the group has locked it and waits for its timers. If the group did not
+limit by key when it was read, nothing is checked, so groups without such limits have no extra cost. When a group begins
+to limit by key, its timers get their keys twice: in the change itself and after its commit.
 """
 
 from __future__ import annotations
@@ -29,34 +29,35 @@ held AS MATERIALIZED (
     ) = %(held_settings)s::text[] AS is_as_read
 )
 """
-"""SQL for WITH: whether groups have the settings that they were read with; parameters from `settings_of`. They stay so
-to the transaction's end."""
+"""SQL for WITH: whether groups still have the settings with which they were read, and keep them until the transaction
+ends. `settings_of` builds its parameters.
+"""
 _CHECK: Final = f"WITH {HELD} SELECT is_as_read FROM held"
 _WAIT: Final = "SELECT 1 FROM timers_timer_group WHERE id = ANY(%s::bigint[]) ORDER BY id FOR KEY SHARE"
 
 
 class KeySettingsChanged(Exception):
-    """Groups limit by other keys than when they were read, or are just being changed; nothing was written."""
+    """Groups limit by other keys than when they were read, or are being changed; nothing was written."""
 
     def __init__(self, ids: Collection[int]) -> None:
         super().__init__(f"groups {sorted(ids)} have changed")
         self._ids = ids
 
     def wait(self) -> None:
-        """Return when the changes that were under way are through."""
+        """Wait until the concurrent changes have ended."""
         with connection.cursor() as cursor:
             cursor.execute(_WAIT, (plain_array(self._ids),))
 
 
 def key_setting(group: TimerGroup) -> str | None:
-    """What of a group decides which limit keys its timers have; None: they have none."""
+    """Return the setting that determines the limit keys of a group's timers; None: they have none."""
     if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
         return None
     return group.concurrency_key or ""
 
 
 def settings_of(groups: Iterable[TimerGroup]) -> dict[str, str]:
-    """The parameters of HELD: groups as they were read."""
+    """Return the parameters of HELD: the groups as they were read."""
     known = sorted(groups, key=lambda group: group.id)
     settings = [(group.id, key_setting(group)) for group in known]
     return {
@@ -66,7 +67,7 @@ def settings_of(groups: Iterable[TimerGroup]) -> dict[str, str]:
 
 
 def hold_key_settings(group: TimerGroup) -> None:
-    """Hold a group as it was read to the transaction's end; raises KeySettingsChanged."""
+    """Lock a group as it was read until the transaction ends. Raise KeySettingsChanged."""
     with connection.cursor() as cursor:
         cursor.execute(_CHECK, settings_of([group]))
         if cursor.fetchone() != (True,):
@@ -74,7 +75,11 @@ def hold_key_settings(group: TimerGroup) -> None:
 
 
 def by_present_keys(verb: Callable[[], Result]) -> Result:
-    """Call what is one transaction and reads groups itself; repeated while their key settings change meanwhile."""
+    """Call `verb`, and repeat it while key settings change concurrently.
+
+    Args:
+        verb: one transaction, which reads the groups itself.
+    """
     while True:
         try:
             return verb()

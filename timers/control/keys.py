@@ -1,6 +1,6 @@
-"""Application keys: create, change, rotate, revoke. A key's text is given once, to whoever makes it, and never again.
+"""Application keys: create, change, rotate, revoke. A key's text is returned once, to its creator, and never again.
 
-A key is named by its public id. Keys that are revoked or over stay for the record as long as the history does.
+A key is identified by its public id. Revoked and expired keys are kept as long as the history is.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from timers.schedules.duration import MICROSECONDS_PER_SECOND, parse_duration
 from timers.security.api_keys.format import new_key
 
 EDITABLE: Final = ("name", "scopes", "groups", "all_groups", "allowed_addresses", "expires_at", "rate")
-"""What update_key takes. The user of a key stays: what it did was done for that one."""
+"""Fields that update_key accepts. The user cannot change: the history of the key belongs to that user."""
 OVERLAP: Final = timedelta(days=1)
-"""How long the secret that was replaced holds too, when nothing else is said."""
+"""Default time for which the replaced secret remains valid."""
 LONGEST_OVERLAP: Final = 366 * 86_400 * MICROSECONDS_PER_SECOND
 _NAME_CONSTRAINT: Final = "timers_application_key_name"
 
@@ -50,11 +50,22 @@ def create_key(
     rate: float | None = None,
     actor: str = "",
 ) -> tuple[ApplicationKey, str]:
-    """Make a key; returns its row and its text, which nobody can read again.
+    """Create a key. Return its row and its text, which cannot be read again.
 
-    `user`: a row or a name; `groups`: names, or `all_groups` instead, one of the two; `allowed_addresses`: networks it
-    may be used from, empty: everywhere; `rate`: requests per second in each web process. Raises InvalidRequest for
-    every field that makes no sense, TimerExists for a name that another living key has.
+    Args:
+        name: name of the key, unique among the keys that are not revoked.
+        user: the user that the key acts for, as a row or by name.
+        scopes: at least one scope.
+        groups: names of the groups; either these or `all_groups` must be given.
+        all_groups: whether the key is valid for all groups.
+        allowed_addresses: networks from which it can be used; empty: everywhere.
+        expires_at: when it expires; None: never.
+        rate: requests per second in each web process; None: the default of the settings.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: a field is invalid.
+        TimerExists: another key that is not revoked has the name.
     """
     now = clock.now()
     with audited("key.create", actor, name=name) as entry:
@@ -83,11 +94,22 @@ def create_key(
 
 
 def update_key(public_id: str, *, version: int | None = None, actor: str = "", **fields: Any) -> ApplicationKey:
-    """Change fields of a key (see EDITABLE); it takes effect within a second.
+    """Change fields of a key (see EDITABLE). The change takes effect within a second.
 
-    Groups that are named take the place of those it had, or of all. `version`: refuse with StaleVersion when someone
-    changed the key since it was read. Raises InvalidRequest, TimerExists, TimerNotFound, NotAllowedNow for a revoked
-    key.
+    Given groups replace the present ones, or `all_groups`.
+
+    Args:
+        public_id: id of the key.
+        version: raise StaleVersion if the key was changed since this version was read; None: no check.
+        actor: who requests it; empty: the current actor.
+        fields: the fields to change.
+
+    Raises:
+        InvalidRequest: a field is unknown or invalid.
+        TimerExists: another key has the name.
+        TimerNotFound: there is no such key.
+        StaleVersion: see `version`.
+        NotAllowedNow: the key is revoked.
     """
     with audited("key.update", actor) as entry:
         row = _about(entry, _living(public_id, version))
@@ -124,10 +146,20 @@ def update_key(public_id: str, *, version: int | None = None, actor: str = "", *
 def rotate_key(
     public_id: str, *, overlap: timedelta | float | str = OVERLAP, version: int | None = None, actor: str = ""
 ) -> tuple[ApplicationKey, str]:
-    """Give a key another secret; returns its row and its new text, which nobody can read again.
+    """Replace the secret of a key. Return its row and its new text, which cannot be read again.
 
-    `overlap`: seconds (or a duration) for which the secret until now holds too; a secret from before that one ends at
-    once, so two hold at most. Raises InvalidRequest, TimerNotFound, StaleVersion, NotAllowedNow for a revoked key.
+    Args:
+        public_id: id of the key.
+        overlap: seconds (or a duration) for which the present secret remains valid. An older secret becomes invalid at
+            once, so at most two are valid.
+        version: raise StaleVersion if the key was changed since this version was read; None: no check.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: `overlap` is invalid.
+        TimerNotFound: there is no such key.
+        StaleVersion: see `version`.
+        NotAllowedNow: the key is revoked.
     """
     microseconds = parse_duration(overlap, "overlap", at_most=LONGEST_OVERLAP, allow_zero=True)
     with audited("key.rotate", actor) as entry:
@@ -142,9 +174,11 @@ def rotate_key(
 
 
 def revoke_key(public_id: str, *, version: int | None = None, actor: str = "") -> ApplicationKey:
-    """End a key for good; it is refused everywhere within a second. Once revoked, it stays as it is.
+    """Revoke a key permanently; it is rejected everywhere within a second. Revoking a revoked key changes nothing.
 
-    Raises TimerNotFound, StaleVersion.
+    Raises:
+        TimerNotFound: there is no such key.
+        StaleVersion: the key was changed since `version` was read.
     """
     with audited("key.revoke", actor) as entry:
         row = _about(entry, _locked(public_id, version))
@@ -158,7 +192,7 @@ def revoke_key(public_id: str, *, version: int | None = None, actor: str = "") -
 
 
 def _groups(names: Collection[str] | None, all_groups: Any) -> list[Any]:
-    """The groups to limit a key to; none for a key for all of them."""
+    """Return the groups that a key is limited to; empty for a key for all groups."""
     if not isinstance(all_groups, bool):
         raise InvalidRequest("all_groups", "must be true or false", given=all_groups)
     if all_groups:

@@ -1,4 +1,4 @@
-"""What people ask of the leadership of a partition: hand it over, release it."""
+"""Operations on the leadership of a partition: hand it over, release it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from timers.models import Leadership
 def hand_over(partition: str = "default", *, to: str = "", reason: str = "", actor: str = "") -> Leadership:
     """Make another node the leader of a partition, at once.
 
-    The leader before claims nothing more; what it runs goes on, what it has not begun goes back. The new leader keeps
-    the lead, whatever its --failback, until it ends or a person hands it over again. The leader fires nothing, and the
-    heartbeats of both nodes wait, until the transaction ends: commit it soon.
+    The previous leader claims nothing more; its running executions continue, and those that have not begun are
+    released. The new leader keeps the lead, whatever its --failback, until it ends or the lead is handed over again.
+    The leader fires nothing, and the heartbeats of both nodes wait, until the transaction ends: commit it soon.
 
     Args:
-        partition: the slice of the cluster.
-        to: the name of the node; empty: the ready one of the lowest precedence that does not lead.
+        partition: name of the partition.
+        to: name of the node; empty: the ready node of the lowest precedence that does not lead.
         reason: why, for the record.
-        actor: who asks.
+        actor: who requests it; empty: the current actor.
 
     Raises:
         TimerNotFound: the partition has no live node.
-        NotAllowedNow: the node cannot lead, or there is no other one.
+        NotAllowedNow: the node cannot lead, or there is no other node.
     """
     return _hand_over("partition.hand_over", partition, to, reason, actor)
 
 
 def release_lead(partition: str = "default", *, reason: str = "", actor: str = "") -> Leadership:
-    """Let another node lead a partition than the one that does; see hand_over."""
+    """Let another node lead the partition instead of the present leader; see hand_over."""
     return _hand_over("partition.release_lead", partition, "", reason, actor)
 
 

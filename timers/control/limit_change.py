@@ -1,4 +1,4 @@
-"""A change of a group's limits: what follows for its timers, claims and rates, in the same transaction."""
+"""Apply a change of a group's limits to its timers, claims and rates, in the same transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timers.models import RateState, TimerGroup
 
 @dataclass(frozen=True, slots=True)
 class LimitChange:
-    """The limits of a group that is locked against fires, as they were before it is changed."""
+    """The limits of a group that is locked against fires, as they were before the change."""
 
     _rates: tuple[str | None, str | None]
     _key_setting: str | None
@@ -24,17 +24,19 @@ class LimitChange:
 
     @classmethod
     def begin(cls, group: TimerGroup) -> LimitChange:
-        """Note how the group is limited now."""
+        """Return the group's present limits."""
         return cls((group.max_rate, group.max_rate_per_key), key_setting(group), _is_concurrent(group))
 
     def lock(self, group: TimerGroup) -> None:
-        """Lock the timers whose keys change. To be called before claims are locked: the order of all locks."""
+        """Lock the timers whose keys change. Call it before claims are locked: the order of all locks."""
         if key_setting(group) != self._key_setting:
             lock_keyed(group)
 
     def carry_out(self, group: TimerGroup) -> None:
-        """Write what follows from the new limits, after what is claimed was called back: that lives again, or waits."""
-        # A new rate begins with a whole burst; one that is given as it is goes on.
+        """Apply the new limits. Call it after claimed executions were called back: their timers are due again, or they
+        wait.
+        """
+        # A new rate begins with a full burst; an unchanged one keeps its state.
         states = RateState.objects.filter(group=group)
         if group.max_rate != self._rates[0]:
             states.filter(key=NO_KEY).delete()
@@ -50,15 +52,15 @@ class LimitChange:
 
 
 def _is_concurrent(group: TimerGroup) -> bool:
-    # Not by group.limits(), which refuses what was written by hand, and a change is to mend that.
+    # Not by group.limits(), which raises for values written by hand: a change must be able to correct these.
     return group.max_concurrency is not None or group.max_concurrency_per_key is not None
 
 
 def _rekey_again(group_id: int) -> None:
     """Set the keys of timers that were written while their group began to limit by key.
 
-    Only writers that know a group to limit by key check its settings. What a long transaction wrote meanwhile and
-    commits later still is without a key until it is changed.
+    Only writers that know that a group limits by key check its settings. A timer that a long transaction wrote
+    meanwhile, and commits after this, has no key until it is changed.
     """
     with transaction.atomic():
         group = TimerGroup.objects.select_for_update().filter(id=group_id).first()

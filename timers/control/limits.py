@@ -1,4 +1,4 @@
-"""Limits: what a verb may compute while it holds locks; what takes longer is computed between two transactions."""
+"""Limit what an operation computes while it holds locks; longer computations run between two transactions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from timers.schedules.limited import Allowance, Memory, Uncomputed, limited
 Result = TypeVar("Result")
 
 MOST_REPEATS: Final = 10
-"""How often a verb begins again; each time it asks for less that is not known yet."""
+"""Maximum number of repetitions; each time fewer results are missing."""
 MOST_SCHEDULES: Final = 10_000
-"""Of one call: as many timers as it may redefine."""
+"""Maximum number of schedules of one call: as many timers as it may redefine."""
 
 
 class Limits:
-    """What was computed for one call of a verb, and whether it is limited."""
+    """Results computed for one call of an operation, and whether its computing time is limited."""
 
     def __init__(self) -> None:
         self._memory = Memory(MOST_SCHEDULES)
@@ -26,16 +26,16 @@ class Limits:
         self.are_off = False
 
     def renew(self) -> None:
-        """Allow as much as at first: a transaction begins."""
+        """Reset the allowance, as a new transaction begins."""
         self._allowance = Allowance()
 
     def of(self, schedule: Schedule) -> Schedule:
-        """A schedule that raises Uncomputed where its answer would take long."""
+        """Return a schedule that raises Uncomputed if computing its result would take long."""
         return schedule if self.are_off else limited(schedule, self._memory, self._allowance)
 
 
 class ManyUncomputed(Uncomputed):
-    """The answers of several schedules would take long."""
+    """Computing the results of several schedules would take long."""
 
     def __init__(self, lacking: Iterable[Uncomputed], budget: CpuBudget | None) -> None:
         super().__init__(self._compute)
@@ -52,7 +52,7 @@ class ManyUncomputed(Uncomputed):
 
 
 def within_limits(verb: Callable[[Limits], Result]) -> Result:
-    """Call what is one transaction; what it lacks and takes long is computed after a rollback, and it is repeated."""
+    """Call `verb`, which is one transaction. Compute what would take long after a rollback, and repeat the call."""
     limits = Limits()
     for _ in range(MOST_REPEATS):
         limits.renew()

@@ -1,4 +1,4 @@
-"""Names of groups, timers, tags, roles, and what people write about them: one rule for all."""
+"""Validation of the names of groups, timers, tags and roles, and of texts: one rule for all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_TEXT: Final = 10_000
 
 
 def check_text(field: str, value: Any, limit: int = MAX_TEXT) -> str:
-    """Text of at most so many characters that PostgreSQL can keep; raises InvalidRequest naming the field."""
+    """Return text of at most `limit` characters that PostgreSQL can store. Raise InvalidRequest naming the field."""
     if not isinstance(value, str) or len(value) > limit or storable(value) != value:
         raise InvalidRequest(field, f"must be text of at most {limit:,} characters without NUL", given=value)
     return value
 
 
 def by_whom(actor: str, reason: str) -> str:
-    """Who asked for something and why, for an event: by olga: new disk."""
+    """Return who requested something and why, for an event: by olga: new disk."""
     return ": ".join(each for each in (f"by {actor}" if actor else "", reason) if each)

@@ -1,12 +1,12 @@
-"""The next instant of a timer after an edit. Pure: it looks at the timer before, the definition after, and the time.
+"""The next instant of a timer after an edit. Pure: it depends on the timer before, the definition after, and the time.
 
 Three rules, for every kind of schedule:
 
-- An edit that leaves the instants as they are leaves the next one as it is, also one that has come and waits for a
-  worker or for its share of the jitter.
-- An instant that has come fires as it was. Only another schedule can take it away, where it does not have the same
-  instant; it is given up then, and whoever edits records that.
-- A fixed delay goes on counting from the end of the run before: its instants do not follow from the clock.
+- An edit that does not change the instants does not change the next one, even if it has come and waits for a worker or
+  for its share of the jitter.
+- An instant that has come fires as it was. Only a new schedule without this instant removes it; the caller then records
+  that it was dropped.
+- A fixed delay continues to count from the end of the previous run: its instants do not follow from the clock.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Before:
     """A timer as it was before the edit."""
 
     rule: Rule
-    """Of its schedule."""
+    """The rule of its schedule."""
     time_zone: str
     start_at: datetime | None
     end_at: datetime | None
     exclusions: tuple[tuple[str, ...], str]
-    """The names of its exclusion calendars, and what becomes of excluded fires."""
+    """The names of its exclusion calendars, and the policy for excluded fires."""
     due: datetime | None
-    """Its next nominal instant; None: it has none, as it has ended or waits for the end of its execution."""
+    """Its next nominal instant; None: it has ended, or waits for the end of its execution."""
     last: datetime | None
-    """The latest nominal instant that was fired, maybe ahead of the clock."""
+    """The latest nominal instant that was fired, possibly ahead of the clock."""
     missed: Callable[[datetime], Missed]
-    """The instants from `due` to an instant of the group's clock."""
+    """Returns the instants from `due` to an instant of the group's clock."""
 
     @classmethod
     def of(cls, timer: Timer, limits: Limits, calendars: Calendars | None = None) -> Before:
-        """Read it from the row, before the row is edited. `limits`: what counting its missed instants may cost."""
+        """Read the state from the row, before the row is edited. `limits` bounds the cost of counting missed instants."""
         due = None if timer.next_fire_at is None else timer.next_fire_at - timer.offset
         return cls(
             rule_of(timer),
@@ -63,27 +63,33 @@ class Before:
 
 
 def rule_of(timer: Timer) -> Rule:
-    """The rule of a timer's row."""
+    """Return the schedule rule of a timer's row."""
     return Rule(timer.schedule_kind, timer.schedule, timer.time_zone)
 
 
 class Next(NamedTuple):
-    """What an edit does to the next instant."""
+    """The effect of an edit on the next instant."""
 
     due: datetime | None
-    """The nominal instant that is next; None: the end of the execution brings it."""
+    """The next nominal instant; None: the end of the execution determines it."""
     given_up: Missed | None = None
-    """Instants that had come and will not be fired: the schedule is another."""
+    """Instants that had come and will not fire, because the schedule changed."""
     is_recomputed: bool = False
-    """`due` was looked for, so it may be one that was left out on demand."""
+    """Whether `due` was computed, so that it may be an instant that a person skipped."""
 
 
 def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: Timer, now: datetime) -> Next:
-    """The next instant of a living timer.
+    """Return the next instant of a living timer.
 
-    `spec`, `schedule`: its definition after the edit, and its schedule with exclusion calendars. `after`: its row, with
-    the columns of the definition written. `now`: by the group's clock. Raises InvalidRequest where nothing is left to
-    fire.
+    Args:
+        before: the timer before the edit.
+        spec: its definition after the edit.
+        schedule: its schedule after the edit, with exclusion calendars.
+        after: its row, with the columns of the definition written.
+        now: current time of the group's clock.
+
+    Raises:
+        InvalidRequest: no instant is left to fire.
     """
     if before.due is None:
         return Next(None)
@@ -108,7 +114,7 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
 
 
 def first_beyond(last: datetime | None, spec: TimerSpec, schedule: Schedule, now: datetime) -> datetime:
-    """The first nominal instant from now on, and after the last that was fired; raises InvalidRequest for none."""
+    """Return the first nominal instant from now on that is after the last one fired. Raise InvalidRequest for none."""
     if last is None:
         return spec.first_fire(now, schedule)
     beyond = last + _MICROSECOND
@@ -116,7 +122,7 @@ def first_beyond(last: datetime | None, spec: TimerSpec, schedule: Schedule, now
 
 
 def exclusions_of(timer: Timer) -> tuple[tuple[str, ...], str]:
-    """Which calendars hold for a timer, and what becomes of excluded fires."""
+    """Return the names of the calendars that apply to a timer, and the policy for excluded fires."""
     try:
         policies = timer.policies()
     except InvalidRequest:
@@ -144,7 +150,7 @@ def _delayed(before: Before, spec: TimerSpec, schedule: Schedule, now: datetime)
 
 
 def _has_alone(spec: TimerSpec, schedule: Schedule, due: datetime, now: datetime) -> bool:
-    """Whether the schedule has this instant too, and none between it and now."""
+    """Return whether the schedule has this instant too, and none between it and now."""
     if spec.start_at is not None and due < spec.start_at:
         return False
     following = schedule.next_after(due)
@@ -160,7 +166,7 @@ def _checked(due: datetime, spec: TimerSpec) -> datetime:
 def _missed_by(
     timer: Timer, due: datetime | None, limits: Limits, calendars: Calendars | None
 ) -> Callable[[datetime], Missed]:
-    # The schedule as it is before the edit; it is made where it is needed only.
+    # The schedule before the edit; it is built only if needed.
     row = Timer(
         schedule_kind=timer.schedule_kind, schedule=timer.schedule, time_zone=timer.time_zone, overrides=timer.overrides
     )

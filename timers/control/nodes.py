@@ -1,8 +1,8 @@
-"""What people ask of nodes.
+"""Requests to nodes: drain, activate, stop, forget.
 
-A wish for a node is kept on its row, and its supervisor reads it with each heartbeat: it is followed within one
-interval. It belongs to this incarnation: a node whose process is started anew is active again, whatever was asked of
-the one before; one that was taken for dead and comes back in the same process goes on as it was asked to.
+The desired state of a node is stored in its row, and its supervisor reads it with each heartbeat: it takes effect
+within one interval. It belongs to this incarnation: a node whose process is restarted is active again, whatever was
+requested of the previous one. A node that was declared dead and comes back in the same process keeps its desired state.
 """
 
 from __future__ import annotations
@@ -24,32 +24,48 @@ _ASKED: Final = {
 
 
 def drain_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
-    """Let a node (its id, or its name) take no new work, end what it runs, and stay up without any.
+    """Drain a node: it takes no new work, finishes its running executions, and stays up.
 
-    What it holds and has not begun goes back at once, for others. Its own limits alone end what it runs. Raises
-    TimerNotFound, and NotAllowedNow for a node that has ended or is asked to stop.
+    Claimed executions that have not begun are released at once, for other nodes. Only their own limits end the running
+    ones.
+
+    Args:
+        node: id or name of the node.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such node.
+        NotAllowedNow: the node has ended or has been requested to stop.
     """
     return _ask("node.drain", node, Node.Wish.DRAIN, reason, actor)
 
 
 def activate_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
-    """Let a drained node take work again. Raises as drain_node does."""
+    """Let a drained node take work again. Raise the same errors as drain_node."""
     return _ask("node.activate", node, Node.Wish.NONE, reason, actor)
 
 
 def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
-    """End a node as SIGTERM does: it drains, within its --drain-timeout, and its process ends.
+    """Stop a node as SIGTERM does: it drains, within its --drain-timeout, and its process ends.
 
-    This is not called back. Raises TimerNotFound, and NotAllowedNow for a node that has ended.
+    This cannot be undone.
+
+    Raises:
+        TimerNotFound: there is no such node.
+        NotAllowedNow: the node has ended.
     """
     return _ask("node.stop", node, Node.Wish.STOP, reason, actor)
 
 
 def forget_node(node: int | str, *, reason: str = "", actor: str = "") -> int:
-    """Remove what is recorded of a node that has ended: one start of it by its id, all of them by its name.
+    """Delete the records of a node that has ended: one incarnation by its id, or all of them by its name.
 
-    Its history, in the ledger and the cluster's events, stays. A node that has ended is removed by itself after
-    TIMERS_NODE_RETENTION days. Returns the number of starts that were removed.
+    Its history, in the ledger and the cluster's events, is kept. A node that has ended is deleted automatically after
+    TIMERS_NODE_RETENTION days.
+
+    Returns:
+        The number of incarnations that were deleted.
 
     Raises:
         TimerNotFound: there is no such node.
@@ -99,14 +115,14 @@ def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -
             return row
         now = clock.now()
         row.wish, row.wish_reason, row.wished_by, row.wished_at = wish, reason, actor, now
-        # Its heartbeat writes the other columns.
+        # The node's heartbeat writes the other columns.
         row.save(update_fields=["wish", "wish_reason", "wished_by", "wished_at"])
         record(f"node {_ASKED[wish]}", row.name, by_whom(actor, reason), now)
     return row
 
 
 def _locked(node: int | str, entry: Entry) -> Node:
-    """The node of that id, or the living one of that name (else the one that ended last)."""
+    """Lock and return the node of that id, or the live node of that name (else the one that ended last)."""
     rows = Node.objects.select_for_update(no_key=True)
     if isinstance(node, int):
         row = rows.filter(id=node).first()

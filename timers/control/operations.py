@@ -1,9 +1,9 @@
-"""Bulk operations: retry or dismiss all failed executions that meet a filter, in the background.
+"""Bulk operations: retry or dismiss all failed executions that match a filter, in the background.
 
-What is meant is frozen at the moment of asking: an execution that fails later is not touched, though it met the filter.
-Each row that comes to wait has a number that rises (its entry), so "was there at the moment of asking" does not depend
-on any clock: sandboxes have their own, and those of two sessions may differ. Nodes carry the operation out, see
-engine/operations.py.
+The set of executions is frozen when the operation is requested: an execution that fails later is not touched, even if
+it matches the filter. Each row that begins to wait has an increasing number (its entry), so whether it was there at the
+request does not depend on any clock: sandboxes have their own, and those of two sessions may differ. Nodes carry the
+operation out, see engine/operations.py.
 """
 
 from __future__ import annotations
@@ -33,12 +33,19 @@ def start_operation(
     actor: str = "",
     groups: Collection[str] | None = None,
 ) -> BulkOperation:
-    """Have the failed executions that now meet the conditions retried ("retry") or given up ("dismiss").
+    """Start a bulk operation on the failed executions that now match the conditions.
 
-    `conditions`, which all hold: group, timer (a name), fingerprint, error_contains (letter case is not regarded),
-    failed_before, failed_after (by the database's clock); or {"all": true}. `pace`: at most so many executions a
-    second, evenly; None: as fast as it goes. `groups`: the names of the groups that the asker may touch; None: all.
-    Raises InvalidRequest with all mistakes (of a condition as `filter.<name>`), and starts nothing then.
+    Args:
+        verb: "retry" or "dismiss".
+        conditions: all of them must match: group, timer (a name), fingerprint, error_contains (ignores case),
+            failed_before, failed_after (by the database's clock); or {"all": true}.
+        pace: maximum number of executions per second, evenly spread; None: no limit.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+        groups: names of the groups that the actor may change; None: all.
+
+    Raises:
+        InvalidRequest: names all errors (of a condition as `filter.<name>`); nothing was started.
     """
     errors: list[InvalidRequest] = []
     meant, checked_pace = FailedFilter(), None
@@ -83,7 +90,7 @@ def start_operation(
 def cancel_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Go no further: what has been done stays done. Raises NotAllowedNow when the operation has ended."""
+    """Stop the operation; what has been done stays done. Raise NotAllowedNow if the operation has ended."""
     with audited("operation.cancel", actor) as entry:
         row = entry.watch(_lock(operation, groups))
         row.ended_at = clock.now()
@@ -93,13 +100,13 @@ def cancel_operation(
 def pause_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Go no further until resumed. Raises NotAllowedNow when the operation has ended."""
+    """Pause the operation until it is resumed. Raise NotAllowedNow if the operation has ended."""
     with audited("operation.pause", actor) as entry:
         return _set_state(entry.watch(_lock(operation, groups)), BulkOperation.State.PAUSED, "paused", reason, actor)
 
 
 def resume_operation(operation: int, *, actor: str = "", groups: Collection[str] | None = None) -> BulkOperation:
-    """Go on; what was meant is still what was there at the moment of asking."""
+    """Resume the operation; its set of executions is still the one frozen at the request."""
     with audited("operation.resume", actor) as entry:
         row = entry.watch(_lock(operation, groups))
         row.next_at = max(row.next_at, clock.now())
@@ -109,7 +116,7 @@ def resume_operation(operation: int, *, actor: str = "", groups: Collection[str]
 def set_pace(
     operation: int, pace: float | None, *, actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Go faster or slower from now on; None: as fast as it goes."""
+    """Change the maximum number of executions per second from now on; None: no limit."""
     checked = check_pace(pace, "pace")
     with audited("operation.set_pace", actor) as entry:
         row = entry.watch(_lock(operation, groups))
@@ -129,7 +136,7 @@ FROM timers_waiting_entry s
 
 
 def _freeze(meant: FailedFilter, touched: list[int] | None) -> tuple[int, int]:
-    """The last entry there is, and how many failed executions up to it meet the filter."""
+    """Return the last entry number, and how many failed executions up to it match the filter."""
     where = meant.where(in_groups=touched is not None) or "true"
     with connection.cursor() as cursor:
         cursor.execute(_FREEZE.format(where=where), {**meant.params(), "group_ids": touched})
@@ -147,7 +154,7 @@ def _lock(operation: int, groups: Collection[str] | None) -> BulkOperation:
 
 
 def _is_within(row: BulkOperation, groups: Collection[str]) -> bool:
-    """Whether the operation touches no other group than these."""
+    """Return whether the operation touches no other groups than these."""
     return row.group_ids is not None and set(row.group_ids) <= set(group_ids(groups))
 
 
