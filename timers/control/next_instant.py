@@ -48,7 +48,7 @@ class Before:
 
     @classmethod
     def of(cls, timer: Timer, limits: Limits, calendars: Calendars | None = None) -> Before:
-        """Read the state from the row, before the row is edited. `limits` bounds the cost of counting missed instants."""
+        """Read the state from the row, before it is edited. `limits` bounds the cost of counting missed instants."""
         due = None if timer.next_fire_at is None else timer.next_fire_at - timer.offset
         return cls(
             rule_of(timer),

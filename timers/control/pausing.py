@@ -1,4 +1,4 @@
-"""What verbs that pause are asked for."""
+"""Validation of the arguments of operations that pause."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from timers.schedules.instant import parse_instant
 
 
 def check_until(until: datetime | str | None, now: datetime) -> datetime | None:
-    """The instant at which a pause shall end; raises InvalidRequest for one that has passed."""
+    """Return the instant at which a pause ends. Raise InvalidRequest if it has passed."""
     if until is None:
         return None
     at = parse_instant(until, "until")

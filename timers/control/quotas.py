@@ -1,8 +1,8 @@
 """Quotas: how many living timers a group may have, how long their payloads, how often they may fire.
 
-Living timers are counted exactly, under the lock of the group's row, and seldom: the row remembers how many may still
-be created before they must be counted again. That number is never too high: timers end without telling it, but come
-only by way of here.
+Living timers are counted exactly, under the lock of the group's row, and rarely: the row stores how many timers can
+still be created before the next count. That number is never too high: timers that end do not raise it, and every new
+timer passes through here.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from timers.schedules.shortest_interval import shortest_interval
 
 
 def hold_quotas(groups: Iterable[str]) -> dict[int, TimerGroup]:
-    """Lock those of the groups that limit their timers, until the transaction ends; the others cost one query."""
+    """Lock the groups that limit their timers, until the transaction ends; if none does, this costs one query."""
     names = list(groups)
     if not names:
         return {}
     limited = TimerGroup.objects.filter(name__in=names, max_timers__isnull=False).order_by("name")
-    # Not against those who only refer to a group, as new timers do.
+    # Does not block transactions that only refer to a group, as new timers do.
     return {group.id: group for group in limited.select_for_update(no_key=True)}
 
 
 def without_room(group: TimerGroup, names: Sequence[str]) -> dict[str, QuotaExceeded]:
-    """Those of the names, in their order, for which a held group has no room; who has a living timer needs none."""
+    """Return the names for which a locked group has no room, in the given order. A name with a living timer needs none."""
     if group.max_timers is None or len(names) <= group.spare_timers:
         return {}
     living = Timer.objects.filter(group_id=group.id, state__in=(Timer.State.ACTIVE, Timer.State.PAUSED))
@@ -47,7 +47,7 @@ def without_room(group: TimerGroup, names: Sequence[str]) -> dict[str, QuotaExce
 
 
 def count_in(group: TimerGroup, added: int) -> None:
-    """Take note of timers that are added to a held group, after it was asked for their room."""
+    """Count timers that are added to a locked group, after without_room was called for them."""
     TimerGroup.objects.filter(id=group.id).update(spare_timers=max(0, group.spare_timers - added))
 
 
@@ -61,7 +61,7 @@ def check_payload(group: TimerGroup, payload: str | None) -> None:
 
 
 def check_interval(group: TimerGroup, schedule: Schedule, now: datetime) -> None:
-    """Raise QuotaExceeded for a schedule whose next fires come closer together than the group allows."""
+    """Raise QuotaExceeded for a schedule whose next fires are closer together than the group allows."""
     if group.min_interval is None or not schedule.recurring:
         return
     shortest = shortest_interval(schedule, now)
@@ -74,7 +74,7 @@ def check_interval(group: TimerGroup, schedule: Schedule, now: datetime) -> None
 
 
 def look_at_interval(group: str, schedule: Callable[[], Schedule]) -> None:
-    """Compute what check_interval asks of a new schedule, before rows are locked: it is remembered for a minute."""
+    """Compute the interval for check_interval before rows are locked: the result is cached for a minute."""
     row = TimerGroup.objects.filter(name=group, min_interval__isnull=False).first()
     with suppress(InvalidRequest):
         if row is not None:

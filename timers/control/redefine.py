@@ -1,8 +1,8 @@
-"""Redefine living timers (on_conflict="replace"): what each becomes, and the statement that writes them all.
+"""Redefine living timers (on_conflict="replace"): the new state of each, and the statement that writes them all.
 
-A definition that is the same changes nothing. One with the same schedule is an edit: the timer keeps its next instant,
-its state and its counts. One with another schedule starts over: it is active, and its fires and failures are counted
-from none.
+An unchanged definition changes nothing. With the same schedule it is an edit: the timer keeps its next instant, its
+state and its counts. With another schedule the timer starts over: it is active, and its counts of fires and failures
+start at zero.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from timers.models.rows import columns, made
 from timers.schedules import Missed, Schedule, parse
 
 Key = tuple[int, str]
-"""Id of the group, and name."""
+"""Group id and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redefined:
-    """What becomes of one living timer."""
+    """The new state of one living timer."""
 
     was: Timer
-    """Its row before."""
+    """Its row before the change."""
     spec: TimerSpec
     due_at: datetime | None
-    """When it is due next, its share of the jitter included; None: as before."""
+    """When it is due next, including its share of the jitter; None: unchanged."""
     given_up: Missed | None
     is_recomputed: bool
-    """`due_at` was looked for, so it may be one that was left out on demand."""
+    """Whether `due_at` was computed, so that it may be an instant that a person skipped."""
     restarts: bool
     ends: bool
-    """No fire is left to it."""
+    """Whether no fire is left."""
 
 
 _LIVING: Final = f"""
@@ -55,7 +55,7 @@ JOIN timers_timer t ON t.group_id = u.group_id AND t.name = u.name AND t.state I
 {{where}}ORDER BY t.id
 """
 _READ: Final = _LIVING.format(where="")
-# The condition is one of the whole query, so the groups are held before the first timer is locked.
+# The condition applies to the whole query, so the groups are locked before the first timer is.
 _LOCKED: Final = f"""
 WITH held AS MATERIALIZED ({HOLD_GROUPS})
 {_LIVING.format(where="WHERE (SELECT count(*) FROM held) > 0 ")} FOR NO KEY UPDATE OF t
@@ -63,15 +63,15 @@ WITH held AS MATERIALIZED ({HOLD_GROUPS})
 
 
 def lock_living(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> dict[Key, Timer]:
-    """The living timers that have the names of these definitions, locked after their groups.
+    """Return the living timers with the names of these definitions, locked after their groups.
 
-    New timers refer to their groups, and whoever changes a group holds it and waits for its timers.
+    New timers refer to their groups, and a transaction that changes a group locks it and waits for its timers.
     """
     return _living(_LOCKED, specs, groups)
 
 
 def changed_names(specs: Sequence[TimerSpec], groups: Mapping[str, TimerGroup]) -> list[Key]:
-    """The names, in order, whose timers are not defined so already; no row is locked, so they may be by then."""
+    """Return the names, sorted, of timers without this definition. No row is locked, so the result may be outdated."""
     living = _living(_READ, specs, groups)
     keys = [(groups[spec.group].id, spec.name) for spec in specs]
     return sorted({
@@ -96,9 +96,9 @@ def _living(statement: str, specs: Sequence[TimerSpec], groups: Mapping[str, Tim
 
 
 def continued(spec: TimerSpec, living: Timer | None) -> TimerSpec:
-    """The definition, with a rate or rule counting on from where the living timer counts.
+    """Return the definition, with a rate or rule that continues to count from where the living timer counts.
 
-    Only where the definition names no other instant to count from.
+    This applies only if the definition names no other instant to count from.
     """
     if living is None or spec.schedule.kind not in ANCHORS or spec.schedule.kind != living.schedule_kind:
         return spec
@@ -113,15 +113,22 @@ def continued(spec: TimerSpec, living: Timer | None) -> TimerSpec:
 
 
 def is_unchanged(spec: TimerSpec, living: Timer | None) -> bool:
-    """Whether the living timer is defined so already."""
+    """Return whether the living timer already has this definition."""
     return living is not None and is_as_defined(living, spec)
 
 
 def redefine(living: Timer, spec: TimerSpec, schedule: Schedule, now: datetime, limits: Limits) -> Redefined:
-    """What becomes of a living timer by a definition that differs.
+    """Return the new state of a living timer whose definition changes.
 
-    `schedule`: with exclusion calendars. `now`: by the group's clock. `limits`: what counting its missed instants may
-    cost. Raises InvalidRequest where nothing is left to fire.
+    Args:
+        living: the timer.
+        spec: the new definition.
+        schedule: its schedule, with exclusion calendars.
+        now: current time of the group's clock.
+        limits: bounds the cost of counting missed instants.
+
+    Raises:
+        InvalidRequest: no instant is left to fire.
     """
     before = Before.of(living, limits)
     after = copy.copy(living)

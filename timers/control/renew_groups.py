@@ -1,4 +1,4 @@
-"""Give all groups a new version, so that every worker reads them again before it fires anything more."""
+"""Give all groups a new version, so that every worker reads them again before its next fire."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from timers.models.cluster_pause import EVERYWHERE
 def renew_groups(
     partition: str = EVERYWHERE, *, besides: Collection[int] = (), only: Collection[int] | None = None
 ) -> list[int]:
-    """Lock all groups of a partition, or all there are, wait for fires that are under way, and give each a new version.
+    """Lock all groups of a partition, wait for concurrent fires, and give each group a new version.
 
-    Nothing is fired until the transaction ends, and then only by who has read the groups again.
+    Nothing fires until the transaction ends, and afterwards only workers that have read the groups again fire.
 
     Args:
-        partition: whose groups; EVERYWHERE: all.
-        besides: ids of groups that are left as they are.
+        partition: the partition of the groups; EVERYWHERE: all.
+        besides: ids of groups that are left unchanged.
         only: ids of the groups; None: all.
 
     Returns:
@@ -41,6 +41,6 @@ def renew_groups(
 
 
 def wake_for_changed_groups() -> None:
-    """Have workers look again at the commit: what they found due while a group was locked, they left."""
+    """Wake workers at the commit: they left work that they found due while a group was locked."""
     now = clock.now()
     wake_if_soon([now], now)

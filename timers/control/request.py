@@ -1,4 +1,4 @@
-"""From keywords, as the Python API, declarations and files give them, to the TimerSpec they ask for."""
+"""Convert keywords, as the Python API, declarations and files pass them, to a TimerSpec."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWN_KEYWORDS: Final = {
     "window": frozenset({"begin", "end", "every", "weekdays"}) | _CLOCK_POLICY,
     "rrule": frozenset({"rule"}) | _CLOCK_POLICY,
 }
-"""The keywords of each kind's own; null is as good as not given: what was kept of them is forgotten."""
+"""The keywords of each kind; null counts as not given: the stored value is dropped."""
 
 _NAMES: Final = frozenset({"group", "name"})
 SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
@@ -38,7 +38,7 @@ OPTIONS: Final = frozenset(
         "time_zone", "overrides", "concurrency_key", "tags", "description",
     }
 )  # fmt: skip
-"""The keywords that all kinds share, beside group and name."""
+"""The keywords that all kinds share, in addition to group and name."""
 
 
 _ONLY_TOLD: Final = READ_ONLY_FIELDS | {
@@ -46,13 +46,16 @@ _ONLY_TOLD: Final = READ_ONLY_FIELDS | {
     "last_fire_at", "last_outcome", "last_result", "fire_count",
     "failures_in_a_row", "in_flight", "state_changed_at", "state_changed_by",
 }  # fmt: skip
-"""What is told of a timer, beside what it was given."""
+"""Read-only fields of a timer."""
 
 
 def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool = True) -> TimerSpec:
-    """The spec that these keywords (kind, group, name, ...) ask for, or one InvalidRequest for all that is wrong.
+    """Return the spec for these keywords (kind, group, name, ...). Raise one InvalidRequest for all errors.
 
-    `looks_up`: see TimerSpec.parse.
+    Args:
+        request: the keywords.
+        now: current time of the timer's group.
+        looks_up: see TimerSpec.parse.
     """
     fields = dict(request)
     kind = fields.pop("kind", None)
@@ -80,35 +83,35 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
 
 
 def known_changes(changes: Mapping[str, Any], mistakes: ErrorCollector) -> dict[str, Any]:
-    """Those of the changes that a timer can take; of all others note is taken."""
+    """Return the changes that a timer accepts; add an error to `mistakes` for each of the others."""
     known = OPTIONS | SCHEDULE_KEYWORDS
     mistakes.refuse_unknown(changes, known, where="here, or cannot be changed", told=_ONLY_TOLD)
     return {keyword: value for keyword, value in changes.items() if keyword in known}
 
 
 class Whose(NamedTuple):
-    """What a schedule needs to know of its timer: H in cron hashes the name, rates and rules count from start_at."""
+    """What a schedule needs of its timer: H in cron hashes the name, rates and rules count from start_at."""
 
     group: str
     name: str
     time_zone: Any
     start_at: Any
     anchor: str | None = None
-    """What a stored rate or rule counts from, as its spec has it: it goes on counting from there. None: start_at."""
+    """The instant from which a stored rate or rule counts, as in its spec; it continues from there. None: start_at."""
 
 
 ANCHORS: Final = {"fixed_rate": "anchor", "rrule": "start"}
-"""The kinds that count from an instant, and the words of their specs for it."""
+"""The kinds that count from an instant, and the keyword for it in their specs."""
 
 
 def anchor_of(kind: str, spec: Any) -> str | None:
-    """What a stored schedule counts from, as text; None for one that counts from nothing, or cannot be read."""
+    """Return the instant from which a stored schedule counts, as text; None if it has none or cannot be read."""
     anchor = spec.get(ANCHORS[kind]) if kind in ANCHORS and isinstance(spec, Mapping) else None
     return anchor if isinstance(anchor, str) else None
 
 
 def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
-    """The schedule of a kind from its own keywords; raises one InvalidRequest for all that is wrong."""
+    """Return the schedule of a kind from its own keywords. Raise one InvalidRequest for all errors."""
     mistakes = ErrorCollector()
     if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
         mistakes.add(InvalidRequest("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
@@ -121,7 +124,7 @@ def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetim
 
 
 def kind_of(request: Mapping[str, Any]) -> str | None:
-    """The kind whose own keyword is among these; None when they are shared by several, or none is."""
+    """Return the kind that one of these keywords belongs to; None if all are shared by several kinds, or none is given."""
     kinds = [kind for kind, keywords in OWN_KEYWORDS.items() if (keywords - _CLOCK_POLICY) & set(request)]
     return kinds[0] if kinds else None
 
@@ -129,7 +132,7 @@ def kind_of(request: Mapping[str, Any]) -> str | None:
 def _spec_of(
     kind: str, own: Mapping[str, Any], whose: Whose, now: datetime, mistakes: ErrorCollector
 ) -> dict[str, Any]:
-    """The spec as it is kept; in the place of what makes no sense, of which note is taken, something that does."""
+    """Return the spec as it is stored. An invalid value is reported to `mistakes` and replaced by a valid one."""
     given = {keyword: value for keyword, value in own.items() if value is not None}
     if kind == "once":
         others = {keyword: value for keyword, value in given.items() if keyword not in ("at", "after")}

@@ -1,4 +1,4 @@
-"""One more run of a timer in addition to its schedule: run now, and replay."""
+"""Create one more run of a timer in addition to its schedule: run now, and replay."""
 
 from __future__ import annotations
 
@@ -41,13 +41,24 @@ def make_run(
     only_for: int = 0,
     overlap: str | None = None,
 ) -> str:
-    """Make an execution of a locked timer for an instant of its group; returns its id.
+    """Create an execution of a locked timer for an instant of its group, and return its id.
 
-    `payload`: JSON text, None: the timer's. `now`: the group's. Where the group has subscriptions, each that would get
-    a fire gets a run, and the first one's id is returned; `only_for`: none but the one of this ordinal, if it lives.
-    `overlap`: the overlap policy of this run, None: the timer's. Raises NotAllowedNow for a cancelled timer, where no
-    subscription matches, and where the overlap policy leaves no room; InvalidRequest for an action that nobody could
-    run.
+    If the group has subscriptions, each one that would receive a fire gets a run, and the id of the first run is
+    returned.
+
+    Args:
+        timer: the locked timer.
+        origin: origin of the execution: "manual" or "replay".
+        at: when it is due.
+        now: current time of the group.
+        payload: JSON text; None: the timer's payload.
+        reason: why, for the execution's record.
+        only_for: ordinal of the only subscription that gets a run, if it still exists; 0: all that match.
+        overlap: overlap policy of this run; None: the timer's.
+
+    Raises:
+        NotAllowedNow: the timer is cancelled, no subscription matches, or the overlap policy leaves no room.
+        InvalidRequest: no process could run the action.
     """
     policy = overlap_of(timer, overlap)
     if timer.state == Timer.State.CANCELLED:
@@ -58,7 +69,7 @@ def make_run(
     ordinals = [only_for] if only_for in {each.ordinal for each in matches or ()} else None
     if ordinals is None:
         ordinals = ordinals_of(matches, f"{timer.id}/{getrandbits(32)}")
-    # What is due later meets what is open then.
+    # A run that is due later is checked against the executions that are open then.
     waits = policy != "allow" and at <= now and not _has_room(timer, policy, now)
     state = Waiting.State.QUEUED if waits else Waiting.State.READY
     ids = _free_ids(timer, origin, at, len(ordinals), OVERLAPPING if policy == "allow" else 0)
@@ -69,7 +80,7 @@ def make_run(
 
 
 def overlap_of(timer: Timer, given: str | None) -> str:
-    """The overlap policy of a run: the one given for it, else the timer's; raises InvalidRequest."""
+    """Return the overlap policy of a run: the given one, else the timer's. Raise InvalidRequest if it is invalid."""
     if given is not None and given not in OVERLAP_POLICIES:
         raise InvalidRequest("overlap", f"must be one of {', '.join(OVERLAP_POLICIES)}", given=given)
     if given is not None:
@@ -81,9 +92,9 @@ def overlap_of(timer: Timer, given: str | None) -> str:
 
 
 def _has_room(timer: Timer, policy: str, now: datetime) -> bool:
-    """Whether a run may begin now; False: it queues behind the open execution.
+    """Return whether a run may begin now; False: it is queued behind the open execution.
 
-    Raises NotAllowedNow where the policy lets it do neither.
+    Raise NotAllowedNow if the policy permits neither.
     """
     unended = unended_of(timer, now)
     if not unended:
@@ -109,7 +120,7 @@ def _has_room(timer: Timer, policy: str, now: datetime) -> bool:
 
 
 def unended_of(timer: Timer, now: datetime) -> list[str]:
-    """The executions of a locked timer that a further one would overlap with: what is open, runs, or is about to."""
+    """Return the executions of a locked timer that a further one would overlap with: open, running, or about to run."""
     found = [] if timer.open_execution is None else [str(timer.open_execution)]
     ready = Waiting.objects.filter(timer_id=timer.id, state=Waiting.State.READY)
     about_to_run = models.Q(available_at__lte=now)
@@ -134,14 +145,14 @@ def _retry_blocks(timer: Timer) -> bool:
 
 
 def ordinals_of(matches: Sequence[Subscriber] | None, execution: str) -> list[int]:
-    """The subscriptions of those that match which get a run, each an execution of its own; [0]: it is for none."""
+    """Return the ordinals of the matching subscriptions that get a run each; [0]: the run is for no subscription."""
     return [0] if matches is None else [each.ordinal for each in receivers(matches, execution)]
 
 
 def subscribers_for(timer: Timer, payload: str | None) -> tuple[Subscriber, ...] | None:
-    """The subscriptions that runs of the timer with this payload (JSON text, None: its own) are for.
+    """Return the subscriptions that receive runs of the timer with this payload (JSON text; None: the timer's own).
 
-    None: the group has none, or the timer an action of its own. Raises NotAllowedNow where none matches.
+    None: the group has no subscriptions, or the timer has an action of its own. Raise NotAllowedNow if none matches.
     """
     subscribers = read_subscribers([timer.group_id]).get(timer.group_id, ())
     if not subscribers or timer.action is not None:
@@ -181,7 +192,7 @@ def _insert(
         changed_at=clock.now(),
     )
     if payload is not None:
-        # A JSON null is a payload too; an empty column would mean the timer's.
+        # A JSON null is a payload too; an empty column would mean the timer's payload.
         row.payload = models.Value(json.loads(payload), ExactJSONField())
     row.save(force_insert=True)
 
@@ -195,9 +206,9 @@ SELECT EXISTS (SELECT 1 FROM timers_waiting WHERE id BETWEEN %(first)s AND %(las
 
 
 def _free_ids(timer: Timer, origin: str, at: datetime, count: int, first_ordinal: int) -> list[str]:
-    """Ids of an occurrence that no other run has: there may be one of the same microsecond where a clock is frozen.
+    """Return ids of an occurrence that no other run has.
 
-    Its instant is then a few microseconds later.
+    Two runs can have the same microsecond if a clock is frozen. The instant is then a few microseconds later.
     """
     if count > OVERLAPPING:
         raise NotAllowedNow(f"timer {timer.name!r}: a run can be for at most {OVERLAPPING} subscriptions, not {count}")

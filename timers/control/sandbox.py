@@ -1,7 +1,7 @@
-"""Sandboxes: groups whose clock is frozen, moved forward and let run, while the same engine fires their timers.
+"""Sandboxes: groups with a clock that can be frozen, advanced and run, while the same engine fires their timers.
 
-A sandbox's clock only goes forward: an instant that has been fired is never fired again. Its timers are found by
-polling, so they start up to one poll late; of what happens at one instant, the order is the engine's.
+A sandbox's clock only moves forward: an instant that has fired never fires again. Its timers are found by polling, so
+they start up to one poll late. The engine decides the order of events at the same instant.
 """
 
 from __future__ import annotations
@@ -27,24 +27,30 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """How far an advance has come."""
+    """The progress of an advance."""
 
     now: datetime
     """The group's clock."""
     target: datetime
     busy: int
-    """Timers and executions that are due by the group's clock or running: through their end it does not move."""
+    """Number of timers and executions that are due by the group's clock, or running; the clock waits for them."""
 
     @property
     def arrived(self) -> bool:
-        """The clock is at the target, and everything up to there has been done."""
+        """Whether the clock is at the target, and everything up to there has been done."""
         return self.now >= self.target and not self.busy
 
 
 def create_sandbox(name: str, at: datetime | str | None = None, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Create a group with a clock of its own, frozen at an instant (past or future), or at the present one.
+    """Create a group with its own clock, frozen at an instant (past or future); None: at the present time.
 
-    `fields`: as of create_group. A group is a sandbox from its beginning or never.
+    A group is a sandbox from its creation or never.
+
+    Args:
+        name: name of the group.
+        at: the instant.
+        actor: who requests it; empty: the current actor.
+        fields: as for create_group.
     """
     start = None if at is None else parse_instant(at, "at")
     with audited("group.create", actor, group=name, name=name) as entry:
@@ -58,8 +64,11 @@ def create_sandbox(name: str, at: datetime | str | None = None, *, actor: str = 
 def freeze_clock(name: str, at: datetime | str | None = None, *, actor: str = "") -> TimerGroup:
     """Stop a sandbox's clock where it is, or at a later instant.
 
-    What comes due between its present instant and `at` has then been missed, and follows the misfire policy. Raises
-    InvalidRequest for an instant that lies behind the clock and for a group that is no sandbox, TimerNotFound for none.
+    Occurrences between its present instant and `at` count as missed, and follow the misfire policy.
+
+    Raises:
+        InvalidRequest: the instant is before the group's clock, or the group is not a sandbox.
+        TimerNotFound: there is no such group.
     """
     with audited("group.freeze_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
@@ -67,7 +76,7 @@ def freeze_clock(name: str, at: datetime | str | None = None, *, actor: str = ""
 
 
 def run_clock(name: str, *, actor: str = "") -> TimerGroup:
-    """Let a sandbox's clock go on from where it stands, as fast as the database's."""
+    """Let a sandbox's clock run from its present instant, at the speed of the database's clock."""
     with audited("group.run_clock", actor, group=name, name=name) as entry:
         group, real, now = _lock(name)
         return _set(entry.watch(group), real, now, frozen=False)
@@ -81,15 +90,24 @@ def advance_clock(
     jump: bool = False,
     actor: str = "",
 ) -> Advance:
-    """Move a sandbox's clock forward `by` a duration or `to` an instant (exactly one of the two).
+    """Advance a sandbox's clock `by` a duration or `to` an instant (exactly one of the two).
 
-    The clock goes through the fires on its way: one call moves it to the next instant at which something is due, or to
-    the target when there is none before; while something is due or running it does not move at all. So the caller
-    repeats the call, with the answer's `target` as `to`, until the answer has `arrived`; workers fire meanwhile, each
-    occurrence at its own instant.
+    The clock stops at each fire on its way: one call moves it to the next instant at which something is due, or to the
+    target if there is none before. While something is due or running it does not move at all. So the caller repeats the
+    call, with the result's `target` as `to`, until the result has `arrived`. Workers fire meanwhile, each occurrence at
+    its own instant.
 
-    `jump`: go to the target at once. What comes due on the way is missed, as after a downtime: the group's misfire
-    policy decides. Raises as freeze_clock does.
+    Args:
+        name: name of the sandbox.
+        by: a duration (a number is in seconds).
+        to: an instant.
+        jump: whether to go to the target at once. Occurrences on the way count as missed, as after a downtime: the
+            group's misfire policy decides.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: as for freeze_clock, or not exactly one of `by` and `to` was given.
+        TimerNotFound: there is no such group.
     """
     if (by is None) == (to is None):
         raise InvalidRequest("by", "give either by, a duration, or to, an instant")
@@ -110,7 +128,7 @@ def advance_clock(
 
 
 def _lock(name: str) -> tuple[TimerGroup, datetime, datetime]:
-    """The sandbox, locked, with the database's present instant and its own."""
+    """Return the locked sandbox, the current time of the database, and that of the sandbox."""
     group = TimerGroup.objects.select_for_update(no_key=True).filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
@@ -121,7 +139,7 @@ def _lock(name: str) -> tuple[TimerGroup, datetime, datetime]:
 
 
 def _set(group: TimerGroup, real: datetime, now: datetime, *, frozen: bool) -> TimerGroup:
-    """Set the clock to an instant of the group when the database's is `real`; workers look at once."""
+    """Set the clock to an instant of the group while the database's is `real`; workers search for work at once."""
     group.clock_frozen_at = now if frozen else None
     group.clock_ahead_us = to_microseconds(now) - to_microseconds(real)
     group.version += 1
@@ -149,13 +167,13 @@ def _forward(now: datetime, moment: datetime | str | None, field: str) -> dateti
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """What is to be done at a group's present instant, and when there is something again."""
+    """The number of due items at a group's present instant, and when the next one is due."""
 
     busy: int
     next_at: datetime | None
 
 
-# One statement, so one snapshot: what a worker is just taking up is seen where it was or where it is.
+# One statement, so one snapshot: work that a worker is claiming is seen either where it was or where it is.
 _COMING = """
 SELECT (SELECT count(*) FROM timers_timer t
         WHERE t.group_id = %(group)s AND t.state = 'active' AND t.next_fire_at <= %(now)s),
@@ -185,6 +203,6 @@ def _coming(group: TimerGroup, now: datetime) -> _Coming:
         timers, ready, paused, late, claimed, next_at = cursor.fetchone()
     if group.state == TimerGroup.State.ACTIVE:
         return _Coming(timers + ready + paused + late + int(claimed), next_at)
-    # Nothing is fired before the pause is over: its end is the next instant, if it ends by itself.
+    # Nothing fires before the pause is over: its end is the next instant, if it ends automatically.
     is_over = group.paused_until is not None and group.paused_until <= now
     return _Coming(int(claimed) + is_over, None if is_over else group.paused_until)

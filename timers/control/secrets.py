@@ -1,4 +1,4 @@
-"""Secrets: create, replace, delete, encrypt anew. A value goes in and is never shown again."""
+"""Secrets: create, replace, delete, re-encrypt. A value is never shown again after it was stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from timers.security.encryption import Keyring, Sealed, Unopenable
 
 MAX_BYTES: Final = 64 * 1024
 OVERLAP: Final = timedelta(days=1)
-"""How long a signing key that was replaced goes on signing too, when nothing else is said."""
+"""Default time for which a replaced signing key continues to sign."""
 _BATCH: Final = 500
 
 
@@ -36,10 +36,23 @@ def create_secret(
     description: str = "",
     actor: str = "",
 ) -> str | None:
-    """Keep a secret; a signing key that is not given is made, and returned this once.
+    """Store a secret. A signing key without a value is generated, and returned this once.
 
-    `groups`, `hosts`: whose timers may use it, and where it may be sent; empty: no bound. Raises InvalidRequest for a
-    name that is taken and for whatever makes no sense, NotAllowedNow where there is no key to encrypt with.
+    Args:
+        name: name of the secret.
+        value: the value; None: generate it (signing keys only).
+        kind: kind of the secret.
+        groups: groups whose timers may use it; empty: all.
+        hosts: hosts to which it may be sent; empty: all.
+        description: text for people.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        The generated signing key; None if a value was given.
+
+    Raises:
+        InvalidRequest: a field is invalid, or the name is taken.
+        NotAllowedNow: there is no key to encrypt with.
     """
     problems: list[InvalidRequest] = []
     for check in (
@@ -83,10 +96,17 @@ def replace_secret(
     description: str | None = None,
     actor: str = "",
 ) -> str | None:
-    """Give a secret another value; workers send it within seconds. A signing key that is made is returned this once.
+    """Replace the value of a secret; workers use it within seconds. A generated signing key is returned this once.
 
-    `overlap`: how long a signing key that is replaced goes on signing too, so that receivers can change over. `kind`:
-    the one that it has; raises InvalidRequest for another. The others: as of limit_secret, which is done with it.
+    Args:
+        name: name of the secret.
+        value: the new value; None: generate it (signing keys only).
+        overlap: how long a replaced signing key continues to sign, so that receivers can change over.
+        kind: the secret's present kind; InvalidRequest for another. None: not checked.
+        groups: as for limit_secret.
+        hosts: as for limit_secret.
+        description: as for limit_secret.
+        actor: who requests it; empty: the current actor.
     """
     _check_scope(groups or (), hosts or ())
     check_text("description", description or "")
@@ -117,9 +137,9 @@ def limit_secret(
     description: str | None = None,
     actor: str = "",
 ) -> None:
-    """Say anew whose timers may use a secret, where it may be sent, and what it is; its value stays.
+    """Change whose timers may use a secret, where it may be sent, and its description; the value is unchanged.
 
-    None: as it was; no group or no host: without bound.
+    None leaves a field unchanged; an empty collection removes the limit.
     """
     _check_scope(groups or (), hosts or ())
     check_text("description", description or "")
@@ -140,7 +160,7 @@ def _limit(row: Secret, groups: Collection[str] | None, hosts: Collection[str] |
 
 
 def _identities(groups: Collection[str]) -> list[int]:
-    """The identities of groups in the order of their names; 0 for one that is not made yet."""
+    """Return the ids of groups in the order of their names; 0 for a group that does not exist yet."""
     known = dict(TimerGroup.objects.filter(name__in=list(groups)).values_list("name", "id")) if groups else {}
     return [known.get(name, 0) for name in groups]
 
@@ -161,14 +181,14 @@ LIMIT 4
 
 
 def users_of(name: str) -> list[str]:
-    """Groups, timers and subscriptions whose action refers to a secret, in words; the first few."""
+    """Return groups, timers and subscriptions whose action refers to a secret, as text; only the first few."""
     with connection.cursor() as cursor:
         cursor.execute(_USERS, {"name": name})
         return [words for (words,) in cursor.fetchall()]
 
 
 def delete_secret(name: str, *, actor: str = "") -> None:
-    """Delete a secret; raises NotAllowedNow while a group, a living timer or a subscription refers to it."""
+    """Delete a secret. Raise NotAllowedNow while a group, a living timer or a subscription refers to it."""
     with audited("secret.delete", actor, name=name) as entry:
         row = entry.gone(_locked(name, for_deletion=True))
         users = users_of(name)
@@ -181,9 +201,9 @@ _USED: Final = "SELECT * FROM timers_secret WHERE name = ANY(%s) ORDER BY name F
 
 
 def check_secrets(action: HttpAction, group: str) -> None:
-    """Refuse an action that refers to secrets that do not exist, or that are not for this group or host.
+    """Raise InvalidRequest if an action refers to secrets that do not exist, or that are not for this group or host.
 
-    They are kept from being deleted until the caller's transaction ends, in which the action is saved.
+    The secrets cannot be deleted until the caller's transaction, which saves the action, ends.
     """
     wanted = action.secrets()
     if not wanted:
@@ -202,9 +222,10 @@ def check_secrets(action: HttpAction, group: str) -> None:
 
 
 def encrypt_anew(*, batch: int = _BATCH, actor: str = "") -> int:
-    """Encrypt all that is not under the first key with that one; returns how many secrets were.
+    """Re-encrypt with the first key everything that uses another one. Return the number of secrets.
 
-    Workers go on meanwhile: a row is read before or after, whole. Raises Unopenable for the first whose key is gone.
+    Workers continue meanwhile: a row is read either before or after its change. Raise Unopenable for the first secret
+    whose key no longer exists.
     """
     keyring = Keyring.in_force()
     first, done = keyring.first, 0
@@ -253,7 +274,7 @@ def _save(row: Secret, now: datetime, actor: str) -> None:
 
 
 def _plain(kind: str, value: str | None) -> tuple[str, bool]:
-    """The value to keep, and whether it was made here."""
+    """Return the value to store, and whether it was generated here."""
     if value is None:
         if kind != Secret.Kind.SIGNING:
             raise InvalidRequest("value", "is missing")

@@ -1,7 +1,7 @@
-"""Leave a timer's next fire out, on demand.
+"""Skip a timer's next fire on demand.
 
 Which fire that is, and what comes after it, is computed before the row is locked: with exclusion calendars this can
-take some hundred milliseconds. Under the lock it is only checked that the timer is still as it was read.
+take several hundred milliseconds. Under the lock it is only checked that the timer is unchanged since it was read.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class LeftOut(tuple[datetime, datetime | None]):
-    """The (nominal) instant that is left out, and the one at which the timer is due after it: a pair."""
+    """The skipped (nominal) instant and the next one at which the timer is due: a pair."""
 
     in_flight: Sequence[str] = ()
     """Executions of the timer that had begun, or whose holder did not answer in time."""
 
 
 def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") -> LeftOut:
-    """Leave the timer's next fire out, also when it is claimed and has not begun.
+    """Skip the timer's next fire, even if it is claimed but has not begun.
 
-    Instants that an exclusion calendar leaves out anyway are none of its fires. Raises NotAllowedNow for a timer that
-    has no next fire.
+    Instants that an exclusion calendar excludes do not count as fires. Raise NotAllowedNow if the timer has no next
+    fire.
     """
     return within_limits(lambda limits: _skip_next(group, name, reason, actor, limits))
 
@@ -52,7 +52,7 @@ def _skip_next(group: str, name: str, reason: str, actor: str, limits: Limits) -
         timer = lock_timer(group, name)
         in_flight = call_back_fires(timer)
         entry.watch(timer)
-        if skip is None or not _is_as_read(timer, read):  # it has changed meanwhile, or was claimed ahead
+        if skip is None or not _is_as_read(timer, read):  # changed meanwhile, or claimed ahead
             skip = _compute(timer, limits.of(schedule_of(timer)))
         if skip.excluded is not None:
             record_skip(timer, skip.excluded.latest, skip.excluded_because, beside=skip.excluded.count - 1)
@@ -72,12 +72,12 @@ def _skip_next(group: str, name: str, reason: str, actor: str, limits: Limits) -
 
 @dataclass(frozen=True, slots=True)
 class _Skip:
-    """What is left out."""
+    """The instant to skip."""
 
     instant: datetime
     following: datetime | None
     excluded: Missed | None = None
-    """Instants before it that calendars exclude; they get one row for all."""
+    """Excluded instants before it; one row records them all."""
     excluded_because: str = ""
 
 
@@ -95,14 +95,14 @@ def _compute(timer: Timer, schedule: Schedule) -> _Skip:
 
 
 def _is_as_read(timer: Timer, read: Timer) -> bool:
-    """Whether a locked timer, and its group, are as they were when they were read without a lock."""
+    """Return whether a locked timer, and its group, are unchanged since they were read without a lock."""
     return (timer.id, timer.version, timer.state, timer.next_fire_at, timer.last_fire_at, timer.group.version) == (
         read.id, read.version, read.state, read.next_fire_at, read.last_fire_at, read.group.version,
     )  # fmt: skip
 
 
 def _next_to_run(timer: Timer, schedule: Schedule, first: datetime) -> datetime:
-    """The first instant from `first` on that no calendar excludes; what they exclude is passed over block by block."""
+    """Return the first instant from `first` on that no calendar excludes; excluded instants are skipped block by block."""
     why = schedule.reason(first)
     if why is None:
         return first

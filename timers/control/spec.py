@@ -1,4 +1,4 @@
-"""TimerSpec: a request for a timer, checked whole before anything is written."""
+"""TimerSpec: a request for a timer, validated as a whole before anything is written."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_JITTER_US: Final = 366 * 86_400 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class TimerSpec:
-    """All that is asked of a timer; texts are JSON, instants are aware datetimes."""
+    """A validated request for a timer; texts are JSON, instants are aware datetimes."""
 
     group: str
     name: str
@@ -43,14 +43,14 @@ class TimerSpec:
     end_at: datetime | None = None
     max_fires: int | None = None
     jitter: float = 0
-    """Seconds over which timers of one instant are spread."""
+    """Seconds over which timers of the same instant are spread."""
     priority: int = 0
     until_committed: bool = False
     action: str | None = None
     overrides: str | None = None
     concurrency_key: str | None = None
     debounce_max_wait: float | None = None
-    """Seconds for which replacements may put the timer off since it was created; of the request, not of the timer."""
+    """Maximum seconds after its creation to which replacements can postpone the timer; not stored with the timer."""
     tags: tuple[str, ...] = ()
     description: str = ""
     source: str = ""
@@ -81,11 +81,13 @@ class TimerSpec:
         mistakes: ErrorCollector | None = None,
         looks_up: bool = True,
     ) -> TimerSpec:
-        """Check every field and raise one InvalidRequest that names all that is wrong.
+        """Validate every field and raise one InvalidRequest that names all errors.
 
-        `schedule`: makes the schedule, so that its own mistakes are told together with the others. `mistakes`: what
-        was found before. `looks_up`: where something is wrong, whether the action can be carried out is asked too, of
-        the database; what is sound is read without it.
+        Args:
+            schedule: makes the schedule, so that its errors are reported together with the others.
+            mistakes: errors found earlier.
+            looks_up: whether, if there is any error, the database is queried whether the action can be carried out. A
+                valid request is read without that query.
         """
         mistakes = ErrorCollector() if mistakes is None else mistakes
         check = mistakes.check
@@ -119,20 +121,22 @@ class TimerSpec:
                 InvalidRequest("jitter", "spreads instants that a clock sets; those of fixed_delay follow the runs")
             )
         if looks_up and mistakes and done is not None:
-            # Of what is sound it is asked when it is written, once for all timers of one action.
+            # A valid action is checked when it is written, once for all timers with the same action.
             check(lambda: check_action(done, spec.group or ""))
         mistakes.raise_if_any()
         return spec
 
     def first_fire(self, now: datetime, schedule: Schedule | None = None) -> datetime:
-        """The first (nominal) instant at or after now (and start_at); raises InvalidRequest when there is none.
+        """Return the first (nominal) instant at or after now and start_at. Raise InvalidRequest if there is none.
 
-        `schedule`: the same with exclusion calendars, where the timer's policies name some.
+        Args:
+            now: current time of the timer's group.
+            schedule: the schedule with exclusion calendars, if the timer's policies name some; None: without.
         """
         schedule = schedule or self.schedule
         not_before = now if self.start_at is None else max(now, self.start_at)
         if self.schedule.kind == "once":
-            # A one-shot whose instant has passed fires at once, late; refusing it would lose what was asked for.
+            # A one-shot whose instant has passed fires at once, late; rejecting it would lose the request.
             first = schedule.first(not_before) or schedule.first(datetime.fromtimestamp(0, now.tzinfo))
         elif self.schedule.kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
             first = schedule.next_after(now)
@@ -144,7 +148,7 @@ class TimerSpec:
                 raise InvalidRequest("start_at", words, given=not_before.isoformat())
             raise InvalidRequest("schedule", "never fires from now on", given=self.schedule.to_spec())
         if self.start_at is not None and first < self.start_at:
-            # Only a one-shot: the first instant of all others is looked for from start_at on.
+            # Only a one-shot: the first instant of all other kinds is searched from start_at on.
             words = f"is after the only fire ({first.isoformat()}); give an earlier one, or none"
             raise InvalidRequest("start_at", words, given=self.start_at.isoformat())
         if self.end_at is not None and first > self.end_at:
@@ -154,15 +158,15 @@ class TimerSpec:
         return first
 
     def policies(self, of_group: Policies) -> Policies:
-        """The group's policies after the timer's overrides."""
+        """Return the group's policies with the timer's overrides applied."""
         return of_group if self.overrides is None else overridden(of_group, self.overrides)
 
     def shard(self, shards: int) -> int:
-        """The hash slice of the timer."""
+        """Return the shard of the timer."""
         return shard_of(self.name, shards)
 
     def write_to(self, timer: Timer) -> None:
-        """Put what was asked for into the columns of a timer."""
+        """Set the columns of a timer to the values of this request."""
         timer.schedule_kind, timer.schedule, timer.time_zone = (
             self.schedule.kind,
             self.schedule.to_spec(),
@@ -177,10 +181,10 @@ class TimerSpec:
         timer.concurrency_key, timer.limit_key = self.concurrency_key, self.limit_key(timer.group)
 
     def limit_key(self, group: TimerGroup) -> str | None:
-        """The key under which limits of its group count the timer; None where the group does not limit by key."""
+        """Return the key under which the group's limits count the timer; None if the group does not limit by key."""
         if group.max_concurrency_per_key is None and group.max_rate_per_key is None:
             return None
-        with suppress(InvalidRequest):  # what was spoilt by hand limits nothing
+        with suppress(InvalidRequest):  # values made invalid by hand limit nothing
             return group.limits().key_of(
                 self.concurrency_key, None if self.payload is None else json.loads(self.payload)
             )
@@ -188,7 +192,7 @@ class TimerSpec:
 
     @property
     def offset(self) -> timedelta:
-        """How long after its nominal instants the timer is due."""
+        """Time between a nominal instant and the moment when the timer is due."""
         return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))
 
 
@@ -203,7 +207,7 @@ def _check_jitter(value: Any) -> float:
 
 
 def check_priority(value: Any) -> int:
-    """Raise InvalidRequest for what is no priority of a timer."""
+    """Return a timer's priority. Raise InvalidRequest if it is not valid."""
     if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
         raise InvalidRequest("priority", f"must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}", given=value)
     return value

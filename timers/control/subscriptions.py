@@ -1,7 +1,7 @@
 """Subscriptions of groups: create, edit, pause, resume, delete.
 
-Each change gives the group a new version, by which workers read its subscriptions again; a fire of a group with
-subscriptions holds the group's row, so none is under way by older ones when a change is written.
+Each change gives the group a new version, which makes workers read its subscriptions again. A fire of a group with
+subscriptions locks the group's row, so no fire uses older subscriptions when a change is written.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from timers.models.subscription import MAX_SUBSCRIPTIONS
 from timers.schedules.instant import to_microseconds
 
 EDITABLE: Final = ("action", "filter", "retry", "description")
-"""What update_subscription takes."""
+"""Fields that update_subscription accepts."""
 MODES: Final = tuple(Subscription.Mode.values)
 _LOOKS: Final = 3
-"""An execution may move between waiting and a claim while it is looked for."""
+"""Maximum number of searches: an execution may move between waiting and a claim during a search."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedSubscription:
-    """The answer to a delete."""
+    """The result of a delete."""
 
     subscription: Subscription
     cancelled: int
-    """Executions that waited for it, and that nobody else could take."""
+    """Number of its waiting executions that were cancelled because no other subscription could take them."""
     handed_over: int
-    """Executions that waited for it, and went to other queue subscriptions."""
+    """Number of its waiting executions that went to other queue subscriptions."""
     in_flight: list[str]
-    """Executions that had begun for it; of a broadcast one, they are asked to end."""
+    """Its executions that had begun; those of a broadcast subscription are requested to end."""
 
 
 def create_subscription(
@@ -60,17 +60,28 @@ def create_subscription(
     *,
     action: Any,
     mode: str = "queue",
-    filter: Any = None,  # noqa: A002 - the word of the API
+    filter: Any = None,  # noqa: A002 - the name in the API
     retry: Any = None,
     description: str = "",
     actor: str = "",
 ) -> Subscription:
     """Add a receiver of the group's timers, from their next fire on.
 
-    `mode`: "queue" shares each execution among the group's queue subscriptions, "broadcast" gets one of its own for
-    each occurrence. `filter`: see timers/domain/filters.py; None: all timers. `retry`: None keeps the timer's or the
-    group's.
-    Raises InvalidRequest for all mistakes at once, TimerNotFound for an unknown group.
+    Args:
+        group: name of the group.
+        name: name of the subscription.
+        action: what it does with an execution.
+        mode: "queue" shares each execution among the group's queue subscriptions; "broadcast" gets one of its own for
+            each occurrence.
+        filter: see timers/domain/filters.py; None: all timers.
+        retry: retry policy; None: that of the timer or group.
+        description: text for people.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: names all errors.
+        TimerExists: another subscription of the group has the name.
+        TimerNotFound: there is no such group.
     """
     fields = {"action": action, "filter": filter, "retry": retry, "description": description}
     problems: list[InvalidRequest] = []
@@ -91,12 +102,22 @@ def create_subscription(
 def update_subscription(
     group: str, name: str, *, version: int | None = None, actor: str = "", **fields: Any
 ) -> Subscription:
-    """Change action, filter, retry or description; what waits for it already stays with it.
+    """Change action, filter, retry or description; executions that already wait for it stay with it.
 
-    What is claimed for it and has not begun is carried out as it is then; the returned subscription's `in_flight` names
-    what has begun.
+    Its claimed executions that have not begun run with the new values; the returned subscription's `in_flight` lists
+    those that have begun.
 
-    `version`: refuse with StaleVersion when someone changed it since it was read. Raises InvalidRequest, TimerNotFound.
+    Args:
+        group: name of the group.
+        name: name of the subscription.
+        version: raise StaleVersion if it was changed since this version was read; None: no check.
+        actor: who requests it; empty: the current actor.
+        fields: the fields to change.
+
+    Raises:
+        InvalidRequest: a field is unknown or invalid.
+        StaleVersion: see `version`.
+        TimerNotFound: there is no such group or subscription.
     """
     problems: list[InvalidRequest] = []
     for field in sorted(fields.keys() - set(EDITABLE)):
@@ -121,20 +142,20 @@ def update_subscription(
 
 
 def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = "") -> Subscription:
-    """Deliver nothing to it until it is resumed.
+    """Deliver nothing to the subscription until it is resumed.
 
-    What is claimed for it and has not begun waits for that; what has begun goes on, and is named in the returned
-    subscription's `in_flight`.
+    Its claimed executions that have not begun wait until then; those that have begun continue, and are listed in the
+    returned subscription's `in_flight`.
 
-    The group's other queue subscriptions take over what waits for a paused one, as far as it passes their filters. What
-    a broadcast subscription misses waits for it, up to 1,000 executions; further occurrences are skipped for it.
+    The group's other queue subscriptions take over the executions that wait for a paused one, if these pass their
+    filters. Executions of a broadcast subscription wait for it, up to 1,000; further occurrences are skipped for it.
     """
     with audited("subscription.pause", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         if row.state == Subscription.State.PAUSED:
             entry.nothing()
             return row
-        # Timers before claims: the order of all locks.
+        # Lock timers before claims: the order of all locks.
         lock_timers([*(timer for _, timer in _awaited(row)), *(parse_id(each).timer_id for each in _claimed(row))])
         row.in_flight = _call_back(row)
         _set_state(row, Subscription.State.PAUSED, reason, actor)
@@ -144,7 +165,7 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
 
 
 def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscription:
-    """Deliver again, first what has waited."""
+    """Deliver again, starting with the waiting executions."""
     with audited("subscription.resume", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         if row.state != Subscription.State.PAUSED:
@@ -159,12 +180,24 @@ def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscripti
 def delete_subscription(
     group: str, name: str, *, version: int | None = None, reason: str = "", actor: str = ""
 ) -> DeletedSubscription:
-    """Deliver nothing more to it. What waits for it goes to other queue subscriptions, or is cancelled.
+    """Deliver nothing more to the subscription. Its waiting executions go to other queue subscriptions, or are
+    cancelled.
 
-    What is claimed for it and has not begun goes the same way. What has begun is asked to end, of a broadcast
-    subscription; of a queue subscription it goes on, and a further attempt is another one's. Failed executions stay for
-    a person. Without any subscription the group is as before its first.
-    `version`: refuse with StaleVersion when someone changed it since it was read. Raises TimerNotFound.
+    The same applies to claimed executions that have not begun. Executions that have begun are requested to end if the
+    subscription is a broadcast one; those of a queue subscription continue, and another subscription makes any further
+    attempt. Failed executions are kept for a person to decide. Without any subscription the group works as before its
+    first one.
+
+    Args:
+        group: name of the group.
+        name: name of the subscription.
+        version: raise StaleVersion if it was changed since this version was read; None: no check.
+        reason: why, for the ledger.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        StaleVersion: see `version`.
+        TimerNotFound: there is no such group or subscription.
     """
     why = reason or f"its subscription {name} was deleted" + (f" by {actor}" if actor else "")
     with audited("subscription.delete", actor, group=group, name=name) as entry:
@@ -172,7 +205,7 @@ def delete_subscription(
         _check_version(row, version)
         _call_back(row)
         _set_state(row, Subscription.State.DELETED, reason, actor)
-    # Each step by itself: fires go on meanwhile, and what is left undone is done by any node's housekeeping.
+    # Separate transactions: fires continue meanwhile, and any node's housekeeping does what is left undone.
     done = hand_over(row, why)
     in_flight = set(_claimed(row))
     if row.mode == Subscription.Mode.BROADCAST:
@@ -188,7 +221,7 @@ def delete_subscription(
 
 
 def find_subscription(group: str, name: str) -> Subscription:
-    """The subscription of that name; raises TimerNotFound."""
+    """Return the subscription of that name. Raise TimerNotFound."""
     living = Subscription.objects.exclude(state=Subscription.State.DELETED).select_related("group")
     row = living.filter(group__name=group, name=name).first()
     if row is None:
@@ -197,7 +230,7 @@ def find_subscription(group: str, name: str) -> Subscription:
 
 
 def list_subscriptions(group: str) -> list[Subscription]:
-    """The subscriptions of a group, by name; raises TimerNotFound."""
+    """Return the subscriptions of a group, by name. Raise TimerNotFound."""
     row = TimerGroup.objects.filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
@@ -206,7 +239,7 @@ def list_subscriptions(group: str) -> list[Subscription]:
 
 
 def _lock_group(name: str) -> TimerGroup:
-    # Against those who refer to it: a fire does for as long as it lasts, and reads it again after this.
+    # Blocks transactions that refer to the group: a fire does while it runs, and reads the group again after this.
     group = TimerGroup.objects.select_for_update().filter(name=name).first()
     if group is None:
         raise TimerNotFound(f"there is no group {name!r}")
@@ -258,7 +291,7 @@ def _checked_filter(spec: Any) -> Any:
 
 
 def _free_ordinal(group: TimerGroup) -> int:
-    """One that no other subscription had, as long as there is one; then that of the one deleted first."""
+    """Return an ordinal that no other subscription had; if all are used, that of the subscription deleted first."""
     rows = list(group.subscriptions.order_by("state_changed_at"))
     used = {row.ordinal for row in rows}
     beyond = max(used, default=0) + 1
@@ -291,7 +324,7 @@ def _set_state(row: Subscription, state: Subscription.State, reason: str, actor:
 
 
 def _renew(group: TimerGroup) -> None:
-    """Tell workers whose executions they take up, and by the new version that there is something to read."""
+    """Set the ordinals whose executions workers take, and give the group a new version so that workers read it."""
     living = group.subscriptions.exclude(state=Subscription.State.DELETED)
     served = [row.ordinal for row in living.filter(state=Subscription.State.ACTIVE) if not _is_pulled(row)]
     group.refresh_from_db(fields=["version"])
@@ -306,13 +339,13 @@ def _is_pulled(row: Subscription) -> bool:
 
 
 def _call_back(row: Subscription) -> list[str]:
-    """Make ready again what workers hold for it and have not begun; returns what is in flight."""
+    """Make its claimed executions that have not begun ready again. Return the ids of those in flight."""
     claimed = set(_claimed(row))
     return call_back_groups([row.group_id], only=lambda each: each.id in claimed, undo=False) if claimed else []
 
 
 def _claimed(row: Subscription) -> list[str]:
-    """Executions that are claimed for it."""
+    """Return the ids of its claimed executions."""
     found = []
     for executions, details in Claim.objects.filter(group_id=row.group_id).values_list("executions", "details"):
         for execution in map(str, executions):
@@ -332,7 +365,7 @@ WHERE w.group_id = %s AND w.subscription = %s AND w.state = 'ready' AND w.origin
 
 
 def _let_others_go_on(row: Subscription) -> None:
-    """Timers that wait only for what now waits for a paused subscription fire again."""
+    """Let timers fire again that wait only for executions which now wait for the paused subscription."""
     waiting = _awaited(row)
     now = clock.now()
     timers = lock_timers(timer for _, timer in waiting)
@@ -341,7 +374,7 @@ def _let_others_go_on(row: Subscription) -> None:
 
 
 def _awaited(row: Subscription) -> list[tuple[str, int]]:
-    """Ready executions for it that their timers wait for, and these timers."""
+    """Return its ready executions for which timers wait, and the ids of these timers."""
     with connection.cursor() as cursor:
         cursor.execute(_AWAITED, (row.group_id, row.ordinal))
         return list(cursor.fetchall())

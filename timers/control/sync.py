@@ -1,12 +1,14 @@
-"""Reconcile: make the timers of a source what is declared there, and leave alone what people did.
+"""Reconcile: make the timers of a source match its declarations, and keep what people changed.
 
-Three states are compared field by field: what was declared last (Timer.declared), what is declared now, and the row. A
-field that is declared anew is written; one that was edited by hand stays, as long as its declaration does. What is no
-longer declared is paused, never deleted. The same declarations once more find nothing to do.
+Three states are compared field by field: the last declaration (Timer.declared), the present declaration, and the row. A
+field whose declaration changed is written; a field that was edited by hand is kept as long as its declaration does not
+change. A timer that is no longer declared is paused, never deleted.
 
-Several programs may share one database. Each timer belongs to the program (its owner) that declares it, and a program
-touches only its own; a name that two of them declare is a conflict. A timer from before programs had names has no
-owner, and becomes that of the first program that declares it.
+Reconciling the same declarations again changes nothing.
+
+Several programs can share one database. Each timer belongs to the program (its owner) that declares it, and a program
+changes only its own timers; a name that two programs declare is a conflict. A timer from before programs had names has
+no owner; the first program that declares it becomes its owner.
 """
 
 from __future__ import annotations
@@ -54,16 +56,24 @@ def reconcile(
     dry_run: bool = False,
     actor: str = "",
 ) -> Reconciled:
-    """Create, update, pause and resume timers until they are as the source declares them; all or nothing. Chains too.
+    """Create, update, pause and resume timers, and chains, until they match the declarations; all or nothing.
 
-    One at a time for each source of a program: whoever comes second finds nothing to do. Raises InvalidRequest for
-    invalid declarations.
+    Runs for the same source of a program are serialized: the second one finds nothing to do.
 
     Args:
+        declared: the declarations of the source.
         owner: the program that declares; None: TIMERS_DECLARATION_OWNER.
-        take_over: another program, whose timers of this source become this one's first: it had another name.
-        node: who does it, for the cluster's events.
-        dry_run: do it all, report it, and roll it back.
+        take_over: another program (this one's previous name) whose timers of this source are assigned to this one
+            first.
+        node: name of the node that reconciles, for the cluster's events.
+        dry_run: whether to report the changes and then roll them back.
+        actor: who requests it; empty: the node, else the current actor.
+
+    Returns:
+        The report.
+
+    Raises:
+        InvalidRequest: a declaration is invalid; all errors are named.
     """
     mistakes = ErrorCollector()
     specs = mistakes.check(declared.specs, {})
@@ -112,11 +122,11 @@ class _Pass:
 
     def run(self) -> Reconciled:
         self._ensure_groups()
-        self._chains.create()  # timers may be orders of them
+        self._chains.create()  # before timers, which may be orders of them
         taken = self._taken_names()
         rows = self._rows()
         todo = {key: row for key, row in rows.items() if key not in taken and self._plan(key, row)}
-        # Only these are locked, and looked at again: a person may have been quicker.
+        # Only these are locked, and planned again: a person may have changed them meanwhile.
         for row in _locked([row.id for row in todo.values()]):
             self._carry_out(self._plan(_key(row), row), row)
         self._create([key for key in self._specs if key not in rows and key not in taken])
@@ -129,7 +139,7 @@ class _Pass:
         return replace(Reconciled(self._source, unchanged=unchanged, owner=self._owner), **told)  # type: ignore[arg-type]
 
     def _ensure_groups(self) -> None:
-        """Create the groups that are missing. One that exists is left as it is, and told where it differs."""
+        """Create the groups that are missing. An existing one is left unchanged, and reported if it differs."""
         problems: list[InvalidRequest] = []
         for declaration in self._groups:
             try:
@@ -146,9 +156,9 @@ class _Pass:
             raise InvalidRequest.combined(problems)
 
     def _rows(self) -> dict[Key, Timer]:
-        """The timers of the source: of each name the living one, else the one that ended last.
+        """Return the timers of the source: of each name the living one, else the one that ended last.
 
-        One without an owner is adopted where it is declared here; else nobody knows whose it is.
+        A timer without an owner is adopted if it is declared here; otherwise its owner is unknown.
         """
         rows: dict[Key, Timer] = {}
         adopted: list[int] = []
@@ -168,7 +178,7 @@ class _Pass:
         return rows
 
     def _taken_names(self) -> set[Key]:
-        """Declared names that belong to living timers which are not declared here."""
+        """Return declared names that belong to living timers which are not declared here."""
         theirs = Timer.objects.filter(
             state__in=LIVING,
             group__name__in={group for group, _ in self._specs},
@@ -195,10 +205,10 @@ class _Pass:
         if plan.move == "pause":
             paused = pause_timer(*key, reason=paused_because(self._source), actor=self._source)
             in_flight = paused.in_flight
-            # Nothing is declared any more; should a person resume it, it is not paused again.
+            # It no longer has a declaration; if a person resumes it, it is not paused again.
             Timer.objects.filter(id=row.id).update(declared=None)
         elif plan.move == "forget":
-            # It has ended: declared again, it is a new timer.
+            # It has ended: if it is declared again, a new timer is created.
             Timer.objects.filter(id=row.id).update(source="", owner="", declared=None)
         elif key in self._specs:
             in_flight = self._write(plan, row, *self._specs[key])
@@ -206,12 +216,12 @@ class _Pass:
             self._tell(verb, entry if verb == "kept" else replace(entry, in_flight=tuple(in_flight)))
 
     def _write(self, plan: Plan, row: Timer, declaration: Declaration, spec: TimerSpec) -> Sequence[str]:
-        """Write the timer; returns the executions that the change came too late for."""
+        """Write the timer. Return the executions for which the change came too late."""
         in_flight: Sequence[str] = ()
         changes = edits(spec, [*plan.write, *(["schedule"] if plan.move else [])])
         try:
             if changes:
-                # A timer that is declared again goes on from now: what it would have fired meanwhile is not missed.
+                # A timer that is declared again continues from now: instants in between do not count as missed.
                 updated = update_timer(spec.group, spec.name, actor=self._source, restarts=bool(plan.move), **changes)
                 in_flight = updated.in_flight
         except InvalidRequest as error:
@@ -249,7 +259,7 @@ class _Pass:
                 self._tell("created", Entry(created.group, created.name, spec.schedule.describe()))
 
     def _check(self, spec: TimerSpec, groups: dict[str, TimerGroup]) -> None:
-        """What create_timers would refuse too, but not name the place of."""
+        """Raise the errors that create_timers would raise too, so that they can be reported with their place."""
         if spec.group not in groups:
             find_groups([spec.group])
         group = groups[spec.group]
@@ -263,7 +273,7 @@ class _Pass:
 
     @cached_property
     def _nows(self) -> dict[str, datetime]:
-        """The present instants of the declared groups: a sandbox has a clock of its own."""
+        """The current times of the declared groups: a sandbox has its own clock."""
         return nows_in({group for group, _ in self._specs})
 
     def _groups_by_name(self, names: set[str]) -> dict[str, TimerGroup]:
@@ -283,7 +293,7 @@ class _Pass:
 
 
 def _handlers_elsewhere() -> frozenset[str]:
-    """Handlers that other living nodes know and this process does not."""
+    """Return handlers that other live nodes know and this process does not."""
     return frozenset(handlers_elsewhere(handlers.names()))
 
 
@@ -292,7 +302,7 @@ def _key(row: Timer) -> Key:
 
 
 def _locked(ids: Sequence[int]) -> list[Timer]:
-    # By rising id, as everybody locks timers: nobody waits for another in a circle.
+    # By ascending id, the order of all timer locks, so that no deadlock arises.
     rows = Timer.objects.filter(id__in=ids).select_related("group").order_by("id")
     return list(rows.select_for_update(of=("self",)))
 
@@ -310,7 +320,7 @@ def _group_changes(existing: TimerGroup, wanted: TimerGroup, names: Sequence[str
 
 
 def _record(report: Reconciled, node: str) -> None:
-    """Tell it as a cluster event; what was left alone is told once, not at each start."""
+    """Record the report as a cluster event; an unchanged report without writes is recorded once, not at each start."""
     if not report.wrote:
         last = ClusterEvent.objects.filter(kind=EVENT, detail__startswith=f"{report.source}: ").order_by("-id").first()
         if last is not None and last.detail == report.words:

@@ -1,4 +1,4 @@
-"""What a reconcile does with one timer that it has made before. Pure: it looks at the row and the declaration only."""
+"""Plan what a reconcile does with one timer that it created before. Pure: depends on the row and declaration only."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ LIVING: Final = (Timer.State.ACTIVE, Timer.State.PAUSED)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, and what is to be told of it; empty: nothing."""
+    """What to do with a timer, and what to report; empty: nothing."""
 
     entries: tuple[tuple[Verb, Entry], ...] = ()
     write: tuple[str, ...] = ()
-    """Fields that are to become what is declared."""
+    """Fields to set to their declared values."""
     move: Literal["", "pause", "resume", "revive", "forget"] = ""
     note: bool = False
-    """The declaration is to be kept with the timer."""
+    """Whether to store the declaration with the timer."""
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.write or self.move or self.note)
 
 
 def paused_because(source: str) -> str:
-    """The reason of a timer that is paused because it is no longer declared."""
+    """Return the reason of a timer that is paused because it is no longer declared."""
     return f"no longer declared in {source}"
 
 
 def is_over(spec: TimerSpec, now: datetime) -> bool:
-    """Whether no instant is left at which the timer could fire."""
+    """Return whether no instant is left at which the timer could fire."""
     first = spec.schedule.first(now if spec.start_at is None else max(now, spec.start_at))
     return first is None or (spec.end_at is not None and first > spec.end_at)
 
 
 def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: datetime) -> Plan:
-    """What becomes of a timer that is declared."""
+    """Return the plan for a timer that is declared."""
     entry = Entry(spec.group, spec.name)
     if row.state == Timer.State.CANCELLED:
         by = f" by {row.state_changed_by}" if row.state_changed_by else ""
@@ -63,7 +63,7 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
     by_hand = set() if base is None else set(changed(base, held))
     write = [name for name in fresh if held[name] != wanted[name]]
     if "schedule" in write and held["time_zone"] != wanted["time_zone"]:
-        write.append("time_zone")  # the rule is read on the clock of its zone
+        write.append("time_zone")  # the rule is interpreted in its time zone
     write = list(dict.fromkeys(write))
     kept = sorted(by_hand - set(fresh) - set(write)) if row.state in LIVING else []
     entries: list[tuple[Verb, Entry]] = []
@@ -91,9 +91,12 @@ def plan_declared(row: Timer, declaration: Declaration, spec: TimerSpec, now: da
 
 
 def plan_undeclared(row: Timer, lives_elsewhere: Callable[[Timer], bool]) -> Plan:
-    """What becomes of a timer that is no longer declared.
+    """Return the plan for a timer that is no longer declared.
 
-    `lives_elsewhere`: whether only other living nodes know its handler. They run other code, and may declare it.
+    Args:
+        row: the timer.
+        lives_elsewhere: returns whether only other live nodes know its handler. These run other code, and may declare
+            it.
     """
     group, name = row.group.name, row.name
     if row.state not in LIVING:
@@ -109,7 +112,7 @@ def plan_undeclared(row: Timer, lives_elsewhere: Callable[[Timer], bool]) -> Pla
 
 
 def _declared_last(row: Timer) -> Values | None:
-    """The values of the declaration that was kept with the timer; None when there is none that can be read."""
+    """Return the values of the declaration stored with the timer; None if there is none, or it cannot be read."""
     if not isinstance(row.declared, dict):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The report of a reconcile: what was done with the timers and chains of a source, and what was left alone."""
+"""The report of a reconcile: changes to the timers and chains of a source, and what was left unchanged."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ VERBS: Final[tuple[tuple[Verb, str], ...]] = (
     ("kept", "kept as they are"),
     ("conflicts", "in conflict"),
 )
-"""The lists of a report that it tells of, and their words."""
+"""The lists of a report that its text mentions, and their words."""
 NAMES: Final = 5
-"""Timers that a list of the report's words names."""
+"""Maximum number of names per list in the report's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One timer, chain, or group (where `name` is empty) of the report."""
+    """One timer, chain, or group (if `name` is empty) of the report."""
 
     group: str
     name: str
     why: str = ""
     changes: tuple[FieldChange, ...] = ()
     in_flight: tuple[str, ...] = ()
-    """Executions that the change came too late for."""
+    """Executions for which the change came too late."""
     is_chain: bool = False
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What became of a source's declarations; with dry_run, what would have."""
+    """The changes made for a source's declarations; with dry_run, those that would be made."""
 
     source: str
     created: tuple[Entry, ...] = ()
@@ -57,14 +57,14 @@ class Reconciled:
     started: tuple[Entry, ...] = ()
     """Chains that are declared again."""
     kept: tuple[Entry, ...] = ()
-    """Not as declared, because somebody changed it by hand: left so."""
+    """Different from the declaration, because they were changed by hand: left unchanged."""
     conflicts: tuple[Entry, ...] = ()
-    """Names that belong to timers which are not declared here: left alone."""
+    """Names of timers that are not declared here: left unchanged."""
     over: tuple[Entry, ...] = field(default=(), compare=False)
-    """Declared, but there is no instant left at which they could fire: not made."""
+    """Declared, but no instant is left at which they could fire: not created."""
     unchanged: int = 0
     owner: str = field(default="", compare=False)
-    """The program whose declarations they are."""
+    """The program that owns the declarations."""
 
     @property
     def wrote(self) -> bool:
@@ -73,7 +73,7 @@ class Reconciled:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to tell."""
+        """Whether there is nothing to report."""
         return not (self.wrote or self.kept or self.conflicts)
 
     @property
@@ -84,7 +84,7 @@ class Reconciled:
         return f"{self.source}: " + ", ".join([*told, f"{self.unchanged:,} unchanged"])
 
     def entries(self, verb: Verb) -> tuple[Entry, ...]:
-        """One of the lists."""
+        """Return the list for a verb."""
         found: tuple[Entry, ...] = getattr(self, verb)
         return found
 

@@ -1,1 +1,1 @@
-"""What people and programs do to chains, their steps and their orders."""
+"""Operations of people and programs on chains, their steps and their orders."""

@@ -1,4 +1,4 @@
-"""Add orders: timers whose action is the chain; now, at an instant, by any schedule, or pending until started."""
+"""Add orders: timers whose action is the chain; due now, at an instant, by any schedule, or pending until started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from timers.models import Timer
 
 PENDING: Final = "pending until it is started"
 NOT_OF_ORDERS: Final = ("payload", "handler", "action", "until_committed")
-"""Keywords of timers that an order has no use for: its variables are the payload, the chain is the action."""
+"""Keywords of timers that do not apply to orders: the variables are the payload, the chain is the action."""
 
 
 def add_order(
@@ -38,20 +38,20 @@ def add_order(
 
     Args:
         group: The group of the chain.
-        chain: The chain; the order walks through the version that is the newest when it begins.
+        chain: The chain; the order uses the version that is the newest when it begins.
         name: The name of the timer that begins it, unique in the group among those that have not ended.
-        variables: What it begins with, in addition to the chain's own; at most 64 KB as JSON.
+        variables: Its initial variables, in addition to the chain's own; at most 64 KB as JSON.
         pending: Whether it waits until `start_order`.
         on_conflict: For a name that is taken: reject, replace or keep.
-        actor: Who does it.
+        actor: Who requests it; empty: the current actor.
         schedule: The keywords of a schedule_* function, with or without its `kind`: at, after, period, expression ...,
-            start_at, tags and so on. None of a schedule: it begins now.
+            start_at, tags and so on. Without any schedule keyword it begins now.
 
     Returns:
-        What became of it; `timer` is the timer.
+        The result of the creation; `timer` is the timer.
 
     Raises:
-        InvalidRequest: For all that is wrong with the variables or the schedule.
+        InvalidRequest: The variables or the schedule are invalid; all errors are named.
         TimerExists: The name is taken.
         TimerNotFound: There is no such group or chain.
     """
@@ -86,11 +86,11 @@ def add_order(
 
 
 def start_order(group: str, chain: str, name: str, *, actor: str = "") -> Timer:
-    """Start an order that is pending: it begins now, or at the instant or by the schedule that it was given.
+    """Start a pending order: it begins now, or at the instant or by the schedule given for it.
 
     Raises:
         TimerNotFound: There is no such chain, or no timer of that name.
-        NotAllowedNow: It is no order of the chain, or is not pending.
+        NotAllowedNow: It is not an order of the chain, or is not pending.
     """
     find_chain(group, chain)
     with transaction.atomic():
@@ -100,14 +100,14 @@ def start_order(group: str, chain: str, name: str, *, actor: str = "") -> Timer:
             raise NotAllowedNow(f"name: order {name!r} is {timer.state}, not pending.")
         now = now_of(timer)
         if timer.schedule_kind == "once" and timer.next_fire_at is not None and timer.next_fire_at <= now:
-            # Its instant passed while it was pending. That is no misfire.
+            # Its instant passed while it was pending, which is not a misfire.
             whose = Whose(group, name, timer.time_zone, timer.start_at)
             update_timer(group, name, actor=actor, schedule=lambda: parse_schedule("once", {"after": 0}, whose, now))
         return resume_timer(group, name, actor=actor)
 
 
 def _with_kind(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords with the kind that they belong to; without any: once, now."""
+    """Return the keywords with their kind; without schedule keywords: once, now."""
     if "kind" in schedule:
         return dict(schedule)
     own = {word: value for word, value in schedule.items() if any(word in words for words in OWN_KEYWORDS.values())}

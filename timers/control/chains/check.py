@@ -1,4 +1,4 @@
-"""Checks of definitions that need more than the definition: what it names must exist in the group."""
+"""Checks of definitions that need the group: the items that a definition names must exist there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from timers.models import ChainLock, TimerGroup
 
 
 def check_definition(name: str, spec: Any, group: TimerGroup) -> Chain:
-    """Read the definition of a chain of a group; raises one InvalidRequest for all that is wrong with it."""
+    """Return the parsed definition of a group's chain. Raise one InvalidRequest for all errors."""
     chain = parse_chain(spec, check_action=partial(_check_action, group.name))
     mistakes = ErrorCollector()
     mistakes.check(lambda: check_sub_chains(name, chain, partial(_newest, group.id)))
@@ -48,7 +48,7 @@ def _newest(group_id: int, name: str) -> Chain | None:
 
 
 def _check_locks(chain: Chain, group: TimerGroup) -> None:
-    """Raise InvalidRequest for locks that the chain takes from the group, which has none of that name."""
+    """Raise InvalidRequest if the chain uses shared locks that the group does not declare."""
     shared = {name for name, capacity in chain.locks.items() if capacity is None}
     if not shared:
         return
@@ -62,6 +62,6 @@ def _check_locks(chain: Chain, group: TimerGroup) -> None:
 
 
 def uses_lock(chain: Chain, name: str) -> bool:
-    """Whether any step of a chain takes a lock that the group declares."""
+    """Return whether any step of a chain takes a lock that the group declares."""
     steps = (step for step in chain.steps.values() if isinstance(step, ActionStep))
     return name in chain.locks and chain.locks[name] is None and any(name in step.locks for step in steps)

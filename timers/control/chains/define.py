@@ -1,4 +1,4 @@
-"""Define chains: create them, give them new versions, delete them."""
+"""Define chains: create them, add versions, delete them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.models import Chain, ChainOrder, ChainVersion
 
 _COUNTED: Final = 1_000
-"""Orders under way that a refusal counts at most."""
+"""Maximum number of open orders that an error message counts."""
 
 
 def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: str = "") -> Chain:
@@ -27,10 +27,10 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
         group: The name of the group whose timers and orders use it.
         name: Unique in the group.
         definition: The steps, as docs/chains.md describes them; with the builder: `chain.definition`.
-        actor: Who does it, for the audit trail.
+        actor: Who requests it, for the audit trail; empty: the current actor.
 
     Raises:
-        InvalidRequest: For all that is wrong with the definition, each problem with its place.
+        InvalidRequest: The definition is invalid; each error names its place.
         TimerExists: The group has a chain of that name.
         TimerNotFound: There is no such group.
     """
@@ -55,14 +55,20 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
 def update_chain(
     group: str, name: str, definition: dict[str, Any], *, version: int | None = None, actor: str = ""
 ) -> Chain:
-    """Give a chain a new version: new orders take it, those under way finish on theirs.
+    """Add a version to a chain: new orders use it, open orders finish on theirs.
 
-    A definition that is the same as the newest version changes nothing. `version`: the newest one as the caller read
-    it; None: whichever it is.
+    A definition equal to the newest version changes nothing.
+
+    Args:
+        group: The name of the group.
+        name: The name of the chain.
+        definition: The steps, as docs/chains.md describes them.
+        version: The newest version as the caller read it; None: no check.
+        actor: Who requests it, for the audit trail; empty: the current actor.
 
     Raises:
-        InvalidRequest: For all that is wrong with the definition.
-        StaleVersion: Somebody else gave it a new version meanwhile.
+        InvalidRequest: The definition is invalid.
+        StaleVersion: The chain got a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
     row = find_group(group)
@@ -88,17 +94,17 @@ def update_chain(
 
 
 def delete_chain(group: str, name: str, *, version: int | None = None, actor: str = "") -> None:
-    """Delete a chain; its history stays in the ledger. `version`: as for update_chain.
+    """Delete a chain; the ledger keeps its history. `version`: as for update_chain.
 
     Raises:
-        NotAllowedNow: Orders are under way. Cancel them, or let them finish, first.
-        StaleVersion: Somebody else gave it a new version meanwhile.
+        NotAllowedNow: Orders are open. Cancel them, or let them finish, first.
+        StaleVersion: The chain got a new version meanwhile.
         TimerNotFound: There is no such group or chain.
     """
     with transaction.atomic():
         chain = lock_chain(group, name)
         _check_version(chain, version)
-        # Counted up to a bound: a million orders may rest in it.
+        # Counted up to a bound: a chain may have a million open orders.
         under_way = ChainOrder.objects.filter(chain=chain, ended_at=None)[: _COUNTED + 1].count()
         if under_way:
             number = f"{_COUNTED:,}+" if under_way > _COUNTED else f"{under_way:,}"

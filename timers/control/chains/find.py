@@ -7,7 +7,7 @@ from timers.models import Chain, TimerGroup
 
 
 def find_group(name: str) -> TimerGroup:
-    """The group of that name; raises TimerNotFound where there is none."""
+    """Return the group of that name. Raise TimerNotFound if there is none."""
     row = TimerGroup.objects.filter(name=name).first()
     if row is None:
         raise TimerNotFound(f"there is no group {name!r}")
@@ -15,12 +15,12 @@ def find_group(name: str) -> TimerGroup:
 
 
 def find_chain(group: str, name: str) -> Chain:
-    """The chain of that name; raises TimerNotFound where the group has none, or there is no such group."""
+    """Return the chain of that name. Raise TimerNotFound if there is no such group or chain."""
     return _found(Chain.objects.filter(group__name=group, name=name).select_related("group").first(), group, name)
 
 
 def lock_chain(group: str, name: str) -> Chain:
-    """The same, locked against other changes until the transaction ends."""
+    """Return the chain of that name, locked against other changes until the transaction ends. Raise TimerNotFound."""
     locked = Chain.objects.filter(group__name=group, name=name).select_related("group").select_for_update(of=("self",))
     return _found(locked.first(), group, name)
 

@@ -16,11 +16,12 @@ from timers.models import ChainLock, ChainVersion
 
 
 def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainLock:
-    """Declare a lock, or change how many orders may hold it at once; steps that begin later obey it, and orders
-    that wait go on where there is room by now.
+    """Declare a lock, or change how many orders may hold it at once.
+
+    Steps that begin later use the new capacity, and waiting orders continue if there is room now.
 
     Raises:
-        InvalidRequest: The name or the capacity cannot be.
+        InvalidRequest: The name or the capacity is invalid.
         TimerNotFound: There is no such group.
     """
     row = find_group(group)
@@ -43,10 +44,10 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
 
 
 def delete_lock(group: str, name: str, *, actor: str = "") -> None:
-    """Delete a lock that no chain takes.
+    """Delete a lock that no chain uses.
 
     Raises:
-        NotAllowedNow: The newest version of a chain takes it.
+        NotAllowedNow: The newest version of a chain uses it.
         TimerNotFound: There is no such group or lock.
     """
     with audited("lock.delete", actor, group=group, name=name) as entry:

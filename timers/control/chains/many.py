@@ -1,6 +1,6 @@
-"""One verb for many orders: each in a transaction and with an audit entry of its own, refusals collected.
+"""Apply one operation to many orders: each in its own transaction and with its own audit entry; errors are collected.
 
-The locks of one order are taken in their order; those of a thousand in one transaction could not be.
+The locks of one order are taken in a fixed order; this would not be possible for a thousand in one transaction.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ VERBS: Final[dict[str, Callable[..., Any]]] = {
     "refuse": orders.refuse_order,
     "signal": orders.signal_order,
 }
-"""What can be done to an order, by its word."""
+"""The operations on orders, by name."""
 TAKES: Final[dict[str, tuple[str, ...]]] = {
     "suspend": ("reason",), "resume": ("at", "variables", "version"), "skip": (), "move": ("to",), "reset": (),
     "cancel": ("reason",), "prioritize": ("priority",), "approve": (), "refuse": ("reason",),
     "signal": ("name", "payload"),
 }  # fmt: skip
-"""The arguments of each besides the order and the actor."""
+"""The arguments of each operation, in addition to the order and the actor."""
 SECONDS: Final = 15.0
-"""How long one call works: shorter than a request may take."""
+"""Maximum duration of one call in seconds: shorter than the limit of a request."""
 _NEEDED: Final = {"move": "to", "prioritize": "priority", "signal": "name"}
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An order to which it was not done, and why."""
+    """An order on which the operation failed, and the error."""
 
     order: str
     message: str
@@ -48,16 +48,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class ManyOrders:
-    """What came of a verb for many orders."""
+    """The result of an operation on many orders."""
 
     done: list[str]
     refused: list[Refused]
     next: str | None = None
-    """Where the next call goes on: there are more orders than one call takes. None: that was all."""
+    """Where the next call continues, as there are more orders than one call handles. None: all were handled."""
 
 
 def check_verb(verb: Any, arguments: Iterable[str]) -> None:
-    """Raise InvalidRequest for a verb that does not exist, or arguments that it does not take or needs."""
+    """Raise InvalidRequest for an unknown operation, and for unknown or missing arguments."""
     if not isinstance(verb, str) or verb not in VERBS:
         near = nearest(verb, VERBS) if isinstance(verb, str) else None
         hint = f". Did you mean {near}?" if near else ""
@@ -75,20 +75,20 @@ def check_verb(verb: Any, arguments: Iterable[str]) -> None:
 def for_each_order(
     verb: str, ids: Sequence[str], *, seconds: float = SECONDS, actor: str = "", **arguments: Any
 ) -> ManyOrders:
-    """Do one thing to each of these orders.
+    """Apply one operation to each of these orders.
 
     Args:
         verb: One of VERBS.
-        ids: The orders; they are taken in this order.
-        seconds: No further order is begun after so long; `next` of the result is the last one that was.
-        actor: Who does it.
-        arguments: Those of the verb, such as `reason`, or `to` of move.
+        ids: The orders; they are handled in this sequence.
+        seconds: No further order is begun after this time; `next` of the result is the last one that was.
+        actor: Who requests it; empty: the current actor.
+        arguments: Those of the operation, such as `reason`, or `to` of move.
 
     Returns:
-        Which were done, and which were refused with the reason.
+        The orders on which it succeeded, and those on which it failed with the reason.
 
     Raises:
-        InvalidRequest: There is no such verb, or it does not take these arguments.
+        InvalidRequest: There is no such operation, or it does not accept these arguments.
     """
     check_verb(verb, arguments)
     call = VERBS[verb]

@@ -1,4 +1,4 @@
-"""What people do to orders: suspend, resume, skip, move, reset, cancel, prioritize, approve, signal."""
+"""Operations on orders: suspend, resume, skip, move, reset, cancel, prioritize, approve, signal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MakeEvent = Callable[[OrderChange], events.Event]
 
 
 def suspend_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
-    """Stop this order alone, until it is resumed; a step that runs is waited for.
+    """Suspend this order until it is resumed; a running step finishes first.
 
     Raises:
         TimerNotFound: There is no such order.
@@ -42,22 +42,22 @@ def resume_order(
     version: int | str | None = None,
     actor: str = "",
 ) -> OrderRow:
-    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept.
+    """Resume a suspended order, or a failed one from the failed step: the results of earlier steps are kept.
 
-    With a version the order goes on with that one from there, and so do branches that begin again with it. A sub-chain
-    that begins again takes its own newest version with "newest", and keeps its version with a number.
+    With a version the order continues with that version, and so do branches that begin again. A sub-chain that begins
+    again uses its own newest version with "newest", and keeps its version with a number.
 
     Args:
         order: The order's id.
-        at: The step to go on from; None: where it is.
+        at: The step at which to continue; None: the present one.
         variables: Variables to set before.
-        version: The version of its chain to go on with: a number, or "newest"; None: its own.
-        actor: Who does it.
+        version: The version of its chain to continue with: a number, or "newest"; None: its own.
+        actor: Who requests it; empty: the current actor.
 
     Raises:
         TimerNotFound: There is no such order.
-        InvalidRequest: There is no such step or version, the variables cannot be, or the order cannot go on with that
-            version: the step that it stands at, or a fork whose branches it has, is another one there.
+        InvalidRequest: There is no such step or version, the variables are invalid, or the order cannot continue with
+            that version: its present step, or a fork whose branches it has, is different there.
         NotAllowedNow: It is neither suspended nor failed.
     """
     told: dict[str, Any] = {"at": at or ""}
@@ -71,7 +71,7 @@ def resume_order(
 
 
 def skip_step_of(order: str, *, actor: str = "") -> OrderRow:
-    """Let an order go on behind the step that it is at."""
+    """Continue an order after its present step, without running that step."""
     return _send("order.skip", order, lambda _: events.Skipped(actor), actor)
 
 
@@ -81,12 +81,12 @@ def move_order(order: str, to: str, *, actor: str = "") -> OrderRow:
 
 
 def reset_order(order: str, *, actor: str = "") -> OrderRow:
-    """Move an order to its first step; its variables stay."""
+    """Move an order to its first step; its variables are kept."""
     return _send("order.reset", order, lambda _: events.Reset(), actor)
 
 
 def cancel_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
-    """Cancel an order: its finally steps run, then it ends as cancelled; a second cancel ends it at once."""
+    """Cancel an order: its finally steps run, then it ends as cancelled. A second cancel ends it at once."""
     why = _words("cancelled", reason, actor)
     return _send("order.cancel", order, lambda _: events.Cancelled(why), actor, {"reason": why})
 
@@ -97,17 +97,17 @@ def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
     Args:
         order: The order's id.
         priority: From -9 to 9.
-        actor: Who does it.
+        actor: Who requests it; empty: the current actor.
 
     Raises:
         TimerNotFound: There is no such order.
-        InvalidRequest: There is no such priority.
-        NotAllowedNow: It has ended.
+        InvalidRequest: The priority is invalid.
+        NotAllowedNow: The order has ended.
     """
     check_priority(priority)
     root, _, name, group = _find(order)
     if priority:
-        # Before the order is locked: whoever holds a group may want its orders.
+        # Before the order is locked: a transaction that has locked a group may wait for its orders.
         note_order_priorities(group)
     with (
         audited("order.prioritize", actor, subject_id=order, group=group.name, name=name) as entry,
@@ -129,7 +129,7 @@ def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
 
 
 def approve_order(order: str, *, actor: str = "") -> OrderRow:
-    """Approve what an order waits for."""
+    """Approve the step at which an order waits for approval."""
     return _send("order.approve", order, lambda _: events.Approved(actor), actor)
 
 
@@ -139,7 +139,7 @@ def refuse_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
 
 
 def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "") -> OrderRow:
-    """Send an order the signal that it waits for; `payload`: JSON, of which the step takes variables."""
+    """Send an order the signal that it waits for; `payload`: JSON from which the step reads variables."""
     return _send("order.signal", order, lambda _: events.Signalled(name, payload), actor, {"signal": name})
 
 
@@ -155,7 +155,7 @@ def _send(verb: str, order: str, make: MakeEvent, actor: str, told: Mapping[str,
 
 
 def _find(order: str) -> tuple[str, int, str, TimerGroup]:
-    """The root, the timer, the name and the group of an order; raises TimerNotFound."""
+    """Return the root, the timer id, the name and the group of an order. Raise TimerNotFound."""
     check_execution(order)
     found = (
         ChainOrder.objects.filter(id=order).select_related("group").only("root", "timer_id", "name", "group").first()

@@ -1,8 +1,8 @@
-"""Reconcile chains: make the chains of a source what is declared there, and leave alone what people did.
+"""Reconcile chains: make the chains of a source match its declarations, and keep what people changed.
 
-The version that was declared last is kept with the chain. A definition that is declared otherwise becomes a new
-version; one that is declared as before makes none, also where a person has defined another version since. What is no
-longer declared is stopped, never deleted.
+The version that was declared last is stored with the chain. A changed declaration becomes a new version; an unchanged
+one creates none, even if a person has defined another version since. A chain that is no longer declared is stopped,
+never deleted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from timers.models import Chain, ChainVersion
 Key = tuple[str, str]
 """Group and name."""
 _SHOWN: Final = 100
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value that are shown."""
 _UPDATED: Final[Verb] = "updated"
 _STARTED: Final[Verb] = "started"
 
@@ -41,9 +41,9 @@ class ChainsOfSource:
     Args:
         source: What declares: CODE, or a file.
         owner: The program that declares.
-        definitions: What is declared.
-        handlers_elsewhere: Those that other living nodes know and this program does not: such a node may declare the
-            chains that call them.
+        definitions: The declared chains.
+        handlers_elsewhere: Returns the handlers that other live nodes know and this program does not: such a node may
+            declare the chains that call them.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class ChainsOfSource:
         self._handlers_elsewhere = handlers_elsewhere
         self._because = f"no longer declared in {source}"
         self.told: list[tuple[Verb, Entry]] = []
-        """What was done and what was left alone."""
+        """Entries of the report: changes made, and what was left unchanged."""
         self.unchanged = 0
-        """Declared chains that nothing had to be done with."""
+        """Number of declared chains that needed no change."""
         self._created: set[Key] = set()
 
     @staticmethod
     def take_over(source: str, before: str, owner: str) -> None:
-        """Give the chains of a source to a program that had another name."""
+        """Assign the chains of a source to a program that had another name."""
         Chain.objects.filter(owner=before, source=source).update(owner=owner)
 
     def create(self) -> None:
-        """Create the declared chains that are missing; raises InvalidRequest for all that cannot be."""
+        """Create the declared chains that are missing. Raise InvalidRequest for all that are invalid."""
         names = {(group, name) for group, name in self._named().values_list("group__name", "name")}
         problems: list[InvalidRequest] = []
         for group, name in self._inner_first():
@@ -89,7 +89,7 @@ class ChainsOfSource:
             raise InvalidRequest.combined(problems)
 
     def _inner_first(self) -> list[Key]:
-        """The declared chains in an order in which each comes after those that it contains, where there is one."""
+        """Return the declared chains, each after those that it contains, if such an order exists."""
         found: dict[Key, None] = {}
 
         def visit(key: Key, path: tuple[Key, ...]) -> None:
@@ -104,9 +104,9 @@ class ChainsOfSource:
         return list(found)
 
     def change(self) -> None:
-        """Give new versions to the chains that are declared otherwise, stop and start; raises InvalidRequest.
+        """Add versions to the chains whose declaration changed, stop and start chains. Raise InvalidRequest.
 
-        Only the chains that something is done with are locked.
+        Only chains that are changed are locked.
         """
         problems: list[InvalidRequest] = []
         rows = self._named() | Chain.objects.filter(source=self._source, owner=self._owner)
@@ -152,7 +152,7 @@ class ChainsOfSource:
             self.unchanged += 1
 
     def _undeclare(self, row: Chain) -> None:
-        """Stop a chain that is no longer declared: once, so that a person can start it."""
+        """Stop a chain that is no longer declared: only once, so that a person can start it again."""
         if row.state == Chain.State.ACTIVE and self._lives_elsewhere(row):
             why = f"{self._because} here, but only other living nodes know handlers of its steps"
             self._tell("kept", row, why=why)
@@ -175,26 +175,26 @@ class ChainsOfSource:
         return f"a chain of that name exists, which {why}"
 
     def _named(self) -> QuerySet[Chain]:
-        """The chains that have a declared name, whoever they belong to."""
+        """Return the chains that have a declared name, whatever their owner."""
         groups = {group for group, _ in self._definitions}
         named = Chain.objects.filter(group__name__in=groups, name__in={name for _, name in self._definitions})
         wanted = [row.id for row in named.select_related("group") if (row.group.name, row.name) in self._definitions]
         return Chain.objects.filter(id__in=wanted)
 
     def _version(self, row: Chain, number: int | None) -> Definition | None:
-        """The definition of a version; None where there is none, or none that can be read."""
+        """Return the definition of a version; None if there is none, or it cannot be read."""
         found = ChainVersion.objects.filter(chain=row, version=number).first() if number is not None else None
         try:
             return None if found is None else parse_chain(found.definition)
         except TimersError:
-            return None  # of a version of the program that knew other fields: what is declared replaces it
+            return None  # written by a program version with other fields: the declaration replaces it
 
     def _tell(self, verb: Verb, row: Chain, *, why: str = "", changes: tuple[FieldChange, ...] = ()) -> None:
         self.told.append((verb, Entry(row.group.name, row.name, why, changes, is_chain=True)))
 
 
 def _handlers(definition: Definition) -> set[str]:
-    """The handlers that the steps of a chain call."""
+    """Return the handlers that the steps of a chain call."""
     steps = (step for step in definition.steps.values() if isinstance(step, ActionStep))
     return {step.action["handler"] for step in steps if isinstance(step.action.get("handler"), str)}
 
@@ -205,7 +205,7 @@ def _in_words(definition: Definition) -> str:
 
 
 def _changes(before: Definition | None, after: Definition | None) -> tuple[FieldChange, ...]:
-    """The changes from one definition to another, as reports show them."""
+    """Return the changes from one definition to another, as reports show them."""
     if before is None or after is None:
         return ()
     return tuple(

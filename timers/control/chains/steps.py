@@ -1,7 +1,7 @@
-"""Stop, skip and activate steps of chains, stop and start whole chains.
+"""Stop, skip and activate steps of chains; stop and start whole chains.
 
-The row is all that changes: every node sees it with its next claim, and it holds through the death of all nodes. Orders
-that stood before what is no longer stopped go on in batches, by any node (timers/engine/orders/releasing.py).
+Only the row changes: every node sees it with its next claim, and it survives the death of all nodes. Orders that waited
+at a step or chain that is no longer stopped continue in batches, by any node (timers/engine/orders/releasing.py).
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from timers.models import Chain, ChainStep
 
 
 def stop_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders wait before a step; what runs of it runs to its end. Raises TimerNotFound, InvalidRequest."""
+    """Let orders wait before a step; running attempts of it finish. Raise TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.STOPPED, reason, actor)
 
 
 def skip_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders pass a step without running it. Raises TimerNotFound, InvalidRequest."""
+    """Let orders pass a step without running it. Raise TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.SKIPPED, reason, actor)
 
 
 def activate_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Run a step again that was stopped or skipped. Raises TimerNotFound, InvalidRequest."""
+    """Activate a step that was stopped or skipped. Raise TimerNotFound, InvalidRequest."""
     return _set_step(group, chain, step, ChainStep.State.ACTIVE, reason, actor)
 
 
 def stop_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
-    """Let all orders of a chain wait before their next step. Raises TimerNotFound."""
+    """Let all orders of a chain wait before their next step. Raise TimerNotFound."""
     return _set_chain(group, chain, Chain.State.STOPPED, reason, actor)
 
 
 def start_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
-    """Let the orders of a chain that was stopped go on. Raises TimerNotFound."""
+    """Let the orders of a stopped chain continue. Raise TimerNotFound."""
     return _set_chain(group, chain, Chain.State.ACTIVE, reason, actor)
 
 
@@ -73,9 +73,9 @@ def _set_chain(group: str, chain: str, state: Chain.State, reason: str, actor: s
 
 
 def set_chain_state(group: str, chain: str, state: Chain.State, *, reason: str = "", actor: str = "") -> Chain:
-    """Stop or start a chain, and leave the orders that stood before it to the nodes. Raises TimerNotFound.
+    """Stop or start a chain, and leave the orders that wait for it to the nodes. Raise TimerNotFound.
 
-    For callers whose transaction goes on: release_orders locks timers, which must not be locked after a chain.
+    For callers whose transaction continues: release_orders locks timers, which must not be locked after a chain.
     """
     verb = "stop" if state == Chain.State.STOPPED else "start"
     with audited(f"chain.{verb}", actor, group=group, name=chain) as entry, transaction.atomic():
@@ -95,9 +95,9 @@ def _note_release(chain: Chain) -> None:
 
 
 def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:
-    """Raise InvalidRequest for a step that the newest version does not have, or at which the state has no meaning.
+    """Raise InvalidRequest for a step that the newest version does not have, or that cannot have the state.
 
-    What was stopped or skipped can be activated whatever it is by now: orders of older versions may stand there.
+    A step that was stopped or skipped can always be activated: orders of older versions may wait there.
     """
     if state == ChainStep.State.ACTIVE and ChainStep.objects.filter(chain=chain, name=name).exists():
         return

@@ -1,4 +1,4 @@
-"""Orders that have not begun are timers: withdraw them, or change what they begin with."""
+"""Orders that have not begun are timers: withdraw them, or change their initial variables."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _HAS_BEGUN = "Use the verbs of orders that have begun, with its id."
 
 
 def withdraw_order(group: str, chain: str, name: str, *, reason: str = "", actor: str = "") -> Timer:
-    """Cancel an order before it begins; of a timer that begins orders again and again: this one and all after it.
+    """Cancel an order before it begins; for a timer that begins orders repeatedly, this one and all later ones.
 
     Raises:
         TimerNotFound: There is no such chain, or no timer of that name.
-        NotAllowedNow: It is no order of the chain, it has begun, or an order of its timer is under way.
+        NotAllowedNow: It is not an order of the chain, it has begun, or an order of its timer is open.
     """
     find_chain(group, chain)
     with transaction.atomic():
@@ -37,12 +37,12 @@ def withdraw_order(group: str, chain: str, name: str, *, reason: str = "", actor
 
 
 def change_order(group: str, chain: str, name: str, *, variables: Mapping[str, Any], actor: str = "") -> Timer:
-    """Set variables of an order before it begins; the others stay as they are.
+    """Set variables of an order before it begins; the other variables are unchanged.
 
     Raises:
-        InvalidRequest: The variables cannot be.
+        InvalidRequest: The variables are invalid.
         TimerNotFound: There is no such chain, or no timer of that name.
-        NotAllowedNow: It is no order of the chain, or has begun.
+        NotAllowedNow: It is not an order of the chain, or it has begun.
     """
     find_chain(group, chain)
     given = readers.variables(variables, "variables")
@@ -54,7 +54,7 @@ def change_order(group: str, chain: str, name: str, *, variables: Mapping[str, A
 
 
 def check_is_of_chain(timer: Timer, chain: str) -> None:
-    """Raise NotAllowedNow for a timer that begins no orders of a chain of its group."""
+    """Raise NotAllowedNow for a timer that does not begin orders of this chain of its group."""
     action = timer.action if timer.action is not None else timer.group.action
     is_chain = isinstance(action, Mapping) and action.get("kind") == "chain"
     if not is_chain or action.get("chain") != chain:
@@ -62,7 +62,7 @@ def check_is_of_chain(timer: Timer, chain: str) -> None:
 
 
 def why_no_order(order: str) -> TimersError | None:
-    """Why a verb of orders cannot be done to an order that has not begun; None where there is no such order."""
+    """Return the error of an operation on an order that has not begun; None if there is no such order."""
     found = timer_of_id(parse_id(order).timer_id)
     if found is None:
         return None
