@@ -30,7 +30,7 @@ def hold_quotas(groups: Iterable[str]) -> dict[int, TimerGroup]:
 
 
 def without_room(group: TimerGroup, names: Sequence[str]) -> dict[str, QuotaExceeded]:
-    """Return the names for which a locked group has no room, in the given order. A name with a living timer needs none."""
+    """Return the names for which a locked group has no room, in order. A name with a living timer needs none."""
     if group.max_timers is None or len(names) <= group.spare_timers:
         return {}
     living = Timer.objects.filter(group_id=group.id, state__in=(Timer.State.ACTIVE, Timer.State.PAUSED))

@@ -124,7 +124,7 @@ def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetim
 
 
 def kind_of(request: Mapping[str, Any]) -> str | None:
-    """Return the kind that one of these keywords belongs to; None if all are shared by several kinds, or none is given."""
+    """Return the kind that one of these keywords belongs to; None if all are shared by several kinds, or none is."""
     kinds = [kind for kind, keywords in OWN_KEYWORDS.items() if (keywords - _CLOCK_POLICY) & set(request)]
     return kinds[0] if kinds else None
 

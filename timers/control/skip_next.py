@@ -102,7 +102,7 @@ def _is_as_read(timer: Timer, read: Timer) -> bool:
 
 
 def _next_to_run(timer: Timer, schedule: Schedule, first: datetime) -> datetime:
-    """Return the first instant from `first` on that no calendar excludes; excluded instants are skipped block by block."""
+    """Return the first instant from `first` on that no calendar excludes; excluded ones are skipped block by block."""
     why = schedule.reason(first)
     if why is None:
         return first

@@ -13,11 +13,11 @@ from timers.engine.execution import Execution
 from timers.worker.pulse import WatchedThread
 
 SPIN_S = 0.0002
-"""The last stretch of a wait is not slept: a timed wait overshoots by about as much."""
+"""Seconds before the instant during which the thread does not sleep: a timed wait overshoots by about as much."""
 
 
 class Agenda:
-    """A heap by instant, and a thread that hands over what has come due; nothing is handed over early."""
+    """A heap by instant, and a thread that passes on executions when they are due, never earlier."""
 
     def __init__(self, clock: DatabaseClock, hand_over: Callable[[Sequence[Execution]], None]) -> None:
         self._clock = clock
@@ -29,20 +29,20 @@ class Agenda:
         self.thread = WatchedThread("agenda", self._run)
 
     def start(self) -> None:
-        """Begin to hand over."""
+        """Start the thread."""
         self.thread.start()
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def overdue_since(self) -> float:
-        """time.monotonic() at which the first execution came due that is still here; 0: none is due."""
+        """Return time.monotonic() at which the first remaining execution became due; 0: none is due."""
         with self._changed:
             due = self._clock.monotonic_at(self._heap[0][0]) if self._heap else 0.0
         return due if due <= time.monotonic() else 0.0
 
     def add(self, executions: Sequence[Execution]) -> None:
-        """Take executions; those whose instant has come are handed over at once."""
+        """Add executions; those whose instant has come are passed on at once."""
         now_us = self._clock.now_us()
         due = [execution for execution in executions if execution.start_us <= now_us]
         if len(due) < len(executions):
@@ -55,12 +55,12 @@ class Agenda:
             self._hand_over(due)
 
     def waiting(self) -> list[Execution]:
-        """What waits for its instant, in no order."""
+        """Return the executions that wait for their instant, in no particular order."""
         with self._changed:
             return [entry[2] for entry in self._heap]
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
-        """Take executions back before their instant: those of the given ids, or all."""
+        """Remove and return executions before their instant: those with the given ids, or all."""
         with self._changed:
             taken = [entry[2] for entry in self._heap if ids is None or entry[2].id in ids]
             if taken:
@@ -70,7 +70,7 @@ class Agenda:
         return taken
 
     def stop(self) -> None:
-        """End the thread, after what it is handing over; what is left stays for take()."""
+        """Stop the thread after its present batch; remaining executions are kept for take()."""
         self.thread.expect_end()
         with self._changed:
             self._stopped = True

@@ -1,4 +1,4 @@
-"""One try: from a held execution to the work it is, and from what that did to an Outcome. Never raises."""
+"""One attempt: from an execution to its work, and from the result of that to an Outcome. Never raises."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from timers.exceptions import InvalidRequest
 from timers.handlers import Discard, Fail, Handler, Retry, Snooze
 
 Work = Handler | HttpAction
-"""What a try does: call a handler, or make an HTTP call."""
+"""The work of an attempt: call a handler, or make an HTTP call."""
 
 
 class CallFailed(Exception):
-    """A call did not succeed: what is recorded of it, and what follows.
+    """A call did not succeed: what to record, and what follows.
 
-    `place`, `code`: what makes two failures the same fault. `wait`: seconds that the target asks to be left alone.
-    `pauses`: why its timer or subscription pauses itself, where it does.
+    Args:
+        title: the error in one line.
+        place: with `code`, identifies the fault: failures with the same values are the same fault.
+        code: see `place`.
+        wait: seconds for which the target asks not to be called.
+        permanent: whether a retry is useless.
+        pauses: why the timer or subscription is paused automatically; empty: it is not.
     """
 
     def __init__(
@@ -39,13 +44,13 @@ class CallFailed(Exception):
 
 
 def find_work(execution: Execution) -> Work | ChainAction | str:
-    """What this execution does, or why it cannot be done here. Never raises.
+    """Return the work of this execution, or the reason why it cannot be done here. Never raises.
 
-    A chain action does nothing itself: where its end is recorded, an order begins or is looked at.
+    A chain action has no work itself: an order begins or is advanced where its outcome is recorded.
     """
     try:
         return _find_work(execution)
-    except Exception as error:  # noqa: BLE001 - this one cannot be run; those that are handed over with it can
+    except Exception as error:  # noqa: BLE001 - this execution cannot run, but the others of its batch can
         return f"its action cannot be read: {errors.short_title(error)}"
 
 
@@ -66,7 +71,7 @@ def _find_work(execution: Execution) -> Work | ChainAction | str:
 
 
 def time_limit(execution: Execution, work: Work) -> float:
-    """Seconds that one try may run; a call that names no limit ends sooner than a handler may."""
+    """Return the seconds that one attempt may run; a call without its own limit has a shorter one than a handler."""
     if work.timeout is not None:
         return work.timeout
     most = execution.policies.attempt_timeout
@@ -74,40 +79,42 @@ def time_limit(execution: Execution, work: Work) -> float:
 
 
 def looked_at(execution: Execution, now_us: int) -> Outcome:
-    """The outcome of an execution that runs nothing: the rules of its chain follow where it is recorded."""
+    """Return the outcome of an execution that runs nothing: the rules of its chain apply where it is recorded."""
     return Outcome(execution, "succeeded", now_us, now_us)
 
 
 def started_at(execution: Execution, clock: DatabaseClock) -> int:
-    """The present instant, for a try that begins now.
+    """Return the current time as the start of an attempt that begins now.
 
-    It was handed over because its instant had come. A slow reading of the database's clock may have put the estimate
-    back since; the instant has come all the same.
+    The execution was passed on because its instant had come. A slow reading of the database's clock may have moved the
+    estimate back since; so the result is never before that instant.
     """
     return max(clock.now_us(), execution.start_us)
 
 
 def returned(execution: Execution, value: Any, started_us: int, finished_us: int) -> Outcome:
-    """The handler returned: succeeded, with what it returned where that is JSON and not too long. Never raises."""
+    """Return the outcome of a handler that returned: succeeded, with its value if that is JSON and not too long. Never
+    raises.
+    """
     outcome = Outcome(execution, "succeeded", started_us, finished_us)
     if value is not None:
         try:
             outcome.result = result_text(value)
         except InvalidRequest as error:
             outcome.reason = f"the result was not kept: {error.problems[0].message}"
-        except BaseException as error:  # noqa: BLE001 - a value of user code; other threads may even be changing it
+        except BaseException as error:  # noqa: BLE001 - a value of user code; other threads may be changing it
             outcome.reason = f"the result was not kept: {errors.kind_of(error)}"
     return outcome
 
 
 def raised(execution: Execution, error: BaseException, started_us: int | None, finished_us: int) -> Outcome:
-    """It raised: one of our directives, a failed call, or any other exception, which is an error retried by policy.
+    """Return the outcome of a handler that raised: a directive, a failed call, or an error that is retried by policy.
 
     Never raises: the exception is user code, and so are its class and its attributes.
     """
     try:
         return _raised(execution, error, started_us, finished_us)
-    except BaseException as fault:  # noqa: BLE001 - an attribute of the exception raised, or there is no memory left
+    except BaseException as fault:  # noqa: BLE001 - an attribute of the exception raised, or no memory is left
         title = f"{errors.kind_of(error)}: its meaning cannot be read ({errors.kind_of(fault)})"
         return Outcome(
             execution, "error", started_us, finished_us,
@@ -116,7 +123,7 @@ def raised(execution: Execution, error: BaseException, started_us: int | None, f
 
 
 def _raised(execution: Execution, error: BaseException, started_us: int | None, finished_us: int) -> Outcome:
-    # By the type, for __class__ may be an attribute of user code.
+    # Use the type: __class__ may be an attribute of user code.
     kind = type(error)
     outcome = Outcome(execution, "error", started_us, finished_us, reason=errors.message_of(error) or None)
     if issubclass(kind, Discard):
@@ -141,7 +148,7 @@ def _raised(execution: Execution, error: BaseException, started_us: int | None, 
 
 
 def overran(execution: Execution, limit: float, started_us: int, finished_us: int) -> Outcome:
-    """The handler was stopped at its limit (seconds)."""
+    """Return the outcome of a handler that was stopped at its limit (seconds)."""
     title = f"ran longer than its limit of {limit:g} s"
     return Outcome(
         execution, "timeout", started_us, finished_us,
@@ -150,12 +157,12 @@ def overran(execution: Execution, limit: float, started_us: int, finished_us: in
 
 
 def spoilt(outcome: Outcome, left: Sequence[str]) -> Outcome:
-    """The handler left something behind that would spoil others: an error, whatever it returned or asked for."""
+    """Return an error in place of the outcome: the handler left behind state that could affect others."""
     title = f"the handler left behind: {', '.join(left)}"
     if outcome.word == "error":
         outcome.reason = "; ".join(filter(None, (outcome.reason, title)))
         return outcome
-    # Without what it varies in (names of variables, numbers of locks).
+    # Without the variable parts (names of variables, numbers of locks).
     kinds = ",".join(sorted({words.partition(" (")[0] for words in left}))
     return Outcome(
         outcome.execution, "error", outcome.started_us, outcome.finished_us,
@@ -165,12 +172,12 @@ def spoilt(outcome: Outcome, left: Sequence[str]) -> Outcome:
 
 
 def never_begun(execution: Execution, now_us: int) -> Outcome:
-    """The execution was asked to end before it began."""
+    """Return the outcome of an execution that was requested to end before it began."""
     return Outcome(execution, "lost", None, now_us, reason="it had not begun")
 
 
 def unrecordable(outcome: Outcome, error: Exception | None) -> Outcome:
-    """What is recorded in place of an outcome that cannot be written for what is in it; None: nor can the error be."""
+    """Return an outcome to record in place of one whose content cannot be written; None: the error cannot either."""
     title = f"the outcome ({outcome.word}) could not be recorded"
     if error is not None:
         title += f": {errors.message_of(error).partition(chr(10))[0]}"
@@ -181,4 +188,4 @@ def unrecordable(outcome: Outcome, error: Exception | None) -> Outcome:
 
 
 Report = Callable[[list[Outcome]], None]
-"""Takes outcomes for the ledger."""
+"""Accepts outcomes for the ledger."""

@@ -1,9 +1,9 @@
-"""Capacity: how much of a worker's slots is taken, and how much more it can start soon.
+"""Capacity: how many of a worker's slots are taken, and how much more it can start soon.
 
 An execution that takes `s` seconds occupies `s / (s + AHEAD_SECONDS)` of a slot, a slow one all of it. So one slot has
-room for one slow execution, or for as many quick ones as it gets through within AHEAD_SECONDS. What a worker holds
-counts over all groups, whether it runs, is queued, or waits for its instant. Calls of one target take no more slots
-than can be made of it at once: what waits for its lane keeps none from others.
+room for one slow execution, or for as many quick ones as it can run within AHEAD_SECONDS. All executions of a worker
+count, over all groups: running, queued, or waiting for their instant. Calls of one target take no more slots than the
+number of its concurrent calls: executions that wait in its lane do not block slots of others.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from timers.engine.execution import Execution, ServedGroup
 from timers.worker.run_time_mean import Pace
 
 AHEAD_SECONDS: Final = 0.25
-"""What is claimed must be able to start this long after its instant, by the measured run times."""
+"""Claimed executions must be able to start within this time after their instant, by the measured run times."""
 SLOW_SECONDS: Final = 1.0
-"""From this run time on an execution occupies a whole slot."""
+"""From this run time on, an execution occupies a whole slot."""
 MAX_HELD: Final = 4000
-"""The most executions that one worker holds, whatever their run time."""
+"""Maximum number of executions that one worker holds, whatever their run time."""
 MAX_HELD_BY_GROUP: Final = 3000
-"""The rest is kept for other groups, however long the backlog of one."""
+"""Maximum per group: the rest is reserved for other groups, however long the backlog of one."""
 ROUNDING: Final = 1e-6
 _fence: Final = attrgetter("fence")
 
@@ -45,7 +45,7 @@ class Slots(Enum):
 
 
 def slots_of(action: Action | None) -> Slots:
-    """What the executions of an action need."""
+    """Return the kind of slot that executions of an action need."""
     if isinstance(action, (HttpAction, EntryAction)):
         return Slots.ASYNC
     handler = None if action is None or not action.handler else handlers.find(action.handler)
@@ -53,12 +53,12 @@ def slots_of(action: Action | None) -> Slots:
 
 
 def lane_of(action: Action | None) -> str | None:
-    """The target of which the executions of an action are calls; None: they are none."""
+    """Return the target that executions of an action call; None: they make no calls."""
     return action.lane if isinstance(action, (HttpAction, EntryAction)) else None
 
 
 class _Kind(NamedTuple):
-    """What is counted together."""
+    """Executions with the same key are counted together."""
 
     group_id: int
     slots: Slots
@@ -66,9 +66,9 @@ class _Kind(NamedTuple):
 
 
 def _counted(executions: Iterable[Execution]) -> tuple[Counter[int], Counter[_Kind]]:
-    """How many there are of each claim, and of each kind."""
+    """Return the number of executions of each claim, and of each kind."""
     fences, kinds = Counter[int](), Counter[_Kind]()
-    # By far the most of a batch share one group and one action, so a kind is made once for each stretch of them.
+    # Most of a batch share one group and one action, so a kind is built only once for each run of them.
     for (group_id, _), same in groupby(executions, key=_group_and_action):
         stretch = list(same)
         action = stretch[0].action
@@ -83,7 +83,7 @@ def _group_and_action(execution: Execution) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Taken:
-    """Slots' worth that is taken: in all, and by group and lane of what is held."""
+    """Slots taken: in total, and by group and lane."""
 
     total: float
     by_group: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
@@ -91,12 +91,12 @@ class _Taken:
 
 
 def occupancy(seconds: float) -> float:
-    """The part of a slot that an execution of that run time occupies; 1 where it is unknown (infinite)."""
+    """Return the part of a slot that an execution of this run time occupies; 1 if it is unknown (infinite)."""
     return 1.0 if seconds >= SLOW_SECONDS else seconds / (seconds + AHEAD_SECONDS)
 
 
 class Capacity:
-    """Counts what a worker holds. The claimer adds and asks, the recorder removes."""
+    """Counts the executions that a worker holds. The claimer adds and queries, the recorder removes."""
 
     def __init__(
         self,
@@ -108,10 +108,14 @@ class Capacity:
         per_target: int | None = None,
         idle: Callable[[Slots], int] = lambda _: 0,
     ) -> None:
-        """`overrunning`: threads whose handler runs much longer than the pace says, less what it counts for anyway.
-
-        `per_target`: calls of one target that are made at once; None: the setting. `idle`: slots in which nothing runs,
-        less what is claimed ahead needs of them.
+        """Args:
+        threads: number of threads for plain handlers.
+        async_slots: number of places on the event loop.
+        pace: measured run times.
+        overrunning: returns the number of threads whose handler runs much longer than the pace predicts, minus what
+            it counts anyway.
+        per_target: maximum number of concurrent calls of one target; None: the setting.
+        idle: returns the number of slots in which nothing runs, minus those needed by executions claimed ahead.
         """
         self.slots = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
         self._pace = pace
@@ -124,70 +128,71 @@ class Capacity:
 
     @property
     def held(self) -> int:
-        """Executions claimed and neither recorded nor given back."""
+        """Number of executions that are claimed, and neither recorded nor released."""
         return self._fences.total()
 
     @property
     def fences(self) -> set[int]:
-        """The claims that they belong to."""
+        """Ids of the claims that these executions belong to."""
         with self._lock:
             return set(self._fences)
 
     def add(self, executions: Iterable[Execution]) -> None:
-        """Count executions that were claimed."""
+        """Add claimed executions to the count."""
         fences, kinds = _counted(executions)
         with self._lock:
             self._fences.update(fences)
             self._held.update(kinds)
 
     def remove(self, executions: Iterable[Execution]) -> None:
-        """Count no longer what was recorded or given back."""
+        """Remove recorded or released executions from the count."""
         fences, kinds = _counted(executions)
         with self._lock:
-            # In place, and unlike subtract() it keeps nothing that has come down to zero.
+            # In place; unlike subtract() this drops entries that reach zero.
             self._fences -= fences
             self._held -= kinds
 
     def held_of(self, group_id: int) -> int:
-        """Executions of one group that are held."""
+        """Return the number of executions of one group."""
         return sum(count for kind, count in self._held_now() if kind.group_id == group_id)
 
     def slots_for(self, group: ServedGroup) -> Slots:
-        """What the executions of a group need: those of its action, or what the last of them needed."""
+        """Return the kind of slot that executions of a group need: by its action, or as its last execution did."""
         needed = slots_of(group.action)
         width = self._pace.parallel(group.id, self.slots[needed])
         return needed if width == self.slots[needed] else next(each for each in Slots if each is not needed)
 
     def weight(self, group_id: int) -> float:
-        """The part of a slot that one execution of a group occupies."""
+        """Return the part of a slot that one execution of a group occupies."""
         return occupancy(self._pace.seconds(group_id))
 
     def taken(self, slots: Slots) -> float:
-        """How much of its slots is taken, by what it holds and by handlers that overrun."""
+        """Return how many slots are taken, by executions and by handlers that overrun."""
         return self._taken(slots).total
 
     def room(self, group: ServedGroup, sharers: int) -> int:
-        """How many more executions of a group can start soon, as one of `sharers` groups that want the same slots."""
+        """Return how many more executions of a group can start soon, if `sharers` groups want the same slots."""
         slots = self.slots_for(group)
         weight = self.weight(group.id)
         startable = MAX_HELD
         if weight > 0:
             taken, lane, width = self._taken(slots), lane_of(group.action), self.slots[slots]
             free = width - taken.total
-            # However many slots are free, a group takes no more than there are, nor than its target's lane has.
+            # A group takes at most the existing slots, however many are free, and at most the places of its target's
+            # lane.
             own = width - taken.by_group[group.id]
             if lane is not None:
                 own = min(own, self._per_target - taken.by_lane[lane])
-            # An equal share is rounded up, so a group is never left out while there is any room. Rounding errors of
-            # sums must not cost or bring a whole execution.
+            # Round an equal share up, so that no group is left out while there is any room. Rounding errors of sums
+            # must not cost or add a whole execution.
             share = math.ceil(free / weight / sharers - ROUNDING)
             startable = min(math.floor(min(free, own) / weight + ROUNDING), share)
         return min(startable, MAX_HELD_BY_GROUP - self.held_of(group.id), -((self.held - MAX_HELD) // sharers))
 
     def room_now(self, group: ServedGroup, sharers: int) -> int:
-        """How many executions of a group that are due can start at once, though all slots count as taken.
+        """Return how many due executions of a group can start at once although all slots count as taken.
 
-        They count so by what is claimed ahead; see idle_slots.
+        Executions that are claimed ahead take these slots; see idle_slots.
         """
         slots, lane = self.slots_for(group), lane_of(group.action)
         room = math.ceil(self._idle(slots) / sharers)

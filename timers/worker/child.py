@@ -17,13 +17,13 @@ from timers.worker.options import DRAIN, NodeOptions, WorkerSetup
 from timers.worker.pulse import Fault
 
 STUCK_SECONDS: Final = 2.5
-"""A worker that says nothing for so long while a handler runs is held by it (a call that keeps the interpreter)."""
+"""After this silence while a handler runs, the handler blocks the worker (a call that holds the interpreter lock)."""
 SILENT_SECONDS: Final = 10.0
-"""A worker that says nothing for so long has no main thread any more, or one that hangs."""
+"""After this silence, the worker's main thread has ended or hangs."""
 START_SECONDS: Final = 120.0
-"""How long a worker may take to import the handlers and say something for the first time."""
+"""Maximum time for a worker to import the handlers and report for the first time."""
 KILL_SECONDS: Final = 5.0
-"""How long a killed process may take to be gone; one that the kernel holds back longer can do nothing more."""
+"""Maximum time to wait for a killed process; one that the kernel delays longer can no longer do anything."""
 
 _context: Final[SpawnContext] = multiprocessing.get_context("spawn")
 
@@ -60,21 +60,21 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """As of multiprocessing: negative for a signal, None while it runs."""
+        """As in multiprocessing: negative for a signal, None while it runs."""
         return self._process.exitcode
 
     @property
     def vitals(self) -> Vitals:
-        """What the worker said last."""
+        """The worker's last report."""
         return self.started.vitals()
 
     @property
     def fault(self) -> Fault | None:
-        """Why the worker asks to be replaced; None: it does not."""
+        """Why the worker requests to be replaced; None: it does not."""
         return self.started.fault
 
     def silence(self, awake_since: float) -> str:
-        """Why the worker's silence says that it must be replaced; empty: it does not.
+        """Return why the worker must be replaced because of its silence; empty: it need not be.
 
         Args:
             awake_since: time.monotonic() since when the supervisor itself has run without a break.
@@ -88,7 +88,7 @@ class Child:
         return f"its main thread has shown no sign of life for {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def overrun(self) -> list[str]:
-        """Executions whose handler runs beyond its limit."""
+        """Return the executions whose handler runs beyond its limit."""
         now = time.monotonic()
         vitals = self.vitals
         if now - vitals.pulse < STUCK_SECONDS and not 0 < vitals.earliest_deadline < now:
@@ -96,29 +96,29 @@ class Child:
         return [cell.execution for cell in self.started.running() if cell.deadline < now]
 
     def drain(self) -> None:
-        """Tell the worker to end in order."""
-        # A worker that has ended already is seen by the supervisor's watch.
+        """Request the worker to drain and end."""
+        # The supervisor's watch detects a worker that has ended already.
         with contextlib.suppress(OSError):
             self._commands.send(DRAIN)
 
     def kill(self) -> None:
-        """End the process at once and wait until it is gone."""
+        """Kill the process at once and wait until it has ended."""
         self._process.kill()
         self._process.join(KILL_SECONDS)
 
     def join(self, timeout: float) -> bool:
-        """Wait for the end; whether it came."""
+        """Wait for the end of the process. Return whether it has ended."""
         self._process.join(timeout)
         return not self.alive
 
     def fates(self, reason: str, overran: frozenset[str] = frozenset(), culprit: str = "") -> dict[str, Fate]:
-        """What became of the executions that had begun, after the end of the process.
+        """Return the fates of the executions that had begun, after the end of the process.
 
         Args:
             reason: why it ended.
-            overran: those that ran beyond their limit, the cause of it all; the others are not to blame.
-            culprit: the execution that caused the end in another way. Where no cause is known, all that were running
-                are held to account, so a crash loop ends.
+            overran: executions that ran beyond their limit and caused the end; the others are not to blame.
+            culprit: the execution that caused the end in another way. If no cause is known, all running executions
+                count the attempt, so that a crash loop ends.
         """
         fates: dict[str, Fate] = {}
         for cell in self.started.cells():

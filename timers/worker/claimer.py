@@ -1,4 +1,4 @@
-"""The claimer: takes as much work as this worker can use soon, a little ahead of its time, fairly over the groups."""
+"""The claimer: claims as much work as this worker can use soon, slightly ahead of its time, fairly over the groups."""
 
 from __future__ import annotations
 
@@ -41,20 +41,21 @@ from timers.worker.watch import Watch
 logger = logging.getLogger(__name__)
 
 FULL_SCAN_SECONDS: Final = 5.0
-"""At least this often the due index is read from its start, for what was committed late below the low mark."""
+"""Maximum seconds between reads of the due index from its start, for rows committed late below the low mark."""
 HANDLERS_SECONDS: Final = 5.0
 UNSURE_SECONDS: Final = 0.1
 HELD_SECONDS: Final = 0.25
-"""Between two looks while a step of the database clock holds all claims."""
+"""Seconds between polls while a step of the database clock stops all claims."""
 OUTCOMES_SECONDS: Final = 0.4
-"""After a fault of the database, outcomes of before are recorded first, by all workers: what has ended is not open any
-more when the instants that came meanwhile are decided about."""
+"""Seconds after a database error during which all workers record earlier outcomes first: an ended execution then no
+longer counts as open when the instants that came meanwhile are decided.
+"""
 LONGEST_OUTCOMES_SECONDS: Final = 2.0
 UNRECORDED_SECONDS: Final = 0.05
 
 
 class Claimer:
-    """Polls for due work, claims it and gives it to the agenda. Polling is the truth; wakes only shorten the wait."""
+    """Polls for due work, claims it and passes it to the agenda. Polling is authoritative; wakes only shorten the wait."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Claimer:
         relief: Relief | None = None,
         unrecorded: Callable[[], int] | None = None,
     ) -> None:
-        """`unrecorded`: the outcomes of this worker that are not recorded yet; None: nobody records any."""
+        """`unrecorded` returns the number of this worker's outcomes that are not recorded yet; None: none are recorded."""
         self._holder = holder
         self._settings = settings
         self._clock = clock
@@ -82,7 +83,7 @@ class Claimer:
         self._relief = relief
         self._unrecorded = unrecorded
         self._answered_at: float | None = None
-        """time.monotonic() of the first statement that came through after a fault; None: there was no fault."""
+        """time.monotonic() of the first successful statement after an error; None: there was no error."""
         self._revoked_read_at = 0.0
         self._partition = options.partition
         self._clock_watch = ClockWatch(settings, holder.node)
@@ -106,43 +107,43 @@ class Claimer:
 
     @property
     def held(self) -> int:
-        """Executions claimed and neither recorded nor given back."""
+        """Number of executions that are claimed, and neither recorded nor released."""
         return self._capacity.held
 
     def no_longer_held(self, executions: Collection[Execution]) -> None:
-        """These were recorded or given back: there is room for others."""
+        """Remove executions that were recorded or released, so that there is room for others."""
         self._capacity.remove(executions)
-        # Where notifications do not come through, a worker learns at least from itself that a limit has room again.
+        # If notifications do not arrive, a worker still learns from its own outcomes that a limit has room again.
         if (self._hungry and self.held <= MAX_HELD // 2) or makes_room(executions, self._groups.as_known):
             self.loop.wake()
 
     def notice(self) -> None:
-        """A notification came, to this worker as to all others: look now."""
+        """Poll now: a notification came, to this worker as to all others."""
         self._next_look.notice()
         self.loop.wake()
 
     def look_at(self, instants_us: Sequence[int]) -> None:
-        """Timers have been opened for their next fire at these instants; look now when one is within the look-ahead."""
+        """Poll now if one of these instants, at which timers are due next, is within the look-ahead."""
         if min(instants_us) <= self._clock.now_us() + self._next_look.ahead_us:
             self.loop.wake()
 
     @property
     def is_paused(self) -> bool:
-        """Whether the whole cluster is paused, as of the last look."""
+        """Whether the whole cluster was paused at the last poll."""
         return self._groups.is_paused
 
     def take_lost_lead(self) -> bool:
-        """Whether this node has lost the lead of its partition since this was last asked."""
+        """Return whether this node has lost the lead of its partition since the last call."""
         lost, self._has_lost_lead = self._has_lost_lead, False
         return lost
 
     def is_led(self, group: ServedGroup) -> bool:
-        """Whether only the leader of the partition may claim of a group."""
+        """Return whether only the leader of the partition may claim from a group."""
         return self._groups.is_led(group)
 
     def step(self) -> float:
-        """One pass over the groups with due work; returns seconds to the next."""
-        # Until this pass is through, a claim may be committed whose answer is lost with the connection.
+        """Make one pass over the groups with due work. Return the seconds to the next pass."""
+        # Until this pass is complete, a claim may be committed whose response is lost with the connection.
         if not self._started.lease_is_sure:
             self._watch.broke()
             return UNSURE_SECONDS
@@ -157,7 +158,7 @@ class Claimer:
         return delay
 
     def _is_early(self) -> bool:
-        """Whether outcomes from before a fault of the database are still to be recorded."""
+        """Return whether outcomes from before a database error are still to be recorded."""
         if self._unrecorded is None:
             return False
         now = time.monotonic()
@@ -182,7 +183,7 @@ class Claimer:
             return HELD_SECONDS
         self._clock.set(reading)
         if self._looked_by_old_clock:
-            # What this look found is due by the clock before the step.
+            # What this poll found is due by the clock before the step.
             self._looked_by_old_clock = False
             self._limited.end_rests()
             return 0
@@ -201,20 +202,20 @@ class Claimer:
         return self._next_look.seconds(self._clock.now_us())
 
     def _is_held(self, reading: datetime, sent: float) -> bool:
-        """Whether a step of the clock holds claims; until they go on, what is claimed already follows the old clock."""
+        """Return whether a clock step stops claims; until they resume, executions already claimed follow the old clock."""
         if self._groups.is_virtual:
             return self._groups.is_held
         return self._clock_watch.stepped(reading, sent, boot_time()) or self._groups.is_held
 
     def _claim_in_turn(self, work: Sequence[DueWork], now_us: int, horizon_us: int) -> int:
-        """Each group gets an equal share of the room, in rotating order within its priority."""
+        """Give each group an equal share of the room, in rotating order within its priority."""
         self._hungry = False
         self._turn += 1
         by_priority: dict[tuple[int, int], list[DueWork]] = {}
         work = self._limited.awake(work, now_us)
         for item in work:
             by_priority.setdefault((item.group.priority, item.priority), []).append(item)
-        # What nobody here has room for needs no sharing.
+        # Work for which this worker has no room needs no sharing.
         startable = [item for item in work if self._capacity.room(item.group, 1) > 0]
         left = self._unserved.names
         parts = self._sharing.parts(startable, now_us, horizon_us, left, self._left_marks.low_us) if startable else {}
@@ -226,7 +227,8 @@ class Claimer:
                 sharers = len(items) - position
                 room, until_us = self._capacity.room(item.group, sharers), horizon_us
                 if room < 1 and looks_for_idle:
-                    # What is due does not wait for a thread that is idle, though what is claimed ahead will need it.
+                    # Due work does not wait while a thread is idle, even if executions claimed ahead will need the
+                    # thread.
                     room, until_us = self._capacity.room_now(item.group, sharers), now_us
                     self._next_look.has_idle |= room > 0
                 budget = budgets[item.group.id]
@@ -251,7 +253,7 @@ class Claimer:
         return claimed
 
     def _claim_or_log(self, item: DueWork, now_us: int, horizon_us: int, limit: int, budget: CpuBudget) -> int:
-        """A group whose rows break the claim, in whatever way, must not stop the groups after it."""
+        """Claim from a group; an error in its rows is logged and must not stop the groups after it."""
         try:
             with budget:
                 return self._claim(item, now_us, horizon_us, limit, budget)
@@ -287,12 +289,12 @@ class Claimer:
                 low_us=self._left_marks.above(item.part, self._low_marks.get(item.part)), unserved=self._unserved,
                 watched_since_us=self._watch.since_us, budget=budget, leading=item.leading,
             )  # fmt: skip
-            # In a shard that timers are being moved into, there may be some again below what was read.
+            # If timers are being moved into this shard, there may be new ones below the mark.
             if self._unserved.names and not fired.more and not item.group.is_moving and not item.group.limits:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
             self._hold(fired.executions)
-            # What was only computed counts as well: the next pass goes on with it at once.
+            # Instants that were only computed count too: the next pass continues with them at once.
             return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.computed + fired.left
         return len(executions)
 
@@ -337,7 +339,7 @@ class Claimer:
             self._unserved_read_at = now
 
     def _look_for_revoked(self) -> None:
-        """What this worker is asked to end, where no notification told it."""
+        """Find executions that this worker must end, in case no notification arrived."""
         now = time.monotonic()
         if self.held and now - self._revoked_read_at >= self._settings.poll_interval:
             self._revoked_read_at = now
@@ -345,7 +347,7 @@ class Claimer:
                 self._revoke(revoked)
 
     def _forget_marks_of_idle(self, work: Sequence[DueWork]) -> None:
-        """Nothing above a mark: the next pass looks below it again."""
+        """Remove marks above which nothing is due: the next pass reads below them again."""
         if self._low_marks:
             busy = {item.part for item in work if item.timers}
             for key in self._low_marks.keys() - busy:

@@ -1,4 +1,4 @@
-"""The components of a worker, watched together: claimer, agenda, handler threads, event loop, recorder, listener."""
+"""Monitors the components of a worker: claimer, agenda, handler threads, event loop, recorder, listener."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from timers.worker.pulse import Fault, Watch, WatchedThread
 from timers.worker.thread_pool import ThreadPool
 
 BLOCKED_SECONDS: Final = 2.5
-"""From when on a component that should react at once counts as hanging."""
+"""Seconds after which a component that should react at once counts as hanging."""
 
 
 class Components:
-    """Finds the first component that has ended or hangs; the worker's main thread asks a few times a second."""
+    """Finds the first component that has ended or hangs; the worker's main thread calls it a few times per second."""
 
     def __init__(
         self,
@@ -35,15 +35,15 @@ class Components:
         self._watch = Watch()
 
     def fault(self, now: float, *, database_answers: bool) -> Fault | None:
-        """Return why the worker must be replaced, if it must.
+        """Return why the worker must be replaced; None: it need not be.
 
         Args:
             now: time.monotonic().
-            database_answers: False while the node cannot beat: steps on the database can only wait then.
+            database_answers: False while the node's heartbeats fail: steps on the database can only wait then.
         """
         self._watch.begin(now)
         if (words := process_state.not_restored()) is not None:
-            # It ends in order: what runs may end.
+            # It drains: running executions may finish.
             return Fault(f"it cannot put back {words}", may_recover=True)
         if (ended := self._watch.ended(self._threads)) is not None:
             thread, cause = ended
@@ -65,6 +65,6 @@ class Components:
         words = f"event-loop is blocked for {BLOCKED_SECONDS} s by code that does not await, at {place}"
         if execution is None:
             return Fault(words)
-        # A background task may block after its handler has ended: no limit ends that.
+        # A background task may block after its handler has ended; no limit ends that.
         is_running = self._loop.runs(execution)
         return Fault(f"{words}, of {execution.group.name}/{execution.name}", execution.id, may_recover=is_running)

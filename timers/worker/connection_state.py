@@ -1,8 +1,9 @@
-"""The database connections of a handler thread: what a handler leaves on one is found, and the connection is dropped.
+"""Database connections of a handler thread: detect what a handler leaves on one, and drop that connection.
 
-A connection is known from its opening on. What Django and psycopg know of it (autocommit, transaction) is compared
-after every handler. What only the server knows (settings, advisory locks, temporary tables and the like) is read after
-handlers that sent a statement which can leave such a thing: a round trip for those, none for the others.
+A connection is monitored from its opening on. The state known to Django and psycopg (autocommit, transaction) is
+compared after every handler. The state known only to the server (settings, advisory locks, temporary tables and the
+like) is read after handlers that sent a statement which can change it: this costs a round trip, but only for those
+handlers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _SUSPICIOUS: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _LOOKED_AT: Final = 10_000
-"""Characters of a statement that are searched."""
+"""Maximum number of characters of a statement that are searched."""
 
 _STATE: Final = """
 SELECT 'setting ' || name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
@@ -48,7 +49,7 @@ _of_thread = threading.local()
 
 
 class ConnectionState:
-    """The connections that the thread which made this has opened."""
+    """The connections opened by the thread that created this object."""
 
     def __init__(self) -> None:
         self.opened: list[_Connection] = []
@@ -56,7 +57,7 @@ class ConnectionState:
         connection_created.connect(_note_opened, dispatch_uid="timers.worker.connection_state")
 
     def left(self) -> list[str]:
-        """Drop the connections on which the handler left something; returns what that was, in words."""
+        """Drop the connections on which the handler left something. Return what it left, as text."""
         left: list[str] = []
         for each in list(self.opened):
             try:
@@ -74,7 +75,7 @@ class ConnectionState:
 
 
 class _Connection:
-    """One open connection: the wrapper of Django, and the state in which it was opened."""
+    """One open connection: Django's wrapper, and its state when it was opened."""
 
     def __init__(self, wrapper: BaseDatabaseWrapper) -> None:
         self.alias = wrapper.alias
@@ -88,7 +89,7 @@ class _Connection:
         self._attributes: tuple[Any, ...] = ()
         if wrapper.vendor == "postgresql" and hasattr(self._raw, "pgconn"):
             self._session = self._read_session()
-            # Behind a pooler each transaction may be another session's: nothing can be said of it.
+            # Behind a pooler, each transaction may run in another session: its state cannot be compared.
             self._knows_session = ("process", str(self._raw.info.backend_pid)) in self._session
             self._attributes = self._read_attributes()
             self._raw.cursor_factory = _noting(self._raw.cursor_factory, self)
@@ -96,18 +97,18 @@ class _Connection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether Django's wrapper has another connection by now, or none."""
+        """Whether Django's wrapper now has another connection, or none."""
         return self._wrapper.connection is not self._raw
 
     def note(self, statement: Any) -> None:
-        """A statement is about to be sent."""
+        """Check a statement that is about to be sent."""
         if not self._is_suspicious:
             if isinstance(statement, bytes):
                 statement = statement.decode(errors="replace")
             self._is_suspicious = not isinstance(statement, str) or bool(_SUSPICIOUS.search(statement[:_LOOKED_AT]))
 
     def left(self) -> list[str]:
-        """What a handler left on it, in words."""
+        """Return what a handler left on the connection, as text."""
         wrapper = self._wrapper
         left = []
         if wrapper.in_atomic_block:
@@ -125,7 +126,7 @@ class _Connection:
         return left
 
     def drop(self) -> None:
-        """Close it and have Django make a new wrapper for the alias: nothing of it is used again."""
+        """Close the connection and make Django create a new wrapper for the alias, so that no part of it is reused."""
         with contextlib.suppress(Exception):
             self._raw.close()
         with contextlib.suppress(Exception):
@@ -180,7 +181,7 @@ def _note_opened(connection: BaseDatabaseWrapper, **_: Any) -> None:
 
 
 def _noting(factory: type[Any], connection: _Connection) -> type[Any]:
-    """The cursor class, which notes each statement that is sent through it."""
+    """Return a subclass of the cursor class that passes each statement to `connection.note`."""
 
     class NotingCursor(factory):  # type: ignore[misc]
         def execute(self, query: Any, *args: Any, **options: Any) -> Any:

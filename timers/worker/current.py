@@ -1,4 +1,4 @@
-"""The execution on whose behalf code runs, in the context (of contextvars) of its handler."""
+"""The execution for which code runs, in the context (contextvars) of its handler."""
 
 from __future__ import annotations
 

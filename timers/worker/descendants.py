@@ -1,13 +1,13 @@
-"""Descendants: no program that a handler started survives its worker.
+"""Descendants: no program started by a handler survives its worker.
 
-    worker       leads a session of its own and is a subreaper (Linux): what its handlers start stays below it, also a
-                 program that forks twice or makes its own session
-    supervisor   is a subreaper too: when a worker dies, what was below it becomes the supervisor's child and is killed,
-                 before the worker's executions are given to others
+    worker       leads its own session and is a subreaper (Linux): programs started by its handlers stay below it, even
+        if a program forks twice or creates its own session
+    supervisor   is a subreaper too: when a worker dies, its descendants become children of the supervisor and are
+        killed, before the worker's executions are given to others
     guardian     does the same when the supervisor itself is killed (see guardian)
 
 Other systems have no subreaper: there the process group of a worker is killed with it, and a program that left that
-group lives on.
+group survives.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from timers.worker import guardian
 
 IS_LINUX: Final = sys.platform == "linux"
 END_SECONDS: Final = 2.0
-"""How long one look may wait for killed descendants to be gone; the next look kills again what is left."""
+"""Maximum seconds to wait for killed descendants in one pass; the next pass kills the remaining ones again."""
 ADOPTED_SECONDS: Final = 60.0
-"""A worker collects the exit status of an ended process that it adopted after this time, so it takes none that a
-handler still waits for."""
+"""Seconds after which a worker collects the exit status of an adopted process that has ended; the delay leaves time for
+a handler that still waits for it.
+"""
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, even while a handler keeps the interpreter (Linux)."""
+    """Make the kernel kill this process when its parent dies, even while a handler holds the interpreter lock (Linux)."""
     if IS_LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            os._exit(1)  # It died before the kernel was told.
+            os._exit(1)  # The parent died before the kernel was informed.
 
 
 def become_subreaper() -> None:
@@ -52,14 +53,14 @@ def become_subreaper() -> None:
 
 
 def lead_session() -> None:
-    """Make this worker the leader of a session and process group of its own, and the reaper of what runs below it."""
-    with contextlib.suppress(PermissionError):  # It leads one already.
+    """Make this worker the leader of its own session and process group, and the reaper of its descendants."""
+    with contextlib.suppress(PermissionError):  # It is a leader already.
         os.setsid()
     become_subreaper()
 
 
 def end_process_group() -> NoReturn:
-    """End this worker at once, and what runs in its process group."""
+    """End this worker at once, with all processes of its process group."""
     with contextlib.suppress(OSError):
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)
@@ -67,7 +68,7 @@ def end_process_group() -> NoReturn:
 
 
 def children_of(pid: int) -> list[int]:
-    """The child processes of a process, those that have ended and are not waited for included; empty without /proc."""
+    """Return the child processes of a process, including ended ones not waited for; empty without /proc."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -77,7 +78,7 @@ def children_of(pid: int) -> list[int]:
 
 
 class Descendants:
-    """The supervisor's side: ends what dead workers leave, and keeps a guardian for its own death."""
+    """The supervisor's side: ends the descendants of dead workers, and keeps a guardian for its own death."""
 
     def __init__(self) -> None:
         self._mark = uuid.uuid4().hex
@@ -91,13 +92,13 @@ class Descendants:
         self.keep_guardian()
 
     def keep_guardian(self) -> bool:
-        """Start the guardian, where none lives; returns whether one had ended."""
+        """Start the guardian if none is alive. Return whether one had ended."""
         if not IS_LINUX or (self._guardian is not None and self._guardian.poll() is None):
             return False
         had_ended = self._guardian is not None
         environment = {name: value for name, value in os.environ.items() if name != guardian.MARK}
         self._guardian = subprocess.Popen(
-            # It knows the workers from its first moment: this process may end before it could tell it anything.
+            # It gets the workers at its start: this process may end before it can send a message.
             [sys.executable, "-I", "-S", guardian.__file__, self._mark, *map(str, self._workers)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
             start_new_session=True, bufsize=0, cwd="/",
@@ -105,12 +106,12 @@ class Descendants:
         return had_ended
 
     def worker_started(self, pid: int) -> None:
-        """Note a worker, whose session the guardian ends after this process."""
+        """Register a worker; the guardian ends its session after this process."""
         self._workers.add(pid)
         self._tell(f"+{pid}")
 
     def worker_ended(self, pid: int) -> int:
-        """Kill all that a worker left running, after its own end; returns how many processes that were."""
+        """Kill everything that an ended worker left running. Return the number of processes."""
         if not IS_LINUX:
             with contextlib.suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
@@ -120,10 +121,10 @@ class Descendants:
         return ended
 
     def end_orphans(self) -> int:
-        """Kill and collect what this process adopted from dead workers; returns how many processes that were."""
+        """Kill and collect processes adopted from dead workers. Return their number."""
         ended: set[int] = set()
         deadline = time.monotonic() + END_SECONDS
-        # Again and again: the children of what is killed become children of this process in their turn.
+        # Repeat: the children of killed processes become children of this process in turn.
         while (orphans := self._orphans()) and time.monotonic() < deadline:
             for pid in orphans:
                 guardian.kill(pid)
@@ -134,9 +135,9 @@ class Descendants:
         return len(ended)
 
     def _orphans(self) -> list[int]:
-        """Children of this process that lie in another session, without its workers and its guardian.
+        """Return children of this process that belong to another session, except its workers and its guardian.
 
-        Workers lead sessions of their own, so whatever ran below one of them is in another session than this process.
+        Workers lead their own sessions, so all their descendants are in other sessions than this process.
         """
         own: Collection[int] = {*self._workers, -1 if self._guardian is None else self._guardian.pid}
         session = os.getsid(0)
@@ -144,23 +145,23 @@ class Descendants:
         return [each.pid for each in found if each is not None and each.session != session]
 
     def _tell(self, message: str) -> None:
-        # A guardian that has ended is started again by the next look, with all workers that there are then.
+        # The next pass restarts a guardian that has ended, with all workers that exist then.
         if self._guardian is not None and self._guardian.stdin is not None:
             with contextlib.suppress(OSError):
                 self._guardian.stdin.write(f"{message}\n".encode())
 
 
 class AdoptedProcesses:
-    """The worker's side: collects ended processes whose parents ended before them, which nobody else can wait for."""
+    """The worker's side: collects ended processes whose parents ended before them, for which nobody else can wait."""
 
     def __init__(self) -> None:
         self._ended_since: dict[int, float] = {}
 
     def collect(self, now: float) -> None:
-        """One look; `now`: seconds that only go forward.
+        """Make one pass; `now`: monotonic seconds.
 
-        The kernel gives adopted processes to the main thread, which starts none itself. A child of a handler's thread
-        that has ended comes there too, with somebody who may wait for it: hence the delay.
+        The kernel assigns adopted processes to the main thread, which starts none itself. An ended child of a handler's
+        thread can get there too, while other code may still wait for it: hence the delay.
         """
         main = f"/proc/self/task/{os.getpid()}/children"
         ended: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""What the entry point answers, read back: the handler's result, or why it did not succeed."""
+"""Read the response of the entry point: the handler's result, or why it did not succeed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TITLE_LENGTH: Final = 300
 
 
 def result_of(body: bytes) -> Any:
-    """The handler's result; None where the answer is no JSON object that has one, or is longer than is kept."""
+    """Return the handler's result; None if the response is not a JSON object with a result, or is too long to be kept."""
     return _object(body).get("result")
 
 
 def title_of(body: bytes) -> str:
-    """What a refusal says of itself; empty where it says nothing."""
+    """Return the error message of a failed response; empty if it has none."""
     detail = _object(body).get("detail")
     return storable(detail[:TITLE_LENGTH]) if isinstance(detail, str) else ""
 

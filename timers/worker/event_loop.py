@@ -1,4 +1,4 @@
-"""Async handlers and HTTP calls: one event loop in a thread of its own, hundreds of them at once."""
+"""Async handlers and HTTP calls: hundreds run concurrently on one event loop in its own thread."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from timers.worker.thread_pool import WAIT_FOR_LEASE_SECONDS
 logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS: Final = 1.0
-"""What the loop has to end by itself what reached its limit; only then does the supervisor count it as overrunning."""
+"""Seconds that the loop has to end work at its limit itself; only then does the supervisor count it as overrunning."""
 
 Awaited = tuple[Execution, Work]
 
 
 class EventLoop:
-    """Runs async handlers and calls, at most `concurrency` at once; what reaches its limit is cancelled.
+    """Runs async handlers and calls, at most `concurrency` at once; work that reaches its limit is cancelled.
 
-    Calls of one target run in a lane, so that one that answers slowly takes no more than its share.
+    Calls of one target run in a lane, so that a slow target takes no more than its share.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class EventLoop:
         self._tasks: dict[asyncio.Task[None], Execution] = {}
         self._running: dict[str, tuple[Cancellation, asyncio.Task[None]]] = {}
         self._fatal: dict[str, BaseException] = {}
-        """By execution: what a background task or callback of its handler raised to end the loop."""
+        """By execution: the exception with which a background task or callback of its handler tried to end the loop."""
         self._ended: list[Outcome] = []
         self._loop = HandlerLoop()
         self._stopped = False
@@ -82,17 +82,17 @@ class EventLoop:
 
     @property
     def busy(self) -> int:
-        """Handlers and calls that run or whose outcome is not reported yet."""
+        """Number of handlers and calls that run or whose outcome is not reported yet."""
         return len(self._tasks) + len(self._ended)
 
     @property
     def running(self) -> int:
-        """Handlers and calls that run now."""
+        """Number of handlers and calls that run now."""
         return len(self._running)
 
     @property
     def idle(self) -> int:
-        """How many more could begin now."""
+        """Number of handlers and calls that could begin now, in addition to those that run."""
         return max(self._concurrency - self.busy - self._pending.next, 0)
 
     def submit(self, items: Sequence[Awaited]) -> None:
@@ -101,11 +101,11 @@ class EventLoop:
         self._loop.call_soon_threadsafe(self._begin_pending)
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
-        """Take back what has not begun: the executions of the given ids, or all."""
+        """Remove and return executions that have not begun: those with the given ids, or all."""
         return [execution for execution, _ in self._pending.take(lambda item: ids is None or item[0].id in ids)]
 
     def cancel(self, ids: Collection[str]) -> None:
-        """Ask running handlers to end: they are cancelled, once, and see it in fire.cancelled."""
+        """Request running handlers to end: each task is cancelled once, and fire.cancelled is set."""
         for execution in ids:
             cancellation, task = self._running.get(execution, (None, None))
             if cancellation is not None and task is not None and not cancellation.is_set():
@@ -113,12 +113,12 @@ class EventLoop:
                 self._loop.call_soon_threadsafe(task.cancel)
 
     def stop(self) -> None:
-        """End the loop and its connections; what still runs is left where it is."""
+        """Stop the loop and close its connections; running work is abandoned."""
         self.thread.expect_end()
         asyncio.run_coroutine_threadsafe(self._close(), self._loop)
 
     def blocked_since(self) -> float:
-        """time.monotonic() since when the loop serves nothing; 0: it does. Called a few times a second."""
+        """Return time.monotonic() since when the loop is blocked; 0: it is not. Called a few times per second."""
         if self._beat_pending:
             return self._beat_sent
         self._beat_pending, self._beat_sent = True, time.monotonic()
@@ -127,11 +127,11 @@ class EventLoop:
         return 0.0
 
     def blocker(self) -> tuple[Execution | None, str]:
-        """Who keeps the loop, where that is known, and in which place of the code."""
+        """Return the execution that blocks the loop, if known, and the place in the code."""
         return blocker(self.thread.ident or 0)
 
     def runs(self, execution: Execution) -> bool:
-        """Whether the handler of that execution has not ended."""
+        """Return whether the handler of the execution is still running."""
         return execution.id in self._running
 
     def _beat(self) -> None:
@@ -143,7 +143,7 @@ class EventLoop:
         self._loop.stop()
 
     def _run(self) -> None:
-        """Run the loop; what comes out of a handler's task or callback ends the handler, not the loop."""
+        """Run the loop; an exception from a handler's task or callback ends the handler, not the loop."""
         asyncio.set_event_loop(self._loop)
         process_state.begin_thread()
         while not self._stopped:
@@ -184,7 +184,7 @@ class EventLoop:
         execution = self._tasks[task]
         fault = asyncio.CancelledError() if task.cancelled() else task.exception()
         if fault is not None:
-            # It ended without its outcome: cancelled before its first step, or its coroutine was closed by another.
+            # It ended without an outcome: cancelled before its first step, or other code closed its coroutine.
             self._end(execution, raised(execution, fault, None, self._clock.now_us()))
         del self._tasks[task]
         self._pending.end(lane)
@@ -212,7 +212,7 @@ class EventLoop:
                 value = await self._begun(work, fire_of(execution, self._node, started_us), exchange)
         except BaseException as error:
             if asyncio.current_task(self._loop) is not task:
-                # This coroutine is being closed from outside: there is no step in which an outcome could be made.
+                # This coroutine is being closed from outside: there is no step left that could create an outcome.
                 raise
             finished_us = self._since(started_us, began)
             if limited.expired():
@@ -253,7 +253,7 @@ class EventLoop:
         return made
 
     def _report_ended(self) -> None:
-        """Everything that ended in one turn of the loop goes to the recorder together."""
+        """Report everything that ended in one turn of the loop to the recorder together."""
         self._report(self._ended)
         self._ended = []
 

@@ -1,4 +1,4 @@
-"""The executor: plain handlers go to the threads, async ones and calls to the event loop, the unfit is reported."""
+"""The executor: plain handlers run in threads, async handlers and calls on the event loop; the rest is reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.worker.thread_pool import Item, ThreadPool
 
 
 class Executor:
-    """Runs executions whose instant has come; whatever they do comes out as an outcome."""
+    """Runs executions whose instant has come; every result is reported as an outcome."""
 
     def __init__(self, threads: ThreadPool, loop: EventLoop, clock: DatabaseClock, report: Report) -> None:
         self._threads = threads
@@ -30,12 +30,12 @@ class Executor:
 
     @property
     def busy(self) -> int:
-        """Handlers that run."""
+        """Number of running handlers."""
         return self._threads.busy + self._loop.busy
 
     @property
     def running(self) -> tuple[int, int]:
-        """Executions that run now: in threads, on the event loop."""
+        """Number of executions that run now: in threads, on the event loop."""
         return self._threads.running, self._loop.running
 
     def submit(self, executions: Sequence[Execution]) -> None:
@@ -61,19 +61,19 @@ class Executor:
             self._report(ended)
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
-        """Take back what has not begun: the executions of the given ids, or all."""
+        """Remove and return executions that have not begun: those with the given ids, or all."""
         return self._threads.take(ids) + self._loop.take(ids)
 
     def cancel(self, ids: Collection[str]) -> None:
-        """Ask running handlers to end."""
+        """Request running handlers to end."""
         self._threads.cancel(ids)
         self._loop.cancel(ids)
 
     def tick(self) -> None:
-        """Called a few times a second."""
+        """Spread work of stalled threads; called a few times per second."""
         self._threads.spread_stalled_chunks()
 
     def stop(self) -> None:
-        """End threads and loop."""
+        """Stop threads and loop."""
         self._threads.stop()
         self._loop.stop()

@@ -1,4 +1,4 @@
-"""Tries that fail, in the worker's log: a few lines of each fault are written, the rest of them are counted."""
+"""Failed attempts in the worker's log: a few lines of each fault are written, the rest is counted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ logger = logging.getLogger(__name__)
 
 SPAN_SECONDS: Final = 10.0
 LINES_OF_A_FAULT: Final = 3
-"""In each span; what is beyond them is told together at its end."""
+"""Maximum number of lines per fault and time span; the rest is summarized at its end."""
 MAX_FAULTS: Final = 50
-"""Faults that are told apart in a span; the others are counted together."""
+"""Maximum number of faults per time span that are counted separately; the others are counted together."""
 
 _THEN: Final[dict[Next, str]] = {
     "again": "is tried again",
@@ -36,7 +36,7 @@ class _Seen:
 
 
 class FailureLines:
-    """Tells of failed tries; the recorder calls it, from its thread. `clock`: seconds that only go forward."""
+    """Logs failed attempts; the recorder calls it, from its thread. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -44,7 +44,7 @@ class FailureLines:
         self._since = 0.0
 
     def tell(self, outcome: Outcome, verdict: Verdict) -> None:
-        """Write or count one try, where it failed: a discard that is shown again is no failure."""
+        """Log or count one attempt if it failed: a discard that is shown again is not a failure."""
         then = _THEN.get(verdict.next)
         if then is None or (verdict.next == "again" and outcome.word not in ("error", "timeout")):
             return
@@ -69,12 +69,12 @@ class FailureLines:
             )
 
     def tell_rest_if_old(self) -> None:
-        """End the span when it is long enough."""
+        """End the time span if it has lasted long enough."""
         if self._seen and self._clock() - self._since >= SPAN_SECONDS:
             self.tell_rest()
 
     def tell_rest(self) -> None:
-        """End the span: write how many tries failed beyond those that were told one by one."""
+        """End the time span: log how many attempts failed in addition to those logged individually."""
         for fault, seen in self._seen.items():
             more = seen.count if fault == _OTHERS else seen.count - LINES_OF_A_FAULT
             if more > 0:
@@ -82,7 +82,7 @@ class FailureLines:
         self._seen = {}
 
     def seconds_to_rest(self) -> float:
-        """Seconds until the span ends; an hour when none has begun."""
+        """Return the seconds until the time span ends; an hour if none has begun."""
         return max(self._since + SPAN_SECONDS - self._clock(), 0.01) if self._seen else 3600.0
 
 

@@ -1,7 +1,7 @@
-"""The fair part of a burst: pure arithmetic over what every worker can hold and holds. No database, no clock.
+"""The fair part of a burst: pure arithmetic over the capacity and load of every worker. No database, no clock.
 
-All workers compute it from the same rows, so together they take what is due once, in parts that leave their slots taken
-to the same level, whoever looks first.
+All workers compute it from the same rows, so together they claim due work once, in parts that fill their slots to the
+same level, whichever worker polls first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Occupied:
-    """The slots of one worker and how much of them is taken."""
+    """The slots of one worker and how many of them are taken."""
 
     slots: float
     taken: float
@@ -24,16 +24,16 @@ class Occupied:
 
 
 def fair_parts(workers: Sequence[Occupied], due: float) -> list[float]:
-    """Share `due` slots' worth of work so that the fullest workers get nothing and the others end equally full.
+    """Divide `due` slots' worth of work so that the fullest workers get nothing and the others end equally full.
 
-    Returns one part for each worker; they add up to `due`.
+    Return one part for each worker; they add up to `due`.
     """
     level = _level(workers, due)
     return [max(level * worker.slots - worker.taken, 0.0) for worker in workers]
 
 
 def _level(workers: Sequence[Occupied], due: float) -> float:
-    """The level, as a part of the slots, to which the emptier workers are filled by `due`."""
+    """Return the level, as a fraction of the slots, to which `due` fills the emptier workers."""
     filled = sorted((worker for worker in workers if worker.slots > 0), key=lambda worker: worker.taken / worker.slots)
     slots = taken = level = 0.0
     for position, worker in enumerate(filled):

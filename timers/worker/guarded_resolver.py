@@ -1,4 +1,4 @@
-"""The way out of a worker: names are resolved here, and only to addresses that the egress guard lets through."""
+"""Outgoing connections of a worker: names are resolved here, and only to addresses that the egress guard allows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from timers.actions.egress import Egress, EgressRefused
 from timers.worker.http_exchange import exchange_now
 
 LOOKUPS: Final = 32
-"""Names looked up at once: the system's resolver blocks a thread for each, for as long as a name server is silent."""
+"""Maximum number of concurrent look-ups: each blocks a thread of the system's resolver while a name server is silent.
+"""
 
 AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves a name whole or not at all: one closed address among its addresses refuses it.
+    """Resolves a name completely or not at all: one blocked address among its addresses rejects the name.
 
-    The installation's own proxy is exempt, being the operator's choice and no user's.
+    The installation's own proxy is exempt, because the operator chose it, not a user.
     """
 
     def __init__(self, rules: Egress) -> None:
@@ -34,7 +35,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """All addresses of a host; raises EgressRefused, or OSError when it does not resolve."""
+        """Return all addresses of a host. Raise EgressRefused, or OSError if it does not resolve."""
         found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         addresses = [str(result["host"]) for result in found]
         if host == self._proxy:
@@ -44,7 +45,9 @@ class GuardedResolver(AbstractResolver):
         return found
 
     def open_socket(self, info: AddressInfo) -> socket.socket:
-        """The socket for one connection, whoever resolved what: the last gate, right before the connect."""
+        """Return the socket for one connection, however the address was resolved: the last check, right before the
+        connect.
+        """
         family, kind, protocol, _, (address, *_) = info
         if address not in self._proxy_addresses:
             self.rules.check_addresses(str(address), [str(address)])
@@ -54,7 +57,7 @@ class GuardedResolver(AbstractResolver):
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
-        """Let go of the threads; look-ups under way are not waited for."""
+        """Release the threads without waiting for concurrent look-ups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,12 +1,12 @@
-"""The guardian: a tiny process that outlives a killed node and ends what the node's workers left running.
+"""The guardian: a small process that outlives a killed node and ends everything that the node's workers left running.
 
-A supervisor that lives ends the descendants of its dead workers itself (see descendants). One that is killed cannot,
-and the kernel kills its workers only, not the programs that handlers started. So each supervisor starts a guardian in a
-session of its own. It reads the supervisor's messages from a pipe; the end of the pipe is the end of the supervisor.
-Then it kills every process of the node: those that carry the node's mark in their environment (workers and what they
-started), and those in the session of a worker (programs that were started with an environment of their own).
+A live supervisor ends the descendants of its dead workers itself (see descendants). A killed one cannot, and the kernel
+kills only its workers, not the programs that handlers started. So each supervisor starts a guardian in its own session.
+It reads the supervisor's messages from a pipe; the end of the pipe means the end of the supervisor. Then it kills every
+process of the node: those with the node's mark in their environment (workers and the programs they started), and those
+in the session of a worker (programs started with another environment).
 
-This file is run by path, without the site's packages: it must import nothing but the standard library.
+This file is run by path, without site-packages: it must import only the standard library.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 MARK: Final = "DISTRIBUTED_TIMERS_NODE"
-"""The environment variable that a supervisor sets for its workers; handlers' programs inherit it."""
+"""The environment variable that a supervisor sets for its workers; programs started by handlers inherit it."""
 ROUNDS_WITHOUT_FIND: Final = 3
-"""Rounds that must find nothing before the guardian ends: a process may be just forking."""
+"""Rounds that must find nothing before the guardian ends: a process may be forking at that moment."""
 ROUND_SECONDS: Final = 0.05
 GIVE_UP_SECONDS: Final = 30.0
 
 
 class Process(NamedTuple):
-    """One line of /proc."""
+    """The fields of /proc/PID/stat that are used."""
 
     pid: int
     state: str
@@ -38,9 +38,9 @@ class Process(NamedTuple):
 
 
 def read_process(pid: int) -> Process | None:
-    """What /proc says about a process; None when it is gone (or there is no /proc)."""
+    """Return the state of a process from /proc; None if it has ended (or there is no /proc)."""
     try:
-        # The command's name is in parentheses and may hold any character, parentheses too.
+        # The command's name is in parentheses and may contain any character, including parentheses.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]))
     except (OSError, ValueError, IndexError):
@@ -48,7 +48,7 @@ def read_process(pid: int) -> Process | None:
 
 
 def processes_of(mark: str, sessions: Collection[int]) -> Iterator[int]:
-    """The living processes that carry the mark or belong to one of the sessions, without the calling process."""
+    """Yield the live processes with the mark or in one of the sessions, except the calling process."""
     needle = f"{MARK}={mark}\0".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -61,7 +61,7 @@ def processes_of(mark: str, sessions: Collection[int]) -> Iterator[int]:
 
 
 def end_all(mark: str, sessions: Collection[int]) -> int:
-    """Kill the processes of a node until none is found; returns how many were."""
+    """Kill the processes of a node until none is found. Return how many were killed."""
     killed: set[int] = set()
     empty = 0
     deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -76,15 +76,18 @@ def end_all(mark: str, sessions: Collection[int]) -> int:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL to a process that may be gone, or not ours."""
+    """Send SIGKILL to a process that may have ended, or belong to another user."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
 
 
 def watch(mark: str, messages: BinaryIO, workers: Iterable[int]) -> None:
-    """Follow the supervisor (`+pid`: a worker started, `-pid`: it and its descendants ended) to its end.
+    """Read the supervisor's messages (`+pid`: a worker started, `-pid`: it and its descendants ended) until it ends.
 
-    `workers`: those that live at the start.
+    Args:
+        mark: the node's mark.
+        messages: the supervisor's pipe.
+        workers: process ids of the workers that exist at the start.
     """
     sessions = set(workers)
     for line in messages:
@@ -104,7 +107,7 @@ def _has_in_environment(pid: int, needle: bytes) -> bool:
 
 
 def main() -> None:
-    """`guardian.py MARK [PID of a worker]...`, with the supervisor's pipe as standard input."""
+    """Run `guardian.py MARK [PID of a worker]...`, with the supervisor's pipe as standard input."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # It ends with its supervisor, by the pipe.
     watch(sys.argv[1], sys.stdin.buffer, map(int, sys.argv[2:]))

@@ -1,7 +1,7 @@
-"""The event loop that handlers share: none of them can end it, change it or cancel a neighbour.
+"""The event loop that handlers share: no handler can stop it, change it or cancel another handler.
 
-What a handler does reaches the loop in its own context (of contextvars), which the tasks and callbacks that it starts
-inherit. So the loop knows on whose behalf it is called, and who raised or blocks where it did not expect that.
+A handler calls the loop in its own context (contextvars), which the tasks and callbacks that it starts inherit. So the
+loop knows for which execution it is called, and which one unexpectedly raises or blocks.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class HandlerTask(asyncio.Task[None]):
     execution: Execution | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel it, as asyncio.Task does; raises RuntimeError when another execution tries to."""
+        """Cancel the task, as asyncio.Task does. Raise RuntimeError if another execution calls it."""
         self._check_caller("cancel it")
         return super().cancel(msg)
 
     def get_coro(self) -> Any:
-        """Return its coroutine; raises RuntimeError when another execution asks, which could close it."""
+        """Return the coroutine. Raise RuntimeError if another execution calls it, which could close the coroutine."""
         self._check_caller("have its coroutine")
         return super().get_coro()
 
@@ -51,7 +51,7 @@ def _refused(name: str) -> Callable[..., Any]:
 
 
 class HandlerLoop(asyncio.SelectorEventLoop):
-    """An event loop that refuses to handlers what would end or change it for all of them."""
+    """An event loop that rejects calls of handlers that would stop or change it for all of them."""
 
     stop = _refused("stop")
     set_debug = _refused("set_debug")
@@ -63,21 +63,21 @@ class HandlerLoop(asyncio.SelectorEventLoop):
 
 
 def raiser(error: BaseException) -> tuple[bool, Execution | None]:
-    """Whether an exception that left run_forever() came out of a callback or task, and whose that was."""
+    """Return whether an exception that left run_forever() came from a callback or task, and of which execution."""
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code is asyncio.Handle._run.__code__:  # noqa: SLF001 - nothing public tells the callback
+        if trace.tb_frame.f_code is asyncio.Handle._run.__code__:  # noqa: SLF001 - there is no public API for the callback
             return True, _execution_of(trace.tb_frame)
         trace = trace.tb_next
     return False, None
 
 
 def blocker(thread: int) -> tuple[Execution | None, str]:
-    """Who keeps the loop that runs in the thread of that identifier, and in which place of the code."""
+    """Return the execution that blocks the loop in the thread of this identifier, and the place in the code."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, for debuggers
     place = "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
     while frame is not None:
-        if frame.f_code is asyncio.Handle._run.__code__:  # noqa: SLF001 - nothing public tells the callback
+        if frame.f_code is asyncio.Handle._run.__code__:  # noqa: SLF001 - there is no public API for the callback
             return _execution_of(frame), place
         frame = frame.f_back
     return None, place

@@ -1,7 +1,7 @@
-"""What a handler leaves behind is found after its end, put back, and makes its try an error.
+"""Detect what a handler leaves behind, restore the previous state, and make the attempt an error.
 
-Its context (contextvars: decimal context, active language, Django's current time zone) is its own and is dropped with
-it. Connections are looked at by connection_state, the process by process_state. docs/handlers.md has the table.
+A handler's context (contextvars: decimal context, active language, Django's current time zone) is its own and is
+dropped with it. connection_state checks the connections, process_state the process. docs/handlers.md has the table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from timers.worker.connection_state import ConnectionState
 
 
 class HandlerState:
-    """The state of one handler thread; made in that thread."""
+    """The state of one handler thread; created in that thread."""
 
     def __init__(self, is_alone: Callable[[], bool]) -> None:
         process_state.begin_thread()
@@ -28,11 +28,11 @@ class HandlerState:
 
     @staticmethod
     def run(function: Callable[[Fire], Any], fire: Fire) -> Any:
-        """Call a handler in a context of its own."""
+        """Call a handler in its own context."""
         return copy_context().run(function, fire)
 
     def judge(self, execution: Execution, outcome: Outcome) -> Outcome:
-        """Put back what the handler left; returns the outcome, or the error that it is then."""
+        """Restore what the handler changed. Return the outcome, or an error if it left something behind."""
         left = process_state.left_by(execution, self._is_alone)
         if self._connections.opened:
             left = [*self._connections.left(), *left]

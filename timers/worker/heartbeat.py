@@ -1,4 +1,4 @@
-"""The heartbeat: renews the lease, measures the clock, holds the crash lock; on a thread and connection of its own."""
+"""The heartbeat: renews the lease, measures the clock, holds the crash lock; on its own thread and connection."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from timers.worker.loop import Loop
 from timers.worker.pulse import Watch
 
 LEASE_MARGIN: Final = 3.0
-"""A node that cannot beat kills its workers so long before its lease ends (a quarter of a short one): it is silent
-before its work is taken."""
+"""Seconds before the end of its lease at which a node without heartbeats kills its workers (a quarter of a short
+lease): it is silent before its work is taken over.
+"""
 
 UNMANAGED_SECONDS: Final = 5.0
-"""Looks of half a second at most are counted, one for each beat: with a beat every two seconds, some twenty seconds."""
+"""Each beat counts at most half a second; with a beat every two seconds this is about twenty seconds."""
 SHORTEST_PATIENCE: Final = 10.0
-"""Seconds after which a beat that does not return is given up and another thread beats, with another connection."""
+"""Minimum seconds after which a beat that does not return is abandoned, and another thread beats on another connection.
+"""
 
 LONGEST_PAUSE: Final = 0.3
-"""Seconds between attempts while no heartbeat comes through: handlers that run are stopped before the lease ends."""
+"""Maximum seconds between attempts while heartbeats fail: running handlers are stopped before the lease ends."""
 
 logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats for one incarnation of a node until stopped."""
+    """Sends heartbeats for one incarnation of a node until stopped."""
 
     def __init__(
         self,
@@ -55,32 +57,33 @@ class Heartbeat:
         self._on_renewed = on_renewed
         self._uses_crash_lock = settings.crash_lock if crash_lock is None else crash_lock
         self.clock_watch = ClockWatch(settings, node)
-        """Notices steps of the database clock; housekeeping gives its readings, too."""
+        """Detects steps of the database clock; housekeeping passes its readings too."""
         self._locked_connection: object = None
         self._remembered_on: object = None
         self._offset = 0.0
         self._failing = False
         self._has_explained = False
         self.last_ok = boot_time() - settings.lease
-        """When the lease was last renewed (boot_time). The registration does not count: its answer may have been under
-        way for longer than the lease."""
+        """When the lease was last renewed (boot_time). The registration does not count: its response may have taken
+        longer than the lease.
+        """
         self.steady_since = boot_time() - settings.lease
-        """Since when every beat has come through; a start counts as steady, a reconnection does not."""
+        """Since when every beat has succeeded; a start counts as steady, a reconnection does not."""
         self.wish = wish
-        """What a person asks of this node, as the last beat brought it."""
+        """The desired state of this node, as read by the last beat."""
         self.draining = False
-        """What the beats say of it; the supervisor's to set."""
+        """Whether the beats report the node as draining; set by the supervisor."""
         self.declared_dead = False
-        """Another node took us for dead and may run what we held."""
+        """Whether another node declared this node dead and may run its executions."""
         self.managed_at = time.monotonic()
-        """When the supervisor's main thread last passed its round; the supervisor's to set."""
+        """When the supervisor's main thread last completed its round; set by the supervisor."""
         self._unmanaged = Watch()
         self.loop = Loop(
             "heartbeat", self.step, patience=max(settings.lease, SHORTEST_PATIENCE), longest_pause=LONGEST_PAUSE
         )
 
     def step(self) -> float:
-        """One beat; returns seconds to the next."""
+        """Send one beat. Return the seconds to the next."""
         self._end_if_unmanaged()
         began = boot_time()
         self._failing, failed_before = True, self._failing
@@ -101,25 +104,25 @@ class Heartbeat:
             return self._settings.heartbeat_interval
         self._offset = (sent + time.time()) / 2 - renewed.now.timestamp()
         self.wish = renewed.wish
-        # From before the statement was sent: the database's lease surely ends no earlier.
-        # A beat that was given up may still come through, after later ones.
+        # The time before the statement was sent: the database's lease does not end earlier. A beat that was abandoned
+        # may still succeed after later ones.
         self.last_ok = max(self.last_ok, began)
         self._on_renewed()
         if not renewed.is_virtual and self.clock_watch.stepped(renewed.now, sent_at, boot_time()):
             self._on_step()
         self._failing = self._has_explained = False
         if failed_before or boot_time() - began > self._settings.heartbeat_interval:
-            # A beat that took so long shows a stall in which nobody could beat.
+            # A beat that took this long shows a stall in which no node could beat.
             self.steady_since = boot_time()
-        # The lease counts from the beginning of a beat, so the next one does, too: after a beat that took long the
-        # lease would otherwise be nearly over before it is renewed.
+        # The lease counts from the beginning of a beat, so the next one does too: after a slow beat the lease would
+        # otherwise be almost over before it is renewed.
         return max(0.0, began + self._settings.heartbeat_interval - boot_time())
 
     def _explain(self) -> None:
-        """Log why beats fail though the database answers.
+        """Log why beats fail although the database answers.
 
-        A lease that is on no standby would not survive a failover: a beat waits as every commit does, and the node
-        ends its running handlers before others, on the promoted standby, may take their work.
+        A lease that is not on any standby would not survive a failover. So a beat waits as every commit does, and the
+        node stops its running handlers before other nodes, on the promoted standby, may take its work.
         """
         if not self._has_explained and (waits := commit_waits(limit=1)):
             self._has_explained = True
@@ -129,7 +132,9 @@ class Heartbeat:
             )
 
     def _end_if_unmanaged(self) -> None:
-        """End the node when nobody manages its workers any more: others take over, and the kernel ends the workers."""
+        """End the node if the supervisor no longer manages its workers: others take over, and the kernel ends the
+        workers.
+        """
         self._unmanaged.begin(time.monotonic())
         if self._unmanaged.lasts("supervisor", self.managed_at) > UNMANAGED_SECONDS:
             logger.critical("the supervisor's main thread hangs or has ended: the node ends, others take over its work")
@@ -137,9 +142,11 @@ class Heartbeat:
             os._exit(1)
 
     def stepped(self, clock: Chores, sent: float) -> bool:
-        """Whether this reading of housekeeping shows a step of the clock; then the next heartbeat is sent at once.
+        """Return whether this reading of housekeeping shows a step of the clock; if so, send the next heartbeat at
+        once.
 
         Args:
+            clock: the reading.
             sent: boot_time() before the reading.
         """
         if clock.is_virtual or not self.clock_watch.stepped(clock.now, sent, boot_time()):
@@ -149,19 +156,19 @@ class Heartbeat:
         return True
 
     def _on_step(self) -> None:
-        # Whoever judges must first have seen, for a whole lease, who sends heartbeats under the new clock.
+        # A node that judges others must first have seen, for a whole lease, which of them beat under the new clock.
         self.steady_since = boot_time()
 
     @property
     def lease_ends(self) -> float:
-        """When the lease ends (boot_time), counted from the last beat that came through."""
+        """When the lease ends (boot_time), counted from the last successful beat."""
         return self.last_ok + self._settings.lease
 
     @property
     def sure_until(self) -> float:
-        """Until when (boot_time) nobody else can have taken over: workers may begin something up to then.
+        """Until when (boot_time) no other node can have taken over: workers may begin executions up to then.
 
-        With the crash lock on, others may take over after two missing beats, should the connection be lost.
+        With the crash lock on, others may take over after two missing beats if the connection is lost.
         """
         if self._uses_crash_lock:
             return self.last_ok + 2 * self._settings.heartbeat_interval
@@ -169,7 +176,7 @@ class Heartbeat:
 
     @property
     def margin(self) -> float:
-        """Seconds before the end of the lease at which a node that cannot beat falls silent."""
+        """Seconds before the end of the lease at which a node without heartbeats stops its work."""
         return min(LEASE_MARGIN, self._settings.lease / 4)
 
     @property
@@ -179,7 +186,7 @@ class Heartbeat:
 
     @property
     def steady(self) -> bool:
-        """Whether beats have come through for a whole lease: only then may this node judge others."""
+        """Whether beats have succeeded for a whole lease: only then may this node judge others."""
         now = boot_time()
         beats_come = not self._failing and now - self.last_ok < 1.5 * self._settings.heartbeat_interval
         return beats_come and now - self.steady_since >= self._settings.lease

@@ -1,4 +1,6 @@
-"""Housekeeping of a node: rescue the dead, drop old history. Leaderless: every node tries, one does it."""
+"""Housekeeping of a node: rescue executions of dead nodes, delete old history. Leaderless: every node tries, one does
+it.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ from timers.worker.loop import Loop
 PRUNE_SECONDS: Final = 600.0
 SHORTEST_WAIT: Final = 0.1
 HELD_SECONDS: Final = 0.5
-"""Between two looks while a step of the database clock holds rescue."""
+"""Seconds between polls while a step of the database clock stops rescues."""
 NO_PRUNE_AFTER_STEP: Final = timedelta(days=1)
 LEFTOVER_SECONDS: Final = 10.0
 UNTIL_WOKEN: Final = 3600.0
@@ -47,9 +49,10 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """A thread of the supervisor: what must be done in the database for dead workers, dead nodes and old rows.
+    """A thread of the supervisor: the database work for dead workers, dead nodes and old rows.
 
-    Bulk operations, and skips in groups that are pulled, have threads of their own: a rescue must not wait for them.
+    Bulk operations, and skips in groups from which consumers pull, have their own threads: a rescue must not wait for
+    them.
     """
 
     def __init__(
@@ -74,23 +77,23 @@ class Housekeeping:
 
     @property
     def loops(self) -> list[Loop]:
-        """Its threads, to be watched."""
+        """Its threads, to be monitored."""
         return [self.loop, self.operations, self.unclaimed]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         self.loop.start()
         self.operations.start()
         self.unclaimed.start()
 
     def stop(self) -> None:
-        """Ask the threads to end after their present step; does not wait."""
+        """Request the threads to stop after their present step, without waiting."""
         self.loop.stop()
         self.operations.stop()
         self.unclaimed.stop()
 
     def join(self, timeout: float) -> None:
-        """Wait for their end, `timeout` seconds at most for each."""
+        """Wait for their end, at most `timeout` seconds for each."""
         self.loop.join(timeout)
         self.operations.join(timeout)
         self.unclaimed.join(timeout)
@@ -104,9 +107,14 @@ class Housekeeping:
         only_unstarted: bool = False,
         in_order: bool = False,
     ) -> None:
-        """Have what a worker of this node held taken up again; repeated until the database takes it.
+        """Rescue the executions of a worker of this node; repeated until the database accepts it.
 
-        `in_order`: the worker ended as it was told; nothing is said when it left nothing behind.
+        Args:
+            holder: the worker.
+            fates: the fates of its executions that had begun, by id.
+            reason: why it ended.
+            only_unstarted: whether only executions that had not begun are rescued.
+            in_order: whether the worker ended as requested; nothing is logged if it left nothing behind.
         """
 
         def task() -> None:
@@ -123,11 +131,11 @@ class Housekeeping:
 
     @property
     def pending(self) -> int:
-        """Rescues that are not done yet."""
+        """Number of rescues that are not done yet."""
         return len(self._tasks)
 
     def step(self) -> float:
-        """One pass; returns seconds to the next."""
+        """Make one pass. Return the seconds to the next."""
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
@@ -162,7 +170,7 @@ class Housekeeping:
             if pruned is not None and (pruned.dropped or pruned.rows):
                 logger.info("pruned history: partitions %s, %d rows", ", ".join(pruned.dropped) or "none", pruned.rows)
         if not self._asked_for.issuperset(chores.paused_claims):
-            # Once for each claim: what has begun of it goes on.
+            # Only once for each claim: executions that have begun continue.
             call_back_paused(chores.paused_claims)
         self._asked_for = set(chores.paused_claims)
         if chores.has_operations:
@@ -178,9 +186,10 @@ class Housekeeping:
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def carry_out(self) -> float:
-        """One chunk of a bulk operation, one batch of timers that change their shards, and one of orders that go on.
+        """Process one chunk of a bulk operation, one batch of timers that change their shards, and one of released
+        orders.
 
-        Returns seconds to the next. Without any, no session is kept open for them.
+        Return the seconds to the next pass. Without any work, no session is kept open.
         """
         seconds = carry_out()
         if (moved := move_batch()) is not None:
@@ -199,9 +208,11 @@ class Housekeeping:
         return Pruned(tuple(create_ahead(now.date(), self._settings.partitions_ahead)))
 
     def skip_unclaimed(self) -> float:
-        """One pass over due timers that consumers pull; returns seconds to the next. The session is kept only then."""
+        """Make one pass over due timers from which consumers pull. Return the seconds to the next; without any, close
+        the session.
+        """
         if self._is_held:
-            # By a clock that has stepped, messages would be skipped that are not late at all.
+            # By a clock that has stepped, messages that are not late would be skipped.
             return HELD_SECONDS
         seconds = self._unclaimed_timers.step()
         self._no_unclaimed = seconds is None
@@ -211,7 +222,7 @@ class Housekeeping:
         return seconds
 
     def _rescue_from_consumers(self, now: datetime) -> float | None:
-        """What consumers did not end in time is shown again; returns the seconds until the next lease ends, if any."""
+        """Show executions again whose consumer lease expired. Return the seconds until the next lease ends, if any."""
         rescued, seconds = rescue_expired(to_microseconds(now))
         if rescued.total:
             record("leases ended", self._node, f"of consumers: {_in_words(rescued)}", now)
@@ -226,7 +237,7 @@ class Housekeeping:
 
 
 def _stepped_lately(read: Chores) -> bool:
-    """Whether the clock stepped within a day: what it calls old may not be, and is not deleted yet."""
+    """Return whether the clock stepped within a day: rows that look old may not be, and are not deleted yet."""
     return read.stepped_at is not None and abs(read.now - read.stepped_at) < NO_PRUNE_AFTER_STEP
 
 

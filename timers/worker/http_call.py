@@ -1,6 +1,6 @@
-"""One try of an http action: what is sent, what comes back, and whether that is a success.
+"""One attempt of an http action: the request, the response, and whether that is a success.
 
-It takes no longer than its limit, which the event loop keeps, and no more than a few kilobytes, whatever the target
+It takes no longer than its limit, which the event loop enforces, and no more than a few kilobytes, whatever the target
 does. Redirects are not followed; cookies are neither kept nor sent.
 """
 
@@ -38,18 +38,18 @@ from timers.worker.masking_cache import masking
 from timers.worker.secret_cache import SecretCache
 
 READ_BYTES: Final = 64 * 1024
-"""Of an answer's body; when there is more, the connection is closed."""
+"""Maximum bytes of a response body that are read; if there is more, the connection is closed."""
 REFUSAL_SECONDS: Final = 2.0
-"""How long the body of an answer that is no success is waited for."""
+"""Maximum seconds to wait for the body of an error response."""
 RENEWED_SECONDS: Final = 60.0
-"""How often it is looked up where the installation itself listens."""
+"""Seconds after which the addresses at which the installation itself listens are looked up again."""
 USER_AGENT: Final = f"distributed-timers/{VERSION}"
 STALE_CONNECTIONS: Final = 3
-"""How many kept connections may turn out to be closed by the other side before the try fails."""
+"""Maximum number of kept connections that may turn out to be closed by the target before the attempt fails."""
 
 
 class HttpCalls:
-    """Makes calls on one event loop; the session is opened by the first."""
+    """Makes calls on one event loop; the first call opens the session."""
 
     def __init__(
         self, clock: DatabaseClock, *, rules: Egress | None = None, secrets: SecretCache | None = None
@@ -65,8 +65,8 @@ class HttpCalls:
     async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> Any:
         """Make the call and fill in the exchange.
 
-        Returns on success, with the result of the handler where the entry point is called; raises CallFailed for
-        anything else, or what the target says instead (Discard, Snooze).
+        Return on success, with the handler's result if the entry point is called. Raise CallFailed for any other
+        result, or the directive that the target sends instead (Discard, Snooze).
         """
         exchange_now.set(exchange)
         if time.monotonic() >= self._renew_at:
@@ -115,7 +115,7 @@ class HttpCalls:
             self._outlet.resolver.rules = self._rules
 
     def _check(self, action: HttpAction) -> None:
-        """What the guard can tell without a look-up; it may have been saved under other settings."""
+        """Apply the checks of the guard that need no look-up; the action may have been saved under other settings."""
         if action.entry_key:
             return
         reason = self._rules.why_refused_target(action.target)
@@ -125,7 +125,9 @@ class HttpCalls:
             raise CallFailed(f"not called: {reason}", action.target.place, "egress", permanent=True)
 
     async def _check_name_behind_proxy(self, action: HttpAction) -> None:
-        """A user's proxy must not lead to what is closed here; what this host cannot resolve is left to the proxy."""
+        """Check that a user's proxy does not lead to a blocked target; names that this host cannot resolve are left to
+        the proxy.
+        """
         if action.proxy is not None and action.target.address is None:
             with suppress(socket.gaierror):
                 await self._opened(action).resolver.resolve(action.target.host)
@@ -138,20 +140,20 @@ class HttpCalls:
                 async with session.request(**options, trace_request_ctx=noted) as answer:
                     return await self._take(action, answer, exchange)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # A kept connection that the other side has closed while it lay idle says nothing of the target.
+                # A kept connection that the target closed while it was idle says nothing about the target.
                 if exchange.response is not None or not noted.is_reused or attempt == STALE_CONNECTIONS:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     async def _take(self, action: HttpAction, answer: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
-        """The beginning of the answer's body, where that is a success."""
+        """Return the beginning of the response body if the response is a success; raise otherwise."""
         exchange.timing.headers = time.monotonic()
         exchange.address = _peer(answer) or exchange.address
         phrase = exchange.masking.text(answer.reason or "")
         exchange.answered(answer.status, phrase, answer.headers.items(), keep=action.keep_response)
         if action.is_success(answer.status):
             return await self._take_body(action, answer, exchange)
-        # What a refusal says is in its head; a body that does not come must not hide that.
+        # The head of an error response contains the reason; a missing body must not hide it.
         kept = b""
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(REFUSAL_SECONDS):
@@ -166,7 +168,7 @@ class HttpCalls:
         return kept
 
     def _opened(self, action: HttpAction) -> Outlet:
-        # By itself: a connection to the entry point that is kept open must not carry other calls past the guard.
+        # Separate: a kept connection to the entry point must not carry other calls past the guard.
         if action.entry_key:
             self._entry_outlet = self._entry_outlet or open_outlet(Egress.open())
             return self._entry_outlet
@@ -195,7 +197,7 @@ class HttpCalls:
     def _headers(
         self, action: HttpAction, fire: Fire, body: bytes | None, secrets: dict[str, SecretValue]
     ) -> tuple[list[tuple[str, str]], frozenset[str]]:
-        """All headers that are ours to say, and the texts in them that are secret."""
+        """Return all headers that this service sets, and the secret texts in them."""
         now_us = self._clock.now_us()
         headers = list(action.headers)
         given = {name.lower() for name, _ in headers}
@@ -243,7 +245,7 @@ def _certificates(action: HttpAction, secrets: dict[str, SecretValue]) -> str | 
 
 
 def _known_secrets(secrets: dict[str, SecretValue]) -> Iterator[str]:
-    """The values that the call uses, and those that they replace; certificates are public."""
+    """Yield the values that the call uses, and those that they replaced; certificates are public."""
     for secret in secrets.values():
         if secret.kind != Secret.Kind.CERTIFICATES:
             for value in filter(None, (secret.value, secret.previous)):
@@ -258,9 +260,9 @@ def _masked(content: bytes, known: Masking) -> bytes:
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
-    """The beginning of the body (`most` bytes), and whether that is all.
+    """Return the beginning of the body (`most` bytes), and whether that is all.
 
-    What is longer than is read at most costs the connection.
+    A body longer than READ_BYTES closes the connection.
     """
     kept, size = b"", 0
     while size < READ_BYTES:
@@ -275,7 +277,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]
 
 
 def _peer(answer: aiohttp.ClientResponse) -> str:
-    """The address that answers; a short answer has let go of its connection already."""
+    """Return the address that responds; a short response has released its connection already."""
     transport = None if answer.connection is None else answer.connection.transport
     peer = None if transport is None else transport.get_extra_info("peername")
     return "" if peer is None else str(peer[0])
