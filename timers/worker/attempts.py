@@ -93,8 +93,9 @@ def started_at(execution: Execution, clock: DatabaseClock) -> int:
 
 
 def returned(execution: Execution, value: Any, started_us: int, finished_us: int) -> Outcome:
-    """Return the outcome of a handler that returned: succeeded, with its value if that is JSON and not too long. Never
-    raises.
+    """Return the outcome of a handler that returned: succeeded, with its value if that is JSON and not too long.
+
+    Never raises.
     """
     outcome = Outcome(execution, "succeeded", started_us, finished_us)
     if value is not None:

@@ -108,14 +108,16 @@ class Capacity:
         per_target: int | None = None,
         idle: Callable[[Slots], int] = lambda _: 0,
     ) -> None:
-        """Args:
-        threads: number of threads for plain handlers.
-        async_slots: number of places on the event loop.
-        pace: measured run times.
-        overrunning: returns the number of threads whose handler runs much longer than the pace predicts, minus what
-            it counts anyway.
-        per_target: maximum number of concurrent calls of one target; None: the setting.
-        idle: returns the number of slots in which nothing runs, minus those needed by executions claimed ahead.
+        """Create the counter; nothing is held yet.
+
+        Args:
+            threads: number of threads for plain handlers.
+            async_slots: number of places on the event loop.
+            pace: measured run times.
+            overrunning: returns the number of threads whose handler runs much longer than the pace predicts, minus what
+                it counts anyway.
+            per_target: maximum number of concurrent calls of one target; None: the setting.
+            idle: returns the number of slots in which nothing runs, minus those needed by executions claimed ahead.
         """
         self.slots = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
         self._pace = pace

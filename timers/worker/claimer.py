@@ -55,7 +55,7 @@ UNRECORDED_SECONDS: Final = 0.05
 
 
 class Claimer:
-    """Polls for due work, claims it and passes it to the agenda. Polling is authoritative; wakes only shorten the wait."""
+    """Polls for due work, claims it and passes it to the agenda. Polling is authoritative; wakes shorten the wait."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Claimer:
         relief: Relief | None = None,
         unrecorded: Callable[[], int] | None = None,
     ) -> None:
-        """`unrecorded` returns the number of this worker's outcomes that are not recorded yet; None: none are recorded."""
+        """`unrecorded` returns the number of this worker's outcomes not recorded yet; None: none are recorded."""
         self._holder = holder
         self._settings = settings
         self._clock = clock
@@ -202,7 +202,7 @@ class Claimer:
         return self._next_look.seconds(self._clock.now_us())
 
     def _is_held(self, reading: datetime, sent: float) -> bool:
-        """Return whether a clock step stops claims; until they resume, executions already claimed follow the old clock."""
+        """Return whether a clock step stops claims; until they resume, claimed executions follow the old clock."""
         if self._groups.is_virtual:
             return self._groups.is_held
         return self._clock_watch.stepped(reading, sent, boot_time()) or self._groups.is_held

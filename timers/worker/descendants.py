@@ -1,9 +1,9 @@
 """Descendants: no program started by a handler survives its worker.
 
     worker       leads its own session and is a subreaper (Linux): programs started by its handlers stay below it, even
-        if a program forks twice or creates its own session
+                 if a program forks twice or creates its own session
     supervisor   is a subreaper too: when a worker dies, its descendants become children of the supervisor and are
-        killed, before the worker's executions are given to others
+                 killed, before the worker's executions are given to others
     guardian     does the same when the supervisor itself is killed (see guardian)
 
 Other systems have no subreaper: there the process group of a worker is killed with it, and a program that left that
@@ -39,7 +39,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def die_with_parent(parent: int) -> None:
-    """Make the kernel kill this process when its parent dies, even while a handler holds the interpreter lock (Linux)."""
+    """Make the kernel kill this process when its parent dies, even if a handler holds the interpreter lock (Linux)."""
     if IS_LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

@@ -11,7 +11,7 @@ TITLE_LENGTH: Final = 300
 
 
 def result_of(body: bytes) -> Any:
-    """Return the handler's result; None if the response is not a JSON object with a result, or is too long to be kept."""
+    """Return the handler's result; None if the response is not a JSON object with a result, or is too long."""
     return _object(body).get("result")
 
 

@@ -1,4 +1,4 @@
-"""Exchange: what one HTTP call sent and got and how long each step took, as the ledger keeps it.
+"""Exchange: request and response of one HTTP call and the duration of each step, as the ledger stores them.
 
 Credentials are masked before anything is cut; bodies are kept up to a limit, as text that can be stored.
 """
@@ -16,7 +16,7 @@ from timers.domain.payload import storable
 from timers.worker.masking import Masking
 
 KEPT_BYTES: Final = 8 * 1024
-"""Of each body."""
+"""Maximum bytes that are kept of each body."""
 KEPT_HEADERS: Final = 50
 KEPT_HEADER_CHARACTERS: Final = 500
 _DECODERS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -32,7 +32,7 @@ class Timing:
         self.looking_up = self.connecting = self.handshaking = self.connected = self.headers = self.ended = 0.0
 
     def in_milliseconds(self) -> dict[str, float]:
-        """How long each step took; `first_byte` is from the start until the answer's headers were there."""
+        """Return the duration of each step; `first_byte` is from the start until the response headers arrived."""
         end = self.ended or time.monotonic()
         steps = {
             "dns": _between(self.looking_up, self.connecting or self.connected),
@@ -45,7 +45,7 @@ class Timing:
 
 
 class Exchange:
-    """Filled in while a call goes on, so that a call cut off at its limit tells how far it came."""
+    """Filled in during a call, so that a call stopped at its limit shows how far it got."""
 
     __slots__ = ("address", "masking", "request", "response", "timing")
 
@@ -57,18 +57,18 @@ class Exchange:
         self.masking = Masking()
 
     def connecting_to(self, address: str) -> None:
-        """A connection to this address is tried; where a name has several, the last one tried is told."""
+        """Record that a connection to this address is attempted; if a name has several, the last one attempted is kept."""
         self.address = address
         self.timing.connecting = self.timing.connecting or time.monotonic()
 
     def handshaking(self) -> None:
-        """The connection stands, and TLS begins."""
+        """Record that the connection is established, and TLS begins."""
         self.timing.handshaking = time.monotonic()
 
     def sent(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None, *, proxy: str | None
     ) -> None:
-        """Take over what is going to be sent."""
+        """Record the request that is about to be sent."""
         mask = self.masking.text
         self.request = {
             "method": method,
@@ -81,7 +81,7 @@ class Exchange:
             self.request |= self._body(body, whole=len(body) <= KEPT_BYTES)
 
     def answered(self, status: int, phrase: str, headers: Iterable[tuple[str, str]], *, keep: bool) -> None:
-        """Take over the head of the answer; `phrase` is masked already."""
+        """Record the head of the response; `phrase` is masked already."""
         self.response = {"status": status, "phrase": storable(phrase)[:KEPT_HEADER_CHARACTERS]}
         if keep:
             self.response["headers"] = {
@@ -91,9 +91,12 @@ class Exchange:
             }
 
     def answer_body(self, body: bytes, *, whole: bool, encoding: str) -> None:
-        """Take over the beginning of the answer's body and what `masking` must see beyond it.
+        """Record the beginning of the response body and what `masking` must see beyond it.
 
-        `whole`: there was no more.
+        Args:
+            body: the beginning of the body.
+            whole: whether that is the whole body.
+            encoding: its content encoding; empty: none.
         """
         if self.response is not None:
             if encoding in _DECODERS:
@@ -104,13 +107,13 @@ class Exchange:
         return storable(self.masking.text(text))[:KEPT_HEADER_CHARACTERS]
 
     def _body(self, content: bytes, *, whole: bool) -> dict[str, Any]:
-        """The first bytes as text; what is masked is no secret's rest, so the cut comes last."""
+        """Return the first bytes as text; the cut comes last, so that no part of a masked secret remains."""
         seen = content[: KEPT_BYTES + self.masking.reach].decode("utf-8", "replace")
         kept = storable(self.masking.text(seen)).encode()[:KEPT_BYTES].decode("utf-8", "ignore")
         return {"body": kept} if whole and len(content) <= KEPT_BYTES else {"body": kept, "cut": True}
 
     def text(self) -> str:
-        """As JSON, for the ledger."""
+        """Return the exchange as JSON, for the ledger."""
         value: dict[str, Any] = {
             "request": self.request,
             "response": self.response,
@@ -122,7 +125,7 @@ class Exchange:
 
 
 exchange_now: ContextVar[Exchange | None] = ContextVar("timers_http_exchange", default=None)
-"""The exchange of the call that runs in this context; the connector's own tasks have it too."""
+"""The exchange of the call that runs in this context; the connector's own tasks share it."""
 
 
 def _between(start: float, end: float) -> float | None:
@@ -130,7 +133,7 @@ def _between(start: float, end: float) -> float | None:
 
 
 def _inflated(content: bytes, encoding: str, whole: bool, most: int) -> tuple[bytes, bool]:
-    """At most so many bytes: a few bytes may be made to swell to gigabytes."""
+    """Return at most this many decompressed bytes: a few bytes may expand to gigabytes."""
     decoder = zlib.decompressobj(_DECODERS[encoding])
     try:
         plain = decoder.decompress(content, most)

@@ -1,4 +1,4 @@
-"""What went wrong with a call, in words, and what follows from it for the next try."""
+"""Errors of a call as text, and what follows from them for the next attempt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from timers.worker.attempts import CallFailed
 SHORTEST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 3600.0
 SPREAD: Final = 0.1
-"""Waits that a target asks for are lengthened by up to so much, or all it has turned away would come back at once."""
+"""Waits that a target requests are lengthened by up to this fraction, so that not all rejected calls return at once."""
 
 GONE: Final = 410
 
@@ -31,13 +31,21 @@ GONE: Final = 410
 def of_status(
     action: HttpAction, status: int, phrase: str, headers: Mapping[str, str], now: float, *, title: str = ""
 ) -> Exception:
-    """The target answered with a code that is no success. `now`: seconds since 1970 UTC.
+    """Return the error for a response whose status code is not a success.
 
-    Its header `timer-outcome` may say what a handler would: discard, snooze (with Retry-After) or fail.
+    The target's header `timer-outcome` can request what a handler would: discard, snooze (with Retry-After) or fail.
+
+    Args:
+        action: the action of the call.
+        status: status code.
+        phrase: reason phrase.
+        headers: headers of the response.
+        now: seconds since 1970 UTC.
+        title: the error in one line; empty: made from the status.
     """
     place = action.target.place
     title = title or storable(f"{status} {phrase}".strip()[:100]) + f" from {place}"
-    # Our own entry point says the very waits that its handlers ask for; others ask for what is bearable.
+    # This service's own entry point returns the exact waits that its handlers request; waits of others are bounded.
     wait = retry_after(headers, now, exactly=bool(action.entry_key))
     match headers.get("timer-outcome", "").strip().lower():
         case "discard":
@@ -55,9 +63,13 @@ def of_status(
 
 
 def retry_after(headers: Mapping[str, str], now: float, *, exactly: bool = False) -> float | None:
-    """The seconds to wait that a target asks for, from 1 s to 1 h; None when it asks for nothing that makes sense.
+    """Return the seconds to wait that a target requests, from 1 s to 1 h; None if it requests none, or an invalid one.
 
-    A date is taken against the target's own Date, where it says one. `exactly`: neither bounded nor spread.
+    Args:
+        headers: headers of the response.
+        now: seconds since 1970 UTC. A requested date is compared with the target's own Date header instead, if it has
+            one.
+        exactly: whether the wait is neither bounded nor randomly lengthened.
     """
     given = headers.get("Retry-After", "").strip()[:100]
     try:
@@ -77,9 +89,9 @@ def retry_after(headers: Mapping[str, str], now: float, *, exactly: bool = False
 
 
 def of_error(action: HttpAction, error: BaseException, mask: Callable[[str], str]) -> CallFailed | None:
-    """The call broke off; None for what is no fault of the call, such as a cancellation.
+    """Return the error of a call that broke off; None if the call is not at fault, such as for a cancellation.
 
-    `mask` takes the call's secrets out of a text that others have a part in.
+    `mask` removes the call's secrets from texts that the target or the network influences.
     """
     place = action.target.place if action.proxy is None else f"{action.target.place} by {action.proxy.place}"
     code, words = _code_and_words(error, place, mask)

@@ -1,4 +1,4 @@
-"""The session that all calls of a worker share: a pool of connections, made by the egress guard's rules."""
+"""The session that all calls of a worker share: a pool of connections, opened by the egress guard's rules."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from timers.worker.http_exchange import exchange_now
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 DNS_SECONDS: Final = 10
-"""How long a checked answer of the name servers is used."""
+"""Seconds for which a checked response of the name servers is cached."""
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 8190
 READ_BYTES: Final = 16 * 1024
 CONTEXTS: Final = 100
-"""TLS contexts that are remembered, one for each bundle of certificates."""
+"""Maximum number of cached TLS contexts, one for each bundle of certificates."""
 
 
 class TimedContext(ssl.SSLContext):
-    """Notes when the handshake of the call at hand begins."""
+    """Records when the handshake of the current call begins."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         exchange = exchange_now.get()
@@ -36,13 +36,13 @@ class TimedContext(ssl.SSLContext):
 
 
 class TlsContexts:
-    """A context for each set of certificates to trust: connections are shared where it is the same."""
+    """One context for each set of trusted certificates: connections with the same set are shared."""
 
     def __init__(self) -> None:
         self._made: OrderedDict[str | bool | None, TimedContext] = OrderedDict()
 
     def trusting(self, certificates: str | None, *, anyone: bool = False) -> TimedContext:
-        """A context that trusts these certificates (PEM), the system's when None is given, or `anyone`."""
+        """Return a context that trusts these certificates (PEM); None: the system's. `anyone`: no verification."""
         key = False if anyone else certificates
         context = self._made.get(key)
         if context is None:
@@ -61,14 +61,14 @@ class TlsContexts:
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """The way out: a session, and the guard that its connections pass."""
+    """A session, and the guard that checks its connections."""
 
     session: aiohttp.ClientSession
     resolver: GuardedResolver
 
 
 def open_outlet(rules: Egress) -> Outlet:
-    """A session without cookies, proxies of the environment, decompression or limits of its own on time and number."""
+    """Open a session without cookies, proxies of the environment, decompression, or its own limits on time and number."""
     resolver = GuardedResolver(rules)
     connector = aiohttp.TCPConnector(
         resolver=resolver,
@@ -94,7 +94,7 @@ def open_outlet(rules: Egress) -> Outlet:
 
 
 def _marks() -> aiohttp.TraceConfig:
-    """Notes in the timing of the call at hand when a connection was asked for and when it was there."""
+    """Return a trace configuration that records when the connection of the current call was requested and established."""
 
     async def begins(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
         context.trace_request_ctx.exchange.timing.looking_up = time.monotonic()

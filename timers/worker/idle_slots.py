@@ -1,8 +1,9 @@
-"""Idle slots: threads and places on the event loop in which nothing runs, and that nothing claimed ahead is to need.
+"""Idle slots: threads and places on the event loop in which nothing runs, and that no execution claimed ahead will
+need.
 
-Capacity counts what is claimed ahead of its instant as if all of it were to run at once. Quick work of many instants
-can fill a worker in that count while most of its threads are idle; what is slow and due would wait for as long as such
-work comes.
+Capacity counts executions claimed ahead of their instant as if all of them ran at once. Quick work of many instants can
+fill a worker in that count while most of its threads are idle; slow work that is due would wait as long as such work
+arrives.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Idle = Callable[[], int]
 
 
 class IdleSlots:
-    """Counts the idle slots of a worker; asked by the claimer where Capacity has no room."""
+    """Counts the idle slots of a worker; the claimer uses it when Capacity has no room."""
 
     def __init__(
         self,
@@ -27,8 +28,14 @@ class IdleSlots:
         pace: Pace,
         look_ahead: float,
     ) -> None:
-        """`threads`, `async_slots`: how many are idle now. `ahead`: what waits for its instant, `look_ahead` seconds at
-        most.
+        """Create the counter.
+
+        Args:
+            threads: returns the number of threads that are idle now.
+            async_slots: returns the number of places on the event loop that are idle now.
+            ahead: returns the executions that wait for their instant.
+            pace: measured run times.
+            look_ahead: maximum seconds that executions wait for their instant.
         """
         self._idle = {Slots.THREADS: threads, Slots.ASYNC: async_slots}
         self._ahead = ahead
@@ -36,7 +43,7 @@ class IdleSlots:
         self._look_ahead = look_ahead
 
     def __call__(self, slots: Slots) -> int:
-        """How many executions can start now; what waits for its instant is counted by its mean over the look-ahead."""
+        """Return how many executions can start now; those that wait count by their mean over the look-ahead."""
         idle = self._idle[slots]()
         if idle < 1:
             return 0

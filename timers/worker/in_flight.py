@@ -1,8 +1,9 @@
-"""Started: what a worker has begun and not recorded yet, in memory that the supervisor can read after its death.
+"""Started: the executions that a worker has begun and not recorded, in memory that the supervisor can read after its
+death.
 
-A cell per execution: when it began, when its limit ends, which it is. The worker writes a cell before each start and
-frees it when the outcome is in the ledger. So whatever kills the worker, the supervisor can tell what had begun (the
-try is lost), what had ended but was not recorded, and what was only claimed (the try is given back).
+Each execution has a cell: its id, when it began, and when its limit ends. The worker writes a cell before each start
+and frees it when the outcome is in the ledger. So whatever kills the worker, the supervisor can distinguish executions
+that had begun (the attempt is lost), that had ended but were not recorded, and that were only claimed (released).
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ SIZE: Final = _FAULT + 1 + _FAULT_TEXT.size
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a worker says of itself a few times a second."""
+    """The state that a worker reports a few times per second."""
 
     pulse: float
-    """CLOCK_MONOTONIC seconds; 0 before the first."""
+    """CLOCK_MONOTONIC seconds; 0 before the first report."""
     earliest_deadline: float
     """CLOCK_MONOTONIC seconds at which the first running handler reaches its limit; 0: none runs."""
     busy_threads: int
@@ -50,7 +51,7 @@ class Vitals:
 
     @property
     def busy(self) -> int:
-        """Executions that run, in threads and on the event loop."""
+        """Number of running executions, in threads and on the event loop."""
         return self.busy_threads + self.busy_async
 
 
@@ -65,7 +66,7 @@ class Cell:
 
 
 def shared_memory(context: SpawnContext) -> Any:
-    """Memory for one worker, to be handed to its process."""
+    """Return memory for one worker, to be passed to its process."""
     return context.RawArray(c_char, SIZE)
 
 
@@ -74,36 +75,36 @@ class Started:
 
     def __init__(self, memory: Any) -> None:
         self._bytes = memoryview(memory).cast("B")
-        # A double of its own: struct would zero the bytes before it writes them, and a reader would see that.
+        # A separate double: struct would zero the bytes before writing them, and a reader could see that.
         self._sure_until = c_double.from_buffer(memory, _SURE_UNTIL)
         self._free = deque(range(CELLS))
 
     def begin(self, execution: str, started_us: int, deadline: float) -> int:
-        """Write a cell before a handler starts; returns its number."""
+        """Write a cell before a handler starts. Return its number."""
         number = self._free.popleft()
         offset = _FIRST_CELL + number * _CELL.size
         _CELL.pack_into(self._bytes, offset, FREE, deadline, started_us, execution.encode())
-        # The state last: whoever sees it running sees the rest too.
+        # The state last: a reader that sees it running sees the other fields too.
         self._bytes[offset] = RUNNING
         return number
 
     def end(self, cell: int) -> None:
-        """The handler returned; its outcome is on the way to the ledger."""
+        """Mark the cell as ended: the handler returned, and its outcome is on the way to the ledger."""
         self._bytes[_FIRST_CELL + cell * _CELL.size] = ENDED
 
     def forget(self, cell: int) -> None:
-        """The outcome is recorded (or refused): the cell is free."""
+        """Free the cell: the outcome is recorded (or refused)."""
         self._bytes[_FIRST_CELL + cell * _CELL.size] = FREE
         self._free.append(cell)
 
     def cells(self) -> Iterator[Cell]:
-        """All cells in use."""
+        """Yield all cells in use."""
         for state, deadline, started_us, execution in _CELL.iter_unpack(self._bytes[_FIRST_CELL:_FAULT]):
             if state != FREE:
                 yield Cell(state, deadline, started_us, execution.decode())
 
     def running(self) -> list[Cell]:
-        """The cells whose handler has not returned."""
+        """Return the cells whose handler has not returned."""
         return [cell for cell in self.cells() if cell.state == RUNNING]
 
     def say(self, vitals: Vitals) -> None:
@@ -118,7 +119,7 @@ class Started:
         return Vitals(*_HEADER.unpack_from(self._bytes, 0))
 
     def report_fault(self, fault: Fault) -> None:
-        """Ask the supervisor to replace this worker; the first fault stays."""
+        """Request the supervisor to replace this worker; the first fault is kept."""
         if not self._bytes[_FAULT]:
             reason = fault.reason.encode()[:400].decode(errors="ignore").encode()
             _FAULT_TEXT.pack_into(self._bytes, _FAULT + 1, fault.execution.encode(), reason)
@@ -126,7 +127,7 @@ class Started:
 
     @property
     def fault(self) -> Fault | None:
-        """Why the worker asks to be replaced; None: it does not."""
+        """Why the worker requests to be replaced; None: it does not."""
         if not self._bytes[_FAULT]:
             return None
         execution, reason = _FAULT_TEXT.unpack_from(self._bytes, _FAULT + 1)
@@ -134,19 +135,21 @@ class Started:
         return Fault(reason.rstrip(b"\0").decode(), execution.rstrip(b"\0").decode(), may_recover)
 
     def take_back(self) -> None:
-        """Forbid the worker to start anything more: what it has not begun goes to others."""
+        """Forbid the worker to start anything more: executions that have not begun go to others."""
         self._bytes[_TAKEN_BACK] = 1
 
     @property
     def taken_back(self) -> bool:
-        """Whether the supervisor took back what had not begun."""
+        """Whether the supervisor took back the executions that had not begun."""
         return bool(self._bytes[_TAKEN_BACK])
 
     def lease_is_sure_until(self, boot: float) -> None:
-        """Allow starts up to this instant (boot_time); the supervisor moves it on with every heartbeat."""
+        """Allow starts up to this instant (boot_time); the supervisor advances it with every heartbeat."""
         self._sure_until.value = boot
 
     @property
     def lease_is_sure(self) -> bool:
-        """Asked before each claim and start: a node that was frozen or cut off must not begin what others may have."""
+        """Whether the lease is certain; checked before each claim and start. A node that was frozen or disconnected
+        must not begin executions that others may have.
+        """
         return boot_time() < self._sure_until.value

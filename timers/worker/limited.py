@@ -1,4 +1,4 @@
-"""Limited: what the limits of groups tell a claimer, so that a group at its limit costs the others no looks."""
+"""Limited: what a claimer knows of groups at their limits, so that polling them costs other groups nothing."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ class Limited:
 
     def __init__(self) -> None:
         self.parts: set[Part] = set()
-        """Whose group allowed no more in this pass: what is left there is left by all workers."""
+        """Parts whose group allowed no more in this pass: all workers leave the remaining work."""
         self._rests: dict[int, tuple[int, int]] = {}
 
     def awake(self, work: Sequence[DueWork], now_us: int) -> Sequence[DueWork]:
-        """Begin a pass: the work of groups that do not rest."""
+        """Begin a pass. Return the work of groups that do not rest."""
         self.parts.clear()
         return [item for item in work if not self._is_resting(item.group, now_us)] if self._rests else work
 
     def rest(self, group: ServedGroup, until_us: int) -> None:
-        """Leave a group alone until an instant (microseconds by the database's clock), or until it is changed."""
+        """Skip a group until an instant (microseconds by the database's clock), or until it is changed."""
         self._rests[group.id] = group.version, until_us
 
     def end_rests(self) -> None:
-        """Let no group rest: the clock by which they do has stepped."""
+        """End all rests: the clock that they use has stepped."""
         self._rests.clear()
 
     def _is_resting(self, group: ServedGroup, now_us: int) -> bool:

@@ -1,4 +1,4 @@
-"""The listener: LISTEN wakes the claimer early, and brings what is asked of claimed executions. A hint, no more."""
+"""The listener: LISTEN wakes the claimer early, and delivers requests for claimed executions. A hint only."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 logger = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.005
-"""Notifications that come within this time are served together."""
+"""Seconds during which notifications are collected and handled together."""
 CHECK_SECONDS: Final = 1.0
 
 
 class Listener:
-    """A connection of its own that does nothing but LISTEN."""
+    """A connection of its own, used only for LISTEN."""
 
     def __init__(
         self,
@@ -36,11 +36,14 @@ class Listener:
         address: str = "",
         on_unavailable: Callable[[], None] = lambda: None,
     ) -> None:
-        """Nothing is started yet.
+        """Create the listener; nothing is started yet.
 
         Args:
+            wake: called when there may be due work.
+            revoke: called with the ids of executions that must end.
+            recall: called when there may be recalls for this worker.
             address: the name under which recalls are announced to this worker.
-            on_unavailable: called when no notification can come: the connection leads through a pooler.
+            on_unavailable: called when no notification can arrive, because the connection goes through a pooler.
         """
         self._wake = wake
         self._revoke = revoke
@@ -51,11 +54,11 @@ class Listener:
         self.thread = WatchedThread("listener", self._run, patience=DATABASE_STEP_SECONDS)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self.thread.start()
 
     def stop(self) -> None:
-        """End soon."""
+        """Request the thread to stop."""
         self.thread.expect_end()
         self._stopping.set()
 
@@ -66,7 +69,7 @@ class Listener:
             try:
                 self._listen()
                 pause = FIRST_PAUSE
-            except Exception as error:  # noqa: BLE001 - polling goes on without us; listen again when it works
+            except Exception as error:  # noqa: BLE001 - polling continues without notifications; listen again when it works
                 self.thread.idle()
                 logger.info("listener: %s; listening again in %.1f s", errors.short_title(error), pause)
                 self._stopping.wait(pause)
@@ -85,7 +88,7 @@ class Listener:
             cursor.execute(f"LISTEN {REVOKE_CHANNEL}")
             cursor.execute(f"LISTEN {RECALL_CHANNEL}")
         raw: psycopg.Connection = connection.connection
-        # What was sent while nobody listened is found by a look.
+        # Find what was sent while nobody listened.
         self._wake()
         self._recall()
         while not self._stopping.is_set():
@@ -93,7 +96,7 @@ class Listener:
             revoked: set[str] = set()
             woken = False
             for notice in raw.notifies(timeout=CHECK_SECONDS, stop_after=1):
-                # Someone waits for the answer to a recall: nothing is gathered before it.
+                # A caller waits for the response to a recall: it is handled before anything is collected.
                 self._pass_on_recall(notice)
                 woken |= notice.channel == WAKE_CHANNEL
                 revoked |= _revoked(notice)

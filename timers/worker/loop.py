@@ -1,4 +1,4 @@
-"""Loop: a step in a thread of its own, again and again."""
+"""Loop: a step that runs repeatedly in its own thread."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
-"""Seconds between tries of a failing step: doubling, so an absent database costs little. The longest is short, because
-it adds to every outage; a jitter of half of it keeps the loops of many nodes from coming back at one instant."""
+"""Maximum seconds between attempts of a failing step. The pause doubles, so an unavailable database costs little. The
+maximum is short, because it adds to every outage; a jitter of half of it prevents the loops of many nodes from retrying
+at the same instant.
+"""
 REPEAT_SECONDS = 10.0
-"""An error that a step raises again and again is logged so often."""
+"""Seconds between log lines for an error that a step raises repeatedly."""
 
 
 class Loop:
-    """Runs a step in its own thread, again and again, until stopped.
+    """Runs a step repeatedly in its own thread until stopped.
 
-    A step does one pass and returns how many seconds to wait before the next; wake() cuts the wait short. A failing
-    step is logged and tried again after a pause, with a new database connection.
+    A step makes one pass and returns the seconds to wait before the next; wake() shortens the wait. A failing step is
+    logged and retried after a pause, with a new database connection.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class Loop:
         patience: float = DATABASE_STEP_SECONDS,
         longest_pause: float = LONGEST_PAUSE,
     ) -> None:
-        """Make the loop; nothing runs before start().
+        """Create the loop; nothing runs before start().
 
         Args:
-            step: does one pass and returns the seconds to the next.
-            patience: seconds after which a pass that does not return is taken for hung.
-            longest_pause: seconds between attempts of a failing step at the most.
+            name: name of the thread.
+            step: makes one pass and returns the seconds to the next.
+            patience: seconds after which a pass that does not return counts as hanging.
+            longest_pause: maximum seconds between attempts of a failing step.
         """
         self._name = name
         self._step = step
@@ -59,28 +62,28 @@ class Loop:
         self.thread = self._new_thread()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self.thread.start()
 
     def restart(self) -> None:
-        """Go on in a new thread, with a connection of its own; one that hangs ends when its step does."""
+        """Continue in a new thread with its own connection; a hanging thread ends when its step does."""
         self.thread.expect_end()
         self._session = GuardedSession()
         self.thread = self._new_thread()
         self.thread.start()
 
     def wake(self) -> None:
-        """Run the step now rather than when its wait is over."""
+        """Run the step now, without waiting any longer."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Ask the loop to end after the present step; does not wait."""
+        """Request the loop to stop after the present step, without waiting."""
         self.thread.expect_end()
         self._stopping.set()
         self._wake.set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end; False when it has not come within `timeout` seconds."""
+        """Wait for the end. Return False if it has not come within `timeout` seconds."""
         return self.thread.join(timeout)
 
     @property
@@ -96,7 +99,7 @@ class Loop:
         try:
             while not self._stopping.is_set() and thread is self.thread:
                 self._wake.wait(self._step_or_pause(thread))
-                # Last: a wake that came before it is served by the next step.
+                # Last: the next step serves a wake that came before.
                 self._wake.clear()
         finally:
             connection.close()
@@ -106,7 +109,7 @@ class Loop:
         try:
             self._session.ensure()
             delay = self._step()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
+        except Exception as error:  # noqa: BLE001 - the loop continues after any error
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), self._longest_pause)
             pause = self._pause * random.uniform(0.5, 1.0)
             self._log(thread.name, error, pause)
@@ -131,5 +134,5 @@ class Loop:
 
 
 def is_database_fault(error: BaseException) -> bool:
-    """Whether an error means that the database is away or refused for a while, rather than a fault of ours."""
+    """Return whether an error means that the database is temporarily unavailable, not a fault of this program."""
     return isinstance(error, (OperationalError, InterfaceError, InternalError))

@@ -1,10 +1,10 @@
-"""Masks the secrets of a call in everything that is kept or logged of it.
+"""Mask the secrets of a call in everything that is stored or logged of it.
 
-A target may repeat what it was sent: as it is, escaped, encoded, or cut off. A text is therefore read twice: as it
-stands, and with every escape in it undone (JSON, percent, HTML, Python, quoted-printable, each also doubled, and
-UTF-16). Secrets are looked for in both, and so are their hexadecimal form and their base64 at each of its three
-alignments. A part of a secret of eight characters or more is masked like the whole: whoever passes a text on may have
-cut its end, its beginning, or a known prefix. Characters that begin escapes (a backslash) or fold lines do not count.
+A target may repeat what it was sent: unchanged, escaped, encoded, or cut off. So a text is searched twice: unchanged,
+and with every escape in it decoded (JSON, percent, HTML, Python, quoted-printable, each also doubled, and UTF-16). Both
+are searched for the secrets, for their hexadecimal form, and for their base64 at each of its three alignments. A part
+of a secret of eight characters or more is masked like the whole, because the end, the beginning, or a known prefix may
+have been cut off. Characters that begin escapes (a backslash) or fold lines do not count.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from timers.worker.well_known import FRAGMENTS
 
 HIDDEN: Final = "(not kept)"
 SHORTEST_ENCODED: Final = 4
-"""Bytes of a secret from which its base64 and hexadecimal forms are looked for: shorter ones occur by chance."""
+"""Minimum bytes of a secret for a search of its base64 and hexadecimal forms: shorter ones occur by chance."""
 WIDEST: Final = 16
-"""Bytes that an encoding makes of one byte, at most; what is more widely encoded is cut with its beginning masked."""
+"""Maximum bytes that an encoding makes of one byte; of a wider encoding that is cut, only the beginning is masked."""
 MOST_REACH: Final = 32 * 1024
 """Bytes."""
 
@@ -45,22 +45,23 @@ _WRITTEN: Final = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""How a character may be written otherwise than as itself, once or several times over.
+"""How a character may be written other than as itself, once or several times nested.
 
-The complements are matched with case: without, each takes tens of milliseconds to compile, in every worker's start.
+The complements are matched case-sensitively: otherwise each takes tens of milliseconds to compile, in every worker's
+start.
 """
 _SIGN: Final = re.compile(r"[\x00\\%&=\r\n\t\x80-\U0010ffff]")
 
 
 class Masking:
-    """The secrets of one call. `reach`: bytes beyond a cut that must be read to know a secret that crosses it."""
+    """The secrets of one call. `reach`: bytes beyond a cut that must be read to detect a secret that crosses it."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        # One set serves a text as it stands and its reading.
+        # One set is used for both the unchanged and the decoded text.
         self._known = Stretches(_texts(forms), _common_windows() if forms else frozenset())
         self._escaped = Stretches(filter(None, map(_short_reading, forms)))
-        """What is found only where it is written otherwise than as itself."""
+        """Forms that are found only if they are escaped."""
         self.reach = min(WIDEST * max(map(len, forms), default=0), MOST_REACH)
 
     def text(self, text: str) -> str:
@@ -79,15 +80,15 @@ class Masking:
         return _replaced(text, spans) if spans else text
 
     def optional(self, text: str | None) -> str | None:
-        """Return the same for a text that may not be there."""
+        """Return the masked text; None for None."""
         return None if text is None else self.text(text)
 
 
 def _texts(forms: Iterable[str]) -> Iterator[str]:
-    """What forms are found by: themselves, and their readings.
+    """Yield the texts to search for: the forms themselves, and their decoded readings.
 
-    A secret may itself contain what looks like an escape: encoded once it is read as it is, repeated as it is it is
-    read as what the escape means.
+    A secret may itself contain what looks like an escape: if it was encoded, decoding yields the secret; if it was
+    repeated unchanged, decoding yields what the escape means.
     """
     for form in forms:
         yield from (form.lower(), _with_spaces(form))
@@ -96,16 +97,17 @@ def _texts(forms: Iterable[str]) -> Iterator[str]:
 
 
 def _short_reading(form: str) -> str:
-    """The reading of a form of which escapes are most: a few characters that occur in any text by chance; or "".
+    """Return the decoded reading of a form that consists mostly of escapes; else "".
 
-    The secret `%61%62` is read as "ab", which is none where it stands as itself.
+    Such a reading is a few characters that occur in any text by chance: the secret `%61%62` is read as "ab", which is
+    not a secret when written as itself.
     """
     reading = _Reading(form).text
     return reading if len(reading) < min(len(form), STRETCH) else ""
 
 
 class _Reading:
-    """A text with all that is escaped in it read, in lower case and as bytes, and where each byte of it was written."""
+    """A text with all escapes decoded, in lower case and as bytes, and the position where each byte was written."""
 
     def __init__(self, written: str) -> None:
         pieces: list[str] = []
@@ -122,7 +124,7 @@ class _Reading:
                 length += len(piece)
 
         looked = 0
-        # The first pattern is a set of characters and fast; the second is tried at few places.
+        # The first pattern is a set of characters and fast; the second is tried at few positions.
         while (sign := _SIGN.search(written, looked)) is not None:
             found = _WRITTEN.match(written, sign.start())
             looked = sign.end() if found is None else found.end()
@@ -134,7 +136,7 @@ class _Reading:
         self.text = _with_spaces("".join(pieces))
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where the characters from `start` to before `end` were written."""
+        """Return the positions where the characters from `start` to before `end` were written."""
         return self._written_at(start)[0], self._written_at(end - 1)[1]
 
     def _written_at(self, at: int) -> tuple[int, int]:
@@ -146,12 +148,12 @@ class _Reading:
 
 
 def _with_spaces(text: str) -> str:
-    """Return the text in lower case, with a plus as the space that it is where forms are encoded."""
+    """Return the text in lower case, with plus signs as spaces, as in form encoding."""
     return text.replace("+", " ").lower()
 
 
 def _meant(found: re.Match[str]) -> str:
-    """What a way of writing means, as bytes in Latin-1."""
+    """Return the meaning of an escape, as bytes in Latin-1."""
     kind, text = found.lastgroup, found[found.lastgroup or 0]
     match kind:
         case "nothing" | None:
@@ -173,7 +175,7 @@ def _meant(found: re.Match[str]) -> str:
 
 
 def _bytes_of(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python keeps it
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8, as Python represents it
         return chr(code - 0xDC00)
     return chr(code).encode("utf-8", "surrogatepass").decode("latin-1") if code < 0x110000 else ""
 
@@ -189,11 +191,11 @@ def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def mask_outcome(outcome: Outcome, known: Masking) -> None:
-    """Mask what an outcome says, whoever said it first: the call, the client library, or an exception's text."""
+    """Mask the texts of an outcome, whether they come from the call, the client library, or an exception."""
     title = outcome.error_title
     outcome.error_title = known.optional(title)
     if outcome.error_title != title:
-        # Made of the same text: a secret in it could be guessed and proved.
+        # It is computed from the same text: a secret in it could be guessed and confirmed.
         outcome.error_fingerprint = fingerprint("http", outcome.execution.action_name, outcome.error_title or "")
     outcome.error_detail = known.optional(outcome.error_detail)
     outcome.reason = known.optional(outcome.reason)
@@ -204,13 +206,13 @@ def mask_outcome(outcome: Outcome, known: Masking) -> None:
 
 @cache
 def _common_windows() -> frozenset[str]:
-    """Windows of what everybody knows, in each form: they mark no secret."""
+    """Return the windows of commonly known texts, in each form: they do not identify a secret."""
     forms = (form for fragment in FRAGMENTS for form in _forms(fragment))
     return frozenset(window for text in _texts(forms) for window in windows_of(text))
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The secret, and what it is encoded as by those who do not escape."""
+    """Yield the secret, and its encodings that are not escapes."""
     content = secret.encode("utf-8", "surrogatepass")
     yield secret
     yield content.decode("latin-1")
@@ -219,7 +221,7 @@ def _forms(secret: str) -> Iterator[str]:
     yield content.hex()
     for skipped in range(3):
         encoded = base64.b64encode(b"\0" * skipped + content).decode()
-        # Only the characters that nothing but the secret decides, whatever stands before and after it.
+        # Only the characters that depend on nothing but the secret, whatever comes before and after it.
         core = encoded[-(-skipped * 8 // 6) : (skipped + len(content)) * 8 // 6]
         yield core
         yield core.replace("+", "-").replace("/", "_")

@@ -1,4 +1,4 @@
-"""Keeps maskings for the next call: to make one takes milliseconds for each 1,000 characters, on the event loop."""
+"""Cache of maskings: creating one takes milliseconds for each 1,000 characters, on the event loop."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 from timers.worker.masking import Masking
 
 MOST_CHARACTERS: Final = 64 * 1024
-"""Of the secrets of all maskings that are kept: one takes up to 2 kB of memory for each character."""
+"""Maximum characters of the secrets of all cached maskings: one takes up to 2 kB of memory for each character."""
 MOST_MASKINGS: Final = 1024
 
 
 class MaskingCache:
-    """The maskings that were used last, for at most so many characters of secrets; the last one is always kept.
+    """The most recently used maskings, up to a total number of characters of secrets; the last one is always kept.
 
-    May be used by several threads; two that miss the same one at once both make it.
+    Safe for use by several threads; two that miss the same masking concurrently both create it.
     """
 
     def __init__(self, most_characters: int = MOST_CHARACTERS, most_maskings: int = MOST_MASKINGS) -> None:

@@ -1,4 +1,4 @@
-"""How much memory processes use."""
+"""Memory use of processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Resident bytes of the processes together, as far as the system tells (0 where it does not)."""
+    """Return the resident bytes of the processes together; processes for which the system reports none count as 0."""
     pages = 0
     for pid in pids:
         try:

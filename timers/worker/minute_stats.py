@@ -1,4 +1,4 @@
-"""Counts per minute and group, added up in memory and flushed every few seconds into stats_minute."""
+"""Counts per minute and group, summed in memory and flushed every few seconds into stats_minute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUTE_US: Final = 60_000_000
 
 
 class MinuteStats:
-    """Counts outcomes; the recorder calls it, so its thread and connection are the recorder's."""
+    """Counts outcomes; the recorder calls it, in its thread and with its connection."""
 
     def __init__(self, node_id: int) -> None:
         self._node_id = node_id
@@ -24,7 +24,7 @@ class MinuteStats:
         self._since = 0.0
 
     def count(self, outcome: Outcome, counted_as: CountedAs) -> None:
-        """Add one attempt, as what it counts."""
+        """Add one attempt in the given category."""
         execution = outcome.execution
         minute_us = outcome.finished_us - outcome.finished_us % _MINUTE_US
         key = (minute_us, execution.group.id)
@@ -49,7 +49,7 @@ class MinuteStats:
                     count.lateness_max_ms = ceil(late_ms)
 
     def flush_if_old(self) -> None:
-        """Write the counts when the oldest is old enough."""
+        """Write the counts if the oldest is old enough."""
         if self._counts and time.monotonic() - self._since >= FLUSH_SECONDS:
             self.flush()
 
@@ -60,5 +60,5 @@ class MinuteStats:
             self._counts = {}
 
     def seconds_to_flush(self) -> float:
-        """Seconds until the counts are old enough; an hour when there are none."""
+        """Return the seconds until the counts are old enough; an hour if there are none."""
         return max(self._since + FLUSH_SECONDS - time.monotonic(), 0.01) if self._counts else 3600.0

@@ -1,4 +1,4 @@
-"""When a claimer looks for due work again, and what of the work it saw it leaves to other workers."""
+"""When a claimer polls for due work again, and what part of the work it found it leaves to other workers."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from timers.engine.wakeup import wake_workers
 from timers.worker.sharing import LATE_PAUSE_SECONDS, LATE_SECONDS, Parts
 
 IDLE_SECONDS: Final = 0.1
-"""Between two looks for what is due and could start in idle slots that count as taken."""
+"""Seconds between two polls for due work that could start in idle slots which count as taken."""
 BREATH_SECONDS: Final = 0.005
 """Wakes closer together than this are served by one pass."""
 ANNOUNCED_SECONDS: Final = 0.1
-"""What is left to other workers is not announced when they were woken so short a time ago."""
+"""Work left to other workers is not announced if they were woken within this time."""
 
 
 class NextLook:
-    """The instants at which one claimer looks again. Instants are in microseconds by the database's clock."""
+    """The instants at which one claimer polls again. Instants are in microseconds by the database's clock."""
 
     def __init__(self, settings: Conf) -> None:
         self._settings = settings
         self._instants: list[int] = []
         self._left_us: int | None = None
-        """When to look for what was left to other workers; None: nothing was."""
+        """When to poll for work that was left to other workers; None: none was."""
         self._left_pause = LATE_PAUSE_SECONDS
-        """Until the next look for what is left; longer where nothing of it can be claimed here."""
+        """Seconds until the next poll for work that was left; longer if none of it can be claimed here."""
         self._noticed_at = 0.0
         self._idle_from = 0.0
         self.has_idle = False
-        """The last pass that looked for them found slots that are idle though all count as taken."""
+        """Whether the last pass that checked found idle slots although all count as taken."""
         self.position = (0, 1)
-        """Of this worker among those that claim in its partition, and their number."""
+        """The index of this worker among those that claim in its partition, and their number."""
 
     @property
     def ahead_us(self) -> int:
@@ -43,41 +43,43 @@ class NextLook:
         return round(self._settings.look_ahead * 1_000_000)
 
     def notice(self) -> None:
-        """Note that all workers were woken just now."""
+        """Record that all workers were woken just now."""
         self._noticed_at = time.monotonic()
 
     def add(self, instants_us: Sequence[int], now_us: int) -> None:
-        """Look at these instants, too; those beyond the look-ahead are seen anyway."""
+        """Poll at these instants too; later ones than the look-ahead are found anyway."""
         for instant_us in instants_us:
             if instant_us <= now_us + self.ahead_us:
                 heapq.heappush(self._instants, instant_us)
 
     def begin_idle(self) -> bool:
-        """Return whether this pass looks for idle slots where there is no room; they can be too many for every pass."""
+        """Return whether this pass checks for idle slots if there is no room; counting them in every pass costs too
+        much.
+        """
         now = time.monotonic()
         if now < self._idle_from:
-            return False  # what the last such look found stands, and so does the next one
+            return False  # the result of the last check, and the next check, are unchanged
         self.has_idle, self._idle_from = False, now + IDLE_SECONDS
         return True
 
     def nothing_due(self) -> None:
-        """Note that nothing is due: no idle slot waits for a look."""
+        """Record that nothing is due, so that no poll for idle slots is needed."""
         self.has_idle = False
         self.claimed()
 
     def claimed(self) -> None:
-        """Note that something could be claimed."""
+        """Record that something could be claimed."""
         self._left_pause = LATE_PAUSE_SECONDS
 
     def leave_to_others(self, parts: Parts, now_us: int, *, in_vain: bool) -> None:
-        """See that the others look for their parts in time, and look again for what they did not take.
+        """Ensure that the others poll for their parts in time, and poll again for what they did not take.
 
-        `in_vain`: nothing of it could be claimed here, for only others have its handlers, or someone has it locked.
+        `in_vain`: nothing of it could be claimed here, because only others have its handlers, or it is locked.
         """
         if in_vain:
             self._left_pause = min(self._left_pause * 2, self._settings.poll_interval)
         if self._left_us is not None and self._left_us <= now_us:
-            self._left_us = None  # this look was the one
+            self._left_us = None  # this was that poll
         left = [part for part in set(parts.values()) if part.due > part.taken]
         if not left:
             return
@@ -92,7 +94,7 @@ class NextLook:
             wake_workers()
 
     def seconds(self, now_us: int) -> float:
-        """Return the seconds until the next look."""
+        """Return the seconds until the next poll."""
         wait = seconds_to_next_look(now_us, self._settings.poll_interval, *self.position)
         if self.has_idle:
             wait = min(wait, IDLE_SECONDS)

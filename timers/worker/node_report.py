@@ -1,4 +1,4 @@
-"""NodeReport: what a node's heartbeat says of its workers."""
+"""NodeReport: what a node's heartbeat reports of its workers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from timers.worker.child import Child
 from timers.worker.memory import resident_bytes
 
 MEMORY_SECONDS: Final = 10.0
-"""How often the memory of the processes is read."""
+"""Seconds between reads of the processes' memory."""
 
 Report = tuple[int, int, int, dict[str, Any], bool]
-"""Busy threads, busy async slots, bytes of memory, counters per worker and in all, whether the workers have come up."""
+"""Busy threads, busy async slots, bytes of memory, counters per worker and in total, whether all workers have started.
+"""
 
 
 class NodeReport:
-    """Adds up what the workers say of themselves, those that have ended included."""
+    """Sums up the reports of the workers, including ended ones."""
 
     def __init__(self) -> None:
         self._ended = {"succeeded": 0, "retried": 0, "failed": 0, "skipped": 0}
@@ -31,7 +32,7 @@ class NodeReport:
             self._ended[word] += getattr(vitals, word)
 
     def make(self, children: Sequence[Child], retired: Sequence[Child]) -> Report:
-        """Return the report. `retired`: workers that only end what they run; they are not listed one by one."""
+        """Return the report. `retired`: workers that only finish what they run; they are not listed individually."""
         totals = dict(self._ended)
         vitals = [(child, child.vitals) for child in [*children, *retired]]
         for _, said in vitals:

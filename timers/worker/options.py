@@ -1,4 +1,4 @@
-"""What a node is started with."""
+"""The options of a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from timers.domain.cluster_modes import SHARED, NodeMode
 
 DRAIN: Final = "drain"
-"""The one command to a worker: claim no more, give back what has not begun, end when the rest is recorded."""
+"""The only command to a worker: claim no more, release what has not begun, end when the rest is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class NodeOptions:
 
     @property
     def all_threads(self) -> int:
-        """How many plain handlers the node runs at once, over all its workers."""
+        """Number of plain handlers that the node runs at once, over all its workers."""
         return self.workers * self.threads if self.allow_execution else 0
 
     @property
     def all_async_slots(self) -> int:
-        """How many async handlers and HTTP calls the node runs at once, over all its workers."""
+        """Number of async handlers and HTTP calls that the node runs at once, over all its workers."""
         return self.workers * self.concurrency if self.allow_execution else 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What the supervisor tells a worker process."""
+    """What the supervisor passes to a worker process."""
 
     node_id: int
     node: str

@@ -1,4 +1,4 @@
-"""The supervisor's own threads: one that has ended or hangs is logged and goes on in a new one."""
+"""The supervisor's own threads: one that has ended or hangs is logged and replaced by a new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class OwnThreads:
-    """Watches heartbeat, housekeeping, operations and rollout; the supervisor's main thread asks with each round."""
+    """Monitors heartbeat, housekeeping, operations and rollout; the supervisor's main thread calls it in each round."""
 
     def __init__(self, heartbeat: Loop, others: Sequence[Loop]) -> None:
         self._heartbeat = heartbeat
@@ -22,11 +22,12 @@ class OwnThreads:
         self._looked_at = 0.0
 
     def keep(self, now: float) -> bool:
-        """Restart what has ended, and a beat that does not return; returns whether it was time for a look.
+        """Restart threads that have ended, and a beat that does not return. Return whether a check was due.
 
-        `now`: time.monotonic().
+        Other threads that hang are only logged: a second thread of housekeeping could do the same work concurrently.
 
-        Others that hang are only logged: a second thread of housekeeping could do the same work at the same time.
+        Args:
+            now: time.monotonic().
         """
         if now - self._looked_at < WATCH_SECONDS:
             return False

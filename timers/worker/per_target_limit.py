@@ -1,6 +1,6 @@
-"""Lanes: a queue in which what belongs to one lane can take only so many places at once.
+"""Lanes: a queue in which the entries of one lane can take only a limited number of places at once.
 
-So a target that answers slowly fills its lane and not the loop: what comes behind it for others passes by.
+So a slow target fills its lane and not the loop: later entries for other targets overtake it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Entry = TypeVar("Entry")
 
 
 class Lanes(Generic[Entry]):
-    """Entries in the order of their coming; any thread puts and takes, and begins and ends are told by the caller."""
+    """Entries in order of arrival; any thread may put and take, and the caller reports begins and ends."""
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
@@ -28,16 +28,16 @@ class Lanes(Generic[Entry]):
 
     @property
     def next(self) -> int:
-        """Entries that may begin now, as far as is known; without those behind a full lane."""
+        """Number of entries that may begin now, as far as is known; without those that wait for a full lane."""
         return len(self._next)
 
     def put(self, entries: Sequence[tuple[Entry, str | None]]) -> None:
-        """Add entries with their lanes; None: in no lane, without a cap."""
+        """Add entries with their lanes; None: in no lane, without a limit."""
         with self._lock:
             self._next.extend(entries)
 
     def begin(self) -> tuple[Entry, str | None] | None:
-        """The next entry whose lane has a place, which it takes; None when there is none."""
+        """Take and return the next entry whose lane has a place; None if there is none."""
         with self._lock:
             while self._next:
                 entry, lane = self._next.popleft()
@@ -50,7 +50,7 @@ class Lanes(Generic[Entry]):
             return None
 
     def end(self, lane: str | None) -> None:
-        """What began in this lane has ended: its place is free for the first one behind."""
+        """Release the place in this lane of an entry that has ended, for the first one that waits."""
         if lane is None:
             return
         with self._lock:
@@ -64,7 +64,7 @@ class Lanes(Generic[Entry]):
                     del self._behind[lane]
 
     def take(self, wanted: Callable[[Entry], bool]) -> list[Entry]:
-        """Take out what has not begun and is wanted."""
+        """Remove and return the matching entries that have not begun."""
         with self._lock:
             taken = [entry for entry, _ in self._next if wanted(entry)]
             self._next = deque(item for item in self._next if not wanted(item[0]))

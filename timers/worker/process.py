@@ -13,12 +13,12 @@ from timers.worker import descendants
 from timers.worker.options import WorkerSetup
 
 SWITCH_INTERVAL: Final = 0.001
-"""Seconds after which a busy thread lets another one in: the agenda must not wait behind the recorder."""
+"""Seconds after which a busy thread yields to another one: the agenda must not wait for the recorder."""
 
 
 def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
     """Become a worker of the node in `setup`; ends with the process."""
-    # The supervisor alone decides how a node ends; a signal to the whole process group must not end handlers midway.
+    # Only the supervisor decides how a node ends; a signal to the whole process group must not interrupt handlers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     descendants.lead_session()
@@ -42,6 +42,6 @@ def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
         Worker(setup, memory, commands, database_clock).run()
     except BaseException:
         logging.getLogger(__name__).critical("worker %d ends by an error of its own", setup.number, exc_info=True)
-    # Never by returning: the interpreter would wait for threads that handlers started.
+    # Never end by returning: the interpreter would wait for threads that handlers started.
     logging.shutdown()
     os._exit(1)
