@@ -57,7 +57,7 @@ class Exchange:
         self.masking = Masking()
 
     def connecting_to(self, address: str) -> None:
-        """Record that a connection to this address is attempted; if a name has several, the last one attempted is kept."""
+        """Record an attempt to connect to this address; if a name has several, the last one is kept."""
         self.address = address
         self.timing.connecting = self.timing.connecting or time.monotonic()
 

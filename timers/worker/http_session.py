@@ -68,7 +68,7 @@ class Outlet:
 
 
 def open_outlet(rules: Egress) -> Outlet:
-    """Open a session without cookies, proxies of the environment, decompression, or its own limits on time and number."""
+    """Open a session without cookies, proxies of the environment, decompression, or own limits on time and number."""
     resolver = GuardedResolver(rules)
     connector = aiohttp.TCPConnector(
         resolver=resolver,
@@ -94,7 +94,7 @@ def open_outlet(rules: Egress) -> Outlet:
 
 
 def _marks() -> aiohttp.TraceConfig:
-    """Return a trace configuration that records when the connection of the current call was requested and established."""
+    """Return a trace configuration that records when a connection was requested and when it was established."""
 
     async def begins(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
         context.trace_request_ctx.exchange.timing.looking_up = time.monotonic()

@@ -1,13 +1,13 @@
-"""What a handler can change for its whole process or thread: who changed it is noted, and it is put back.
+"""State that a handler can change for its whole process or thread: changes are attributed, and the state is restored.
 
-The functions that make such changes are wrapped in worker processes, before handlers are imported. A call is noted with
-the execution on whose behalf it is made (by contextvar, so also for a coroutine), and at the end of that execution the
-value is compared and put back: nothing is looked at for handlers that call none of them. On Linux each handler thread
-has a current directory and a umask of its own, so a change is not even seen by neighbours meanwhile.
+The functions that make such changes are wrapped in worker processes, before handlers are imported. A call is recorded
+with the execution for which it is made (by contextvar, so also for a coroutine). At the end of that execution the value
+is compared and restored; handlers that call none of these functions cost no check. On Linux each handler thread has its
+own current directory and umask, so other handlers do not even see a change in the meantime.
 
-Some attributes of modules (the standard streams, sys.path) are changed by no call: they are compared after every
-handler. Entries that were appended to sys.path stay: libraries that are imported late append theirs. What cannot be put
-back (a hard limit without privileges) makes the worker be replaced.
+Some attributes of modules (the standard streams, sys.path) can change without any call: they are compared after every
+handler. Entries appended to sys.path are kept, because libraries that are imported late append theirs. If the state
+cannot be restored (a hard limit without privileges), the worker is replaced.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ _ATTRIBUTES: Final = (
 
 
 _touched: dict[tuple[Kind, int], Execution] = {}
-"""Who changed a kind last, by kind and thread (0: the process)."""
+"""The execution that last changed a kind, by kind and thread (0: the process)."""
 _before: dict[tuple[Kind, int], Any] = {}
 _attributes: list[Any] = []
-"""The right values of _ATTRIBUTES; empty: not noted."""
+"""The correct values of _ATTRIBUTES; empty: not recorded."""
 _noted_path: list[str] = []
-"""The entries of sys.path when the process was noted."""
+"""The entries of sys.path when the process was recorded."""
 _path: list[str] = []
-"""The right entries of sys.path: the noted ones, and what has been appended since."""
+"""The correct entries of sys.path: the recorded ones, and those appended since."""
 _suspected: dict[str, list[str]] = {}
-"""Attributes that were found changed while several executions ran, and the first of their timers' names."""
+"""Attributes found changed while several executions ran, and the names of the first timers among them."""
 _not_restored: list[str] = []
-"""Why this process must be replaced: what could not be put back."""
+"""Why this process must be replaced: state that could not be restored."""
 
 
 def wrap_changers() -> None:
-    """Note calls of what changes state; once, before handlers are imported, for they may import the functions."""
+    """Wrap the functions that change state; once, before handlers are imported, as they may import the functions."""
     for kind in KINDS:
         for module, name in kind.changers:
             original = getattr(module, name, None)
@@ -64,7 +64,7 @@ def wrap_changers() -> None:
 
 
 def note_process() -> None:
-    """Note the present state of the process as the right one; once, when handlers and settings are imported."""
+    """Record the present state of the process as the correct one; once, when handlers and settings are imported."""
     for kind in KINDS:
         if not kind.of_thread:
             _before[kind, 0] = kind.read()
@@ -73,7 +73,7 @@ def note_process() -> None:
 
 
 def begin_thread() -> None:
-    """Give this handler thread its own directory and umask (Linux), and note its present state as the right one."""
+    """Give this handler thread its own directory and umask (Linux), and record its present state as the correct one."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).unshare(_CLONE_FS)
@@ -83,11 +83,12 @@ def begin_thread() -> None:
 
 
 def left_by(execution: Execution, is_alone: Callable[[], bool]) -> Sequence[str]:
-    """Put back what an execution has changed, in its thread, after its end; returns what that was, in words.
+    """Restore what an execution has changed, in its thread, after its end. Return what that was, as text.
 
     Args:
         execution: the one that has ended.
-        is_alone: whether nothing else runs in the process; asked where that decides who changed something.
+        is_alone: returns whether nothing else runs in the process; called if that decides which execution changed
+            something.
     """
     if not _touched and _attributes_are_right():
         if _suspected:
@@ -100,21 +101,21 @@ def left_by(execution: Execution, is_alone: Callable[[], bool]) -> Sequence[str]
 
 
 def not_restored() -> str | None:
-    """Return what a handler left and could not be put back: other handlers must not run in this process."""
+    """Return a change that could not be restored: other handlers must not run in this process. None: there is none."""
     return _not_restored[0] if _not_restored else None
 
 
 def _attributes_are_right() -> bool:
-    # In the order of _ATTRIBUTES; written out, for this runs after every handler. Identity is compared first.
-    https = ssl._create_default_https_context  # noqa: SLF001 - people replace it to turn verification off
+    # In the order of _ATTRIBUTES; spelled out, because this runs after every handler. Identity is compared first.
+    https = ssl._create_default_https_context  # noqa: SLF001 - user code replaces it to turn verification off
     values = [sys.stdout, sys.stderr, sys.stdin, sys.excepthook, threading.excepthook, https, sys.path]
     return values == _attributes and (sys.path == _path or _is_only_appended())
 
 
 def _is_only_appended() -> bool:
-    """Take the present sys.path for the right one if all that was done to it is to append entries, each once.
+    """Accept the present sys.path as the correct one if entries were only appended, each once.
 
-    They may be gone again as well: a neighbour can have appended them for the time of a block.
+    They may also have been removed again: another handler can append them for the duration of a block.
     """
     number = len(_noted_path)
     appended = sys.path[number:]
@@ -143,7 +144,7 @@ def _changes_of(execution: Execution) -> list[str]:
     for (kind, thread), who in list(_touched.items()):
         if who is not execution:
             continue
-        # Threads that a handler uses share the directory and umask of its own, and are not looked at otherwise.
+        # Threads that a handler starts share its own directory and umask, and are not checked otherwise.
         key = (kind, threading.get_ident() if kind.of_thread else 0)
         if key not in _before:
             _touched.pop((kind, thread), None)
@@ -154,7 +155,7 @@ def _changes_of(execution: Execution) -> list[str]:
             _restore(kind, before, f"{words}, left behind by {execution.group.name}/{execution.name}")
         if after != before:
             left.append(words)
-        # After the restore, which is a call of the same functions.
+        # After the restore, which calls the same functions.
         _touched.pop((kind, thread), None)
     return left
 
@@ -170,7 +171,7 @@ def _restore(kind: Kind, before: Any, words: str) -> None:
     try:
         kind.restore(before)
         is_restored = _value(kind) == before
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process is replaced
+    except Exception as error:  # noqa: BLE001 - after any error the process is replaced
         logger.warning("%s cannot be put back: %s", words, error)
         is_restored = False
     if not is_restored:
@@ -184,11 +185,11 @@ def _changed_attributes(execution: Execution, is_alone: bool) -> list[str]:
         if getattr(owner, name) is not right or (right is sys.path and right != _path)
     ]
     if not is_alone:
-        # It may be a neighbour's, for the time of a block: it is looked at again when that has ended.
+        # It may be another handler's, for the duration of a block: it is checked again when that has ended.
         for owner, name, _ in changed:
             suspects = _suspected.setdefault(f"{owner.__name__}.{name}", [])
             name_of_timer = f"{execution.group.name}/{execution.name}"
-            # One may never run alone: a busy worker looks at the change after each of its executions.
+            # A handler may never run alone: a busy worker checks the change after each of its executions.
             if len(suspects) < MOST_SUSPECTS and name_of_timer not in suspects:
                 suspects.append(name_of_timer)
         return []

@@ -1,8 +1,8 @@
-"""Pulse: every thread of a worker or supervisor is watched, so that none can end or hang unnoticed.
+"""Pulse: monitors every thread of a worker or supervisor, so that none can end or hang unnoticed.
 
-A WatchedThread notes what ended it and since when its present step runs. A Watch looks at several of them a few times a
-second and reports the first fault. In a worker the main thread looks, and publishes the fault to the supervisor, which
-replaces the worker; the main thread itself is watched by the supervisor, by its vitals.
+A WatchedThread records what ended it and since when its present step has run. A Watch checks several of them a few
+times per second and reports the first fault. In a worker the main thread checks, and publishes the fault to the
+supervisor, which replaces the worker. The supervisor monitors the main thread itself, by its vitals.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from timers.engine import errors
 logger = logging.getLogger(__name__)
 
 DATABASE_STEP_SECONDS: Final = 60.0
-"""Longer than the guards of our sessions let any statement run: a step that takes so long, while the node's heartbeat
-comes through, will not come back."""
+"""Longer than the timeouts of our sessions let any statement run: a step that takes longer, while the node's heartbeats
+succeed, will not return.
+"""
 LOOK_SECONDS: Final = 0.5
-"""The most that one look counts towards a hang: a process that was frozen looks again before its threads can go on."""
+"""Maximum seconds that one check counts towards a hang: a frozen process checks again before its threads can continue.
+"""
 WATCH_SECONDS: Final = 0.35
-"""At least so long lies between two looks at the threads of a process, whose main thread turns more often."""
+"""Minimum seconds between two checks of the threads of a process, whose main thread runs more often."""
 TASKS_SECONDS: Final = 1.0
-"""How often the kernel is asked which threads exist."""
+"""Seconds between reads of the existing threads from the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class Fault:
     reason: str
     """Which component ended or hangs, and the cause."""
     execution: str = ""
-    """The execution that caused it, where that is known."""
+    """The execution that caused it, if known."""
     may_recover: bool = False
-    """Whether it may pass: the execution keeps a component and is within its limit."""
+    """Whether it may pass: the execution blocks a component and is within its limit."""
 
 
 class WatchedThread:
-    """A daemon thread that notes how it ended.
+    """A daemon thread that records how it ended.
 
     Args:
         name: shown in logs.
@@ -67,11 +69,11 @@ class WatchedThread:
         self._thread.start()
 
     def expect_end(self) -> None:
-        """From now on the end of the thread is no fault."""
+        """Declare that from now on the end of the thread is not a fault."""
         self._ends = True
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end; False when it has not come within `timeout` seconds."""
+        """Wait for the end. Return False if it has not come within `timeout` seconds."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -87,18 +89,18 @@ class WatchedThread:
         return self._thread.is_alive()
 
     def busy(self) -> None:
-        """Note that a step begins; called by the thread."""
+        """Record that a step begins; called by the thread."""
         self.busy_since = time.monotonic()
 
     def idle(self) -> None:
-        """Note that a step has ended; called by the thread."""
+        """Record that a step has ended; called by the thread."""
         self.busy_since = 0.0
 
     def end_cause(self, tasks: set[int] | None = None) -> str:
-        """What ended the thread; empty while it runs, before its start and after an expected end.
+        """Return what ended the thread; empty while it runs, before its start and after an expected end.
 
         Args:
-            tasks: the kernel's ids of this process's threads, to find one that ended without Python's knowledge.
+            tasks: the kernel's ids of this process's threads, to detect one that ended without Python's knowledge.
         """
         if self._ends or self._thread.ident is None:
             return ""
@@ -119,17 +121,17 @@ class WatchedThread:
         try:
             self._target()
             self._cause = "it returned"
-        except BaseException as error:  # noqa: BLE001 - the cause of the end is the point, whatever it is
+        except BaseException as error:  # noqa: BLE001 - the purpose is to record any cause of the end
             self._cause = errors.short_title(error)
             if not self._ends:
                 logger.critical("thread %s ended: %s\n%s", self.name, self._cause, errors.describe(error).detail)
         finally:
-            # What has ended does not hang.
+            # A thread that has ended does not hang.
             self.idle()
 
 
 class Watch:
-    """Looks at threads, and at what else can tell of a hang; one per process, called by its main thread."""
+    """Checks threads, and other signs of a hang; one per process, called by its main thread."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, float]] = {}
@@ -140,21 +142,21 @@ class Watch:
         self._tasks_at = 0.0
 
     def begin(self, now: float) -> None:
-        """Begin a look; call it regularly. `now`: time.monotonic()."""
+        """Begin a check; call it regularly. `now`: time.monotonic()."""
         self._elapsed = min(now - self._looked_at, LOOK_SECONDS) if self._looked_at else 0.0
         self._looked_at = now
         if now - self._tasks_at >= TASKS_SECONDS:
             self._tasks, self._tasks_at = _tasks(), now
 
     def ended(self, threads: Iterable[WatchedThread]) -> tuple[WatchedThread, str] | None:
-        """The first thread that has ended without being asked to, and what ended it."""
+        """Return the first thread that has ended unexpectedly, and what ended it."""
         for thread in threads:
             if cause := thread.end_cause(self._tasks):
                 return thread, cause
         return None
 
     def hanging(self, threads: Iterable[WatchedThread]) -> tuple[WatchedThread, float] | None:
-        """The first thread whose present step has outlasted its patience, and for how many seconds it runs."""
+        """Return the first thread whose present step has run longer than its patience, and for how many seconds."""
         for thread in threads:
             if thread.patience is not None:
                 seconds = self.lasts(thread.name, thread.busy_since)
@@ -163,10 +165,10 @@ class Watch:
         return None
 
     def lasts(self, name: str, since: float) -> float:
-        """For how many seconds the condition of that name has been seen.
+        """Return for how many seconds the condition of that name has been seen.
 
-        Counted by looks, so that time in which this process was frozen does not count. `since`: its start, which tells
-        one such condition from the next; 0: it does not hold.
+        Time is counted by checks, so that time in which this process was frozen does not count. `since`: its start,
+        which distinguishes one such condition from the next; 0: it does not hold.
         """
         before, seconds = self._seen.get(name, (0.0, 0.0))
         seconds = seconds + self._elapsed if since and since == before else 0.0

@@ -1,7 +1,7 @@
-"""Recalls: serves changes that come after the claim, as they arrive and not by a tick.
+"""Recalls: handle changes that come after the claim, when they arrive and not periodically.
 
-What a change recalls and has not begun is taken out of the queues and held back until the change has ended; what is
-revoked ends at once where it has not begun, and cooperatively where it has.
+Recalled executions that have not begun are removed from the queues and held back until the change has ended. Revoked
+executions end at once if they have not begun, and cooperatively if they have.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from timers.worker.in_flight import Started
 from timers.worker.loop import Loop
 
 HAND_OVER_SECONDS: Final = 0.05
-"""How long an execution may be on its way between two queues, or from the commit of its claim into the first."""
+"""Maximum seconds that an execution may be between two queues, or between the commit of its claim and the first queue.
+"""
 LOOK_SECONDS: Final = 0.002
 SETTLE_SECONDS: Final = 0.01
-"""How often is looked whether a change has ended, after a while less often."""
+"""Seconds between checks whether a change has ended; longer after a while."""
 LONGEST_SETTLE_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.1
-"""How often is looked for requests where no notification announces them."""
+"""Seconds between polls for requests if no notification announces them."""
 IDLE_SECONDS: Final = 60.0
-"""After so long without a request the database session is closed."""
+"""Seconds without a request after which the database session is closed."""
 UNTIL_WOKEN: Final = 3600.0
 
 
 class Recalls:
-    """Answers the changes that concern what this worker holds, in a thread of its own."""
+    """Responds to the changes that concern this worker's executions, in its own thread."""
 
     def __init__(
         self,
@@ -70,21 +71,21 @@ class Recalls:
 
     @property
     def pending(self) -> int:
-        """Executions that are held back."""
+        """Number of executions that are held back."""
         return len(self._held_back)
 
     def poll(self) -> None:
-        """Look for requests regularly from now on: no notification announces them. Any thread may call it."""
+        """Poll for requests regularly from now on, because no notification announces them. Any thread may call it."""
         self._polls = True
         self.loop.wake()
 
     def revoke(self, executions: Collection[str]) -> None:
-        """End these, begun or not: any thread may say so."""
+        """End these executions, whether begun or not. Any thread may call it."""
         self._revoked.append(executions)
         self.loop.wake()
 
     def step(self) -> float:
-        """Serve what has come; returns seconds to the next look."""
+        """Handle what has arrived. Return the seconds to the next check."""
         while self._revoked:
             self._end(self._revoked.popleft())
         for request in open_requests(self._holder):
@@ -118,13 +119,13 @@ class Recalls:
         for each in held_back:
             self._held_back[each][1].add(request.token)
         self._settle_seconds = SETTLE_SECONDS
-        # Should the answer fail, they stay held back until the change, which then takes them for begun, has ended.
+        # If the response fails, they are held back until the change, which then counts them as begun, has ended.
         if not answer(request, held_back):
             for each in held_back:
                 self._held_back[each][1].discard(request.token)
 
     def _take(self, wanted: set[str]) -> list[Execution]:
-        """Take out of the queues what has not begun; what is between two of them is looked for once more."""
+        """Remove executions that have not begun from the queues; those between two queues are searched repeatedly."""
         taken: list[Execution] = []
         left = set(wanted)
         deadline = time.monotonic() + HAND_OVER_SECONDS
@@ -140,7 +141,7 @@ class Recalls:
         return taken
 
     def _settle(self) -> None:
-        """Let go on, or forget, what is held back for changes that have ended."""
+        """Release or forget executions that are held back for changes that have ended."""
         open_tokens = {token for _, tokens in self._held_back.values() for token in tokens}
         ended = {token for token in open_tokens if has_ended(token)}
         for _, tokens in self._held_back.values():

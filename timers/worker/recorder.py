@@ -1,4 +1,4 @@
-"""The recorder: writes outcomes into the ledger, in the batches in which they come."""
+"""The recorder: writes outcomes into the ledger, in the batches in which they arrive."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 1000
 LONGEST_PAUSE: Final = 0.25
-"""Seconds between attempts while the database is unavailable: outcomes are recorded before anything is claimed."""
+"""Maximum seconds between attempts while the database is unavailable: outcomes are recorded before anything is claimed.
+"""
 DEFERRED_SECONDS: Final = 0.05
-"""Until outcomes whose timer someone has locked are tried again."""
+"""Seconds until outcomes whose timer is locked are retried."""
 
 
 @dataclass(slots=True)
@@ -40,10 +41,10 @@ class Counters:
 
 
 class Recorder:
-    """Takes outcomes from any thread; one thread of its own finishes them.
+    """Accepts outcomes from any thread; its own thread finishes them.
 
-    Idle: an outcome is written at once. Busy: what comes while a batch is written makes the next one. A database fault
-    keeps the batch and tries again; the claim makes that safe.
+    Idle: an outcome is written at once. Busy: outcomes that arrive while a batch is written form the next one. After a
+    database error the batch is kept and retried; the claim makes that safe.
     """
 
     def __init__(
@@ -67,17 +68,17 @@ class Recorder:
         self.loop = Loop("recorder", self.step, longest_pause=LONGEST_PAUSE)
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
-        """Record these."""
+        """Record these outcomes."""
         self._incoming.extend(outcomes)
         self.loop.wake()
 
     @property
     def pending(self) -> int:
-        """Outcomes that are not in the ledger yet."""
+        """Number of outcomes that are not in the ledger yet."""
         return len(self._incoming) + len(self._batch)
 
     def step(self) -> float:
-        """Write one batch; returns the seconds to wait for the next (none while there is more)."""
+        """Write one batch. Return the seconds to wait for the next (none while there is more)."""
         while self._incoming and len(self._batch) < MAX_BATCH:
             self._batch.append(self._incoming.popleft())
         if self._batch:
@@ -93,7 +94,7 @@ class Recorder:
             self._on_recorded(finished)
             self._gone |= gone_receivers(finished.verdicts)
         if self._gone:
-            # After a database fault they are still here, and paused by the next step.
+            # After a database error they are still here, and paused by the next step.
             pause_gone_receivers(self._gone)
             self._gone = {}
         self.failures.tell_rest_if_old()
@@ -105,7 +106,7 @@ class Recorder:
         return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
 
     def _finish(self) -> Finished:
-        """Finish the batch; where something in it cannot be written, one by one, so one bad outcome stops no other."""
+        """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""
         try:
             return finish(self._holder, self._batch, self._clock.now_us())
         except Exception as error:
@@ -121,7 +122,7 @@ class Recorder:
         return together
 
     def _finish_one(self, outcome: Outcome) -> Finished:
-        """Finish an outcome, or what can be written in its place; the last form has no text from outside."""
+        """Finish an outcome, or a form of it that can be written; the last form contains no text from outside."""
         fault: Exception | None = None
         for number in range(3):
             form = outcome if number == 0 else unrecordable(outcome, fault if number == 1 else None)
@@ -131,7 +132,7 @@ class Recorder:
                 if is_database_fault(error):
                     raise
                 fault = error
-        # It stays in its claim, to be rescued when this worker ends; the others go on.
+        # It stays in its claim, to be rescued when this worker ends; the others continue.
         logger.error("the outcome of execution %s cannot be recorded in any form", outcome.execution.id, exc_info=fault)
         return Finished()
 

@@ -1,6 +1,6 @@
-"""Registering: the watch over a node's first statements, which may wait for a database or standby that does not answer.
+"""Registering: monitors a node's first statements, which may wait for a database or standby that does not respond.
 
-The main thread waits with them, so another one says why, and ends the node when it was asked to end.
+The main thread waits for them, so another thread logs why, and ends the node if it is requested to end.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from django.db import DatabaseError, connection
 from timers.server.commit_waits import commit_waits
 
 TELL_SECONDS: Final = 5.0
-"""From when on the log says that the registration waits."""
+"""Seconds after which the log says that the registration waits."""
 END_SECONDS: Final = 2.0
-"""How long after a signal the registration may take to come through; nothing runs yet that would have to be ended."""
+"""Seconds after a signal within which the registration may complete; nothing runs yet that would have to be stopped."""
 STEP_SECONDS: Final = 0.1
 
 logger = logging.getLogger(__name__)
 
 
 class Registering:
-    """Watches while its `with` block runs."""
+    """Monitors the registration while its `with` block runs."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -44,7 +44,7 @@ class Registering:
         self._done.set()
 
     def end(self) -> None:
-        """A signal came: end the process if the registration does not come through soon. Called by signal handlers."""
+        """Handle a signal: end the process if the registration does not complete soon. Called by signal handlers."""
         if self._signalled_at is None:
             self._signalled_at = time.monotonic()
 

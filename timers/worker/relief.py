@@ -1,7 +1,7 @@
-"""Relief: executions that cannot start in time here go back, uncounted, while another worker has free threads.
+"""Relief: release executions that cannot start in time here, uncounted, while another worker has free threads.
 
-A worker claims ahead of the instant. When its threads are taken in the meantime by handlers that run longer than they
-used to, what waits behind them would start late, though a thread of another worker is free.
+A worker claims ahead of the instant. If in the meantime its threads are taken by handlers that run longer than before,
+executions that wait for them would start late although a thread of another worker is free.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from timers.worker.sharing import Sharing
 from timers.worker.thread_pool import ThreadPool
 
 PAUSE_SECONDS: Final = 0.1
-"""The other workers are asked for free threads no more often than this."""
+"""Minimum seconds between checks of the other workers for free threads."""
 
 logger = logging.getLogger(__name__)
 
 
 class Relief:
-    """Finds and gives back what would start late; called by the claimer, in its thread and connection."""
+    """Finds and releases executions that would start late; called by the claimer, in its thread and with its
+    connection.
+    """
 
     def __init__(
         self,
@@ -51,15 +53,15 @@ class Relief:
         self._sharing = sharing
         self._next_at = 0.0
         self._leaving: list[Execution] = []
-        """Taken out of the queues and not known to be given back: it must not begin here any more."""
+        """Removed from the queues and not known to be released: these must not begin here any more."""
 
     def take(self) -> list[Execution]:
-        """Take what was to be given back, once the claimer has ended."""
+        """Return the executions that were to be released, after the claimer has ended."""
         leaving, self._leaving = self._leaving, []
         return leaving
 
     def step(self) -> None:
-        """Give back what would start late here and can start elsewhere."""
+        """Release executions that would start late here and can start elsewhere."""
         if self._leaving:
             self._give_back()
         if not self._pool.is_full or time.monotonic() < self._next_at:
@@ -78,7 +80,7 @@ class Relief:
             self._give_back()
 
     def _give_back(self) -> None:
-        # Should it fail, they stay here: the answer to a commit that took effect may have been lost, and then they run
+        # If it fails, they are kept: the response to a successful commit may have been lost, and then they run
         # elsewhere.
         released = release(self._holder, self._leaving, self._clock.now_us())
         left = set(map(id, released.left))
@@ -91,10 +93,12 @@ class Relief:
 
 
 def late_starts(free_in: Sequence[float], entries: Sequence[tuple[float, float]]) -> list[int]:
-    """The positions of the entries that cannot start within AHEAD_SECONDS of their instant.
+    """Return the positions of the entries that cannot start within AHEAD_SECONDS of their instant.
 
-    `free_in`: seconds until each thread is free; infinite where nobody can tell. `entries`: seconds until the instant
-    of each execution (negative: it has passed), in that order, and its run time in seconds.
+    Args:
+        free_in: seconds until each thread is free; infinite if unknown.
+        entries: seconds until the instant of each execution (negative: it has passed), ascending, and its run time in
+            seconds.
     """
     threads = list(free_in)
     heapq.heapify(threads)

@@ -1,6 +1,6 @@
-"""Rollout: what a node that starts does in the database for the code and the time zone rules that it was deployed with.
+"""Rollout: what a starting node does in the database for the code and time zone rules with which it was deployed.
 
-A thread of the supervisor. A failure is logged and stops nothing: the timers that exist go on as they are.
+A thread of the supervisor. A failure is logged and stops nothing: existing timers continue unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from timers.exceptions import TimersError
 from timers.worker.loop import Loop, is_database_fault
 
 LOOK_AGAIN_SECONDS: Final = 600.0
-"""For nodes with older time zone rules that have gone meanwhile."""
+"""Seconds between checks for nodes with older time zone rules that have ended meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Rollout:
         self.loop = Loop("rollout", self.step)
 
     def step(self) -> float:
-        """One pass; returns seconds to the next."""
+        """Make one pass. Return the seconds to the next."""
         if self._reconciles:
             self._reconcile()
             self._reconciles = False
@@ -40,7 +40,7 @@ class Rollout:
         return LOOK_AGAIN_SECONDS
 
     def _reconcile(self) -> None:
-        """What is wrong with the declarations will be wrong again; a database that is away is tried again."""
+        """Reconcile; errors in the declarations are permanent and logged, an unavailable database is retried."""
         try:
             report = reconcile(declaring.declarations(), node=self._node)
         except TimersError as error:

@@ -1,4 +1,4 @@
-"""What a handler logs while it runs is kept with its try, up to a limit."""
+"""What a handler logs is stored with its attempt, up to a limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log: ContextVar[_Log | None] = ContextVar("timers_run_log", default=None)
 
 
 class RunLogHandler(logging.Handler):
-    """Appends records to the log of the try that runs in this thread or task, if one does."""
+    """Appends records to the log of the attempt that runs in this thread or task, if any."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = _log.get()
@@ -38,22 +38,22 @@ class RunLogHandler(logging.Handler):
 
 
 def install() -> None:
-    """Catch what handlers log, from INFO on, beside what the installation's own logging does."""
+    """Record what handlers log, from INFO on, in addition to the installation's own logging."""
     catcher = RunLogHandler(logging.INFO)
     catcher.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(catcher)
 
 
 def begin() -> None:
-    """A try begins in this context."""
+    """Begin the log of an attempt in this context."""
     _log.set(_Log())
 
 
 def end() -> str | None:
-    """The log of the try that ends, or None when it logged nothing."""
+    """End the log of the attempt and return it; None if it logged nothing."""
     log = _log.get()
     _log.set(None)
     if log is None or not log.lines:
         return None
-    # Cut before, as a line may be very long, and after, as what cannot be stored is spelt out.
+    # Cut before, as a line may be very long, and after, as characters that cannot be stored are escaped.
     return storable("\n".join(log.lines)[:MAX_CHARACTERS])[:MAX_CHARACTERS]

@@ -1,7 +1,7 @@
 """How long handlers take: an exponentially weighted mean per handler and per group.
 
-The executor takes quick handlers in chunks and slow ones singly; the claimer claims no more than can start soon. What
-has never run counts as slow: a burst of it is shared by all workers instead of filling the first one.
+The executor takes quick handlers in chunks and slow ones individually; the claimer claims no more than can start soon.
+A handler that has never run counts as slow: a burst of it is shared by all workers instead of filling the first one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 
 WEIGHT: Final = 0.2
-"""How much the newest measurement counts."""
+"""Weight of the newest measurement."""
 UNKNOWN: Final = math.inf
-"""Seconds assumed for what has not run yet."""
+"""Seconds assumed for a handler that has not run yet."""
 
 
 class Pace:
@@ -24,11 +24,11 @@ class Pace:
         self._parallel: dict[object, int] = {}
 
     def seconds(self, key: object) -> float:
-        """The mean of that key; infinite while it is unknown."""
+        """Return the mean of that key; infinite if it is unknown."""
         return self._means.get(key, UNKNOWN)
 
     def parallel(self, key: object, otherwise: int) -> int:
-        """How many of that key's handlers run at once (threads or tasks)."""
+        """Return how many of that key's handlers run at once (threads or tasks)."""
         return self._parallel.get(key, otherwise)
 
     def measured(self, key: object, seconds: float, parallel: int) -> None:
@@ -38,6 +38,6 @@ class Pace:
         self._parallel[key] = parallel
 
     def learn(self, means: Mapping[int, float]) -> None:
-        """Add means that other workers, or earlier ones, have recorded; what was measured here stays."""
+        """Add means that other or earlier workers have recorded; values measured here are kept."""
         for key, seconds in means.items():
             self._means.setdefault(key, seconds)

@@ -1,4 +1,4 @@
-"""The values of secrets while calls need them: read in a thread of its own, used for a few seconds."""
+"""Cache of the secrets that calls need: read in a separate thread, used for a few seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.db import connection
 from timers.engine.secret_values import SecretValue, read_secrets
 
 FRESH_SECONDS: Final = 5.0
-"""After so long a value is read anew: a replaced secret is sent everywhere within this time."""
+"""Seconds after which a value is read again: a replaced secret is used everywhere within this time."""
 
 Found = dict[str, SecretValue | str]
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class SecretCache:
-    """Asked by the calls of one event loop; many calls that need the same secret ask the database once."""
+    """Used by the calls of one event loop; concurrent calls that need the same secret share one query."""
 
     def __init__(self, read: Callable[[Collection[str]], Found] = read_secrets) -> None:
         self._read = read
@@ -31,9 +31,9 @@ class SecretCache:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="secrets")
 
     async def get(self, names: Collection[str]) -> dict[str, SecretValue | str | None]:
-        """The secrets of those names; text says why one cannot be read, None that there is none of the name.
+        """Return the secrets of those names; text: why it cannot be read, None: there is no secret of that name.
 
-        While the database is away, what was known before is still used; what was not raises its error.
+        While the database is unavailable, cached values are still used; for others its error is raised.
         """
         now = time.monotonic()
         stale = frozenset(name for name in names if name not in self._known or self._known[name][0] <= now)
@@ -42,12 +42,12 @@ class SecretCache:
             if reading is None:
                 reading = self._reading[stale] = asyncio.create_task(self._look(stale))
                 reading.add_done_callback(lambda _: self._reading.pop(stale, None))
-            # A call that is cut off must not take the reading from the others.
+            # A call that is cancelled must not cancel the query for the others.
             await asyncio.shield(reading)
         return {name: self._known[name][1] for name in names}
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Release the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self, names: frozenset[str]) -> None:

@@ -1,9 +1,9 @@
-"""Finds stretches of known texts in another text, in time linear in its length.
+"""Find stretches of known texts in another text, in time linear in its length.
 
-A stretch is found by its windows of eight characters. A window contains four characters in a row that begin at a
-multiple of five, so only each fifth place of the text is looked up, and windows are compared around hits alone.
+A stretch is found by its windows of eight characters. A window contains four consecutive characters that begin at a
+multiple of five, so only every fifth position of the text is looked up, and windows are compared only around hits.
 
-Windows that everybody knows (well_known.py) are a part of a stretch, but none by themselves.
+Commonly known windows (well_known.py) can be part of a stretch, but do not form one by themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 STRETCH: Final = 8
-"""Characters in a row of a known text that count as a part of it; a shorter text must occur whole."""
+"""Minimum number of consecutive characters of a known text that count as a part of it; a shorter text must occur whole.
+"""
 _PROBE: Final = 4
 _STEP: Final = STRETCH - _PROBE + 1
 
@@ -22,7 +23,7 @@ class Stretches:
 
     Args:
         known: the texts.
-        common: windows that do not make a stretch, but for texts that have no others.
+        common: windows that do not form a stretch, except for texts that have no others.
     """
 
     def __init__(self, known: Iterable[str], common: frozenset[str] = frozenset()) -> None:

@@ -1,4 +1,4 @@
-"""Guards on the engine's own database sessions: a worker that freezes or is cut off must not hold locks for long."""
+"""Timeouts of the engine's own database sessions: a worker that is frozen or disconnected must not hold locks for long."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from django.db import connection
 from timers.server.settings import guard_sessions
 
 GUARDS: Final = {
-    # A process frozen inside a transaction (a handler that keeps the interpreter, a suspended machine).
+    # A process frozen inside a transaction (a handler that holds the interpreter lock, a suspended machine).
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "3s",
     "statement_timeout": "15s",
-    # Whatever a role says: a listener or a heartbeat between two beats is not forgotten.
+    # Overrides the role's setting: a listener, or a heartbeat between two beats, must not be disconnected.
     "idle_session_timeout": "0",
 }
 
 
 class GuardedSession:
-    """Guards each new connection of its thread; handlers' own connections are left alone."""
+    """Sets the timeouts on each new connection of its thread; handlers' own connections are not changed."""
 
     def ensure(self) -> None:
-        """Connect where needed. Behind a pooler in transaction mode nothing is set: the session is strangers' too."""
+        """Connect if needed. Behind a pooler in transaction mode nothing is set, because others use the session too."""
         guard_sessions(GUARDS)
         connection.ensure_connection()

@@ -18,7 +18,7 @@ def read_settings() -> tuple[Any, dict[str, Any]]:
 
 
 def restore_settings(before: tuple[Any, dict[str, Any]]) -> None:
-    """Put the attributes back, and tell those who keep something made of them (`setting_changed`)."""
+    """Restore the attributes, and notify code that caches values derived from them (`setting_changed`)."""
     wrapped, right = before
     names = _names(before, read_settings())
     settings._wrapped = wrapped  # noqa: SLF001
@@ -29,20 +29,20 @@ def restore_settings(before: tuple[Any, dict[str, Any]]) -> None:
         if name not in present or present[name] is not value:
             present[name] = value
     for name in names:
-        # The lazy object remembers what was read through it.
+        # The lazy object caches what was read through it.
         vars(settings).pop(name, None)
         setting_changed.send_robust(sender=type(wrapped), setting=name, value=right.get(name), enter=False)
 
 
 def changed_settings(before: tuple[Any, dict[str, Any]], after: tuple[Any, dict[str, Any]]) -> str:
-    """Name the settings that differ."""
+    """Return the names of the settings that differ, as text."""
     return f"settings ({', '.join(_names(before, after))[:100]})"
 
 
 def _names(before: tuple[Any, dict[str, Any]], after: tuple[Any, dict[str, Any]]) -> list[str]:
     right, present = before[1], after[1]
     is_replaced = after[0] is not before[0]
-    # An object that replaced the right one has attributes for what it overrides only.
+    # An object that replaced the correct one has attributes only for what it overrides.
     names = present.keys() if is_replaced else right.keys() | present.keys()
     missing = object()
     return sorted(

@@ -11,10 +11,10 @@ from timers.engine.execution import ServedGroup
 from timers.engine.load import NodeProfile, WorkerLoads
 
 RENEW_SECONDS: Final = 1.0
-"""How often the live nodes are read, where any group has shards."""
+"""Seconds between reads of the live nodes, if any group has shards."""
 
 Shard = tuple[int, int]
-"""A group's id and a shard of it."""
+"""A group's id and one of its shards."""
 
 
 class ShardPreferences:
@@ -30,7 +30,7 @@ class ShardPreferences:
         """The shards that other nodes prefer, as of the last renewal."""
 
     def renew(self, groups: Iterable[ServedGroup]) -> None:
-        """Read the live nodes again, where it is time, for the groups that have more than one shard."""
+        """Read the live nodes again, if it is due, for the groups that have more than one shard."""
         sharded = tuple(group for group in groups if group.shards > 1)
         now = self._clock()
         if sharded == self._groups and now < self._renew_at:

@@ -1,6 +1,7 @@
-"""Sharing: this worker's part of a burst of slow or unknown work, so that it does not fill the first one that looks.
+"""Sharing: this worker's part of a burst of slow or unknown work, so that the burst does not fill the first worker that
+polls.
 
-Quick work is not shared: whoever looks first is through with it before the others would have begun.
+Quick work is not shared: the first worker finishes it before the others would have begun.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from timers.worker.fair_part import Occupied, fair_parts
 from timers.worker.run_time_mean import Pace
 
 BRIEF_SECONDS: Final = 0.05
-"""A batch that one worker gets through in this time is not shared."""
+"""A batch that one worker finishes within this time is not shared."""
 LATE_SECONDS: Final = 0.1
-"""What is left so long after its instant is taken by whoever has room: its worker may be gone."""
+"""Work left for this time after its instant is taken by any worker with room: its worker may have ended."""
 LATE_PAUSE_SECONDS: Final = 0.03
-"""It is taken in steps of a fair part each, so that others who are only slow still get theirs."""
+"""It is taken in steps of a fair part each, so that workers that are only slow still get theirs."""
 ALONE_SECONDS: Final = 1.0
-"""For so long a worker that found no other does not look for others again."""
+"""A worker that found no other worker does not search again for this time."""
 SATURATED_SECONDS: Final = 0.1
-"""For so long after more was due than all free slots nothing is counted: each worker takes what it has room for."""
+"""Nothing is counted for this time after more was due than all free slots: each worker takes what it has room for."""
 LEARN_SECONDS: Final = 5.0
-"""How often the run time of a group that is unknown here is looked up."""
+"""Seconds between look-ups of the run time of a group that is unknown here."""
 
 
 Parts = dict[tuple[int, int, int], "Part"]
@@ -42,43 +43,45 @@ Parts = dict[tuple[int, int, int], "Part"]
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """This worker's part of what is due for one set of workers, shared by the groups that they serve."""
+    """This worker's part of the due work for one set of workers, shared by the groups that they serve."""
 
     left: float
     """Slots' worth that it may still take."""
     late: float
-    """Slots' worth of what others should have taken by now, as this worker's part of it."""
+    """Slots' worth of the work that others should have taken by now: this worker's part of it."""
     due: int
-    """Executions that are due, for all workers; what is beyond all free slots may be left out."""
+    """Number of due executions, for all workers; those in excess of all free slots may not be counted."""
     first_us: int
-    """The earliest instant of them, by the database's clock."""
+    """Their earliest instant, by the database's clock."""
     others_are_free: bool
     is_saturated: bool
     """Whether more is due than all free slots."""
     due_of: dict[tuple[int, int, int], int]
-    """What of it is due in each group, shard and priority."""
+    """Number of due executions in each group, shard and priority."""
     taken: int = 0
-    """Executions that were taken of it."""
+    """Number of executions that were taken of it."""
 
     def room(self, weight: float, sharers: int) -> int:
-        """How many executions of one of `sharers` groups it may take, where each occupies `weight` of a slot."""
+        """Return how many executions one of `sharers` groups may take, if each occupies `weight` of a slot."""
         return math.ceil(self.left / weight / sharers - ROUNDING) if weight > 0 else self.due
 
     def take(self, count: int, weight: float) -> None:
-        """Count what was taken."""
+        """Count executions that were taken."""
         self.left -= count * weight
         self.taken += count
 
     def leave_to_limits(self, part: tuple[int, int, int], taken: int) -> None:
-        """Count as taken what is left in a group at its limit: no other worker may take it either.
+        """Count as taken what is left in a group at its limit, because no other worker may take it either.
 
-        `taken`: how much of it was taken.
+        Args:
+            part: the group, shard and priority.
+            taken: how many of its executions were taken.
         """
         self.taken += max(self.due_of.pop(part, 0) - taken, 0)
 
 
 class Sharing:
-    """Computes the parts of one worker; see the module's text."""
+    """Computes the parts of one worker; see the module's docstring."""
 
     def __init__(self, holder: Holder, partition: str, pace: Pace, capacity: Capacity) -> None:
         self._holder = holder
@@ -99,9 +102,14 @@ class Sharing:
         left: Collection[str] = (),
         low_us: Mapping[tuple[int, int, int], int] | None = None,
     ) -> Parts:
-        """This worker's part by item of work; what is missing there is not shared.
+        """Return this worker's part by item of work; missing items are not shared.
 
-        `left`: handlers whose work is for other nodes. `low_us`: instants below which there is only such work.
+        Args:
+            work: the items.
+            now_us: current time, in microseconds by the database's clock.
+            horizon_us: the end of the look-ahead.
+            left: handlers whose work is for other nodes.
+            low_us: instants below which there is only such work.
         """
         self._learn([item.group.id for item in work])
         shared = [item for item in work if not self._is_brief(item)]
@@ -126,7 +134,9 @@ class Sharing:
         return parts
 
     def startable_elsewhere(self, executions: Sequence[Execution], slots: Slots) -> set[str]:
-        """Those of the executions for which another live worker that serves them has a free slot, the first first."""
+        """Return the executions for which another live worker that serves them has a free slot, allotted in the given
+        order.
+        """
         others = [load for load in self._read_loads() if self._is_other(load)]
         free = [self._occupied(load, slots).free + ROUNDING for load in others]
         found: set[str] = set()
@@ -146,7 +156,7 @@ class Sharing:
         return loads
 
     def _is_brief(self, item: DueWork) -> bool:
-        """Whether this worker gets through a whole batch at once, so that sharing it would not end it sooner."""
+        """Return whether this worker runs a whole batch at once, so that sharing would not finish it sooner."""
         seconds = self._pace.seconds(item.group.id)
         width = self._capacity.slots[self._capacity.slots_for(item.group)]
         return seconds * item.group.max_batch <= BRIEF_SECONDS * width
@@ -157,7 +167,7 @@ class Sharing:
     def _by_workers(
         self, shared: Sequence[DueWork], loads: Sequence[WorkerLoad]
     ) -> dict[tuple[Slots, tuple[int, ...]], list[DueWork]]:
-        """The items by the slots that they need and the workers (positions in `loads`) that serve them."""
+        """Return the items by the slots that they need and the workers (positions in `loads`) that serve them."""
         found: dict[tuple[Slots, tuple[int, ...]], list[DueWork]] = {}
         for item in shared:
             slots = self._slots[item.group.id] = self._capacity.slots_for(item.group)
@@ -166,7 +176,9 @@ class Sharing:
         return found
 
     def _takes(self, load: WorkerLoad, item: DueWork) -> bool:
-        """Whether a worker takes of an item now; of a shard that this node prefers, only its own workers do."""
+        """Return whether a worker takes work of an item now; of a shard that this node prefers, only its own workers
+        do.
+        """
         is_own_shard = item.group.shards > 1 and not item.is_preferred_elsewhere and not item.waiting
         return not (is_own_shard and load.node_id != self._holder.node_id) and self._serves(load, item.group)
 
@@ -187,12 +199,12 @@ class Sharing:
         horizon_us: int,
         count: Callable[[Sequence[DueWork], int, int, int, int], list[Due]],
     ) -> tuple[Part, list[DueWork]]:
-        """The part of a set of items, and those of them that could be counted."""
+        """Return the part of a set of items, and those items that could be counted."""
         others = [self._occupied(load, slots) for load in loads if self._is_other(load)]
         own = Occupied(self._capacity.slots[slots], self._capacity.taken(slots))
         weights = [self._capacity.weight(item.group.id) for item in items]
         free = own.free + sum(other.free for other in others)
-        # Beyond what all workers have room for, or take in one claim each, the number does not matter.
+        # The number does not matter in excess of what all workers have room for, or take in one claim each.
         batches = (len(others) + 1) * max(item.group.max_batch for item in items)
         cap = min(math.ceil(free / min(weights)) + 1, batches)
         counts = count(items, now_us, horizon_us, round(LATE_SECONDS * 1_000_000), cap)
@@ -212,7 +224,7 @@ class Sharing:
 
     def _occupied(self, load: WorkerLoad, slots: Slots) -> Occupied:
         width = load.profile.threads if slots is Slots.THREADS else load.profile.async_slots
-        # What a group of which nothing is known here needs counts for both.
+        # Executions of a group whose kind of slot is unknown here count for both kinds.
         taken = sum(
             count * self._capacity.weight(group_id)
             for group_id, count in load.held
@@ -221,7 +233,7 @@ class Sharing:
         return Occupied(width, taken)
 
     def _learn(self, group_ids: Sequence[int]) -> None:
-        """Look up the run times that other workers, or earlier ones, recorded for groups that are unknown here."""
+        """Look up the run times that other or earlier workers recorded for groups that are unknown here."""
         now = time.monotonic()
         unknown = {
             group_id

@@ -32,7 +32,7 @@ from timers.worker.settings_state import changed_settings, read_settings, restor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One kind of state: how it is read and put back, and which functions change it."""
+    """One kind of state: how to read and restore it, and which functions change it."""
 
     name: str
     read: Callable[[], Any]
@@ -42,9 +42,9 @@ class Kind:
     of_thread: bool = False
     """Whether each thread has its own."""
     words: Callable[[Any, Any], str] | None = None
-    """Names what differs between the value before and after; without it the kind's name says enough."""
+    """Describes the difference between the value before and after; None: the kind's name is sufficient."""
     is_changed_by: Callable[[tuple[Any, ...]], bool] = lambda _: True
-    """Whether a call with these positional arguments can change it: not each object of a class is compared."""
+    """Returns whether a call with these positional arguments can change it: not every object of a class is compared."""
 
 
 def _read_umask() -> int:
@@ -54,7 +54,7 @@ def _read_umask() -> int:
 
 
 def _read_stack_size() -> int:
-    # To read it is to set it to the default: CPython takes a missing size for 0.
+    # Reading it sets it to the default: CPython treats a missing size as 0.
     size = _stack_size()
     _stack_size(size)
     return size
@@ -75,7 +75,7 @@ def _changed_variables(before: dict[str, str], after: dict[str, str]) -> str:
 
 def _restore_filters(before: tuple[list[Any], Any]) -> None:
     filters, warnings.showwarning = before
-    # As catch_warnings does: a new list, and the caches of "once" and "default" are void.
+    # As catch_warnings does: a new list, and the caches of "once" and "default" are invalidated.
     warnings.filters = list(filters)
     with _catch_warnings():
         pass
@@ -84,7 +84,7 @@ def _restore_filters(before: tuple[list[Any], Any]) -> None:
 _LIMITS: Final[dict[int, str]] = {
     getattr(resource, name): name for name in reversed(dir(resource)) if name.startswith("RLIMIT_")
 }
-"""By number: some have two names, of which the first is taken."""
+"""By number: some have two names, of which the first is used."""
 
 
 def _read_limits() -> dict[str, tuple[int, int]]:
@@ -106,7 +106,7 @@ def _changed_limits(before: dict[str, tuple[int, int]], after: dict[str, tuple[i
 
 
 def _of_thread_and_main(read: Callable[[int], Any], write: Callable[[int, Any], object]) -> dict[str, Any]:
-    """Functions for what Linux keeps for each thread, but the process id names the main thread's."""
+    """Return functions for state that Linux keeps per thread, where the process id means the main thread."""
 
     def restore(before: tuple[Any, ...]) -> None:
         for thread, value in zip((0, os.getpid()), before, strict=True):
@@ -150,7 +150,7 @@ def _restore_logging(before: tuple[Any, ...]) -> None:
 
 
 def _may_change_logging(arguments: tuple[Any, ...]) -> bool:
-    # Of a logger's own level and handlers only the root's are compared.
+    # Of the loggers' own levels and handlers, only the root logger's are compared.
     return not arguments or not isinstance(arguments[0], logging.Logger) or arguments[0] is logging.root
 
 
@@ -278,7 +278,7 @@ KINDS: Final = (
         ),
     ),
     *(_of_linux() if sys.platform == "linux" else ()),
-    # No value to compare, and no fault: what others draw is random again.
+    # There is no value to compare, and no fault: the numbers of other handlers are made random again.
     Kind("the random seed", lambda: None, lambda _: random.seed(), ((random, "seed"), (random, "setstate"))),
     # A pending dump may end the process.
     Kind(

@@ -33,18 +33,19 @@ from timers.worker.rollout import Rollout
 
 TICK_SECONDS: Final = 0.1
 AWAKE_SECONDS: Final = 1.0
-"""A round that took longer means that this process did not run."""
+"""A longer round means that this process did not run."""
 SETTLE_SECONDS: Final = 0.02
-"""After the order to start nothing more, until no worker can be just starting something."""
+"""Seconds after the order to start nothing more until no worker can still be starting something."""
 MAX_RETIRED: Final = 8
-"""Workers that only wait for an overrunning handler's end; more at once are killed without the grace. Those of a node
-that drains are as many as it had."""
+"""Maximum number of workers that only wait for the end of an overrunning handler; more at once are killed without the
+grace period. A node that drains may have as many as it had workers.
+"""
 
 logger = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Registers the node, keeps its workers alive and within their limits, and ends them in order."""
+    """Registers the node, keeps its workers alive and within their limits, and drains them at the end."""
 
     def __init__(self, options: NodeOptions) -> None:
         self._options = options
@@ -77,7 +78,7 @@ class Supervisor:
             self._registering.end()
 
     def _live_once(self) -> None:
-        """One incarnation: from registration until it is stopped, cut off or declared dead."""
+        """Run one incarnation: from registration until it is stopped, disconnected or declared dead."""
         with Registering() as self._registering:
             node = self._register()
         self._registering = None
@@ -161,16 +162,16 @@ class Supervisor:
         return None
 
     def _make_report(self) -> Report:
-        """What a heartbeat carries; its thread calls it."""
+        """Return the content of a heartbeat; its thread calls it."""
         return self._report.make(list(self._children), list(self._retired))
 
     def _renew_leases(self) -> None:
-        """Tell the workers until when they may begin something; the heartbeat's thread calls it too."""
+        """Tell the workers until when they may begin executions; the heartbeat's thread calls it too."""
         for child in list(self._children):
             child.started.lease_is_sure_until(self._heartbeat.sure_until)
 
     def _follow_wish(self) -> None:
-        """Do what a person asks of this node, as its heartbeat brought it."""
+        """Apply the node's desired state, as read by its heartbeat."""
         if self._heartbeat.wish == self._wish:
             return
         self._wish = self._heartbeat.wish
@@ -189,10 +190,10 @@ class Supervisor:
         self._heartbeat.loop.wake()
 
     def _begin_round(self) -> None:
-        """Show a sign of life, and see to this process's own threads and its guardian."""
+        """Show a sign of life, and check this process's own threads and its guardian."""
         now = time.monotonic()
         if now - self._round_at > AWAKE_SECONDS:
-            # This process was frozen, and most likely its workers were too: their silence says nothing yet.
+            # This process was frozen, and probably its workers too: their silence means nothing yet.
             self._awake_since = now
         self._round_at = self._heartbeat.managed_at = now
         if self._threads.keep(now) and self._descendants.keep_guardian():
@@ -215,11 +216,11 @@ class Supervisor:
                 child = Child(node_id, self._options, number)
                 self._descendants.worker_started(child.pid)
                 self._children.append(child)
-        # Each tick as well as with each beat: a new worker knows no lease yet.
+        # Each round as well as with each beat: a new worker knows no lease yet.
         self._renew_leases()
 
     def _bury(self, child: Child) -> None:
-        """A worker ended by itself or was killed from outside: have its work taken up, and start another at once."""
+        """Rescue the work of a worker that ended by itself or was killed from outside; another one starts at once."""
         self._children.remove(child)
         self._end_descendants(child)
         self._report.add(child)
@@ -230,15 +231,15 @@ class Supervisor:
         reason = f"its worker process ended ({how}) while it ran"
         culprit = "" if child.fault is None else child.fault.execution
         self._housekeeping.rescue_child(child.holder, child.fates(reason, culprit=culprit), how)
-        # A worker that ends right after its start is started anew only every second: the log stays readable.
+        # A worker that ends right after its start is restarted only every second, so that the log stays readable.
         if time.monotonic() - child.born < 1.0:
             self._restart_at[child.number] = time.monotonic() + 1.0
 
     def _retire(self, child: Child) -> None:
-        """A handler overran or keeps the interpreter, or a component ended: the worker starts nothing more.
+        """Retire a worker: a handler overran or blocks it, or a component ended. It starts nothing more.
 
-        Others take the rest at once. Neighbours in the same process may end within the grace; then it is killed, which
-        alone ends a plain handler.
+        Others take its remaining work at once. Other handlers in the same process may finish within the grace period.
+        Then it is killed, which is the only way to end a plain handler.
         """
         if child.fault is not None:
             reason = child.fault.reason
@@ -261,7 +262,7 @@ class Supervisor:
             overran, fault = frozenset(child.overrun()), child.fault
             silence = "" if ended or overran else child.silence(self._awake_since)
             if fault is not None and fault.execution:
-                # Those that share the event loop with it came to their limits because of it.
+                # Handlers on the same event loop reached their limits because of it.
                 overran &= {fault.execution}
             child.kill()
             self._retired.remove(child)
@@ -281,10 +282,10 @@ class Supervisor:
             )
 
     def _has_had_its_grace(self, child: Child) -> bool:
-        """Whether a handler is beyond its limit and its neighbours, if any, have had their time to end.
+        """Return whether a handler is beyond its limit and the other handlers, if any, have had their time to finish.
 
-        A worker that was retired for keeping the interpreter, and comes back from it, ends by itself when all is done.
-        One whose component ended or hangs has its grace from then on, one without anything that runs has none.
+        A worker that was retired because a handler blocked it, and recovers, ends by itself when all is done. If a
+        component ended or hangs, the grace period begins at that moment; without any running handler there is none.
         """
         running = child.started.running()
         overran = set(child.overrun())
@@ -300,7 +301,7 @@ class Supervisor:
         return time.monotonic() >= min(cell.deadline for cell in running if cell.execution in overran) + grace
 
     def _end_descendants(self, child: Child) -> None:
-        """End what the handlers of a dead worker left running, before its executions are given to others."""
+        """Kill what the handlers of a dead worker left running, before its executions are given to others."""
         ended = self._descendants.worker_ended(child.pid)
         if ended:
             logger.warning(
@@ -309,9 +310,10 @@ class Supervisor:
             )  # fmt: skip
 
     def _fall_silent(self) -> None:
-        """No heartbeat came through: end all handlers before others may take their work.
+        """Stop all handlers because heartbeats fail, before other nodes may take their work.
 
-        Workers that run none stay: without a sure lease they begin nothing, and go on at once when heartbeats do.
+        Workers without running handlers are kept: without a certain lease they begin nothing, and continue at once when
+        heartbeats succeed.
         """
         busy = [child for child in [*self._children, *self._retired] if child.started.running()]
         if busy:
@@ -376,7 +378,7 @@ class Supervisor:
         self._in_database(self._hand_over_lead)
 
     def _hand_over_lead(self) -> None:
-        """Let another node lead the partition at once, where this one did and its mode says so."""
+        """Let another node lead the partition at once, if this one did and its mode requires it."""
         settle(self._options.partition)
 
     def _in_database(self, write: Callable[[], None]) -> None:
@@ -391,7 +393,7 @@ class Supervisor:
 
 
 def named(options: NodeOptions) -> NodeOptions:
-    """The options with a name: the host's (and a number where that is taken) when none was given."""
+    """Return the options with a name: if none was given, the host's (with a number if that is taken)."""
     try:
         host = socket.gethostname()
         return options if options.name else replace(options, name=nodes.free_name(host, host))

@@ -1,7 +1,7 @@
 """Plain handlers: a fixed number of threads that take executions from one queue.
 
 A thread takes quick handlers in chunks (waking it for each would cost more than the handler) and slow or unknown ones
-singly. Should one item of a chunk take long after all, the rest of the chunk is put back for the other threads.
+individually. If one item of a chunk takes long after all, the rest of the chunk is returned to the queue.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from timers.worker.run_time_mean import Pace
 logger = logging.getLogger(__name__)
 
 CHUNK_SECONDS: Final = 0.002
-"""How long a chunk of quick handlers should take."""
+"""Intended duration of a chunk of quick handlers, in seconds."""
 MAX_CHUNK: Final = 100
 LONG_SECONDS: Final = 0.05
-"""A handler that runs so much longer than the mean may run for any time."""
+"""A handler that runs longer than its mean by this many seconds may run for any time."""
 STALLED_SECONDS: Final = 0.02
-"""From when on an item of a chunk counts as long, and the rest of the chunk is put back."""
+"""Seconds after which an item of a chunk counts as long, and the rest of the chunk is returned to the queue."""
 
 WAIT_FOR_LEASE_SECONDS: Final = 0.02
 
@@ -47,7 +47,7 @@ Item = tuple[Execution, Handler]
 
 
 class _Taker:
-    """One thread and the chunk it works on."""
+    """One thread and its present chunk."""
 
     __slots__ = (
         "chunk", "execution", "handler", "item_began", "outcomes", "started_us", "state", "thread", "working",
@@ -62,17 +62,17 @@ class _Taker:
         """The running item, until it has its outcome."""
         self.started_us: int | None = None
         self.state: HandlerState
-        """Made by the thread itself."""
+        """Created by the thread itself."""
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
         self.handler = ""
         """The name of the handler that runs, or ran last."""
         self.working = False
-        """From taking a chunk until its outcomes are reported."""
+        """Whether the thread has taken a chunk whose outcomes are not reported yet."""
 
 
 class ThreadPool:
-    """Runs plain handlers and reports their outcomes; see the module's text."""
+    """Runs plain handlers and reports their outcomes; see the module's docstring."""
 
     def __init__(
         self, node: str, threads: int, clock: DatabaseClock, started: Started, pace: Pace, report: Report
@@ -91,7 +91,7 @@ class ThreadPool:
             for number in range(1, threads + 1)
         ]
         self._waiting: tuple[Item | None, float] | None = None
-        """The first item of the queue while a thread is free, and time.monotonic() since when it has been."""
+        """The first item of the queue while a thread is free, and time.monotonic() since when it has been first."""
 
     def start(self) -> None:
         """Start the threads."""
@@ -100,15 +100,17 @@ class ThreadPool:
 
     @property
     def threads(self) -> list[WatchedThread]:
-        """The threads, to be watched."""
+        """The threads, to be monitored."""
         return [taker.thread for taker in self._takers]
 
     def running_in(self, thread: str) -> Execution | None:
-        """What the thread of that name runs."""
+        """Return the execution that the thread of that name runs."""
         return next((taker.execution for taker in self._takers if taker.thread.name == thread), None)
 
     def stalled_since(self) -> float:
-        """time.monotonic() since when items have waited though a thread is free; 0: none has. Called regularly."""
+        """Return time.monotonic() since when items have waited although a thread is free; 0: none has. Called
+        regularly.
+        """
         if not self._queue or all(taker.working for taker in self._takers):
             self._waiting = None
         elif self._waiting is None or self._waiting[0] is not self._queue_head():
@@ -123,23 +125,23 @@ class ThreadPool:
 
     @property
     def busy(self) -> int:
-        """Threads that run a handler or have not reported its outcome yet."""
+        """Number of threads that run a handler or have not reported its outcome yet."""
         return sum(taker.working for taker in self._takers)
 
     @property
     def running(self) -> int:
-        """Handlers that run now."""
+        """Number of handlers that run now."""
         return len(self._running)
 
     @property
     def idle(self) -> int:
-        """Threads that have nothing to do, nor anything in the queue for them."""
+        """Number of threads that are idle and for which nothing is queued."""
         with self._work:
             return max(len(self._takers) - self.busy - len(self._queue), 0)
 
     @property
     def is_full(self) -> bool:
-        """Whether every thread runs a handler that is slow, or has run for longer than a quick one does."""
+        """Whether every thread runs a handler that is slow, or has run longer than a quick one."""
         now = time.monotonic()
         return all(
             began and max(now - began, self._pace.seconds(taker.handler)) > LONG_SECONDS
@@ -148,15 +150,16 @@ class ThreadPool:
         )
 
     def seconds_until_free(self) -> list[float]:
-        """Seconds until each thread is free, by the mean run time of its handler; infinite where nobody can tell."""
+        """Return the seconds until each thread is free, by the mean run time of its handler; infinite if unknown."""
         now = time.monotonic()
         return [_seconds_left(now - began, self._pace.seconds(taker.handler)) if (began := taker.item_began) else 0.0
                 for taker in self._takers]  # fmt: skip
 
     def overrunning(self) -> float:
-        """Threads whose execution runs much longer than its group's mean, less the part that the mean accounts for.
+        """Return the number of threads whose execution runs much longer than its group's mean, minus the part that the
+        mean covers.
 
-        By the group, as what is held is counted: one handler may be quick in one group and slow in another.
+        By group, as executions are counted: a handler may be quick in one group and slow in another.
         """
         now = time.monotonic()
         return sum(
@@ -168,7 +171,7 @@ class ThreadPool:
         )
 
     def queued(self) -> list[Execution]:
-        """What waits for a thread, in order."""
+        """Return the executions that wait for a thread, in order."""
         with self._work:
             return [execution for execution, _ in self._queue]
 
@@ -179,7 +182,7 @@ class ThreadPool:
             self._work.notify(min(len(items), len(self._takers)))
 
     def take(self, ids: Collection[str] | None = None) -> list[Execution]:
-        """Take back what has not begun: the executions of the given ids, or all."""
+        """Remove and return executions that have not begun: those with the given ids, or all."""
         with self._work:
             self._put_back_chunks(older_than=0)
             taken = [item[0] for item in self._queue if ids is None or item[0].id in ids]
@@ -189,20 +192,20 @@ class ThreadPool:
         return taken
 
     def cancel(self, ids: Collection[str]) -> None:
-        """Ask running handlers to end: they see it in fire.cancelled."""
+        """Request running handlers to end: fire.cancelled is set."""
         for execution in ids:
             running = self._running.get(execution)
             if running is not None:
                 running.set()
 
     def spread_stalled_chunks(self) -> None:
-        """Put back what waits behind an item that takes long; called a few times a second."""
+        """Return items that wait for a long-running one to the queue; called a few times per second."""
         with self._work:
             if self._put_back_chunks(older_than=STALLED_SECONDS):
                 self._work.notify_all()
 
     def stop(self) -> None:
-        """End the threads after what they run now."""
+        """Stop the threads after what they run now."""
         for taker in self._takers:
             taker.thread.expect_end()
         with self._work:
@@ -255,7 +258,7 @@ class ThreadPool:
         taker.working = False
 
     def _interrupted(self, taker: _Taker, error: BaseException) -> None:
-        """Something raised in our own code: an exception that was sent to this thread, and came after its handler."""
+        """Handle an exception in the pool's own code: it was sent to this thread, and arrived after the handler's end."""
         logger.error("%s was interrupted by %s; it goes on", taker.thread.name, errors.short_title(error))
         execution, taker.execution = taker.execution, None
         if execution is not None:
@@ -289,7 +292,7 @@ class ThreadPool:
 
     def _call(self, taker: _Taker, execution: Execution, handler: Handler) -> Outcome | None:
         while not self._started.lease_is_sure and not self._started.taken_back:
-            # Frozen or cut off for a while: a heartbeat makes it sure again, or the supervisor ends this process.
+            # Frozen or disconnected: a heartbeat makes the lease certain again, or the supervisor ends this process.
             time.sleep(WAIT_FOR_LEASE_SECONDS)
         taker.started_us = None
         started_us = started_at(execution, self._clock)
@@ -298,7 +301,7 @@ class ThreadPool:
         cell = self._started.begin(execution.id, started_us, began + time_limit(execution, handler))
         execution.cell = cell
         if self._started.taken_back:
-            # The supervisor gives it to others, when this process ends at the latest.
+            # The supervisor gives it to others, at the latest when this process ends.
             self._started.forget(cell)
             taker.item_began = 0.0
             return None
@@ -325,14 +328,14 @@ class ThreadPool:
 
 
 def _seconds_left(elapsed: float, mean: float) -> float:
-    """Seconds until a handler ends that has run for `elapsed` seconds; infinite when the mean does not tell."""
+    """Return the seconds until a handler ends that has run for `elapsed` seconds; infinite if the mean cannot tell."""
     if math.isinf(mean) or elapsed > 2 * mean + LONG_SECONDS:
         return math.inf
     return max(mean - elapsed, 0.0)
 
 
 def _close_unusable_connections() -> None:
-    """Drop connections that a handler left broken, so the next one gets a good one."""
+    """Close connections that a handler left broken, so that the next one gets a working one."""
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
             connection.close_if_unusable_or_obsolete()

@@ -1,7 +1,7 @@
-"""Texts that many secrets contain and everybody knows: schemes, the armour of PEM, names of fields in JSON and forms.
+"""Texts that many secrets contain and that are commonly known: schemes, PEM headers, names of fields in JSON and forms.
 
-A structured secret (a key in PEM, the JSON of a service account, an address with a password) is not given away by them,
-and texts that have nothing to do with it contain them as well.
+They do not reveal a structured secret (a key in PEM, the JSON of a service account, an address with a password), and
+unrelated texts contain them as well.
 """
 
 from __future__ import annotations

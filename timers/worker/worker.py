@@ -1,4 +1,4 @@
-"""The worker: builds the parts, starts them in order, says its vitals, drains and ends."""
+"""The worker: builds its parts, starts them in order, reports its vitals, drains and ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from timers.worker.thread_pool import ThreadPool
 VITALS_SECONDS: Final = 0.2
 ADOPTED_LOOK_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = 0.25
-"""Between two attempts of a new worker to reach the database."""
+"""Seconds between attempts of a new worker to reach the database."""
 
 Result = TypeVar("Result")
 
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 def wait_for_database(commands: Connection) -> clock.DatabaseClock | None:
-    """Read the database's clock, once it answers; None when the supervisor wants the worker to end before that."""
+    """Read the database's clock as soon as it responds; None if the supervisor ends the worker before that."""
     is_waiting = False
     while True:
         try:
@@ -120,7 +120,7 @@ class Worker:
         )  # fmt: skip
 
     def run(self) -> None:
-        """Work until told to drain, then end; the supervisor watches the vitals meanwhile."""
+        """Work until requested to drain, then end; the supervisor monitors the vitals meanwhile."""
 
         run_log.install()
         process_state.note_process()
@@ -148,12 +148,12 @@ class Worker:
         self._ask_for_relief()
 
     def _ask_for_relief(self) -> None:
-        """Have what waits behind slow handlers given back to workers that can start it in time."""
+        """Request that executions which wait for slow handlers be released to workers that can start them in time."""
         if self._pool.is_full and (self._pool.queued() or len(self._agenda)):
             self._claimer.loop.wake()
 
     def _end(self) -> None:
-        """Claim no more, give back what has not begun, wait for what has, record it."""
+        """Claim no more, release executions that have not begun, wait for those that have, record them."""
         self._claimer.loop.stop()
         self._claimer.loop.join()
         self._is_ending = True
@@ -179,7 +179,7 @@ class Worker:
         self._recorder.failures.tell_rest()
         self._say_vitals()
         self._executor.stop()
-        # Threads of user code may live on; nothing of ours waits for them.
+        # Threads of user code may survive; none of this worker's code waits for them.
         os._exit(0)
 
     def _give_back(self, executions: list[Execution]) -> None:
@@ -191,7 +191,7 @@ class Worker:
             time.sleep(0.2)
 
     def _obey_pause(self) -> None:
-        """While the cluster is paused nothing begins: what was claimed ahead goes back, once that can be written."""
+        """While the cluster is paused, begin nothing: release executions claimed ahead as soon as that can be written."""
         if self._claimer.is_paused:
             self._unstarted += self._agenda.take() + self._executor.take()
         if self._unstarted:
@@ -199,7 +199,9 @@ class Worker:
             self._unstarted = self._released(self._unstarted, words)
 
     def _obey_loss_of_lead(self) -> None:
-        """What only the leader may fire and has not begun goes back, for the next leader; see the claimer."""
+        """Release executions that only the leader may fire and that have not begun, for the next leader; see the
+        claimer.
+        """
         if not self._claimer.take_lost_lead():
             return
         taken = self._agenda.take() + self._executor.take()
@@ -210,7 +212,7 @@ class Worker:
         self._unstarted += self._released(led, words)
 
     def _released(self, executions: list[Execution], words: str) -> list[Execution]:
-        """Give back what has not begun; returns what is still held, to be given back later. `words`: for the log."""
+        """Release executions that have not begun. Return those still held, to be released later. `words`: for the log."""
         released = self._in_database(lambda: self._release(executions))
         if released is None:
             return executions
@@ -223,12 +225,12 @@ class Worker:
     def _release(self, executions: list[Execution]) -> Released:
         released = release(self._holder, executions, self._clock.now_us())
         if released.given_back:
-            # Others start them in time: most are due within the look-ahead.
+            # Other workers start them in time: most are due within the look-ahead.
             wake_workers()
         return released
 
     def _in_database(self, write: Callable[[], Result]) -> Result | None:
-        """Write from the main thread; None, with a line in the log, while the database is away."""
+        """Write from the main thread. Return None, and log a line, if the database is unavailable."""
         try:
             return write()
         except Exception as error:
@@ -237,7 +239,7 @@ class Worker:
             logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
             return None
         finally:
-            # Used seldom: a connection that lies idle for days would only be found broken.
+            # Used rarely: a connection that is idle for days would only be found broken.
             connection.close()
 
     def _recorded(self, finished: Finished) -> None:
@@ -255,7 +257,7 @@ class Worker:
         self._claimer.no_longer_held(executions)
 
     def _begin_recalled(self, executions: Sequence[Execution]) -> None:
-        """The changes that recalled them were rolled back: they go on, or back when this worker begins nothing more."""
+        """Begin executions whose recall was rolled back; release them if this worker begins nothing more."""
         if self._is_ending:
             self._unstarted.extend(executions)
         else:
@@ -280,7 +282,7 @@ class Worker:
         )
 
     def _look_at_components(self) -> None:
-        """Have the supervisor replace this worker when a part of it has ended or hangs."""
+        """Request the supervisor to replace this worker if one of its parts has ended or hangs."""
         now = time.monotonic()
         if now - self._looked_at < WATCH_SECONDS:
             return
@@ -298,7 +300,7 @@ class Worker:
             while commands.recv() != DRAIN:
                 pass
         except (EOFError, OSError):
-            # The supervisor is gone, and with it the node's heartbeat: others will take over what we hold.
+            # The supervisor has ended, and with it the node's heartbeat: other nodes will take over these executions.
             end_process_group()
         self._commands.expect_end()
         self._drain.set()
