@@ -18,7 +18,7 @@ class TimersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # First of all: zones that are loaded stay as they are.
+        # First of all: zones that are already loaded do not change.
         use_newest_rules()
         connection_created.connect(prepare, dispatch_uid="timers.server")
         autodiscover_modules("timer_handlers")

@@ -1,4 +1,4 @@
-"""System checks: what `manage.py check`, and the commands that run checks, say about a project's settings."""
+"""System checks: what `manage.py check`, and commands that run checks, report about a project's settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIDDLEWARE: Final = {
     "timers.api.middleware.ApiMiddleware": "first",
     "timers.security.current_actor_middleware.CurrentActorMiddleware": "after Django's AuthenticationMiddleware",
 }
-"""What requests to the app's URLs must pass through, and where in MIDDLEWARE it belongs."""
+"""Middleware that requests to the app's URLs must pass through, and its place in MIDDLEWARE."""
 
 
 @register(TAG)
@@ -45,7 +45,7 @@ def database_is_postgresql(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def postgresql_support_is_installed(**_: Any) -> list[CheckMessage]:
-    """E003: django.contrib.postgres is missing, which the app's fields and indexes are from."""
+    """E003: django.contrib.postgres is missing, which provides fields and indexes of the app."""
     if apps.is_installed("django.contrib.postgres"):
         return []
     hint = 'Add "django.contrib.postgres" to INSTALLED_APPS.'
@@ -62,7 +62,7 @@ def time_zones_are_used(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.urls)
 def urls_are_served_as_they_need(**_: Any) -> list[CheckMessage]:
-    """E005: middleware of the app's URLs is missing. E006: another app has their namespace.
+    """E005: middleware for the app's URLs is missing. E006: another app uses their namespace.
 
     A project without these URLs, such as one that only runs nodes, needs neither.
     """

@@ -1,7 +1,7 @@
-"""The settings of the timer service: one table, checked all at once, and the only place that reads them.
+"""The settings of the timer service: one table, validated as a whole, and the only place that reads them.
 
-The service takes them from the environment (`TIMERS_LEASE=30`); a Django project that has `timers` installed gives them
-as `TIMERS = {"LEASE": 30}` in its settings. docs/settings.md is written from the same table.
+The service takes them from the environment (`TIMERS_LEASE=30`); a Django project with `timers` installed sets them as
+`TIMERS = {"LEASE": 30}` in its settings. docs/settings.md is generated from the same table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.core.signals import setting_changed
 from timers.conf.table import BY_NAME, TABLE
 
 PREFIX: Final = "TIMERS_"
-"""What the names of the table have before those of the dict TIMERS."""
+"""Prefix of the table's names, which the keys of the dict TIMERS do not have."""
 LOOK_AHEAD_MARGIN: Final = 0.5
 """Seconds by which timers are claimed earlier than the next poll could see them."""
 
@@ -71,11 +71,11 @@ class Conf:
 
 
 LONGEST_LOOK_AHEAD: Final = BY_NAME["TIMERS_POLL_INTERVAL"].highest + LOOK_AHEAD_MARGIN
-"""Seconds that any node may claim timers ahead, whatever its settings."""
+"""Maximum seconds that any node claims timers ahead, whatever its settings."""
 
 
 def shared_settings(conf: Conf) -> dict[str, Any]:
-    """The settings that are to be the same everywhere, by name: their values, of secrets a digest."""
+    """Return the settings that must be the same everywhere, by name: their values, of secrets a digest."""
     found = {setting.name: getattr(conf, setting.field) for setting in TABLE if setting.is_shared}
     return {
         name: sha256(value.encode()).hexdigest()[:12] if BY_NAME[name].is_secret and value else value
@@ -85,7 +85,7 @@ def shared_settings(conf: Conf) -> dict[str, Any]:
 
 @cache
 def current() -> Conf:
-    """The settings of this process, read once; raises ImproperlyConfigured as load does."""
+    """Return the settings of this process, read once. Raise ImproperlyConfigured as load does."""
     from django.conf import settings
 
     conf = load({f"{PREFIX}{name}": value for name, value in getattr(settings, "TIMERS", {}).items()})
@@ -93,7 +93,7 @@ def current() -> Conf:
 
 
 def _project_name(settings: Any) -> str:
-    """The root package of the Django project that this process serves."""
+    """Return the root package of the Django project that this process serves."""
     for name in ("ROOT_URLCONF", "WSGI_APPLICATION", "SETTINGS_MODULE"):
         module = getattr(settings, name, None)
         if isinstance(module, str) and module:
@@ -102,9 +102,9 @@ def _project_name(settings: Any) -> str:
 
 
 def load(given: Mapping[str, Any]) -> Conf:
-    """Check each setting by itself and return all with the defaults of the rest; see clashes for the rest.
+    """Validate each setting by itself and return all, with defaults for those not given; clashes() checks combinations.
 
-    Raises ImproperlyConfigured with one sentence per problem, all problems at once.
+    Raise ImproperlyConfigured with one sentence for each problem, all at once.
     """
     problems = [_unknown(name) for name in given if name not in BY_NAME]
     values: dict[str, Any] = {}
@@ -127,10 +127,10 @@ def _unknown(name: str) -> str:
 
 
 def clashes(conf: Conf) -> list[str]:
-    """What is valid alone but not together, one sentence each.
+    """Return the settings that are valid individually but not together, one sentence each.
 
-    Nodes do not start with them (require_consistent). All else does, with a warning of the system checks (checks.py):
-    migrate, shell and the command that makes a missing key must not need that key.
+    Nodes do not start with them (require_consistent). Everything else does, with a warning of the system checks
+    (checks.py): migrate, shell and the command that creates a missing key must not need that key.
     """
     problems = []
     if conf.lease <= 2 * conf.heartbeat_interval:
@@ -148,7 +148,7 @@ def clashes(conf: Conf) -> list[str]:
 
 
 def require_consistent() -> None:
-    """Raise ImproperlyConfigured where settings of this process are not valid together."""
+    """Raise ImproperlyConfigured if settings of this process are not valid together."""
     if problems := clashes(current()):
         raise ImproperlyConfigured(" ".join(problems))
 

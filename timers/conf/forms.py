@@ -1,4 +1,4 @@
-"""Settings that are more than a number or a word: networks, ports, a proxy, keys. Each reader raises ValueError."""
+"""Parsers of settings that are more than a number or a word: networks, ports, a proxy, keys. Each raises ValueError."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _KEY: Final = re.compile(r"([A-Za-z0-9_.-]{1,32}):([A-Za-z0-9+/_-]{43}=?)")
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Networks as CIDRs, or single addresses, separated by commas."""
+    """Parse networks as CIDRs, or single addresses, separated by commas."""
     return tuple(ip_network(part) for part in _parts(text))
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The proxies whose word is believed about where a request came from."""
+    """The proxies that are trusted to report where a request came from."""
 
     networks: tuple[Network, ...] = ()
     unix: bool = False
-    """Whatever is connected through a Unix socket, and so has no address."""
+    """Whether to trust every peer connected through a Unix socket, which has no address."""
 
     def include(self, address: str) -> bool:
-        """Whether the address (in plain form; empty: none) is one of theirs."""
+        """Return whether the address (in plain form; empty: none) belongs to one of them."""
         if not address:
             return self.unix
         found = ip_address(address)
@@ -42,14 +42,14 @@ class TrustedProxies:
 
 @lru_cache(maxsize=4)
 def trusted_proxies(text: str) -> TrustedProxies:
-    """Networks as CIDRs, or single addresses, or the word `unix`, separated by commas."""
+    """Parse networks as CIDRs, or single addresses, or the word `unix`, separated by commas."""
     parts = _parts(text)
     others = ",".join(part for part in parts if part != "unix")
     return TrustedProxies(networks(others), "unix" in parts)
 
 
 def ports(text: str) -> tuple[range, ...]:
-    """Ports and spans of ports such as `443,8000-8999`, or `any`."""
+    """Parse ports and port ranges such as `443,8000-8999`, or `any`."""
     if text.strip().lower() == "any":
         return (range(1, 65536),)
     spans = []
@@ -65,8 +65,8 @@ def ports(text: str) -> tuple[range, ...]:
 
 
 def proxy(text: str) -> Target | None:
-    """The URL of a proxy, such as `http://proxy.example.org:3128`. Empty: no proxy."""
-    from timers.actions.target import Target  # here, as actions read the settings
+    """Parse the URL of a proxy, such as `http://proxy.example.org:3128`. Empty: no proxy."""
+    from timers.actions.target import Target  # here, because actions read the settings
 
     if not text.strip():
         return None
@@ -78,8 +78,8 @@ def proxy(text: str) -> Target | None:
 
 @lru_cache(maxsize=4)
 def entry_url(text: str) -> Target | None:
-    """The URL below which handlers are called, such as `https://timers.example.org/api/v1/handlers`. Empty: none."""
-    from timers.actions.target import Target  # here, as actions read the settings
+    """Parse the URL prefix of handler calls, such as `https://timers.example.org/api/v1/handlers`. Empty: none."""
+    from timers.actions.target import Target  # here, because actions read the settings
 
     if not text.strip():
         return None
@@ -90,21 +90,21 @@ def entry_url(text: str) -> Target | None:
 
 
 def owner(text: str) -> str:
-    """The name of a program that declares timers; empty: the project's."""
+    """Validate the name of a program that declares timers; empty: the project's."""
     if len(text) > OWNER_LENGTH or not text.isprintable():
         raise ValueError
     return text
 
 
 def token(text: str) -> str:
-    """What can stand in a header behind `Bearer`."""
+    """Validate text that can follow `Bearer` in a header."""
     if text and not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError
     return text
 
 
 def encryption_keys(text: str) -> dict[str, bytes]:
-    """Keys by their ids, the one in use first: `2026b:<32 bytes in base64>,2026a:...`."""
+    """Parse keys by their ids, the one in use first: `2026b:<32 bytes in base64>,2026a:...`."""
     keys: dict[str, bytes] = {}
     for part in _parts(text):
         found = _KEY.fullmatch(part)

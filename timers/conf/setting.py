@@ -1,4 +1,4 @@
-"""A setting: what may be given for it, and what that is as a value."""
+"""A setting: its allowed values, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NO: Final = frozenset({"false", "0", "no", "n", "off"})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only words allowed.
+    """One row of the table. `lowest` and `highest` are in `unit`; `choices` are the only allowed words.
 
-    A text that has a form of its own is checked by `reads`, which raises ValueError; `form` puts that form in words.
+    A text with a format of its own is validated by `reads`, which raises ValueError; `form` describes that format.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Setting:
     form: str = "text"
     reads: Callable[[str], object] = str
     is_shared: bool = False
-    """To be the same on all nodes and web processes; the doctor compares them."""
+    """Whether it must be the same on all nodes and web processes; the doctor compares them."""
     is_secret: bool = False
-    """Never repeated in a message."""
+    """Whether it must never appear in a message."""
 
     @property
     def field(self) -> str:
@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What may be given, in words."""
+        """The allowed values, as text."""
         if isinstance(self.default, bool):
             return "true or false"
         if self.choices:
@@ -53,7 +53,7 @@ class Setting:
         return f"{kind}{unit} from {self.lowest:g} to {self.highest:g}"
 
     def parse(self, given: Any) -> Value:
-        """The value of what was given, be it text or a Python value. ValueError if it makes no sense."""
+        """Return the value of a given text or Python value. Raise ValueError if it is invalid."""
         if isinstance(self.default, bool):
             return truth(given)
         if isinstance(self.default, str):
@@ -65,13 +65,13 @@ class Setting:
         if isinstance(given, bool):
             raise ValueError(given)
         number = int(str(given)) if isinstance(self.default, int) else float(given)
-        if not self.lowest <= number <= self.highest:  # also refuses nan
+        if not self.lowest <= number <= self.highest:  # also rejects nan
             raise ValueError(given)
         return number
 
 
 def truth(given: Any) -> bool:
-    """True or false as people write them; ValueError for any other word."""
+    """Parse true or false as people write them. Raise ValueError for any other word."""
     word = str(given).strip().lower()
     if word not in _YES | _NO:
         raise ValueError(given)

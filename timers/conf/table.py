@@ -1,4 +1,4 @@
-"""The table of all settings: names, defaults, forms and what each does."""
+"""The table of all settings: names, defaults, formats and descriptions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files of declared timers: read strictly, with the place of each mistake."""
+"""Files of declared timers: parsed strictly, with the place of each error."""

@@ -15,10 +15,10 @@
         expression: "30 2 * * *"
         time_zone: Europe/Berlin
 
-Groups take the fields of create_group, and `chains`: the definitions of their chains by name. Timers take the keywords
-of timers.scheduling; `kind` may be left out where a keyword tells it. `name` at the top is the source's (default: the
-file's name): another name has timers and chains of its own. See control/sync.py and
-control/chains/reconcile.py for what becomes of them.
+Groups accept the fields of create_group, and `chains`: the definitions of their chains by name. Timers accept the
+keywords of timers.scheduling; `kind` can be omitted if another keyword implies it. `name` at the top is the name of the
+source (default: the file's name): each source has its own timers and chains. See control/sync.py and
+control/chains/reconcile.py for how they are reconciled.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _TOP: Final = ("name", "groups", "timers")
 
 
 def read_declarations(path: str | Path) -> Declared:
-    """What the file declares; raises InvalidRequest naming the file, the line, the field and the remedy.
+    """Return the declarations of the file. Raise InvalidRequest naming the file, the line, the field and the remedy.
 
-    Only its form is checked here; what the fields say is checked when it is reconciled.
+    Only the structure is validated here; the fields are validated when the file is reconciled.
     """
     document = read_yaml(_text(Path(path)), Path(path).name)
     top = document.value
@@ -81,12 +81,12 @@ def read_declarations(path: str | Path) -> Declared:
 
 
 def _chains(group: Any) -> Any:
-    """What a group declares as its chains."""
+    """Return the chains that a group declares."""
     return ((group or {}).get("chains") or {}) if isinstance(group or {}, dict) else {}
 
 
 def _fields(group: dict[str, Any] | None) -> dict[str, Any]:
-    """The fields of a group itself."""
+    """Return the fields of the group itself."""
     return {key: value for key, value in (group or {}).items() if key != "chains"}
 
 

@@ -1,9 +1,9 @@
-"""YAML for people who write files by hand: plain values and their lines, and none of the surprises.
+"""YAML for people who write files by hand: plain values and their lines, without YAML's surprises.
 
-Only what JSON has too: mappings with text keys, lists, text, numbers, true, false, null. Refused are anchors and
-aliases (a few lines of them can stand for gigabytes), tags (which name types of a program), merge keys, keys that come
-twice, a second document, and numbers with leading zeros, which YAML 1.1 reads as octal. `yes`, `12:30` and
-`2026-01-31`, which YAML 1.1 takes for other things, are the text that they look like.
+Only what JSON has too: mappings with text keys, lists, text, numbers, true, false, null. Rejected are anchors and
+aliases (a few lines of them can expand to gigabytes), tags (which name types of a program), merge keys, duplicate keys,
+a second document, and numbers with leading zeros, which YAML 1.1 reads as octal. `yes`, `12:30` and `2026-01-31`, which
+YAML 1.1 interprets otherwise, are the text that they look like.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Document:
     lines: Mapping[str, int]
 
     def error(self, path: str, message: str, *given: Any) -> InvalidRequest:
-        """The error for what stands at a path."""
+        """Return the error for the value at a path."""
         return _error(self.file, path, message, self.lines.get(path), *given)
 
 
 def read_yaml(text: str, file: str) -> Document:
-    """The one document of the text; raises InvalidRequest naming the file, the line and the path of what is wrong."""
+    """Return the only document of the text. Raise InvalidRequest naming file, line and path of the error."""
     building = _Building(file)
     parser = _Parser(text)
     try:
@@ -73,7 +73,7 @@ class _Part:
     path: str
     value: Any
     key: str | None = None
-    """The key whose value comes next."""
+    """The key of the next value."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class _Building:
 
     @property
     def path(self) -> str:
-        """Where the next value belongs."""
+        """The path of the next value."""
         if not self._open:
             return ""
         part = self._open[-1]

@@ -1,4 +1,4 @@
-"""The verbs of `manage.py timercluster`: each makes one change and answers with a line."""
+"""The verbs of `manage.py timercluster`: each makes one change and returns one line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _resume(options: Options) -> str:
 
 
 def _node(options: Options) -> int | str:
-    """The id or the name that was given; what consists of digits is an id."""
+    """Return the given id or name of a node; digits only are an id."""
     given: str = options["node"]
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else given
 
@@ -83,9 +83,9 @@ VERBS: Final = ("show", *OF_NODES, *OF_PARTITIONS)
 
 
 def carry_out(options: Options) -> str:
-    """Carry out the verb, and return what was done. Raises CommandError where an option does not fit or is refused."""
+    """Carry out the verb, and return what was done. Raise CommandError if an option is invalid or the verb fails."""
     verb = options["verb"]
-    # An option that is given but empty is an unset variable of a shell, and does not mean the default.
+    # An option that is given but empty is an unset shell variable, and does not mean the default.
     if options["to"] is not None and verb != "handover":
         raise CommandError(f"--to: has no meaning for {verb}. Use handover.")
     if options["to"] == "":

@@ -1,4 +1,4 @@
-"""ServiceCommand: a command that needs the tables of the service, and says in one line when they are not there."""
+"""ServiceCommand: a command that needs the tables of the service, and reports in one line if they are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.server.unmigrated import NOT_MIGRATED, is_not_migrated
 
 
 class ServiceCommand(BaseCommand):
-    """A BaseCommand that turns the error of a database without migrations into its remedy."""
+    """A BaseCommand that replaces the error of a database without migrations by its remedy."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

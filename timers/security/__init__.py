@@ -1,6 +1,6 @@
-"""Who asks, and what they may: what every face that programs call has in common.
+"""Callers and their permissions: what all faces that programs call have in common.
 
-A caller is made of an application key or of a person who has signed in. A key is looked up at most once a second in
-each process, so one that is revoked is refused everywhere within a second. What somebody may do is always what their
-user may, by Django's permissions (see scopes.py); a key can only narrow it.
+A caller is made from an application key or from a signed-in person. A key is looked up at most once per second in each
+process, so a revoked key is rejected everywhere within a second. A caller's permissions are those of their user, by
+Django's permissions (see scopes.py); a key can only narrow them.
 """

@@ -1,4 +1,4 @@
-"""From a key or a session to the caller it stands for."""
+"""Authentication: from a key or a session to the caller that it belongs to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from timers.security.scopes import expanded, scopes_of
 logger = logging.getLogger(__name__)
 
 NO_DIGEST: Final = "0" * 64
-"""No secret has it: what a key is compared with that does not exist, so that it takes as long as one that does."""
+"""The digest of no secret: a key that does not exist is compared with it, so that this takes as long as for one that
+does.
+"""
 _NOT_FROM_THERE: Final = "it may not be used from there"
 
 _known = KnownKeys()
@@ -36,17 +38,23 @@ class KeyRefused(TimersError):
         super().__init__(self.__doc__)
 
 
-@sensitive_variables("text", "key")  # an error report tells of local variables
+@sensitive_variables("text", "key")  # error reports contain local variables
 def caller_of_key(text: str, address: str, *, at: float | None = None, known: KnownKeys = _known) -> Caller:
-    """The caller that a key stands for, when it is used from this address (empty: not known).
+    """Return the caller that a key belongs to.
 
-    Raises KeyRefused, the same for a key that is unknown, wrong, revoked, expired, used from elsewhere, or whose user
-    is not active: whoever guesses learns nothing. The log has the reason. `at`, `known`: the monotonic clock in
-    seconds, and what this process knows; tests give their own.
+    Args:
+        text: the key.
+        address: the address from which it is used; empty: unknown.
+        at: the monotonic clock in seconds; None: its present reading. For tests.
+        known: the cache of keys. For tests.
+
+    Raises:
+        KeyRefused: the key is unknown, wrong, revoked, expired, not allowed from this address, or its user is not
+            active. The error is the same in all cases, so that guessing reveals nothing; the log contains the reason.
     """
     at = time.monotonic() if at is None else at
     key = read_key(text)
-    if key is None:  # without a look into the database: it was mistyped, or never was a key
+    if key is None:  # without a database query: mistyped, or never a key
         raise _refused("malformed or mistyped", "-", address)
     found = known.get(text, at)
     if found is None:
@@ -55,30 +63,31 @@ def caller_of_key(text: str, address: str, *, at: float | None = None, known: Kn
     elif not found.admits(address):
         raise _refused(_NOT_FROM_THERE, key.public_id, address)
     elif found.group_ids:
-        # A group may have been deleted a moment ago, and another one made under its name: that is not the key's.
+        # A group may have just been deleted, and another one created under its name: the key does not apply to that
+        # one.
         return replace(found.caller, groups=frozenset(names_of_groups(found.group_ids)))
     return found.caller
 
 
 def caller_of_user(user: Any) -> Caller:
-    """The caller that somebody who has signed in is: all groups, and the scopes of their permissions."""
+    """Return the caller for a signed-in user: all groups, and the scopes of their permissions."""
     return Caller(actor=user.get_username(), user_id=user.pk, key_id=None, scopes=scopes_of(user), groups=None)
 
 
 def forget_known_keys() -> None:
-    """Look every key up anew; for tests, which change rows faster than anybody."""
+    """Clear the cache of keys; for tests, which change rows faster than any user."""
     _known.forget()
 
 
 def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
-    """The key as the database has it, and the seconds until it may become another."""
+    """Return the key as stored in the database, and the seconds for which it may be cached."""
     read = read_application_key(key.public_id)
     if read is None:
         key.matches(NO_DIGEST)
         raise _refused("there is no such key", key.public_id, address)
     row, groups, now = read.row, read.groups, read.now
     until = _holds_until(row, key, now)
-    if until is None:  # before all else: how long the rest takes would tell that there is such a key
+    if until is None:  # before all other checks: the duration of the rest would reveal that such a key exists
         raise _refused("its secret is wrong", key.public_id, address)
     reason = None
     if row.revoked_at is not None:
@@ -98,8 +107,8 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
 
 
 def _holds_until(row: ApplicationKey, key: KeyText, now: datetime) -> datetime | None:
-    """The end of the time of the secret that was given; None when it is none of the key's."""
-    # Both are compared whatever comes of the first, so that the time taken does not tell which it was.
+    """Return the end of the validity of the given secret; None if it does not belong to the key."""
+    # Compare both, whatever the result of the first, so that the duration does not reveal which one matched.
     is_present, is_previous = key.matches(row.digest), key.matches(row.previous_digest or NO_DIGEST)
     ends = row.expires_at or now + timedelta(days=1)
     if is_present:
@@ -121,7 +130,7 @@ def _caller(row: ApplicationKey, groups: Iterable[str]) -> Caller:
 
 
 def _note(row: ApplicationKey, key: KeyText, address: str, now: datetime) -> None:
-    """Keep what is worth knowing of this use; that it cannot be kept is no reason to refuse the request."""
+    """Record this use of the key; if that fails, the request is not rejected."""
     last, digest = row.last_used_at, key.digest()
     is_due = last is None or now - last >= timedelta(seconds=NOTED_EVERY)
     is_older = row.digest != digest and key.matches(row.digest)

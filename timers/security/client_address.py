@@ -1,4 +1,4 @@
-"""The address that a request came from, and whom to believe about it."""
+"""The client address of a request, and which proxies are trusted to report it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from timers.conf.forms import TrustedProxies
 
 
 def client_address(request: HttpRequest) -> str:
-    """The client's address in plain form; empty when it is not known.
+    """Return the client's address in plain form; empty if unknown.
 
-    What X-Forwarded-For says is believed as far as trusted proxies said it (TIMERS_TRUSTED_PROXIES): read from the
-    right, the first address that is none of theirs is the client. What is to the left of it anybody could have written.
+    X-Forwarded-For is trusted as far as trusted proxies wrote it (TIMERS_TRUSTED_PROXIES): read from the right, the
+    first address that does not belong to one of them is the client. Anybody could have written the entries to its left.
     """
     proxies = forms.trusted_proxies(conf.current().trusted_proxies)
     return forwarded_for(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), proxies)
 
 
 def forwarded_for(peer: str, header: str, proxies: TrustedProxies) -> str:
-    """The client's address, from the peer of the connection and the header X-Forwarded-For that it sent."""
+    """Return the client's address, from the peer of the connection and the X-Forwarded-For header that it sent."""
     found = plain_address(peer)
     if not proxies.include(found):
         return found
     for entry in reversed(header.split(",") if header else []):
         said = plain_address(entry)
         if not said:
-            return found  # a trusted proxy passed nonsense on: what it says itself is the last that is certain
+            return found  # a trusted proxy forwarded an invalid entry: its own address is the last that is certain
         found = said
         if not proxies.include(found):
             return found
@@ -37,7 +37,7 @@ def forwarded_for(peer: str, header: str, proxies: TrustedProxies) -> str:
 
 
 def plain_address(text: str) -> str:
-    """An address without port, brackets, zone and IPv6 dress of an IPv4 one; empty for what is no address."""
+    """Return an address without port, brackets and zone, and IPv4-mapped IPv6 as IPv4; empty if it is invalid."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

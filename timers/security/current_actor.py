@@ -14,14 +14,14 @@ class Actor:
     """Who makes a request, and from where."""
 
     actor: str | Callable[[], str] = ""
-    """Their name in records; called where it is needed, for whoever has to look it up."""
+    """Name in records, or a callable that looks it up; called only if the name is needed."""
     key_id: int | None = None
-    """The application key that is used."""
+    """Id of the application key that is used."""
     address: str = ""
     request_id: str = ""
 
     def name(self) -> str:
-        """Their name in records; empty when it is not known."""
+        """Return the name in records; empty if unknown."""
         return self.actor if isinstance(self.actor, str) else self.actor()
 
 
@@ -32,7 +32,7 @@ _current: Final[ContextVar[Actor]] = ContextVar("timers_current", default=Actor(
 def acting_as(
     actor: str | Callable[[], str] = "", *, key_id: int | None = None, address: str = "", request_id: str = ""
 ) -> Iterator[None]:
-    """Set the current actor for a block; a verb that is given an actor of its own names that one."""
+    """Set the current actor for a block; an operation that is passed an actor of its own records that one instead."""
     token = _current.set(Actor(actor, key_id, address, request_id))
     try:
         yield

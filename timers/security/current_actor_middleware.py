@@ -1,4 +1,4 @@
-"""Middleware: whatever a page of the console or the admin asks for is asked for by who has signed in, from there."""
+"""Middleware that makes the signed-in user the actor of requests of the console and the admin."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from timers.security.current_actor import acting_as
 
 
 class CurrentActorMiddleware:
-    """Comes after Django's AuthenticationMiddleware; the API then says better who asks, for it knows of keys."""
+    """Sets the current actor: the signed-in user, and the client's address.
+
+    Place it after Django's AuthenticationMiddleware. The API then sets the actor more precisely, because it knows keys.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         def name() -> str:
-            # Looked up only where it is needed: a program with a key has no session.
+            # Looked up only if needed: a program with a key has no session.
             return request.user.get_username()
 
         with acting_as(name, address=client_address(request)):

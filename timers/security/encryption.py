@@ -1,6 +1,7 @@
-"""Encryption at rest: AES-256-GCM under keys that only the settings hold (TIMERS_ENCRYPTION_KEYS).
+"""Encryption at rest: AES-256-GCM with keys that only the settings contain (TIMERS_ENCRYPTION_KEYS).
 
-What is sealed is bound to a context, such as the name it is kept under: moved to another row, it does not open.
+Encrypted content is bound to a context, such as the name under which it is stored: moved to another row, it cannot be
+decrypted.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ NONCE_BYTES: Final = 12
 
 
 class Unopenable(TimersError):
-    """What is sealed cannot be opened: its key is not among the settings', or it was changed or moved."""
+    """Encrypted content cannot be decrypted: the settings do not contain its key, or it was changed or moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Encrypted bytes, and the name of the key that opens them."""
+    """Encrypted bytes, and the name of the key that decrypts them."""
 
     key: str
     content: bytes = field(repr=False)
@@ -37,13 +38,13 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Keys by their names; the first one seals, all of them open."""
+    """Keys by name; the first one encrypts, all of them decrypt."""
 
     _keys: Mapping[str, AESGCM] = field(repr=False)
 
     @classmethod
     def in_force(cls) -> Keyring:
-        """The keys of this process's settings."""
+        """Return the keys of this process's settings."""
         return _read(conf.current().encryption_keys)
 
     @property
@@ -53,7 +54,7 @@ class Keyring:
 
     @property
     def first(self) -> str:
-        """The name of the key that seals; raises NotAllowedNow when there is none."""
+        """The name of the key that encrypts. Raises NotAllowedNow if there is none."""
         for name in self._keys:
             return name
         raise NotAllowedNow(
@@ -68,7 +69,7 @@ class Keyring:
         return Sealed(name, nonce + self._keys[name].encrypt(nonce, plain.encode(), _bound(name, context)))
 
     def open(self, sealed: Sealed, context: str) -> str:
-        """The text that was sealed for the context; raises Unopenable."""
+        """Return the text that was encrypted for the context. Raise Unopenable."""
         key = self._keys.get(sealed.key)
         if key is None:
             raise Unopenable(f"the key {sealed.key!r} is not among TIMERS_ENCRYPTION_KEYS of this process")
@@ -80,7 +81,7 @@ class Keyring:
 
 
 def new_key(today: date) -> str:
-    """A fresh key in the form of the setting, named after the day and a few random letters."""
+    """Return a new key in the form of the setting, named after the day and a few random letters."""
     return f"{today:%Y%m%d}-{os.urandom(2).hex()}:{base64.b64encode(os.urandom(forms.KEY_BYTES)).decode()}"
 
 

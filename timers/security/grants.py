@@ -1,4 +1,4 @@
-"""Who may give keys to whom: nobody gets more by a key than they have."""
+"""Who may issue keys for whom: nobody gets more permissions by a key than they have."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from timers.exceptions import InvalidRequest
 
 
 def check_giver(giver: Any, holder: Any) -> None:
-    """Refuse with InvalidRequest, unless the giver may make, change or rotate keys that act for the holder (users'
-    ids).
+    """Raise InvalidRequest unless the giver may create, change or rotate keys that act for the holder.
 
-    Whoever makes or rotates a key sees its text, and so can act as its user: that is for the user themselves, and for
-    superusers. To revoke one is for all who may change keys.
+    Whoever creates or rotates a key sees its text, and so can act as its user. Only the user themselves and superusers
+    may do that. Everyone who may change keys can revoke one.
+
+    Args:
+        giver: id of the user who requests it.
+        holder: id of the user that the key acts for.
     """
     if giver != holder and not get_user_model().objects.filter(pk=giver, is_active=True, is_superuser=True).exists():
         raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""What callers are held to in each web process: requests per key, and failed authentications per address."""
+"""Rate limits of callers in each web process: requests per key, and failed authentications per address."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from timers.security.caller import Caller
 from timers.security.throttle import Throttle
 
 FAILURES_PER_MINUTE: Final = 100
-"""Bad keys that may come from one address before it is told to wait."""
-_NEIGHBOURS: Final = 64  # bits of an IPv6 address that one site has in common
+"""Invalid keys from one address per minute before it must wait."""
+_NEIGHBOURS: Final = 64  # bits of an IPv6 address that addresses of the same site share
 
 _requests = Throttle()
 _failures = Throttle()
 
 
 class TooManyRequests(TimersError):
-    """More was asked than is allowed; `retry_after` says in how many seconds it is allowed again."""
+    """The rate limit is exceeded; `retry_after`: seconds after which a request is allowed again."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         self.retry_after = retry_after
@@ -28,9 +28,10 @@ class TooManyRequests(TimersError):
 
 
 def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle = _requests) -> None:
-    """Count a request of the caller; raises TooManyRequests when it is one too many.
+    """Count a request of the caller. Raise TooManyRequests if it exceeds the rate limit.
 
-    The rate is the key's own, else TIMERS_API_RATE (0: no bound); TIMERS_API_BURST seconds of it may come at once.
+    The rate is the key's own, else TIMERS_API_RATE (0: no limit); TIMERS_API_BURST seconds' worth of it may arrive at
+    once.
     """
     settings = conf.current()
     rate = settings.api_rate if caller.rate is None else caller.rate
@@ -43,9 +44,9 @@ def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle =
 
 
 def count_failure(address: str, *, now: float | None = None, throttle: Throttle = _failures) -> None:
-    """Count a bad key that came from an address; raises TooManyRequests when there were too many.
+    """Count an invalid key from an address. Raise TooManyRequests if there were too many.
 
-    Good keys from there are let in all the same: behind one address there may be many programs.
+    Valid keys from the address are still accepted: many programs may share one address.
     """
     rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
     now = time.monotonic() if now is None else now
@@ -55,13 +56,13 @@ def count_failure(address: str, *, now: float | None = None, throttle: Throttle 
 
 
 def forget_callers() -> None:
-    """Forget all attempts; for tests."""
+    """Clear all counts; for tests."""
     _requests.forget()
     _failures.forget()
 
 
 def site_of(address: str) -> str:
-    """The address; of an IPv6 one the network, as whoever has one address has the others of it too."""
+    """Return the address, or of an IPv6 address its network: a client with one address has the others of it too."""
     try:
         found = ip_address(address)
     except ValueError:

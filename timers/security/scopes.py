@@ -1,4 +1,4 @@
-"""Scopes and what a user must be allowed to have them: the same permissions that the admin asks for."""
+"""Scopes, and the permissions that a user needs for them: the same that the admin requires."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def expanded(scopes: Iterable[str]) -> frozenset[str]:
-    """The scopes with those that they include: admin includes all others."""
+    """Return the scopes and those that they include: admin includes all others."""
     given = frozenset(scopes)
     return frozenset(SCOPES) if ADMIN in given else given
 
 
 def scopes_of(user: Any) -> frozenset[str]:
-    """The scopes that a user may have by Django's permissions; none, when the user is not active."""
+    """Return the scopes that a user has by Django's permissions; none if the user is not active."""
     return frozenset(scope for scope in SCOPES if user.has_perms(PERMISSIONS[scope]))
 
 
 def not_allowed(user: Any, scopes: Collection[str]) -> dict[str, list[str]]:
-    """The scopes among these that the user may not have, each with the permissions that are missing."""
+    """Return the scopes among these that the user may not have, each with the missing permissions."""
     missing = {
         scope: [name for name in PERMISSIONS[scope] if not user.has_perm(name)]
         for scope in SCOPES

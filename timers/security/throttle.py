@@ -1,4 +1,4 @@
-"""Throttle: so many a second for each, and no more; a token bucket per identity, in this process."""
+"""Throttle: a rate limit per identity, by a token bucket, in this process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _ROUNDING: Final = 1e-9
 
 
 class Throttle:
-    """Buckets of tokens that fill with time; a request takes one. Safe to use from many threads.
+    """Token buckets that fill with time; a request takes one token. Safe for use by several threads.
 
-    At most `most` identities are remembered: whoever asked longest ago is forgotten first; its bucket is full again.
+    At most `most` identities are stored: the least recently used one is dropped first; its bucket is full again.
     """
 
     def __init__(self, most: int = MOST_IDENTITIES) -> None:
@@ -22,10 +22,13 @@ class Throttle:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
 
     def take(self, identity: str, rate: float, burst: float, now: float) -> float:
-        """Take a token; returns the seconds to wait until there is one, 0 when it was taken.
+        """Take a token. Return the seconds to wait until there is one; 0 if it was taken.
 
-        `rate`: tokens that come in a second; `burst`: the most that a bucket holds, at least 1; `now`: a reading of the
-        monotonic clock.
+        Args:
+            identity: whose bucket.
+            rate: tokens that are added per second.
+            burst: maximum tokens of a bucket, at least 1.
+            now: a reading of the monotonic clock in seconds.
         """
         with self._lock:
             tokens = self._filled(identity, rate, burst, now)
@@ -37,14 +40,14 @@ class Throttle:
             return wait
 
     def give_back(self, identity: str, burst: float) -> None:
-        """Give a token back that was taken for nothing."""
+        """Return a token that was taken but not used."""
         with self._lock:
             if identity in self._buckets:
                 tokens, counted_at = self._buckets[identity]
                 self._buckets[identity] = min(burst, tokens + 1), counted_at
 
     def forget(self) -> None:
-        """Begin anew with everyone."""
+        """Clear all buckets."""
         with self._lock:
             self._buckets.clear()
 

@@ -7,8 +7,8 @@
         schedule_cron("reports", "leap-day", expression="0 0 29 2 *")
         node.advance(days=2)
 
-A test needs a PostgreSQL database, as the service does: what is tested is the engine itself, on its rows. With pytest
-and pytest-django, `pytest_plugins = ["timers.testing.pytest_plugin"]` in the root conftest.py gives the fixtures
+A test needs a PostgreSQL database, as the service does: it tests the engine itself, on its rows. With pytest and
+pytest-django, `pytest_plugins = ["timers.testing.pytest_plugin"]` in the root conftest.py provides the fixtures
 `timers_time` and `timers_node`. Only test suites import this package.
 """
 

@@ -1,4 +1,4 @@
-"""The next instant at which a node may have something to do: what lies between needs no step."""
+"""The next instant at which a node may have something to do; the time before it needs no step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import connection
 from timers.engine.group_clock import group_now
 from timers.schedules.instant import from_microseconds, to_microseconds
 
-# A sandbox's instants are turned into the database's; those of a frozen one come by no waiting.
+# A sandbox's instants are converted to the database's clock; those of a frozen sandbox never come by waiting.
 _NEXT: Final = f"""
 WITH served AS (
     SELECT g.id, g.state, g.paused_until, {group_now("%(now)s::timestamptz")} AS now,
@@ -37,9 +37,14 @@ SELECT min(at) FROM (
 
 
 def next_instant(partition: str, roles: Sequence[str], now_us: int) -> int | None:
-    """The first instant after now (microseconds UTC, the database's) at which the served groups have something due.
+    """Return the first instant after now at which the served groups have something due; None if there is none.
 
-    That is the instant of a timer or execution, the end of a pause or an order's deadline; None when there is none.
+    That is the instant of a timer or execution, the end of a pause or an order's deadline.
+
+    Args:
+        partition: partition of the node.
+        roles: roles of the node.
+        now_us: current time of the database, in microseconds since 1970 UTC; the result has the same unit.
     """
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, {"partition": partition, "roles": list(roles), "now": from_microseconds(now_us)})

@@ -1,4 +1,4 @@
-"""Fixtures for pytest with pytest-django; name this module in the `pytest_plugins` of the root conftest.py."""
+"""Fixtures for pytest with pytest-django; add this module to `pytest_plugins` in the root conftest.py."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from timers.testing.virtual_time import VirtualTime
 
 
 @pytest.fixture
-def timers_time(db: None) -> Iterator[VirtualTime]:  # noqa: ARG001 - asked for what it does
-    """The database clock of the test's session, standing still at a Monday noon until it is moved."""
+def timers_time(db: None) -> Iterator[VirtualTime]:  # noqa: ARG001 - used for its side effect
+    """The database clock of the test's session, stopped at a Monday noon until the test moves it."""
     with VirtualTime() as time:
         yield time
 
 
 @pytest.fixture
 def timers_node(timers_time: VirtualTime) -> Stepper:
-    """A node that serves every group that requires no role, and does nothing until the test tells it to."""
+    """A node that serves every group without required roles, and does nothing until the test calls it."""
     return Stepper(timers_time)

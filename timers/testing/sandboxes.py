@@ -1,4 +1,4 @@
-"""Sandboxes in tests: live through a stretch of a group's own time, with a stepper or with real workers."""
+"""Sandboxes in tests: run through a time range of a group's own clock, with a stepper or with real workers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ def live_through(
     work: Callable[[], object] | None = None,
     patience: float = 30,
 ) -> datetime:
-    """Advance a sandbox's clock through all fires on the way, and return where it stands: each has ended by then.
+    """Advance a sandbox's clock through all fires on the way, each of which has ended by then. Return the group's time.
 
-    `work`: called between two moves, and again until all that is due has been done: a stepper's until_idle. Without it
-    real workers do it, and are waited for. Raises TimeoutError when nothing moves for `patience` seconds.
+    Args:
+        name: name of the sandbox.
+        by: how far to advance; either this or `to`.
+        to: the instant to reach.
+        work: called between two moves, repeatedly until everything due is done: a stepper's until_idle. None: real
+            workers do it, and are waited for.
+        patience: seconds without any progress before a TimeoutError.
+
+    Raises:
+        TimeoutError: nothing moved for `patience` seconds.
     """
     at = advance_clock(name, by, to=to)
     since = time.monotonic()

@@ -1,4 +1,4 @@
-"""A handler's database error ends its try, not the transaction of the test that it was called in."""
+"""A handler's database error ends its attempt, not the transaction of the test that called it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from psycopg.pq import TransactionStatus
 
 @contextmanager
 def surviving_errors() -> Iterator[None]:
-    """Go back to where the block began when it breaks the transaction around it.
+    """Roll back to the beginning of the block if it breaks the surrounding transaction.
 
-    What a handler wrote before any other error stays, as it does in a worker, where no transaction is around it.
+    What a handler wrote before any other error is kept, as in a worker, where no transaction surrounds it.
     """
     if not connection.in_atomic_block:
         yield

@@ -44,12 +44,12 @@ from timers.worker.attempts import find_work, looked_at, never_begun, raised, re
 from timers.worker.http_faults import of_status
 
 LEASE: Final = 10.0
-"""Seconds, of the nodes of tests."""
+"""Lease of test nodes, in seconds."""
 _numbers = count(1)
 
 
 def registration(name: str, *, partition: str = "default", roles: Collection[str] = (), **said: object) -> Registration:
-    """What a node with one worker says when it starts."""
+    """Return the registration of a node with one worker; keywords override its values."""
     values: dict[str, object] = {
         "name": name, "host": "machine-1", "pid": os.getpid(), "partition": partition, "roles": list(roles),
         "allow_execution": True, "workers": 1, "threads": 8, "async_slots": 200,
@@ -59,12 +59,12 @@ def registration(name: str, *, partition: str = "default", roles: Collection[str
 
 
 class Stepper:
-    """A node whose loops are the test: claim(), run(), finish(), each one pass at the virtual now.
+    """A node whose loops the test controls: claim(), run(), finish(), each one pass at the virtual now.
 
-    It decides as a node does: what came due while the clock was moved and nothing was stepped is missed, unless an
-    execution was open then. It looks from the moment that it is made: what came due before, nobody could fire.
+    It decides as a node does: instants that came while the clock was moved without a step are missed, unless an
+    execution was open then. It watches from its creation on: instants before that could not be fired by any node.
 
-    The engine functions are the real ones, and so is what becomes of a handler's end. Handlers are called one after
+    The engine functions are the real ones, including how a handler's end is processed. Handlers are called one after
     the other in the test's thread and transaction, whatever their time limit; an async one runs to its end.
     """
 
@@ -89,17 +89,17 @@ class Stepper:
         self.outcomes: list[Outcome] = []
         """Ended and not recorded yet."""
         self.answer: Callable[[HttpAction, Fire], int] | None = None
-        """Answers http actions with a status code, in place of their targets."""
+        """Returns a status code for http actions, instead of their targets."""
         self.skipped = 0
-        """Occurrences that a policy left out, so far."""
+        """Number of occurrences that a policy skipped so far."""
         self.queued = 0
-        """Occurrences that were put behind another one of their timer, so far."""
+        """Number of occurrences that were queued behind another one of their timer so far."""
         self._rests_us: list[int] = []
         """When the limits of groups, all of them reached, let the next execution begin."""
         self._holding = Lock()
         """Changes in other threads call executions back while this one steps."""
         self._held_back: list[tuple[int, Execution]] = []
-        """Recalled by a change, under its token, until that has ended."""
+        """Recalled by a change, with its token, until the change has ended."""
         in_this_process[self.holder.node_id, self.holder.worker_pid] = self
         self._partition, self._roles = partition, list(roles)
         self._beats = mode.is_passive
@@ -107,19 +107,23 @@ class Stepper:
         self._watched_since_us = time.us
 
     def beat(self, *, draining: bool = False) -> bool:
-        """Send a heartbeat and have the leader of the partition appointed where one is missing.
+        """Send a heartbeat, and appoint a leader of the partition if it has none.
 
-        Returns whether this node leads it then.
+        Return whether this node leads the partition afterwards.
         """
         beat(self.node.id, LEASE, Beat(0.0, 0, 0, 0, {}, draining))
         settle(self._partition)
         return leads(self.node.id)
 
     def claim(self, limit: int = 10_000, leave: Collection[str] = ()) -> list[Execution]:
-        """Fire what is due and claim what is ready, in all groups; returns what came.
+        """Fire what is due and claim what is ready, in all groups. Return the claimed executions.
 
-        `leave`: handlers that this node does not know, beyond those that are not registered at all. What only the
-        leader may fire comes when this node leads its partition; where nobody does, it takes the lead as a node would.
+        Executions that only the leader may fire are claimed if this node leads its partition; if no node does, it takes
+        the lead as a node would.
+
+        Args:
+            limit: maximum number of executions per claim.
+            leave: handlers that this node does not know, in addition to those that are not registered at all.
         """
         if self._beats or has_lead_groups(self._partition):
             self.beat()
@@ -151,7 +155,7 @@ class Stepper:
         return came
 
     def run(self) -> list[Outcome]:
-        """Call the handlers of all that is held and due; time passes as far as they move it."""
+        """Call the handlers of all claimed executions that are due; time passes only as far as handlers move it."""
         self._settle_recalled()
         with self._holding:
             due = [execution for execution in self.held if execution.start_us <= self.time.us]
@@ -161,16 +165,16 @@ class Stepper:
         return ended
 
     def finish(self) -> Finished:
-        """Record what has ended; what was deferred is kept for the next time."""
+        """Record the outcomes that have ended; deferred ones are kept for the next call."""
         finished = finish(self.holder, self.outcomes, self.time.us)
         self.outcomes = finished.deferred
         pause_gone_receivers(gone_receivers(finished.verdicts))
         return finished
 
     def step(self) -> list[Outcome]:
-        """Claim, run and finish once; returns how the tries ended.
+        """Claim, run and finish once. Return the outcomes of the attempts.
 
-        What was held and asked to end is not run: its timer was cancelled, or its next fire replaces it.
+        A claimed execution that is requested to end is not run: its timer was cancelled, or its next fire replaces it.
         """
         self._drop_revoked()
         self.claim()
@@ -181,7 +185,7 @@ class Stepper:
     def until_idle(self) -> list[Outcome]:
         """End the pauses that are over and step until nothing is due at the present instant.
 
-        Returns how the tries ended.
+        Return the outcomes of the attempts.
         """
         resume_elapsed(self.time.now)
         while find_chores(self._partition).has_operations and (release_orders() or pass_deadlines() or unblock_all()):
@@ -195,14 +199,15 @@ class Stepper:
                 return ended
 
     def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> list[Outcome]:
-        """Live through so much time: all that comes due on the way runs at its own instant, in order.
+        """Let this much time pass: everything that becomes due on the way runs at its own instant, in order.
 
-        Returns how the tries ended. (To let time pass while the node is down, move the clock: `node.time.advance`.)
+        Return the outcomes of the attempts. (To let time pass while the node is down, move the clock:
+        `node.time.advance`.)
         """
         return self.live_until(self.time.now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
 
     def live_until(self, moment: datetime | str) -> list[Outcome]:
-        """The same, until an instant: an aware datetime, or ISO 8601 text with an offset."""
+        """Let time pass, as advance() does, until an instant: an aware datetime, or ISO 8601 text with an offset."""
         end = parse_instant(moment, "moment")
         ended = self.until_idle()
         while (next_us := self._next_us()) is not None and next_us <= to_microseconds(end):
@@ -213,7 +218,7 @@ class Stepper:
         return ended
 
     def play(self, seconds: float, every: float) -> None:
-        """Step again and again while so much time passes, `every` seconds once: a node that looks only so often."""
+        """Let this much time pass and step once `every` seconds, as a node that polls only that often."""
         end: datetime = self.time.now
         for _ in range(round(seconds / every)):
             self.time.advance(every)
@@ -221,7 +226,7 @@ class Stepper:
         assert (self.time.now - end).total_seconds() == round(seconds / every) * every
 
     def release(self) -> int:
-        """Give back what is held and not run, as a drain does."""
+        """Release the claimed executions that were not run, as a drain does. Return their number."""
         self._settle_recalled()
         executions, self.held = self.held, []
         released = release(self.holder, executions, self.time.us)
@@ -229,11 +234,11 @@ class Stepper:
         return released.given_back
 
     def rescue(self, dead: Stepper) -> Rescued:
-        """Take over what another node holds, as after its death."""
+        """Rescue the executions of another node, as after its death."""
         return rescue_node(dead.node.id, self.time.us, f"node {dead.node.name} died")
 
     def hold_back(self, token: int, executions: Collection[str]) -> set[str]:
-        """Keep these from being run while the token is locked; returns those that had not been."""
+        """Keep these from running while the token is locked. Return those that had not run."""
         with self._holding:
             recalled = [execution for execution in self.held if execution.id in executions]
             self.held = [execution for execution in self.held if execution.id not in executions]
@@ -241,7 +246,7 @@ class Stepper:
         return {execution.id for execution in recalled}
 
     def _settle_recalled(self) -> None:
-        """Hold again what was recalled by changes that were rolled back, and forget what the others took."""
+        """Claim again what changes recalled that were rolled back, and forget what the other changes took."""
         ended = [execution for token, execution in self._held_back if has_ended(token)]
         if ended:
             standing = standing_of(ended)
@@ -259,7 +264,7 @@ class Stepper:
             self.finish()
 
     def _next_us(self) -> int | None:
-        """The first instant after now at which there may be something to do."""
+        """Return the first instant after now at which there may be something to do."""
         now_us = self.time.us
         held = [execution.start_us for execution in self.held if execution.start_us > now_us]
         held += [rest_us for rest_us in self._rests_us if rest_us > now_us]

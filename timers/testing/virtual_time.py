@@ -1,4 +1,4 @@
-"""Virtual time: the database clock of one session stands still until a test moves it."""
+"""Virtual time: the database clock of one session is stopped until a test moves it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ START = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 
 
 class VirtualTime:
-    """What timers_now() shows in the session of the thread that made it; other sessions see real time.
+    """The value of timers_now() in the session of the thread that created it; other sessions see real time.
 
-    As a context manager it gives the session its real clock back at the end. A session setting made in a transaction
-    ends with that transaction's rollback, so in a Django TestCase it is over with the test in any case.
+    As a context manager it restores the session's real clock at the end. A session setting made in a transaction is
+    undone by that transaction's rollback, so in a Django TestCase it ends with the test in any case.
     """
 
     def __init__(self, start: datetime | str = START) -> None:
@@ -32,12 +32,12 @@ class VirtualTime:
         return to_microseconds(self.now)
 
     def set(self, moment: datetime | str) -> None:
-        """Go to an instant; nothing on the way there is fired. Raises InvalidRequest for one without a zone."""
+        """Go to an instant; nothing on the way there is fired. Raise InvalidRequest for one without a zone."""
         self.now = parse_instant(moment, "moment")
         self.show()
 
     def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
-        """Let time pass while no node is there: what came due meanwhile is found late by the next one that claims."""
+        """Let time pass without any node: the next one that claims finds late what became due meanwhile."""
         self.set(self.now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
 
     def show(self) -> None:
@@ -45,7 +45,7 @@ class VirtualTime:
         _set_clock(self.now.isoformat())
 
     def release(self) -> None:
-        """Give the session its real clock back."""
+        """Restore the session's real clock."""
         if connection.connection is None:
             return
         with suppress(DatabaseError):  # of a broken transaction, whose rollback undoes the setting

@@ -1,4 +1,4 @@
-"""Timeouts of the engine's own database sessions: a worker that is frozen or disconnected must not hold locks for long."""
+"""Timeouts of the engine's own database sessions: a frozen or disconnected worker must not hold locks for long."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ class ThreadPool:
         taker.working = False
 
     def _interrupted(self, taker: _Taker, error: BaseException) -> None:
-        """Handle an exception in the pool's own code: it was sent to this thread, and arrived after the handler's end."""
+        """Handle an exception in the pool's own code: it was sent to this thread after the handler's end."""
         logger.error("%s was interrupted by %s; it goes on", taker.thread.name, errors.short_title(error))
         execution, taker.execution = taker.execution, None
         if execution is not None:

@@ -191,7 +191,7 @@ class Worker:
             time.sleep(0.2)
 
     def _obey_pause(self) -> None:
-        """While the cluster is paused, begin nothing: release executions claimed ahead as soon as that can be written."""
+        """While the cluster is paused, begin nothing: release executions claimed ahead when that can be written."""
         if self._claimer.is_paused:
             self._unstarted += self._agenda.take() + self._executor.take()
         if self._unstarted:
@@ -212,7 +212,7 @@ class Worker:
         self._unstarted += self._released(led, words)
 
     def _released(self, executions: list[Execution], words: str) -> list[Execution]:
-        """Release executions that have not begun. Return those still held, to be released later. `words`: for the log."""
+        """Release executions that have not begun. Return those still held, for a later call. `words`: for the log."""
         released = self._in_database(lambda: self._release(executions))
         if released is None:
             return executions

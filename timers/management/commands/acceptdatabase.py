@@ -1,4 +1,4 @@
-"""manage.py acceptdatabase: accept the database server that answers, after a restore or an upgrade."""
+"""manage.py acceptdatabase: accept the database server that responds, after a restore or an upgrade."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.server.prepare import any_server, session_of
 
 
 class Command(BaseCommand):
-    """Without --yes it shows what would be accepted, and changes nothing."""
+    """Without --yes the command shows what would be accepted, and changes nothing."""
 
     help = (
         "Accept the database server that DATABASE_URL leads to as the one that the service works on: after a restore, "

@@ -1,4 +1,4 @@
-"""manage.py createapplicationkey: make a key for a program, and print it this once."""
+"""manage.py createapplicationkey: create a key for a program, and print it this once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _OPTIONS: Final = {
     "scopes": "--scope", "groups": "--group", "all_groups": "--all-groups", "expires_at": "--expires",
     "expires": "--expires", "allowed_addresses": "--allow", "rate": "--rate", "user": "--user",
 }  # fmt: skip
-"""How what is said of a key's fields is said here."""
+"""The options of the command for a key's fields, as used in error messages."""
 
 
 class Command(ServiceCommand):
-    """The key alone goes to standard output, so that `KEY=$(manage.py createapplicationkey ...)` works."""
+    """Only the key goes to stdout, so that `KEY=$(manage.py createapplicationkey ...)` works."""
 
     help = "Make an application key and print it; it cannot be shown again. Words about it go to standard error."
     requires_migrations_checks = True
@@ -74,7 +74,7 @@ def _in_words_of_options(problem: FieldProblem) -> str:
 
 
 def _expiry(given: str | None) -> Any:
-    """The text of an instant as it is; of a duration the instant after it."""
+    """Return the text of an instant unchanged; of a duration, the instant after it."""
     if given is None or not given.startswith("P"):
         return given
     return clock.now() + timedelta(microseconds=parse_duration(given, "expires"))

@@ -1,4 +1,4 @@
-"""manage.py rotatesecrets: encrypt all secrets with the first key, so that older keys can go."""
+"""manage.py rotatesecrets: encrypt all secrets with the first key, so that older keys can be removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.security.encryption import Keyring, new_key
 
 
 class Command(ServiceCommand):
-    """Nodes and timers go on meanwhile. Exit code 1 when a secret's key is gone."""
+    """Nodes and timers continue meanwhile. Exit code 1 if a secret's key no longer exists."""
 
     help = "Encrypt all secrets with the first of TIMERS_ENCRYPTION_KEYS; the others can be taken out afterwards."
 

@@ -25,9 +25,9 @@ class Command(ServiceCommand):
     help = "Run a node: claim due timers, run their handlers, record what happened. Ends in order on SIGTERM or Ctrl-C."
     requires_migrations_checks = True
 
-    # All but those of addresses: a node serves none, and they would load the whole API, about 15 MB.
+    # All but the URL checks: a node serves no URLs, and they would load the whole API, about 15 MB.
     def get_check_kwargs(self, options: Any) -> Any:
-        """The checks that the command runs first."""
+        """Return the system checks that the command runs first."""
         return {"tags": registry.tags_available() - {Tags.urls}}
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""manage.py synctimers: make timers and chains what is declared in code, or in a file."""
+"""manage.py synctimers: make timers and chains match their declarations in code, or in a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARKS: Final[dict[Verb, str]] = {
 
 
 class Command(ServiceCommand):
-    """Exit code 1 for conflicts and errors; nothing is written on an error, and what is in conflict is left alone."""
+    """Exit code 1 for conflicts and errors; on an error nothing is written, and conflicting timers are not changed."""
 
     help = (
         "Create, update, pause and resume timers, and create, update, stop and start chains, as they are declared in"

@@ -1,4 +1,4 @@
-"""manage.py timercluster: the overview page in the terminal, and the verbs of nodes and partitions."""
+"""manage.py timercluster: the overview page in the terminal, and operations on nodes and partitions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MINUTES: Final = 5
 
 
 class Command(ServiceCommand):
-    """The sentence, nodes, groups, rates and next fires, as the console's overview says them."""
+    """The summary, nodes, groups, rates and next fires, as on the console's overview page."""
 
     help = "Show the cluster (nodes, groups, rates, lateness and the next fires), or change it."
     requires_migrations_checks = True
@@ -116,14 +116,14 @@ _RATE_COLUMNS: Final = ("fires/min now", "succeeded", "late p50", "late p99")
 
 
 def _facts(node: NodeView) -> dict[str, Any]:
-    """All but the settings, among which are digests of secrets: `drift` shows what differs."""
+    """Return all facts except the settings, which include digests of secrets: `drift` shows what differs."""
     facts = asdict(node)
     del facts["settings"]
     return facts
 
 
 def _node_rows(seen: Cluster) -> list[list[str]]:
-    """A line for each node, and under it one for each of its workers."""
+    """Return a row for each node, and below it one for each of its workers."""
     rows = []
     for node in seen.nodes:
         rows.append(

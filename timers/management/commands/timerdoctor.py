@@ -21,7 +21,7 @@ INDENT: Final = " " * 9
 
 
 class Command(ServiceCommand):
-    """Exit code 1 when something is wrong; infos alone leave it 0."""
+    """Exit code 1 if something is wrong; infos alone leave it 0."""
 
     help = "Check for anything stuck, misconfigured or at risk; exit code 1 when something is wrong."
     requires_migrations_checks = True
@@ -30,7 +30,7 @@ class Command(ServiceCommand):
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        # A server that nodes refuse is a finding, not the end of the doctor.
+        # A server that nodes reject is a finding, and must not end the doctor.
         with any_server():
             return super().execute(*args, **options)
 

@@ -1,4 +1,4 @@
-"""manage.py timers_import_chain: make a chain of a job chain of SOS JobScheduler 1.x."""
+"""manage.py timers_import_chain: convert a job chain of SOS JobScheduler 1.x to a chain."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SET: Final[dict[str, Callable[..., Any]]] = {"stopped": stop_step, "skipped": s
 
 
 class Command(ServiceCommand):
-    """Steps that the file stops or skips are so from the first order on; a new version leaves them as they are."""
+    """Steps that the file stops or skips are so from the first order on; a new version does not change their state."""
 
     help = (
         "Make a chain of a job chain of SOS JobScheduler 1.x (NAME.job_chain.xml, and the JOB.job.xml next to it)."
@@ -83,7 +83,7 @@ class Command(ServiceCommand):
 
 @transaction.atomic
 def _write(group: str, found: Converted, is_dry_run: bool) -> str:
-    """Create the chain or give it a new version; returns what was done. A dry run does it all and rolls it back."""
+    """Create the chain or a new version of it. Return what was done. A dry run does the same and rolls it back."""
     ensure_group(group, actor=ACTOR)
     before = Chain.objects.filter(group__name=group, name=found.name).first()
     if before is None:
@@ -110,7 +110,7 @@ def _read(file: Path) -> Source:
 
 
 def _load_job(chain: Path, job: str) -> Source | None:
-    """The file of a job next to the chain; a job of another folder is not looked for."""
+    """Return the file of a job next to the chain; a job of another folder is not searched for."""
     folder, _, name = job.rpartition("/")
     is_here = folder in ("", ".") or (
         folder.startswith("/") and folder.rpartition("/")[2] == chain.resolve().parent.name

@@ -1,4 +1,4 @@
-"""manage.py timersecret: keep, replace, list and delete what timers prove themselves with."""
+"""manage.py timersecret: create, replace, list and delete the credentials that timers use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.models import Secret
 
 
 class Command(ServiceCommand):
-    """A value is asked for, or read from standard input; it never stands on the command line, nor is it shown again."""
+    """A value is prompted for, or read from stdin; it is never on the command line, and never shown again."""
 
     help = "Keep the secrets that http actions refer to: passwords, tokens, signing keys, certificates to trust."
     requires_migrations_checks = True

@@ -1,1 +1,1 @@
-"""Application keys: their form, how they are read and cached."""
+"""Application keys: their format, how they are read and cached."""

@@ -1,4 +1,4 @@
-"""Keys that were found good a moment ago: for a second they need no look into the database."""
+"""Cache of valid keys: for a second after a key was read it needs no database query."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Final
 from timers.security.caller import Caller
 
 MOST_SECONDS: Final = 1.0
-"""The longest that a key is taken for good after it was read; revoking one takes no longer in any process."""
+"""Maximum seconds for which a key is cached; a revocation takes effect in every process within this time."""
 _MOST_KEYS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key that holds, and from where it may be used."""
+    """A valid key, and from where it may be used."""
 
     caller: Caller
     allowed_addresses: tuple[str, ...]
     group_ids: frozenset[int] = frozenset()
-    """The identities of the groups that it is for, where it is not for all."""
+    """Ids of the groups that it is for, if it is not for all."""
 
     def admits(self, address: str) -> bool:
-        """Whether it may be used from this address; one that is not known is none of those allowed."""
+        """Return whether it may be used from this address; an unknown address is not among the allowed ones."""
         if not self.allowed_addresses:
             return True
         try:
@@ -37,20 +37,20 @@ class KnownKey:
 
 
 class KnownKeys:
-    """At most 10,000 of them, by a digest of their text: no secret stays in memory. Safe to use from many threads."""
+    """At most 10,000 keys, by a digest of their text: no secret stays in memory. Safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: OrderedDict[bytes, tuple[float, KnownKey]] = OrderedDict()
 
     def get(self, text: str, at: float) -> KnownKey | None:
-        """The key, if it is known and its time is not over at this reading of the monotonic clock."""
+        """Return the key if it is cached and has not expired at this reading of the monotonic clock."""
         with self._lock:
             ends, known = self._entries.get(_fingerprint(text), (at, None))
         return known if at < ends else None
 
     def put(self, text: str, known: KnownKey, read_at: float, seconds: float = MOST_SECONDS) -> None:
-        """Know a key that was read at `read_at`, for so many seconds, one at most."""
+        """Cache a key that was read at `read_at`, for this many seconds, but at most one."""
         fingerprint = _fingerprint(text)
         with self._lock:
             self._entries[fingerprint] = (read_at + min(seconds, MOST_SECONDS), known)
@@ -59,7 +59,7 @@ class KnownKeys:
                 self._entries.popitem(last=False)
 
     def forget(self) -> None:
-        """Know none."""
+        """Clear the cache."""
         with self._lock:
             self._entries.clear()
 

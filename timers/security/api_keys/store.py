@@ -1,4 +1,4 @@
-"""The use of application keys: read one by its public id, and note that it was used."""
+"""Database access for the use of application keys: read one by its public id, and record that it was used."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.db.models.expressions import RawSQL
 from timers.models import ApplicationKey
 
 NOTED_EVERY: Final = 60
-"""Seconds between two notes of a key's use."""
+"""Minimum seconds between two records of a key's use."""
 
-# A request never waits for another one that is noting the same: whoever finds the row locked leaves it.
+# A request never waits for another one that records the same: if the row is locked, it is skipped.
 _NOTE: Final = """
 UPDATE timers_application_key SET last_used_at = timers_now(), last_used_address = %(address)s
 WHERE id = (
@@ -33,18 +33,18 @@ WHERE id = (SELECT id FROM timers_application_key WHERE id = %(id)s AND digest =
 
 
 class KeyRead(NamedTuple):
-    """An application key as the database has it."""
+    """An application key as stored in the database."""
 
     row: ApplicationKey
     """With its user."""
     groups: dict[int, str]
-    """The names of its groups by their identities."""
+    """The names of its groups by their ids."""
     now: datetime
     """By the database's clock."""
 
 
 def read_application_key(public_id: str) -> KeyRead | None:
-    """The key of that public id, in one query; None when there is none."""
+    """Return the key of that public id, with one query; None if there is none."""
     groups = ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk")).order_by("timergroup_id")
     row = (
         ApplicationKey.objects.filter(public_id=public_id)
@@ -62,26 +62,28 @@ def read_application_key(public_id: str) -> KeyRead | None:
 
 
 def names_of_groups(identities: Collection[int]) -> list[str]:
-    """The names of the groups that are still there."""
+    """Return the names of the groups that still exist."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM timers_timer_group WHERE id = ANY(%s)", (list(identities),))
         return [name for (name,) in cursor.fetchall()]
 
 
 def note_use(key: int, address: str) -> None:
-    """Note that a key was used just now, from there; nothing is written within a minute of the last note."""
+    """Record that a key was used just now, from this address; within a minute of the last record nothing is written."""
     with connection.cursor() as cursor:
         cursor.execute(_NOTE, {"id": key, "address": address or None, "seconds": NOTED_EVERY})
 
 
 def renew_digest(key: int, old: str, new: str) -> None:
-    """Keep the digest under the present SECRET_KEY instead of one under a fallback, so that the fallback can go."""
+    """Store the digest under the present SECRET_KEY instead of one under a fallback, so that the fallback can be
+    removed.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, {"id": key, "old": old, "new": new})
 
 
 def prune_keys(ended_before: datetime, *, most: int = 1_000) -> int:
-    """Delete keys that were revoked, or ran out, before that instant; at most so many; returns how many were."""
+    """Delete at most `most` keys that were revoked, or expired, before that instant. Return how many were deleted."""
     ended = Q(revoked_at__lt=ended_before) | Q(expires_at__lt=ended_before)
     ids = list(ApplicationKey.objects.filter(ended).order_by("id").values_list("id", flat=True)[:most])
     ApplicationKey.objects.filter(ended, id__in=ids).delete()
