@@ -9,13 +9,15 @@
     pausing        pauses that end automatically
     groups         create, edit, pause or resume a group
     delete         delete a group with its timers
-    reconcile      bring timers in line with what code or a file declares (declaration, plan, difference, reconciled)
+    sync           bring timers in line with what code or a file declares (declaration, sync_plan, difference,
+                   sync_report)
     executions     retry, dismiss, cancel or replay single executions
     operations     retry or dismiss all failed executions that match a filter
     subscriptions  several receivers of a group's timers
     secrets        create, replace or delete the credentials that timers use
-    nodes          drain, activate or stop a node; pause and resume the whole cluster
-    audit          the audit entry that each of these operations writes (asking: the current actor)
+    nodes          drain, activate or stop a node
+    cluster_pause  pause and resume the whole cluster, or one of its partitions
+    audit          the audit entry that each of these operations writes (security/current_actor: who requests it)
 
 Each function joins the caller's transaction: a rollback undoes it completely.
 """

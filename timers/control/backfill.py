@@ -68,8 +68,8 @@ def backfill_timer(
     Args:
         group: name of the group.
         name: name of the timer.
-        start: first instant, inclusive.
-        end: last instant, exclusive.
+        start: beginning of the range, inclusive.
+        end: end of the range, exclusive.
         overlap: "queue" runs one execution after the other, oldest first. Unless the timer's overlap policy is `allow`,
             none runs at the same time as another execution of the timer, and the schedule takes precedence. "allow"
             runs as many at once as there are slots, whatever else runs.
@@ -127,7 +127,17 @@ class _Row(NamedTuple):
 
 
 def cancel_backfill(group: str, name: str, *, reason: str = "", actor: str = "") -> int:
-    """Cancel the timer's backfill executions that have not begun. Return how many were cancelled."""
+    """Cancel the timer's backfill executions that have not begun. Return how many were cancelled.
+
+    Args:
+        group: name of the group.
+        name: name of the timer.
+        reason: why, as recorded in the ledger; empty: who cancelled.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such timer.
+    """
     with audited("timer.cancel_backfill", actor, group=group, name=name) as entry:
         timer = entry.watch(lock_timer(group, name))
         why = reason or (f"backfill cancelled by {actor}" if actor else "the backfill was cancelled")

@@ -82,9 +82,7 @@ def first_attempts_of(group_ids: Collection[int], only: Callable[[UnderWay], boo
 def _carry_out(
     called_back: CalledBack, timers: Collection[Timer], *, give_back: Callable[[UnderWay], bool]
 ) -> list[str]:
-    """Undo fires of these timers and release the rest as `give_back` decides. Return the ids of executions that
-    continue.
-    """
+    """Undo fires of these timers and release the rest as `give_back` decides. Return the ids that continue."""
     undone = undo_fires(called_back, timers) if timers and called_back.unbegun else set()
     rest = [each for each in called_back.unbegun if each.id not in undone and each.fence is not None]
     given_back = [each for each in rest if give_back(each)]

@@ -98,20 +98,14 @@ def update_timer(
     becomes active again.
 
     Args:
-        group: name of the group.
-        name: name of the timer.
-        actor: who requests it; empty: the current actor.
         version: raise StaleVersion if the timer was changed since this version was read; None: no check.
         schedule: makes the new schedule; None: the timer keeps its own.
-        time_zone: the new time zone; KEEP: unchanged.
         mistakes: errors found earlier; raised together with all others.
         restarts: continue from now, as a timer that was just created; earlier instants do not count as missed.
-        fields: the fields to change.
 
     Raises:
         InvalidRequest: a field is invalid.
         NotAllowedNow: the timer is cancelled.
-        StaleVersion: see `version`.
     """
     if schedule is not None:
         schedule = _parsed(schedule)
@@ -227,7 +221,7 @@ def pause_timer(
 
     A fire that is claimed but has not begun is undone: it is due again, and counts as missed when the timer is resumed.
     An execution that has begun, or waits for a retry, continues. The returned timer's `in_flight` lists the claimed
-    executions. Pausing a paused timer replaces its `until`.
+    executions. Pausing a paused timer replaces its `until`. Raise NotAllowedNow if the timer is finished or cancelled.
     """
     with audited("timer.pause", actor, group=group, name=name) as entry:
         timer = lock_timer(group, name)
@@ -287,21 +281,17 @@ def fire_timer(
     overlap: str | None = None,
     actor: str = "",
 ) -> str:
-    """Run the timer's action once, now or after a delay, in addition to its schedule. Works in every state but
-    cancelled.
+    """Run the timer's action once, in addition to its schedule. Return the id of the execution.
 
     Args:
-        group: name of the group.
-        name: name of the timer.
         payload: payload of this run; KEEP: the timer's.
         delay: seconds until the run.
         overlap: overlap policy of this run; None: the timer's. While an execution of the timer has not ended, `skip`
             rejects the run (NotAllowedNow), `queue` queues it, `replace` requests the other execution to end first, and
             `allow` runs both.
-        actor: who requests it; empty: the current actor.
 
-    Returns:
-        The id of the execution.
+    Raises:
+        NotAllowedNow: the timer is cancelled, or see `overlap`.
     """
     seconds = check_seconds("delay", delay)
     text = None if payload is KEEP else encode(payload)
@@ -359,10 +349,7 @@ def _begin_again(timer: Timer, spec: TimerSpec, now: datetime) -> None:
 
 
 def _not_done(timer: Timer, due: datetime, spec: TimerSpec) -> datetime:
-    """Return the nominal instant, or the first one after it without a final row in the ledger.
-
-    An instant that has a final row was skipped by a person.
-    """
+    """Return the nominal instant, or the first after it without a final row in the ledger (a person skipped those)."""
     schedule = schedule_of(timer)
     while is_done(timer.id, due):
         due = first_beyond(due, spec, schedule, due)

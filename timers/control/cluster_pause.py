@@ -43,7 +43,14 @@ def resume_cluster(*, reason: str = "", actor: str = "") -> bool:
 
 
 def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> ClusterPause:
-    """Start nothing of a partition's groups, on any node or for any consumer, until it is resumed; see pause_cluster.
+    """Start nothing of a partition's groups, on any node or for any consumer, until it is resumed.
+
+    Executions are called back as by pause_cluster.
+
+    Args:
+        partition: name of the partition.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
 
     Raises:
         InvalidRequest: the name is not valid for a partition.
@@ -54,9 +61,17 @@ def pause_partition(partition: str, *, reason: str = "", actor: str = "") -> Clu
 
 
 def resume_partition(partition: str, *, reason: str = "", actor: str = "") -> bool:
-    """Resume a partition. Missed fires follow the misfire policies. Return whether the partition itself was paused.
+    """Resume a partition. Missed fires follow the misfire policies.
 
     While the whole cluster is paused, its executions still do not start.
+
+    Args:
+        partition: name of the partition.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        Whether the partition itself was paused.
     """
     check_name("partition", partition)
     return _resume(partition, reason, actor)

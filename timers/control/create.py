@@ -140,9 +140,7 @@ def _create(
 
 
 def _is_one_statement(specs: Sequence[TimerSpec], on_conflict: str, groups: Mapping[str, TimerGroup]) -> bool:
-    """Return whether one statement, which is a transaction by itself, writes everything: opening one costs two round
-    trips.
-    """
+    """Return whether one statement, a transaction by itself, writes everything: opening one costs two round trips."""
     is_limited = any(group.max_timers is not None for group in groups.values())
     return len(specs) == 1 and on_conflict != "replace" and not is_limited
 

@@ -70,7 +70,13 @@ def retry_failed(execution: str, *, payload: Any = KEEP, actor: str = "") -> Non
 
 
 def dismiss_failed(executions: Sequence[str], *, reason: str = "", actor: str = "") -> int:
-    """Dismiss failed executions: their final outcome is failed. Return how many were dismissed."""
+    """Dismiss failed executions: their final outcome is failed. Return how many were dismissed.
+
+    Args:
+        executions: ids; executions that have not failed are ignored.
+        reason: why, for the ledger; empty: who requested it.
+        actor: who requests it; empty: the current actor.
+    """
     why = reason or (f"dismissed by {actor}" if actor else "dismissed")
     where = "state = 'failed' AND id = ANY(%(ids)s::uuid[])"
     return _end_many("execution.dismiss", actor, where, "failed", why, list(executions))
@@ -80,6 +86,11 @@ def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = 
     """Cancel waiting executions: ready, queued or failed. Return how many were cancelled.
 
     Orders of chains run their finally steps first.
+
+    Args:
+        executions: ids; executions that do not wait are ignored.
+        reason: why, for the ledger; empty: who requested it.
+        actor: who requests it; empty: the current actor.
     """
     why = reason or (f"cancelled by {actor}" if actor else "cancelled")
     return _end_many("execution.cancel", actor, "id = ANY(%(ids)s::uuid[])", "cancelled", why, list(executions))
@@ -114,6 +125,11 @@ class CancelledExecution:
 
 def cancel_execution(execution: str, *, reason: str = "", actor: str = "") -> CancelledExecution:
     """Cancel a waiting execution, or request a claimed one to end; its timer continues.
+
+    Args:
+        execution: id of the execution.
+        reason: why, for the ledger; empty: who requested it.
+        actor: who requests it; empty: the current actor.
 
     Raises:
         InvalidRequest: `execution` is not an execution id.

@@ -101,7 +101,17 @@ def find_groups(names: Collection[str]) -> FoundGroups:
 
 
 def create_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Create a group. Raise InvalidRequest for all invalid fields, TimerExists if the name is taken."""
+    """Create a group.
+
+    Args:
+        name: name of the group.
+        actor: who requests it; empty: the current actor.
+        fields: policies and other fields (EDITABLE).
+
+    Raises:
+        InvalidRequest: fields are unknown or invalid; all are named.
+        TimerExists: another group has the name.
+    """
     group = new_group(name, **fields)
     group.created_at = group.updated_at = clock.now()
     group.state_changed_by = actor
@@ -124,8 +134,15 @@ def new_group(name: str, **fields: Any) -> TimerGroup:
 
 
 def ensure_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
-    """Return the group of that name; create it with these fields if it does not exist. An existing group is not
-    changed.
+    """Return the group of that name; create it if it does not exist. An existing group is not changed.
+
+    Args:
+        name: name of the group.
+        actor: who requests it; empty: the current actor.
+        fields: policies and other fields (EDITABLE) of a new group.
+
+    Raises:
+        InvalidRequest: there is no such group, and fields are unknown or invalid.
     """
     existing = TimerGroup.objects.filter(name=name).first()
     if existing is not None:
@@ -146,6 +163,11 @@ def update_group(name: str, *, actor: str = "", **fields: Any) -> TimerGroup:
     Fields given with their present values change nothing: no new version, no audit entry. If the group's policies, its
     action or its nodes change, claimed executions that have not begun are called back, and run with the new values; the
     returned group's `in_flight` lists those that have begun.
+
+    Args:
+        name: name of the group.
+        actor: who requests it; empty: the current actor.
+        fields: the fields to change.
 
     Raises:
         TimerNotFound: there is no such group.
@@ -231,9 +253,7 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
 
 
 def note_order_priorities(group: TimerGroup) -> None:
-    """Mark a group as one that may have orders with priorities: only in such groups do claims search orders by
-    priority.
-    """
+    """Mark a group as one that may have orders with priorities: only there do claims search orders by priority."""
     if group.orders_by_priority:
         return
     with transaction.atomic():
@@ -250,6 +270,16 @@ def pause_group(name: str, *, until: datetime | str | None = None, reason: str =
     Claimed executions that have not begun are called back: fires are undone, and count as missed when the group is
     resumed; retries and manual runs wait. Executions that have begun continue, and are listed in the returned group's
     `in_flight`.
+
+    Args:
+        name: name of the group.
+        until: instant at which the pause ends automatically; None: a person ends it.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: `until` has passed or is invalid.
+        TimerNotFound: there is no such group.
     """
     return _set_state(name, TimerGroup.State.PAUSED, reason, actor, check_until(until, now_in(name)))
 

@@ -1,4 +1,4 @@
-"""Key settings: a timer's limit key always matches its group's present settings, even if these change concurrently.
+"""Key settings: a timer's limit key is computed from its group's present settings, even if these change concurrently.
 
 The group is read first, unlocked. If it limits by key, a writer of keys then locks the group's row as a reference does
 (KEY SHARE) and compares the settings. If they differ by now, or are being changed, nothing is written: the group is

@@ -176,9 +176,14 @@ def rotate_key(
 def revoke_key(public_id: str, *, version: int | None = None, actor: str = "") -> ApplicationKey:
     """Revoke a key permanently; it is rejected everywhere within a second. Revoking a revoked key changes nothing.
 
+    Args:
+        public_id: id of the key.
+        version: raise StaleVersion if the key was changed since this version was read; None: no check.
+        actor: who requests it; empty: the current actor.
+
     Raises:
         TimerNotFound: there is no such key.
-        StaleVersion: the key was changed since `version` was read.
+        StaleVersion: see `version`.
     """
     with audited("key.revoke", actor) as entry:
         row = _about(entry, _locked(public_id, version))

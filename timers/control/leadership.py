@@ -31,7 +31,17 @@ def hand_over(partition: str = "default", *, to: str = "", reason: str = "", act
 
 
 def release_lead(partition: str = "default", *, reason: str = "", actor: str = "") -> Leadership:
-    """Let another node lead the partition instead of the present leader; see hand_over."""
+    """Let another node lead the partition instead of the present leader, as by hand_over without a named node.
+
+    Args:
+        partition: name of the partition.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: the partition has no live node.
+        NotAllowedNow: there is no other node that can lead.
+    """
     return _hand_over("partition.release_lead", partition, "", reason, actor)
 
 

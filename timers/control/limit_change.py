@@ -33,9 +33,7 @@ class LimitChange:
             lock_keyed(group)
 
     def carry_out(self, group: TimerGroup) -> None:
-        """Apply the new limits. Call it after claimed executions were called back: their timers are due again, or they
-        wait.
-        """
+        """Apply the new limits. Call it after executions were called back, so that they are due again or wait."""
         # A new rate begins with a full burst; an unchanged one keeps its state.
         states = RateState.objects.filter(group=group)
         if group.max_rate != self._rates[0]:

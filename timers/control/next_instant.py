@@ -114,7 +114,17 @@ def next_after_edit(before: Before, spec: TimerSpec, schedule: Schedule, after: 
 
 
 def first_beyond(last: datetime | None, spec: TimerSpec, schedule: Schedule, now: datetime) -> datetime:
-    """Return the first nominal instant from now on that is after the last one fired. Raise InvalidRequest for none."""
+    """Return the first nominal instant from now on that is after the last one fired.
+
+    Args:
+        last: latest nominal instant that was fired; None: none was.
+        spec: definition of the timer.
+        schedule: its schedule, with exclusion calendars.
+        now: current time of the group's clock.
+
+    Raises:
+        InvalidRequest: there is no such instant.
+    """
     if last is None:
         return spec.first_fire(now, schedule)
     beyond = last + _MICROSECOND

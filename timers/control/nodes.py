@@ -42,7 +42,17 @@ def drain_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
 
 
 def activate_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
-    """Let a drained node take work again. Raise the same errors as drain_node."""
+    """Let a drained node take work again.
+
+    Args:
+        node: id or name of the node.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such node.
+        NotAllowedNow: the node has ended or has been requested to stop.
+    """
     return _ask("node.activate", node, Node.Wish.NONE, reason, actor)
 
 
@@ -50,6 +60,11 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
     """Stop a node as SIGTERM does: it drains, within its --drain-timeout, and its process ends.
 
     This cannot be undone.
+
+    Args:
+        node: id or name of the node.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
 
     Raises:
         TimerNotFound: there is no such node.
@@ -59,10 +74,15 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
 
 
 def forget_node(node: int | str, *, reason: str = "", actor: str = "") -> int:
-    """Delete the records of a node that has ended: one incarnation by its id, or all of them by its name.
+    """Delete the records of a node that has ended.
 
     Its history, in the ledger and the cluster's events, is kept. A node that has ended is deleted automatically after
     TIMERS_NODE_RETENTION days.
+
+    Args:
+        node: an id: that incarnation; a name: all incarnations of the name.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
 
     Returns:
         The number of incarnations that were deleted.

@@ -90,7 +90,18 @@ def start_operation(
 def cancel_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Stop the operation; what has been done stays done. Raise NotAllowedNow if the operation has ended."""
+    """Cancel the operation; what has been done stays done.
+
+    Args:
+        operation: id of the operation.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+        groups: names of the groups that the actor may change; None: all.
+
+    Raises:
+        TimerNotFound: there is no such operation within `groups`.
+        NotAllowedNow: the operation has ended.
+    """
     with audited("operation.cancel", actor) as entry:
         row = entry.watch(_lock(operation, groups))
         row.ended_at = clock.now()
@@ -100,13 +111,34 @@ def cancel_operation(
 def pause_operation(
     operation: int, *, reason: str = "", actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Pause the operation until it is resumed. Raise NotAllowedNow if the operation has ended."""
+    """Pause the operation until it is resumed.
+
+    Args:
+        operation: id of the operation.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+        groups: names of the groups that the actor may change; None: all.
+
+    Raises:
+        TimerNotFound: there is no such operation within `groups`.
+        NotAllowedNow: the operation has ended.
+    """
     with audited("operation.pause", actor) as entry:
         return _set_state(entry.watch(_lock(operation, groups)), BulkOperation.State.PAUSED, "paused", reason, actor)
 
 
 def resume_operation(operation: int, *, actor: str = "", groups: Collection[str] | None = None) -> BulkOperation:
-    """Resume the operation; its set of executions is still the one frozen at the request."""
+    """Resume the operation; its set of executions is still the one frozen at the request.
+
+    Args:
+        operation: id of the operation.
+        actor: who requests it; empty: the current actor.
+        groups: names of the groups that the actor may change; None: all.
+
+    Raises:
+        TimerNotFound: there is no such operation within `groups`.
+        NotAllowedNow: the operation has ended.
+    """
     with audited("operation.resume", actor) as entry:
         row = entry.watch(_lock(operation, groups))
         row.next_at = max(row.next_at, clock.now())
@@ -116,7 +148,19 @@ def resume_operation(operation: int, *, actor: str = "", groups: Collection[str]
 def set_pace(
     operation: int, pace: float | None, *, actor: str = "", groups: Collection[str] | None = None
 ) -> BulkOperation:
-    """Change the maximum number of executions per second from now on; None: no limit."""
+    """Change the rate of the operation from now on.
+
+    Args:
+        operation: id of the operation.
+        pace: maximum number of executions per second; None: no limit.
+        actor: who requests it; empty: the current actor.
+        groups: names of the groups that the actor may change; None: all.
+
+    Raises:
+        TimerNotFound: there is no such operation within `groups`.
+        NotAllowedNow: the operation has ended.
+        InvalidRequest: the rate is invalid.
+    """
     checked = check_pace(pace, "pace")
     with audited("operation.set_pace", actor) as entry:
         row = entry.watch(_lock(operation, groups))

@@ -66,6 +66,11 @@ def freeze_clock(name: str, at: datetime | str | None = None, *, actor: str = ""
 
     Occurrences between its present instant and `at` count as missed, and follow the misfire policy.
 
+    Args:
+        name: name of the sandbox.
+        at: instant at which the clock stops; None: its present instant.
+        actor: who requests it; empty: the current actor.
+
     Raises:
         InvalidRequest: the instant is before the group's clock, or the group is not a sandbox.
         TimerNotFound: there is no such group.

@@ -139,7 +139,16 @@ def limit_secret(
 ) -> None:
     """Change whose timers may use a secret, where it may be sent, and its description; the value is unchanged.
 
-    None leaves a field unchanged; an empty collection removes the limit.
+    Args:
+        name: name of the secret.
+        groups: groups whose timers may use it; empty: all, None: unchanged.
+        hosts: hosts to which it may be sent; empty: all, None: unchanged.
+        description: text for people; None: unchanged.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        InvalidRequest: a field is invalid.
+        TimerNotFound: there is no such secret.
     """
     _check_scope(groups or (), hosts or ())
     check_text("description", description or "")

@@ -37,8 +37,20 @@ class LeftOut(tuple[datetime, datetime | None]):
 def skip_next_fire(group: str, name: str, *, reason: str = "", actor: str = "") -> LeftOut:
     """Skip the timer's next fire, even if it is claimed but has not begun.
 
-    Instants that an exclusion calendar excludes do not count as fires. Raise NotAllowedNow if the timer has no next
-    fire.
+    Instants that an exclusion calendar excludes do not count as fires.
+
+    Args:
+        group: name of the group.
+        name: name of the timer.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Returns:
+        The skipped instant, and the one at which the timer is due next.
+
+    Raises:
+        NotAllowedNow: the timer has no next fire.
+        TimerNotFound: there is no such timer.
     """
     return within_limits(lambda limits: _skip_next(group, name, reason, actor, limits))
 

@@ -149,6 +149,15 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
 
     The group's other queue subscriptions take over the executions that wait for a paused one, if these pass their
     filters. Executions of a broadcast subscription wait for it, up to 1,000; further occurrences are skipped for it.
+
+    Args:
+        group: name of the group.
+        name: name of the subscription.
+        reason: why, for the record.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such group or subscription.
     """
     with audited("subscription.pause", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
@@ -165,7 +174,16 @@ def pause_subscription(group: str, name: str, *, reason: str = "", actor: str = 
 
 
 def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscription:
-    """Deliver again, starting with the waiting executions."""
+    """Resume delivery, starting with the waiting executions.
+
+    Args:
+        group: name of the group.
+        name: name of the subscription.
+        actor: who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: there is no such group or subscription.
+    """
     with audited("subscription.resume", actor, group=group, name=name) as entry:
         row = entry.watch(_lock(group, name))
         if row.state != Subscription.State.PAUSED:
@@ -180,8 +198,7 @@ def resume_subscription(group: str, name: str, *, actor: str = "") -> Subscripti
 def delete_subscription(
     group: str, name: str, *, version: int | None = None, reason: str = "", actor: str = ""
 ) -> DeletedSubscription:
-    """Deliver nothing more to the subscription. Its waiting executions go to other queue subscriptions, or are
-    cancelled.
+    """Delete a subscription. Its waiting executions go to other queue subscriptions, or are cancelled.
 
     The same applies to claimed executions that have not begun. Executions that have begun are requested to end if the
     subscription is a broadcast one; those of a queue subscription continue, and another subscription makes any further

@@ -32,7 +32,14 @@ _current: Final[ContextVar[Actor]] = ContextVar("timers_current", default=Actor(
 def acting_as(
     actor: str | Callable[[], str] = "", *, key_id: int | None = None, address: str = "", request_id: str = ""
 ) -> Iterator[None]:
-    """Set the current actor for a block; an operation that is passed an actor of its own records that one instead."""
+    """Set the current actor for a block; an operation that is passed an actor of its own records that one instead.
+
+    Args:
+        actor: name in records, or a callable that looks it up.
+        key_id: id of the application key that is used; None: none.
+        address: the client's address.
+        request_id: id of the request.
+    """
     token = _current.set(Actor(actor, key_id, address, request_id))
     try:
         yield

@@ -32,6 +32,11 @@ def check_rate(caller: Caller, *, now: float | None = None, throttle: Throttle =
 
     The rate is the key's own, else TIMERS_API_RATE (0: no limit); TIMERS_API_BURST seconds' worth of it may arrive at
     once.
+
+    Args:
+        caller: who makes the request.
+        now: a reading of the monotonic clock in seconds; None: the present one. For tests.
+        throttle: the counts. For tests.
     """
     settings = conf.current()
     rate = settings.api_rate if caller.rate is None else caller.rate
@@ -47,6 +52,11 @@ def count_failure(address: str, *, now: float | None = None, throttle: Throttle 
     """Count an invalid key from an address. Raise TooManyRequests if there were too many.
 
     Valid keys from the address are still accepted: many programs may share one address.
+
+    Args:
+        address: the client's address.
+        now: a reading of the monotonic clock in seconds; None: the present one. For tests.
+        throttle: the counts. For tests.
     """
     rate, burst = FAILURES_PER_MINUTE / 60, float(FAILURES_PER_MINUTE)
     now = time.monotonic() if now is None else now

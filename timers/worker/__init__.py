@@ -2,7 +2,7 @@
 
     supervisor   the Node: children, their limits, signals; heartbeat and housekeeping in threads of their own
     worker       one child process: claimer -> agenda -> executor -> recorder, and a listener that wakes the claimer
-    started      executions that have begun and are not recorded yet, in memory shared with the supervisor
+    in_flight    executions that have begun and are not recorded yet, in memory shared with the supervisor
     pulse        how threads are monitored; components (a worker's) and own_threads (the supervisor's) use it
     handler_state    what a handler leaves behind: on its connections (connection_state) or in its process
                      (process_state: state_kinds, settings_state)

@@ -45,9 +45,7 @@ class GuardedResolver(AbstractResolver):
         return found
 
     def open_socket(self, info: AddressInfo) -> socket.socket:
-        """Return the socket for one connection, however the address was resolved: the last check, right before the
-        connect.
-        """
+        """Return the socket for one connection, however the address was resolved: the last check before the connect."""
         family, kind, protocol, _, (address, *_) = info
         if address not in self._proxy_addresses:
             self.rules.check_addresses(str(address), [str(address)])

@@ -27,7 +27,9 @@ lease): it is silent before its work is taken over.
 """
 
 UNMANAGED_SECONDS: Final = 5.0
-"""Each beat counts at most half a second; with a beat every two seconds this is about twenty seconds."""
+"""Seconds without a round of the supervisor's main thread after which the node ends. Each beat counts at most half a
+second of them: with a beat every two seconds, that is about twenty seconds.
+"""
 SHORTEST_PATIENCE: Final = 10.0
 """Minimum seconds after which a beat that does not return is abandoned, and another thread beats on another connection.
 """
@@ -132,9 +134,7 @@ class Heartbeat:
             )
 
     def _end_if_unmanaged(self) -> None:
-        """End the node if the supervisor no longer manages its workers: others take over, and the kernel ends the
-        workers.
-        """
+        """End the node if its supervisor hangs or has ended: others take over, and the kernel ends the workers."""
         self._unmanaged.begin(time.monotonic())
         if self._unmanaged.lasts("supervisor", self.managed_at) > UNMANAGED_SECONDS:
             logger.critical("the supervisor's main thread hangs or has ended: the node ends, others take over its work")
@@ -142,8 +142,9 @@ class Heartbeat:
             os._exit(1)
 
     def stepped(self, clock: Chores, sent: float) -> bool:
-        """Return whether this reading of housekeeping shows a step of the clock; if so, send the next heartbeat at
-        once.
+        """Return whether this reading of housekeeping shows a step of the clock.
+
+        If it does, the next heartbeat is sent at once.
 
         Args:
             clock: the reading.

@@ -1,6 +1,4 @@
-"""Housekeeping of a node: rescue executions of dead nodes, delete old history. Leaderless: every node tries, one does
-it.
-"""
+"""Housekeeping of a node: rescues and deletion of old history. Leaderless: every node tries, one succeeds."""
 
 from __future__ import annotations
 
@@ -186,8 +184,7 @@ class Housekeeping:
         return max(min(wait for wait in waits if wait is not None), SHORTEST_WAIT)
 
     def carry_out(self) -> float:
-        """Process one chunk of a bulk operation, one batch of timers that change their shards, and one of released
-        orders.
+        """Process one chunk each of a bulk operation, of timers that change their shards, and of released orders.
 
         Return the seconds to the next pass. Without any work, no session is kept open.
         """
@@ -208,8 +205,9 @@ class Housekeeping:
         return Pruned(tuple(create_ahead(now.date(), self._settings.partitions_ahead)))
 
     def skip_unclaimed(self) -> float:
-        """Make one pass over due timers from which consumers pull. Return the seconds to the next; without any, close
-        the session.
+        """Make one pass over due timers from which consumers pull. Return the seconds to the next.
+
+        Without such timers the session is closed.
         """
         if self._is_held:
             # By a clock that has stepped, messages that are not late would be skipped.

@@ -125,8 +125,9 @@ class HttpCalls:
             raise CallFailed(f"not called: {reason}", action.target.place, "egress", permanent=True)
 
     async def _check_name_behind_proxy(self, action: HttpAction) -> None:
-        """Check that a user's proxy does not lead to a blocked target; names that this host cannot resolve are left to
-        the proxy.
+        """Check that a user's proxy does not lead to a blocked target.
+
+        Names that this host cannot resolve are left to the proxy.
         """
         if action.proxy is not None and action.target.address is None:
             with suppress(socket.gaierror):

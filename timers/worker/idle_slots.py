@@ -1,5 +1,4 @@
-"""Idle slots: threads and places on the event loop in which nothing runs, and that no execution claimed ahead will
-need.
+"""Idle slots: threads and places on the event loop that are idle and not needed by executions claimed ahead.
 
 Capacity counts executions claimed ahead of their instant as if all of them ran at once. Quick work of many instants can
 fill a worker in that count while most of its threads are idle; slow work that is due would wait as long as such work

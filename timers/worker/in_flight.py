@@ -1,5 +1,4 @@
-"""Started: the executions that a worker has begun and not recorded, in memory that the supervisor can read after its
-death.
+"""Executions that a worker has begun and not recorded, in memory that the supervisor can read after its death.
 
 Each execution has a cell: its id, when it began, and when its limit ends. The worker writes a cell before each start
 and frees it when the outcome is in the ledger. So whatever kills the worker, the supervisor can distinguish executions
@@ -149,7 +148,8 @@ class Started:
 
     @property
     def lease_is_sure(self) -> bool:
-        """Whether the lease is certain; checked before each claim and start. A node that was frozen or disconnected
-        must not begin executions that others may have.
+        """Whether the lease is certain; checked before each claim and start.
+
+        A node that was frozen or disconnected must not begin executions that others may have.
         """
         return boot_time() < self._sure_until.value

@@ -53,9 +53,7 @@ class NextLook:
                 heapq.heappush(self._instants, instant_us)
 
     def begin_idle(self) -> bool:
-        """Return whether this pass checks for idle slots if there is no room; counting them in every pass costs too
-        much.
-        """
+        """Return whether this pass checks for idle slots if there is no room; doing so in every pass costs too much."""
         now = time.monotonic()
         if now < self._idle_from:
             return False  # the result of the last check, and the next check, are unchanged

@@ -17,7 +17,13 @@ SWITCH_INTERVAL: Final = 0.001
 
 
 def main(setup: WorkerSetup, memory: Any, commands: Connection) -> None:
-    """Become a worker of the node in `setup`; ends with the process."""
+    """Become a worker of the node in `setup`; ends with the process.
+
+    Args:
+        setup: what the supervisor passes to the worker.
+        memory: shared memory of this worker (in_flight.shared_memory).
+        commands: the supervisor's command pipe.
+    """
     # Only the supervisor decides how a node ends; a signal to the whole process group must not interrupt handlers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -30,9 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Relief:
-    """Finds and releases executions that would start late; called by the claimer, in its thread and with its
-    connection.
-    """
+    """Finds and releases executions that would start late; called by the claimer, in its thread."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
-"""Sharing: this worker's part of a burst of slow or unknown work, so that the burst does not fill the first worker that
-polls.
+"""Sharing: this worker's part of a burst of slow or unknown work, so that it does not fill the first worker.
 
-Quick work is not shared: the first worker finishes it before the others would have begun.
+Quick work is not shared: the first worker that polls finishes it before the others would have begun.
 """
 
 from __future__ import annotations
@@ -134,9 +133,7 @@ class Sharing:
         return parts
 
     def startable_elsewhere(self, executions: Sequence[Execution], slots: Slots) -> set[str]:
-        """Return the executions for which another live worker that serves them has a free slot, allotted in the given
-        order.
-        """
+        """Return the executions that can start at once on another live worker, allotted in the given order."""
         others = [load for load in self._read_loads() if self._is_other(load)]
         free = [self._occupied(load, slots).free + ROUNDING for load in others]
         found: set[str] = set()
@@ -176,8 +173,9 @@ class Sharing:
         return found
 
     def _takes(self, load: WorkerLoad, item: DueWork) -> bool:
-        """Return whether a worker takes work of an item now; of a shard that this node prefers, only its own workers
-        do.
+        """Return whether a worker takes work of an item now.
+
+        Of a shard that this node prefers, only its own workers do.
         """
         is_own_shard = item.group.shards > 1 and not item.is_preferred_elsewhere and not item.waiting
         return not (is_own_shard and load.node_id != self._holder.node_id) and self._serves(load, item.group)

@@ -37,9 +37,7 @@ AWAKE_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 0.02
 """Seconds after the order to start nothing more until no worker can still be starting something."""
 MAX_RETIRED: Final = 8
-"""Maximum number of workers that only wait for the end of an overrunning handler; more at once are killed without the
-grace period. A node that drains may have as many as it had workers.
-"""
+"""Maximum number of retired workers that are not killed before the grace period ends, unless the node drains."""
 
 logger = logging.getLogger(__name__)
 

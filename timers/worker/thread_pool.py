@@ -108,8 +108,9 @@ class ThreadPool:
         return next((taker.execution for taker in self._takers if taker.thread.name == thread), None)
 
     def stalled_since(self) -> float:
-        """Return time.monotonic() since when items have waited although a thread is free; 0: none has. Called
-        regularly.
+        """Return time.monotonic() since when items have waited although a thread is free; 0: none has.
+
+        Call it regularly.
         """
         if not self._queue or all(taker.working for taker in self._takers):
             self._waiting = None
@@ -156,10 +157,9 @@ class ThreadPool:
                 for taker in self._takers]  # fmt: skip
 
     def overrunning(self) -> float:
-        """Return the number of threads whose execution runs much longer than its group's mean, minus the part that the
-        mean covers.
+        """Return the number of threads that run much longer than the mean, minus the part that the mean covers.
 
-        By group, as executions are counted: a handler may be quick in one group and slow in another.
+        By the group's mean, as executions are counted: a handler may be quick in one group and slow in another.
         """
         now = time.monotonic()
         return sum(

@@ -199,9 +199,7 @@ class Worker:
             self._unstarted = self._released(self._unstarted, words)
 
     def _obey_loss_of_lead(self) -> None:
-        """Release executions that only the leader may fire and that have not begun, for the next leader; see the
-        claimer.
-        """
+        """Release executions that only the leader may fire and that have not begun, for the next leader."""
         if not self._claimer.take_lost_lead():
             return
         taken = self._agenda.take() + self._executor.take()

@@ -88,6 +88,12 @@ def add_order(
 def start_order(group: str, chain: str, name: str, *, actor: str = "") -> Timer:
     """Start a pending order: it begins now, or at the instant or by the schedule given for it.
 
+    Args:
+        group: The group of the chain.
+        chain: The chain.
+        name: The name of the order's timer.
+        actor: Who requests it; empty: the current actor.
+
     Raises:
         TimerNotFound: There is no such chain, or no timer of that name.
         NotAllowedNow: It is not an order of the chain, or is not pending.

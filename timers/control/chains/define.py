@@ -94,7 +94,13 @@ def update_chain(
 
 
 def delete_chain(group: str, name: str, *, version: int | None = None, actor: str = "") -> None:
-    """Delete a chain; the ledger keeps its history. `version`: as for update_chain.
+    """Delete a chain; the ledger keeps its history.
+
+    Args:
+        group: The name of the group.
+        name: The name of the chain.
+        version: The newest version as the caller read it; None: no check.
+        actor: Who requests it, for the audit trail; empty: the current actor.
 
     Raises:
         NotAllowedNow: Orders are open. Cancel them, or let them finish, first.

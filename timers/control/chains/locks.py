@@ -20,6 +20,12 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
 
     Steps that begin later use the new capacity, and waiting orders continue if there is room now.
 
+    Args:
+        group: The name of the group.
+        name: The name of the lock.
+        capacity: How many orders may hold it at once, at least 1.
+        actor: Who requests it; empty: the current actor.
+
     Raises:
         InvalidRequest: The name or the capacity is invalid.
         TimerNotFound: There is no such group.

@@ -86,7 +86,16 @@ def reset_order(order: str, *, actor: str = "") -> OrderRow:
 
 
 def cancel_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
-    """Cancel an order: its finally steps run, then it ends as cancelled. A second cancel ends it at once."""
+    """Cancel an order: its finally steps run, then it ends as cancelled. A second cancel ends it at once.
+
+    Args:
+        order: The order's id.
+        reason: Why, for the ledger.
+        actor: Who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: There is no such order.
+    """
     why = _words("cancelled", reason, actor)
     return _send("order.cancel", order, lambda _: events.Cancelled(why), actor, {"reason": why})
 
@@ -139,7 +148,17 @@ def refuse_order(order: str, *, reason: str = "", actor: str = "") -> OrderRow:
 
 
 def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "") -> OrderRow:
-    """Send an order the signal that it waits for; `payload`: JSON from which the step reads variables."""
+    """Send an order the signal that it waits for.
+
+    Args:
+        order: The order's id.
+        name: The name of the signal.
+        payload: JSON from which the step reads variables.
+        actor: Who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: There is no such order.
+    """
     return _send("order.signal", order, lambda _: events.Signalled(name, payload), actor, {"signal": name})
 
 

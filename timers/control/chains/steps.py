@@ -21,17 +21,53 @@ from timers.models import Chain, ChainStep
 
 
 def stop_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders wait before a step; running attempts of it finish. Raise TimerNotFound, InvalidRequest."""
+    """Let orders wait before a step; running attempts of it finish.
+
+    Args:
+        group: The name of the group.
+        chain: The name of the chain.
+        step: The name of the step.
+        reason: Why, for the record.
+        actor: Who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: There is no such chain.
+        InvalidRequest: There is no such step, or it cannot have this state.
+    """
     return _set_step(group, chain, step, ChainStep.State.STOPPED, reason, actor)
 
 
 def skip_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Let orders pass a step without running it. Raise TimerNotFound, InvalidRequest."""
+    """Let orders pass a step without running it.
+
+    Args:
+        group: The name of the group.
+        chain: The name of the chain.
+        step: The name of the step.
+        reason: Why, for the record.
+        actor: Who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: There is no such chain.
+        InvalidRequest: There is no such step, or it cannot have this state.
+    """
     return _set_step(group, chain, step, ChainStep.State.SKIPPED, reason, actor)
 
 
 def activate_step(group: str, chain: str, step: str, *, reason: str = "", actor: str = "") -> ChainStep:
-    """Activate a step that was stopped or skipped. Raise TimerNotFound, InvalidRequest."""
+    """Activate a step that was stopped or skipped.
+
+    Args:
+        group: The name of the group.
+        chain: The name of the chain.
+        step: The name of the step.
+        reason: Why, for the record.
+        actor: Who requests it; empty: the current actor.
+
+    Raises:
+        TimerNotFound: There is no such chain.
+        InvalidRequest: There is no such step, or it cannot have this state.
+    """
     return _set_step(group, chain, step, ChainStep.State.ACTIVE, reason, actor)
 
 

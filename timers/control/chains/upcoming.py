@@ -22,6 +22,13 @@ _HAS_BEGUN = "Use the verbs of orders that have begun, with its id."
 def withdraw_order(group: str, chain: str, name: str, *, reason: str = "", actor: str = "") -> Timer:
     """Cancel an order before it begins; for a timer that begins orders repeatedly, this one and all later ones.
 
+    Args:
+        group: The name of the group.
+        chain: The name of the chain.
+        name: The name of the order's timer.
+        reason: Why, for the record.
+        actor: Who requests it; empty: the current actor.
+
     Raises:
         TimerNotFound: There is no such chain, or no timer of that name.
         NotAllowedNow: It is not an order of the chain, it has begun, or an order of its timer is open.
@@ -38,6 +45,13 @@ def withdraw_order(group: str, chain: str, name: str, *, reason: str = "", actor
 
 def change_order(group: str, chain: str, name: str, *, variables: Mapping[str, Any], actor: str = "") -> Timer:
     """Set variables of an order before it begins; the other variables are unchanged.
+
+    Args:
+        group: The name of the group.
+        chain: The name of the chain.
+        name: The name of the order's timer.
+        variables: The variables to set.
+        actor: Who requests it; empty: the current actor.
 
     Raises:
         InvalidRequest: The variables are invalid.

@@ -43,9 +43,7 @@ class KeyText:
         return body + _checksum(body)
 
     def digest(self) -> str:
-        """Return the stored digest of the secret: 64 hexadecimal digits. Bound to the public id, so it fits no other
-        key's row.
-        """
+        """Return the stored digest of the secret: 64 hexadecimal digits, bound to the public id of this key."""
         return self._digest(settings.SECRET_KEY)
 
     def matches(self, digest: str) -> bool:

@@ -75,9 +75,7 @@ def note_use(key: int, address: str) -> None:
 
 
 def renew_digest(key: int, old: str, new: str) -> None:
-    """Store the digest under the present SECRET_KEY instead of one under a fallback, so that the fallback can be
-    removed.
-    """
+    """Replace a digest under a fallback of SECRET_KEY by one under SECRET_KEY, so that the fallback can be removed."""
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, {"id": key, "old": old, "new": new})
 
