@@ -22,7 +22,7 @@ from django.db import connection, transaction
 
 from timers.conf import Conf
 from timers.engine.events import record
-from timers.engine.step_detector import STEP, StepDetector
+from timers.engine.step_detector import STEP, ClockReading, StepDetector
 from timers.models import ClockStep
 
 logger = logging.getLogger(__name__)
@@ -61,11 +61,19 @@ class Noticed:
 class ClockWatch:
     """Compares the readings that one process takes of the database clock; used by several threads."""
 
-    def __init__(self, settings: Conf, by: str) -> None:
+    def __init__(self, settings: Conf, by: str, before: ClockReading | None = None) -> None:
+        """`before`: a reading that another process of this machine took, so that the first one here is compared."""
         self._settings = settings
         self._by = by
         self._detector = StepDetector()
         self._lock = threading.Lock()
+        if before is not None:
+            self._detector.accept(*before)
+
+    @property
+    def last_reading(self) -> ClockReading | None:
+        """The last reading that shows no step; None before the first."""
+        return self._detector.accepted
 
     def stepped(self, reading: datetime, sent: float, received: float) -> bool:
         """Take a reading and return whether the clock has stepped since the one before; a step is written down.

@@ -16,6 +16,10 @@ DRIFT: Final = 0.0005
 """Seconds per second by which two sound clocks may differ (500 ppm, the most that NTP corrects by frequency)."""
 
 
+ClockReading = tuple[datetime, float, float]
+"""A reading of the database clock, and this machine's boot_time() before and after it."""
+
+
 class StepDetector:
     """Compares each reading of one database clock with the reading before."""
 
@@ -23,6 +27,8 @@ class StepDetector:
         self._threshold = threshold
         self._bounds: tuple[float, float] | None = None
         self._received = 0.0
+        self.accepted: ClockReading | None = None
+        """The last accepted reading; None before the first."""
 
     def elapsed(self, received: float) -> float:
         """Seconds since the last accepted reading; 0 before the first."""
@@ -56,3 +62,4 @@ class StepDetector:
         shown = reading.timestamp()
         self._bounds = shown - received, shown - sent
         self._received = received
+        self.accepted = reading, sent, received

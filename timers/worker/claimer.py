@@ -23,6 +23,7 @@ from timers.engine.fired import Fired
 from timers.engine.group_limits import makes_room
 from timers.engine.nodes import handlers_elsewhere, live_peers, position_among
 from timers.engine.rescue import rescue_orphans
+from timers.engine.step_detector import ClockReading
 from timers.engine.unserved import Unserved
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
@@ -69,8 +70,12 @@ class Claimer:
         revoke: Callable[[set[str]], None],
         relief: Relief | None = None,
         unrecorded: Callable[[], int] | None = None,
+        clock_reading: ClockReading | None = None,
     ) -> None:
-        """`unrecorded`: the outcomes of this worker that are not recorded yet; None: nobody records any."""
+        """`unrecorded`: the outcomes of this worker that are not recorded yet; None: nobody records any.
+
+        `clock_reading`: one of the supervisor's, with which the first reading here is compared.
+        """
         self._holder = holder
         self._settings = settings
         self._clock = clock
@@ -85,7 +90,7 @@ class Claimer:
         """time.monotonic() of the first statement that came through after a fault; None: there was no fault."""
         self._revoked_read_at = 0.0
         self._partition = options.partition
-        self._clock_watch = ClockWatch(settings, holder.node)
+        self._clock_watch = ClockWatch(settings, holder.node, clock_reading)
         self._looked_by_old_clock = False
         self._groups = ServedGroups(options.partition, options.roles, holder.node_id, options.mode.is_passive)
         self._shards = ShardPreferences(holder.node_id, options.partition)
