@@ -1,4 +1,4 @@
-"""Cluster events: a line for each thing that happened to a node."""
+"""Cluster events: one row for each event of a node."""
 
 from __future__ import annotations
 
