@@ -1,5 +1,4 @@
-"""Run bulk operations: retry and dismiss by filter, chunk by chunk. Leaderless: each node attempts it, one does a
-chunk.
+"""Run bulk operations (retry and dismiss by filter), chunk by chunk. Leaderless: any node does the next chunk.
 
 A chunk and the cursor behind it are one transaction, under a lock of the operation's row that others skip. So a crash
 repeats nothing and omits nothing, and two concurrent nodes neither skip nor duplicate. A pace is kept by instants: each

@@ -1,4 +1,4 @@
-"""How one try ended (Outcome), and what follows from it (Verdict)."""
+"""How one attempt ended (Outcome), and what happens next (Verdict)."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from timers.exceptions import InvalidRequest
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
 MAX_RESULT_BYTES: Final = 8 * 1024
 MAX_RESULT_VALUES: Final = 8 * 1024
-"""Each value in a list or object takes a byte of JSON at least."""
+"""Maximum number of values in a result: each value in a list or object takes at least one byte of JSON."""
 CountedAs = Literal["succeeded", "retried", "failed", "cancelled"]
 Next = Literal["end", "again", "park", "drop", "cancel", "step"]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The end of one try. Instants are microseconds since 1970 UTC; `started_us` is None when it never began."""
+    """The end of one attempt. Instants are microseconds since 1970 UTC; `started_us` is None if it never started."""
 
     execution: Execution
     word: OutcomeWord
     started_us: int | None
     finished_us: int
     result: str | None = None
-    """JSON text of what the handler returned."""
+    """JSON text of the handler's return value."""
     reason: str | None = None
     error_title: str | None = None
     error_detail: str | None = None
     error_fingerprint: str | None = None
     log: str | None = None
     wait: float | None = None
-    """Seconds until the next try, where the handler (or a Retry-After) said so."""
+    """Seconds until the next attempt, if the handler (or a Retry-After) set it."""
     permanent: bool = False
-    """No further try, whatever retries are left."""
+    """Whether there is no further attempt, whatever retries are left."""
     forgiven: bool = False
-    """The try does not count against max_retries: it was ended for another one's fault."""
+    """Whether the attempt does not count against max_retries: it was ended because of another one's error."""
     pauses: str = ""
-    """Why the timer, where it is active, or the subscription pauses itself; empty: neither does."""
+    """Why the subscription, or an active timer, pauses itself; empty: neither does."""
     exchange: str | None = None
-    """JSON text of what an HTTP call sent and got."""
+    """JSON text of the request and response of an HTTP call."""
     revoked_because: str = ""
-    """Why it was asked to end; empty: it was not."""
+    """Why it was revoked; empty: it was not."""
     lost_before: bool = False
-    """The try before this lost one was lost too."""
+    """Whether the attempt before this lost one was lost too."""
 
     @property
     def is_further_snooze(self) -> bool:
-        """Whether the try before was snoozed too: both have one number and one row in the ledger."""
+        """Whether the previous attempt was snoozed too: both have one number and one row in the ledger."""
         return self.word == "snoozed" and self.execution.snoozes > 0
 
 
@@ -65,24 +65,26 @@ _ENDED_AS: Final = {
 
 
 def cancelled_because(outcome: Outcome) -> str:
-    """The reason of a cancelled execution: why it was asked to end, and how it did."""
+    """Return the reason of a cancelled execution: why it was revoked, and how it ended."""
     return f"{outcome.revoked_because or 'asked to end'}; {outcome.reason or _ENDED_AS.get(outcome.word, outcome.word)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows: end (succeeded), again at `available_us`, park as failed, drop (failed, final at once), cancel, or
-    step: the chain of an order says what follows for it.
+    """What happens next to an execution.
+
+    `next` is end (succeeded), again (at `available_us`), park (as failed), drop (failed, final at once), cancel, or
+    step: the chain of an order decides.
     """
 
     next: Next
     available_us: int = 0
     reason: str = ""
-    """Why, where neither the outcome nor the policy says so."""
+    """The reason, where neither the outcome nor the policy has one."""
 
 
 def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
-    """What an end is in counts of executions; each step of an order counts."""
+    """Return how an end counts in the statistics of executions; each step of an order counts."""
     match verdict.next:
         case "end":
             return "succeeded"
@@ -97,7 +99,7 @@ def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
-    """The execution cannot be run: poison fails for good, a handler that nobody has yet is tried again by policy."""
+    """Return the outcome of an execution that cannot run: poison fails permanently, an unknown handler is retried."""
     return Outcome(
         execution, "error", None, now_us,
         reason=reason, error_title=reason,

@@ -114,7 +114,7 @@ class Trees:
         return self._rows[id_]
 
     def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
-        """Return the branches, or the sub-chain, that ended without success and begin again when the order is resumed."""
+        """Return the branches, or the sub-chain, that ended without success and restart when the order resumes."""
         round_ = row.order.round
         children = [] if round_ is None else self._children(row, round_)
         return [each for each in children if each.is_reset or each.order.outcome in (FAILED, CANCELLED)]

@@ -62,7 +62,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
             check_version(before, after, row.order, is_elsewhere=is_elsewhere)
         except InvalidRequest as error:
             raise _placed(error, row) from None
-    # Found before the version changes: what the order waits for is a matter of the one that it has.
+    # Find these before the version changes: what the order waits for depends on its current version.
     again = [] if is_elsewhere else trees.ended_in_vain(row)
     trees.give_version(row, version_id)
     for child in again:
@@ -73,7 +73,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
 
 
 def _placed(error: InvalidRequest, row: OrderRow) -> InvalidRequest:
-    """The error with the order that it is about, where that is a branch or a sub-chain."""
+    """Return the error with the name of the order concerned, if that is a branch or a sub-chain."""
     order = row.order
     if order.parent is None:
         return error
