@@ -112,7 +112,7 @@ def take_within(
 
 
 def compute_unlocked(left: Sequence[Work], budget: CpuBudget | None) -> None:
-    """Do the computations without locked rows, within the budget, but at least one, so that each pass makes progress."""
+    """Do the computations without locked rows, within the budget, at least one, so that each pass makes progress."""
     for work in left:
         with suppress(Exception):  # as above
             work()

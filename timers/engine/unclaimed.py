@@ -67,9 +67,7 @@ def has_unclaimed(now: str) -> str:
 
 
 def unclaimed_parts(now: datetime) -> list[tuple[Part, int]]:
-    """Return the parts of pulled groups with due timers, and the versions of their groups; `now`: by the database
-    clock.
-    """
+    """Return the parts of pulled groups with due timers, and their groups' versions; `now`: by the database clock."""
     with connection.cursor() as cursor:
         cursor.execute(_PARTS, {"now": now})
         return [((group, shard, priority), version) for group, version, shard, priority in cursor.fetchall()]

@@ -1,5 +1,4 @@
-"""Undo a fire: an occurrence that was claimed ahead and has not started becomes due again, as if it had not been
-claimed.
+"""Undo a fire: an occurrence that was claimed ahead and has not started becomes due again, as if never claimed.
 
 So a change after the claim has the same effect as one before it. Only the latest instants of a timer can be undone,
 because its instants only rise. Nothing remains of the undone fire, because nothing was recorded of it.
@@ -122,7 +121,7 @@ def _passed(occurrences: Collection[str]) -> set[str]:
 
 
 def _without_twins(rows: Sequence[Row]) -> list[Row]:
-    """Leave out finished timers whose names others have got meanwhile: a name can have only one active timer."""
+    """Leave out finished timers whose name another active or paused timer has got meanwhile: names are unique."""
     finished = [timer.id for timer, _, _ in rows if timer.state == Timer.State.FINISHED]
     if not finished:
         return list(rows)

@@ -38,7 +38,7 @@ class Unserved:
         return self.names
 
     def leaves_row(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row of waiting is left, by the handler of an order's step, else of the timer's own action."""
+        """Return whether a row of waiting is left, by the handler of its order's step or its timer's own action."""
         return self.leaves(row["action"], row["handler"])
 
     def leaves(self, action: str | None, handler: str | None = None) -> bool:
