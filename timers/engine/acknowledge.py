@@ -118,7 +118,7 @@ def discard(execution: str, token: str, *, delay: Duration | None = None, reason
     Args:
         execution: the id of the execution.
         token: the token of its claim.
-        delay: seconds until it is available again; None: as the retry policy (or the next tick) says.
+        delay: seconds until it is available again; None: by the retry policy (or at the next tick).
         reason: recorded with the attempt.
 
     Raises:
@@ -133,10 +133,16 @@ def discard(execution: str, token: str, *, delay: Duration | None = None, reason
 
 
 def extend(execution: str, token: str, *, lease: Duration = 30.0) -> Extended:
-    """Extend the claim (and all executions claimed with it) to `lease` seconds from now.
+    """Extend the claim of an execution, which is that of all executions claimed with it.
+
+    Args:
+        execution: the id of the execution.
+        token: the token of its claim.
+        lease: seconds from now, 1 to 43,200 (12 hours).
 
     Raises:
         StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the lease is out of range.
     """
     fence, seconds = _fence_of(token), check_lease(lease)
     with connection.cursor() as cursor:

@@ -158,7 +158,13 @@ _WORDS: Final = {"end": "succeeded", "park": "failed", "drop": "failed", "cancel
 
 
 def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int) -> None:
-    """Advance each locked timer whose execution ended, so that it can fire again."""
+    """Advance each locked timer whose execution ended, so that it can fire again.
+
+    Args:
+        verdicts: outcomes with their verdicts.
+        timers: the locked timers by id.
+        now_us: microseconds by the database clock.
+    """
     moved: dict[int, LockedTimer] = {}
     others = _left_open(verdicts, timers)
     for outcome, verdict in verdicts:
@@ -261,7 +267,7 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
         elif origin == "backfill":
             _take_up_backfill(timer, moved)
     _write_moved(moved.values(), now_us)
-    # A worker looks for the consequences of its own executions by itself; here nobody else does.
+    # A worker finds the consequences of its own executions without a notification; here there is no such worker.
     wake_if_soon([from_microseconds(row.next_us) for row in moved.values() if row.next_us], from_microseconds(now_us))
 
 

@@ -139,7 +139,13 @@ class _Look:
         return ended > 0 or claimed < found
 
     def note(self, left: LeftReady, now_us: int, *, is_vain: bool) -> None:
-        """Record in `left` how limits affect the rest; `is_vain`: there were rows, and all stayed unchanged."""
+        """Record in `left` how limits affect the rest.
+
+        Args:
+            left: receives the facts.
+            now_us: microseconds by the database clock.
+            is_vain: there were rows, and all stayed unchanged.
+        """
         assert self.allowance is not None
         is_keyed = self.group.limits.is_keyed
         left.is_limited |= self.allowance.most < 1 or (is_keyed and bool(self.allowance.refused) and not self.more)

@@ -1,4 +1,4 @@
-"""Steps of the database clock: whoever notices one records it, and claims and rescue are suspended for a while.
+"""Steps of the database clock: a process that notices one records it, and claims and rescue are suspended for a while.
 
 The database clock decides when timers are due and when leases expire. After a jump, an expired lease does not prove
 that its holder is dead, and timers may look due that are not. So after a step:

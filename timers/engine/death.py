@@ -107,7 +107,7 @@ class Sightings:
 
 
 def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = None) -> Watched:
-    """Find the dead among the live-looking nodes other than this one, with one query.
+    """Find the dead among the other nodes in a live state, with one query.
 
     Args:
         me: id of the judging node.
@@ -129,7 +129,7 @@ def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = 
 
 
 def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
-    """Return live-looking nodes by name, and whether each is certainly gone, for a node that takes over the name.
+    """Return nodes in a live state by name, and whether each is certainly gone, for a node that takes over a name.
 
     A node of this host is gone when its process does not exist and its crash lock is free, however fresh its lease is.
     """
@@ -172,7 +172,7 @@ def dead_with_claims() -> list[Node]:
 
 
 def take_crash_lock(node_id: int) -> bool:
-    """Take the node's crash lock for as long as this connection lives; return False while another connection has it."""
+    """Take the node's crash lock until this connection ends; return False while another connection has it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
         (taken,) = cursor.fetchone()

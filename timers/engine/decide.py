@@ -127,7 +127,13 @@ class _Come(NamedTuple):
 
 
 def decide(due: Due, policies: Policies, now_us: int) -> Decision:
-    """Decide by the policies what happens to all instants that have come."""
+    """Decide by the policies what happens to all instants that have come.
+
+    Args:
+        due: the timer.
+        policies: its policies.
+        now_us: the current instant by the group's clock, without the timer's jitter (microseconds).
+    """
     decision = Decision()
     come = _choose(due, policies, now_us, decision.skipped)
     if due.unwanted:

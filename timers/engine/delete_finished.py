@@ -1,4 +1,4 @@
-"""Delete finished timers whose policy (on_finish) says so, once nothing of them is in progress.
+"""Delete finished timers with the policy on_finish = delete, once nothing of them is in progress.
 
 The ledger keeps their history.
 """

@@ -68,7 +68,14 @@ def message_of(error: BaseException) -> str:
 
 
 def fingerprint(kind: str, where: str, message: str) -> str:
-    """Return the same value for the same error: numbers, ids and quoted text of the message are left out."""
+    """Return a fingerprint that is the same for the same error: numbers, ids and quoted text of the message are left
+    out.
+
+    Args:
+        kind: the class of the error.
+        where: file and function.
+        message: the text of the error.
+    """
     same = _VARYING.sub("?", message)[:500]
     return blake2b(f"{kind}|{where}|{same}".encode(), digest_size=16).hexdigest()
 

@@ -122,6 +122,12 @@ class ServedGroup:
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
         """Return a timer's schedule with the exclusion calendars of its policies.
 
+        Args:
+            kind: the kind of the schedule.
+            spec_text: its JSON text.
+            time_zone: the timer's time zone.
+            policies: the timer's policies.
+
         Raises:
             InvalidRequest: the schedule cannot be read.
         """
@@ -368,7 +374,13 @@ class Execution:
 
 
 def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
-    """Return the argument of the handler."""
+    """Return the argument of the handler.
+
+    Args:
+        execution: the execution.
+        node: name of the node that runs it.
+        started_us: the start by the database clock, in microseconds.
+    """
     subscriber = execution.group.subscriber(execution.subscription)
     return Fire(
         group=execution.group.name,

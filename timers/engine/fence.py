@@ -60,7 +60,14 @@ RETURNING id, limit_key
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
-    """Claim a batch of one group's executions for the holder and set their fence; `now_us` is by the database clock."""
+    """Claim a batch of one group's executions for the holder, and set their fence.
+
+    Args:
+        holder: the worker or consumer.
+        group: the group.
+        executions: the executions; if empty, nothing is written.
+        now_us: microseconds by the database clock.
+    """
     if not executions:
         return
     lease = holder.lease if isinstance(holder, Consumer) else None
@@ -145,8 +152,8 @@ def lock_claims(
 def await_end(executions: Collection[str], group_id: int) -> None:
     """Record in the claims of executions of one group that their timer waits for their end from now on.
 
-    The caller has locked the timer. Executions that are not claimed are ignored. Whoever ends a claimed one learns from
-    lock_claims that the timer must be advanced.
+    The caller has locked the timer. Executions that are not claimed are ignored. A transaction that ends a claimed one
+    learns from lock_claims that the timer must be advanced.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -164,8 +171,8 @@ def await_end(executions: Collection[str], group_id: int) -> None:
 def note_limits(group_id: int) -> None:
     """Record in all claims of a group that it now has limits, which it did not have when they were made.
 
-    Whoever ends a claimed execution learns it from lock_claims: others may start then, and a retry gets a limit key.
-    The caller has locked the group, so there are no claims meanwhile.
+    A transaction that ends a claimed execution learns it from lock_claims: others may start then, and a retry gets a
+    limit key. The caller has locked the group, so there are no new claims meanwhile.
     """
     with connection.cursor() as cursor:
         cursor.execute(

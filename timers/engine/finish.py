@@ -31,10 +31,15 @@ class Finished:
 
 
 def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
-    """Record a batch of outcomes of executions that the holder claimed; `now_us`: microseconds since 1970 UTC.
+    """Record a batch of outcomes of executions that the holder claimed.
 
     It is safe to repeat after an error: executions finished by a first, unacknowledged commit are no longer in the
     claim.
+
+    Args:
+        holder: the worker or consumer.
+        outcomes: the outcomes.
+        now_us: microseconds since 1970 UTC, by the database clock.
     """
     finished = Finished()
     with transaction.atomic():

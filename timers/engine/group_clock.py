@@ -34,7 +34,13 @@ class GroupClock:
 
     @classmethod
     def stored(cls, sandbox: bool, frozen_at: datetime | None, ahead_us: int) -> GroupClock:
-        """Build from the columns of a group's row."""
+        """Build from the columns of a group's row.
+
+        Args:
+            sandbox: whether the group has its own clock.
+            frozen_at: the instant at which it is frozen; None: it runs.
+            ahead_us: microseconds by which a running clock is ahead of the database clock.
+        """
         if not sandbox:
             return DATABASE_CLOCK
         return cls(True, None if frozen_at is None else to_microseconds(frozen_at), ahead_us)

@@ -225,7 +225,13 @@ def free_name(wanted: str, host: str) -> str:
 
 
 def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
-    """Renew the lease and write the report; return None when the node was declared dead."""
+    """Renew the lease and write the report of a node; return None when it was declared dead.
+
+    Args:
+        node_id: the node.
+        lease: seconds.
+        report: its report.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE timers_node SET heartbeat_at = r.now, heartbeat_intervals = {_INTERVALS},"

@@ -99,7 +99,13 @@ def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
-    """Return the outcome of an execution that cannot run: poison fails permanently, an unknown handler is retried."""
+    """Return the outcome of an execution that cannot run: poison fails permanently, an unknown handler is retried.
+
+    Args:
+        execution: the execution.
+        reason: why it cannot run.
+        now_us: microseconds by the database clock.
+    """
     return Outcome(
         execution, "error", None, now_us,
         reason=reason, error_title=reason,
@@ -109,14 +115,16 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
 
 
 def result_text(value: Any) -> str | None:
-    """What a try returned as JSON text; None for None.
+    """Return the result of an attempt as JSON text; None for None.
 
-    Raises InvalidRequest for what is no JSON, and beyond 8 KB of it.
+    Raises:
+        InvalidRequest: the value is not JSON, or is longer than 8 KB.
     """
     if value is None:
         return None
     if type(value) in (dict, list, tuple) and _has_too_many_values(value):
-        # Before it is walked: a few lists that hold each other many times stand for more values than can be counted.
+        # Checked before the value is walked: a few lists that contain each other many times represent more values than
+        # can be counted.
         raise InvalidRequest("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     text = encode(value, "result")
     if len(text.encode()) > MAX_RESULT_BYTES:
@@ -137,22 +145,28 @@ def _has_too_many_values(value: Any) -> bool:
 
 
 def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
-    """Apply the retry policy of the execution's timer to an outcome. `revoked`: it was asked to end."""
+    """Return the verdict on an outcome by the retry policy of the execution's timer.
+
+    Args:
+        outcome: the end of the attempt.
+        now_us: the current instant by the group's clock, in microseconds.
+        revoked: whether the execution was revoked.
+    """
     execution = outcome.execution
     if outcome.word == "succeeded":
         return Verdict("end")
     if revoked:
         return Verdict("cancel")
     if outcome.word == "lost" and execution.group.clock.at(execution.claimed_us) <= now_us:
-        # It may have been claimed ahead: no attempt starts before the instant of its execution. (Where the clock has
-        # been set back since the claim, that instant is one of the old clock.)
+        # It may have been claimed ahead: no attempt starts before the instant of its execution. (If the clock has been
+        # set back since the claim, that instant is one of the old clock.)
         now_us = max(now_us, execution.available_us)
     forgiven = execution.forgiven + (outcome.forgiven or outcome.word == "snoozed")
     retry = execution.attempt - forgiven
-    """The number of the retry that would follow, counting only tries that count."""
+    """The number of the next retry, not counting forgiven attempts."""
     policy = execution.policies.retry
     exhausted = retry > policy.max_retries and outcome.word != "snoozed"
-    # A further snooze in a row takes no number of its own.
+    # A further snooze in a row does not get its own attempt number.
     is_numbered_out = execution.attempt >= MAX_RETRIES and not outcome.is_further_snooze
     if outcome.permanent or exhausted or is_numbered_out:
         reason = "" if outcome.permanent or exhausted else f"had {MAX_RETRIES:,} tries, the most of one execution"
@@ -160,10 +174,10 @@ def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
     if outcome.wait is not None:
         return Verdict("again", now_us + round(outcome.wait * 1_000_000))
     if outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before):
-        # One loss is most likely the node's fault; only a crash loop is slowed down.
+        # A single loss is most likely caused by the node; only a crash loop is slowed down.
         return Verdict("again", now_us)
     if outcome.word == "discarded" and execution.until_committed:
-        # The schedule's next tick: when an until_committed timer shows a discarded execution again (layline.io).
+        # The schedule's next tick: when an until_committed timer offers a discarded execution again (layline.io).
         tick_us = execution.instant_after(now_us)
         if tick_us is not None:
             return Verdict("again", tick_us)

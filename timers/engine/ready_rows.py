@@ -123,7 +123,13 @@ def _follows(row: dict[str, Any]) -> bool:
 
 
 def execution_of(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
-    """Return the execution of a locked row, for a subscription; unreadable data makes it poison, which fails alone."""
+    """Return the execution of a locked row; unreadable data makes it poison, which fails alone.
+
+    Args:
+        row: the row, as lock_ready_rows returned it.
+        group: its group.
+        ordinal: the subscription that it is for; 0: none.
+    """
     execution = Execution(
         id=str(row["id"]),
         timer_id=row["timer_id"],

@@ -43,7 +43,10 @@ def open_requests(holder: Holder) -> list[Request]:
 
 
 def answer(request: Request, held_back: Collection[str]) -> bool:
-    """Answer which executions do not start; return False if the change has stopped waiting and took them as started."""
+    """Answer which executions do not start.
+
+    Returns False if the change no longer waits for the answer, and counts the executions as started.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_recall SET held_back = %s::uuid[] WHERE id = %s", (plain_array(held_back), request.id)

@@ -165,7 +165,13 @@ class _Computing:
     def write(
         self, rows: list[Timer], computed: dict[int, NewInstant], done: Recomputed
     ) -> list[tuple[int, NewInstant]]:
-        """Write the instants of these locked rows; return those that are left because too many have changed."""
+        """Write the instants of these locked rows; return those that are left because too many have changed.
+
+        Args:
+            rows: the locked rows.
+            computed: the new instants by timer.
+            done: the result, which is updated.
+        """
         now = self._now()
         moved: dict[int, datetime | None] = {}
         changed: list[Timer] = []

@@ -34,6 +34,11 @@ def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> 
     The attempt is not counted: draining a node or a shortage of slots does not use up retries. Revoked executions are
     cancelled instead; an order that has moved on has its place elsewhere. It is safe to repeat after an error: what a
     first, unacknowledged commit has released is no longer in its claim.
+
+    Args:
+        holder: the worker or consumer.
+        executions: the executions.
+        now_us: microseconds by the database clock.
     """
     if not executions:
         return Released()

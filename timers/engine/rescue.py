@@ -73,7 +73,13 @@ class Rescued:
 
 
 def rescue_node(node_id: int, now_us: int, reason: str) -> Rescued:
-    """Rescue all claims of a dead node; it is unknown what had started, so all attempts count."""
+    """Rescue all claims of a dead node; it is unknown what had started, so all attempts count.
+
+    Args:
+        node_id: the node.
+        now_us: microseconds by the database clock.
+        reason: recorded with the lost attempts.
+    """
     fate = Fate(started_us=None, reason=reason)
     return _rescue({"node_id": node_id}, lambda _: fate, now_us, may_have_started=True)
 

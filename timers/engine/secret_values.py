@@ -33,7 +33,14 @@ class SecretValue:
         return keys
 
     def why_not_for(self, kind: str, group: str, group_id: int, host: str) -> str | None:
-        """Return why it may not be used like this, as text; None: it may."""
+        """Return why it may not be used like this, as text; None: it may. See refusal().
+
+        Args:
+            kind: the kind of use.
+            group: the group's name.
+            group_id: the group's id; 0: it does not exist yet.
+            host: the host that the timer calls.
+        """
         return refusal(self, kind, group, group_id, host)
 
 

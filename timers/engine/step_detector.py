@@ -53,7 +53,13 @@ class StepDetector:
         return 0.0
 
     def accept(self, reading: datetime, sent: float, received: float) -> None:
-        """Accept this reading as the one to compare the next with."""
+        """Accept this reading as the one to compare the next with.
+
+        Args:
+            reading: the database clock.
+            sent: boot_time() before the statement.
+            received: boot_time() after the statement.
+        """
         shown = reading.timestamp()
         self._bounds = shown - received, shown - sent
         self._received = received

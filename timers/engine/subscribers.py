@@ -84,7 +84,13 @@ def read_subscribers(group_ids: Collection[int]) -> dict[int, tuple[Subscriber, 
 
 
 def matching(subscribers: Iterable[Subscriber], tags: Collection[str], payload: Any) -> tuple[Subscriber, ...]:
-    """Return those whose filter matches a timer with these tags and this payload."""
+    """Return those whose filter matches a timer.
+
+    Args:
+        subscribers: the candidates.
+        tags: tags of the timer.
+        payload: payload of the timer.
+    """
     return tuple(each for each in subscribers if each.filter.matches(tags, payload))
 
 

@@ -1,7 +1,7 @@
 """Waiting keys: waiting executions have the limit key of their timer, to find those of keys with room.
 
-The timer's key decides what may be claimed. The key of the waiting execution only helps to find it: if it differs,
-because the timer was changed concurrently or an older version wrote it, whoever finds it corrects it.
+The timer's key decides what may be claimed. The key of the waiting execution only helps to find it. It may differ
+because the timer was changed concurrently or an older version wrote it; a claim that finds such a key corrects it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,13 @@ from timers.schedules import parse as parse_schedule
 
 
 def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
-    """Return the description of the schedule, or "unreadable: ..." with the reason."""
+    """Return the description of the schedule, or "unreadable: ..." with the reason.
+
+    Args:
+        kind: the kind of the schedule.
+        spec: its stored JSON value.
+        time_zone: the timer's time zone.
+    """
     try:
         return readable_schedule(kind, spec, time_zone).describe()
     except InvalidRequest as error:
@@ -20,6 +26,11 @@ def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
 
 def readable_schedule(kind: str, spec: Any, time_zone: str) -> Schedule:
     """Return the schedule of a timer's columns.
+
+    Args:
+        kind: the kind of the schedule.
+        spec: its stored JSON value.
+        time_zone: the timer's time zone.
 
     Raises:
         InvalidRequest: the schedule cannot be read.

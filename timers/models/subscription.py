@@ -9,7 +9,7 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.models.in_flight import InFlight
 
 MAX_SUBSCRIPTIONS = 255
-"""Maximum per group, including deleted ones that are still stored; an execution id has room for no more."""
+"""Maximum per group, including deleted ones that are still stored: the ordinals that fit in an execution id."""
 
 MAX_PARKED = 1000
 """Maximum number of executions that wait for one paused subscription; further occurrences are skipped for it."""

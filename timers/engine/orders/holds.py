@@ -140,7 +140,13 @@ def unblock_all() -> int:
 
 
 def unblock_lock(group_id: int, name: str, capacity: int) -> int:
-    """Make orders ready that wait for a shared lock whose capacity has changed; return their number."""
+    """Make orders ready that wait for a shared lock whose capacity has changed; return their number.
+
+    Args:
+        group_id: the group of the lock.
+        name: its name.
+        capacity: its new capacity.
+    """
     return _unblock_up_to({lock_scope(group_id, name): capacity})
 
 

@@ -176,6 +176,11 @@ def new_ids(timer_id: int, now_us: int, count: int) -> list[str]:
     """Return ids for branches and sub-chains of a timer's execution.
 
     They are ids of manual runs that may overlap, at instants that a sequence spreads, so they are unique.
+
+    Args:
+        timer_id: the timer.
+        now_us: the first instant, in microseconds.
+        count: the number of ids.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('timers_branch') FROM generate_series(1, %s)", (count,))

@@ -101,7 +101,13 @@ class StepEnds:
         return ""
 
     def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
-        """Advance the orders; return the outcomes and verdicts of whole orders that ended with it."""
+        """Advance the orders; return the outcomes and verdicts of whole orders that ended with it.
+
+        Args:
+            holder: the worker.
+            outcomes: ends of steps, and of executions that start orders.
+            now_us: microseconds by the database clock.
+        """
         clocks = {outcome.execution.group.id: outcome.execution.group.clock for outcome in outcomes}
         trees = Trees(self.roots, now_us, clocks)
         trees.load(outcome.execution.id for outcome in outcomes if outcome.execution.order is not None)
