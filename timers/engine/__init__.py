@@ -15,7 +15,7 @@
       failed  --a person: retry----------------------> ready ;  --dismiss--> failed (final)
       ready|queued|failed --cancel-------------------> cancelled (final)
       claimed --revoked, and not succeeded-----------> cancelled (final)
-    ORDER (the execution of a chain; a branch is an order of its own)
+    ORDER (the execution of a chain; a branch is a separate order)
       claimed --a step ended, the order continues----> ready at the next step, resting, or ended (final)
       ready -----------claim, no place at a limit----> blocked ; blocked --a place is released--> ready
       resting (stopped, suspended, joining, awaiting) --what it waits for, or a person--> ready
@@ -28,10 +28,13 @@ wait for a group while holding it.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the attempt not counted
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed
-    finish   claimed    -> succeeded, ready, failed    control  requests of people and programs
-    prune    drop old history                          nodes    registration, heartbeat, lease, death
+    finish   claimed    -> succeeded, ready, failed    nodes    registration, heartbeat, lease, death
+    prune    drop old history
+    acknowledge                commit, discard and extend of consumers
     leadership                 who leads a partition: only the leader fires what only one node may fire
     operations                 retry and dismiss by filter, run in the background
     orders                     executions that walk through the steps of chains
     recompute, zone_rules      recompute next instants after a change of what they depend on
+
+Requests of people and programs are in timers/control, which calls this package.
 """

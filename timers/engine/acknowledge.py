@@ -90,6 +90,8 @@ def commit(execution: str, token: str, *, result: Any = None) -> Settled:
 
     Raises:
         StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the id, the token or the result is invalid.
+        NotAllowedNow: the timer of the execution is locked by another transaction; try again.
     """
     (answer,) = commit_many([Commit(execution, token, result)])
     if isinstance(answer, TimersError):
@@ -123,6 +125,8 @@ def discard(execution: str, token: str, *, delay: Duration | None = None, reason
 
     Raises:
         StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the id, the token or the delay is invalid.
+        NotAllowedNow: the timer of the execution is locked by another transaction; try again.
     """
     wait = None if delay is None else check_seconds("delay", delay)
     word = _Word(_checked(execution), _fence_of(token), "discarded", wait=wait, reason=reason or None)
@@ -142,7 +146,7 @@ def extend(execution: str, token: str, *, lease: Duration = 30.0) -> Extended:
 
     Raises:
         StaleToken: the claim no longer owns the execution.
-        InvalidRequest: the lease is out of range.
+        InvalidRequest: the id or the token is invalid, or the lease is out of range.
     """
     fence, seconds = _fence_of(token), check_lease(lease)
     with connection.cursor() as cursor:

@@ -240,8 +240,8 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
     Args:
         timers: the locked timers by id.
         ended: the executions.
-        word: cancelled, failed or skipped.
-        now_us: microseconds since 1970 UTC.
+        word: succeeded (only an order), failed, cancelled or skipped.
+        now_us: microseconds since 1970 UTC, by the database clock.
     """
     moved: dict[int, LockedTimer] = {}
     awaited = [each for each in ended if _is_awaited(timers.get(each[1]), each[0])]

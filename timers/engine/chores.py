@@ -57,14 +57,14 @@ class Chores:
     has_operations: bool
     """Whether work is left in the background: operations, changes of shards, orders of chains.
 
-    They are done by operations.carry_out, reshard.move_batch and orders.releasing.
+    It is done by operations.carry_out, reshard.move_batch and the module orders.releasing.
     """
     has_unclaimed: bool
     """Whether a group that consumers pull has due timers (UnclaimedTimers)."""
     seconds_to_consumer_lease: float | None
     """Seconds until the first consumer lease expires, 0 or less: rescue.rescue_expired; None: there is none."""
     seconds_to_resume: float | None
-    """Seconds until the first pause ends by itself, 0 or less: pausing.resume_elapsed; None: none does."""
+    """Seconds until the first pause ends by itself, 0 or less: pauses.resume_elapsed; None: none does."""
     paused_claims: list[int]
     """Workers' claims in the partition while it is paused, started or not: cluster_pause.call_back_paused."""
 

@@ -68,8 +68,7 @@ def message_of(error: BaseException) -> str:
 
 
 def fingerprint(kind: str, where: str, message: str) -> str:
-    """Return a fingerprint that is the same for the same error: numbers, ids and quoted text of the message are left
-    out.
+    """Return a fingerprint, the same for equal errors: numbers, ids and quoted text of the message are left out.
 
     Args:
         kind: the class of the error.

@@ -31,13 +31,13 @@ WHERE id = ANY(ARRAY(SELECT id FROM timers_rate_state WHERE tat < %s ORDER BY id
 def read_states(
     group: ServedGroup, now_us: int, rates: Mapping[str, Rate], per_key: Rate | None
 ) -> dict[str, Arrivals]:
-    """Return the states of a group's rates by key, those of keys with a colon before the key.
+    """Return the states of a group's rates by key; the key of a limit key's rate is a colon and the limit key.
 
     Args:
         group: the group.
         now_us: microseconds by the database clock.
         rates: rates whose states are returned in any case, by key.
-        per_key: the rate of each key; only states that are not idle are returned.
+        per_key: the rate of each limit key; only states that are not idle are returned. None: there is none.
     """
     found = {key: new_state(group, rate) for key, rate in rates.items()}
     with connection.cursor() as cursor:

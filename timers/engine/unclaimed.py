@@ -33,7 +33,7 @@ REST: Final = 20
 INTERVAL: Final = 1.0
 """Least number of seconds between two passes."""
 _NOBODY: Final = Consumer("nobody")
-"""Holder of an empty claim: nothing is fired."""
+"""The holder for batches that claim nothing."""
 
 Part = tuple[int, int, int]
 """A group's id, and a shard and a priority of its timers."""
