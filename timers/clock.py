@@ -1,9 +1,8 @@
-"""The one clock: the database's.
+"""The database clock, the only source of time.
 
-`timers_now()` (created by a migration) is the only source of time: `clock_timestamp()`, or the session setting
-`timers.virtual_now` where that is set (tests, simulations). A process that must wait turns a reading into a running
-estimate with its monotonic clock; the estimate starts at the moment the answer was *received*, so it is never ahead of
-the database and nothing starts early.
+`timers_now()` (created by a migration) returns `clock_timestamp()`, or the session setting `timers.virtual_now` where
+it is set (tests, simulations). A process that must wait extrapolates a reading with its monotonic clock. The estimate
+starts at the moment the response was *received*, so it is never ahead of the database clock and nothing starts early.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from timers.schedules.instant import to_microseconds
 
 
 def boot_time() -> float:
-    """Seconds that also pass while the machine sleeps: a lease runs out during suspend too."""
+    """Return seconds since boot, including time in suspend: a lease also expires while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 def boot_id() -> str:
-    """Return the id of this boot of this machine, unique among machines; empty where the system has none."""
+    """Return an id of this boot of this machine, unique among machines; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -33,7 +32,7 @@ def boot_id() -> str:
 
 
 def now() -> datetime:
-    """The present instant by the database clock (UTC)."""
+    """Return the current instant of the database clock (UTC)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT timers_now()")
         row: tuple[datetime] = cursor.fetchone()
@@ -42,19 +41,19 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A reading of the database clock, and when this machine took it."""
+    """A reading of the database clock, with the local times around it."""
 
     now: datetime
     is_virtual: bool
-    """Whether a test or a simulation moves this session's clock."""
+    """Whether a test or a simulation controls this session's clock."""
     sent: float
     """boot_time() before the statement was sent."""
     received: float
-    """boot_time() after its answer came."""
+    """boot_time() after the response was received."""
 
 
 def read() -> Reading:
-    """Read the database clock in a way that shows its steps (see engine/clock_step.py)."""
+    """Read the database clock together with local times, so that clock steps can be detected (engine/clock_step.py)."""
     sent = boot_time()
     with connection.cursor() as cursor:
         cursor.execute("SELECT timers_now(), COALESCE(current_setting('timers.virtual_now', true), '') <> ''")
@@ -63,22 +62,22 @@ def read() -> Reading:
 
 
 class DatabaseClock:
-    """A running estimate of the database clock, never ahead of it.
+    """Estimate of the database clock between readings, never ahead of it.
 
-    `set` is called with every reading that comes along with other work; `now_us` costs no query.
+    Call `set` with each reading that other statements return; `now_us` needs no query.
     """
 
     def __init__(self, reading: datetime) -> None:
         self.set(reading)
 
     def set(self, reading: datetime) -> None:
-        """Take over a reading of `timers_now()` that was received just now."""
+        """Set the estimate from a reading of `timers_now()` that was received just now."""
         self._offset_us = to_microseconds(reading) - time.monotonic_ns() // 1000
 
     def now_us(self) -> int:
-        """The estimate of the present instant, in microseconds since 1970 UTC."""
+        """Return the estimated current instant, in microseconds since 1970 UTC."""
         return time.monotonic_ns() // 1000 + self._offset_us
 
     def monotonic_at(self, instant_us: int) -> float:
-        """The value that time.monotonic() will have when the database clock shows `instant_us`."""
+        """Return the value of time.monotonic() at which the database clock shows `instant_us`."""
         return (instant_us - self._offset_us) / 1_000_000

@@ -1,4 +1,4 @@
-"""The errors the service raises on purpose: one small tree, each message naming the remedy."""
+"""The errors that the service raises on purpose; each message names the remedy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class TimersError(Exception):
-    """Anything the timer service refuses or cannot do."""
+    """Base class of all requests that the timer service refuses or cannot carry out."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field of a request, in words for the person who wrote it."""
+    """An error in one field of a request, described for its author."""
 
     field: str
     message: str
@@ -22,9 +22,12 @@ class FieldProblem:
 class InvalidRequest(TimersError, ValueError):
     """The request is invalid; nothing was saved.
 
-    `problems` holds every error that was found, so that one answer names all of them.
+    `problems` has every error that was found, so that one response names all of them.
 
-    `given`: the invalid value, which the message repeats shortened; None: it is not repeated.
+    Args:
+        field: path of the invalid field.
+        message: what is wrong, and the remedy.
+        given: the invalid value, which the message repeats, shortened; None: it is not repeated.
 
     >>> raise InvalidRequest("period", "must be at least 0.001 s", given=0)
     Traceback (most recent call last):
@@ -39,18 +42,18 @@ class InvalidRequest(TimersError, ValueError):
 
     @property
     def field(self) -> str:
-        """The first field that is wrong."""
+        """The first invalid field."""
         return self.problems[0].field
 
     def within(self, path: str) -> InvalidRequest:
-        """The same mistakes of something that stands at this path of the request."""
+        """Return the same errors for an object at this path of the request."""
         return InvalidRequest.combined(
             InvalidRequest(f"{path}.{problem.field}", problem.message) for problem in self.problems
         )
 
     @classmethod
     def combined(cls, errors: Iterable[InvalidRequest]) -> InvalidRequest:
-        """One error that holds the problems of several (at least one)."""
+        """Return one error with the problems of several (at least one)."""
         problems = tuple(dict.fromkeys(problem for error in errors for problem in error.problems))
         whole = cls(problems[0].field, problems[0].message)
         whole.problems = problems
@@ -63,33 +66,33 @@ SpecError = InvalidRequest
 
 
 class TimerExists(InvalidRequest):
-    """A timer of that name is already in the group, and on_conflict is "reject"."""
+    """A timer of that name already exists in the group, and on_conflict is "reject"."""
 
 
 class QuotaExceeded(InvalidRequest):
-    """The group's quotas do not allow it; nothing was written."""
+    """The group's quotas do not allow the request; nothing was saved."""
 
 
 class TimerNotFound(TimersError, LookupError):
-    """There is no such timer, group or execution."""
+    """The timer, group or execution does not exist."""
 
 
 class StaleVersion(TimersError):
-    """Someone changed the timer since it was read; read it again and repeat the change."""
+    """The timer was changed since it was read; read it again and repeat the change."""
 
 
 class StaleToken(TimersError):
-    """The claim behind this token holds the execution no more: its lease ended, or it said something else of it."""
+    """The token's claim no longer owns the execution: its lease expired or it was already acknowledged."""
 
 
 class NotAllowedNow(TimersError):
-    """The thing exists, but in its present state this cannot be done to it."""
+    """The current state of the object does not allow the operation."""
 
 
 def _shortened(value: Any, limit: int = 120) -> str:
     try:
         text = repr(value)
-    except ValueError:  # an integer of more digits than Python writes out
+    except ValueError:  # an integer with more digits than Python converts
         return f"a {type(value).__name__} that is too long to be shown"
     return (
         text

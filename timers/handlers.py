@@ -1,4 +1,4 @@
-"""Public: write a handler, and say what shall happen when it cannot finish now.
+"""Public API: write a handler, and control what happens when it cannot finish now.
 
     from timers.handlers import handler, Discard, Retry, Snooze, Fail
 
@@ -7,7 +7,7 @@
         return {"vendor": fire.payload["vendor"]}
 
 Handlers live in each installed app's `timer_handlers.py`; the app's configuration imports them at start. A handler is
-known by its name, never by its import path: what comes out of the database is looked up here and nowhere else.
+identified by its name, never by its import path: names from the database are looked up only in this registry.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 
 
 class Directive(Exception):
-    """Raised by a handler to say what shall happen instead of succeeding."""
+    """Base class of exceptions by which a handler controls what happens instead of success."""
 
 
 class Discard(Directive):
-    """Not yet: show it to me again. Counts as a try; the group's retry policy (or the next tick) says when."""
+    """Discard the attempt: the execution becomes available again by the group's retry policy (or at the next tick).
+
+    The attempt counts.
+    """
 
 
 class Retry(Directive):
-    """Try again after the given wait; counts as a try.
+    """Retry the execution after a delay; the attempt counts.
 
-    `after`: seconds until the next try; without it the group's retry policy decides.
+    `after` is the delay in seconds; without it the group's retry policy applies.
     """
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
@@ -51,7 +54,7 @@ class Retry(Directive):
 
 
 class Snooze(Directive):
-    """Come back in `seconds`; does not count against max_retries."""
+    """Retry the execution in `seconds`; the attempt does not count against max_retries."""
 
     def __init__(self, seconds: float, reason: str = "") -> None:
         self.seconds = check_seconds("seconds", seconds)
@@ -59,13 +62,13 @@ class Snooze(Directive):
 
 
 class Fail(Directive):
-    """Never again: the execution fails at once, whatever retries are left."""
+    """Fail the execution at once, whatever retries are left."""
 
 
 class Cancellation:
-    """Whether an execution has been asked to end early: is_set() and wait(seconds), like a threading.Event.
+    """Whether cancellation of an execution was requested: is_set() and wait(seconds), like a threading.Event.
 
-    The event itself is made when someone waits for it: most executions never look.
+    The event itself is created when someone waits for it: most handlers never do.
     """
 
     __slots__ = ("_event", "_set")
@@ -76,11 +79,11 @@ class Cancellation:
         self._event: threading.Event | None = None
 
     def is_set(self) -> bool:
-        """Whether the execution shall end."""
+        """Return whether cancellation was requested."""
         return self._set
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it shall end, at most so long; returns whether it shall."""
+        """Wait for a request of cancellation, at most `seconds`; return whether there is one."""
         with self._making:
             if self._set:
                 return True
@@ -88,7 +91,7 @@ class Cancellation:
         return event.wait(seconds)
 
     def set(self) -> None:
-        """Ask the execution to end."""
+        """Request cancellation."""
         with self._making:
             self._set = True
             if self._event is not None:
@@ -97,9 +100,10 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """What a handler is given: one try of one execution.
+    """The argument of a handler: one attempt of one execution.
 
-    Instants are microseconds since 1970 UTC inside and timezone-aware datetimes (in the timer's zone) outside.
+    Instants are stored as microseconds since 1970 UTC; the properties return timezone-aware datetimes in the timer's
+    zone.
     """
 
     group: str
@@ -107,7 +111,7 @@ class Fire:
     number_of_try: int
     payload: Any
     execution_id: str
-    """Constant over all tries: the key by which a receiver recognises a repeat."""
+    """The same for all attempts: the key by which a receiver recognises a repeat."""
     fence: int
     """Rises with each claim: a receiver may refuse a fence lower than one it has seen."""
     missed_count: int
@@ -117,16 +121,18 @@ class Fire:
     scheduled_fire_time_us: int
     time_zone: str
     subscription: str = ""
-    """The subscription that it is for, where the group has some."""
+    """The subscription that the execution is for, if the group has subscriptions."""
     group_id: int = 0
-    """The group's identity: another group that is made under its name has another one."""
+    """The group's id: another group created later under the same name has another id."""
     cancelled: Cancellation = field(default_factory=Cancellation, compare=False, repr=False)
-    """Set when the timer was cancelled, or its next fire replaces this one: end soon. Raise whatever you like, or
-    return what you have. (An async handler is cancelled with asyncio.CancelledError.)"""
+    """Set when the timer was cancelled, or its next fire replaces this one: the handler should end soon.
+
+    It may raise any exception, or return a result. (An async handler is cancelled with asyncio.CancelledError.)
+    """
 
     @property
     def fire_time(self) -> datetime:
-        """When this try started, by the database clock."""
+        """When this attempt started, by the database clock."""
         return from_microseconds(self.fire_time_us).astimezone(zone(self.time_zone))
 
     @property
@@ -135,7 +141,10 @@ class Fire:
         return from_microseconds(self.scheduled_fire_time_us).astimezone(zone(self.time_zone))
 
     def envelope(self) -> dict[str, Any]:
-        """The message a consumer gets, with layline.io's keys and four of ours; times carry the timer's zone offset."""
+        """Return the message for a consumer, with layline.io's keys and additional ones.
+
+        Times have the timer's zone offset.
+        """
         envelope = {
             "Group": self.group,
             "Name": self.name,
@@ -159,7 +168,7 @@ class Handler:
     name: str
     function: Callable[[Fire], Any]
     timeout: float | None
-    """Seconds one try may run; None: the group's attempt_timeout."""
+    """Time limit of one attempt in seconds; None: the group's attempt_timeout."""
     is_async: bool
 
 
@@ -167,11 +176,16 @@ _registry: dict[str, Handler] = {}
 
 
 def handler(name: str, *, timeout: float | None = None) -> Callable[[HandlerFunction], HandlerFunction]:
-    """Register a function (plain or async) that takes one Fire as the handler of that name.
+    """Register a function (plain or async) with one parameter, a Fire, as the handler of that name.
 
-    `timeout`: seconds one try may run. What the function returns is kept as the execution's result (JSON, capped).
-    Raises InvalidRequest for a name that is taken by another function or no name, and for a timeout that is not
-    positive.
+    The function's return value is stored as the execution's result (JSON, limited in size).
+
+    Args:
+        name: unique name of the handler.
+        timeout: time limit of one attempt in seconds; None: the group's attempt_timeout.
+
+    Raises:
+        InvalidRequest: the name is invalid or taken by another function, or the timeout is not positive.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidRequest("handler", "names are letters, digits and _ . : -, at most 200", given=name)
@@ -193,22 +207,22 @@ def _place(function: Callable[..., Any]) -> tuple[str, str]:
 
 
 def find(name: str) -> Handler | None:
-    """The handler of that name in this process, or None."""
+    """Return the handler of that name in this process, or None."""
     return _registry.get(name)
 
 
 def names() -> list[str]:
-    """The names of all handlers of this process, sorted."""
+    """Return the names of all handlers of this process, sorted."""
     return sorted(_registry)
 
 
 def unregister(name: str) -> None:
-    """Forget a handler (tests that register their own)."""
+    """Remove a handler (for tests that register their own)."""
     _registry.pop(name, None)
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """A hint for a name that is unknown: the nearest known one, or what is known at all."""
+    """Return a hint for an unknown name: the nearest known one, or all known ones."""
     near = get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]}?"

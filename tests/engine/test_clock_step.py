@@ -205,6 +205,15 @@ def test_a_step_is_noticed_again_until_it_could_be_written(time: VirtualTime, mo
     assert ClockStep.objects.get().seconds == pytest.approx(HOUR, abs=3)
 
 
+def test_first_reading_of_a_new_worker_is_compared_with_its_supervisors(time: VirtualTime) -> None:
+    supervisor = ClockWatch(SETTINGS, "node-a")
+    assert supervisor.last_reading is None
+    assert not supervisor.stepped(time.now, 100.0, 100.0)
+    worker = ClockWatch(SETTINGS, "node-a", supervisor.last_reading)
+    assert worker.stepped(time.now + timedelta(seconds=HOUR), 101.0, 101.0)
+    assert ClockStep.objects.get().seconds == pytest.approx(HOUR, abs=3)
+
+
 def test_a_noticed_step_says_when_it_can_have_happened(time: VirtualTime) -> None:
     noticed = Noticed(HOUR, time.now, 2.0, "node-a")
     assert write_step(noticed, SETTINGS)

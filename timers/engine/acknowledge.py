@@ -1,6 +1,7 @@
-"""Settling: consumers commit, discard and extend what they claimed, under the token that proves the claim.
+"""Acknowledge claimed executions: consumers commit, discard and extend them, with the token of the claim.
 
-Each of these words may be said twice: the second is answered as the first was, as long as the ledger knows of it.
+Commit and discard are idempotent: a repeat gets the response of the first call for as long as the ledger has the
+attempt.
 """
 
 from __future__ import annotations
@@ -31,30 +32,30 @@ LONGEST_LEASE: Final = 12 * 3600.0
 _SALT: Final = "timers.consume"
 _TRIES: Final = 50
 _PAUSE: Final = 0.02
-"""Seconds between two tries to end an execution whose timer someone has locked."""
+"""Seconds between two attempts to end an execution whose timer is locked by another transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an execution that a consumer committed or discarded."""
+    """Result of committing or discarding an execution."""
 
     execution: str
     outcome: str
-    """succeeded, discarded, or cancelled where it had been asked to end."""
+    """succeeded, discarded, or cancelled where cancellation had been requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """A claim that is kept longer."""
+    """An extended claim."""
 
     expires_at: datetime
     cancelled: tuple[str, ...]
-    """Those of its executions that have been asked to end: a discard ends them as cancelled."""
+    """Executions of the claim whose cancellation was requested: a discard ends them as cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One execution to be committed, with the token of its claim and perhaps a result (JSON, at most 8 KB)."""
+    """An execution to commit, with the token of its claim and an optional result (JSON, at most 8 KB)."""
 
     execution: str
     token: str
@@ -63,7 +64,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """What a consumer says of an execution, checked."""
+    """A validated acknowledgement of one execution."""
 
     execution: str
     fence: int
@@ -80,9 +81,17 @@ class _Word:
 
 
 def commit(execution: str, token: str, *, result: Any = None) -> Settled:
-    """Done: the execution has succeeded. `result`: a JSON value of at most 8 KB, kept with it.
+    """Commit an execution: it has succeeded. A repeat of the call returns the same.
 
-    The same call once more answers the same. Raises StaleToken when the claim is not the caller's any more.
+    Args:
+        execution: the id of the execution.
+        token: the token of its claim.
+        result: a JSON value of at most 8 KB, stored with the execution.
+
+    Raises:
+        StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the id, the token or the result is invalid.
+        NotAllowedNow: the timer of the execution is locked by another transaction; try again.
     """
     (answer,) = commit_many([Commit(execution, token, result)])
     if isinstance(answer, TimersError):
@@ -91,7 +100,7 @@ def commit(execution: str, token: str, *, result: Any = None) -> Settled:
 
 
 def commit_many(commits: Sequence[Commit]) -> list[Settled | TimersError]:
-    """Commit many executions in a few statements; what is wrong with one is that one's answer, in its place."""
+    """Commit many executions in a few statements; an error of one is returned in its position."""
     answers: dict[int, Settled | TimersError] = {}
     words: dict[int, _Word] = {}
     for place, each in enumerate(commits):
@@ -106,9 +115,18 @@ def commit_many(commits: Sequence[Commit]) -> list[Settled | TimersError]:
 
 
 def discard(execution: str, token: str, *, delay: Duration | None = None, reason: str = "") -> Settled:
-    """Not yet: show it again, after `delay` seconds or when the retry policy (or the next tick) says; it counts.
+    """Discard an execution: it becomes available again, and the attempt counts. A repeat of the call returns the same.
 
-    The same call once more answers the same. Raises StaleToken when the claim is not the caller's any more.
+    Args:
+        execution: the id of the execution.
+        token: the token of its claim.
+        delay: seconds until it is available again; None: by the retry policy (or at the next tick).
+        reason: recorded with the attempt.
+
+    Raises:
+        StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the id, the token or the delay is invalid.
+        NotAllowedNow: the timer of the execution is locked by another transaction; try again.
     """
     wait = None if delay is None else check_seconds("delay", delay)
     word = _Word(_checked(execution), _fence_of(token), "discarded", wait=wait, reason=reason or None)
@@ -119,9 +137,16 @@ def discard(execution: str, token: str, *, delay: Duration | None = None, reason
 
 
 def extend(execution: str, token: str, *, lease: Duration = 30.0) -> Extended:
-    """Keep the claim (all that was claimed with it) for `lease` seconds from now.
+    """Extend the claim of an execution, which is that of all executions claimed with it.
 
-    Raises StaleToken when the execution is not in the caller's claim any more.
+    Args:
+        execution: the id of the execution.
+        token: the token of its claim.
+        lease: seconds from now, 1 to 43,200 (12 hours).
+
+    Raises:
+        StaleToken: the claim no longer owns the execution.
+        InvalidRequest: the id or the token is invalid, or the lease is out of range.
     """
     fence, seconds = _fence_of(token), check_lease(lease)
     with connection.cursor() as cursor:
@@ -139,28 +164,28 @@ def extend(execution: str, token: str, *, lease: Duration = 30.0) -> Extended:
 
 
 def token_of(fence: int) -> str:
-    """The token of a claim."""
+    """Return the token of a claim."""
     return signing.Signer(salt=_SALT).sign(str(fence))
 
 
 def check_lease(value: Any) -> float:
-    """The seconds of a lease, 1 to 12 hours; raises InvalidRequest."""
+    """Return a lease in seconds, from 1 second to 12 hours; raise InvalidRequest outside of that range."""
     return float(parse_seconds(value, "lease", at_least=SHORTEST_LEASE, at_most=LONGEST_LEASE))
 
 
 def _settle(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:
-    """What became of each word, by its place."""
+    """Acknowledge all and return the result of each by its position."""
     answers: dict[int, Settled | TimersError] = {}
     left = dict(words)
     for _ in range(_TRIES):
-        # One word about an execution at a time: a second one finds what the first has done.
+        # # One acknowledgement per execution at a time: a second one then sees the effect of the first.
         now = {word.execution: place for place, word in reversed(left.items())}
         answers |= _settled_now({place: left[place] for place in now.values()})
         left = {place: word for place, word in left.items() if place not in answers}
         if not left:
             return answers
         if len(now) == len(left):
-            # Someone has the timers' rows locked: a moment later they are free.
+            # The rows of the timers are locked; they are free a moment later.
             sleep(_PAUSE)
     for place, word in left.items():
         answers[place] = NotAllowedNow(f"the timer of execution {word.execution} is being changed; try again")
@@ -168,7 +193,7 @@ def _settle(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:
 
 
 def _settled_now(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:
-    """One try, in one transaction; what is missing from the answer is to be tried again."""
+    """Make one attempt in one transaction; positions missing from the result must be attempted again."""
     answers: dict[int, Settled | TimersError] = {}
     now_us = to_microseconds(clock.now())
     with transaction.atomic():
@@ -196,7 +221,7 @@ def _settled_now(words: dict[int, _Word]) -> dict[int, Settled | TimersError]:
 
 
 def _settled_before(word: _Word) -> Settled | StaleToken:
-    """The answer to a repeat: what this very claim has said of the execution, where it was the same word."""
+    """Return the result of an earlier identical acknowledgement by this claim, or StaleToken."""
     own = Attempt.objects.filter(id__gte=word.execution, id__lte=try_id(word.execution, MAX_TRIES), fence=word.fence)
     said = set(own.values_list("outcome", flat=True))
     if word.word in said:

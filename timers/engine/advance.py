@@ -1,7 +1,7 @@
-"""Follow: move recurring and until_committed timers on when their execution ends.
+"""Advance recurring and until_committed timers when their execution ends.
 
-What follows is decided from the timer's row as it is now, under its lock, not from what it was when it fired: it may
-have been edited, replaced or cancelled meanwhile.
+The next instant is computed from the timer's row as it is now, under its lock, not from the row at the fire: the timer
+may have been edited, replaced or cancelled meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from timers.schedules.jitter import jitter_offset_us
 
 @dataclass(slots=True)
 class LockedTimer:
-    """The columns of a locked timer that the end of an execution may change, and those that say how."""
+    """Columns of a locked timer: those that an execution's end may change, and those that it depends on."""
 
     id: int
     name: str
@@ -47,11 +47,11 @@ class LockedTimer:
     last_outcome: str
     failures_in_a_row: int
     next_us: int | None = None
-    """A next instant that this end brings."""
+    """The next instant that this end sets."""
     free_us: int | None = None
     """When its open execution ended."""
     backfills: bool = False
-    """It takes up the next of a backfill, where nothing else queues."""
+    """Whether it takes up the next execution of a backfill if nothing else is queued."""
 
     def end(
         self,
@@ -63,12 +63,17 @@ class LockedTimer:
         *,
         is_last: bool = True,
     ) -> None:
-        """Its execution ended: `word` is succeeded, failed, cancelled or skipped.
+        """Record the end of one of its executions.
 
-        An execution that the timer no longer waits for (it was replaced, or overlaps are allowed) moves nothing.
-        `is_last`: no other execution of the same occurrence, for another subscription, is left.
-        `pause_after_failures`: the timer pauses itself after so many failed executions in a row; 0: never.
-        `pauses`: why this end alone pauses it.
+        An execution that the timer does not wait for (it was replaced, or overlaps are allowed) does not advance it.
+
+        Args:
+            execution: the id of the execution.
+            word: succeeded, failed, cancelled or skipped.
+            ended_us: when it ended, in microseconds since 1970 UTC.
+            pause_after_failures: failed executions in a row after which the timer pauses itself; 0: never.
+            pauses: why this end alone pauses the timer; empty: it does not.
+            is_last: no other execution of the same occurrence, for another subscription, is left.
         """
         if word != "skipped":
             self.last_outcome = word
@@ -86,14 +91,14 @@ class LockedTimer:
             self._move_on(ended_us, is_over=self.until_committed)
 
     def free(self, execution: str, ended_us: int) -> bool:
-        """Let the next one begin; whether the timer waited for this execution."""
+        """Stop waiting for this execution; return whether the timer waited for it."""
         if self.open_execution != open_as(execution):
             return False
         self.open_execution, self.free_us, self.backfills = None, ended_us, True
         return True
 
     def move_on_if_stranded(self) -> None:
-        """Give it a next instant where nothing brings one: what ended was no fire of its schedule."""
+        """Compute a next instant where nothing else sets one: the ended execution was no fire of the schedule."""
         if self.open_execution is None and self.free_us is not None and not self.has_next and self.next_us is None:
             self._move_on(self.free_us, is_over=False)
 
@@ -103,7 +108,7 @@ class LockedTimer:
         if not is_over and (self.fires_left is None or self.fires_left > 0):
             self.next_us = self._instant_after(ended_us)
         if self.next_us is None:
-            # A reason says why it was paused.
+            # state_reason explains a pause, so it is cleared.
             self.state, self.state_reason = "finished", ""
 
     def _instant_after(self, moment_us: int) -> int | None:
@@ -125,7 +130,7 @@ FROM timers_timer WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 
 
 def lock_timers(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, LockedTimer]:
-    """Lock timers before claims and waiting rows: the order of all locks."""
+    """Lock timers, before claims and waiting rows as the lock order requires."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
@@ -135,12 +140,12 @@ def lock_timers(ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, L
 
 
 def followed(executions: Iterable[Execution]) -> set[int]:
-    """The timers whose rows or queues move when these executions end."""
+    """Return the timers whose rows or queues change when these executions end."""
     return {execution.timer_id for execution in executions if execution.follows or execution.origin == "backfill"}
 
 
 def busy_timers(wanted: set[int], locked: Iterable[int]) -> set[int]:
-    """Those of the wanted timers that exist but are locked by someone else."""
+    """Return those of the wanted timers that exist but are locked by another transaction."""
     missing = wanted.difference(locked)
     if not missing:
         return set()
@@ -153,7 +158,13 @@ _WORDS: Final = {"end": "succeeded", "park": "failed", "drop": "failed", "cancel
 
 
 def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int, LockedTimer], now_us: int) -> None:
-    """Open the way for the next fire of each locked timer whose execution ended."""
+    """Advance each locked timer whose execution ended, so that it can fire again.
+
+    Args:
+        verdicts: outcomes with their verdicts.
+        timers: the locked timers by id.
+        now_us: microseconds by the database clock.
+    """
     moved: dict[int, LockedTimer] = {}
     others = _left_open(verdicts, timers)
     for outcome, verdict in verdicts:
@@ -166,7 +177,7 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
             is_last = not others or open_as(execution.id) not in others
             if verdict.next != "again" and execution.origin == "schedule":
                 most = execution.policies.pause_after_failures
-                # A receiver that is gone pauses its subscription, not the timer (see finish).
+                # A receiver that is gone pauses its subscription, not the timer (finish.py).
                 pauses = "" if execution.subscription else outcome.pauses
                 timer.end(execution.id, _WORDS[verdict.next], ended_us, most, pauses, is_last=is_last)
             elif is_last:
@@ -178,19 +189,19 @@ def follow_timers(verdicts: Sequence[tuple[Outcome, Verdict]], timers: dict[int,
 
 
 def _lets_go(execution: Execution, verdict: Verdict, timer: LockedTimer) -> bool:
-    """Whether its timer may go on: it has ended, or waits for a retry that does not block the timer."""
+    """Whether the timer may advance: the execution ended, or waits for a retry that does not block the timer."""
     if verdict.next != "again":
         return True
     if execution.step:
-        return False  # the order goes on
+        return False  # the order continues
     waits_for_end = timer.until_committed or timer.kind == "fixed_delay"
     return execution.follows and not execution.policies.retry_blocks and not waits_for_end
 
 
 def _take_up_backfill(timer: LockedTimer, moved: dict[int, LockedTimer]) -> None:
-    """One of a backfill has ended that its timer did not wait for: the next becomes ready, unless another one is open.
+    """Take up the next execution of a backfill when one ended that the timer did not wait for.
 
-    What is open takes it up at its end.
+    If another execution of the timer is open, that one takes it up at its end.
     """
     if timer.open_execution is None:
         timer.backfills = True
@@ -198,7 +209,7 @@ def _take_up_backfill(timer: LockedTimer, moved: dict[int, LockedTimer]) -> None
 
 
 def _left_open(verdicts: Sequence[tuple[Outcome, Verdict]], timers: Mapping[int, LockedTimer]) -> set[str]:
-    """Occurrences that an execution of this batch has ended for one subscription, and not for another."""
+    """Return occurrences that executions of this batch ended for one subscription but not for another."""
     ending = [
         outcome.execution
         for outcome, verdict in verdicts
@@ -220,13 +231,17 @@ def _is_awaited(timer: LockedTimer | None, execution: str) -> bool:
 
 
 Ended = tuple[str, int, datetime, int]
-"""An execution that ended while it waited: id, timer, the group's instant of the end, group."""
+"""An execution that ended while it waited: id, timer, end by the group's clock, group."""
 
 
 def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str, now_us: int) -> None:
-    """The same for executions that ended while they waited.
+    """Advance the locked timers of executions that ended while they waited.
 
-    `word`: cancelled, failed or skipped.
+    Args:
+        timers: the locked timers by id.
+        ended: the executions.
+        word: succeeded (only an order), failed, cancelled or skipped.
+        now_us: microseconds since 1970 UTC, by the database clock.
     """
     moved: dict[int, LockedTimer] = {}
     awaited = [each for each in ended if _is_awaited(timers.get(each[1]), each[0])]
@@ -252,7 +267,7 @@ def end_locked(timers: dict[int, LockedTimer], ended: Sequence[Ended], word: str
         elif origin == "backfill":
             _take_up_backfill(timer, moved)
     _write_moved(moved.values(), now_us)
-    # A worker looks by itself at what its own executions bring; here nobody else does.
+    # A worker finds the consequences of its own executions without a notification; here there is no such worker.
     wake_if_soon([from_microseconds(row.next_us) for row in moved.values() if row.next_us], from_microseconds(now_us))
 
 
@@ -269,7 +284,7 @@ WHERE t.id = u.id
 
 
 def _write_moved(timers: Iterable[LockedTimer], now_us: int) -> None:
-    """Write locked timers back, in one update; those that are free now take up the next one of their queue."""
+    """Write locked timers back in one update; those without an open execution take up the next one of their queue."""
     rows = list(timers)
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""Allowance: what the limits of a group let one transaction claim, in all and by key."""
+"""Allowance: how many executions the limits of a group let one transaction claim, in total and by key."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from timers.engine.rate_states import new_state, write_states
 
 MANY: Final = 1_000_000_000
 BUSY_US: Final = 20_000
-"""Microseconds to the next look at least, also where another claim of the group was under way."""
+"""Least number of microseconds to the next look, also after another claim of the group was in progress."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What the limits of a group let this transaction claim. Instants are microseconds by the database's clock."""
+    """What the limits of a group let this transaction claim. Instants are microseconds by the database clock."""
 
     group: ServedGroup
     most: int
-    """How many more executions."""
+    """How many more executions may be claimed."""
     now_us: int = 0
     horizon_us: int = 0
-    """What is claimed may start up to this instant."""
+    """Claimed executions may start up to this instant."""
     arrivals: Arrivals | None = None
-    """The state of the group's rate, where it has one."""
+    """State of the group's rate, if it has one."""
     is_known: bool = True
-    """Whether the limits could be read: no other claim of the group was under way, and the group has not changed."""
+    """Whether the limits could be read: no other claim of the group was in progress, and the group has not changed."""
     claimed_by_key: dict[str, int] = field(default_factory=dict)
-    """How many executions of each key are claimed, where that is limited."""
+    """Number of claimed executions by key, where that is limited."""
     arrivals_by_key: dict[str, Arrivals] = field(default_factory=dict)
-    """The states of the rates of keys, without those that are idle."""
+    """States of the rates of keys, without idle ones."""
     refused: set[str] = field(default_factory=set)
-    """Keys of which something due was left."""
+    """Keys with due executions that were left."""
     _used: set[str] = field(default_factory=set)
 
     @property
     def rest_until_us(self) -> int | None:
-        """When to ask again, however many executions end before; None: when one ends."""
+        """When to look again, however many executions end before; None: when one ends."""
         if not self.is_known:
             return self.now_us + BUSY_US
         if self.arrivals is None or self.arrivals.room(self.now_us, self.horizon_us) > 0:
@@ -47,17 +47,17 @@ class Allowance:
         return self._opens_us(self.arrivals)
 
     def looks_us(self) -> list[int]:
-        """When the rates of refused keys, and of nothing else, let the next execution be claimed."""
+        """Return when the rates of refused keys, and nothing else, allow the next claim."""
         opens = [self._opens_us(self.arrivals_by_key[key]) for key in self.refused if key in self.arrivals_by_key]
         return [min(opens)] if opens else []
 
     def _opens_us(self, arrivals: Arrivals) -> int:
-        # Half of what is claimed ahead is left by then: no slot of the rate is lost between two looks.
+        # Half of what is claimed ahead is left by then, so no slot of the rate is lost between two looks.
         ahead_us = (self.horizon_us - self.now_us) // 2
         return max(arrivals.next_us(self.now_us) - ahead_us, self.now_us + BUSY_US)
 
     def room_of(self, key: str | None) -> int:
-        """How many more executions of a key may be claimed, as far as its own limits go."""
+        """Return how many more executions of a key its own limits allow."""
         limits, key = self.group.limits, key or NO_KEY
         if not limits.limits_key(key):
             return MANY
@@ -70,7 +70,7 @@ class Allowance:
 
     @property
     def room_of_idle(self) -> int:
-        """How many executions of a key may be claimed that has none claimed, and has started none for a while."""
+        """How many executions may be claimed of a key with none claimed and no recent start."""
         limits, room = self.group.limits, MANY
         if limits.max_concurrency_per_key is not None:
             room = limits.max_concurrency_per_key
@@ -79,11 +79,11 @@ class Allowance:
         return room
 
     def full_keys(self) -> list[str]:
-        """The keys of which no more may be claimed."""
+        """Return the keys of which no more may be claimed."""
         return [key for key in {*self.claimed_by_key, *self.arrivals_by_key} if self.room_of(key) < 1]
 
     def take(self, execution: Execution) -> bool:
-        """Count one that is to be claimed, and set when it may start; whether it may be claimed."""
+        """Count an execution to be claimed and set when it may start; return whether it may be claimed."""
         limits, key = self.group.limits, execution.limit_key or NO_KEY
         is_limited = limits.limits_key(key)
         if self.most < 1 or (is_limited and self.room_of(key) < 1):
@@ -93,7 +93,8 @@ class Allowance:
         if is_limited:
             self.claimed_by_key[key] = self.claimed_by_key.get(key, 0) + 1
             if limits.max_rate_per_key is not None:
-                # The key's rate counts from when the group's lets it start, else the next of the key came too early.
+                # The key's rate counts from the start that the group's rate allows, or the key's next execution would
+                # start too early.
                 arrivals = self.arrivals_by_key[key] = self._arrivals_of(key)
                 start_us = arrivals.take(start_us)
                 self._used.add(key)
@@ -102,12 +103,12 @@ class Allowance:
         return True
 
     def fitting(self, keys: list[str | None], spare: int = 1, most: int | None = None) -> list[int]:
-        """The places of those that may be claimed, of things with these keys, the first first; nothing is counted.
+        """Return the positions of the items that may be claimed, in order; nothing is counted.
 
         Args:
-            keys: of the things, in their order.
-            spare: how many are let through for each that may be claimed of a key.
-            most: how many are let through at most; None: as many as may be claimed in all.
+            keys: keys of the items, in their order.
+            spare: how many items pass for each one that may be claimed of a key.
+            most: how many pass at most; None: as many as may be claimed in total.
         """
         most = self.most if most is None else max(most, self.most)
         left: dict[str, int] = {}
@@ -124,7 +125,7 @@ class Allowance:
         return places
 
     def save(self) -> None:
-        """Write what was taken of the rates; the claims tell the rest."""
+        """Write what was used of the rates; the claims themselves record the rest."""
         states = {f":{key}": self.arrivals_by_key[key] for key in self._used}
         if self.arrivals is not None:
             states[""] = self.arrivals

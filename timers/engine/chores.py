@@ -1,7 +1,7 @@
 """Chores: what housekeeping has to do now, found by one query.
 
-Each module that does a chore says in SQL when there is something to do; this module asks all of them at once, so that a
-node without work makes few transactions.
+Each module that does a chore defines an SQL condition for it. This module evaluates all of them in one statement, so
+that an idle node makes few transactions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
     WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id DESC LIMIT 1000)
 ELSE '{{}}' END
 """
-"""SQL: the ids of what workers have claimed in the partition (a parameter) while it is paused, the newest first."""
+"""SQL: ids of the workers' claims in the partition (a parameter) while it is paused, newest first."""
 _CHORES: Final = f"""
 SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s),
        {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")}
@@ -43,32 +43,34 @@ FROM (SELECT timers_now() AS now OFFSET 0) r
 
 @dataclass(frozen=True, slots=True)
 class Chores:
-    """The database clock, and what is to be done by it."""
+    """The database clock, and what is due by it."""
 
     now: datetime
     is_virtual: bool
-    """The clock is moved by a test or a simulation."""
+    """Whether a test or a simulation controls the clock."""
     is_held: bool
-    """A step of the clock holds claims and rescue."""
+    """Whether a clock step suspends claims and rescue."""
     stepped_at: datetime | None
     """When the clock last stepped, by itself."""
     needs_leader: bool
-    """Some node or group of the partition needs a leader: leadership.settle."""
+    """Whether some node or group of the partition needs a leader (leadership.settle)."""
     has_operations: bool
-    """A bulk operation runs, timers change their shards, or orders of chains go on: operations.carry_out,
-    reshard.move_batch, orders.releasing."""
+    """Whether work is left in the background: operations, changes of shards, orders of chains.
+
+    It is done by operations.carry_out, reshard.move_batch and the module orders.releasing.
+    """
     has_unclaimed: bool
-    """A group that consumers pull has due timers: UnclaimedTimers."""
+    """Whether a group that consumers pull has due timers (UnclaimedTimers)."""
     seconds_to_consumer_lease: float | None
-    """Until the first lease of a consumer ends, 0 or less: rescue.rescue_expired; None: no consumer holds anything."""
+    """Seconds until the first consumer lease expires, 0 or less: rescue.rescue_expired; None: there is none."""
     seconds_to_resume: float | None
-    """Until the first pause ends by itself, 0 or less: pausing.resume_elapsed; None: none does."""
+    """Seconds until the first pause ends by itself, 0 or less: pauses.resume_elapsed; None: none does."""
     paused_claims: list[int]
-    """What workers hold in the partition while it is paused, begun or not: cluster_pause.call_back_paused."""
+    """Workers' claims in the partition while it is paused, started or not: cluster_pause.call_back_paused."""
 
 
 def find_chores(partition: str) -> Chores:
-    """Find what a node of the partition has to do in housekeeping now."""
+    """Return what a node of the partition has to do in housekeeping now."""
     with connection.cursor() as cursor:
         cursor.execute(_CHORES, {"partition": partition})
         return Chores(*cursor.fetchone())

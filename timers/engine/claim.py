@@ -1,4 +1,4 @@
-"""Claim: take ready executions out of waiting, the twin of fire."""
+"""Claim: take ready executions out of waiting. The counterpart of fire."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from timers.engine.unserved import Unserved
 from timers.models import Timer
 
 LOOKS: Final = 20
-"""Batches of executions of cancelled timers that one claim ends to come to what may run."""
+"""Batches of executions of cancelled timers that one claim ends, at most, to reach executions that may run."""
 
 
 @dataclass(slots=True)
 class LeftReady:
-    """What claims of ready executions say of what they left. Instants are microseconds by the database's clock."""
+    """What claims of ready executions left, and why. Instants are microseconds by the database clock."""
 
     is_limited: bool = False
-    """What is left must wait for the limits of the group."""
+    """Whether the rest must wait for the limits of the group."""
     rests_us: list[int] = field(default_factory=list)
     """Until when the limits of the group allow nothing, whatever ends before."""
     looks_us: list[int] = field(default_factory=list)
-    """When executions within the look-ahead become available that are not claimed ahead of that."""
+    """When executions within the look-ahead become available that are not claimed ahead of that instant."""
 
 
 @dataclass(slots=True)
 class _Look:
-    """One look for ready executions, in rounds: what is only ended or put off uses up nothing of the limits."""
+    """One look for ready executions, in rounds. Executions only ended or postponed use no limits."""
 
     group: ServedGroup
     allowance: Allowance | None
-    """What the limits let it claim; None: the group has none."""
+    """What the limits allow it to claim; None: the group has no limits."""
     horizon_us: int
     """By the group's clock."""
     leave: Collection[str]
     leading: Leading | None
     roles: Collection[str] | None = None
-    """Those of the node; None: steps may require any."""
+    """Roles of the node; None: steps may require any role."""
     more: bool = False
-    """There are more that the limits by key allow, or may be."""
+    """Whether the limits by key allow, or may allow, more."""
     rest_seconds: float = 0.0
     has_written: bool = False
     _seen: list[str] = field(default_factory=list)
-    """What was looked at in earlier rounds, and is locked."""
+    """Ids that earlier rounds looked at and locked."""
     _spare: int = 1
-    """How many executions are looked at for each that may be claimed."""
+    """How many executions are looked at for each one that may be claimed."""
 
     def rows(self, ordinals: Sequence[int], wanted: int) -> list[dict[str, Any]]:
-        """Lock the rows of the next round; `wanted`: how many executions."""
+        """Lock and return the rows of the next round, for at most `wanted` executions."""
         rows: list[dict[str, Any]] = []
         if self.allowance is None:
             for ordinal in ordinals:
@@ -117,7 +117,7 @@ class _Look:
         )
 
     def chosen(self, rows: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
-        """Those of locked rows that the limits allow; the others stay as they are."""
+        """Return those of the locked rows that the limits allow; the others stay unchanged."""
         if self.allowance is None:
             return rows
         if self.group.limits.is_keyed:
@@ -127,24 +127,30 @@ class _Look:
         return rows
 
     def goes_on(self, found: int, ended: int, claimed: int) -> bool:
-        """Whether another round finds what this one has not.
+        """Return whether another round can find executions that this one did not.
 
         Args:
-            found: the rows that the round had, without those that were ended.
-            ended: the rows that were ended.
-            claimed: the rows that are claimed.
+            found: number of rows of the round, without those that were ended.
+            ended: number of rows that were ended.
+            claimed: number of rows that are claimed.
         """
         if self.allowance is None:
             return ended > 0 and not found
         return ended > 0 or claimed < found
 
     def note(self, left: LeftReady, now_us: int, *, is_vain: bool) -> None:
-        """Set what the limits say of the rest; `is_vain`: there were rows, and all stayed as they are."""
+        """Record in `left` how limits affect the rest.
+
+        Args:
+            left: receives the facts.
+            now_us: microseconds by the database clock.
+            is_vain: there were rows, and all stayed unchanged.
+        """
         assert self.allowance is not None
         is_keyed = self.group.limits.is_keyed
         left.is_limited |= self.allowance.most < 1 or (is_keyed and bool(self.allowance.refused) and not self.more)
         if is_keyed and self.more and not is_vain:
-            left.rests_us.append(now_us)  # at once: others may stand behind what was claimed
+            left.rests_us.append(now_us)  # at once: there may be others behind the claimed ones
         if self.rest_seconds:
             left.looks_us.append(now_us + round(self.rest_seconds * 1_000_000))
         left.looks_us += self.allowance.looks_us()
@@ -163,12 +169,21 @@ def claim_ready(
     left: LeftReady | None = None,
     roles: Collection[str] | None = None,
 ) -> list[Execution]:
-    """Claim up to `limit` ready executions of a group that are available at or before the horizon (microseconds UTC).
+    """Claim up to `limit` ready executions of a group that are available at or before the horizon.
 
-    `unserved`: handlers whose work is left for nodes that know them (None: whoever calls needs no handler); those that
-    are met are added. `of`: the subscriptions whose executions are claimed, one after the other, for the first of them
-    (None: those that workers take, for themselves). `leading`: the leadership without which nothing is claimed.
-    `left`: takes what is said of the rest. `roles`: those of the node, which steps of orders may require; None: all.
+    Args:
+        holder: the worker or consumer.
+        group: the group.
+        now_us: microseconds since 1970 UTC.
+        horizon_us: microseconds since 1970 UTC.
+        limit: number of executions.
+        unserved: handlers whose work is left for nodes that know them; those encountered are added. None: the caller
+            needs no handler.
+        of: subscriptions whose executions are claimed, one after the other, on behalf of the first. None: those that
+            workers serve, each for itself.
+        leading: the leadership without which nothing is claimed.
+        left: receives the facts about what was left.
+        roles: roles of the node, which steps of orders may require; None: all.
     """
     left = LeftReady() if left is None else left
     with transaction.atomic():
@@ -179,7 +194,8 @@ def claim_ready(
             return []
         leave = () if unserved is None else unserved.known_with(group)
         if group.limits.is_rated:
-            # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
+            # Executions under a rate limit are not claimed ahead of their instant; the claimer looks again at that
+            # instant.
             if of is None:
                 left.looks_us += ready_soon_us(group, group.for_workers(leave), now_us, horizon_us)
             horizon_us = min(now_us, horizon_us)
@@ -191,7 +207,7 @@ def claim_ready(
                 break
             found = look.rows(group.for_workers(leave) if of is None else of, wanted)
             looked += len(found)
-            # A try was in flight when its timer was cancelled (or deleted), and came back for another.
+            # An attempt was running when its timer was cancelled (or deleted), and came back to be retried.
             given_up = [str(row["id"]) for row in found if _is_given_up(row)]
             if given_up:
                 end_waiting("id = ANY(%(ids)s::uuid[])", "cancelled", "the timer was cancelled", ids=given_up)
@@ -210,14 +226,14 @@ def claim_ready(
             if allowance is not None:
                 for execution in claimed:
                     allowance.take(execution)
-            # What is blocked from now on hides nothing that stands behind it.
+            # Newly blocked executions do not hide those behind them.
             if not look.goes_on(len(found) - blocked, len(given_up) + blocked, len(claimed)):
                 break
         if allowance is not None:
             look.note(left, now_us, is_vain=looked > 0 and not executions and not ended)
         if not executions:
             if allowance is not None and not looked and not look.has_written:
-                transaction.set_rollback(True)  # a transaction around this one would keep the limit lock
+                transaction.set_rollback(True)  # an enclosing transaction would keep the limit lock
             return []
         delete_ready_rows(executions)
         if allowance is not None:
@@ -228,5 +244,5 @@ def claim_ready(
 
 
 def _is_given_up(row: dict[str, Any]) -> bool:
-    """Whether the timer is cancelled or gone. Orders of chains go on to their finally steps all the same."""
+    """Whether the timer is cancelled or deleted. Orders of chains still run their finally steps."""
     return row["step"] is None and row["timer_state"] in (None, Timer.State.CANCELLED)

@@ -1,4 +1,4 @@
-"""What claims hold: executions put together again from their ids, the claims' details and the timers."""
+"""Load the executions of claims, rebuilt from their ids, the claims' details and the timers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from timers.schedules.instant import to_microseconds
 
 
 def load_claimed(claim_ids: Collection[int], only: Collection[str] | None = None) -> list[tuple[Execution, AnyHolder]]:
-    """The executions of claims with their holders; `only`: those of these ids. Payloads are left where they are."""
+    """Return the executions of claims with their holders, without payloads; `only`: just those with these ids."""
     claims = list(Claim.objects.filter(id__in=claim_ids).select_related("node"))
     rows = list(TimerGroup.objects.filter(id__in={claim.group_id for claim in claims}))
     subscribers = subscribers_of(rows)
@@ -52,7 +52,7 @@ def _holder(claim: Claim) -> AnyHolder:
     if claim.consumer is not None:
         return Consumer(claim.consumer)
     assert claim.node_id is not None and claim.worker is not None and claim.worker_pid is not None
-    # A node that was forgotten has no row any more.
+    # A node that was removed has no row.
     name = f"number {claim.node_id}" if claim.node is None else claim.node.name
     return Holder(claim.node_id, name, claim.worker, claim.worker_pid)
 
@@ -93,7 +93,7 @@ def _execution(
         is_open = str(timer.open_execution) == open_as(text)
         execution.follows = is_open or (execution.origin == "schedule" and recurs)
         if execution.step:
-            # Its end may be that of the whole order, whose id a branch does not have.
+            # Its end may be that of the whole order, whose id a branch does not carry.
             execution.follows = recurs or timer.open_execution is not None
         try:
             if timer.overrides:

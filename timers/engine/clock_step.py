@@ -1,12 +1,12 @@
-"""Steps of the database clock: who notices one writes it down, and claims and rescue are held everywhere for a while.
+"""Steps of the database clock: a process that notices one records it, and claims and rescue are suspended for a while.
 
-The database clock decides when timers are due and when leases end. When it jumps, leases that end by it say nothing of
-whether their holders live, and timers look due that are not. So after a step:
+The database clock decides when timers are due and when leases expire. After a jump, an expired lease does not prove
+that its holder is dead, and timers may look due that are not. So after a step:
 
-- leases are moved along with the clock: the node's, which the next heartbeats write again, and the consumers';
+- leases are moved by the step: the nodes' leases, which the next heartbeats write again, and the consumers';
 - nobody claims or rescues until all live nodes have sent a heartbeat under the new clock, for one lease at most;
-- after a step forward nobody claims for TIMERS_CLOCK_STEP_HOLD either, so that a clock that was set wrong can be set
-  right before timers fire early. A step forward that only takes back an earlier step is trusted at once.
+- after a step forward nobody claims for TIMERS_CLOCK_STEP_HOLD either, so that a clock that was set wrong can be
+  corrected before timers fire early. A step forward that only undoes an earlier step is trusted at once.
 """
 
 from __future__ import annotations
@@ -22,70 +22,79 @@ from django.db import connection, transaction
 
 from timers.conf import Conf
 from timers.engine.events import record
-from timers.engine.step_detector import STEP, StepDetector
+from timers.engine.step_detector import STEP, ClockReading, StepDetector
 from timers.models import ClockStep
 
 logger = logging.getLogger(__name__)
 
 SLACK: Final = 1.0
-"""Seconds that readings of different processes may lie apart."""
+"""Seconds by which readings of different processes may differ."""
 
 IS_VIRTUAL: Final = "COALESCE(current_setting('timers.virtual_now', true), '') <> ''"
-"""SQL: whether this session's clock is moved by a test or a simulation, whose jumps are no steps."""
+"""SQL: whether a test or a simulation controls this session's clock; its jumps are not clock steps."""
 
 
 def is_held(now: str) -> str:
-    """Return SQL that says whether a step of the clock holds claims and rescue at the instant `now` (SQL).
+    """Return SQL that tests whether a clock step suspends claims and rescue at the instant `now` (SQL).
 
-    They are held until all live nodes have sent a heartbeat under the new clock, a second ahead of `now` at most, and
-    while a step forward is distrusted. A step that was noticed later than now belongs to a clock that has been set back
-    since, and holds nothing.
+    They are suspended until all live nodes have sent a heartbeat under the new clock, at most one second ahead of
+    `now`, and while a step forward is distrusted. A step recorded later than `now` belongs to a clock that has been set
+    back since, and suspends nothing.
     """
     return f"timers_is_held({now})"
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """A step that was measured, and where the clock stood then."""
+    """A measured step, and the clock after it."""
 
     seconds: float
-    """Forward, or below 0 for backward."""
+    """Seconds: above 0 forward, below 0 backward."""
     at: datetime
     """The database clock after the step."""
     elapsed: float
-    """Seconds since the last reading before the step: it happened within them."""
+    """Seconds since the last reading before the step; the step happened within them."""
     by: str
-    """The node or process that noticed."""
+    """The node or process that noticed it."""
 
 
 class ClockWatch:
-    """Compares the readings that one process takes of the database clock; used by several threads."""
+    """Compares the readings of the database clock that one process takes; thread-safe."""
 
-    def __init__(self, settings: Conf, by: str) -> None:
+    def __init__(self, settings: Conf, by: str, before: ClockReading | None = None) -> None:
+        """`before`: a reading that another process of this machine took, so that the first one here is compared."""
         self._settings = settings
         self._by = by
         self._detector = StepDetector()
         self._lock = threading.Lock()
+        if before is not None:
+            self._detector.accept(*before)
+
+    @property
+    def last_reading(self) -> ClockReading | None:
+        """The last reading that shows no step; None before the first."""
+        return self._detector.accepted
 
     def stepped(self, reading: datetime, sent: float, received: float) -> bool:
-        """Take a reading and return whether the clock has stepped since the one before; a step is written down.
+        """Process a reading; return whether the clock has stepped since the previous one. A step is recorded.
 
         Args:
             reading: timers_now(), outside of virtual time.
-            sent, received: boot_time() before the statement was sent and after its answer came.
+            sent: boot_time() before the statement was sent.
+            received: boot_time() after the response was received.
         """
         with self._lock:
             seconds = self._detector.step(reading, sent, received)
             if not seconds:
                 return False
-            # Not accepted before it is written down: after a database fault the next reading finds it again.
+            # Accepted only after it is recorded: after a database error the next reading detects the step again.
             write_step(Noticed(seconds, reading, self._detector.elapsed(received), self._by), self._settings)
             self._detector.accept(reading, sent, received)
             return True
 
 
 def write_step(noticed: Noticed, settings: Conf) -> bool:
-    """Write the step down, move the leases along, and record an event; False when another process has done so."""
+    """Record the step, move the leases and write an event; return False if another process has done so."""
     with transaction.atomic():
         before = ClockStep.objects.select_for_update().filter(id=ClockStep.ONLY).first()
         if before is not None and _is_the_same(before, noticed):
@@ -115,7 +124,7 @@ def write_step(noticed: Noticed, settings: Conf) -> bool:
 
 
 def _insert(values: Mapping[str, Any]) -> bool:
-    """Insert the first step; False when another process did so at the same moment, for whose commit this waits."""
+    """Insert the first step; return False if another process did so concurrently (this call waits for its commit)."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO timers_clock_step (id, {', '.join(values)}) VALUES (1, {', '.join(['%s'] * len(values))})"
@@ -126,15 +135,15 @@ def _insert(values: Mapping[str, Any]) -> bool:
 
 
 def _is_the_same(before: ClockStep, noticed: Noticed) -> bool:
-    """Whether another process has written this step down, at a time at which it can have happened for this one."""
+    """Whether another process has recorded this step, at a time that fits this measurement."""
     age = (noticed.at - before.at).total_seconds()
     return -SLACK <= age <= noticed.elapsed + SLACK and abs(before.seconds - noticed.seconds) < STEP
 
 
 def _carried(before: ClockStep | None, noticed: Noticed) -> float:
-    """Seconds by which the clock was ahead already of the instants that it may be trusted for.
+    """Return the seconds by which the clock was already ahead of the instants for which it may be trusted.
 
-    A clock that was set back showed later instants before: going there again makes nothing early. One that was set
+    A clock that was set back showed later instants before: returning there makes nothing early. A clock that was set
     forward is trusted once the hold is over.
     """
     if before is None:
@@ -144,7 +153,7 @@ def _carried(before: ClockStep | None, noticed: Noticed) -> float:
 
 
 def _move_leases(noticed: Noticed) -> None:
-    """Move leases that were given under the old clock: consumers', as nobody renews them, and the nodes'."""
+    """Move leases that were given under the old clock: the consumers', which nobody renews, and the nodes'."""
     earliest = noticed.at - timedelta(seconds=min(noticed.elapsed, abs(noticed.seconds)) + SLACK)
     latest = noticed.at + timedelta(seconds=SLACK)
     moved: dict[str, Any] = {"seconds": noticed.seconds, "earliest": earliest, "latest": latest}

@@ -1,7 +1,7 @@
-"""Consume: programs pull executions of a group. What they say of them then is in settling.
+"""Consume: programs pull executions of a group. acknowledge.py has commit, discard and extend.
 
-A group whose action is `pull` is served by no worker: its due timers are fired by the claim of whoever comes for them,
-with the code by which workers fire. What is claimed stays the consumer's until its lease ends; then it is shown again.
+No worker serves a group whose action is `pull`: a consumer's claim fires the due timers, with the code that workers
+use. Claimed executions belong to the consumer until its lease expires; then they become available again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from timers.schedules.instant import from_microseconds, to_microseconds
 MAX_CLAIMED: Final = 1000
 _ROUNDS: Final = 20
 _SOME: Final = 100
-"""Timers that are fired at once where not all of them are for who comes."""
+"""Timers fired at once where not all of them are for the claiming consumer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Message:
 
     execution: str
     token: str
-    """Proves the claim: needed to commit, discard or extend."""
+    """Proof of the claim: required to commit, discard or extend."""
     expires_at: datetime
     envelope: dict[str, Any]
 
@@ -60,11 +60,21 @@ class Message:
 def claim(
     group: str, consumer: str, *, limit: int = 1, lease: Duration = 30.0, subscription: str | None = None
 ) -> list[Message]:
-    """Claim up to `limit` due executions of a group for `lease` seconds, the oldest first within a priority.
+    """Claim up to `limit` due executions of a group for `lease` seconds, oldest first within a priority.
 
-    `subscription`: only those for that subscription of the group; None: those of the group itself. Raises TimerNotFound
-    for an unknown group or subscription, NotAllowedNow for one whose action is not `pull`, InvalidRequest for a limit
-    beyond 1 to 1,000 and a lease beyond 1 second to 12 hours. What is paused has nothing to claim.
+    Nothing is claimed from what is paused.
+
+    Args:
+        group: name of the group.
+        consumer: name of the consumer.
+        limit: 1 to 1,000.
+        lease: 1 second to 12 hours.
+        subscription: claim only executions for this subscription of the group; None: those of the group itself.
+
+    Raises:
+        TimerNotFound: the group or subscription does not exist.
+        NotAllowedNow: the action of the group or subscription is not `pull`.
+        InvalidRequest: limit or lease is out of range.
     """
     holder = Consumer(check_name("consumer", consumer), check_lease(lease))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CLAIMED:
@@ -79,7 +89,7 @@ def claim(
     if row.partition_is_paused or row.state != TimerGroup.State.ACTIVE or not ordinals:
         return []
     reading = clock.read()
-    # A lease that ends by a clock that has stepped says nothing of its consumer, and what looks due may not be.
+    # After a clock step an expired lease does not prove that its consumer is gone, and due timers may not be due.
     if row.is_held or (not reading.is_virtual and _clock_watch().stepped(reading.now, reading.sent, reading.received)):
         return []
     now_us = to_microseconds(reading.now)
@@ -92,7 +102,7 @@ def claim(
         fit = _messages(holder, taken, now_us)
         messages += fit
         is_computed = look.compute(budget, locks=bool(messages))
-        # What cannot be read has failed, and is in nobody's way: there may be more behind it.
+        # Unreadable executions have failed and block nothing: there may be more behind them.
         if (len(fit) == len(taken) and not is_computed) or len(messages) >= limit:
             break
     return messages
@@ -104,12 +114,12 @@ class _Look:
 
     left: list[Work] = field(default_factory=list)
     locks: bool = False
-    """Whether rows were decided about, which stay locked until the transaction around the call is committed."""
+    """Whether rows were decided about; they stay locked until the enclosing transaction is committed."""
 
     def compute(self, budget: CpuBudget, *, locks: bool) -> bool:
-        """Compute it, or see that it is computed when no row is locked any more; returns whether some is computed now.
+        """Compute it, or schedule it for after the commit that unlocks the rows; return whether any is computed now.
 
-        What the budget does not allow is left to the next call.
+        Work beyond the budget is left to the next call.
         """
         if not self.left or budget.is_spent:
             return False
@@ -123,12 +133,12 @@ class _Look:
 
 @cache
 def _clock_watch() -> ClockWatch:
-    """This process's, for all consumers that it serves."""
+    """Return this process's clock watch, shared by all its consumers."""
     return ClockWatch(conf.current(), f"web process {os.getpid()} on {socket.gethostname()}")
 
 
 _known: Final[dict[int, ServedGroup]] = {}
-"""Groups by their ids, as they were last read."""
+"""Groups by id, as last read."""
 
 
 def _served(row: TimerGroup) -> ServedGroup:
@@ -140,7 +150,7 @@ def _served(row: TimerGroup) -> ServedGroup:
 
 
 def _ordinals(group: ServedGroup, subscription: str | None) -> list[int]:
-    """Whose executions are claimed: 0 for the group's own, or that subscription's first; none while it is paused."""
+    """Return whose executions to claim: 0 for the group's own, or the subscription's first; none while it is paused."""
     if subscription is not None:
         found = [each for each in group.subscribers if each.name == subscription]
         if not found:
@@ -171,7 +181,7 @@ def _take(
             for _ in range(_ROUNDS):
                 if len(taken) >= limit:
                     break
-                # Of what a group with subscriptions fires, much may be for others.
+                # Many of the fires of a group with subscriptions may be for others.
                 some = max(limit - len(taken), _SOME) if group.subscribers else limit - len(taken)
                 fired = fire_due(
                     holder, group, shard, priority,
@@ -183,10 +193,10 @@ def _take(
                 if not fired.more or not fired.rows:
                     break
                 if not group.subscribers and not fired.executions:
-                    # What does not run any more stands before what does.
+                    # Finished work is in front of work that still runs.
                     moved, _ = skip_unclaimed(group, shard, priority, now_us, left=look.left)
                     look.locks |= moved > 0
-    # A timer that makes up for what it missed fires more than once.
+    # A timer that makes up for missed instants fires more than once.
     release(holder, taken[limit:], now_us)
     return taken[:limit]
 

@@ -1,7 +1,7 @@
-"""CpuBudget: how much CPU time the schedules of one group may cost in one pass of a claimer, or those of one call.
+"""CpuBudget: how much CPU time the schedules of one group may use in one pass of a claimer, or those of one call.
 
-A group whose rules are costly delays itself: what it has no time for is left to its next turn, and the groups after it
-are served. Only the CPU time of the calling thread counts, so a busy machine takes nothing away from a group.
+A group with costly rules delays only itself: what exceeds the budget is left to its next turn, and the following groups
+are served. Only CPU time of the calling thread counts, so a busy machine does not reduce a group's budget.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from types import TracebackType
 from typing import Final, Self
 
 GROUP_SECONDS: Final = 0.1
-"""For a group in one pass: some thousand recurring timers, by what they normally cost."""
+"""CPU seconds of a group per pass: enough for some thousand recurring timers of normal cost."""
 LOCKED_PARSE_SECONDS: Final = 0.005
-"""Of these, for schedules that are parsed while their rows are locked; the rest is parsed after the commit."""
+"""Part of it for schedules that are parsed while their rows are locked; the rest are parsed after the commit."""
 LOCKED_SECONDS: Final = 0.03
-"""Of these, for all that is decided in one transaction: the rest of the batch is left to the next one."""
+"""Part of it for all decisions of one transaction; the rest of the batch is left to the next transaction."""
 
 
 class CpuBudget:
-    """Counts the CPU time spent since it was made, or, where it is used by `with`, that spent within the blocks."""
+    """Counts the CPU time used since its creation or, when used as a context manager, within the blocks."""
 
     def __init__(
         self,
@@ -47,30 +47,30 @@ class CpuBudget:
         self._charge()
 
     def grant(self, seconds: float) -> None:
-        """Allow so much more."""
+        """Add `seconds` to the budget."""
         self._left += seconds
 
     @property
     def is_spent(self) -> bool:
-        """Whether nothing was left when it was last charged."""
+        """Whether nothing was left at the last charge."""
         return self._left <= 0
 
     def lock(self) -> None:
-        """Take off what was spent since the last time; from now on rows are locked."""
+        """Charge the time since the last charge and start a locked phase."""
         self._charge()
         self._locked_left = self._locked_seconds
 
     @property
     def may_hold_locks(self) -> bool:
-        """Whether the rows that are locked may stay so for more decisions."""
+        """Whether locked rows may stay locked for more decisions."""
         return self._left > 0 and self._locked_left > 0
 
     def charge(self) -> None:
-        """Take off what was spent since the last time."""
+        """Charge the time since the last charge."""
         self._charge()
 
     def charge_parse(self) -> None:
-        """The same, for a schedule that was parsed while rows are locked."""
+        """Charge the time since the last charge for a schedule that was parsed while rows were locked."""
         self._parse_left -= self._charge()
 
     @property
@@ -87,5 +87,5 @@ class CpuBudget:
 
 
 def budget_of_group() -> CpuBudget:
-    """What one group may cost in one pass, and in each of its transactions."""
+    """Return the budget of one group for one pass, with the limit for each of its transactions."""
     return CpuBudget(locked_seconds=LOCKED_SECONDS)

@@ -1,12 +1,12 @@
-"""Death: the verdict that another node is gone, and its consequences for the node's row.
+"""Death: decide that another node is dead, and update the node's row.
 
-By the database clock a node is gone when its lease has ended, or, faster, when its crash lock (a session advisory lock
-on its heartbeat connection) is free and two beats are missing. Nobody is declared dead shortly after the server came
-back: then everyone's beats are missing, and no one's fault is proved. (The judge's own reconnection counts likewise;
+By the database clock a node is gone when its lease has expired or, faster, when its crash lock (a session advisory lock
+on its heartbeat connection) is free and two beats are missing. No node is declared dead shortly after the server
+restarted: then all beats are missing, and that proves nothing. (The judging node's own reconnection counts likewise;
 see worker/heartbeat.py.)
 
-The database clock may step, so it is not believed alone: the judge must itself have seen the node's heartbeat stand
-still, by its own clock, for as long as the verdict says (Sightings).
+The database clock may step, so it is not trusted alone: the judging node must itself have seen the heartbeat unchanged,
+by its own clock, for as long as the verdict requires (Sightings).
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ CROSS JOIN LATERAL (SELECT r.now, n.heartbeat_at > r.now + {SLACK} * INTERVAL '1
                     FROM (SELECT timers_now() AS now OFFSET 0) r OFFSET 0) c
 WHERE n.state IN ('starting', 'active', 'standby', 'draining')
 """
-# A heartbeat that lies ahead was sent before the clock was set back: a node that lives sends the next one soon.
+# A heartbeat in the future was sent before the clock was set back; a live node soon sends the next one.
 
 UNCHANGED: Final = 1.0
-"""Heartbeat intervals for which a heartbeat must have stood still before a free crash lock proves a crash."""
+"""Heartbeat intervals for which a heartbeat must be unchanged before a free crash lock proves a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a look at the other nodes found."""
+    """Result of a look at the other nodes."""
 
     dead: list[Node]
     seconds_to_next_verdict: float | None
-    """Until the node that beat longest ago would miss its second beat; None when there is no other node."""
+    """Seconds until the node with the oldest beat would miss its second beat; None: there is no other node."""
     heard: list[Heard] = field(default_factory=list)
-    """The nodes that are not dead, the judge among them: they may be suspect."""
+    """Nodes that are not dead, including the judging node: they may be suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class _Looked:
     lease: float
     silence: float
     is_over: bool
-    """Its lease has ended, by the database clock."""
+    """Whether its lease has expired by the database clock."""
     has_crashed: bool
-    """Two beats are missing, by the database clock, and its crash lock is free."""
+    """Whether two beats are missing by the database clock and its crash lock is free."""
     until_verdict: float
     settled: bool
 
@@ -77,14 +77,14 @@ class _Looked:
 
 
 class Sightings:
-    """How long each node's heartbeat has stood still in the eyes of one judge, by the judge's own clock."""
+    """How long each node's heartbeat has been unchanged, as seen by one judging node's own clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seen: dict[int, tuple[datetime, float]] = {}
 
     def look(self, looked: Sequence[_Looked]) -> None:
-        """Note which heartbeats have changed since the last look."""
+        """Record which heartbeats have changed since the last look."""
         now = self._clock()
         before = self._seen
         self._seen = {}
@@ -94,11 +94,11 @@ class Sightings:
             self._seen[each.node.id] = (each.node.heartbeat_at, now if changed else since)
 
     def forget(self) -> None:
-        """Start over: the judge was cut off, or the clock has stepped."""
+        """Start over: the judging node was disconnected, or the clock has stepped."""
         self._seen = {}
 
     def confirm(self, looked: _Looked) -> bool:
-        """Whether the heartbeat has stood still for as long as the verdict on the node says."""
+        """Whether the heartbeat has been unchanged for as long as the verdict on the node requires."""
         _, since = self._seen[looked.node.id]
         still = self._clock() - since
         if looked.has_crashed and still >= UNCHANGED * looked.node.heartbeat_interval:
@@ -107,10 +107,12 @@ class Sightings:
 
 
 def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = None) -> Watched:
-    """The live-looking nodes, other than this one, that are dead: one query.
+    """Find the dead among the other nodes in a live state, with one query.
 
-    `settled_seconds`: how long the server must have been up; after a restart everyone needs time to beat again.
-    `sightings`: what the judge has seen itself; None: the database clock is believed alone.
+    Args:
+        me: id of the judging node.
+        settled_seconds: how long the server must have been up: after a restart all nodes need time to beat again.
+        sightings: what the judging node has seen itself; None: the database clock is trusted alone.
     """
     dead, untils = [], []
     everyone = _live_nodes(settled_seconds)
@@ -127,9 +129,9 @@ def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = 
 
 
 def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
-    """Live-looking nodes by name, and whether each is surely gone: for a node that wants to take the name over.
+    """Return nodes in a live state by name, and whether each is certainly gone, for a node that takes over a name.
 
-    A node of this very host is gone when its process is no more and its crash lock is free, however fresh its lease.
+    A node of this host is gone when its process does not exist and its crash lock is free, however fresh its lease is.
     """
     return {
         each.node.name: (each.node, each.gone or (each.node.host == host and _has_crashed_here(each.node)))
@@ -138,10 +140,10 @@ def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
 
 
 def declare_dead(node: Node, reason: str) -> bool:
-    """Mark a node dead, once; its heartbeats take no effect from now on, and its claims are free to be rescued."""
+    """Mark a node dead, once: its heartbeats have no effect any longer, and its claims can be rescued."""
     with transaction.atomic():
         now = clock.now()
-        # The beat that the verdict was based on: one that came since acquits the node.
+        # The beat on which the verdict is based: a later beat proves that the node is alive.
         looked_at = Node.objects.filter(id=node.id, state__in=Node.LIVE, heartbeat_at=node.heartbeat_at)
         changed = looked_at.update(state=Node.State.DEAD, state_reason=reason, ended_at=now, busy=0, busy_threads=0)
         if changed:
@@ -159,10 +161,10 @@ ORDER BY c.node_id
 
 
 def dead_with_claims() -> list[Node]:
-    """Nodes that are dead, stopped or forgotten and still hold claims: a rescue that was cut short goes on here.
+    """Return nodes that are dead, stopped or removed and still have claims, to continue an interrupted rescue.
 
-    A node without a row can hold one that it was writing, in a transaction, while it was declared dead and forgotten.
-    Of these nodes id and name alone are filled in.
+    A node without a row can have a claim that it was writing, in a transaction, while it was declared dead and removed.
+    Of these nodes only id and name are set.
     """
     with connection.cursor() as cursor:
         cursor.execute(_ENDED_HOLDERS)
@@ -170,7 +172,7 @@ def dead_with_claims() -> list[Node]:
 
 
 def take_crash_lock(node_id: int) -> bool:
-    """Hold the node's crash lock for as long as this connection lives; False while an old connection still has it."""
+    """Take the node's crash lock until this connection ends; return False while another connection has it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (CRASH_LOCK_CLASS, node_id))
         (taken,) = cursor.fetchone()

@@ -1,7 +1,7 @@
-"""What a due timer does now: fire, queue, skip, wait. Pure: no database, no clock of its own.
+"""Decide what a due timer does now: fire, queue, skip, wait. Pure: no database, no clock.
 
-Two questions, one after the other. Which of the instants that have come are to run at all (choose: exclusion calendars,
-max_lateness, misfire policy)? And may they run now (admit: overlap policy)?
+A decision has two steps. First, which of the instants that have come should run at all (choose: exclusion calendars,
+max_lateness, misfire policy)? Second, may they run now (admit: overlap policy)?
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from timers.schedules import Schedule
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 MAX_MISSED = 2**31 - 1
-"""The most that a missed_count can say."""
+"""Maximum value of a missed_count."""
 MAX_WALKED = 1000
-"""Instants that are looked at one by one in a decision; what is beyond them is counted and gets one row."""
+"""Instants that a decision looks at one by one; those beyond are counted and get one row."""
 BRIEF_US = 1_500_000
-"""A fire that is late by no more than this is no sign of an outage: a worker was busy for a moment.
+"""Lateness up to which a fire does not indicate an outage: a worker was busy for a moment.
 
 Several instants that are due at once and within it each run, one after the other; beyond it they are missed.
 """
@@ -33,42 +33,42 @@ class Due:
     schedule: Schedule
     next_us: int
     is_open: bool = False
-    """Its execution before is not ended."""
+    """Whether its previous execution is still open."""
     queued: int = 0
-    """Fires that queue behind that one because they came while it was open."""
+    """Number of fires queued behind the open one because they came while it was open."""
     made_up: int = 0
-    """Fires that queue behind that one because their instants were missed."""
+    """Number of fires queued behind the open one because their instants were missed."""
     always_waits: bool = False
-    """Behind an open execution its fire waits, also where the policy would skip it.
+    """Whether its fire waits behind an open execution even where the policy would skip it.
 
     A one-shot has no other fire, and a backfill must not displace the schedule.
     """
     free_since_us: int | None = None
-    """When its latest execution ended: what came due before found that one open."""
+    """When its latest execution ended: instants before that came due while it was open."""
     watched_since_us: int | None = None
-    """Since when the deciding node looks for due work without a break; None: all the time."""
+    """Since when the deciding node has looked for due work without a break; None: always."""
     resumed_us: int | None = None
-    """When it or its group was last paused or resumed."""
+    """When the timer or its group was last paused or resumed."""
     waits_for_end: bool = False
-    """The next instant is known only at the end of the execution (fixed_delay, until_committed)."""
+    """Whether the next instant is known only at the end of the execution (fixed_delay, until_committed)."""
     follows_runs: bool = False
-    """Its instants follow from its runs (fixed_delay): beside the one that is due there is none."""
+    """Whether its instants follow from its runs (fixed_delay): there is never more than the one that is due."""
     end_us: int | None = None
     fires_left: int | None = None
     unwanted: str = ""
-    """Why nothing of it is to run: nobody wants it. Empty: it is wanted."""
+    """Why none of its instants should run (nobody wants them); empty: they should."""
 
     @property
     def could_fire_since_us(self) -> int | None:
-        """Since when it could be fired at any moment, as far as the deciding node knows; None: all the time."""
+        """Since when the timer could be fired at any moment, as far as the deciding node knows; None: always."""
         known = [each for each in (self.watched_since_us, self.resumed_us) if each is not None]
         return max(known, default=None)
 
     def is_missed(self, instant_us: int, now_us: int) -> bool:
-        """Whether no node could fire an instant that has come, so that the misfire policy is for it.
+        """Whether no node could fire an instant that has come, so that the misfire policy applies.
 
-        A node that begins to look does not know whether another one looked before. So its beginning alone makes nothing
-        missed that came due just before: the other one was busy for a moment.
+        A node that starts to look does not know whether another node looked before. So its start alone does not make an
+        instant missed that came due just before: the other node may have been busy for a moment.
         """
         is_brief = now_us - instant_us <= BRIEF_US
         since_us = self.resumed_us if is_brief else self.could_fire_since_us
@@ -76,14 +76,14 @@ class Due:
 
 
 class Chosen(NamedTuple):
-    """An instant that shall run, and how many missed ones it stands for beside itself."""
+    """An instant to run, and how many further missed instants it represents."""
 
     instant_us: int
     missed_count: int = 0
 
 
 class Skipped(NamedTuple):
-    """An instant that shall not run, why, and how many further ones its row stands for."""
+    """An instant that does not run, the reason, and how many further instants its row represents."""
 
     instant_us: int
     reason: str
@@ -92,18 +92,18 @@ class Skipped(NamedTuple):
 
 @dataclass(slots=True)
 class Decision:
-    """Fires and skips of one timer, and where it stands afterwards."""
+    """Fires and skips of one timer, and its state afterwards."""
 
     fires: list[Chosen] = field(default_factory=list)
     queued: list[Chosen] = field(default_factory=list)
-    """To run one after the other, once what runs (or the fire before them) has ended."""
+    """Fires that run one after the other, once the running one (or the fire before them) has ended."""
     made_up: int = 0
-    """How many of the queued ones, from the first, are made up for: no later fire replaces them."""
+    """How many of the queued fires, from the first, make up for missed instants: no later fire replaces them."""
     skipped: list[Skipped] = field(default_factory=list)
     replaces: bool = False
-    """The open execution, and what queues behind it, makes way for the one that is queued here."""
+    """Whether the open execution, and those queued behind it, are replaced by the one queued here."""
     replaces_queued: bool = False
-    """Only what queues makes way, except for what is made up for."""
+    """Whether only queued fires are replaced, except those that make up for missed instants."""
     next_us: int | None = None
     finished: bool = False
 
@@ -112,22 +112,28 @@ _UNKNOWN = -1
 
 
 class _Come(NamedTuple):
-    """What has come of a timer's instants."""
+    """The instants of a timer that have come."""
 
     chosen: list[Chosen]
-    """Those that shall run, oldest first."""
+    """Instants to run, oldest first."""
     last_us: int
-    """The latest that has been dealt with."""
+    """The latest instant that was handled."""
     beyond: tuple[Skipped, ...] = ()
-    """Those that are too many to be made up for."""
+    """Instants beyond max_catchup."""
     made_up: list[Chosen] = []
-    """Those that run whatever is open now, before the chosen ones: when they came due, nobody could fire them."""
+    """Instants that run before the chosen ones whatever is open now: nobody could fire them when they came due."""
     following_us: int | None = _UNKNOWN
-    """The instant after the latest, where it is known already; None: there is none."""
+    """The instant after the latest, where it is already known; None: there is none."""
 
 
 def decide(due: Due, policies: Policies, now_us: int) -> Decision:
-    """Decide by the policies what becomes of all instants that have come."""
+    """Decide by the policies what happens to all instants that have come.
+
+    Args:
+        due: the timer.
+        policies: its policies.
+        now_us: the current instant by the group's clock, without the timer's jitter (microseconds).
+    """
     decision = Decision()
     come = _choose(due, policies, now_us, decision.skipped)
     if due.unwanted:
@@ -142,7 +148,7 @@ def decide(due: Due, policies: Policies, now_us: int) -> Decision:
 
 
 def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -> _Come:
-    """Leave out what is too late for any policy; the rest depends on whether an execution is open."""
+    """Skip what is later than max_lateness; choose from the rest by whether an execution is open."""
     start_us = due.next_us
     if policies.max_lateness is not None:
         too_late_us = now_us - round(policies.max_lateness * 1_000_000) - 1
@@ -160,7 +166,7 @@ def _choose(due: Due, policies: Policies, now_us: int, skipped: list[Skipped]) -
 
 
 def _choose_behind_open(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
-    """An execution is open: what nobody could fire is made up for behind it, the rest overlaps."""
+    """Choose behind an open execution: make up for what nobody could fire, treat the rest as overlapping."""
     missed: _Come | None = None
     since_us = due.could_fire_since_us
     if since_us is not None and start_us < since_us and start_us <= now_us:
@@ -177,7 +183,7 @@ def _choose_behind_open(due: Due, policies: Policies, start_us: int, now_us: int
 
 
 def _choose_when_free(due: Due, policies: Policies, start_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
-    """No execution is open: several instants that nobody could fire are missed, whatever the grace."""
+    """Choose while no execution is open: several instants that nobody could fire are missed, whatever the grace."""
     overlapped: list[Chosen] = []
     has_come = start_us <= now_us
     is_missed = has_come and due.is_missed(start_us, now_us)
@@ -200,14 +206,14 @@ def _choose_when_free(due: Due, policies: Policies, start_us: int, now_us: int, 
 
 
 def _came_while_open(due: Due, policies: Policies, instant_us: int) -> bool:
-    """Whether the execution before was still open at an instant, though it has ended by now."""
+    """Whether the previous execution was still open at an instant, though it has ended by now."""
     if due.waits_for_end or policies.overlap_policy == "allow" or due.free_since_us is None:
         return False
     return instant_us < due.free_since_us
 
 
 def _let_in(chosen: list[Chosen], policies: Policies, skipped: list[Skipped]) -> list[Chosen]:
-    """The overlap policy for instants at which the execution before was open, that has ended meanwhile."""
+    """Apply the overlap policy to instants at which the previous execution, ended meanwhile, was open."""
     if policies.overlap_policy == "replace":
         skipped += [Skipped(at, "replaced", missed) for at, missed in chosen[:-1]]
         return chosen[-1:]
@@ -217,7 +223,7 @@ def _let_in(chosen: list[Chosen], policies: Policies, skipped: list[Skipped]) ->
 
 
 def _one_by_one(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -> _Come:
-    """Each instant from `start_us` on by itself, which may lie ahead; of very many the rest as one."""
+    """Choose each instant from `start_us` on, which may lie ahead; beyond MAX_WALKED the rest becomes one."""
     chosen: list[Chosen] = []
     last_us, instant_us = start_us, start_us
     following: int | None = start_us
@@ -240,9 +246,9 @@ def _one_by_one(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) 
 
 
 def _make_up(due: Due, policies: Policies, start_us: int, until_us: int, now_us: int, skipped: list[Skipped]) -> _Come:
-    """The misfire policy: what becomes of the instants from `start_us` to `until_us`.
+    """Apply the misfire policy to the instants from `start_us` to `until_us`.
 
-    A single one is not missed, only late, as long as it is within the grace.
+    A single instant within the grace is late, not missed.
     """
     missed, last_us = _summed_up(due, start_us, until_us, skipped)
     if missed is None:
@@ -263,9 +269,9 @@ def _make_up(due: Due, policies: Policies, start_us: int, until_us: int, now_us:
 
 
 def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -> tuple[Chosen | None, int]:
-    """The latest instant to run of a stretch, standing for all (None: there is none), and the latest of any.
+    """Return the latest instant to run of a range, for all (None: there is none), and the latest instant of any.
 
-    The excluded ones get their row here, one for all.
+    Excluded instants get their skipped row here, one for all.
     """
     until_us, last_us = _bounded(due, until_us), start_us
     if until_us < start_us:
@@ -280,14 +286,14 @@ def _summed_up(due: Due, start_us: int, until_us: int, skipped: list[Skipped]) -
 
 
 def _admit(come: _Come, due: Due, policies: Policies, decision: Decision) -> None:
-    """The overlap policy: what becomes of the chosen instants. Those after the last fire of max_fires are none."""
+    """Apply the overlap policy to the chosen instants; instants beyond max_fires are dropped."""
     left = len(come.made_up) + len(come.chosen) if due.fires_left is None else due.fires_left
     if left <= 0:
         return
     if policies.overlap_policy == "allow" and not due.waits_for_end:
         decision.fires = come.chosen[:left]
     elif not due.is_open:
-        # Several are made up for: they never ran into each other, so none is skipped for the others' sake.
+        # Several fires make up for missed instants: they never overlapped each other, so none is skipped.
         decision.fires, decision.queued = come.chosen[:1], come.chosen[1:left]
         decision.made_up = len(decision.queued)
     else:
@@ -297,7 +303,7 @@ def _admit(come: _Come, due: Due, policies: Policies, decision: Decision) -> Non
 
 
 def _queue_or_skip(chosen: list[Chosen], left: int, due: Due, policies: Policies, decision: Decision) -> None:
-    """What becomes of instants at which an execution is open."""
+    """Queue, replace or skip instants at which an execution is open."""
     if not chosen or left <= 0:
         return
     if policies.overlap_policy == "replace":
@@ -321,7 +327,7 @@ def _move_on(decision: Decision, due: Due, come: _Come, now_us: int, *, exhauste
     if waits:
         return
     if due.waits_for_end:
-        # What counts from the end of a run that was skipped counts from now.
+        # The schedule counts from the end of a run; the run was skipped, so it counts from now.
         decision.next_us = _following(due, max(come.last_us, now_us))
     elif come.following_us == _UNKNOWN:
         decision.next_us = _following(due, come.last_us)
@@ -333,7 +339,7 @@ def _move_on(decision: Decision, due: Due, come: _Come, now_us: int, *, exhauste
 
 
 def _to_run(due: Due, start_us: int, count: int) -> Iterator[int]:
-    """The first `count` instants to run from `start_us` on, which must be as many; excluded ones are passed over."""
+    """Yield the first `count` instants to run from `start_us` on (as many must exist); skip excluded ones."""
     schedule = due.schedule
     instant: datetime | None = from_microseconds(start_us)
     while count and instant is not None:
@@ -349,7 +355,7 @@ def _to_run(due: Due, start_us: int, count: int) -> Iterator[int]:
 
 
 def _missed(due: Due, start_us: int, until_us: int) -> Chosen | None:
-    """The latest instant to run of those from `start_us` to `until_us`, standing for all; None when there is none."""
+    """Return the latest instant to run from `start_us` to `until_us`, representing all; None when there is none."""
     missed = due.schedule.missed(from_microseconds(start_us), from_microseconds(_bounded(due, until_us)))
     return None if missed is None else Chosen(to_microseconds(missed.latest), _beside(missed.count))
 

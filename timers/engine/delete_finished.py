@@ -1,4 +1,7 @@
-"""Delete finished timers whose policy says so (on_finish), once nothing of them is under way; the ledger keeps them."""
+"""Delete finished timers with the policy on_finish = delete, once nothing of them is in progress.
+
+The ledger keeps their history.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from django.db import connection
 
 from timers.engine.arrays import plain_array
 
-# One that someone holds locked right now (to run it again, say) is left. Bits 18 to 61 of an execution id are its
-# timer's.
+# A timer that another transaction has locked (to run it again, for example) is left. Bits 18 to 61 of an execution id
+# are the id of its timer.
 _DELETE: Final = f"""
 DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
     SELECT t.id FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
@@ -27,10 +30,12 @@ DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
 
 
 def delete_finished(timer_ids: Collection[int], *, ended: bool = False) -> None:
-    """Delete those of the timers that have finished, that nothing waits for or runs of, and that are not to be kept.
+    """Delete those of the timers that have finished, have no waiting or running executions, and are not to be kept.
 
-    `ended`: an execution of each has just ended and left its claim. Without subscriptions
-    a one-shot has only that one, so the claims need not be searched for others of it.
+    Args:
+        timer_ids: the candidates.
+        ended: an execution of each has just ended and left its claim. Without subscriptions a one-shot has only that
+            execution, so the claims need not be searched for others.
     """
     if timer_ids:
         with connection.cursor() as cursor:

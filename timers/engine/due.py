@@ -1,6 +1,6 @@
-"""Which groups have work for a worker now: one query, also when there is none.
+"""Find the groups with work for a worker, with one query even when there is none.
 
-Each shard and each priority of a group's timers is asked for by itself: an equality keeps the order of the index.
+The query probes each shard and each priority of a group's timers separately: an equality keeps the order of the index.
 """
 
 from __future__ import annotations
@@ -78,29 +78,29 @@ _OTHERS = """
            ON f.group_id = g.id AND f.shard = s.shard
 """
 _UP_TO_HORIZON_OR_OVERDUE = "AND t.next_fire_at <= CASE WHEN f.group_id IS NULL THEN c.horizon ELSE c.overdue END"
-# The horizon is made of parameters and the group's row: a volatile function there would be no index condition, and the
-# last, empty probe would walk every future timer.
+# The horizon consists of parameters and the group's row: a volatile function there could not be an index condition, and
+# the last, empty probe would read every future timer.
 
 
 @cache
 def _due_work(has_marks: bool, has_others: bool) -> str:
-    """The statement without the joins that a look does not need: to plan them is most of what a look costs."""
+    """Return the statement without unneeded joins: planning them is most of the cost of a look."""
     window = [_UP_TO_HORIZON_OR_OVERDUE if has_others else _UP_TO_HORIZON, _FROM_MARK if has_marks else ""]
     return _DUE_WORK.format(window=" ".join(window), joins=(_MARKS * has_marks) + (_OTHERS * has_others))
 
 
 def overdue_us(now_us: int) -> int:
-    """The instant up to which a timer is overdue, so that any node takes it whatever shard it is in (microseconds)."""
+    """Return the instant (microseconds) up to which timers are overdue and any node takes them, in any shard."""
     return now_us - round(OVERDUE_SECONDS * 1_000_000)
 
 
 Part = tuple[int, int, int]
-"""A group's id, a shard and a priority of its timers."""
+"""A group's id, and a shard and a priority of its timers."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueWork:
-    """A group (and shard and priority of its timers) with something to claim."""
+    """A group (and a shard and priority of its timers) with something to claim."""
 
     group: ServedGroup
     shard: int
@@ -108,13 +108,13 @@ class DueWork:
     timers: bool
     waiting: bool
     leading: Leading | None = None
-    """Under which leadership it may be claimed; None: by all."""
+    """The leadership under which it may be claimed; None: by all nodes."""
     is_preferred_elsewhere: bool = False
-    """Whether another node prefers the shard: then only what is overdue is taken."""
+    """Whether another node prefers the shard: then only overdue timers are taken."""
 
     @property
     def part(self) -> Part:
-        """Where the timers are found."""
+        """The part of the group that the timers are in."""
         return self.group.id, self.shard, self.priority
 
 
@@ -122,23 +122,24 @@ class DueWork:
 class ServedGroups:
     """The groups that a worker serves: those of its partition whose required roles it has.
 
-    A node of a passive cluster serves them only while it leads the partition; any node, those with placement lead.
+    A node of a passive cluster serves them only while it leads the partition. In any cluster only the leader serves
+    groups with placement lead.
 
-    Consumers alone come for a group whose action is pull. One that has subscriptions is served for those that are not
-    pulled, and to fire its timers for all of them.
+    Only consumers claim from a group whose action is pull. A worker serves a group with subscriptions for those that
+    are not pulled, and fires its timers for all of them.
     """
 
     partition: str
     roles: Sequence[str]
     node_id: int
     is_passive: bool = False
-    """Whether the node claims nothing unless it leads."""
+    """Whether the node claims nothing unless it is the leader."""
     is_paused: bool = False
     """Whether the cluster or the partition was paused at the last look: then nothing is due."""
     is_held: bool = False
-    """Whether a step of the database clock held all claims at the last look: then nothing is due."""
+    """Whether a step of the database clock suspended all claims at the last look: then nothing is due."""
     is_virtual: bool = False
-    """Whether the clock of the last look was a test's."""
+    """Whether a test controlled the clock of the last look."""
     leading: Leading | None = None
     """The leadership that the node had at the last look."""
     _known: dict[int, ServedGroup] = field(default_factory=dict)
@@ -150,11 +151,13 @@ class ServedGroups:
         low_marks: Mapping[Part, int],
         of_others: Collection[tuple[int, int]] = (),
     ) -> tuple[datetime, list[DueWork]]:
-        """The database's now, and what is due up to the horizon; what has a higher priority first, the group's before
-        the timers'.
+        """Return the database's now, and the work due up to the horizon, by priority of the group, then of the timers.
 
-        `low_marks`: the instants below which nothing is left, as far as the caller has seen. `of_others`: group ids and
-        shards that other nodes prefer; of these only what is overdue is found.
+        Args:
+            now_us: microseconds since 1970 UTC.
+            horizon_us: microseconds since 1970 UTC.
+            low_marks: the instants below which nothing is left, as far as the caller has seen.
+            of_others: group ids and shards that other nodes prefer; of these only overdue timers are found.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -198,7 +201,7 @@ class ServedGroups:
         return reading, work
 
     def is_led(self, group: ServedGroup) -> bool:
-        """Whether only the leader of the partition may claim of a group."""
+        """Return whether only the leader of the partition may claim from a group."""
         return self.is_passive or group.placement == LEAD
 
     def _leading(self, epoch: int | None, led_since: datetime | None) -> Leading | None:
@@ -208,11 +211,11 @@ class ServedGroups:
 
     @property
     def known(self) -> Collection[ServedGroup]:
-        """The groups of which anything was due so far."""
+        """The groups that have had work due so far."""
         return self._known.values()
 
     def as_known(self, group: ServedGroup) -> ServedGroup:
-        """A group as it was read last, which may be later than an execution of it was claimed."""
+        """Return a group as last read, which may be later than the claim of an execution of it."""
         return self._known.get(group.id, group)
 
     def _learn(self, seen: set[tuple[int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""DueTimer: the row of a timer whose instant has come, locked, and the executions that are made of it."""
+"""DueTimer: the locked row of a timer whose instant has come, and the executions that are built from it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from timers.schedules.limited import Memory, limited
 from timers.schedules.zones import zone
 
 _COSTLY: Final = Memory()
-"""What was computed without a lock for decisions of this process."""
+"""Results computed without a lock for decisions of this process."""
 
 
 class DueTimer(NamedTuple):
-    """A locked row; what is JSON comes as text, so each row is decoded by itself and a poison row fails alone."""
+    """A locked row. JSON columns are read as text, so each row is decoded separately and an invalid row fails alone."""
 
     id: int
     name: str
@@ -52,7 +52,7 @@ class DueTimer(NamedTuple):
     free_since: datetime | None
     state_changed_at: datetime | None
     tags: Sequence[str] = ()
-    """Read only where the group has subscriptions, whose filters look at them, or limits by key."""
+    """Read only where the group has subscriptions, whose filters use them, or limits by key."""
     limit_key: str | None = None
     """Read only where the group limits by key."""
 
@@ -63,26 +63,26 @@ class DueTimer(NamedTuple):
 
     @property
     def nominal_us(self) -> int:
-        """The instant that has come, as the schedule names it."""
+        """The instant that has come, as the schedule gives it."""
         return to_microseconds(self.next_fire_at) - self.offset_us
 
     @property
     def waits_for_end(self) -> bool:
-        """The next instant is known only at the end of the execution."""
+        """Whether the next instant is known only at the end of the execution."""
         return self.until_committed or self.kind == "fixed_delay"
 
     @property
     def follows(self) -> bool:
-        """The timer's row is moved when its execution ends; a plain one-shot is done with its fire."""
+        """Whether the timer's row changes when its execution ends; a plain one-shot is finished by its fire."""
         return self.until_committed or self.kind != "once"
 
     @property
     def is_behind_backfill(self) -> bool:
-        """The open execution makes up for a past stretch on demand; the schedule goes before it."""
+        """Whether the open execution belongs to a backfill; the schedule has precedence over it."""
         return self.open_execution is not None and parse_id(str(self.open_execution)).origin == "backfill"
 
     def policies(self, group: ServedGroup) -> Policies:
-        """The group's policies after the timer's overrides."""
+        """Return the group's policies with the timer's overrides."""
         return group.policies if self.overrides is None else overridden(group.policies, self.overrides)
 
     def due(
@@ -93,11 +93,17 @@ class DueTimer(NamedTuple):
         unwanted: str = "",
         watched_since_us: int | None = None,
     ) -> Due:
-        """What the decision needs to know; raises InvalidRequest when the schedule cannot be read.
+        """Return the input of the decision; its schedule computes only as much as is allowed while the row is locked.
 
-        Its schedule computes only as much as is allowed while the row is locked.
+        Args:
+            group: the timer's group.
+            policies: the timer's policies.
+            queued: number of fires queued behind the open execution.
+            unwanted: why nothing should run; empty: it should.
+            watched_since_us: since when this node looks at the group without a break (the group's clock); None: always.
 
-        `watched_since_us`: since when this node looks at the group without a break (the group's clock); None: always.
+        Raises:
+            InvalidRequest: the schedule cannot be read.
         """
         resumed_us = self._resumed_us(group)
         return Due(
@@ -118,7 +124,7 @@ class DueTimer(NamedTuple):
         )
 
     def _resumed_us(self, group: ServedGroup) -> int | None:
-        """When it or its group was last paused or resumed (microseconds of the group's clock); None if unknown."""
+        """Return when it or its group was last paused or resumed (us, group's clock); None if unknown."""
         if group.clock.frozen_us is not None:
             return None
         own_us = None if self.state_changed_at is None else to_microseconds(self.state_changed_at)
@@ -126,12 +132,12 @@ class DueTimer(NamedTuple):
         return group.clock.at(max(changes)) if changes else None
 
     def reason_to_skip(self, reason: str) -> str:
-        """The reason of a skipped instant for the ledger; `reason`: the decision's."""
+        """Return the reason of a skipped instant for the ledger; `reason` is that of the decision."""
         due = from_microseconds(self.nominal_us)
         return without_vain_move(reason, due=due, last_fire=self.last_fire_at, end=self.end_at)
 
     def execution(self, group: ServedGroup, chosen: Chosen) -> Execution:
-        """The execution of one of its instants; what cannot be read makes it poison, which fails alone."""
+        """Return the execution of one of its instants; unreadable data marks it as poison, which fails alone."""
         poison = ""
         payload: Any = None
         action: Action | None = group.action
@@ -168,9 +174,9 @@ class DueTimer(NamedTuple):
 
 
 def handler_of(group: ServedGroup, column: str) -> Case:
-    """In a query: the handler that a timer's own action names, else the group's; empty where none is called.
+    """Return a query expression for the handler of a timer's own or its group's action; empty without one.
 
-    Subscriptions take the place of the group's action; which of them a node can serve is asked for each by itself.
+    Subscriptions replace the group's action; which of them a node can serve is checked for each separately.
     """
     of_group = "" if group.subscribers else group.handler
     own = Coalesce(KeyTextTransform("handler", column), Value(""), output_field=TextField())
@@ -190,10 +196,21 @@ def lock_due(
     ids: Sequence[int] | None = None,
     leading: Leading | None = None,
 ) -> list[DueTimer]:
-    """Lock up to `limit` timers that are due at or before the horizon, the earliest first; see fire.fire_due.
+    """Lock up to `limit` timers that are due at or before the horizon, earliest first, for fire.fire_due.
 
-    `leave`: handlers whose timers are left. `ids`: only those of these timers. Returns nothing where the group has
-    changed since it was read, or is just being changed. `leading`: the leadership without which nothing is returned.
+    Returns nothing where the group has changed since it was read, or is being changed.
+
+    Args:
+        group: the group.
+        shard: a shard of its timers.
+        priority: a priority of its timers.
+        now_us: microseconds by the group's clock.
+        horizon_us: microseconds by the group's clock.
+        limit: number of timers.
+        low_us: lower bound of the instants; None: there is none.
+        leave: handlers whose timers are left.
+        ids: lock only these timers; None: any.
+        leading: the leadership without which nothing is returned.
     """
     due = Timer.objects.filter(
         is_served_as_known(group, leading),

@@ -1,4 +1,4 @@
-"""End executions while they wait: their final row is written and their row in waiting goes."""
+"""End executions while they wait: write their final row and delete their row in waiting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.engine.delete_finished import delete_finished
 from timers.engine.group_clock import group_now
 from timers.schedules.instant import to_microseconds
 
-# The final row of an execution that ends while it waits. `attempt`: the tries it had.
+# The final row of an execution that ends while it waits. `attempt` is the number of its attempts.
 _END = f"""
 WITH gone AS (
     DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
@@ -41,14 +41,20 @@ RETURNING id::text, timer_id, finished_at, group_id
 
 
 def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **params: Any) -> list[str]:
-    """End what waits and meets the condition (SQL over timers_waiting); returns the executions' ids.
+    """End waiting executions that meet a condition; return their ids.
 
-    What another transaction is just taking up is left to it. `wait`: not before that has committed, so that what is not
-    ended here is seen in its claim. A timer whose open execution ends here is free to fire again, and the next one in
-    its queue becomes ready.
+    Executions that another transaction is taking up are left to it. A timer whose open execution ends here can fire
+    again, and the next execution in its queue becomes ready.
+
+    Args:
+        where: SQL condition over timers_waiting.
+        outcome: the final outcome.
+        reason: the reason for the ledger.
+        wait: wait for the commit of transactions that take up such executions, so that those are seen in their claims.
+        params: parameters of the condition.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # Timers first: the order of all locks.
+        # Timers first, as the lock order requires.
         cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
         timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
         end = _END.format(where=where, skip="" if wait else "SKIP LOCKED")

@@ -1,7 +1,7 @@
-"""Errors of handlers, as the ledger keeps them: a title, a traceback, a fingerprint that groups the same fault.
+"""Errors of handlers as the ledger stores them: a title, a traceback, and a fingerprint that groups equal errors.
 
-An exception is an object of user code: its text, its attributes, its class and its chain of causes may raise, lie or be
-endless. Nothing here raises, and nothing takes long, whatever the exception is.
+An exception is an object of user code: its text, attributes, class and chain of causes may raise, be wrong or be
+endless. Nothing here raises or takes long, whatever the exception is.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DETAIL_LENGTH = 16_000
 NO_TEXT: Final = "(its text could not be had)"
 NO_TRACEBACK: Final = "(its traceback could not be made)\n"
 MAX_CHAINED: Final = 50
-"""Causes, contexts and members of groups that are shown; an exception with more is shown alone."""
+"""Maximum number of causes, contexts and group members that are shown; an exception with more is shown alone."""
 MAX_FRAMES: Final = 2_000
-"""A deeper traceback is shown by its last frames alone."""
+"""Frames beyond which only the last frames of a traceback are shown."""
 LAST_FRAMES: Final = 100
 
 _VARYING = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']{0,200}'|\"[^\"]{0,200}\"")
@@ -31,7 +31,7 @@ _VARYING = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """How a fault is recorded."""
+    """The stored form of an error."""
 
     title: str
     detail: str
@@ -39,19 +39,19 @@ class Description:
 
 
 def describe(error: BaseException) -> Description:
-    """Title, traceback (from the handler on, without our own frames) and fingerprint of an exception. Never raises."""
+    """Return title, traceback (from the handler on, without internal frames) and fingerprint. Never raises."""
     kind, message = kind_of(error), message_of(error)
     frames = _frames(error)
     return Description(_title(kind, message), _detail(error, frames), fingerprint(kind, _place(frames), message))
 
 
 def short_title(error: BaseException) -> str:
-    """The class and text of an exception in one line. Never raises."""
+    """Return the class and text of an exception in one line. Never raises."""
     return _title(kind_of(error), message_of(error).partition("\n")[0])
 
 
 def kind_of(error: BaseException) -> str:
-    """The name of an exception's class. Never raises."""
+    """Return the name of an exception's class. Never raises."""
     try:
         return storable(type.__dict__["__name__"].__get__(type(error)))
     except BaseException:  # noqa: BLE001 - the class is user code too
@@ -59,16 +59,22 @@ def kind_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an exception, cut at the length of a detail, also of one that cannot say it. Never raises."""
+    """Return the text of an exception, cut to the length of a detail, or NO_TEXT. Never raises."""
     try:
-        # By the class's own methods: __str__ may return a subclass of str that overrides them.
+        # Use the base class's own methods: __str__ may return a subclass of str that overrides them.
         return storable(str.__str__(str.__getitem__(str(error), slice(DETAIL_LENGTH))))
     except BaseException:  # noqa: BLE001 - user code: its __str__ may raise anything
         return NO_TEXT
 
 
 def fingerprint(kind: str, where: str, message: str) -> str:
-    """The same for the same fault: numbers, ids and quoted text in the message are left out."""
+    """Return a fingerprint, the same for equal errors: numbers, ids and quoted text of the message are left out.
+
+    Args:
+        kind: the class of the error.
+        where: file and function.
+        message: the text of the error.
+    """
     same = _VARYING.sub("?", message)[:500]
     return blake2b(f"{kind}|{where}|{same}".encode(), digest_size=16).hexdigest()
 
@@ -79,7 +85,7 @@ def _title(kind: str, message: str) -> str:
 
 def _frames(error: BaseException) -> TracebackType | None:
     try:
-        # By the descriptor of BaseException: a class may define an attribute of that name.
+        # Use the descriptor of BaseException: a class may define an attribute of that name.
         trace = BaseException.__dict__["__traceback__"].__get__(error)
     except BaseException:  # noqa: BLE001 - see the module's text
         return None
@@ -89,7 +95,7 @@ def _frames(error: BaseException) -> TracebackType | None:
 
 
 def _detail(error: BaseException, frames: TracebackType | None) -> str:
-    """The most that can be shown: all, or the exception alone, or its frames, or that there is nothing to show."""
+    """Return the most that can be shown: everything, the exception alone, its frames, or a note."""
     limit = -LAST_FRAMES if _is_deep(frames) else None
     try:
         if _is_short_chain(error):
@@ -113,7 +119,7 @@ def _is_deep(frames: TracebackType | None) -> bool:
 
 
 def _is_short_chain(error: BaseException) -> bool:
-    """Whether an exception, its causes and members can be shown quickly; a cycle among them is no harm."""
+    """Whether an exception, its causes and members can be shown quickly. Cycles are allowed."""
     left, seen = [error], {id(error)}
     while left:
         for linked in _linked(left.pop()):
@@ -134,7 +140,7 @@ def _linked(error: BaseException) -> Iterator[BaseException]:
 
 
 def _place(frames: TracebackType | None) -> str:
-    """File and function of the innermost frame."""
+    """Return file and function of the innermost frame."""
     if frames is None:
         return ""
     while frames.tb_next is not None:

@@ -1,4 +1,4 @@
-"""Cluster events: a line for each thing that happened to a node."""
+"""Cluster events: one row for each event of a node."""
 
 from __future__ import annotations
 
@@ -8,5 +8,12 @@ from timers.models import ClusterEvent
 
 
 def record(kind: str, node: str, detail: str, at: datetime) -> None:
-    """Write one event."""
+    """Write one event.
+
+    Args:
+        kind: what happened, such as "node died".
+        node: name of the node; empty: of no node.
+        detail: the facts, as text.
+        at: when, by the database clock.
+    """
     ClusterEvent.objects.create(at=at, kind=kind, node=node, detail=detail)

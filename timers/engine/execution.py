@@ -1,4 +1,4 @@
-"""What travels through the engine: who holds (Holder), for which group (ServedGroup), what (Execution)."""
+"""Data passed through the engine: holders of claims, ServedGroup and Execution."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The worker that holds claims: a node's incarnation (the id of its row) and one process of it."""
+    """The worker that owns claims: a node's incarnation (the id of its row) and one of its processes."""
 
     node_id: int
     node: str
@@ -39,15 +39,15 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A program that pulls: it holds claims under a lease, and is known by the name that it gives."""
+    """A program that pulls. It owns claims under a lease, and is identified by the name that it gives."""
 
     name: str
     lease: float = 30.0
-    """Seconds until what it has not ended is shown again."""
+    """Seconds until executions that it has not ended become available again."""
 
     @property
     def node(self) -> str:
-        """What the ledger says in the place of a node."""
+        """What the ledger shows as the node."""
         return f"consumer {self.name}"
 
     node_id = None
@@ -56,12 +56,15 @@ class Consumer:
 
 
 AnyHolder = Holder | Consumer
-"""Who holds a claim."""
+"""The owner of a claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """The leadership under which a node fires what only the leader may: it is checked in the transaction that fires."""
+    """The leadership under which a node fires what only the leader may fire.
+
+    It is verified in the transaction that fires.
+    """
 
     partition: str
     node_id: int
@@ -72,19 +75,19 @@ class Leading:
 
 @dataclass(slots=True)
 class KeyWalk:
-    """A walk through the limit keys of a part, a stretch in each look; seconds of time.monotonic()."""
+    """A walk through the limit keys of a part, a stretch per look; seconds of time.monotonic()."""
 
     began_at: float
     after: str | None = None
-    """The key at which the last stretch ended; None: it begins."""
+    """The key at which the last stretch ended; None: the walk starts."""
     has_found: bool = False
     rests_until: float = 0.0
-    """It found nothing to the end: the next one begins then."""
+    """The walk found nothing up to the end; the next one starts at this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedGroup:
-    """What the engine needs to know of a group, read once per version of its row."""
+    """What the engine needs to know about a group, read once per version of its row."""
 
     id: int
     name: str
@@ -96,37 +99,44 @@ class ServedGroup:
     clock: GroupClock = DATABASE_CLOCK
     calendars: Calendars = field(default_factory=dict, compare=False, repr=False)
     subscribers: tuple[Subscriber, ...] = ()
-    """Who gets the executions of timers that have no action of their own; none: the group's action does it all."""
+    """Subscriptions, which get executions of timers without their own action; empty: the group's action runs them."""
     required_roles: frozenset[str] = frozenset()
-    """Only nodes that have all of these serve it."""
+    """Only nodes with all of these roles serve the group."""
     placement: str = DISTRIBUTED
-    """Whether all nodes that serve it fire it, or only the leader of its partition."""
+    """Whether all nodes that serve the group fire it, or only the leader of its partition."""
     state_changed_us: int | None = None
-    """When it was last paused or resumed, by the database's clock (microseconds)."""
+    """When the group was last paused or resumed, by the database clock (microseconds)."""
     shards: int = 1
-    """Over how many shards its timers are spread."""
+    """Number of shards of its timers."""
     is_moving: bool = False
-    """Whether its timers are being moved to other shards, where they may be due below what was read there before."""
+    """Whether its timers are moving to other shards, where they may be due below a low mark read before."""
     key_walks: dict[tuple[int, int], KeyWalk] = field(default_factory=dict, compare=False, repr=False)
-    """By shard and priority: how far this process is in a walk through very many limit keys."""
+    """By shard and priority: progress of this process in a walk through very many limit keys."""
     strays_looked_at: dict[tuple[int, int], float] = field(default_factory=dict, compare=False, repr=False)
-    """By place of the walk: when this process looked for what has no limit key (time.monotonic())."""
+    """By place of the walk: when this process looked for executions without a limit key (time.monotonic())."""
     orders_by_priority: bool = False
     """Whether orders of its chains may have priorities, by which they are claimed."""
     limits: Limits = NO_LIMITS
-    """How many of its executions may be claimed at once; who claims of a group that has any takes its limit lock."""
+    """How many of its executions may be claimed at once; a claim of a group with limits takes its limit lock."""
 
     def schedule(self, kind: str, spec_text: str, time_zone: str, policies: Policies) -> Schedule:
-        """A timer's schedule with the exclusion calendars of its policies.
+        """Return a timer's schedule with the exclusion calendars of its policies.
 
-        Raises InvalidRequest when it cannot be read.
+        Args:
+            kind: the kind of the schedule.
+            spec_text: its JSON text.
+            time_zone: the timer's time zone.
+            policies: the timer's policies.
+
+        Raises:
+            InvalidRequest: the schedule cannot be read.
         """
         return effective(parse_text(kind, spec_text, time_zone), policies, self.calendars, time_zone)
 
     def watched_since(self, real_us: int | None) -> int | None:
-        """Since when (microseconds of the group's clock) a node looks at it without a break; None: always.
+        """Return since when (us, group's clock) a node looks at the group without a break; None: always.
 
-        `real_us`: the same by the database's clock. A clock that stands still says nothing.
+        `real_us` is the same instant by the database clock. A frozen clock gives no information.
         """
         return None if real_us is None or self.clock.frozen_us is not None else self.clock.at(real_us)
 
@@ -137,22 +147,22 @@ class ServedGroup:
 
     @property
     def handlers(self) -> tuple[str, ...]:
-        """The handlers that its timers without an action of their own call."""
+        """The handlers that its timers without their own action call."""
         called = [each.handler for each in self.subscribers if each.is_active] if self.subscribers else [self.handler]
         return tuple(name for name in called if name)
 
     def subscriber(self, ordinal: int) -> Subscriber | None:
-        """The subscription of that ordinal; None for 0, and for one that has been deleted."""
+        """Return the subscription with that ordinal; None for 0, and for a deleted one."""
         return next((each for each in self.subscribers if each.ordinal == ordinal), None) if ordinal else None
 
     def for_workers(self, leave: Collection[str] = ()) -> list[int]:
-        """Whose executions a worker takes, in an order that prefers none: 0, and ordinals of subscriptions.
+        """Return whose executions a worker takes, in random order: 0 for the group, and ordinals of subscriptions.
 
-        `leave`: handlers that are unknown here.
+        `leave` has handlers that are unknown here.
         """
         if not self.subscribers:
             return [0]
-        # What the group's own action would have pulled is for its consumers.
+        # Executions that the group's own pull action would get are left to its consumers.
         own = [] if isinstance(self.action, PullAction) else [0]
         pushed = [each for each in self.subscribers if each.is_active and not each.is_pulled]
         found = [*own, *(each.ordinal for each in pushed if each.handler not in leave)]
@@ -162,7 +172,7 @@ class ServedGroup:
     def of(
         cls, row: TimerGroup, calendars: Calendars | None = None, subscribers: tuple[Subscriber, ...] = ()
     ) -> ServedGroup:
-        """From the group's row; a policy or action column that was spoilt by hand falls back to the defaults."""
+        """Build from the group's row; invalid policies, action or limits fall back to the defaults."""
         try:
             policies = row.policies()
         except Exception:
@@ -201,43 +211,43 @@ class ServedGroup:
 
 
 def served(rows: Iterable[TimerGroup]) -> list[ServedGroup]:
-    """Groups with their subscriptions, and the calendars that they, or overrides of their timers, may name."""
-    # The rows first: an edit of a calendar gives all groups a new version, so older calendars under a new version would
-    # stay, and newer ones under an old version are read once more. The same holds for subscriptions.
+    """Return groups with their subscriptions, and the calendars that they, or overrides of their timers, may name."""
+    # Read the rows first: an edit of a calendar gives all groups a new version, so older calendars under a new version
+    # would stay, and newer ones under an old version are read once more. The same holds for subscriptions.
     found = list(rows)
     calendars, subscribers = read_calendars(), subscribers_of(found)
     return [ServedGroup.of(row, calendars, subscribers.get(row.id, ())) for row in found]
 
 
 def subscribers_of(groups: Iterable[TimerGroup]) -> dict[int, tuple[Subscriber, ...]]:
-    """The subscriptions of groups; no query where none has any."""
+    """Return the subscriptions of groups; no query is made where no group has any."""
     wanted = [row.id for row in groups if row.worker_ordinals is not None]
     return read_subscribers(wanted) if wanted else {}
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedOrder:
-    """What the claim of an order of a chain knows of it."""
+    """What the claim of an order of a chain stores about it."""
 
     root: str
-    """The order that it belongs to in the end."""
+    """The root of the order's tree."""
     turn: int
-    """The order's when it was claimed: it tells whether the order went elsewhere meanwhile."""
+    """The order's turn when it was claimed: it shows whether the order has moved on since."""
     is_run: bool
-    """Whether its step is run; otherwise the order is only looked at: its time is over, or its step stopped."""
+    """Whether its step is run; otherwise the order is only inspected: its time is over, or its step stopped."""
     scopes: tuple[tuple[str, int], ...] = ()
     """Limits and locks of which it needs a place each, with their capacities."""
     required_roles: tuple[str, ...] = ()
-    """Only nodes that have these run the step."""
+    """Only nodes with these roles run the step."""
     handler: str | None = None
     """The handler that the step calls."""
 
     def details(self) -> dict[str, Any]:
-        """What a rescue must know of it: the order may have gone elsewhere until then."""
+        """Return what a rescue needs to know about the order, which may have moved on by then."""
         return {"turn": self.turn, "run": self.is_run, "scopes": self.scopes}
 
     def claimed_with(self, details: Mapping[str, Any]) -> ClaimedOrder:
-        """The same as it was when it was claimed."""
+        """Return the order as it was when it was claimed."""
         if not details:
             return self
         scopes = tuple((name, most) for name, most in details["scopes"])
@@ -246,7 +256,7 @@ class ClaimedOrder:
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """One execution while a worker holds it. Instants are microseconds since 1970 UTC."""
+    """One execution while it is claimed. Instants are microseconds since 1970 UTC."""
 
     id: str
     timer_id: int
@@ -254,9 +264,9 @@ class Execution:
     name: str
     scheduled_us: int
     available_us: int
-    """No start before this instant of the group."""
+    """It does not start before this instant of the group's clock."""
     attempt: int
-    """The number of the try that is held, from 1."""
+    """The number of the claimed attempt, from 1."""
     payload: Any
     action: Action | None
     policies: Policies
@@ -264,34 +274,34 @@ class Execution:
     fence: int = 0
     claimed_us: int = 0
     shift_us: int = 0
-    """How far the group's clock was ahead of the database's when this was claimed."""
+    """How far the group's clock was ahead of the database clock at the claim."""
     limit_key: str | None = None
-    """The key that limits count it under; None: its group does not limit by key."""
+    """The key under which limits count it; None: its group does not limit by key."""
     not_before_us: int = 0
-    """When a rate limit lets it start, by the database's clock."""
+    """When a rate limit lets it start, by the database clock."""
     origin: str = "schedule"
     missed_count: int = 0
     forgiven: int = 0
-    """Tries that do not count against max_retries."""
+    """Number of attempts that do not count against max_retries."""
     snoozes: int = 0
-    """How often it has been snoozed since its latest try that ended otherwise."""
+    """How often it has been snoozed since its latest attempt with another outcome."""
     own_payload: str | None = None
     """JSON text, where the payload is not the timer's (a manual run with another one, an edited retry)."""
     schedule_kind: str = "once"
     schedule_text: str = ""
     follows: bool = False
-    """The timer's row is moved at the end: a recurring or until_committed timer, not a plain one-shot."""
+    """Whether the timer's row changes at the end: so for all timers but plain one-shots."""
     until_committed: bool = False
     next_us: int | None = None
-    """The timer's following instant, to be looked at when this execution ends."""
+    """The timer's following instant, for a look when this execution ends."""
     cancelled: Cancellation = field(default_factory=Cancellation)
-    """Set when it is asked to end early; its handler sees it as fire.cancelled."""
+    """Set when cancellation is requested; the handler sees it as fire.cancelled."""
     cell: int = -1
-    """Where the worker noted that it began (see worker/started.py); -1: it has not."""
+    """Where the worker recorded its start (see worker/in_flight.py); -1: it has not started."""
     subscription: int = 0
-    """The ordinal of the subscription that it is for; 0: of none."""
+    """The ordinal of the subscription that it is for; 0: none."""
     step: str = ""
-    """Of an order of a chain: the step that it is at; empty: it is none, or has not begun."""
+    """For an order of a chain, its current step; empty: it is no order, or has not begun."""
     order: ClaimedOrder | None = None
     poison: str = ""
     """Why this row cannot be run at all (unreadable payload, unknown zone); it fails alone, with this reason."""
@@ -303,17 +313,17 @@ class Execution:
 
     @property
     def tells_subscription(self) -> bool:
-        """Whether its id says which subscription it is for, or that it is for none."""
+        """Whether its id shows which subscription it is for, or that it is for none."""
         ordinal = self.subscription
         return not ordinal or (self.origin == "schedule" and parse_id(self.id).ordinal == ordinal)
 
     @property
     def start_us(self) -> int:
-        """The instant of the database's clock before which it must not start."""
+        """The instant of the database clock before which it must not start."""
         return max(self.available_us - self.shift_us, self.not_before_us)
 
     def instant_after(self, moment_us: int) -> int | None:
-        """The first instant of the timer's schedule after `moment_us`; None when there is none."""
+        """Return the first instant of the timer's schedule after `moment_us`; None when there is none."""
         try:
             schedule = parse_text(self.schedule_kind, self.schedule_text, self.time_zone)
         except InvalidRequest:
@@ -322,7 +332,7 @@ class Execution:
         return None if following is None else to_microseconds(following)
 
     def details(self) -> dict[str, Any] | None:
-        """What a rescue must know beyond the id; None for a plain first try."""
+        """Return what a rescue needs to know beyond the id; None for a plain first attempt."""
         told = self.tells_subscription
         snoozes = {"snoozes": self.snoozes} if self.snoozes else {}
         if (
@@ -349,7 +359,7 @@ class Execution:
         }
 
     def handed_to(self, subscriber: Subscriber) -> Execution:
-        """The execution of a fire as the subscription's: a broadcast one has it under its own ordinal."""
+        """Return the execution of a fire for a subscription; a broadcast one gets an id with its own ordinal."""
         ordinal = 0 if subscriber.is_queue else subscriber.ordinal
         own_id = execution_id(self.scheduled_us, self.timer_id, "schedule", ordinal)
         given = replace(self, id=own_id, cancelled=Cancellation())
@@ -357,14 +367,20 @@ class Execution:
         return given
 
     def hand_to(self, subscriber: Subscriber) -> None:
-        """Make it the subscription's: its action, its retry policy."""
+        """Assign it to the subscription, with its action and retry policy."""
         self.subscription = subscriber.ordinal
         self.action = subscriber.action
         self.policies = subscriber.policies(self.policies)
 
 
 def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
-    """What the handler is given."""
+    """Return the argument of the handler.
+
+    Args:
+        execution: the execution.
+        node: name of the node that runs it.
+        started_us: the start by the database clock, in microseconds.
+    """
     subscriber = execution.group.subscriber(execution.subscription)
     return Fire(
         group=execution.group.name,

@@ -1,4 +1,4 @@
-"""FailedFilter: which failed executions are meant."""
+"""FailedFilter: a selection of failed executions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from timers.schedules.instant import parse_instant
 CONDITIONS: Final = ("group", "timer", "fingerprint", "error_contains", "failed_before", "failed_after")
 ALL: Final = "all"
 LONGEST_TEXT: Final = 500
-"""Characters of `error_contains`."""
+"""Maximum number of characters of `error_contains`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedFilter:
-    """Conditions that all hold; what is None is none.
+    """Conditions that must all hold; None means no condition.
 
-    `fingerprint`: "" means those that have none (lost or discarded tries). `failed_before`, `failed_after`: by the
-    database's clock, the latter inclusive.
+    A `fingerprint` of "" selects executions without one (lost or discarded attempts). `failed_before` and
+    `failed_after` are by the database clock; `failed_after` is inclusive.
     """
 
     group: str | None = None
@@ -36,9 +36,14 @@ class FailedFilter:
 
     @classmethod
     def parse(cls, given: Any, groups: Collection[str] | None = None) -> FailedFilter:
-        """From what a person or program asked; raises InvalidRequest with all mistakes, each field as `filter.<name>`.
+        """Validate a given filter; {"all": true} is required to select every failed execution.
 
-        `groups`: those the asker may see; None: all. That every failed execution is meant must be said: {"all": true}.
+        Args:
+            given: the filter of a person or program.
+            groups: names of the groups that the actor may see; None: all.
+
+        Raises:
+            InvalidRequest: with all errors, each field as `filter.<name>`.
         """
         if not isinstance(given, Mapping):
             raise InvalidRequest("filter", "must be an object of conditions", given=given)
@@ -83,7 +88,7 @@ class FailedFilter:
 
     @classmethod
     def stored(cls, spec: Mapping[str, Any]) -> FailedFilter:
-        """From `to_spec`: it was checked when it was asked, and its group may be gone since."""
+        """Load a filter stored by `to_spec`; it was validated before, and its group may have been deleted since."""
         values = {name: spec[name] for name in CONDITIONS if name in spec}
         for name in ("failed_before", "failed_after"):
             if name in values:
@@ -91,7 +96,7 @@ class FailedFilter:
         return cls(**values)
 
     def to_spec(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the filter as JSON."""
         values = {name: getattr(self, name) for name in CONDITIONS}
         spec = {
             name: value.isoformat() if isinstance(value, datetime) else value
@@ -101,7 +106,10 @@ class FailedFilter:
         return spec or {ALL: True}
 
     def where(self, *, in_groups: bool) -> str:
-        """SQL over timers_waiting w; empty: there are no conditions. `in_groups`: it holds for some groups only."""
+        """Return an SQL condition over timers_waiting w; empty: there is none.
+
+        `in_groups`: the condition is limited to the groups in the parameter group_ids.
+        """
         conditions = {
             "w.group_id = ANY(%(group_ids)s::bigint[])": in_groups,
             "w.name = %(timer)s": self.timer,
@@ -114,7 +122,7 @@ class FailedFilter:
         return " AND ".join(condition for condition, given in conditions.items() if given)
 
     def params(self) -> dict[str, Any]:
-        """The parameters of these."""
+        """Return the parameters of the SQL condition."""
         return {name: getattr(self, name) for name in CONDITIONS}
 
 

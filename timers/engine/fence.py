@@ -1,7 +1,7 @@
-"""The fence: claims are taken, checked and let go here and nowhere else.
+"""The fence: the only module that takes, verifies and releases claims.
 
-A claim's id is the fence of all executions in it. Whoever wants to end one must first lock the claim and find the
-execution still in it; what was taken away meanwhile is refused.
+A claim's id is the fence of all executions in it. To end an execution, lock the claim first and verify that the
+execution is still in it; otherwise the outcome is refused.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from timers.engine.wakeup import tell_revoked
 Held = dict[int, set[str]]
 """Fence -> ids of executions."""
 ASKED_TO_END: Final = "asked to end"
-"""Why an execution was revoked, where nothing else is known."""
+"""Reason of a revocation where no other is known."""
 _IS_AWAITED: Final = "is_awaited"
-"""In a claim's details: a timer waits for the end of an execution that it did not wait for when it was claimed."""
+"""Key in a claim's details: a timer now waits for the end of an execution that it did not wait for at the claim."""
 _LIMIT_IS_AWAITED: Final = "limit_is_awaited"
-"""In the details of a whole claim: its group has begun to limit its executions since. Found by the other's name too."""
+"""Key in the details of a whole claim: its group has since begun to limit its executions.
+
+The name contains _IS_AWAITED, so that one search finds both.
+"""
 _WHOLE: Final = ""
-"""In the place of an execution, in a claim's details."""
+"""Key in a claim's details for the whole claim, instead of an execution."""
 
 
 class LockedClaims(NamedTuple):
-    """Claims that still live, locked."""
+    """Claims that still exist, locked."""
 
     held: Held
-    """All that each of them holds."""
+    """All executions of each claim."""
     revoked: Mapping[str, str]
-    """Executions that were revoked: id -> why."""
+    """Executions that were revoked: id -> reason."""
     awaited: Collection[str]
-    """Executions that await_end was called for."""
+    """Executions for which await_end was called."""
     is_limited: bool
-    """Whether note_limits was called for the group of any."""
+    """Whether note_limits was called for the group of any of them."""
 
 
 _INSERT: Final = f"""
@@ -57,7 +60,14 @@ RETURNING id, limit_key
 
 
 def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Execution], now_us: int) -> None:
-    """Claim a batch of one group's executions for the holder, and set their fence; `now_us`: the database's."""
+    """Claim a batch of one group's executions for the holder, and set their fence.
+
+    Args:
+        holder: the worker or consumer.
+        group: the group.
+        executions: the executions; if empty, nothing is written.
+        now_us: microseconds by the database clock.
+    """
     if not executions:
         return
     lease = holder.lease if isinstance(holder, Consumer) else None
@@ -71,7 +81,7 @@ def insert_claim(holder: AnyHolder, group: ServedGroup, executions: list[Executi
         now_us,
     ]
     if group.limits.is_keyed:
-        # One claim for each key: so its claims tell what a key has, whatever becomes of the timers meanwhile.
+        # One claim per key, so that the claims show what a key uses, whatever happens to the timers meanwhile.
         by_key: dict[str, list[Execution]] = {}
         for execution in executions:
             by_key.setdefault(execution.limit_key or NO_KEY, []).append(execution)
@@ -101,8 +111,12 @@ def _details(executions: Iterable[Execution]) -> str | None:
 def lock_claims(
     fences: Iterable[int], holder: AnyHolder | None = None, *, expired_us: int | None = None
 ) -> LockedClaims:
-    """Lock those of the claims that still live: the holder's, where one is given; those of consumers whose lease has
-    ended by an instant (microseconds), where that is.
+    """Lock those of the claims that still exist.
+
+    Args:
+        fences: ids of the claims.
+        holder: lock only claims of this holder; None: of any.
+        expired_us: lock only consumers' claims whose lease has expired by this instant (microseconds); None: any.
     """
     conditions = ["id = ANY(%s::bigint[])"]
     wanted: list[Any] = [plain_array(fences)]
@@ -136,10 +150,10 @@ def lock_claims(
 
 
 def await_end(executions: Collection[str], group_id: int) -> None:
-    """Note in the claims of executions of one group that their timer waits for their end from now on.
+    """Record in the claims of executions of one group that their timer waits for their end from now on.
 
-    The caller has locked the timer. Executions that are not claimed are passed over. Whoever ends a claimed one learns
-    from lock_claims that the timer is to be moved on.
+    The caller has locked the timer. Executions that are not claimed are ignored. A transaction that ends a claimed one
+    learns from lock_claims that the timer must be advanced.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -155,10 +169,10 @@ def await_end(executions: Collection[str], group_id: int) -> None:
 
 
 def note_limits(group_id: int) -> None:
-    """Note in all claims of a group that it has limits now, which it did not have when they were claimed.
+    """Record in all claims of a group that it now has limits, which it did not have when they were made.
 
-    Whoever ends a claimed execution learns of it from lock_claims: others may begin then, and what is retried has a
-    limit key. The caller has locked the group, so that none are claimed meanwhile.
+    A transaction that ends a claimed execution learns it from lock_claims: others may start then, and a retry gets a
+    limit key. The caller has locked the group, so there are no new claims meanwhile.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -177,9 +191,9 @@ def note_limits(group_id: int) -> None:
 
 
 def let_go(held: Held, leaving: Held) -> None:
-    """Take executions out of their locked claims; a claim whose last one leaves is deleted.
+    """Remove executions from their locked claims; delete claims that become empty.
 
-    `held`: what lock_claims returned. Whole claims, by far the most, are deleted without being rewritten.
+    `held` is the result of lock_claims. Complete claims, by far the most, are deleted without being rewritten.
     """
     whole = [fence for fence, gone in leaving.items() if gone >= held[fence]]
     shrunk = [fence for fence, gone in leaving.items() if not gone >= held[fence]]
@@ -213,11 +227,16 @@ RETURNING c.revoked::text[]
 def revoke(
     executions: Collection[str], group_id: int, reason: str = ASKED_TO_END, *, skip_locked: bool = False
 ) -> set[str]:
-    """Ask the holders of claimed executions of one group to end them, begun or not; `reason`: why, for the ledger.
+    """Request the end of claimed executions of one group, started or not; return those that are claimed.
 
-    From then on such an execution gets no further try: it succeeds, or it is cancelled. Holders are told at once by
-    NOTIFY, and find it in their claims with their next poll. Returns those that are claimed. `skip_locked`: those in
-    claims that another session has locked are left as they are.
+    From then on such an execution gets no further attempt: it succeeds, or it is cancelled. A NOTIFY informs the
+    holders at once; they also find it in their claims at their next poll.
+
+    Args:
+        executions: ids of the executions.
+        group_id: id of their group.
+        reason: the reason for the ledger.
+        skip_locked: ignore claims that another session has locked.
     """
     if not executions:
         return set()
@@ -230,7 +249,7 @@ def revoke(
 
 
 def revoked_of(holder: Holder) -> set[str]:
-    """What the holder holds and is asked to end."""
+    """Return the holder's executions whose end has been requested."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.id::text FROM timers_claim c, unnest(c.revoked) AS e(id)"
@@ -241,7 +260,7 @@ def revoked_of(holder: Holder) -> set[str]:
 
 
 def by_fence(executions: Iterable[Execution]) -> Held:
-    """Group held executions by their fence."""
+    """Group claimed executions by their fence."""
     held: Held = {}
     for execution in executions:
         held.setdefault(execution.fence, set()).add(execution.id)

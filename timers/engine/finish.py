@@ -1,4 +1,4 @@
-"""Finish: record a batch of outcomes, fenced by the living claim, in one transaction."""
+"""Finish: record a batch of outcomes, fenced by the current claim, in one transaction."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ from timers.engine.waiting_rows import WaitingRow
 
 @dataclass(slots=True)
 class Finished:
-    """What became of a batch of outcomes."""
+    """Result of finishing a batch of outcomes."""
 
     verdicts: list[tuple[Outcome, Verdict]] = field(default_factory=list)
     refused: list[Outcome] = field(default_factory=list)
-    """Outcomes whose execution had been taken from us (rescued, revoked): they took no effect."""
+    """Outcomes without effect, because their execution had left the claim (rescued, revoked)."""
     deferred: list[Outcome] = field(default_factory=list)
-    """Outcomes whose timer someone else has locked right now: to be finished again a little later."""
+    """Outcomes whose timer another transaction has locked: they must be finished again a little later."""
 
 
 def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
-    """Write a batch of outcomes of executions that the holder claimed; `now_us`: microseconds since 1970 UTC.
+    """Record a batch of outcomes of executions that the holder claimed.
 
-    Safe to repeat after a fault: what a first, unacknowledged commit has finished is no longer in its claim.
+    It is safe to repeat after an error: executions finished by a first, unacknowledged commit are no longer in the
+    claim.
+
+    Args:
+        holder: the worker or consumer.
+        outcomes: the outcomes.
+        now_us: microseconds since 1970 UTC, by the database clock.
     """
     finished = Finished()
     with transaction.atomic():
@@ -45,7 +51,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         if awaited:
             for outcome in outcomes:
                 outcome.execution.follows |= outcome.execution.id in awaited
-            # Timers are locked before claims elsewhere; here nobody waits for them, so there is no deadlock.
+            # Elsewhere timers are locked before claims; here locking does not wait for them, so there is no deadlock.
             outcomes = _lock_followed(outcomes, timers, finished)
             wanted = by_fence(outcome.execution for outcome in outcomes)
         for outcome in outcomes:
@@ -70,9 +76,9 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
 def _lock_followed(
     outcomes: Sequence[Outcome], timers: dict[int, LockedTimer], finished: Finished
 ) -> Sequence[Outcome]:
-    """Lock the timers that move on with these outcomes, beside those that are locked already.
+    """Lock the timers that advance with these outcomes, in addition to those already locked; return lockable outcomes.
 
-    Never waits: outcomes of a timer that someone else has locked are deferred. Returns the others.
+    Never waits: outcomes of a timer that another transaction has locked are deferred.
     """
     wanted = followed(outcome.execution for outcome in outcomes).difference(timers)
     timers |= lock_timers(wanted, skip_locked=True)
@@ -84,7 +90,7 @@ def _lock_followed(
 
 
 def _lock_orders(outcomes: Sequence[Outcome], finished: Finished) -> tuple[StepEnds | None, Sequence[Outcome]]:
-    """Lock the trees of the orders among these; never waits: those that someone else has locked are deferred."""
+    """Lock the trees of the orders among these. Never waits: outcomes of trees locked elsewhere are deferred."""
     of_orders = [outcome.execution for outcome in outcomes if is_of_order(outcome.execution)]
     if not of_orders:
         return None, outcomes
@@ -102,12 +108,18 @@ def settle(
     *,
     keyed: bool = False,
 ) -> list[int]:
-    """Write what verdicts say into ledger, waiting and (locked) timers; the claims are the caller's to let go.
+    """Write verdicts into ledger, waiting and (locked) timers; the caller releases the claims.
 
-    `ends`: has the orders of chains locked, where any outcome is of one, and records their steps. `keyed`: groups may
-    limit by key by now.
+    Args:
+        holder: the owner of the claims.
+        verdicts: outcomes with their verdicts.
+        timers: the locked timers by id.
+        now_us: microseconds since 1970 UTC.
+        ends: records the steps of orders of chains, which it has locked; None: there are none.
+        keyed: groups may have begun to limit by key.
 
-    Returns the timers that are then to be deleted where they have finished.
+    Returns:
+        The timers that must be deleted if they have finished.
     """
     entries: list[ledger.Entry] = []
     waiting: list[WaitingRow] = []
@@ -119,7 +131,7 @@ def settle(
             steps.append(outcome)
         elif verdict.next == "end":
             if outcome.reason is None and not execution.tells_subscription:
-                # The row has no column for it, and its id does not say.
+                # The row has no column for it, and its id does not contain it.
                 subscriber = execution.group.subscriber(execution.subscription)
                 outcome.reason = None if subscriber is None else f"for subscription {subscriber.name}"
             entries.append(ledger.final_entry(outcome, "succeeded"))
@@ -156,7 +168,7 @@ def _waiting_row(outcome: Outcome, verdict: Verdict) -> WaitingRow:
     is_failed = verdict.next == "park"
     fault = outcome.error_fingerprint
     if is_failed and fault is None:
-        # Lost or discarded: those of one reason belong together as those of one error do.
+        # Lost or discarded: those with the same reason belong together, like those with the same error.
         fault = fingerprint(outcome.word, "", outcome.reason or "")
     is_further = outcome.is_further_snooze and not is_failed
     snoozes = execution.snoozes + 1 if outcome.word == "snoozed" else 0

@@ -1,8 +1,9 @@
-"""Fire: take due timers, decide, move them on and claim their occurrences, in one transaction.
+"""Fire: lock due timers, decide, advance them and claim their occurrences, in one transaction.
 
-The number of statements is the same whatever the batch: lock and read, move the one-shots, move the others, insert one
-claim, insert the skipped ones into the ledger; and a few more where timers queue or replace. Where a group has limits,
-and what is due is only skipped, there are several such rounds: what is skipped uses up no limit.
+The number of statements does not depend on the batch size: lock and read, advance the one-shots, advance the others,
+insert one claim, insert the skipped ones into the ledger; and a few more where timers queue or replace. Where a group
+has limits and due instants are only skipped, there are several such rounds: skipped instants do not count towards
+limits.
 """
 
 from __future__ import annotations
@@ -41,15 +42,28 @@ def fire_due(
 ) -> Fired:
     """Fire up to `limit` timers of a group's shard and priority whose instant is at or before the horizon.
 
-    Instants are microseconds since 1970 UTC. `low_us`: skip the dead entries at the head of the index below it.
-    `unserved`: handlers whose timers are left for nodes that know them (None: whoever calls needs no handler); those
-    that are met are added. `takes`: the subscriptions whose executions are claimed (None: what workers take); those of
-    others are made ready for them. Timers due after `now_us` are claimed ahead; one whose execution before is not ended
-    is left until its instant has come. `watched_since_us`: since when somebody has looked at the group without a break
-    (None: all the time); what came due before was missed. `budget`: the CPU time that recurring timers may cost; the
-    rest stays due. What takes long (new schedules are parsed, what a long outage missed is counted) is computed after
-    the commit, and decided about by the next call. `left`: takes that, for whoever is within a transaction of his own.
-    `leading`: the leadership without which nothing is fired; what came due before it was missed.
+    Instants are microseconds since 1970 UTC. Timers due after `now_us` are claimed ahead; one whose previous execution
+    is open is left until its instant has come. Slow computations (parsing new schedules, counting what a long outage
+    missed) run after the commit, and the next call decides with their results.
+
+    Args:
+        holder: the worker or consumer.
+        group: the group.
+        shard: a shard of its timers.
+        priority: a priority of its timers.
+        now_us: the current instant by the database clock.
+        horizon_us: the end of the look-ahead.
+        limit: number of timers.
+        low_us: skip the dead entries at the head of the index below this instant.
+        unserved: handlers whose timers are left for nodes that know them; those encountered are added. None: the caller
+            needs no handler.
+        takes: subscriptions whose executions are claimed; executions of others are made ready. None: those that workers
+            take.
+        watched_since_us: since when someone has looked at the group without a break; what came due before was missed.
+            None: always.
+        budget: CPU time for recurring timers; the rest stays due.
+        leading: the leadership without which nothing is fired; what came due before it was missed.
+        left: receives the slow computations instead, for a caller within its own transaction.
     """
     if leading is not None:
         watched_since_us = max(watched_since_us or 0, leading.since_us)
@@ -99,7 +113,7 @@ def fire_due(
             look.allowance.save()
             look.note(fired)
         if looked and not decided and not (look is not None and look.has_written):
-            transaction.set_rollback(True)  # a transaction around this one would keep the locks
+            transaction.set_rollback(True)  # an enclosing transaction would keep the locks
     if left is None:
         compute_unlocked(computing, budget)
     else:

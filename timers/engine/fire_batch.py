@@ -1,4 +1,4 @@
-"""Fire batch: the decisions of one fire about due timers, gathered row by row and written together."""
+"""Batch: the decisions of one fire about due timers, collected row by row and written together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from timers.schedules.limited import Uncomputed, remembering
 
 
 class Batch:
-    """The decisions of one transaction, gathered row by row and written together."""
+    """The decisions of one transaction, collected row by row and written together."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class Batch:
         *,
         leave_fires: bool = False,
     ) -> None:
-        """Begin without decisions.
+        """Create a batch without decisions.
 
         Args:
-            group: whose timers.
-            now_us: the present instant by the group's clock (microseconds).
+            group: the group of the timers.
+            now_us: the current instant by the group's clock (microseconds).
             takes: the subscriptions whose executions are claimed.
-            watched_since_us: since when this node looks at it without a break; None: all the time.
-            allowance: what the limits of the group let this transaction claim; None: it has none.
-            most: how many executions are claimed at most, where there is an allowance.
+            watched_since_us: since when this node looks at the group without a break; None: always.
+            allowance: what the limits of the group let this transaction claim; None: it has no limits.
+            most: maximum number of claimed executions, where there is an allowance.
             leave_fires: nobody takes executions now; what would run, or cannot be read, stays due.
         """
         self._group = group
@@ -65,25 +65,25 @@ class Batch:
         self._leave_fires = leave_fires
         self.executions: list[Execution] = []
         self.for_others: list[Execution] = []
-        """Of subscriptions that somebody else serves, or that are paused."""
+        """Executions for subscriptions that others serve, or that are paused."""
         self.queued: list[Execution] = []
         self.made_up: set[str] = set()
-        """Those of the queued ones that are made up for."""
+        """Those of the queued executions that make up for missed instants."""
         self.skips: list[ledger.Skip] = []
         self._one_shots: list[int] = []
         self._moved: list[Moved] = []
         self._over: list[int] = []
         """Timers whose last instants were skipped, and that are not to be kept."""
         self._replacing: dict[str, tuple[Moved, str]] = {}
-        """The open execution that shall make way -> its timer, and the execution that comes in its place."""
+        """The open execution to be replaced -> its timer, and the replacing execution."""
         self._without_queue: list[int] = []
-        """Timers whose queue makes way, except for what is made up for."""
+        """Timers whose queue is dropped, except for executions that make up for missed instants."""
         self._behind: dict[int, Queued] | None = None
         self._room: dict[int, int] | None = None
 
     @property
     def is_full(self) -> bool:
-        """Whether the rest is better left to the next transaction."""
+        """Whether the rest should be left to the next transaction."""
         if self._allowance is not None and self._allowance.most < 1:
             return True
         if self._most is not None and len(self.executions) >= self._most:
@@ -92,17 +92,17 @@ class Batch:
 
     @property
     def moved(self) -> int:
-        """Timers that were decided about."""
+        """Number of timers that were decided about."""
         return len(self._one_shots) + len(self._moved)
 
     def passes_over(self, row: DueTimer) -> bool:
-        """Whether a timer is left, because nothing of its limit key may be claimed by now."""
+        """Return whether a timer is left because nothing of its limit key may be claimed now."""
         return self._allowance is not None and self._allowance.room_of(row.limit_key) < 1
 
     def take(self, row: DueTimer, rows: list[DueTimer]) -> Work | None:
-        """Decide what becomes of one due timer. `rows`: the whole batch, of which the queues are counted at once.
+        """Decide about one due timer; return work to be computed first, without a lock: the timer stays due.
 
-        Returns what has to be computed first, without a lock, where that would take long: the timer stays due.
+        `rows` is the whole batch; the queues of all its timers are counted at once.
         """
         leave_fires = self._leave_fires
         try:
@@ -129,7 +129,7 @@ class Batch:
         return None
 
     def write(self, holder: AnyHolder, real_us: int) -> None:
-        """Write all decisions. `real_us`: the database's present instant."""
+        """Write all decisions; `real_us` is the current instant of the database clock."""
         ready = self._make_way()
         drop_queue(self._without_queue)
         finish_one_shots(self._one_shots)
@@ -157,14 +157,14 @@ class Batch:
         delete_finished(self._over)
 
     def tell(self, fired: Fired, shift_us: int) -> None:
-        """Add what was written to the answer; `shift_us`: how far the group's clock is ahead of the database's."""
+        """Add what was written to the result; `shift_us`: how far the group's clock is ahead of the database clock."""
         fired.looks_us += [each.next_us - shift_us for each in self._moved if each.next_us is not None and each.fires]
         fired.executions += self.executions
         fired.skipped += len(self.skips)
         fired.queued += len(self.queued) + len(self.for_others)
 
     def _matching(self, row: DueTimer) -> tuple[Subscriber, ...] | None:
-        """The subscriptions that a timer is for; None: it has an action of its own, or is poison and fails alone."""
+        """Return the subscriptions that a timer is for; None: it has its own action, or is poison and fails alone."""
         if row.action is not None:
             return None
         try:
@@ -175,16 +175,16 @@ class Batch:
         return matching(self._group.subscribers, row.tags, payload)
 
     def _made(self, row: DueTimer, chosen: Chosen, matches: Sequence[Subscriber] | None) -> list[Execution]:
-        """The executions of one occurrence: one, or one for each subscription that gets it."""
+        """Return the executions of one occurrence: one, or one for each subscription that receives it."""
         execution = row.execution(self._group, chosen)
         if matches is None or execution.poison:
             return [execution]
         return [execution.handed_to(subscriber) for subscriber in receivers(matches, execution.id)]
 
     def _hand_out(self, executions: Sequence[Execution], *, awaited: bool = False) -> None:
-        """Claim what this holder takes; the rest, also what is beyond the group's limits, waits to be taken up.
+        """Claim what this holder takes; the rest, including what exceeds the group's limits, becomes ready in waiting.
 
-        `awaited`: their timer goes on with them.
+        `awaited`: the timer advances at their end.
         """
         allowance, takes = self._allowance, self._takes
         for execution in executions:
@@ -198,7 +198,7 @@ class Batch:
                 self.skips.append(_skip(execution, reason))
 
     def _has_room(self, execution: Execution) -> bool:
-        """Whether it may wait: of a paused subscription's executions only so many do."""
+        """Return whether it may wait: the number of waiting executions of a paused subscription is limited."""
         subscriber = self._group.subscriber(execution.subscription)
         if subscriber is None or subscriber.is_active:
             return True
@@ -237,7 +237,7 @@ class Batch:
         self._hand_out(fires, awaited=row.waits_for_end)
         self.queued += queued
         open_execution = None if row.open_execution is None else str(row.open_execution)
-        # Other subscribers go on while one is paused; only a timer that has nothing else to follow waits for it.
+        # Other subscribers continue while one is paused; only a timer that follows nothing else waits for it.
         goes_on = matches is None or any(subscriber.is_active for subscriber in matches)
         if fires and row.follows and (row.waits_for_end or (goes_on and policies.overlap_policy != "allow")):
             open_execution = occurrence_of(fires[0].id)
@@ -256,11 +256,11 @@ class Batch:
         if decision.replaces_queued:
             self._without_queue.append(row.id)
         if decision.replaces:
-            assert open_execution is not None  # only what is open can be replaced
+            assert open_execution is not None  # only an open execution can be replaced
             self._replacing[open_execution] = moved, occurrence_of(queued[0].id)
 
     def _park(self, row: DueTimer, error: Exception) -> None:
-        """Its instants cannot be computed: this occurrence fails with the reason, and the timer waits for a person."""
+        """Fail this occurrence with the reason and pause the timer: its instants cannot be computed."""
         execution = row.execution(self._group, Chosen(row.nominal_us))
         execution.poison = execution.poison or storable(f"the timer cannot be read: {error}")
         if self._allowance is not None:
@@ -270,7 +270,7 @@ class Batch:
             self._one_shots.append(row.id)
             return
         execution.follows = False
-        # A microsecond on: this instant is fired, and an instant is never fired twice.
+        # One microsecond later: this instant is fired, and an instant is never fired twice.
         next_us = to_microseconds(row.next_fire_at) + 1
         open_execution = None if row.open_execution is None else str(row.open_execution)
         self._moved.append(Moved(row.id, next_us, row.nominal_us, 1, "paused", open_execution, execution.poison))
@@ -283,7 +283,7 @@ class Batch:
         return self._behind.get(row.id, NONE_QUEUED)
 
     def _make_way(self) -> set[str]:
-        """The executions that may start at once, because what they replace only waited for another try."""
+        """Replace open executions; return successors that may start now: the replaced one waited for a retry."""
         if not self._replacing:
             return set()
         ready: set[str] = set()
@@ -299,7 +299,7 @@ class Batch:
 
 
 def _compute(due: Due, policies: Policies, now_us: int, *, leave_fires: bool) -> None:
-    """Decide for nothing but what is remembered of it."""
+    """Decide without using the decision, so that the results of its computations are cached."""
     due = replace(due, schedule=remembering(due.schedule))
     decision = decide(due, policies, now_us)
     if leave_fires:
@@ -314,7 +314,7 @@ def _skip(execution: Execution, reason: str) -> ledger.Skip:
 
 
 def _fires_anyway(policies: Policies, late_us: int) -> bool:
-    """Whether a one-shot fires whatever the policies say: by far the most do, and need no decision."""
+    """Whether a one-shot fires whatever the policies are: by far the most do, and need no decision."""
     return (
         late_us <= policies.misfire_grace * 1_000_000
         and policies.max_lateness is None

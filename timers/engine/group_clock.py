@@ -1,7 +1,7 @@
-"""GroupClock: what time it is for a group. The database's clock for all but sandboxes, which have a clock of their own.
+"""GroupClock: the current time of a group: the database clock, except for sandboxes, which have their own clock.
 
-What a worker notes in memory is the database's time; what is written into rows (instants of timers, executions and the
-ledger) and shown to handlers is the group's. The one is turned into the other here and nowhere else.
+Workers keep database time in memory; rows (instants of timers, executions and the ledger) and handlers get the group's
+time. Only this module converts between the two.
 """
 
 from __future__ import annotations
@@ -19,39 +19,45 @@ from timers.schedules.instant import from_microseconds, to_microseconds
 
 @dataclass(frozen=True, slots=True)
 class GroupClock:
-    """Turns the database's time into a group's; instants are microseconds since 1970 UTC."""
+    """Converts the database's time into a group's; instants are microseconds since 1970 UTC."""
 
     sandbox: bool = False
     frozen_us: int | None = None
-    """Where the clock stands still."""
+    """The instant at which the clock is frozen; None: it runs."""
     ahead_us: int = 0
-    """How far a running clock is ahead of the database's; negative: behind."""
+    """How far a running clock is ahead of the database clock; negative: behind."""
 
     @classmethod
     def of(cls, row: TimerGroup) -> GroupClock:
-        """From the group's row."""
+        """Build from the group's row."""
         return cls.stored(row.sandbox, row.clock_frozen_at, row.clock_ahead_us)
 
     @classmethod
     def stored(cls, sandbox: bool, frozen_at: datetime | None, ahead_us: int) -> GroupClock:
-        """From the columns of a group's row."""
+        """Build from the columns of a group's row.
+
+        Args:
+            sandbox: whether the group has its own clock.
+            frozen_at: the instant at which it is frozen; None: it runs.
+            ahead_us: microseconds by which a running clock is ahead of the database clock.
+        """
         if not sandbox:
             return DATABASE_CLOCK
         return cls(True, None if frozen_at is None else to_microseconds(frozen_at), ahead_us)
 
     def at(self, real_us: int) -> int:
-        """The group's time when the database's is `real_us`."""
+        """Return the group's time when the database's is `real_us`."""
         return real_us + self.ahead_us if self.frozen_us is None else self.frozen_us
 
     def horizon(self, now_us: int, horizon_us: int) -> int:
-        """Up to which instant of the group a worker claims ahead, that would claim so far ahead at `now_us`.
+        """Return the group's instant up to which a worker claims that claims up to `horizon_us` at `now_us`.
 
-        A sandbox's now is its horizon: its clock may be stopped before what was claimed ahead has come.
+        The horizon of a sandbox is its now: its clock may be frozen before executions claimed ahead are due.
         """
         return self.at(now_us) if self.sandbox else horizon_us
 
     def moment(self, real: datetime) -> datetime:
-        """The same as `at`, for datetimes."""
+        """Return the group's time as a datetime, for a time of the database clock."""
         return from_microseconds(self.at(to_microseconds(real))) if self.sandbox else real
 
 
@@ -59,18 +65,18 @@ DATABASE_CLOCK: Final = GroupClock()
 
 
 def group_now(now: str, group: str = "g") -> str:
-    """SQL: the present instant of a row of timers_timer_group, from an expression for the database's."""
+    """Return SQL for the current instant of a row of timers_timer_group, from an expression for the database's."""
     return f"COALESCE({group}.clock_frozen_at, {now} + {group}.clock_ahead_us * INTERVAL '1 microsecond')"
 
 
 def now_in(group: str) -> datetime:
-    """The group's present instant; the database's where there is no such group."""
+    """Return the group's current instant; the database's where the group does not exist."""
     return nows_in([group])[group]
 
 
 def nows_in(groups: Collection[str]) -> dict[str, datetime]:
-    """The present instants of groups by name; the database's where there is no such group."""
-    # A name that no group can have is none, and the database would refuse some.
+    """Return the current instants of groups by name; the database's where a group does not exist."""
+    # PostgreSQL would refuse some names that no group can have, so those are left out.
     names = [name for name in groups if isinstance(name, str) and name.isprintable()]
     with connection.cursor() as cursor:
         cursor.execute(

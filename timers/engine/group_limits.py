@@ -1,9 +1,9 @@
-"""Group limits: how many executions of a group may be claimed now, counted from its live claims, and when they start.
+"""Group limits: how many executions may be claimed now, counted from the current claims, and when they start.
 
-Only groups that set a limit are locked here, by their limit lock (limit_lock.py). The lock comes first and the count
-after it, in a statement of its own: so the count sees what every earlier holder of the lock has claimed, and no two
-claims go beyond a limit together. That statement also holds the group's row as fires do, by the version that the group
-was read with: the limits are those of that moment, and nobody changes the group while its rates are written.
+Only groups with a limit are locked here, by their limit lock (limit_lock.py). The lock is taken first, and the count
+follows in a separate statement: it sees what every earlier holder of the lock has claimed, so concurrent claims never
+exceed a limit together. That statement also locks the group's row as fires do, by the version with which the group was
+read: the limits are current, and nobody changes the group while its rates are written.
 """
 
 from __future__ import annotations
@@ -47,13 +47,18 @@ SELECT min(r.available_at) FROM unnest(%s::int[]) AS o(ordinal), LATERAL (
 
 
 def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_us: int) -> Allowance:
-    """Take the limit lock of a group until the transaction ends, and find what its limits allow.
+    """Take the limit lock of a group until the transaction ends, and return what its limits allow.
 
-    Workers do not wait for a claim of the group under way, and are allowed nothing then; a consumer, which has asked
-    for this group, waits. Nothing is allowed where the group has changed since it was read, or is just being changed.
-    Instants as the caller knows them, in microseconds by the database's clock.
+    Workers do not wait for another claim of the group in progress, and are allowed nothing then; a consumer, which has
+    requested this group, waits. Nothing is allowed where the group has changed since it was read, or is being changed.
+
+    Args:
+        group: the group, with limits.
+        holder: the worker or consumer.
+        now_us: the current instant as the caller knows it, in microseconds by the database clock.
+        horizon_us: the end of the look-ahead, likewise.
     """
-    # Where only what is overdue is taken, the horizon has passed; what is claimed may start now nonetheless.
+    # If only overdue timers are taken, the horizon is in the past; what is claimed may still start now.
     limits, ahead_us = group.limits, max(horizon_us - now_us, 0)
     by_key: list[tuple[str, int]] = []
     unknown = Allowance(group, 0, now_us, horizon_us, is_known=False)
@@ -84,12 +89,29 @@ def hold_allowance(group: ServedGroup, holder: AnyHolder, now_us: int, horizon_u
 
 
 def coming_us(group: ServedGroup, shard: int, priority: int, now_us: int, until_us: int) -> list[int]:
-    """The instant of the next timer of a part after `now_us`, at most `until_us`; all by the database's clock."""
+    """Return the instant of the next timer of a part after `now_us`, at most `until_us`.
+
+    Args:
+        group: the group.
+        shard: the shard of the part.
+        priority: the priority of the part.
+        now_us: microseconds by the database clock, as is the result.
+        until_us: microseconds by the database clock.
+    """
     return _looks_us(_COMING, (group.id, shard, priority), group, now_us, until_us)
 
 
 def ready_soon_us(group: ServedGroup, ordinals: Collection[int], now_us: int, until_us: int) -> list[int]:
-    """The same of ready executions, of these subscriptions: retries, and runs that were delayed or snoozed."""
+    """Return the instant of the next ready execution after `now_us`, at most `until_us`.
+
+    These are retries, and runs that were delayed or snoozed.
+
+    Args:
+        group: the group.
+        ordinals: the subscriptions whose executions count.
+        now_us: microseconds by the database clock, as is the result.
+        until_us: microseconds by the database clock.
+    """
     return _looks_us(_READY_SOON, (plain_array(ordinals), group.id), group, now_us, until_us)
 
 
@@ -104,16 +126,16 @@ def _looks_us(statement: str, parameters: tuple[Any, ...], group: ServedGroup, n
 def makes_room(
     executions: Iterable[Execution], as_known: Callable[[ServedGroup], ServedGroup] = lambda group: group
 ) -> bool:
-    """Whether executions that leave their claims make room within the limits of their groups.
+    """Return whether executions that leave their claims make room within the limits of their groups.
 
     Args:
         executions: with their groups as they were at the claim.
-        as_known: gives a group as it was read last.
+        as_known: returns a group as last read.
     """
     group: ServedGroup | None = None
     for execution in executions:
         if execution.group is not group:
-            # By far the most of a batch are of one group.
+            # By far the most of a batch belong to one group.
             group = execution.group
             if as_known(group).limits.is_concurrent:
                 return True
@@ -121,11 +143,11 @@ def makes_room(
 
 
 def wake_for_room(executions: Iterable[Execution], is_limited: bool) -> None:
-    """Wake the workers where executions that left their claims make room within the limits of their groups.
+    """Wake the workers if executions that left their claims make room within the limits of their groups.
 
     Args:
-        executions: by their groups as they were at the claim.
-        is_limited: what lock_claims says of limits that groups have got since.
+        executions: with their groups as they were at the claim.
+        is_limited: whether groups have got limits since, from lock_claims.
     """
     if is_limited or makes_room(executions):
         wake_workers()

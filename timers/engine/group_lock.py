@@ -1,10 +1,10 @@
-"""Group lock: a fire is decided by its group as it is at that moment, whoever changes the group meanwhile.
+"""Group lock: a fire uses its group as it is at that moment, even if the group is changed concurrently.
 
-Who changes what fires depend on (a pause, policies, the action, calendars, subscriptions) locks the group's row FOR
-UPDATE and gives it a new version. A fire or claim that has begun before holds the row, and so is waited for; one that
-begins later, knowing the group by an older version, takes nothing. What only the leader of a partition may fire locks
-the leadership in the same way (see leadership.py). Who locks timers and then creates others in their groups holds the
-groups first: who changes a group waits for its timers.
+A transaction that changes what fires depend on (a pause, policies, the action, calendars, subscriptions) locks the
+group's row FOR UPDATE and gives it a new version. It waits for a fire or claim that started before, which has the row
+locked. One that starts later, with an older version of the group, takes nothing. Fires that need the leader of a
+partition lock the leadership in the same way (see leadership.py). A transaction that locks timers and then creates
+others in their groups locks the groups first, because a change of a group waits for its timers.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ _LEADS: Final = (
 HOLD_GROUPS: Final = (
     "SELECT id FROM timers_timer_group WHERE id = ANY(%(groups)s::bigint[]) ORDER BY name FOR KEY SHARE"
 )
-"""SQL: hold groups as new timers do, which refer to them, before their timers are locked: the order of all locks."""
+"""SQL: lock groups as new timers do through their foreign key, before locking timers, as the lock order requires."""
 
 
 def hold_groups(ids: Iterable[int]) -> None:
-    """Hold groups as new timers do, to the transaction's end; waits for changes of them that are under way."""
+    """Lock groups as new timers do, until the transaction ends; waits for changes of them in progress."""
     with connection.cursor() as cursor:
         cursor.execute(HOLD_GROUPS, {"groups": plain_array(sorted(ids))})
 
 
 def hold_group(name: str) -> None:
-    """Hold the group of that name in the same way, if there is one."""
+    """Lock the group of that name as new timers do, if it exists."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM timers_timer_group WHERE name = %s FOR KEY SHARE", (name,))
 
 
 def is_served_as_known(group: ServedGroup, leading: Leading | None = None) -> RawSQL:
-    """In a query, a condition of the whole of it: the group is as it was read, and stays so to the transaction's end.
+    """Return a query condition: the group is as it was read, and stays so until the transaction ends.
 
-    It is looked at once for the query. False also while somebody changes the group: what is due waits for that.
+    It is evaluated once per query. It is also false while the group is being changed: due work waits for the change.
 
     Args:
-        leading: the leadership that must still be the present one, and stays so to the transaction's end as well; None:
-            the group is served by all.
+        group: the group.
+        leading: the leadership that must still be current, and stays so until the transaction ends as well; None: all
+            nodes serve the group.
     """
     condition, values = _AS_KNOWN, list[Any]([group.version, group.id])
     if leading is not None:
@@ -59,7 +60,7 @@ def is_served_as_known(group: ServedGroup, leading: Leading | None = None) -> Ra
 
 
 def has_changed(group: ServedGroup) -> bool:
-    """Whether the group has another version than it was read with, as far as that is committed."""
+    """Return whether the committed version of the group differs from the version that was read."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT version FROM timers_timer_group WHERE id = %s", (group.id,))
         return bool(cursor.fetchone() != (group.version,))

@@ -1,8 +1,8 @@
-"""Hand over: what waits for a subscription that is paused or deleted goes to those that can take it.
+"""Hand over: move executions waiting for a paused or deleted subscription to subscriptions that can take them.
 
-Executions of a queue subscription go to another one that matches; a paused one's stay where there is none. What waits
-for a deleted one that nobody else may take is cancelled. Control does this when the subscription is paused or deleted;
-housekeeping does it for the rest: what was under way at that moment and came back for another try.
+Executions of a queue subscription go to another one that matches; those of a paused one stay if there is none.
+Executions of a deleted one that no other can take are cancelled. Control hands over when the subscription is paused or
+deleted; housekeeping hands over executions that were running at that moment and came back to be retried.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from timers.models import Subscription, Waiting
 
 BATCH: Final = 500
 MOST: Final = 5000
-"""Executions of one subscription that one call looks at."""
+"""Maximum number of executions of one subscription that one call looks at."""
 
 _LEFT_BEHIND: Final = """
 SELECT s.id FROM timers_subscription s, LATERAL (
@@ -38,10 +38,10 @@ ORDER BY s.id
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What became of executions that waited for one subscription."""
+    """Result of handing over executions that waited for one subscription."""
 
     moved: int = 0
-    """They go to other subscriptions."""
+    """Number of executions that moved to other subscriptions."""
     cancelled: int = 0
 
     def __add__(self, other: HandedOver) -> HandedOver:
@@ -49,7 +49,7 @@ class HandedOver:
 
 
 def hand_over_left_behind() -> HandedOver:
-    """Hand over what waits for any subscription that is paused or deleted."""
+    """Hand over executions waiting for any paused or deleted subscription."""
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_BEHIND)
         ids = [subscription for (subscription,) in cursor.fetchall()]
@@ -57,8 +57,9 @@ def hand_over_left_behind() -> HandedOver:
 
 
 def hand_over(row: Subscription, reason: str = "") -> HandedOver:
-    """Hand over what waits for one subscription, of a queue one up to 5,000 executions; the rest comes with a later
-    call.
+    """Hand over executions waiting for one subscription; of a queue one up to 5,000, the rest with a later call.
+
+    `reason` is recorded with cancelled executions.
     """
     why = reason or f"its subscription {row.name} was deleted"
     is_deleted = row.state == Subscription.State.DELETED
@@ -77,7 +78,8 @@ def hand_over(row: Subscription, reason: str = "") -> HandedOver:
                 break
             after = str(batch[-1][0])
             if is_deleted:
-                # Before the rows: the order of all locks. What nobody may take ends, and moves its timer.
+                # Before the rows, as the lock order requires. Executions that no other can take end, and advance their
+                # timer.
                 lock_timers(timer for _, timer in batch)
             found = _lock_rows(row, [execution for execution, _ in batch])
             chosen = {str(each["id"]): _taker(each, candidates) for each in found}
@@ -91,7 +93,7 @@ def hand_over(row: Subscription, reason: str = "") -> HandedOver:
 
 
 def cancel_all(row: Subscription, reason: str) -> int:
-    """Cancel all that waits for a subscription, but what has failed; returns how many executions there were."""
+    """Cancel all executions waiting for a subscription, except failed ones; return their number."""
     where = "group_id = %(group)s AND subscription = %(ordinal)s AND state IN ('ready', 'queued')"
     return len(end_waiting(where, "cancelled", reason, group=row.group_id, ordinal=row.ordinal))
 
@@ -108,7 +110,7 @@ def _next_batch(row: Subscription, after: str) -> list[tuple[Any, int]]:
 
 
 def _lock_rows(row: Subscription, executions: list[Any]) -> list[dict[str, Any]]:
-    """Those of the executions that still wait, and that nobody is just taking up."""
+    """Return those of the executions that still wait and are not being claimed."""
     locked = _unfailed(row).filter(id__in=executions).order_by("id").select_for_update(skip_locked=True, of=("self",))
     rows: list[Any] = list(
         locked.values(

@@ -1,8 +1,8 @@
-"""Requests that may be repeated: the first does the work and keeps its answer, the others are given that answer.
+"""Idempotent requests: the first does the work and its response is stored; repeats get the stored response.
 
 The rule is that of the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): a key belongs to one request
-for a time; with another request it is refused. Answer and work are one transaction, so neither is there without the
-other, whatever dies in between.
+for a time, and is refused with another request. Response and work are one transaction, so neither exists without the
+other, even after a crash.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_GROUP: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer as it was sent."""
+    """A response as it was sent."""
 
     status: int
     body: str
@@ -32,7 +32,7 @@ class Kept:
 
 
 class KeyReused(TimersError):
-    """The key was given with another request before."""
+    """The key was used with another request before."""
 
 
 _TAKE: Final = """
@@ -56,15 +56,18 @@ def answer_once(
 def answer_once(
     caller: str, key: str, fingerprint: str, work: Callable[[], Kept | None], *, group: str = ""
 ) -> Kept | None:
-    """Return the answer of `work`, or the one that it gave when this key was used before.
+    """Return the response of `work`, or the stored one if this key was used before.
 
-    Two calls at the same moment: the second waits for the first. An exception of `work` rolls its changes back and
-    keeps no answer. None is no exception: the changes of `work` are committed, and the key stays free for the answer of
-    a later call.
+    Of two concurrent calls, the second waits for the first. An exception of `work` rolls its changes back and stores no
+    response. A result of None commits the changes of `work` without a response: the key stays free for a later call.
 
     Args:
-        group: the name of the group that the request is for. Its answers are deleted with the group, and a new group
-            of that name does not get them.
+        caller: the caller; keys of different callers are independent.
+        key: the idempotency key.
+        fingerprint: identifies the request.
+        work: does the work and returns the response.
+        group: name of the group that the request is for. Its responses are deleted with the group, so a new group of
+            that name does not get them.
 
     Raises:
         KeyReused: the key belongs to another request.
@@ -86,7 +89,7 @@ def answer_once(
 
 
 def forget_answers() -> int:
-    """Delete what is older than a day; returns how many there were."""
+    """Delete responses older than a day; return their number."""
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM timers_kept_answer WHERE created_at < timers_now() - make_interval(hours => %s)",
@@ -96,7 +99,7 @@ def forget_answers() -> int:
 
 
 def forget_answers_of(group: str) -> None:
-    """Delete what was answered about a group that is being deleted; the answer that tells of it is still to come."""
+    """Delete the responses for a group that is being deleted; the response to the deletion itself follows later."""
     KeptAnswer.objects.filter(group=group).exclude(status=0).delete()
 
 

@@ -1,8 +1,8 @@
-"""Keyed due: which due timers of a group that limits by key may be claimed, however many of a full key stand before.
+"""Keyed due: find the due timers that the limits by key allow, even behind any number of timers of full keys.
 
-The earliest due timers are looked at first. Where these are so many that only full keys may have come, the keys are
-walked through one by one in their index: a key costs one probe, whatever its backlog. Of very many keys only a stretch
-is walked at once, and the next look goes on behind it.
+The earliest due timers are looked at first. If there are so many that possibly only full keys were found, the keys are
+walked one by one in their index: a key costs one probe, whatever its backlog. Of very many keys one look walks only a
+stretch, and the next look continues after it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from timers.engine.rekey import give_keys
 from timers.schedules.instant import from_microseconds
 
 WINDOW: Final = 500
-"""Due timers that are looked at first."""
+"""Number of due timers that are looked at first."""
 KEYS: Final = 1000
-"""Keys that one look walks through."""
+"""Number of keys that one look walks."""
 REST: Final = 4
-"""A walk that found nothing is followed by a rest of so many times its own length."""
+"""A walk that found nothing is followed by a rest of this many times its own length."""
 STRAYS_SECONDS: Final = 60.0
-"""Between two looks of a process for what has no key behind the first ones, where these are of full keys: such a look
-reads all that is due, or ready."""
+"""Seconds between two looks of a process for timers or executions without a key behind those of full keys.
+
+Such a look reads everything that is due, or ready.
+"""
 STRAYS: Final = 2000
-"""So many are given their keys at once."""
+"""How many get their keys at once."""
 
 _PART: Final = "t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority)s AND t.state = 'active'"
 _IS_DUE: Final = "t.next_fire_at <= %(horizon)s AND (t.open_execution IS NULL OR t.next_fire_at <= %(now)s)"
 _IS_TAKEN: Final = """
  AND CASE WHEN t.action IS NULL THEN %(handler)s ELSE COALESCE(t.action->>'handler', '') END <> ALL(%(leave)s::text[])
 """
-"""As due_timer.handler_of gives the handlers."""
+"""The same handlers as due_timer.handler_of returns."""
 _EARLIEST: Final = f"""
 SELECT t.id, t.limit_key FROM timers_timer t WHERE {_PART} AND {_IS_DUE}{{takes}}
 ORDER BY t.next_fire_at LIMIT %(window)s
@@ -69,13 +71,13 @@ class KeyedDue:
     """What may be claimed of one part."""
 
     ids: list[Any]
-    """Of timers, or of executions that wait."""
+    """Ids of timers, or of waiting executions."""
     more: bool = False
-    """There may be more that may be claimed."""
+    """Whether there may be more that may be claimed."""
     rest_seconds: float = 0.0
-    """Nothing was looked for, because the walk rests for so much longer."""
+    """How much longer the walk rests; above 0, nothing was looked for."""
     has_written: bool = False
-    """Timers were given keys, or executions those of their timers."""
+    """Whether keys were written: of timers, or of executions from their timers."""
 
 
 def keyed_due(
@@ -89,11 +91,20 @@ def keyed_due(
     leave: Collection[str] = (),
     spare: int = 1,
 ) -> KeyedDue:
-    """Find up to `limit` due timers of a part that the limits by key allow; instants by the group's clock.
+    """Find up to `limit` due timers of a part that the limits by key allow; they are not locked yet.
 
-    The caller holds the allowance of the group, so no other claim takes them; they are not locked yet. `leave`:
-    handlers whose timers are left. `spare`: for each timer that a key has room for, so many are found: where the
-    first of them are only skipped, the others may be claimed.
+    The caller has the allowance of the group, so no other claim takes them.
+
+    Args:
+        allowance: the allowance of the group.
+        shard: the shard of the part.
+        priority: the priority of the part.
+        now_us: microseconds by the group's clock.
+        horizon_us: microseconds by the group's clock.
+        limit: number of timers.
+        leave: handlers whose timers are left.
+        spare: how many timers are found for each one that a key has room for: if the first are only skipped, the others
+            may be claimed.
     """
     group = allowance.group
     params: dict[str, Any] = {
@@ -117,7 +128,7 @@ def keyed_due(
         rows = [(timer, key) for timer, own in rows if (key := given.get(timer, own)) is not None]
     ids = [rows[number][0] for number in allowance.fitting([key for _, key in rows], spare, limit)]
     if ids or is_all:
-        # Where there are further rows, the next look finds what of these is left when the first are claimed.
+        # Where there are further rows, the next look finds what is left of these when the first are claimed.
         return KeyedDue(ids[:limit], more=len(ids) > limit or (bool(ids) and not is_all), has_written=bool(given))
     found = walk_keys(allowance, (shard, priority), _OF_KEYS.replace("{takes}", takes), params, limit, spare)
     found.has_written = bool(given)
@@ -128,7 +139,7 @@ def keyed_due(
 
 
 def may_look_for_strays(allowance: Allowance, place: tuple[int, int]) -> bool:
-    """Whether the last look of this process for what has no key, in this place of the walk, is long ago."""
+    """Return whether this process may look for timers or executions without a key in this place of the walk again."""
     looked, now = allowance.group.strays_looked_at, time.monotonic()
     if now - looked.get(place, -STRAYS_SECONDS) < STRAYS_SECONDS:
         return False
@@ -137,7 +148,7 @@ def may_look_for_strays(allowance: Allowance, place: tuple[int, int]) -> bool:
 
 
 def _give_strays_keys(allowance: Allowance, place: tuple[int, int], params: dict[str, Any]) -> bool:
-    """Give due timers without a key, which the walk does not find, their keys; whether there were any."""
+    """Give keys to due timers without one, which the walk does not find; return whether there were any."""
     if not may_look_for_strays(allowance, place):
         return False
     with connection.cursor() as cursor:
@@ -151,16 +162,16 @@ def _give_strays_keys(allowance: Allowance, place: tuple[int, int], params: dict
 def walk_keys(
     allowance: Allowance, place: tuple[int, int], statement: str, params: dict[str, Any], limit: int, spare: int
 ) -> KeyedDue:
-    """Find what may be claimed by walking through the keys in their index, a stretch at once.
+    """Find what may be claimed by walking through the keys in their index, one stretch per call.
 
     Args:
-        allowance: of the group.
-        place: of the walk, in the group's `key_walks`.
-        statement: gives the number and key of each key with room, and the id and instant of what is due of it; with
-            `{begin}` in the place of the condition where it begins.
-        params: the statement's, except for those of the keys.
-        limit: how many are found at most.
-        spare: so many are found for each that a key has room for.
+        allowance: the allowance of the group.
+        place: key of the walk in the group's `key_walks`.
+        statement: selects number and key of each key with room, and id and instant of its due rows; `{begin}` stands
+            where the condition on the first key is inserted.
+        params: parameters of the statement, except those of the keys.
+        limit: maximum number of results.
+        spare: how many are found for each one that a key has room for.
     """
     walks = allowance.group.key_walks
     walk = walks.get(place)

@@ -1,7 +1,7 @@
-"""Keyed ready: which ready executions of a group that limits by key may be claimed, as keyed_due finds due timers.
+"""Keyed ready: find the ready executions that the limits by key allow, as keyed_due does for due timers.
 
-The earliest are looked at first, by the keys that their timers have. Where these are so many that only full keys may
-have come, the keys are walked through one by one in the index of the keys that the executions have themselves.
+The earliest are looked at first, by the keys of their timers. If there are so many that possibly only full keys were
+found, the keys are walked one by one in the index of the executions' own keys.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from timers.engine.waiting_keys import set_right
 from timers.schedules.instant import from_microseconds
 
 _PLACE: Final = -1
-"""In the place of a shard, of walks through the keys of ready executions."""
+"""Takes the place of a shard in walks through the keys of ready executions."""
 
 _READY: Final = "w.group_id = %(group)s AND w.subscription = %(ordinal)s AND w.state = 'ready'"
 _IS_TAKEN: Final = """
  AND CASE WHEN w.handler IS NOT NULL THEN w.handler WHEN t.action IS NULL THEN %(handler)s
           ELSE COALESCE(t.action->>'handler', '') END <> ALL(%(leave)s::text[])
 """
-"""As due_timer.handler_of gives the handlers."""
+"""The same handlers as due_timer.handler_of returns."""
 _EARLIEST: Final = f"""
 SELECT w.id::text, t.limit_key, w.limit_key IS DISTINCT FROM t.limit_key, COALESCE(t.state, 'cancelled') = 'cancelled',
        t.id
@@ -68,18 +68,18 @@ def keyed_ready(
     leave: Collection[str] = (),
     spare: int = 1,
 ) -> KeyedDue:
-    """Find up to `limit` ready executions that the limits by key allow, and those of the first whose timers are gone.
+    """Find up to `limit` ready executions that the limits by key allow, and early ones whose timers are gone.
 
-    The caller holds the allowance of the group, so no other claim takes them; they are not locked yet.
+    The caller has the allowance of the group, so no other claim takes them; they are not locked yet.
 
     Args:
-        allowance: of the group.
+        allowance: the allowance of the group.
         ordinal: the subscription whose executions are found; 0: the group's own.
-        horizon_us: they are available at or before it, by the group's clock (microseconds).
-        limit: how many are found at most.
+        horizon_us: latest instant of availability, by the group's clock (microseconds).
+        limit: maximum number of executions.
         seen: executions that are left.
         leave: handlers whose executions are left.
-        spare: so many are found for each that a key has room for: the first of them may not run now.
+        spare: how many are found for each one that a key has room for: the first may not be able to run now.
     """
     group = allowance.group
     takes = _IS_TAKEN if leave and not ordinal else ""
@@ -107,7 +107,7 @@ def keyed_ready(
     ids = [living[place][0] for place in allowance.fitting([key for _, key in living], spare, limit)]
     is_all = len(rows) < params["window"]
     if over or ids or is_all:
-        # Where there are further rows, the next look finds what of these is left when the first are claimed.
+        # Where there are further rows, the next look finds what is left of these when the first are claimed.
         is_more = bool(over) or len(ids) > limit or (bool(ids) and not is_all)
         return KeyedDue([*over, *ids[:limit]], more=is_more, has_written=bool(strays))
     joined = " LEFT JOIN timers_timer t ON t.id = w.timer_id" if takes else ""
@@ -121,10 +121,10 @@ def keyed_ready(
 
 
 def _give_strays_keys(allowance: Allowance, ordinal: int, params: dict[str, Any]) -> bool:
-    """Give executions without a key, which the walk does not find, the keys of their timers; whether there were any.
+    """Give executions without a key, which the walk does not find, those of their timers; return whether any had none.
 
-    Older versions write none, and who claimed before the group limited by key. To look for them reads all that is
-    ready, so it comes seldom.
+    They come from older versions, and from claims made before the group limited by key. Looking for them reads all
+    ready executions, so it is done rarely.
     """
     place = _PLACE, ordinal
     if not may_look_for_strays(allowance, place):

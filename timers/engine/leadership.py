@@ -1,11 +1,11 @@
-"""Leadership: who leads a partition, and the epoch that fences the leader before.
+"""Leadership: which node leads a partition, and the epoch that fences the previous leader.
 
-The row of a partition changes only here. Who changes the leader locks the row FOR UPDATE; fires and claims of what only
-the leader may fire hold it FOR KEY SHARE while they write. So a change waits for those that have begun, and those that
-begin later find another epoch and take nothing.
+The row of a partition changes only here. A change of the leader locks the row FOR UPDATE; fires and claims that need
+the leader lock it FOR KEY SHARE while they write. So a change waits for those that have started, and those that start
+later find another epoch and take nothing.
 
 A leader counts as gone when its node was stopped or declared dead (death.py): by the lease and the crash lock, on the
-database clock. Anybody may appoint the next leader; the rules (domain/cluster_modes.py) say which node it is.
+database clock. Any node may appoint the next leader; the rules (domain/cluster_modes.py) determine which node it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from timers.engine.wakeup import wake_workers
 
 LIVE: Final = "('starting', 'active', 'standby', 'draining')"
 
-# A heartbeat that lies ahead was sent before the clock was set back.
+# A heartbeat in the future was sent before the clock was set back.
 _MEMBERS: Final = f"""
 SELECT n.id, n.name, n.mode, n.precedence, n.on_stop, n.failback, n.allow_execution,
        n.state IN ('active', 'standby')
@@ -84,23 +84,23 @@ RETURNING timers_now()
 
 
 class Recorded(NamedTuple):
-    """The leadership of a partition as its row says."""
+    """The leadership of a partition as stored in its row."""
 
     lead: Lead
     epoch: int
 
 
 def live_members(partition: str) -> list[Member]:
-    """The nodes of a partition that are not stopped and not declared dead, the one that started first first."""
+    """Return the nodes of a partition that are neither stopped nor declared dead, in the order of their start."""
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, {"partition": partition})
         return [_member(*row) for row in cursor.fetchall()]
 
 
 def settle(partition: str) -> Change | None:
-    """Appoint the node that must lead the partition now, where it does not; return the change that was made.
+    """Appoint the node that must lead the partition now, if it does not lead yet; return the change.
 
-    Reads twice and writes nothing while all is as it must be, once where nobody needs to lead.
+    If nothing changes, it writes nothing and reads twice, or once where no node needs to lead.
     """
     members = live_members(partition)
     if not members:
@@ -132,7 +132,9 @@ def appoint(
     """Make a node the leader, in the transaction that has locked the leadership; return the new epoch.
 
     Args:
+        partition: the partition.
         before: the leadership as it was locked.
+        change: the new leader and the reason.
         members: the live nodes of the partition.
         is_pinned: a person chose the node.
     """
@@ -154,10 +156,10 @@ def appoint(
 
 
 def leave(node_id: int) -> None:
-    """The node ends: it gives up the leadership, or keeps it from the others where it was started with --on-stop hold.
+    """Release the leadership of a node that ends, or keep it from the others if the node runs with --on-stop hold.
 
     Call it in the transaction that marks the node as stopped, before that: the leadership is locked before its nodes.
-    Another leader is appointed by settle().
+    settle() appoints another leader.
     """
     with connection.cursor() as cursor:
         cursor.execute(_OF_NODE, {"node": node_id, "hold": HOLD})
@@ -171,23 +173,23 @@ def leave(node_id: int) -> None:
 
 
 def renew(node_id: int) -> None:
-    """Renew the leader's lease after its heartbeat; while somebody changes the leader, nothing is written.
+    """Renew the leader's lease after its heartbeat; nothing is written while the leader is being changed.
 
-    A statement of its own that waits for no lock: a heartbeat must not, and holds the row of its node.
+    It is a separate statement that waits for no lock: a heartbeat must not wait, and has the row of its node locked.
     """
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, {"node": node_id})
 
 
 def has_lead_groups(partition: str) -> bool:
-    """Whether a partition has groups that only its leader may fire."""
+    """Return whether a partition has groups that only its leader may fire."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_HAS_LEAD_GROUPS}", {"partition": partition})
         return bool(cursor.fetchone()[0])
 
 
 def leads(node_id: int) -> bool:
-    """Whether a node leads its partition."""
+    """Return whether a node leads its partition."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM timers_leadership WHERE node_id = %s)", (node_id,))
         return bool(cursor.fetchone()[0])

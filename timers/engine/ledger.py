@@ -1,6 +1,6 @@
-"""The ledger's only pen: inserts into `attempt`, one statement a batch, never an update.
+"""The only writer of the ledger: inserts into `attempt`, one statement per batch, never an update.
 
-A repeat of a write is harmless: the final row's key is the execution's id, a try's key its id and number.
+Writes are idempotent: the key of a final row is the execution's id, the key of an attempt its id and number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from timers.engine.outcome import Outcome
 
 
 class Skip(NamedTuple):
-    """An occurrence that was not run: its final row, standing for `missed_count` further instants too."""
+    """The final row of an occurrence that was not run; it also represents `missed_count` further instants."""
 
     id: str
     group_id: int
@@ -38,7 +38,7 @@ FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s
 ON CONFLICT (id) DO NOTHING
 """
 
-# The far most frequent rows: first tries that succeeded and returned nothing. Ten arrays instead of twenty.
+# By far the most frequent rows: first attempts that succeeded without a result. Ten arrays instead of twenty.
 _WRITE_PLAIN = f"""
 INSERT INTO timers_attempt (id, group_id, timer_id, name, scheduled_for, attempt, outcome, origin, node, worker, fence,
                             claimed_at, started_at, finished_at, missed_count)
@@ -73,7 +73,7 @@ _WRITE_STEPS = _WRITE_WITH.format(column=", variables", value=", u.variables::js
 
 
 class Entry(NamedTuple):
-    """One row to write: an outcome under the id of its try or, when it is the last word, of its execution."""
+    """A row to write: an outcome under the id of its attempt or, if it is final, of its execution."""
 
     id: str
     outcome: Outcome
@@ -81,18 +81,18 @@ class Entry(NamedTuple):
 
 
 def try_entry(outcome: Outcome) -> Entry:
-    """The row of a try that is not the final outcome."""
+    """Return the row of an attempt that is not the final outcome."""
     return Entry(try_id(outcome.execution.id, outcome.execution.attempt), outcome, outcome.word)
 
 
 def step_entry(outcome: Outcome) -> Entry:
-    """The row of a step of an order: `advanced` where it succeeded, for the order goes on."""
+    """Return the row of a step of an order: `advanced` if it succeeded, because the order continues."""
     word = "advanced" if outcome.word == "succeeded" else outcome.word
     return Entry(try_id(outcome.execution.id, outcome.execution.attempt), outcome, word)
 
 
 def final_entry(outcome: Outcome, word: str) -> Entry:
-    """The final row of an execution: succeeded, failed or cancelled."""
+    """Return the final row of an execution: succeeded, failed or cancelled."""
     return Entry(outcome.execution.id, outcome, word)
 
 
@@ -112,7 +112,13 @@ def write(holder: AnyHolder, entries: Sequence[Entry]) -> None:
 
 
 def write_steps(holder: AnyHolder, entries: Sequence[Entry], variables: Sequence[str | None]) -> None:
-    """Insert the rows of ended steps; `variables`: which variables of its order each has set, as JSON text."""
+    """Insert the rows of ended steps.
+
+    Args:
+        holder: the worker.
+        entries: the rows.
+        variables: for each row the variables of its order that the step set, as JSON text.
+    """
     if entries:
         with connection.cursor() as cursor:
             columns = (holder.node, holder.worker, *_full_columns(entries), text_array(variables))
@@ -120,7 +126,7 @@ def write_steps(holder: AnyHolder, entries: Sequence[Entry], variables: Sequence
 
 
 def write_skips(skips: Sequence[Skip], now_us: int) -> None:
-    """Insert the final rows of occurrences that were skipped."""
+    """Insert the final rows of skipped occurrences."""
     if skips:
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,11 +1,11 @@
-"""Limit lock: one transaction at a time claims of a group that has limits.
+"""Limit lock: one transaction at a time claims from a group with limits.
 
-It is an advisory lock of the transaction, not the group's row, which others hold for reasons of their own: creations of
-timers in a group with max_timers take turns at it, and a claim that only tries for the row would never get it while
-they stream in. A lock of the transaction ends with it, so it also works behind a pooler.
+It is a transaction-level advisory lock, not the group's row. Other transactions lock the row for other reasons:
+creations of timers in a group with max_timers take turns at it, and a claim that only tries to lock the row would never
+get it while they keep coming. A transaction-level lock ends with the transaction, so it also works behind a pooler.
 
-It is the first lock that a claim takes: before the group's row, timers, claims and waiting executions. Who holds it
-waits for no row of a group, so whoever has such a row may wait for it.
+It is the first lock that a claim takes: before the group's row, timers, claims and waiting executions. A transaction
+that has it waits for no row of a group, so a transaction that has such a row may wait for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def hold_limits(group_id: int, *, wait: bool) -> bool:
     """Take the limit lock of a group until the transaction (or savepoint) ends.
 
     Args:
-        wait: wait for who has it; otherwise it is only tried.
+        group_id: the group.
+        wait: wait for the lock; otherwise return at once.
 
     Returns:
         Whether it was taken.

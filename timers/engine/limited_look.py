@@ -1,7 +1,7 @@
 """Limited look: what a fire of a group with limits may take of one part, found under its limit lock.
 
-A fire looks in rounds, each for more timers than the one before: what is only skipped uses up nothing of the limits,
-and what comes after it is found by the same look.
+A fire looks in rounds, each for more timers than the one before: skipped instants do not count towards limits, so the
+same fire can find what comes after them.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from timers.engine.take_within import Taken
 
 ROUNDS: Final = 10
 GROWTH: Final = 4
-"""How many times as many timers the next round looks at."""
+"""Factor by which the next round looks at more timers."""
 
 
 @dataclass(slots=True)
 class LimitedLook:
-    """What may be fired of one part, and what the limits say of the rest. Instants are microseconds."""
+    """What may be fired of one part, and how limits affect the rest. Instants are microseconds."""
 
     allowance: Allowance
     shard: int
     priority: int
     real_us: int
-    """The present instant by the database's clock."""
+    """The current instant by the database clock."""
     now_us: int
-    """By the group's clock, as the horizon is."""
+    """By the group's clock, like the horizon."""
     horizon_us: int
     ids: list[int] | None = None
-    """Only these timers; None: the earliest that are due."""
+    """Only these timers; None: the earliest due ones."""
     more: bool = False
-    """There are more that the limits by key allow."""
+    """Whether there are more that the limits by key allow."""
     looks_us: list[int] = field(default_factory=list)
     has_written: bool = False
-    """Timers were given their limit keys."""
+    """Whether limit keys of timers were written."""
     _spare: int = 1
-    """How many timers are looked at for each that may be claimed."""
+    """How many timers are looked at for each one that may be claimed."""
 
     def find(self, wanted: int, leave: Collection[str]) -> int:
-        """Find the timers of the next round; returns how many of them may be locked at most, 0: none.
+        """Find the timers of the next round; return how many of them may be locked at most, 0: none.
 
         Args:
-            wanted: how many executions.
+            wanted: number of executions.
             leave: handlers whose timers are left.
         """
         most = min(wanted, self.allowance.most)
@@ -72,13 +72,13 @@ class LimitedLook:
         return 0
 
     def goes_on(self, batch: Batch, taken: Taken, rows: int, is_full: bool) -> bool:
-        """Whether another round finds what this one has not: some of its timers were only skipped.
+        """Return whether another round can find timers that this one did not, because some were only skipped.
 
         Args:
-            batch: what was decided in this round.
-            taken: how far it came.
+            batch: the decisions of this round.
+            taken: its progress.
             rows: how many timers it could decide about.
-            is_full: whether it had as many timers as it may have.
+            is_full: whether it had the maximum number of timers.
         """
         if taken.left or taken.rows + taken.passed < rows:
             return False
@@ -86,7 +86,7 @@ class LimitedLook:
         return taken.rows > len(fired) and (is_full or self.ids is not None)
 
     def note(self, fired: Fired) -> None:
-        """Set in the answer of a fire that has taken what it may what the limits say of the rest."""
+        """Record in the result of a completed fire how limits affect the rest."""
         fired.is_limited = self.allowance.most < 1 or (self.ids is not None and not self.more)
         fired.more = not fired.is_limited and (fired.more or self.more)
         fired.rest_until_us = self.allowance.rest_until_us
@@ -107,19 +107,19 @@ def look_within_limits(
     """Take the limit lock of a group until the transaction ends, and find what may be fired of one part.
 
     Args:
-        group: that has limits.
-        holder: who fires.
-        shard: of the timers.
-        priority: of the timers.
-        real_us: the present instant by the database's clock, in microseconds.
-        ahead_us: the horizon by the database's clock.
-        now_us: the present instant by the group's clock.
+        group: the group, with limits.
+        holder: the worker or consumer that fires.
+        shard: the shard of the timers.
+        priority: the priority of the timers.
+        real_us: the current instant by the database clock, in microseconds.
+        ahead_us: the horizon by the database clock.
+        now_us: the current instant by the group's clock.
         horizon_us: the horizon by the group's clock.
     """
     allowance = hold_allowance(group, holder, real_us, ahead_us)
     look = LimitedLook(allowance, shard, priority, real_us, now_us, horizon_us)
     if allowance.most > 0 and group.limits.is_rated:
-        # What starts at a rate is not claimed ahead of its instant, which is looked at when it comes.
+        # Executions under a rate limit are not claimed ahead of their instant; the claimer looks again at that instant.
         look.horizon_us = min(now_us, horizon_us)
         look.looks_us = coming_us(group, shard, priority, real_us, ahead_us)
     return look

@@ -1,6 +1,6 @@
-"""Load: which workers share the work of a partition, what each of them holds now, and how much is due.
+"""Load: which workers share the work of a partition, what each of them has claimed now, and how much is due.
 
-Workers do not talk to each other. Each reads the same rows (live nodes, claims, due work) and takes its own part.
+Workers do not communicate with each other. Each reads the same rows (live nodes, claims, due work) and takes its share.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ CROSS JOIN LATERAL (
           WHERE m.waiting AND g.id = m.group_id LIMIT %(cap)s) due) w
 """
 
-# As above, without the rows whose handler is left to other nodes. Of these there may be very many, so only so many rows
-# are looked at; where that was not enough, nothing is known.
+# Like _DUE, without rows whose handler is left to other nodes. There may be very many of these, so the number of rows
+# looked at is limited; where that is not enough, the result is unknown.
 _DUE_HERE: Final = """
 SELECT m.number, t.due + w.due, t.late + w.late, LEAST(t.first, w.first),
        (t.seen < %(scan)s OR t.due >= %(cap)s) AND (w.seen < %(scan)s OR w.due >= %(cap)s)
@@ -89,7 +89,7 @@ CROSS JOIN LATERAL (
           WHERE m.waiting AND g.id = m.group_id LIMIT %(scan)s) due) w
 """
 SCAN: Final = 2000
-"""Rows that are looked at, beyond the cap, where some are left to other nodes."""
+"""Number of rows looked at beyond the cap, where some are left to other nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class WorkerLoad:
     worker: int
     profile: NodeProfile
     held: tuple[tuple[int, int], ...] = ()
-    """Group id, and how many of its executions the worker holds."""
+    """Group id, and number of its executions that the worker has claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +120,24 @@ class Due:
     """How much of one part of a group's work is due within the horizon."""
 
     count: int
-    """At most the cap that was given."""
+    """At most the given cap."""
     late: int
-    """Those whose instant passed some time ago."""
+    """Number of those whose instant passed some time ago."""
     first_us: int
-    """The earliest instant, by the database's clock."""
+    """The earliest instant, by the database clock."""
     is_counted: bool = True
-    """False: so much is left to other nodes that the rest was not found; then the other figures say nothing."""
+    """False: so much is left to other nodes that the rest was not found; then the other figures mean nothing."""
 
 
 @dataclass(slots=True)
 class WorkerLoads:
-    """Reads the loads of all live workers of a partition; what never changes is read once."""
+    """Reads the loads of all live workers of a partition; constant facts are read once."""
 
     partition: str
     _profiles: dict[int, NodeProfile] = field(default_factory=dict)
 
     def read(self) -> list[WorkerLoad]:
-        """The live workers of the partition and what each holds, by the claims that are committed now."""
+        """Return the live workers of the partition and what each has claimed, by the committed claims."""
         with connection.cursor() as cursor:
             cursor.execute(_HELD, (self.partition,))
             rows = cursor.fetchall()
@@ -176,10 +176,16 @@ def count_due(
     left: Collection[str] = (),
     low_us: Mapping[Part, int] = MappingProxyType({}),
 ) -> list[Due]:
-    """Count what is due up to the horizon, at most `cap` of each item; `late_us`: how old what is late must be.
+    """Count what is due up to the horizon, for each item of `work`.
 
-    `left`: handlers whose work is for other nodes, and not counted. `low_us`: instants (microseconds of the group's
-    clock) below which there is only such work.
+    Args:
+        work: parts of groups.
+        now_us: microseconds by the database clock.
+        horizon_us: microseconds by the database clock.
+        late_us: microseconds after its instant from which work counts as late.
+        cap: maximum count for each item.
+        left: handlers whose work is for other nodes, and is not counted.
+        low_us: instants (microseconds by the group's clock) below which there is only such work.
     """
     clocks = [item.group.clock for item in work]
 

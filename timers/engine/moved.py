@@ -1,4 +1,4 @@
-"""Moved: where timers stand after they were decided about, and the statements that write it."""
+"""Moved: the state of timers after their decision, and the statements that write it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.engine.arrays import plain_array, timestamp
 
 @dataclass(slots=True)
 class Moved:
-    """Where a timer stands after its decision; a column of the update each."""
+    """The state of a timer after its decision; each field is a column of the update."""
 
     id: int
     next_us: int | None
@@ -45,7 +45,7 @@ WHERE t.id = u.id
 
 
 def move_on(moved: list[Moved]) -> None:
-    """Write where the other timers stand, in one update."""
+    """Write the state of the other timers in one update."""
     if moved:
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,4 +1,4 @@
-"""When something of a group is due next: how long whoever waits for it may sleep."""
+"""When something of a group is due next: how long a waiting consumer may sleep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FROM timers_timer_group g WHERE g.name = %s
 
 
 def seconds_to_next(group: str) -> float | None:
-    """Seconds until the group's next timer or waiting execution is due; None when there is none in sight."""
+    """Return the seconds until the group's next timer or waiting execution is due; None when there is none."""
     with connection.cursor() as cursor:
         cursor.execute(_SECONDS, (group,))
         row = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Nodes: registration, heartbeat and lease, drain and stop. (The verdict on others is in death.py.)"""
+"""Nodes: registration, heartbeat and lease, drain and stop. death.py decides about other nodes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from timers.server.prepare import is_pooled
 REGISTER_LOCK_CLASS: Final = 0x54524547
 """First key of the advisory lock that registrations in one partition take."""
 REFUSED_AGAIN: Final = timedelta(minutes=10)
-"""The time between two events of the same refusal."""
+"""Time between two events of the same refusal."""
 LEADS: Final = "EXISTS (SELECT 1 FROM timers_leadership l WHERE l.node_id = timers_node.id)"
 _STATE: Final = f"""
 CASE WHEN %(draining)s THEN 'draining'
@@ -39,7 +39,7 @@ CASE WHEN %(draining)s THEN 'draining'
      WHEN state IN ('starting', 'draining') AND NOT %(ready)s THEN 'starting'
      ELSE 'standby' END
 """
-# A node of a passive partition stays in the state starting until its workers can claim: it must not be made the leader.
+# A node of a passive partition stays in the state starting until its workers can claim: it must not become the leader.
 
 _INTERVALS: Final = f"""
 CASE WHEN heartbeat_at > started_at AND r.now > heartbeat_at
@@ -53,7 +53,7 @@ CASE WHEN heartbeat_at > started_at AND r.now > heartbeat_at
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a node says of itself when it starts."""
+    """What a node reports about itself at its start."""
 
     name: str
     host: str
@@ -72,16 +72,16 @@ class Registration:
     handlers: Sequence[str]
     crash_lock: bool
     look_ahead: float = 0.0
-    """Seconds that it claims timers ahead of their instants."""
+    """Seconds by which it claims timers ahead of their instants."""
     listens: bool = False
-    """Whether it is woken by NOTIFY."""
+    """Whether NOTIFY wakes it."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Those that are to be the same everywhere; see conf.shared_settings."""
+    """Settings that should be the same on all nodes; see conf.shared_settings."""
     wish: str = ""
-    """What was asked of the incarnation before, in the same process."""
+    """The pending request to the previous incarnation in the same process."""
     mode: NodeMode = SHARED
     machine: str = field(default_factory=boot_id)
-    """Distinguishes machines of one host name; empty: not known."""
+    """Distinguishes machines with the same host name; empty: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +96,33 @@ class Beat:
     rss: int
     counters: dict[str, Any]
     draining: bool = False
-    """It takes no work, and ends what it has."""
+    """Whether it claims nothing, and only ends what it has."""
     ready: bool = True
-    """Its workers have come up and can claim."""
+    """Whether its workers have started and can claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The answer to a heartbeat."""
+    """The result of a heartbeat."""
 
     now: datetime
-    """The database's."""
+    """By the database clock."""
     wish: str
-    """What a person asks of this incarnation: see Node.Wish."""
+    """What a person requests of this incarnation: see Node.Wish."""
     leads: bool = False
     """Whether it leads its partition."""
     is_virtual: bool = False
-    """Whether `now` is a test's."""
+    """Whether a test or a simulation controls `now`."""
 
 
 def register(node: Registration) -> Node:
-    """Write the row of a new incarnation.
+    """Insert the row of a new incarnation.
 
-    An earlier incarnation of the same name that is surely gone is declared dead on the spot: a restart after kill -9
-    need not wait for its own lease. Raises NotAllowedNow when a node of that name is alive, and for a mode that clashes
-    with the live nodes of the partition.
+    An earlier incarnation of the same name that is certainly gone is declared dead at once: a restart after kill -9
+    need not wait for its own lease.
+
+    Raises:
+        NotAllowedNow: a node of that name is alive, or the mode clashes with the live nodes of the partition.
     """
     try:
         return _register(node)
@@ -130,7 +132,7 @@ def register(node: Registration) -> Node:
 
 
 def _record_refusal(node: Registration, why: str) -> None:
-    """Write an event; what goes on trying to start is written from time to time only."""
+    """Record the refusal as an event; repeated attempts of the same node are recorded only from time to time."""
     now = clock.now()
     detail = f"on {node.host}: {why}"
     lately = ClusterEvent.objects.filter(kind=NODE_REFUSED, node=node.name, detail=detail, at__gt=now - REFUSED_AGAIN)
@@ -170,7 +172,7 @@ def _register(node: Registration) -> Node:
                 heartbeat_at=now,
                 heartbeat_interval=node.heartbeat_interval,
                 lease_expires_at=now + timedelta(seconds=node.lease),
-                # Behind a pooler the lock would be a stranger's session's, and no notification comes.
+                # Behind a pooler the lock would belong to another client's session, and no notification arrives.
                 crash_lock=node.crash_lock and not pooled,
                 workers=node.workers,
                 threads=node.threads,
@@ -193,9 +195,9 @@ def _register(node: Registration) -> Node:
 
 
 def _check_mode(node: Registration, gone: Sequence[Node]) -> None:
-    """Refuse a mode that clashes with those of the partition's live nodes; nodes that register meanwhile wait.
+    """Refuse a mode that clashes with those of the partition's live nodes; concurrent registrations wait.
 
-    A node that is gone and would clash is declared dead: if it was only frozen, it must not come back beside this one.
+    A gone node that would clash is declared dead: if it was only frozen, it must not come back in addition to this one.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTER_LOCK_CLASS, node.partition))
@@ -213,7 +215,7 @@ def _clash(node: Registration, members: Sequence[Member]) -> str:
 
 
 def free_name(wanted: str, host: str) -> str:
-    """`wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
+    """Return `wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
     taken = {name for name, (_, gone) in gone_nodes(host).items() if not gone}
     number, name = 1, wanted
     while name in taken:
@@ -223,7 +225,13 @@ def free_name(wanted: str, host: str) -> str:
 
 
 def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
-    """Renew the lease and write the report; None when the node was declared dead."""
+    """Renew the lease and write the report of a node; return None when it was declared dead.
+
+    Args:
+        node_id: the node.
+        lease: seconds.
+        report: its report.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE timers_node SET heartbeat_at = r.now, heartbeat_intervals = {_INTERVALS},"
@@ -256,16 +264,16 @@ def beat(node_id: int, lease: float, report: Beat) -> Renewed | None:
 
 
 def set_draining(node_id: int) -> None:
-    """The node claims no more and ends what it holds."""
+    """Mark the node as draining: it claims nothing, and ends what it has."""
     with _waiting_for_nobody():
         Node.objects.filter(id=node_id, state__in=Node.LIVE).update(state=Node.State.DRAINING)
 
 
 @contextmanager
 def _waiting_for_nobody() -> Iterator[None]:
-    """A transaction that waits for no standby, and only shortly for a lock: a node that ends must not hang in it.
+    """Open a transaction that waits for no standby, and only briefly for a lock: a node that ends must not hang in it.
 
-    What it writes is news and no promise: until the lease ends, others take the node for alive without it.
+    What it writes may get lost without harm: until the lease expires, others then take the node for alive.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -275,7 +283,7 @@ def _waiting_for_nobody() -> Iterator[None]:
 
 
 def set_stopped(node_id: int, name: str) -> None:
-    """The node has ended in order."""
+    """Mark the node as stopped in an orderly way."""
     with _waiting_for_nobody():
         now = clock.now()
         leave(node_id)
@@ -292,14 +300,14 @@ class Peer:
 
     node_id: int
     workers: int
-    """Its worker processes."""
+    """Number of its worker processes."""
     handlers: frozenset[str]
     claims: bool
-    """Whether it claims now: it has started, and neither drains nor stands by."""
+    """Whether it claims now: it has started, and neither drains nor is in standby."""
 
 
 def live_peers(partition: str | None = None) -> list[Peer]:
-    """Return the live nodes that may run executions, by rising id, the calling one among them.
+    """Return the live nodes that may run executions, by rising id, including the calling one.
 
     Args:
         partition: only nodes of that slice of the cluster; None: of all.
@@ -316,10 +324,11 @@ def live_peers(partition: str | None = None) -> list[Peer]:
 
 
 def handlers_elsewhere(known_here: Iterable[str], peers: Iterable[Peer] | None = None) -> list[str]:
-    """Return the handlers that live nodes can run and this process does not know; they are left for those nodes.
+    """Return the handlers that live nodes can run and this process does not know; their work is left for those nodes.
 
     Args:
-        peers: the live nodes, where they have been read already; None: those of all partitions.
+        known_here: handlers that this process knows.
+        peers: the live nodes, if already read; None: those of all partitions.
     """
     found = {name for peer in (live_peers() if peers is None else peers) for name in peer.handlers}
     return sorted(found.difference(known_here))
@@ -329,8 +338,9 @@ def position_among(peers: Sequence[Peer], node_id: int, worker: int) -> tuple[in
     """Return the position of a worker among all workers that claim now, from 0, and their number.
 
     Args:
-        node_id, worker: the worker; its own node counts even where it does not claim yet, or is missing.
-        worker: from 1.
+        peers: the live nodes.
+        node_id: the worker's node; it counts even where it does not claim yet, or is missing.
+        worker: number of the worker in its node, from 1.
     """
     own = next((peer.workers for peer in peers if peer.node_id == node_id), 0) or 1
     others = [peer for peer in peers if peer.claims and peer.node_id != node_id]

@@ -1,9 +1,9 @@
-"""Operations carried out: retry and dismiss by filter, chunk by chunk. Leaderless: every node tries, one does a chunk.
+"""Run bulk operations (retry and dismiss by filter), chunk by chunk. Leaderless: any node does the next chunk.
 
 A chunk and the cursor behind it are one transaction, under a lock of the operation's row that others skip. So a crash
-repeats nothing and leaves nothing out, and two nodes at once neither skip nor double. A pace is kept by instants: each
-execution has its own, 1 / pace after the one before. Retried ones are made ready for theirs up to a second ahead, so
-they come evenly however often a node looks; dismissed ones wait for theirs.
+repeats nothing and omits nothing, and two concurrent nodes neither skip nor duplicate. A pace is kept by instants: each
+execution has its own, 1 / pace seconds after the previous one. Retried ones become ready for theirs up to a second
+ahead, so they are spread evenly however often a node looks; dismissed ones wait for theirs.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from timers.engine.retry_waiting import retry_waiting
 from timers.models import BulkOperation
 
 CHUNK: Final = 500
-"""Executions that one transaction takes."""
+"""Maximum number of executions of one transaction."""
 WINDOW: Final = 10_000
-"""Failed executions that one transaction looks through for those that meet the filter."""
+"""Number of failed executions that one transaction searches for those that match the filter."""
 AHEAD: Final = timedelta(seconds=1)
 INTERVAL: Final = 0.25
 """Seconds between two chunks of a paced operation."""
 LONGEST_WAIT: Final = 2.0
 SET_BACK: Final = timedelta(seconds=5)
 EXAMPLES: Final = 5
-"""Refused executions that are kept with their reasons."""
+"""Maximum number of refused executions that are stored with their reasons."""
 HAS_OPERATIONS: Final = "EXISTS (SELECT 1 FROM timers_bulk_operation o WHERE o.state = 'running')"
-"""SQL: whether there is anything to carry out."""
+"""SQL: whether an operation is running."""
 
 
 def carry_out() -> float | None:
-    """Do one chunk of the operation whose turn it is; returns seconds until there is more to do, None: nothing runs.
+    """Do one chunk of the next operation; return the seconds until there is more to do, None: nothing runs.
 
-    An operation whose chunk fails is left for five seconds, so it holds up no other; the error is raised.
+    An operation whose chunk fails is delayed by five seconds, so that it does not block others; the error is raised.
     """
     operation: BulkOperation | None = None
     try:
@@ -69,7 +69,7 @@ def _running(**conditions: Any) -> Any:
 
 
 def _lock_next(now: datetime) -> BulkOperation | None:
-    """The operation that has waited longest for its turn, locked; those that another node is at are left to it."""
+    """Lock and return the operation that has waited longest for its turn; skip those that another node works on."""
     due = Q(verb=BulkOperation.Verb.RETRY, pace__isnull=False, next_at__lte=now + AHEAD) | Q(next_at__lte=now)
     operation: BulkOperation | None = (
         _running().filter(due).order_by("next_at", "id").select_for_update(skip_locked=True).first()
@@ -79,11 +79,11 @@ def _lock_next(now: datetime) -> BulkOperation | None:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """What is next of an operation."""
+    """The next part of an operation."""
 
     executions: list[str]
     cursor: int
-    """The entry up to which everything has then been dealt with."""
+    """The entry up to which everything is done after the chunk."""
     is_last: bool
 
 
@@ -115,7 +115,7 @@ def _do_chunk(operation: BulkOperation, now: datetime) -> None:
 
 
 def _room(operation: BulkOperation, pause: timedelta, now: datetime) -> tuple[datetime, int]:
-    """The instant of the next execution, and how many may be taken now. What nobody did in time is not made up for."""
+    """Return the instant of the next execution, and how many may be taken now. Missed instants are not made up for."""
     if not pause:
         return now, CHUNK
     if operation.verb == BulkOperation.Verb.RETRY:
@@ -156,6 +156,6 @@ def _next_chunk(operation: BulkOperation, room: int) -> _Chunk:
 
 
 def _told(operation: BulkOperation, word: str) -> str:
-    """Why, as the rows and the ledger say it."""
+    """Return the reason for the rows and the ledger."""
     by = f" by {operation.created_by}" if operation.created_by else ""
     return f"{word}{by} (operation {operation.id})" + (f": {operation.reason}" if operation.reason else "")

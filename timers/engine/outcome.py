@@ -1,4 +1,4 @@
-"""How one try ended (Outcome), and what follows from it (Verdict)."""
+"""How one attempt ended (Outcome), and what happens next (Verdict)."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from timers.exceptions import InvalidRequest
 OutcomeWord = Literal["succeeded", "error", "timeout", "lost", "discarded", "snoozed"]
 MAX_RESULT_BYTES: Final = 8 * 1024
 MAX_RESULT_VALUES: Final = 8 * 1024
-"""Each value in a list or object takes a byte of JSON at least."""
+"""Maximum number of values in a result: each value in a list or object takes at least one byte of JSON."""
 CountedAs = Literal["succeeded", "retried", "failed", "cancelled"]
 Next = Literal["end", "again", "park", "drop", "cancel", "step"]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The end of one try. Instants are microseconds since 1970 UTC; `started_us` is None when it never began."""
+    """The end of one attempt. Instants are microseconds since 1970 UTC; `started_us` is None if it never started."""
 
     execution: Execution
     word: OutcomeWord
     started_us: int | None
     finished_us: int
     result: str | None = None
-    """JSON text of what the handler returned."""
+    """JSON text of the handler's return value."""
     reason: str | None = None
     error_title: str | None = None
     error_detail: str | None = None
     error_fingerprint: str | None = None
     log: str | None = None
     wait: float | None = None
-    """Seconds until the next try, where the handler (or a Retry-After) said so."""
+    """Seconds until the next attempt, if the handler (or a Retry-After) set it."""
     permanent: bool = False
-    """No further try, whatever retries are left."""
+    """Whether there is no further attempt, whatever retries are left."""
     forgiven: bool = False
-    """The try does not count against max_retries: it was ended for another one's fault."""
+    """Whether the attempt does not count against max_retries: it was ended because of another one's error."""
     pauses: str = ""
-    """Why the timer, where it is active, or the subscription pauses itself; empty: neither does."""
+    """Why the subscription, or an active timer, pauses itself; empty: neither does."""
     exchange: str | None = None
-    """JSON text of what an HTTP call sent and got."""
+    """JSON text of the request and response of an HTTP call."""
     revoked_because: str = ""
-    """Why it was asked to end; empty: it was not."""
+    """Why it was revoked; empty: it was not."""
     lost_before: bool = False
-    """The try before this lost one was lost too."""
+    """Whether the attempt before this lost one was lost too."""
 
     @property
     def is_further_snooze(self) -> bool:
-        """Whether the try before was snoozed too: both have one number and one row in the ledger."""
+        """Whether the previous attempt was snoozed too: both have one number and one row in the ledger."""
         return self.word == "snoozed" and self.execution.snoozes > 0
 
 
@@ -65,24 +65,26 @@ _ENDED_AS: Final = {
 
 
 def cancelled_because(outcome: Outcome) -> str:
-    """The reason of a cancelled execution: why it was asked to end, and how it did."""
+    """Return the reason of a cancelled execution: why it was revoked, and how it ended."""
     return f"{outcome.revoked_because or 'asked to end'}; {outcome.reason or _ENDED_AS.get(outcome.word, outcome.word)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows: end (succeeded), again at `available_us`, park as failed, drop (failed, final at once), cancel, or
-    step: the chain of an order says what follows for it.
+    """What happens next to an execution.
+
+    `next` is end (succeeded), again (at `available_us`), park (as failed), drop (failed, final at once), cancel, or
+    step: the chain of an order decides.
     """
 
     next: Next
     available_us: int = 0
     reason: str = ""
-    """Why, where neither the outcome nor the policy says so."""
+    """The reason, where neither the outcome nor the policy has one."""
 
 
 def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
-    """What an end is in counts of executions; each step of an order counts."""
+    """Return how an end counts in the statistics of executions; each step of an order counts."""
     match verdict.next:
         case "end":
             return "succeeded"
@@ -97,7 +99,13 @@ def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
 
 
 def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
-    """The execution cannot be run: poison fails for good, a handler that nobody has yet is tried again by policy."""
+    """Return the outcome of an execution that cannot run: poison fails permanently, an unknown handler is retried.
+
+    Args:
+        execution: the execution.
+        reason: why it cannot run.
+        now_us: microseconds by the database clock.
+    """
     return Outcome(
         execution, "error", None, now_us,
         reason=reason, error_title=reason,
@@ -107,14 +115,16 @@ def impossible(execution: Execution, reason: str, now_us: int) -> Outcome:
 
 
 def result_text(value: Any) -> str | None:
-    """What a try returned as JSON text; None for None.
+    """Return the result of an attempt as JSON text; None for None.
 
-    Raises InvalidRequest for what is no JSON, and beyond 8 KB of it.
+    Raises:
+        InvalidRequest: the value is not JSON, or is longer than 8 KB.
     """
     if value is None:
         return None
     if type(value) in (dict, list, tuple) and _has_too_many_values(value):
-        # Before it is walked: a few lists that hold each other many times stand for more values than can be counted.
+        # Checked before the value is walked: a few lists that contain each other many times represent more values than
+        # can be counted.
         raise InvalidRequest("result", f"is longer than {MAX_RESULT_BYTES:,} bytes")
     text = encode(value, "result")
     if len(text.encode()) > MAX_RESULT_BYTES:
@@ -135,22 +145,28 @@ def _has_too_many_values(value: Any) -> bool:
 
 
 def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
-    """Apply the retry policy of the execution's timer to an outcome. `revoked`: it was asked to end."""
+    """Return the verdict on an outcome by the retry policy of the execution's timer.
+
+    Args:
+        outcome: the end of the attempt.
+        now_us: the current instant by the group's clock, in microseconds.
+        revoked: whether the execution was revoked.
+    """
     execution = outcome.execution
     if outcome.word == "succeeded":
         return Verdict("end")
     if revoked:
         return Verdict("cancel")
     if outcome.word == "lost" and execution.group.clock.at(execution.claimed_us) <= now_us:
-        # It may have been claimed ahead: no attempt starts before the instant of its execution. (Where the clock has
-        # been set back since the claim, that instant is one of the old clock.)
+        # It may have been claimed ahead: no attempt starts before the instant of its execution. (If the clock has been
+        # set back since the claim, that instant is one of the old clock.)
         now_us = max(now_us, execution.available_us)
     forgiven = execution.forgiven + (outcome.forgiven or outcome.word == "snoozed")
     retry = execution.attempt - forgiven
-    """The number of the retry that would follow, counting only tries that count."""
+    """The number of the next retry, not counting forgiven attempts."""
     policy = execution.policies.retry
     exhausted = retry > policy.max_retries and outcome.word != "snoozed"
-    # A further snooze in a row takes no number of its own.
+    # A further snooze in a row does not get its own attempt number.
     is_numbered_out = execution.attempt >= MAX_RETRIES and not outcome.is_further_snooze
     if outcome.permanent or exhausted or is_numbered_out:
         reason = "" if outcome.permanent or exhausted else f"had {MAX_RETRIES:,} tries, the most of one execution"
@@ -158,10 +174,10 @@ def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
     if outcome.wait is not None:
         return Verdict("again", now_us + round(outcome.wait * 1_000_000))
     if outcome.word == "lost" and (outcome.forgiven or not outcome.lost_before):
-        # One loss is most likely the node's fault; only a crash loop is slowed down.
+        # A single loss is most likely caused by the node; only a crash loop is slowed down.
         return Verdict("again", now_us)
     if outcome.word == "discarded" and execution.until_committed:
-        # The schedule's next tick: when an until_committed timer shows a discarded execution again (layline.io).
+        # The schedule's next tick: when an until_committed timer offers a discarded execution again (layline.io).
         tick_us = execution.instant_after(now_us)
         if tick_us is not None:
             return Verdict("again", tick_us)

@@ -1,4 +1,4 @@
-"""Parked: executions of paused broadcast subscriptions wait for the resume, in bounded number."""
+"""Parked: executions of paused broadcast subscriptions wait for the resume, in limited number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FROM unnest(%(ordinals)s::int[]) AS o(ordinal)
 
 
 def room_for_parked(group: ServedGroup) -> dict[int, int]:
-    """How many more executions may wait for each paused subscription of the group."""
+    """Return how many more executions may wait for each paused subscription of the group."""
     paused = [each.ordinal for each in group.subscribers if not each.is_active]
     with connection.cursor() as cursor:
         cursor.execute(_WAITING, {"group": group.id, "ordinals": plain_array(paused)})

@@ -1,4 +1,4 @@
-"""Partitions of the ledger: one a day, created ahead, dropped when history is old enough.
+"""Partitions of the ledger: one per day, created ahead, dropped when its history is old enough.
 
 The ledger is partitioned by id, and an id begins with its instant. Rows outside all days go to the DEFAULT partition.
 """
@@ -18,11 +18,11 @@ from timers.schedules.instant import to_microseconds
 PREFIX = "timers_attempt_"
 DEFAULT = f"{PREFIX}default"
 CHUNK = 5000
-"""Rows that one statement deletes."""
+"""Number of rows that one statement deletes."""
 
 
 def create_ahead(today: date, days: int) -> list[str]:
-    """Create the partitions from yesterday to `days` ahead that do not exist; returns their names."""
+    """Create the missing partitions from yesterday to `days` ahead; return their names."""
     existing = set(names())
     created = []
     for offset in range(-1, days + 1):
@@ -34,9 +34,9 @@ def create_ahead(today: date, days: int) -> list[str]:
 
 
 def drop_before(today: date, retention: int) -> list[str]:
-    """Drop the partitions in which nothing is younger than the longest retention in use; returns their names.
+    """Drop the partitions in which nothing is younger than the longest retention in use; return their names.
 
-    `retention`: days, the installation's; a group may keep its history longer.
+    `retention` is the installation's, in days; a group may keep its history longer.
     """
     longest = max([retention, *(days for _, days in _retentions())])
     dropped = []
@@ -49,7 +49,7 @@ def drop_before(today: date, retention: int) -> list[str]:
 
 
 def delete_stragglers(today: date, retention: int) -> int:
-    """Delete what is past retention where its partition stays: DEFAULT, and days that some group keeps longer.
+    """Delete rows past retention in partitions that stay: DEFAULT, and days that some group keeps longer.
 
     The history of a sandbox ages by its own clock.
     """
@@ -73,7 +73,7 @@ def delete_stragglers(today: date, retention: int) -> int:
 
 
 def names() -> list[str]:
-    """The names of all partitions, the DEFAULT one included."""
+    """Return the names of all partitions, including the DEFAULT one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
@@ -83,13 +83,13 @@ def names() -> list[str]:
 
 
 def _retentions() -> list[tuple[int, int]]:
-    """The groups that have a retention of their own, in days."""
+    """Return the groups with their own retention, in days."""
     rows = TimerGroup.objects.exclude(retention=None).values_list("id", "retention")
     return [(group_id, days) for group_id, days in rows if days is not None]
 
 
 def _sandboxes(today: date) -> list[tuple[int, date, int | None]]:
-    """The sandboxes with the day that it is for them, and their retention in days: their past is another."""
+    """Return the sandboxes with their current day by their own clock, and their retention in days."""
     noon = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
     return [
         (row.id, GroupClock.of(row).moment(noon).date(), row.retention)
@@ -104,11 +104,11 @@ def _days() -> Iterator[tuple[str, date]]:
 
 
 def _create(day: date) -> None:
-    """Create a day's partition and move rows that strayed into the DEFAULT one meanwhile."""
+    """Create a day's partition and move rows there that meanwhile went to the DEFAULT one."""
     low, high = lower_bound(_start_us(day)), lower_bound(_start_us(day + timedelta(days=1)))
     name = _name(day)
     with transaction.atomic(), connection.cursor() as cursor:
-        # Housekeepers of several nodes may come at once; one of them does it.
+        # Housekeeping of several nodes may come here at once; one of them does it.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('timers partitions'))")
         cursor.execute("SELECT to_regclass(%s)", (name,))
         if cursor.fetchone()[0] is not None:

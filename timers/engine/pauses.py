@@ -34,7 +34,7 @@ RETURNING name
 def seconds_to_resume(now: str) -> str:
     """Return SQL for the seconds from the instant `now` (SQL) until the first pause ends by itself; NULL: none does.
 
-    A frozen clock is moved by a person, who wakes nobody here: the next regular pass finds what is over then.
+    A frozen clock is moved by a person, which wakes nobody here: the next regular pass finds the pauses that are over.
     """
     at = group_now(now)
     return f"""
@@ -48,11 +48,10 @@ extract(epoch FROM least(
 
 
 def resume_elapsed(now: datetime) -> float | None:
-    """Resume timers and groups whose pause is over; returns the seconds until the next one's is, None: there is none.
+    """Resume timers and groups whose pause is over; return the seconds until the next one ends, None: none does.
 
-    A pause ends by the clock of its group; `now` is the database's.
-    What was missed meanwhile follows the misfire policy, as after a resume by hand. Every node does this; a row that
-    another one is at is left to it.
+    A pause ends by the clock of its group; `now` is by the database clock. Instants missed meanwhile follow the misfire
+    policy, as after a manual resume. Every node does this, and skips rows that another one has locked.
     """
     seconds = _seconds_to_next(now)
     if seconds is None or seconds > 0:

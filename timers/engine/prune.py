@@ -1,4 +1,4 @@
-"""Prune: drop old history. Leaderless: every node tries, one does it."""
+"""Prune: drop old history. Leaderless: every node attempts it, one does it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from timers.models import BulkOperation, Claim, ClusterEvent, Leadership, Node, 
 from timers.security.api_keys.store import prune_keys
 
 AUDIT_STEP: Final = 10_000
-"""So many audit entries are deleted at once."""
+"""Number of audit entries deleted at once."""
 AUDIT_SECONDS: Final = 2.0
-"""After so long the rest of them is left to the next pass."""
+"""Seconds after which the rest is left to the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What one pass did."""
+    """Result of one pass."""
 
     created: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -35,13 +35,13 @@ class Pruned:
 
 
 def prune(settings: Conf) -> Pruned | None:
-    """Create the ledger's partitions ahead and drop what is past retention; None when another node is at it."""
+    """Create the ledger's partitions ahead and drop history past retention; return None when another node does it."""
     now = clock.now()
     created = partitions.create_ahead(now.date(), settings.partitions_ahead)
     with one_at_a_time("timers prune") as mine:
         if not mine:
             return None
-        # Each step by itself: a drop locks the whole ledger, so nothing slow may share its transaction.
+        # Each step in its own transaction: a drop locks the whole ledger, so nothing slow may share its transaction.
         dropped = partitions.drop_before(now.date(), settings.retention)
         old = now - timedelta(days=settings.retention)
         rows = partitions.delete_stragglers(now.date(), settings.retention)
@@ -57,9 +57,9 @@ def prune(settings: Conf) -> Pruned | None:
 
 
 def _prune_nodes(old: datetime) -> int:
-    """Nodes that ended before `old`, except for what is told by their rows still.
+    """Delete nodes that ended before `old`, except those whose rows are still needed.
 
-    One that stopped and held the lead of its partition is named there as its leader, and one that holds claims is to
+    A stopped node that keeps the leadership of its partition is named there as its leader, and a node with claims must
     be rescued first; forget_node refuses both as well.
     """
     leads = Leadership.objects.filter(node_id=OuterRef("id"))
@@ -69,7 +69,7 @@ def _prune_nodes(old: datetime) -> int:
 
 
 def _prune_audit(old: datetime) -> int:
-    """Entries from before `old`, in small steps: a pass holds up whoever else waits for housekeeping."""
+    """Delete entries from before `old`, in small steps: a pass delays other housekeeping."""
     rows, began = 0, time.monotonic()
     while True:
         deleted = _delete_entries(old)
@@ -79,7 +79,7 @@ def _prune_audit(old: datetime) -> int:
 
 
 def _delete_entries(old: datetime) -> int:
-    """The only deletion of audit entries that the database lets pass: it is said to be one."""
+    """Delete a batch of entries; the database allows it only under the setting timers.prunes_audit."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL timers.prunes_audit = 'on'")
         cursor.execute(

@@ -16,24 +16,24 @@ MADE_UP: Final = "made up for"
 
 
 class Queued(NamedTuple):
-    """How many scheduled fires queue behind the open execution of a timer."""
+    """Number of scheduled fires queued behind the open execution of a timer."""
 
     overlapping: int = 0
-    """They came due while it was open."""
+    """Fires that came due while it was open."""
     made_up: int = 0
-    """Their instants were missed."""
+    """Fires whose instants were missed."""
 
 
 NONE_QUEUED: Final = Queued()
 
 
 def queued_behind(timer_ids: Sequence[int]) -> dict[int, Queued]:
-    """How many scheduled fires queue for each of these timers; those without any are left out."""
+    """Return how many scheduled fires are queued for each of these timers; those without any are left out."""
     if not timer_ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            # The first half of an id is its instant: several executions of one occurrence (for so many subscriptions)
+            # The first half of an id is its instant: several executions of one occurrence (for several subscriptions)
             # count as one.
             "SELECT timer_id, count(DISTINCT left(id::text, 18)) FILTER (WHERE reason <> %s),"
             " count(DISTINCT left(id::text, 18)) FILTER (WHERE reason = %s) FROM timers_waiting"
@@ -65,20 +65,25 @@ RETURNING w.timer_id, w.id::text, w.origin
 
 
 class Promoted(NamedTuple):
-    """What has become ready."""
+    """Result of promote."""
 
     open: dict[int, str]
     """Timer -> its execution that is open from now on."""
     executions: int
-    """Executions that have become ready; backfilled ones are open only when they are claimed."""
+    """Number of executions that have become ready; backfilled ones are open only when they are claimed."""
 
 
 def promote(timer_ids: Iterable[int], now_us: int, backfilling: Collection[int] = ()) -> Promoted:
     """Make the oldest queued occurrence of each (locked) timer ready.
 
-    Where that has several executions, for so many subscriptions, all of them become ready, and the one returned is the
-    id that they share. `backfilling`: those of the timers that take up a backfill where nothing else queues; of a
-    backfill each execution becomes ready by itself.
+    If it has several executions, for several subscriptions, all of them become ready, and the returned id is the one
+    that they share.
+
+    Args:
+        timer_ids: the timers.
+        now_us: microseconds since 1970 UTC, by the database clock.
+        backfilling: those of the timers that take up a backfill if nothing else is queued; each execution of a backfill
+            becomes ready separately.
     """
     wanted = sorted(set(timer_ids))
     if not wanted:

@@ -1,4 +1,4 @@
-"""Ready rows: ready executions, locked with what is read of their timers, and what they are when they are claimed."""
+"""Ready rows: lock ready executions together with their timers' data, and build the claimed executions from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
 
 SIGNS: Final = (1, 0, -1)
-"""Of priorities, in the order in which they are claimed. Those of 1 and -1 have an index of their own."""
+"""Signs of priorities, in the order in which they are claimed. Those of 1 and -1 have their own index."""
 _OF_SIGN: Final = {1: Q(priority__gt=0), 0: Q(priority=0), -1: Q(priority__lt=0)}
 
 
@@ -40,19 +40,19 @@ def lock_ready_rows(
     roles: Collection[str] | None = None,
     sign: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Lock ready executions with what is read of their timers, the earliest first, without those that others have.
+    """Lock ready executions and read their timers' data, earliest first; skip locked rows.
 
     Args:
-        group: of the executions; none are locked where it has changed since it was read, or is just being changed.
+        group: their group; nothing is locked if it has changed since it was read, or is being changed.
         ordinal: their subscription; 0: none.
-        horizon_us: they are available at or before it, by the group's clock (microseconds).
-        limit: the most.
+        horizon_us: latest instant of availability, by the group's clock (microseconds).
+        limit: maximum number of rows.
         leave: handlers whose executions are left.
-        leading: the leadership without which none are locked.
+        leading: the leadership without which nothing is locked.
         ids: only these; None: any.
-        seen: those that are left.
-        roles: those of the node, which steps of orders may require; None: all.
-        sign: one of SIGNS: only those whose priority has it, the highest first; None: whatever their priorities are.
+        seen: executions that are left.
+        roles: roles of the node, which steps of orders may require; None: all.
+        sign: one of SIGNS: only executions whose priority has it, highest first; None: any priority.
     """
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -113,9 +113,9 @@ def delete_ready_rows(executions: Collection[Execution]) -> None:
 
 
 def _follows(row: dict[str, Any]) -> bool:
-    """Whether the timer's row is moved at the end. One that has become a one-shot still has what queues behind this."""
+    """Whether the timer's row changes at the end. A timer that became a one-shot can still have queued executions."""
     if row["step"]:
-        # Its end may be that of the whole order, whose id a branch does not have.
+        # Its end may be that of the whole order, whose id a branch does not carry.
         return row["open_execution"] is not None or row["until_committed"] or row["kind"] not in (None, "once")
     recurs = row["until_committed"] or row["kind"] not in (None, "once")
     is_open = row["open_execution"] is not None and str(row["open_execution"]) == open_as(str(row["id"]))
@@ -123,7 +123,13 @@ def _follows(row: dict[str, Any]) -> bool:
 
 
 def execution_of(row: dict[str, Any], group: ServedGroup, ordinal: int) -> Execution:
-    """The execution of a locked row, for a subscription; what cannot be read makes it poison, which fails alone."""
+    """Return the execution of a locked row; unreadable data makes it poison, which fails alone.
+
+    Args:
+        row: the row, as lock_ready_rows returned it.
+        group: its group.
+        ordinal: the subscription that it is for; 0: none.
+    """
     execution = Execution(
         id=str(row["id"]),
         timer_id=row["timer_id"],

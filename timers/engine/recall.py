@@ -1,16 +1,17 @@
-"""Recall: ask workers to hold back what they have claimed and not begun, and wait for their answers.
+"""Recall: request workers to hold back executions that they have claimed and not started, and wait for their answers.
 
-A claim is the only thing that a worker needs to begin an execution, and it may hold it in memory for seconds before
-its instant. A change that comes meanwhile must know for certain that the execution will not begin, before it answers:
+A claim is all that a worker needs to start an execution, and it may keep it in memory for seconds before its instant. A
+change in that time must know for certain that the execution will not start:
 
-1. The change takes an advisory lock under a token, in its own transaction: it ends with that, however it ends.
-2. On a session of its own it writes a request to each worker and announces it. The request is committed at once, so
-   the worker sees it though the change is not committed yet.
-3. The worker takes the executions out of its queues, or finds that they have begun, and answers. From then on what it
-   holds back begins only if the claim still has it once the token's lock is free: the change was rolled back.
-4. The change takes what is held back out of the claim, in its own transaction.
+1. The change takes an advisory lock under a token, in its own transaction: the lock ends with the transaction, however
+it ends.
+2. In a separate session it writes a request to each worker and sends a notification. The request is committed at once,
+so the worker sees it though the change is not committed yet.
+3. The worker takes the executions out of its queues, or finds that they have started, and answers. From then on it
+starts what it holds back only if the claim still contains it once the token's lock is free: the change was rolled back.
+4. The change takes the executions that are held back out of the claim, in its own transaction.
 
-Without an answer in time the execution counts as begun. Nothing of this costs anything where nothing is recalled.
+Without an answer in time the execution counts as started. Without recalls none of this has a cost.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ RECALL_CHANNEL: Final = "timers_recall"
 TOKEN_LOCK_CLASS: Final = 0x52434C4C
 """First key of the advisory locks of changes ("RCLL"); the second is the token."""
 ANSWER_SECONDS: Final = 2.0
-"""How long a change waits for the workers' answers."""
+"""How long a change waits for the workers' answers, in seconds."""
 POOLED_SECONDS: Final = 0.5
-"""How long a statement may wait for a session of a pooler. Changes that have all sessions of a small pool, and wait for
-one more each, keep everybody else from the database, workers and heartbeats too."""
+"""How long a statement may wait for a session of a pooler, in seconds.
+
+Changes that have all sessions of a small pool, and each wait for one more, block the database for everyone else,
+including workers and heartbeats.
+"""
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.02
 
@@ -47,27 +51,26 @@ logger = logging.getLogger(__name__)
 
 
 class HoldsBack(Protocol):
-    """Something in this process that holds claims itself."""
+    """Something in this process that has claims itself."""
 
     def hold_back(self, token: int, executions: Collection[str]) -> set[str]:
-        """Keep these from beginning while the token is locked; returns those that had not begun."""
+        """Keep these from starting while the token is locked; return those that had not started."""
 
 
 in_this_process: Final[WeakValueDictionary[Process, HoldsBack]] = WeakValueDictionary()
-"""Holders that are called rather than asked through the database: the nodes that tests drive step by step."""
+"""Holders that are called directly instead of through the database: nodes that tests drive step by step."""
 
 
 def address(process: Process) -> str:
-    """What a notification of a recall names: the worker that is asked."""
+    """Return the address of a worker in the notification of a recall."""
     return f"{process[0]}/{process[1]}"
 
 
 def recall(wanted: Mapping[Process, Collection[str]]) -> set[str]:
-    """Ask each worker process to hold back executions that it has claimed; returns those that will not begin.
+    """Request each worker process to hold back executions that it has claimed; return those that will not start.
 
-    To be called within a transaction. What is returned does not begin while that lasts, nor afterwards if it has taken
-    the executions out of their claims. What is not returned has begun or may begin. Takes a few milliseconds,
-    ANSWER_SECONDS at most.
+    Call it within a transaction. The returned executions do not start while it lasts, nor afterwards if it has taken
+    them out of their claims. The others have started or may start. It takes a few milliseconds, ANSWER_SECONDS at most.
     """
     held_back: set[str] = set()
     remote: dict[Process, Collection[str]] = {}
@@ -82,7 +85,7 @@ def recall(wanted: Mapping[Process, Collection[str]]) -> set[str]:
         try:
             held_back |= _ask(remote, token)
         except DatabaseError as error:
-            # Nothing was promised: what was asked for counts as begun.
+            # There was no answer: the executions count as started.
             logger.warning("recall failed: %s", str(error).partition("\n")[0])
     return held_back
 
@@ -109,12 +112,12 @@ WITH asked AS (
 SELECT id, pg_notify(%(channel)s, node_id || '/' || worker_pid) FROM asked
 """
 _UNANSWERED: Final = "SELECT count(*) FROM timers_recall WHERE id = ANY(%s::bigint[]) AND held_back IS NULL"
-# Whoever is first, the answer or this, decides: an answer that comes later finds no request.
+# The first of the answer and this statement decides: a later answer finds no request.
 _END: Final = "DELETE FROM timers_recall WHERE id = ANY(%s::bigint[]) RETURNING held_back::text[]"
 
 
 def _ask(wanted: Mapping[Process, Collection[str]], token: int) -> set[str]:
-    """The answers of other processes, over a session of its own: requests must be seen before the change commits."""
+    """Return other processes' answers, over a separate session: requests must be visible before the commit."""
     session = bounded_copy(connection, POOLED_SECONDS if is_pooled(connection) else ANSWER_SECONDS)
     try:
         with session.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The worker's part of a recall: find the requests, answer them, and learn how each change has ended."""
+"""The worker's part of a recall: find the requests, answer them, and find out how each change has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timers.engine.recall import TOKEN_LOCK_CLASS
 
 
 class Request(NamedTuple):
-    """What a change asks of a worker."""
+    """A recall request to a worker."""
 
     id: int
     token: int
@@ -21,18 +21,18 @@ class Request(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What became of executions that were held back, once the changes that recalled them have ended."""
+    """What to do with executions that were held back, once the changes that recalled them have ended."""
 
     to_begin: list[Execution]
     """The change was rolled back: they are claimed as before."""
     to_end: list[Execution]
-    """Still claimed, and asked to end."""
+    """Still claimed, and revoked."""
     gone: list[Execution]
     """The change took them."""
 
 
 def open_requests(holder: Holder) -> list[Request]:
-    """The requests to this worker that have no answer yet, the oldest first."""
+    """Return the unanswered requests to this worker, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, token, executions::text[] FROM timers_recall"
@@ -43,7 +43,10 @@ def open_requests(holder: Holder) -> list[Request]:
 
 
 def answer(request: Request, held_back: Collection[str]) -> bool:
-    """Say which executions do not begin; False when the change no longer waits for it, and took them for begun."""
+    """Answer which executions do not start.
+
+    Returns False if the change no longer waits for the answer, and counts the executions as started.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE timers_recall SET held_back = %s::uuid[] WHERE id = %s", (plain_array(held_back), request.id)
@@ -52,7 +55,7 @@ def answer(request: Request, held_back: Collection[str]) -> bool:
 
 
 def has_ended(token: int) -> bool:
-    """Whether the transaction of the change behind a token is over, committed or rolled back."""
+    """Return whether the transaction of the change behind a token is over, committed or rolled back."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock_shared(%s, %s)", (TOKEN_LOCK_CLASS, token))
         (ended,) = cursor.fetchone()
@@ -60,7 +63,7 @@ def has_ended(token: int) -> bool:
 
 
 def standing_of(executions: Iterable[Execution]) -> Standing:
-    """What became of executions whose changes have ended. A statement of its own: it sees what those committed."""
+    """Return the state of executions whose changes have ended. A separate statement sees what those committed."""
     found = list(executions)
     with connection.cursor() as cursor:
         cursor.execute(

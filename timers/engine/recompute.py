@@ -1,7 +1,7 @@
-"""Recompute: set next instants anew after what they are computed from has changed, other than the timer itself.
+"""Recompute: set next instants again after a change of what they depend on, other than the timer itself.
 
-That is: new time zone rules, an exclusion calendar that was edited. What is due already fires as it was. An instant
-that was fired, or left out on demand, is not brought back: the row's last fire and the ledger say which those are.
+That is: new time zone rules, or an edited exclusion calendar. What is due already fires as it was. An instant that was
+fired, or skipped on demand, is not repeated: the row's last fire and the ledger record it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from timers.models.calendars import read_calendars, schedule_of
 from timers.schedules.instant import to_microseconds
 
 BATCH: Final = 500
-"""Timers whose rows are locked at once."""
+"""Number of timers whose rows are locked at once."""
 COMPUTED_LOCKED: Final = 100
-"""Of these, as many may have changed since their instants were computed: that is done again while they are locked."""
+"""How many of these may have changed since their instants were computed: they are recomputed while locked."""
 NAMES: Final = 5
-"""Moved timers that are named."""
+"""Maximum number of moved timers that are named."""
 _NEEDED: Final = (
     "name", "schedule_kind", "schedule", "time_zone", "start_at", "end_at", "jitter", "overrides", "state",
     "next_fire_at", "last_fire_at", "open_execution", "version",
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Recomputed:
-    """What a recompute did."""
+    """Result of a recompute."""
 
     seen: int = 0
     moved: int = 0
@@ -55,7 +55,7 @@ class Recomputed:
 
     @property
     def words(self) -> str:
-        """12 of 3,400 timers moved (a/x, a/y, ...)."""
+        """The result as text: 12 of 3,400 timers moved (a/x, a/y, ...)."""
         more = ", ..." if self.moved > len(self.names) else ""
         named = f" ({', '.join(self.names)}{more})" if self.names else ""
         return f"{self.moved:,} of {self.seen:,} timers moved{named}"
@@ -64,15 +64,15 @@ class Recomputed:
 def recompute(timers: QuerySet[Timer], *, batch: int = BATCH) -> Recomputed:
     """Compute the next instants of these timers again and write those that differ, batch by batch.
 
-    Timers that have ended, that are due, or that wait for the end of their execution are left as they are; so are those
-    whose schedule cannot be read, and fixed delays. A timer that has no instant left is finished.
+    Timers that have ended, that are due, or that wait for the end of their execution are left unchanged; so are those
+    whose schedule cannot be read, and fixed delays. A timer without a next instant is finished.
     """
     return write_instants(new_instants(timers), batch=batch)
 
 
 @dataclass(frozen=True, slots=True)
 class NewInstant:
-    """When a timer is due by the rules as they are now, and what that was computed from."""
+    """When a timer is due by the current rules, and what that was computed from."""
 
     group: str
     name: str
@@ -83,16 +83,16 @@ class NewInstant:
 
 @dataclass(slots=True)
 class NewInstants:
-    """What was computed without a lock."""
+    """Results that were computed without a lock."""
 
     seen: int = 0
     moved: dict[int, list[tuple[int, NewInstant]]] = field(default_factory=dict)
-    """By the ids of their groups: the ids of the timers that move, and where to."""
+    """By the ids of their groups: the ids of the timers that move, and their new instants."""
 
     def lock(self, others: Collection[int]) -> None:
-        """Lock the timers that move, and others, before claims are locked: the order of all locks.
+        """Lock the timers that move, and others, before claims as the lock order requires.
 
-        For a transaction that calls claims back between the computing and the writing.
+        For a transaction that recalls claims between computing and writing.
         """
         ids = {*others, *(timer for moved in self.moved.values() for timer, _ in moved)}
         if ids:
@@ -116,7 +116,7 @@ def new_instants(timers: QuerySet[Timer]) -> NewInstants:
 
 
 def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
-    """Write them in batches, each in a transaction of its own; a timer that changed meanwhile is computed again."""
+    """Write the instants in batches, each in its own transaction; timers that changed meanwhile are computed again."""
     done = Recomputed(seen=computed.seen)
     for group in TimerGroup.objects.filter(id__in=list(computed.moved)).order_by("id"):
         left = sorted(computed.moved[group.id], key=itemgetter(0))
@@ -124,7 +124,7 @@ def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
         while left:
             part, left = dict(left[:batch]), left[batch:]
             with transaction.atomic():
-                # By rising id, as everybody locks timers: nobody waits for another in a circle.
+                # By rising id, as everywhere, so that there is no deadlock.
                 rows = (
                     Timer.objects.filter(
                         id__in=list(part),
@@ -139,18 +139,18 @@ def write_instants(computed: NewInstants, *, batch: int = BATCH) -> Recomputed:
 
 
 class _Computing:
-    """The timers of one group."""
+    """Computes instants of the timers of one group."""
 
     def __init__(self, group: TimerGroup) -> None:
         self._group = group
         self._calendars = read_calendars()
 
     def moved(self, rows: list[Timer]) -> list[tuple[int, NewInstant]]:
-        """Those of the rows that move, and where to."""
+        """Return those of the rows that move, and their new instants."""
         now = self._now()
         found = []
         for row in rows:
-            # An instant that has come fires as it was, also where it still waits for its share of the jitter.
+            # An instant that has come fires as it was, even while it still waits for its jitter.
             if row.next_fire_at is None or row.next_fire_at - row.offset <= now:
                 continue
             try:
@@ -165,7 +165,13 @@ class _Computing:
     def write(
         self, rows: list[Timer], computed: dict[int, NewInstant], done: Recomputed
     ) -> list[tuple[int, NewInstant]]:
-        """Write the instants of these rows, which are locked; returns what is left, as too many have changed."""
+        """Write the instants of these locked rows; return those that are left because too many have changed.
+
+        Args:
+            rows: the locked rows.
+            computed: the new instants by timer.
+            done: the result, which is updated.
+        """
         now = self._now()
         moved: dict[int, datetime | None] = {}
         changed: list[Timer] = []
@@ -190,7 +196,7 @@ class _Computing:
         return GroupClock.of(self._group).moment(clock.now())
 
     def _next(self, row: Timer, now: datetime) -> datetime | None:
-        """When the timer is due by the rules as they are now; None: never again."""
+        """Return when the timer is due by the current rules; None: never again."""
         row.group = self._group
         schedule, offset = schedule_of(row, self._calendars), row.offset
         nominal = schedule.first(now if row.start_at is None else max(now, row.start_at))
@@ -204,12 +210,12 @@ class _Computing:
 
 
 def is_done(timer_id: int, nominal: datetime) -> bool:
-    """Whether the ledger has the final row of that occurrence: it ran, or was left out on demand."""
+    """Return whether the ledger has the final row of that occurrence: it ran, or was skipped on demand."""
     return bool(done_among([(timer_id, nominal)]))
 
 
 def done_among(occurrences: Sequence[tuple[int, datetime]]) -> set[int]:
-    """The timers of those occurrences (timer, nominal instant) that the ledger has the final row of."""
+    """Return the timers of those occurrences (timer, nominal instant) that have a final row in the ledger."""
     ids = {execution_id(to_microseconds(nominal), timer_id): timer_id for timer_id, nominal in occurrences}
     found = Attempt.objects.filter(id__in=list(ids)).values_list("id", flat=True) if ids else ()
     return {ids[str(row)] for row in found}

@@ -1,4 +1,4 @@
-"""Rekey: compute the limit keys of a group's timers again when the group begins, stops or changes to limit by key."""
+"""Rekey: recompute the limit keys of a group's timers when the group starts, stops or changes to limit by key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.engine.waiting_keys import follow_keys
 from timers.models import TimerGroup
 
 BATCH: Final = 2000
-# Bits 18 to 61 of an execution id are its timer's.
+# Bits 18 to 61 of an execution id are the id of its timer.
 _UNDER_WAY: Final = f"""
 SELECT timer_id FROM timers_waiting WHERE group_id = %(group)s AND timer_id IS NOT NULL
 UNION
@@ -48,7 +48,7 @@ WHERE t.id = u.id
 
 
 def lock_keyed(group: TimerGroup) -> None:
-    """Lock the timers that rekey sets the keys of, before claims are locked: the order of all locks."""
+    """Lock the timers whose keys rekey sets, before claims as the lock order requires."""
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, {"group": group.id})
         under_way = plain_array(timer for (timer,) in cursor.fetchall())
@@ -56,12 +56,10 @@ def lock_keyed(group: TimerGroup) -> None:
 
 
 def rekey(group: TimerGroup) -> int:
-    """Set the keys of a locked group's timers that live or have executions under way; returns how many changed.
+    """Set the keys of a locked group's timers that are alive or have executions in progress; return how many changed.
 
-    What waits of them gets the same keys.
-
-    What is claimed keeps the key that it was claimed under; its retries have the new one. Takes some seconds for
-    100,000 timers.
+    Their waiting executions get the same keys. Claimed executions keep their key; their retries get the new one. It
+    takes some seconds for 100,000 timers.
     """
     limits = group.limits()
     after = changed = 0
@@ -89,10 +87,10 @@ def rekey(group: TimerGroup) -> int:
 
 
 def give_keys(group: ServedGroup, timers: Collection[int]) -> dict[int, str]:
-    """Give timers of a group that limits by key, and that have no key yet, theirs; returns these keys by timer.
+    """Set the keys of timers without one, in a group that limits by key; return these keys by timer.
 
-    They were written while the group began to limit by key, by a transaction that did not know of it and was committed
-    after rekey. Waits for nobody: a timer that another session has locked is given its key by a later look.
+    Such timers were written while the group began to limit by key, by a transaction that did not see that and was
+    committed after rekey. This waits for no lock: a timer that another session has locked gets its key at a later look.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_NAMELESS, (plain_array(timers),))
@@ -104,7 +102,7 @@ def give_keys(group: ServedGroup, timers: Collection[int]) -> dict[int, str]:
 
 
 def _key_of(limits: Limits, own: str | None, payload: str | None) -> str | None:
-    """The key of a stored timer; one whose payload cannot be read, or has a key that cannot be stored, names none."""
+    """Return the key of a stored timer; NO_KEY if its payload is unreadable or its key cannot be stored."""
     value: Any = None
     if payload is not None and limits.key_path is not None and own is None:
         try:

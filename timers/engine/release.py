@@ -1,4 +1,4 @@
-"""Release: give executions back unrun, their try with them."""
+"""Release: return executions unrun; their attempt does not count."""
 
 from __future__ import annotations
 
@@ -17,20 +17,28 @@ from timers.engine.outcome import Outcome
 
 
 class Released(NamedTuple):
-    """What became of executions that were to be given back."""
+    """Result of releasing executions."""
 
     given_back: int = 0
-    """How many of them were the holder's, and are ready again."""
+    """Number of those that the holder had claimed, and that are ready again."""
     left: tuple[Execution, ...] = ()
-    """Still claimed: asked to end, while someone else has their timer locked. To be released again a little later."""
+    """Executions still claimed: revoked, while another transaction has their timer locked.
+
+    They must be released again a little later.
+    """
 
 
 def release(holder: AnyHolder, executions: Sequence[Execution], now_us: int) -> Released:
     """Turn claimed executions that never started into ready ones at their own instants.
 
-    The try is not counted: a node that drains or a worker that is short of slots takes nothing from the retries.
-    What was asked to end is cancelled instead; an order that went elsewhere meanwhile has its place there. Safe to
-    repeat after a fault: what a first, unacknowledged commit has given back is no longer in its claim.
+    The attempt is not counted: draining a node or a shortage of slots does not use up retries. Revoked executions are
+    cancelled instead; an order that has moved on has its place elsewhere. It is safe to repeat after an error: what a
+    first, unacknowledged commit has released is no longer in its claim.
+
+    Args:
+        holder: the worker or consumer.
+        executions: the executions.
+        now_us: microseconds by the database clock.
     """
     if not executions:
         return Released()

@@ -1,4 +1,4 @@
-"""Remember, in the database, which server it is on: what every process compares the next server with."""
+"""Remember the current server in the database, so that every process can compare the next server with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ON CONFLICT (id) DO UPDATE
 
 
 def remember_server() -> None:
-    """Write the server of the present connection down, where it is new or has been promoted."""
+    """Record the server of the current connection, if it is new or has been promoted."""
     server = session_of(connection).server
     if server is None or server.in_recovery or (server.system_identifier is None and server.timeline is None):
         return
@@ -34,11 +34,11 @@ def remember_server() -> None:
 
 
 def accept_server(actor: str, acceptance: int) -> DatabaseServer:
-    """Make the server of the present connection the one that the service works on.
+    """Accept the server of the current connection as the one that the service works on.
 
     Args:
         actor: who accepts it.
-        acceptance: the highest number of acceptances that is known; the new one is higher.
+        acceptance: the highest known number of acceptances; the new one is higher.
     """
     server = session_of(connection).server
     assert server is not None, "the tables are migrated"

@@ -1,4 +1,4 @@
-"""Replace: an execution makes way for the next one of its timer (overlap policy replace)."""
+"""Replace: the next execution of a timer replaces the open one (overlap policy replace)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from timers.engine.siblings import still_open
 
 REPLACED: Final = "replaced by the next fire"
 LOOKS: Final = 3
-"""A worker may give an execution back, and another take it up, while it is looked for."""
+"""Number of looks: a worker may release an execution, and another claim it, while it is looked for."""
 
 
 def drop_queue(timers: Sequence[int]) -> None:
-    """Skip the scheduled fires that queue for these (locked) timers, except for what is made up for."""
+    """Skip the scheduled fires queued for these (locked) timers, except for those that make up for missed instants."""
     if timers:
         end_waiting(
             "state = 'queued' AND origin = 'schedule' AND attempt = 0 AND reason <> %(made_up)s"
@@ -29,11 +29,11 @@ def drop_queue(timers: Sequence[int]) -> None:
 
 
 def make_way(open_executions: Mapping[str, int], group: ServedGroup) -> list[str]:
-    """Tell open executions (id -> its locked timer) to end, and drop what queues behind them.
+    """Cancel open executions (id -> its locked timer), and drop the fires queued behind them.
 
-    Returns those that are ended already, since they only waited for another try. One that a worker holds is asked to
-    end: it is cancelled at once where it has not begun, and cooperatively where it has; its successor waits for that.
-    Where there are subscriptions, all executions of the occurrence make way.
+    Returns those that have already ended, because they only waited for a retry. A claimed one is revoked: it is
+    cancelled at once if it has not started, and cooperatively if it has; its successor waits for that. With
+    subscriptions, all executions of the occurrence are cancelled.
     """
     drop_queue(list(open_executions.values()))
     ordinals = [each.ordinal for each in group.subscribers]

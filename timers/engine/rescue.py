@@ -1,7 +1,7 @@
-"""Rescue: take up again what dead nodes and dead workers held.
+"""Rescue: recover executions that dead nodes and dead workers had claimed.
 
-What had started (or may have) counts as a try that was lost, so a handler that kills its process ends after
-max_retries. What surely had not started is given back with its try.
+An execution that had started (or may have) counts as a lost attempt, so a handler that kills its process ends after
+max_retries. One that certainly had not started is released, and its attempt is not counted.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ from timers.schedules.instant import from_microseconds
 BATCH = 10
 """Claims per transaction: a rescue of thousands of executions never locks for long."""
 FIRST_CONSUMER_LEASE = "(SELECT min(c.expires_at) FROM timers_claim c)"
-"""SQL: when the first lease of a consumer ends; NULL where no consumer holds anything."""
+"""SQL: when the first consumer lease expires; NULL if no consumer has a claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What is known of one execution of a dead holder. Instants are microseconds since 1970 UTC."""
+    """What is known about one execution of a dead holder. Instants are microseconds since 1970 UTC."""
 
     started_us: int | None
-    """None: it surely had not started."""
+    """None: it certainly had not started."""
     word: str = "lost"
     """lost, or timeout for one that was killed because it ran over its limit."""
     reason: str = ""
     forgiven: bool = False
-    """Killed for another's fault: the try is recorded but not held against it."""
+    """Whether it was killed because of another's error: the attempt is recorded but does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """How many executions went where."""
+    """Number of executions by their new state."""
 
     ready: int = 0
     failed: int = 0
     given_back: int = 0
     cancelled: int = 0
-    """They had been asked to end."""
+    """Their cancellation had been requested."""
 
     def __add__(self, other: Rescued) -> Rescued:
         return Rescued(
@@ -68,20 +68,30 @@ class Rescued:
 
     @property
     def total(self) -> int:
-        """All executions taken over."""
+        """Number of all rescued executions."""
         return self.ready + self.failed + self.given_back + self.cancelled
 
 
 def rescue_node(node_id: int, now_us: int, reason: str) -> Rescued:
-    """Rescue all that a dead node holds; nobody can tell what had started, so all tries count."""
+    """Rescue all claims of a dead node; it is unknown what had started, so all attempts count.
+
+    Args:
+        node_id: the node.
+        now_us: microseconds by the database clock.
+        reason: recorded with the lost attempts.
+    """
     fate = Fate(started_us=None, reason=reason)
     return _rescue({"node_id": node_id}, lambda _: fate, now_us, may_have_started=True)
 
 
 def rescue_worker(holder: Holder, fates: Mapping[str, Fate], now_us: int, *, only_unstarted: bool = False) -> Rescued:
-    """Rescue what a worker process of this node holds. `fates`: execution id -> what is known of those that started.
+    """Rescue the claims of a worker process of this node.
 
-    `only_unstarted`: the process lives on to end what it has started; the rest is given back.
+    Args:
+        holder: the worker process.
+        fates: execution id -> what is known, for those that started.
+        now_us: microseconds since 1970 UTC.
+        only_unstarted: the process stays alive to end what it has started; the rest is released.
     """
     unstarted = Fate(started_us=None)
     return _rescue(
@@ -94,9 +104,14 @@ def rescue_worker(holder: Holder, fates: Mapping[str, Fate], now_us: int, *, onl
 
 
 def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescued:
-    """Give back what this worker claimed without knowing: a fire that was committed though its answer never came.
+    """Release executions that this worker claimed without knowing: a fire was committed but its response was lost.
 
-    `known`: the fences that the worker does hold. Called by the thread that claims, so none can be in the making.
+    Call it in the thread that claims, so that no claim is in progress.
+
+    Args:
+        holder: the worker process.
+        known: the fences that the worker knows.
+        now_us: microseconds since 1970 UTC.
     """
     unstarted = Fate(started_us=None)
     return _rescue(
@@ -109,7 +124,7 @@ def rescue_orphans(holder: Holder, known: Collection[int], now_us: int) -> Rescu
 
 
 def rescue_expired(now_us: int) -> tuple[Rescued, float | None]:
-    """Rescue what consumers hold whose lease has ended; also returns the seconds until the next lease ends, if any."""
+    """Rescue consumers' claims whose lease has expired; also return the seconds until the next expiry, if any."""
     now, rescued = from_microseconds(now_us), Rescued()
     first = _first_consumer_lease()
     if first is not None and first <= now:
@@ -120,7 +135,7 @@ def rescue_expired(now_us: int) -> tuple[Rescued, float | None]:
 
 
 def _first_consumer_lease(**condition: datetime) -> datetime | None:
-    """When the first lease of a consumer ends."""
+    """Return when the first consumer lease expires."""
     first: datetime | None = Claim.objects.filter(**condition).aggregate(first=Min("expires_at"))["first"]
     return first
 
@@ -155,7 +170,7 @@ def _rescue_batch(
     leave: frozenset[str],
     expired_us: int | None,
 ) -> Rescued:
-    # Read first, lock timers, then lock the claims and keep what they still hold: the order of all locks.
+    # Read first, lock timers, then lock the claims and keep what they still contain, as the lock order requires.
     executions = [execution for execution in load_claimed(claim_ids) if execution[0].id not in leave]
     timers = lock_timers(followed(execution for execution, _ in executions))
     of_orders = [execution for execution, _ in executions if is_of_order(execution)]
@@ -194,7 +209,7 @@ def _rescue_batch(
         ready += verdict.next == "again"
         cancelled += verdict.next == "cancel"
         failed += verdict.next in ("park", "drop")
-    # First: the end of another branch may have these go elsewhere.
+    # Insert first: the end of another branch may make these orders move on.
     waiting_rows.insert(given_back, now_us)
     over = [timer for holder, verdicts in by_holder.items() for timer in settle(holder, verdicts, timers, now_us, ends)]
     let_go(held, leaving)
@@ -205,7 +220,7 @@ def _rescue_batch(
 
 
 def _lost_before(executions: Iterable[Execution]) -> set[str]:
-    """Those whose try before the present one was lost as well."""
+    """Return those whose attempt before the current one was lost as well."""
     before = {
         try_id(execution.id, execution.attempt - 1): execution.id for execution in executions if execution.attempt > 1
     }

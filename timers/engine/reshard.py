@@ -1,8 +1,8 @@
-"""Reshard: move the timers of a group to the shards of its new number, while they fire.
+"""Reshard: move the timers of a group to shards by a new number of shards, while they fire.
 
-A change of the number only notes it: new timers go to the new shards from then on, and all shards that timers may be
-in, old and new, are probed. The others are moved in batches by any node, by name. A program that read the old number
-may still insert a timer by it after that, so old shards are probed for a while longer, and later looked into at times.
+A change of the number is only recorded: new timers go to the new shards from then on, and all shards that may contain
+timers, old and new, are probed. Any node moves the others in batches, by name. A program that read the old number may
+still insert a timer by it later, so old shards are probed for some more time, and later inspected occasionally.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from timers.engine.arrays import plain_array
 from timers.models import TimerGroup
 
 BATCH: Final = 500
-"""Timers that one transaction moves."""
+"""Number of timers that one transaction moves."""
 SETTLE_SECONDS: Final = 60.0
-"""For so long after the change, at least, old shards are probed."""
+"""Seconds after the change for which old shards are probed at least."""
 HAS_MOVES: Final = "EXISTS (SELECT 1 FROM timers_timer_group m WHERE m.moved_to_shards_up_to IS NOT NULL)"
-"""SQL: whether timers of any group are to be moved."""
+"""SQL: whether timers of any group must be moved."""
 
 _NEXT_GROUP: Final = """
 SELECT id, shards, moved_to_shards_up_to FROM timers_timer_group
@@ -61,22 +61,22 @@ WHERE g.id = ANY(ARRAY(SELECT id FROM timers_timer_group g
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What one batch did."""
+    """Result of one batch."""
 
     timers: int
-    """Those whose shard changed."""
+    """Number of timers whose shard changed."""
     is_last: bool
     """Whether all timers of the group are in their new shards now."""
 
 
 def note_change(group: TimerGroup, before: int) -> None:
-    """Have the timers of a locked group moved, whose `shards` has just changed from `before`; the caller saves it."""
+    """Schedule the move of a locked group's timers, whose `shards` changed from `before`; the caller saves it."""
     group.probed_shards = max(before, group.probed_shards, group.shards)
     group.moved_to_shards_up_to = ""
 
 
 def move_batch() -> Moved | None:
-    """Move the next timers of a group; None when there is none, or other nodes are at all of them."""
+    """Move the next timers of a group; return None when there is none, or other nodes work on all of them."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_NEXT_GROUP)
         found = cursor.fetchone()
@@ -95,7 +95,7 @@ def move_batch() -> Moved | None:
 
 
 def look_for_left_behind() -> None:
-    """Have timers moved that were inserted by an old number, and stop probing the shards that are empty for good."""
+    """Schedule the move of timers inserted by an old number, and stop probing shards that are permanently empty."""
     with connection.cursor() as cursor:
         cursor.execute(_MOVE_AGAIN)
         cursor.execute(_PROBE_NO_LONGER, (SETTLE_SECONDS,))

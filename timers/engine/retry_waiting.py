@@ -1,4 +1,4 @@
-"""Retry failed executions: they become ready again, one or five hundred in one statement."""
+"""Retry failed executions: make them ready again, one or five hundred in one statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from timers.models import Timer
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What became of executions that were to be retried; those that had not failed (any more) are in neither."""
+    """Result of retrying executions; those that had not failed, or no longer, are in neither field."""
 
     done: list[str]
     refused: dict[str, str]
@@ -31,7 +31,7 @@ FROM timers_waiting w LEFT JOIN timers_timer t ON t.id = w.timer_id
 WHERE w.id = ANY(%s::uuid[]) AND w.state = 'failed' ORDER BY w.id FOR UPDATE OF w
 """
 
-# The instant is the group's, who counts its waits by its own clock.
+# The instant is by the group's clock, like all instants of waiting.
 _RETRY: Final = f"""
 UPDATE timers_waiting w
 SET state = 'ready', forgiven = w.attempt, reason = %(reason)s, changed_at = n.now,
@@ -44,9 +44,9 @@ WHERE w.id = u.id
 
 
 def retry_waiting(delays_us: Mapping[str, int], reason: str) -> Retried:
-    """Make failed executions ready, each after so many microseconds, with all the retries of their policies.
+    """Make failed executions ready, each after its delay in microseconds, with all the retries of their policies.
 
-    Waits for what another transaction is just doing to them.
+    It waits for other transactions that have them locked.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOCK, (plain_array(delays_us),))

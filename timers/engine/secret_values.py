@@ -1,4 +1,4 @@
-"""The values of secrets, for those who send them: workers. No face reads them."""
+"""The values of secrets, for the workers that send them. No API, console or admin page reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from timers.security.encryption import Keyring, Sealed, Unopenable
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """A secret while it is in use; it never shows its values."""
+    """A secret in use; it never shows its values."""
 
     name: str
     kind: str
@@ -26,19 +26,26 @@ class SecretValue:
     group_ids: tuple[int, ...] = ()
 
     def signing_keys(self, now: datetime) -> list[bytes]:
-        """The keys that sign at this instant: the present one and, while it is being changed, the one before."""
+        """Return the keys that sign at this instant: the current one and, during a rotation, the previous one."""
         keys = [signing_key(self.value)]
         if self.previous is not None and self.previous_until is not None and now < self.previous_until:
             keys.append(signing_key(self.previous))
         return keys
 
     def why_not_for(self, kind: str, group: str, group_id: int, host: str) -> str | None:
-        """Why it may not be used so, in words; None: it may."""
+        """Return why it may not be used like this, as text; None: it may. See refusal().
+
+        Args:
+            kind: the kind of use.
+            group: the group's name.
+            group_id: the group's id; 0: it does not exist yet.
+            host: the host that the timer calls.
+        """
         return refusal(self, kind, group, group_id, host)
 
 
 class Bounds(Protocol):
-    """What a secret is, and what it is for."""
+    """The kind of a secret, and what it may be used for."""
 
     @property
     def name(self) -> str: ...
@@ -53,9 +60,14 @@ class Bounds(Protocol):
 
 
 def refusal(secret: Bounds, kind: str, group: str, group_id: int, host: str) -> str | None:
-    """Why a secret may not be used as `kind` by a group's timer that calls a host, in words; None: it may.
+    """Return why a secret may not be used for a call by a group's timer, as text; None: it may.
 
-    `group_id`: the group's identity, for a group of the same name may be another one; 0: it is not made yet.
+    Args:
+        secret: the secret.
+        kind: the kind of use.
+        group: the group's name.
+        group_id: the group's id, because another group may later have the same name; 0: it does not exist yet.
+        host: the host that the timer calls.
     """
     if secret.kind != kind:
         return f"the secret {secret.name!r} is of the kind {secret.kind}, not {kind}"
@@ -72,7 +84,7 @@ def _is_for(secret: Bounds, group: str, group_id: int) -> bool:
         return True
     if group_id:
         return group_id in secret.group_ids
-    # Promised to the first group that is made under the name (zip: deleted groups have no names any more).
+    # Reserved for the first group that is created under the name (zip: deleted groups have no names).
     return (group, 0) in zip(secret.groups, secret.group_ids, strict=False)
 
 
@@ -81,7 +93,7 @@ def _matches(host: str, pattern: str) -> bool:
 
 
 def read_secrets(names: Collection[str]) -> dict[str, SecretValue | str]:
-    """The secrets of those names; instead of one that does not open: why. One that does not exist is left out."""
+    """Return the secrets of those names, or the reason why one cannot be opened; missing ones are left out."""
     keyring = Keyring.in_force()
     found: dict[str, SecretValue | str] = {}
     for row in Secret.objects.filter(name__in=names):
@@ -104,5 +116,5 @@ def _opened(row: Secret, keyring: Keyring) -> SecretValue:
 
 
 def context(name: str) -> str:
-    """What a secret's value is bound to: it opens in the row of its own name only."""
+    """Return the context that a secret's value is bound to: it opens only in the row of its own name."""
     return f"secret {name}"

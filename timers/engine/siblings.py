@@ -1,8 +1,8 @@
-"""Siblings: the executions of one occurrence, one for each subscription that gets it.
+"""Siblings: the executions of one occurrence, one for each subscription that receives it.
 
-The occurrence has ended when all of them have; then its timer may go on. One that has failed and waits for a person has
-ended in this sense. One that waits for a paused subscription holds up no others, and one that waits for a retry none
-where `retry_blocks` is off.
+The occurrence has ended when all of them have; then its timer may continue. One that has failed and waits for a person
+counts as ended. One that waits for a paused subscription does not block others, nor does one that waits for a retry if
+`retry_blocks` is off.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ WHERE o.id = ANY(%(ids)s::uuid[]) AND o.ended_at IS NULL AND o.state <> 'failed'
 
 
 def still_open(occurrences: Mapping[str, Iterable[int]], groups: Collection[int], ended: Collection[str]) -> set[str]:
-    """Those of the occurrences (id -> the ordinals that its executions may have) of which another execution lives.
+    """Return those of the occurrences of which another execution is open.
 
-    `groups`: theirs. `ended`: executions that are just ending. One statement, so what moves between waiting and a claim
-    meanwhile is seen in one of them.
+    It is one statement, so an execution that moves between waiting and a claim meanwhile is seen in one of them.
+
+    Args:
+        occurrences: id -> the ordinals that its executions may have.
+        groups: the groups of the occurrences.
+        ended: executions that are ending now.
     """
     wanted = [each for occurrence, ordinals in occurrences.items() for each in ids_open_as(occurrence, ordinals)]
     if not wanted:
@@ -49,7 +53,7 @@ def still_open(occurrences: Mapping[str, Iterable[int]], groups: Collection[int]
 
 
 def ordinals_of(groups: Collection[int]) -> dict[int, list[int]]:
-    """The ordinals of all subscriptions of groups, also of deleted ones; groups without any are left out."""
+    """Return the ordinals of all subscriptions of groups, including deleted ones; groups without any are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT group_id, array_agg(ordinal) FROM timers_subscription WHERE group_id = ANY(%s::bigint[])"

@@ -50,7 +50,7 @@ ON CONFLICT (minute, node_id, group_id) DO UPDATE SET
 
 
 def add_minute_counts(node_id: int, counts: Sequence[MinuteCount]) -> None:
-    """Add counts to the node's rows. Rows are taken in one order, so two workers of a node never deadlock."""
+    """Add counts to the node's rows. Rows are locked in one order, so two workers of a node never deadlock."""
     counts = sorted(counts, key=lambda count: (count.minute_us, count.group_id))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -70,7 +70,7 @@ def add_minute_counts(node_id: int, counts: Sequence[MinuteCount]) -> None:
 
 
 def recent_run_seconds(group_ids: Collection[int], now: datetime) -> dict[int, float]:
-    """The mean run time in seconds of groups' executions over the last hour; groups that ran nothing are left out."""
+    """Return groups' mean run time in seconds over the last hour; groups without executions are left out."""
     rows = (
         StatsMinute.objects.filter(group_id__in=group_ids, minute__gt=now - RECENT)
         .values_list("group_id")

@@ -1,8 +1,8 @@
-"""Detects that the database clock has stepped, by comparing it with this machine's CLOCK_BOOTTIME between two readings.
+"""Detect steps of the database clock, by comparing it with this machine's CLOCK_BOOTTIME between two readings.
 
-A reading is taken by the server at some moment between sending the statement and receiving its answer, so each one
-bounds the difference of the two clocks from both sides. Only a change of that difference that the bounds do not explain
-is a step: a slow network, a stalled server or a frozen process is none.
+The server takes a reading at some moment between the sending of the statement and the receipt of its response, so each
+reading bounds the difference of the two clocks from both sides. Only a change of that difference that the bounds do not
+explain is a step: a slow network, a stalled server or a frozen process is not.
 """
 
 from __future__ import annotations
@@ -11,31 +11,38 @@ from datetime import datetime
 from typing import Final
 
 STEP: Final = 2.5
-"""Seconds. A smaller change is drift, or a slew by NTP; nothing is held for it."""
+"""Seconds. A smaller change is drift, or a slew by NTP, and suspends nothing."""
 DRIFT: Final = 0.0005
-"""Seconds per second by which two sound clocks may differ (500 ppm, the most that NTP corrects by frequency)."""
+"""Seconds per second by which two working clocks may differ (500 ppm, the most that NTP corrects by frequency)."""
+
+
+ClockReading = tuple[datetime, float, float]
+"""A reading of the database clock, and this machine's boot_time() before and after it."""
 
 
 class StepDetector:
-    """Compares each reading of one database clock with the reading before."""
+    """Compares each reading of one database clock with the previous one."""
 
     def __init__(self, threshold: float = STEP) -> None:
         self._threshold = threshold
         self._bounds: tuple[float, float] | None = None
         self._received = 0.0
+        self.accepted: ClockReading | None = None
+        """The last accepted reading; None before the first."""
 
     def elapsed(self, received: float) -> float:
-        """Seconds since the last accepted reading; 0 before the first."""
+        """Return the seconds since the last accepted reading; 0 before the first."""
         return 0.0 if self._bounds is None else received - self._received
 
     def step(self, reading: datetime, sent: float, received: float) -> float:
         """Return the seconds by which the clock has stepped since the last accepted reading; 0.0 for no step.
 
-        Args:
-            reading: the database clock, taken between the next two.
-            sent, received: this machine's boot_time() before and after the statement.
+        A reading without a step is accepted at once; after a step, call `accept` when it has been handled.
 
-        A reading without a step is accepted at once; after a step, call `accept` when it has been dealt with.
+        Args:
+            reading: the database clock, read between the next two.
+            sent: this machine's boot_time() before the statement.
+            received: this machine's boot_time() after the statement.
         """
         if self._bounds is not None:
             low, high = self._bounds
@@ -52,7 +59,14 @@ class StepDetector:
         return 0.0
 
     def accept(self, reading: datetime, sent: float, received: float) -> None:
-        """Take this reading as the one to compare the next with."""
+        """Accept this reading as the one to compare the next with.
+
+        Args:
+            reading: the database clock.
+            sent: boot_time() before the statement.
+            received: boot_time() after the statement.
+        """
         shown = reading.timestamp()
         self._bounds = shown - received, shown - sent
         self._received = received
+        self.accepted = reading, sent, received

@@ -1,8 +1,8 @@
-"""Subscribers: who gets the executions of a group's timers.
+"""Subscribers: which subscriptions get the executions of a group's timers.
 
-A group without subscriptions has none, and its timers (and those with an action of their own) are carried out as they
-are. Else each occurrence gives one execution to every broadcast subscription whose filter the timer passes, under the
-subscription's ordinal, and one, under ordinal 0, to one of the queue subscriptions that it passes.
+In a group without subscriptions, timers (and everywhere those with their own action) run by their action. Otherwise
+each occurrence yields one execution for every broadcast subscription whose filter the timer passes, under the
+subscription's ordinal, and one, under ordinal 0, for one of the queue subscriptions that it passes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from timers.models import Subscription
 logger = logging.getLogger(__name__)
 
 NOBODY: Final = "no subscription matches"
-"""Why an occurrence is skipped that is for none of the group's subscriptions."""
+"""Why an occurrence that matches none of the group's subscriptions is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A subscription as the engine knows it."""
+    """A subscription as the engine uses it."""
 
     ordinal: int
     name: str
@@ -40,7 +40,7 @@ class Subscriber:
 
     @property
     def is_pulled(self) -> bool:
-        """Whether consumers come for its executions; workers serve the others."""
+        """Whether consumers claim its executions; workers serve the others."""
         return isinstance(self.action, PullAction)
 
     @property
@@ -49,12 +49,12 @@ class Subscriber:
         return "" if self.action is None else self.action.handler or ""
 
     def policies(self, of_timer: Policies) -> Policies:
-        """The timer's policies with its own retry policy, where it has one."""
+        """Return the timer's policies, with the subscription's own retry policy if it has one."""
         return of_timer if self.retry is None else _with_retry(of_timer, self.retry)
 
     @classmethod
     def of(cls, row: Subscription) -> Subscriber:
-        """From its row; what was spoilt by hand is no action, and a filter that lets nothing through."""
+        """Build from its row; invalid columns yield no action, and a filter that matches nothing."""
         try:
             action: Action | None = parse(row.action)
             passes = Filter.parse(row.filter)
@@ -75,7 +75,7 @@ def _with_retry(policies: Policies, retry: Retry) -> Policies:
 
 
 def read_subscribers(group_ids: Collection[int]) -> dict[int, tuple[Subscriber, ...]]:
-    """The subscriptions of groups that are not deleted, by ordinal; groups without any are left out."""
+    """Return the subscriptions of groups that are not deleted, by ordinal; groups without any are left out."""
     found: dict[int, list[Subscriber]] = {}
     rows = Subscription.objects.filter(group_id__in=list(group_ids)).exclude(state=Subscription.State.DELETED)
     for row in rows.order_by("ordinal"):
@@ -84,22 +84,28 @@ def read_subscribers(group_ids: Collection[int]) -> dict[int, tuple[Subscriber, 
 
 
 def matching(subscribers: Iterable[Subscriber], tags: Collection[str], payload: Any) -> tuple[Subscriber, ...]:
-    """Those whose filter a timer of these tags and this payload passes."""
+    """Return those whose filter matches a timer.
+
+    Args:
+        subscribers: the candidates.
+        tags: tags of the timer.
+        payload: payload of the timer.
+    """
     return tuple(each for each in subscribers if each.filter.matches(tags, payload))
 
 
 def receivers(matches: Sequence[Subscriber], occurrence: str) -> list[Subscriber]:
-    """Of those that match: every broadcast subscription, and one of the queue ones."""
+    """Return the receivers among those that match: every broadcast subscription, and one of the queue ones."""
     found = [each for each in matches if not each.is_queue]
     chosen = choose([each for each in matches if each.is_queue], occurrence)
     return found if chosen is None else [*found, chosen]
 
 
 def choose(candidates: Sequence[Subscriber], occurrence: str) -> Subscriber | None:
-    """One of the queue subscriptions: of the active ones, as long as there are any.
+    """Choose one of the queue subscriptions: an active one, if there is any.
 
-    The same one for the same execution, whoever asks (rendezvous hashing): when one comes or goes, only what it gets or
-    had moves.
+    The choice depends only on the execution and the candidates (rendezvous hashing): when a subscription is added or
+    removed, only its own executions move.
     """
     pool = [each for each in candidates if each.is_active] or candidates
     if len(pool) < 2:
@@ -108,9 +114,9 @@ def choose(candidates: Sequence[Subscriber], occurrence: str) -> Subscriber | No
 
 
 def peers(subscribers: Iterable[Subscriber], of: Subscriber) -> list[int]:
-    """Ordinals whose executions a subscription's consumers may take, its own first.
+    """Return the ordinals whose executions a subscription's consumers may claim, its own first.
 
-    Queue subscriptions that are pulled and have the same filter share what is due to any of them: whoever comes first.
+    Pulled queue subscriptions with the same filter share their executions: the first consumer gets them.
     """
     if not of.is_queue:
         return [of.ordinal]

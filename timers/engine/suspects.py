@@ -1,7 +1,8 @@
-"""Suspects: live nodes whose heartbeat is missing for unusually long, written down once, and when they are back.
+"""Suspects: record live nodes whose heartbeat is missing for unusually long, once, and their recovery.
 
-Any live node that notices writes it; a row that another session is at is left for the next look, so nobody waits for
-the heartbeat of a suspect. Nothing follows from it: death is decided by the lease and the crash lock alone (death.py).
+Any live node that notices it records it. Rows that another session has locked are left for the next look, so nobody
+delays the heartbeat of a suspect. Nothing else depends on it: death is decided by the lease and the crash lock alone
+(death.py).
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ _END: Final = _WRITE.format(value="NULL")
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A live node, and for how long nothing has been heard of it."""
+    """A live node, and the time since its last heartbeat."""
 
     node: Node
     """With the columns that _LIVE_NODES of death.py reads."""
     silence: float
     """Seconds since its last heartbeat, by the database clock."""
     is_settled: bool
-    """Whether the server has been up for long enough that its silence says something of the node."""
+    """Whether the server has been up for long enough that the silence is significant."""
 
 
 def note_suspects(heard: Sequence[Heard], settings: Conf, me: int | None = None) -> float | None:
-    """Write down who became suspect and who recovered; return the seconds until the next node may become suspect.
+    """Record which nodes became suspect and which recovered; return the seconds until the next may become suspect.
 
     Args:
-        heard: the live nodes, the judge among them.
-        settings: the threshold and the acceptable pause of the judge.
-        me: the judge's id, which suspects everyone but itself.
+        heard: the live nodes, including the judging one.
+        settings: the threshold and the acceptable pause of the judging node.
+        me: id of the judging node, which suspects all nodes but itself.
     """
     waits = []
     for each in heard:
@@ -57,7 +58,7 @@ def note_suspects(heard: Sequence[Heard], settings: Conf, me: int | None = None)
             node.heartbeat_intervals, node.heartbeat_interval, settings.heartbeat_pause, settings.phi_threshold
         )
         if each.silence < limit:
-            # A judge that waits for longer may find it no suspect; only a heartbeat since then makes it recover.
+            # A judging node with a longer pause may not find it suspect; only a later heartbeat makes it recover.
             if node.suspect_since is not None and node.heartbeat_at >= node.suspect_since:
                 _write(_END, node, "node recovered", f"a heartbeat has come; it was suspect since {_at(node)}")
             if node.id != me:
@@ -69,7 +70,7 @@ def note_suspects(heard: Sequence[Heard], settings: Conf, me: int | None = None)
 
 
 def _write(statement: str, node: Node, kind: str, detail: str) -> bool:
-    """Write the change and its event; False where another session was first, or a heartbeat has come since."""
+    """Write the change and its event; return False if another session did so first, or a heartbeat has come since."""
     params: dict[str, Any] = {"node": node.id, "heartbeat_at": node.heartbeat_at, "before": node.suspect_since}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, params)

@@ -1,4 +1,4 @@
-"""Take due timers within a CPU budget. What costs much is computed after the commit, and decided in the next pass."""
+"""Take due timers within a CPU budget: costly results are computed after the commit, and used in the next pass."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from timers.schedules import is_remembered, parse_text
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 Work = Callable[[], object]
-"""What is to be computed for a timer, without a lock, before it can be decided about."""
+"""A computation for a timer, to be done without a lock, before a decision about it."""
 
 
 class Takes(Protocol):
-    """What decides about locked rows."""
+    """Decides about locked rows."""
 
     @property
     def is_full(self) -> bool:
-        """Whether it takes no more."""
+        """Whether it takes no further rows."""
 
     def passes_over(self, row: DueTimer) -> bool:
-        """Whether it leaves a row alone, and takes others."""
+        """Return whether a row is skipped while others are taken."""
 
     def take(self, row: DueTimer, rows: list[DueTimer]) -> Work | None:
-        """Decide about one of the rows, or say what has to be computed first."""
+        """Decide about one of the rows, or return what must be computed first."""
 
 
 @dataclass(slots=True)
 class Taken:
-    """How far the budget went."""
+    """Progress within the budget."""
 
     rows: int = 0
-    """Those that were decided about."""
+    """Number of rows that were decided about."""
     passed: int = 0
-    """Those that were passed over, and stay due."""
+    """Number of rows that were skipped, and stay due."""
     last: DueTimer | None = None
     """The last row that was looked at."""
     left: list[Work] = field(default_factory=list)
-    """What has yet to be computed for rows that were left alone."""
+    """Computations for rows that were left."""
     first_left: DueTimer | None = None
-    """The first of these."""
+    """The first of these rows."""
 
     @property
     def last_us(self) -> int:
@@ -63,17 +63,23 @@ def take_within(
     *,
     goes_on: bool = False,
 ) -> Taken:
-    """Take locked rows one by one as far as the budget goes, one recurring timer at least; None: all of them.
+    """Take locked rows one by one within the budget, but at least one recurring timer.
 
-    One-shots cost next to nothing and are always taken. Ends early when the batch is full. `goes_on`: the transaction
-    has decided about other rows before, which are locked.
+    One-shots cost next to nothing and are always taken. Ends early when the batch is full.
+
+    Args:
+        budget: the CPU budget; None: unlimited.
+        group: the group of the rows.
+        rows: the locked rows.
+        batch: decides about the rows.
+        goes_on: the transaction has decided about other rows before, which are locked.
     """
     taken = Taken()
     if budget is not None:
         if goes_on:
             budget.charge()
         else:
-            budget.lock()  # the look for rows is no parsing
+            budget.lock()  # the query for rows is not parsing
     for row in rows:
         if batch.is_full:
             break
@@ -90,7 +96,7 @@ def take_within(
                 if not budget.may_parse or _has_calendars(row, group):
                     work = partial(_parse, group, row)
                 else:
-                    with suppress(InvalidRequest):  # told when the row is decided about, which parks it
+                    with suppress(InvalidRequest):  # reported when the row is decided about, which parks it
                         parse_text(row.kind, row.schedule, row.time_zone)
                     budget.charge_parse()
             if work is None:
@@ -106,7 +112,7 @@ def take_within(
 
 
 def compute_unlocked(left: Sequence[Work], budget: CpuBudget | None) -> None:
-    """Compute what is left, no row being locked: as far as the budget goes, one at least, so that each pass gets on."""
+    """Do the computations without locked rows, within the budget, at least one, so that each pass makes progress."""
     for work in left:
         with suppress(Exception):  # as above
             work()
@@ -118,11 +124,11 @@ def compute_unlocked(left: Sequence[Work], budget: CpuBudget | None) -> None:
 
 def _parse(group: ServedGroup, row: DueTimer) -> None:
     schedule = group.schedule(row.kind, row.schedule, row.time_zone, row.policies(group))
-    schedule.next_after(from_microseconds(row.nominal_us))  # also what its calendars exclude is read now
+    schedule.next_after(from_microseconds(row.nominal_us))  # this also loads what its calendars exclude
 
 
 def _has_calendars(row: DueTimer, group: ServedGroup) -> bool:
-    """Whether exclusion calendars hold for a timer: to read them for the first time can cost some ten milliseconds."""
+    """Whether a timer has exclusion calendars: loading them for the first time can take some ten milliseconds."""
     try:
         return bool(row.policies(group).exclusion_calendars)
     except InvalidRequest:

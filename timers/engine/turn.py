@@ -1,8 +1,8 @@
-"""Turn: a ready execution that its timer does not wait for yet must wait its turn before it is claimed.
+"""Turn: a ready execution for which its timer does not wait yet must wait for its turn before it is claimed.
 
-Manual, backfilled and replayed runs, a person's retries, and retries that do not block their timer come from outside
-the rhythm of the schedule. Where the overlap policy is not `allow`, such an execution becomes the timer's open one when
-it is claimed; while another one is open, it queues behind that. So two are never open at once, whoever made them.
+Manual, backfilled and replayed runs, manual retries, and retries that do not block their timer are outside of the
+schedule's sequence. Unless the overlap policy is `allow`, such an execution becomes the timer's open one when it is
+claimed; while another one is open, it is queued behind that. So a timer never has two open executions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from timers.exceptions import InvalidRequest
 from timers.schedules.instant import to_microseconds
 
 PAUSE_US: Final = 1_000_000
-"""How long a run of a one-shot waits before it is looked at again, where the one-shot itself is under way."""
+"""Delay in microseconds of a run of a one-shot whose own execution is in progress, until the next look."""
 
 Row = dict[str, Any]
 """A locked row of waiting with columns of its timer, as claim reads it."""
@@ -32,21 +32,26 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class _Turns:
-    """What becomes of rows that need a turn."""
+    """Decisions about rows that need a turn."""
 
     opened: dict[int, str] = field(default_factory=dict)
     """Timer -> the execution that is open from now on."""
     queued: list[Any] = field(default_factory=list)
     postponed: list[Any] = field(default_factory=list)
     left: set[Any] = field(default_factory=set)
-    """All rows that are not to be claimed now."""
+    """All rows that must not be claimed now."""
 
 
 def rows_in_turn(rows: list[Row], group: ServedGroup, now_us: int) -> list[Row]:
-    """Those of the locked ready rows that may be claimed; the others queue, or stay as they are.
+    """Return those of the locked ready rows that may be claimed; the others are queued, or left unchanged.
 
-    They stay where someone has their timer locked, and where its schedule has a fire at the same time, which is first.
-    `now_us`: the group's present instant. Waits for no lock: rows of waiting are locked already, and timers come first.
+    They are left if another transaction has their timer locked, and if its schedule has a fire at the same time, which
+    goes first. It waits for no lock: rows of waiting are already locked, and timers come first in the lock order.
+
+    Args:
+        rows: the locked rows.
+        group: their group.
+        now_us: the group's current instant in microseconds.
     """
     wanting = [row for row in rows if _needs_turn(row, group)]
     if not wanting:
@@ -101,7 +106,7 @@ class _Timer:
     next_fire_at: datetime | None
 
     def fires_by(self, moment_us: int) -> bool:
-        """Whether its schedule has a fire by then, which goes first."""
+        """Return whether its schedule has a fire up to that instant, which goes first."""
         return self.next_fire_at is not None and to_microseconds(self.next_fire_at) <= moment_us
 
 
@@ -110,7 +115,7 @@ def _available_us(row: Row) -> int:
 
 
 def _lock_free(ids: Collection[int]) -> dict[int, _Timer]:
-    """The timers that nobody else has locked, locked."""
+    """Lock and return the timers that no other transaction has locked."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, open_execution::text, last_fire_at, CASE WHEN state = 'active' THEN next_fire_at END"
@@ -122,7 +127,7 @@ def _lock_free(ids: Collection[int]) -> dict[int, _Timer]:
 
 
 def _under_way(one_shots: Collection[int], timers: dict[int, _Timer], group: ServedGroup) -> set[int]:
-    """The one-shots whose own execution has not ended: of those the timer's row does not say so."""
+    """Return the one-shots whose own execution has not ended, which the timer's row does not show."""
     ordinals = [each.ordinal for each in group.subscribers]
     fired = {
         execution_id(to_microseconds(timer.last_fire_at), timer.id): timer.id

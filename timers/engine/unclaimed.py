@@ -1,7 +1,7 @@
-"""Unclaimed: what must not run any more of groups that are pulled, also while no consumer claims.
+"""Unclaimed: skip what must not run any more in pulled groups, even while no consumer claims.
 
-The due timers of such a group are fired by the claim of a consumer. What its policies skip (past max_lateness, misfire,
-overlap, exclusion calendars) must not wait for one: any node records it, in bounded batches; locks decide which.
+The claim of a consumer fires the due timers of such a group. What its policies skip (past max_lateness, misfire,
+overlap, exclusion calendars) must not wait for one: any node records it, in limited batches; locks prevent duplicates.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 LOOKED_AT: Final = 500
-"""Timers that one transaction decides about."""
+"""Maximum number of timers that one transaction decides about."""
 REST: Final = 20
-"""A pass is followed by a pause of so many times its own length: it takes 5 % of a thread at most."""
+"""A pass is followed by a pause of this many times its own length: it uses 5 % of a thread at most."""
 INTERVAL: Final = 1.0
-"""Seconds between two passes, at least."""
+"""Least number of seconds between two passes."""
 _NOBODY: Final = Consumer("nobody")
-"""Fires nothing, so it holds nothing."""
+"""The holder for batches that claim nothing."""
 
 Part = tuple[int, int, int]
-"""A group's id, a shard and a priority of its timers."""
+"""A group's id, and a shard and a priority of its timers."""
 Place = tuple[datetime, int]
 """Next instant and id of a timer: where a pass over a part ended."""
 
@@ -51,7 +51,7 @@ SELECT g.id, g.version, s.shard, p.priority {_PULLED_WITH_DUE.format(group_now=g
 ORDER BY g.id, s.shard, p.priority
 """
 
-# Only what a policy may skip is decided about: most of what is due just waits for its consumer.
+# Decide only about timers that a policy may skip: most due ones just wait for their consumer.
 _MAY_BE_SKIPPED: Final = """
 SELECT t.id, t.next_fire_at FROM timers_timer t
 WHERE t.group_id = %(group)s AND t.shard = %(shard)s AND t.priority = %(priority)s AND t.state = 'active'
@@ -62,12 +62,12 @@ ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 
 
 def has_unclaimed(now: str) -> str:
-    """Return SQL that says whether any pulled group has due timers at the instant `now` (SQL)."""
+    """Return SQL that tests whether any pulled group has due timers at the instant `now` (SQL)."""
     return f"EXISTS (SELECT 1 {_PULLED_WITH_DUE.format(group_now=group_now(now))})"
 
 
 def unclaimed_parts(now: datetime) -> list[tuple[Part, int]]:
-    """The parts of pulled groups with due timers, and the versions of their groups. `now`: the database's."""
+    """Return the parts of pulled groups with due timers, and their groups' versions; `now`: by the database clock."""
     with connection.cursor() as cursor:
         cursor.execute(_PARTS, {"now": now})
         return [((group, shard, priority), version) for group, version, shard, priority in cursor.fetchall()]
@@ -83,16 +83,19 @@ def skip_unclaimed(
     limit: int = LOOKED_AT,
     left: list[Work] | None = None,
 ) -> tuple[int, Place | None]:
-    """Carry out what the policies skip of the due timers of one part, in one transaction.
+    """Skip due timers of one part as the policies require, in one transaction.
 
     Args:
-        now_us: the database's present instant in microseconds since 1970 UTC.
-        after: where an earlier pass ended; None: from the earliest.
-        limit: the most timers that are decided about.
-        left: takes what has to be computed first, without a lock; None: it is computed here, after the commit.
+        group: the group.
+        shard: a shard of its timers.
+        priority: a priority of its timers.
+        now_us: the current instant of the database clock in microseconds since 1970 UTC.
+        after: where an earlier pass ended; None: start from the earliest.
+        limit: maximum number of timers that are decided about.
+        left: receives what must be computed first, without a lock; None: it is computed here, after the commit.
 
     Returns:
-        How many timers were moved on; and where this pass ended, None when it came to the end.
+        The number of timers that were advanced; and where this pass ended, None if it reached the end.
     """
     present_us = group.clock.at(now_us)
     with transaction.atomic():
@@ -105,7 +108,7 @@ def skip_unclaimed(
         taken = take_within(budget, group, rows, batch)
         batch.write(_NOBODY, now_us)
         if not batch.moved:
-            transaction.set_rollback(True)  # a transaction around this one would keep the locks
+            transaction.set_rollback(True)  # an enclosing transaction would keep the locks
     if left is None:
         compute_unlocked(taken.left, budget)
     else:
@@ -118,14 +121,14 @@ def skip_unclaimed(
 
 @dataclass(slots=True)
 class UnclaimedTimers:
-    """Passes over all pulled groups, one transaction each, and where they stand."""
+    """Passes over all pulled groups, one transaction each, and their positions."""
 
     _known: dict[int, ServedGroup] = field(default_factory=dict)
     _places: dict[Part, Place] = field(default_factory=dict)
     _turn: int = 0
 
     def step(self) -> float | None:
-        """Make one pass over one part; returns the seconds to wait, None when nothing is due in pulled groups."""
+        """Make one pass over one part; return the seconds to wait, None when nothing is due in pulled groups."""
         began = time.monotonic()
         now = clock.now()
         parts = unclaimed_parts(now)
@@ -158,7 +161,7 @@ class UnclaimedTimers:
 def _may_be_skipped(
     group: ServedGroup, shard: int, priority: int, present_us: int, after: Place | None, limit: int
 ) -> list[Any]:
-    """Ids and instants of due timers that a policy may skip, the earliest first."""
+    """Return ids and instants of due timers that a policy may skip, earliest first."""
     present = from_microseconds(present_us)
     after_at, after_id = after or ("-infinity", 0)
     with connection.cursor() as cursor:
@@ -179,7 +182,7 @@ def _may_be_skipped(
 
 
 def _skipped_before(group: ServedGroup, present: datetime) -> datetime | str:
-    """Up to which instant timers without overrides may be skipped by the group's policies."""
+    """Return the instant up to which the group's policies may skip timers without overrides."""
     policies = group.policies
     if policies.exclusion_calendars:
         return present

@@ -1,7 +1,7 @@
-"""Under way: executions of timers that are claimed or ready, and which of them a change can still call back.
+"""Under way: executions of timers that are claimed or ready, and which of them a change can still recall.
 
-A change locks its timers first, so no fire adds to them; what moves between a claim and waiting meanwhile is looked for
-again.
+A change locks its timers first, so no fire adds executions; those that move between a claim and waiting meanwhile are
+found by another look.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from timers.engine.fence import Held, lock_claims
 from timers.engine.recall import Process, recall
 
 LOOKS: Final = 4
-"""An execution may be given back, and claimed by another worker, while it is called back."""
+"""Number of looks: an execution may be released, and claimed by another worker, while it is recalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,25 @@ class UnderWay:
     """Nominal instant, microseconds since 1970 UTC."""
     origin: str
     is_first: bool
-    """The first attempt of a scheduled fire that stands for no missed instants: undoing its fire loses nothing."""
+    """Whether it is the first attempt of a scheduled fire without missed instants.
+
+    Undoing such a fire loses nothing.
+    """
     fence: int | None = None
-    """None: it waits."""
+    """The claim; None: it waits."""
     process: Process | None = None
-    """The worker process that holds it; None: a consumer does, to whom it has been delivered, or nobody."""
+    """The worker process of the claim; None: a consumer claimed it, and has received it, or it is not claimed."""
 
 
 @dataclass(slots=True)
 class CalledBack:
-    """Executions that certainly have not begun, locked where they are, and all others."""
+    """Executions that certainly have not started, locked in their place, and all others."""
 
     unbegun: list[UnderWay]
     held: Held
-    """All that their (locked) claims hold."""
+    """All executions of their (locked) claims."""
     others: list[UnderWay]
-    """What has begun or may begin, and what was not to be called back."""
+    """Executions that have started or may start, and those that were not to be recalled."""
 
     @property
     def in_flight(self) -> list[str]:
@@ -56,7 +59,7 @@ class CalledBack:
         return sorted(each.id for each in self.others if each.fence is not None)
 
 
-# Bits 18 to 61 of an execution id are its timer's.
+# Bits 18 to 61 of an execution id are the id of its timer.
 _TIMER_OF: Final = f"((('x' || right(replace(e.id::text, '-', ''), 16))::bit(64)::bigint >> 18) & {(1 << 44) - 1})"
 _CLAIMED: Final = """
 SELECT e.id::text, c.group_id, c.id, c.node_id, c.worker_pid, (c.details -> e.id::text)::text
@@ -75,23 +78,29 @@ _OF_GROUPS: Final = _CLAIMED.format(condition="c.group_id = ANY(%(groups)s::bigi
 
 
 def under_way_of(group_id: int, timer_ids: Collection[int]) -> list[UnderWay]:
-    """What is under way of (locked) timers of one group. One statement: what moves meanwhile is seen in one place."""
+    """Return the executions in progress of (locked) timers of one group.
+
+    It is one statement, so an execution that moves meanwhile is seen in one place.
+    """
     return _read(_OF_TIMERS, group=group_id, timers=plain_array(timer_ids))
 
 
 def claimed_of_groups(group_ids: Collection[int]) -> list[UnderWay]:
-    """What is claimed of (locked) groups."""
+    """Return the claimed executions of (locked) groups."""
     return _read(_OF_GROUPS, groups=plain_array(group_ids))
 
 
 def call_back(
     find: Callable[[], list[UnderWay]], choose: Callable[[Sequence[UnderWay]], Collection[str]]
 ) -> CalledBack:
-    """Call back those of what is found that are chosen, as far as they have not begun.
+    """Recall the chosen executions among those found, unless they have started.
 
-    `find`: reads the present state. `choose`: ids of those to be called back. The claims and waiting rows of what is
-    returned as unbegun are locked; the caller moves them. To be called in a transaction that holds the timers or the
-    group.
+    The claims and waiting rows of the executions returned as unbegun are locked; the caller moves them. Call it in a
+    transaction that has locked the timers or the group.
+
+    Args:
+        find: reads the current state.
+        choose: returns the ids of those to recall.
     """
     asked: set[tuple[str, int | None]] = set()
     held_back: set[tuple[str, int | None]] = set()
@@ -104,7 +113,7 @@ def call_back(
             asked |= {(each.id, each.fence) for each in new}
             sure = recall(_by_process(new))
             held_back |= {(each.id, each.fence) for each in new if each.id in sure}
-            # What its worker does not have may have begun, or is just being given back: then it waits by now.
+            # An execution that its worker does not have may have started, or is being released and is waiting by now.
             may_have_moved = not sure.issuperset(each.id for each in new)
         ours = [
             each for each in found
@@ -150,7 +159,7 @@ def _by_process(found: Iterable[UnderWay]) -> dict[Process, list[str]]:
 
 
 def lock_ready(executions: Iterable[str]) -> set[str]:
-    """Lock the ready executions among these; returns their ids."""
+    """Lock the ready executions among these; return their ids."""
     ids = plain_array(executions)
     if ids == "{}":
         return set()

@@ -1,7 +1,7 @@
-"""Undo a fire: an occurrence that was claimed ahead and has not begun is due again, as if nobody had claimed it.
+"""Undo a fire: an occurrence that was claimed ahead and has not started becomes due again, as if never claimed.
 
-So a change that comes after the claim has the same effect as one that comes before it. Only the latest instants of a
-timer can be undone, as its instants only rise; nothing is left of the undone fire, for nothing was recorded of it.
+So a change after the claim has the same effect as one before it. Only the latest instants of a timer can be undone,
+because its instants only rise. Nothing remains of the undone fire, because nothing was recorded of it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from timers.models import Timer
 from timers.schedules.instant import from_microseconds, to_microseconds
 
 Row = tuple[Timer, int, int]
-"""A timer, the instant (microseconds) that is due again, and how many fires are undone."""
+"""A timer, the instant (microseconds) that becomes due again, and the number of undone fires."""
 
 
 def undoable(timer: Timer, found: Sequence[UnderWay]) -> set[str]:
-    """Those of a locked timer's executions whose fires can be undone, if they have not begun.
+    """Return those of a locked timer's executions whose fires can be undone, if they have not started.
 
-    `found`: all that is under way of the timer. An occurrence that is carried out for several subscriptions is undone
-    whole or not at all.
+    `found` has all executions in progress of the timer. An occurrence with executions for several subscriptions is
+    undone as a whole or not at all.
     """
     scheduled = [each for each in found if each.origin == "schedule"]
     broken = {occurrence_of(each.id) for each in scheduled if not each.is_first}
@@ -43,10 +43,10 @@ def undoable(timer: Timer, found: Sequence[UnderWay]) -> set[str]:
 
 
 def undo_fires(called_back: CalledBack, timers: Collection[Timer]) -> set[str]:
-    """Undo the fires of what was called back of these locked timers, as far as they can be; returns whose were.
+    """Undo the fires of recalled executions of these locked timers, as far as possible; return the undone ones.
 
-    Takes the executions out of their claims and out of waiting, and writes the timers' rows; the timers' instances are
-    set to what was written.
+    Takes the executions out of their claims and out of waiting, and writes the timers' rows; the timers' instances get
+    the written values.
     """
     begun = [replace(each, is_first=False) for each in called_back.others]
     passed = _passed({occurrence_of(each.id) for each in called_back.unbegun if each.is_first})
@@ -74,7 +74,10 @@ def undo_fires(called_back: CalledBack, timers: Collection[Timer]) -> set[str]:
 
 
 def take_out(held: Held, executions: Sequence[UnderWay]) -> None:
-    """Take locked executions out of their claims and out of waiting; `held`: what the claims hold, kept up to date."""
+    """Take locked executions out of their claims and out of waiting.
+
+    `held` has the executions of the claims, and is updated.
+    """
     leaving: Held = {}
     for each in executions:
         if each.fence is not None:
@@ -89,7 +92,7 @@ def take_out(held: Held, executions: Sequence[UnderWay]) -> None:
 
 
 def _is_latest(timer: Timer, nominal_us: int) -> bool:
-    """Whether that was the timer's latest fire, and nothing but that fire has moved the timer since."""
+    """Whether that was the timer's latest fire, and only that fire has advanced the timer since."""
     if timer.state == Timer.State.CANCELLED or timer.last_fire_at is None:
         return False
     if to_microseconds(timer.last_fire_at) != nominal_us:
@@ -101,8 +104,10 @@ def _is_latest(timer: Timer, nominal_us: int) -> bool:
 
 
 def _passed(occurrences: Collection[str]) -> set[str]:
-    """Occurrences from which on the ledger has rows of their timers: of another subscription's execution, or of later
-    instants that were skipped meanwhile. What is recorded is not due again.
+    """Return the occurrences from which on the ledger has rows of their timers.
+
+    These rows are of another subscription's execution, or of later instants that were skipped meanwhile. Recorded
+    instants do not become due again.
     """
     if not occurrences:
         return set()
@@ -116,7 +121,7 @@ def _passed(occurrences: Collection[str]) -> set[str]:
 
 
 def _without_twins(rows: Sequence[Row]) -> list[Row]:
-    """Without finished timers whose names have been given to others meanwhile: two of a name cannot live."""
+    """Leave out finished timers whose name another active or paused timer has got meanwhile: names are unique."""
     finished = [timer.id for timer, _, _ in rows if timer.state == Timer.State.FINISHED]
     if not finished:
         return list(rows)
@@ -142,7 +147,7 @@ FROM unnest(%s::bigint[], %s::uuid[]) AS t(id, before)
 
 
 def _fires_before(rows: Sequence[Row], begun: Sequence[UnderWay]) -> dict[int, int | None]:
-    """The instant of each timer's latest fire that stays, as far as is known; None: there is none."""
+    """Return the instant of each timer's latest remaining fire, as far as known; None: there is none."""
     befores = {timer.id: execution_id(at_us, timer.id) for timer, at_us, _ in rows}
     with connection.cursor() as cursor:
         cursor.execute(_BEFORE, (plain_array(befores), plain_array(befores.values())))

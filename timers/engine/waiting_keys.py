@@ -1,7 +1,7 @@
-"""Waiting keys: executions that wait have the limit key of their timer, by which those of keys with room are found.
+"""Waiting keys: waiting executions have the limit key of their timer, to find those of keys with room.
 
-The key of the timer decides what may be claimed. The one of the waiting execution only helps to find it: whoever comes
-to one that differs, because its timer was changed at the same moment or an older version wrote it, sets it right.
+The timer's key decides what may be claimed. The key of the waiting execution only helps to find it. It may differ
+because the timer was changed concurrently or an older version wrote it; a claim that finds such a key corrects it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FROM timers_timer t
 WHERE w.timer_id = ANY(%s::bigint[]) AND t.id = w.timer_id AND w.limit_key IS DISTINCT FROM t.limit_key
   AND w.id = ANY(ARRAY(SELECT id FROM timers_waiting WHERE timer_id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE))
 """
-# Who looks for work waits for nobody; what another transaction has is set right by a later look.
+# The search for work waits for no lock; a later look corrects what another transaction has locked.
 _RIGHT: Final = """
 UPDATE timers_waiting w SET limit_key = t.limit_key
 FROM timers_timer t
@@ -29,7 +29,7 @@ WHERE w.id = ANY(ARRAY(SELECT id FROM timers_waiting WHERE id = ANY(%s::uuid[]) 
 
 
 def follow_keys(timers: Iterable[int]) -> None:
-    """Give what waits of locked timers the keys that these have now."""
+    """Set the keys of locked timers' waiting executions to the timers' current keys."""
     ids = plain_array(timers)
     if ids == "{}":
         return
@@ -38,6 +38,6 @@ def follow_keys(timers: Iterable[int]) -> None:
 
 
 def set_right(executions: Iterable[str]) -> None:
-    """Give executions that wait the keys of their timers, without waiting for anybody who has them locked."""
+    """Set the keys of waiting executions to those of their timers, without waiting for locked rows."""
     with connection.cursor() as cursor:
         cursor.execute(_RIGHT, (plain_array(executions),))

@@ -1,4 +1,4 @@
-"""Writes into `waiting`: executions that must be taken up again, or wait for a person."""
+"""Inserts into `waiting`: executions that must be claimed again, or wait for a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WaitingRow(NamedTuple):
     state: str
     available_us: int
     tried: int
-    """Tries so far."""
+    """Number of attempts so far."""
     forgiven: int
     reason: str = ""
     error_title: str = ""
@@ -27,7 +27,7 @@ class WaitingRow(NamedTuple):
 
 
 def unbegun(execution: Execution) -> WaitingRow:
-    """The row of a claimed execution that never started: ready at its own instant, its try uncounted."""
+    """Return the row of a claimed execution that never started: ready at its own instant, the attempt not counted."""
     return WaitingRow(
         execution, "ready", execution.available_us, execution.attempt - 1, execution.forgiven, "released",
         snoozes=execution.snoozes,
@@ -53,7 +53,7 @@ LEFT JOIN timers_timer t ON {needed}t.id = u.timer_id
 _TIMES: Final = {"available_at": timestamp("u.available_us"), "now": timestamp("%(now_us)s")}
 _INSERT: Final = _INSERT_WITH.format(**_TIMES, column="", value="", needed="u.keep AND ")
 _INSERT_KEYED: Final = _INSERT_WITH.format(**_TIMES, column=", limit_key", value=", t.limit_key", needed="")
-"""With the keys of the timers, of which each is read."""
+"""With the timers' keys, for which each timer is read."""
 
 
 _SET_STEPS: Final = """
@@ -64,7 +64,7 @@ FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS u(id, step, handl
 
 
 def _note_steps(executions: Sequence[Execution]) -> None:
-    """Note the steps of orders of chains, which few executions are."""
+    """Write the steps of orders of chains, which are few of the executions."""
     of_orders = [execution for execution in executions if execution.step]
     if not of_orders:
         return
@@ -82,7 +82,7 @@ def _note_steps(executions: Sequence[Execution]) -> None:
 
 def _handler(execution: Execution) -> str | None:
     if execution.order is not None:
-        return execution.order.handler  # also where it is only looked at
+        return execution.order.handler  # also if it is only inspected
     return None if execution.action is None else execution.action.handler
 
 
@@ -94,13 +94,13 @@ def _roles(execution: Execution) -> str | None:
 def insert(rows: Sequence[WaitingRow], now_us: int, *, keyed: bool = False) -> None:
     """Insert a batch of waiting executions.
 
-    A failed execution of a recurring timer takes a copy of the payload with it: the timer may be edited before a person
-    looks at the failure.
+    A failed execution of a recurring timer keeps a copy of the payload: the timer may be edited before a person looks
+    at the failure.
 
     Args:
-        rows: what is inserted.
-        now_us: the present instant (microseconds).
-        keyed: the groups may limit by key, whatever is known of them.
+        rows: the rows.
+        now_us: the current instant in microseconds.
+        keyed: the groups may limit by key, even if the executions do not show it.
     """
     if not rows:
         return

@@ -1,6 +1,6 @@
-"""Wake-up: tell workers of what is due before their next poll. A hint only; polling is the truth.
+"""Wake-up: notify workers of work that is due before their next poll. A hint only; polling is the truth.
 
-Sent inside the transaction that makes the work, so it arrives with the commit and never before.
+Notifications are sent inside the transaction that creates the work, so they arrive with its commit and never before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from timers import conf
 WAKE_CHANNEL: Final = "timers_wake"
 REVOKE_CHANNEL: Final = "timers_revoke"
 PUBLISHED_SECONDS: Final = 1.0
-"""How long what the nodes publish is taken as known."""
+"""How many seconds the published look-ahead of the nodes is cached."""
 _LOOK_AHEAD: Final = """
 SELECT COALESCE(max(look_ahead), 0) FROM timers_node
 WHERE state IN ('starting', 'active', 'standby', 'draining') AND listens AND lease_expires_at > timers_now()
@@ -27,9 +27,9 @@ WHERE state IN ('starting', 'active', 'standby', 'draining') AND listens AND lea
 
 
 def wake_if_soon(instants: list[datetime], now: datetime) -> None:
-    """Wake the workers when one of the instants comes before any node's next look; later ones are found by polling.
+    """Wake the workers if one of the instants comes before any node's next look; polling finds later ones.
 
-    A node whose poll interval is longer than this process's looks later: each publishes how far ahead it looks.
+    A node with a longer poll interval than this process looks later, so each node publishes its look-ahead.
     """
     if not instants:
         return
@@ -46,9 +46,9 @@ def wake_workers() -> None:
 
 
 def tell_revoked(executions: Sequence[str]) -> None:
-    """Tell workers of executions in their claims that they are asked to end."""
+    """Notify workers that executions in their claims were revoked."""
     if conf.current().notify:
-        # 8,000 bytes is the most that a notification carries: 37 for each id.
+        # A notification carries at most 8,000 bytes; each id takes 37.
         for start in range(0, len(executions), 200):
             _notify(REVOKE_CHANNEL, ",".join(executions[start : start + 200]))
 
@@ -58,16 +58,16 @@ class _Published:
     """What the nodes last published, as this process knows it."""
 
     look_ahead: float = 0.0
-    """Seconds that the node which looks farthest claims ahead, of those that NOTIFY wakes."""
+    """Longest look-ahead in seconds of the nodes that NOTIFY wakes."""
     read_at: float = -math.inf
-    """time.monotonic()."""
+    """Time of the query, by time.monotonic()."""
 
 
 _published: Final = _Published()
 
 
 def forget_nodes() -> None:
-    """Ask the database for the nodes' look-ahead at the next wake-up."""
+    """Read the nodes' look-ahead from the database at the next wake-up."""
     _published.read_at = -math.inf
 
 

@@ -1,8 +1,8 @@
-"""New time zone rules: governments move their clocks, and next instants that were computed before are wrong then.
+"""New time zone rules: governments change their clocks, which makes precomputed next instants wrong.
 
-Each node brings the rules of its machine (or of the tzdata package) and publishes their edition. The first one whose
-edition is newer than all before computes the next instants of all timers on wall clocks anew. Nodes with older rules
-that live on compute by them as long as they do; when the last of them has gone, it is done once more.
+Each node has the rules of its machine (or of the tzdata package) and publishes their edition. The first node with a
+newer edition than all before recomputes the next instants of all timers on wall clocks. Live nodes with older rules
+continue to compute by them; when the last of them has gone, the instants are recomputed once more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from timers.schedules.zones import edition, is_newer_edition
 
 EVENT: Final = "time zone rules"
 ELAPSED_TIME: Final = ("once", "fixed_rate", "fixed_delay")
-"""The kinds that no wall clock touches."""
+"""Schedule kinds that do not depend on a wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Applied:
 
     @property
     def words(self) -> str:
-        """2025b -> 2026b: 12 of 3,400 timers moved (...)."""
+        """The result as text: 2025b -> 2026b: 12 of 3,400 timers moved (...)."""
         step = f"{self.before} -> {self.edition}" if self.before != self.edition else f"{self.edition} once more"
         return f"{step}: {self.recomputed.words}"
 
 
 def apply_zone_rules(node: str) -> Applied | None:
-    """Compute next instants anew if this process has newer rules than all before; None when there is nothing to do.
+    """Recompute next instants if this process has newer rules than all before; return None when there is nothing to do.
 
-    Every node tries, one does it. The first edition of an installation is noted only.
+    Every node attempts it, one does it. The first edition of an installation is only recorded.
     """
     ours = edition()
     with one_at_a_time("timers zone rules") as mine:

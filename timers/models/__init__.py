@@ -1,13 +1,13 @@
-"""The nouns of the service: tables, constraints, indexes and query words. They make no state moves (see engine/).
+"""The tables of the service: models, constraints, indexes and queries. Only engine/ changes states.
 
 Four tables, four tenses; an occurrence is always in exactly one place:
 
-    Timer    future   what shall happen, and the next instant
-    Claim    present  what a worker holds right now
-    Waiting  again    what must be taken up (again), and failed executions that wait for a person
-    Attempt  past     the ledger: a row per try and one final row per execution, never updated
+    Timer    future   what will happen, and the next instant
+    Claim    present  what a worker has claimed right now
+    Waiting  again    what must be claimed (again), and failed executions that wait for a person
+    Attempt  past     the ledger: a row per attempt and one final row per execution, never updated
 
-An order of a chain has a further row (ChainOrder), which says where it is in its chain; while it rests, no other.
+An order of a chain has an additional row (ChainOrder) with its position in its chain; while it rests, it has no other.
 """
 
 from timers.models.application_key import ApplicationKey

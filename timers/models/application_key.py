@@ -1,4 +1,4 @@
-"""ApplicationKey: what a program proves itself with, and what it may do."""
+"""ApplicationKey: a program's credential, and its permissions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 
 KEY_NAME_LENGTH = 100
 PREFIX = "tk_"
-"""What every key begins with."""
+"""Prefix of every key."""
 PUBLIC_ID_LENGTH = 12
 
 
 class ApplicationKey(models.Model):
-    """A key that acts for a user, within its scopes and groups; of its secret only a digest is kept."""
+    """A key that acts for a user, within its scopes and groups; only a digest of its secret is stored."""
 
     class Scope(models.TextChoices):
         READ = "read"
@@ -44,9 +44,9 @@ class ApplicationKey(models.Model):
         models.CharField(max_length=10, choices=Scope),
         help_text="read, schedule, consume, operate, or admin, which includes the others.",
     )
-    # Said in so many words: a key whose last group was deleted has none, and not all of them.
+    # Stored explicitly: a key whose last group was deleted is for no group, not for all of them.
     all_groups = models.BooleanField(default=False, help_text="For every group, also those that are created later.")
-    # By id: a group that is created under a deleted one's name is another one.
+    # By id: a group that is created under a deleted one's name is another group.
     groups = models.ManyToManyField(
         TimerGroup,
         blank=True,
@@ -99,5 +99,5 @@ class ApplicationKey(models.Model):
 
     @property
     def beginning(self) -> str:
-        """How the key's text begins: what tells it from others, and is no secret."""
+        """The beginning of the key's text, which identifies the key and is not secret."""
         return f"{PREFIX}{self.public_id}_"

@@ -9,16 +9,17 @@ from timers.models.group import NAME_LENGTH
 
 
 class Attempt(models.Model):
-    """One row per try, and one final row per execution; inserted once, never updated.
+    """One row per attempt, and one final row per execution; inserted once, never updated.
 
-    The final row's id is the execution's id, so the database allows one final outcome only; a try that was followed by
-    another has the try's number in the last ten bits of its id. No foreign keys: history outlives what it tells of.
-    Partitioned by id, that is by time, in SQL (migration 0001); retention drops whole partitions.
+    The final row's id is the execution's id, so the database allows only one final outcome; an attempt that was
+    followed by another has the attempt's number in the last ten bits of its id. There are no foreign keys, because
+    history outlives the objects that it refers to. The table is partitioned by id, that is by time, in SQL (migration
+    0001); retention drops whole partitions.
     """
 
     FINAL = ("succeeded", "failed", "cancelled", "skipped")
     NOT_FINAL = ("error", "timeout", "lost", "discarded", "snoozed", "advanced")
-    """advanced: a step of a chain succeeded, and its order went on."""
+    """advanced: a step of a chain succeeded, and its order continued."""
 
     id = models.UUIDField(primary_key=True)
     group_id = models.BigIntegerField()
@@ -44,7 +45,7 @@ class Attempt(models.Model):
     step = models.CharField(max_length=NAME_LENGTH, null=True, help_text="Of an order of a chain: the step.")
     variables = ExactJSONField(null=True, help_text="Of an attempt of a step: the names of the variables that it set.")
     exchange = ExactJSONField(null=True)
-    """What an HTTP call sent and got: request, response, timing; see timers/worker/http_exchange.py."""
+    """Request, response and timing of an HTTP call; see timers/worker/http_exchange.py."""
 
     class Meta:
         db_table = "timers_attempt"

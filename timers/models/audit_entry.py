@@ -1,4 +1,4 @@
-"""AuditEntry: who asked for what, when, and what changed by it. Only added to; see control/audit.py."""
+"""AuditEntry: who requested what, when, and what it changed. Rows are only added; see control/audit.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from timers.models.group import NAME_LENGTH
 
 
 class AuditEntry(models.Model):
-    """One thing that a person or a program asked for and that was done, written in the same transaction.
+    """One completed request of a person or a program, written in the same transaction.
 
-    A trigger of the database refuses every change of a row, and its deletion but by housekeeping.
+    A database trigger refuses every change of a row, and its deletion except by housekeeping.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -45,7 +45,7 @@ class AuditEntry(models.Model):
 
     @property
     def subject(self) -> str:
-        """What it was done to, in words."""
+        """The object of the request, as text."""
         if self.subject_kind == "group" or not self.subject_group:
             return f"{self.subject_kind} {self.subject_name or self.subject_id}".strip()
         return f"{self.subject_kind} {self.subject_group}/{self.subject_name or self.subject_id}"

@@ -1,4 +1,4 @@
-"""Exclusion calendars where instants are computed: a schedule as its policies let it be."""
+"""Exclusion calendars in the computation of instants: a schedule with the effects of its policies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Calendars = Mapping[str, ExclusionCalendar]
 
 
 def read_calendars() -> dict[str, ExclusionCalendar]:
-    """All exclusion calendars by their names; one that was spoilt by hand is left out, and logged."""
+    """Return all exclusion calendars by name; an invalid one is left out, and logged."""
     found: dict[str, ExclusionCalendar] = {}
     for row in exclusion_calendar.ExclusionCalendar.objects.all():
         try:
@@ -44,14 +44,15 @@ def check_calendars(policies: Policies) -> None:
 
 
 def calendars_for(policies: Iterable[Policies]) -> Calendars:
-    """All exclusion calendars, where any of these policies names one; no query else."""
+    """Return all exclusion calendars if any of these policies names one; otherwise no query is made."""
     return read_calendars() if any(policy.exclusion_calendars for policy in policies) else {}
 
 
 def named(policies: Policies, calendars: Calendars) -> tuple[ExclusionCalendar, ...]:
-    """The calendars that these policies name.
+    """Return the calendars that these policies name.
 
-    Raises InvalidRequest for one that does not exist: to fire on days that were to be left out would be worse.
+    Raises:
+        InvalidRequest: a calendar does not exist; to fire on excluded days would be worse.
     """
     for name in policies.exclusion_calendars:
         if name not in calendars:
@@ -62,7 +63,7 @@ def named(policies: Policies, calendars: Calendars) -> tuple[ExclusionCalendar, 
 
 
 def schedule_of(timer: Timer, calendars: Calendars | None = None) -> Schedule:
-    """The timer's schedule with the exclusion calendars that its policies name (read here where none are given)."""
+    """Return the timer's schedule with the exclusion calendars that its policies name; None: load the calendars."""
     policies = timer.policies()
     known = calendars_for([policies]) if calendars is None else calendars
     schedule = parse_stored(timer.schedule_kind, timer.schedule, timer.time_zone)
@@ -70,7 +71,17 @@ def schedule_of(timer: Timer, calendars: Calendars | None = None) -> Schedule:
 
 
 def effective(schedule: Schedule, policies: Policies, calendars: Calendars, time_zone: str) -> Schedule:
-    """The schedule with the exclusion calendars of its policies; raises InvalidRequest for one that does not exist."""
+    """Return the schedule with the exclusion calendars of its policies.
+
+    Args:
+        schedule: the schedule itself.
+        policies: the policies, which name calendars.
+        calendars: the known calendars by name.
+        time_zone: the timer's time zone.
+
+    Raises:
+        InvalidRequest: a calendar does not exist.
+    """
     if not policies.exclusion_calendars:
         return schedule
     return _excluding(schedule, named(policies, calendars), policies.on_excluded, time_zone)

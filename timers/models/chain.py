@@ -9,7 +9,7 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 
 
 class Chain(models.Model):
-    """A chain of a group. New orders walk through its newest version, orders under way finish on theirs."""
+    """A chain of a group. New orders use its newest version; orders in progress finish on their own version."""
 
     class State(models.TextChoices):
         ACTIVE = "active"
@@ -25,7 +25,7 @@ class Chain(models.Model):
     is_releasing = models.BooleanField(
         default=False, editable=False, help_text="Orders that stood before a step may have to go on."
     )
-    # The database's defaults: nodes of the version before create chains without naming these.
+    # Database defaults: nodes of the previous version create chains without these columns.
     source = models.CharField(
         max_length=NAME_LENGTH,
         blank=True,

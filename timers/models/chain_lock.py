@@ -1,4 +1,7 @@
-"""ChainLock and OrderHold: locks that chains share, and what claimed orders hold of locks and of steps with a limit."""
+"""ChainLock and OrderHold: locks that chains share, and the places that claimed orders hold.
+
+Places are of locks, and of steps with a limit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 
 
 class ChainLock(models.Model):
-    """A lock of a group that the chains of the group share, by its name."""
+    """A lock, by its name, that the chains of a group share."""
 
     group = models.ForeignKey(TimerGroup, on_delete=models.CASCADE, related_name="chain_locks", db_index=False)
     name = models.CharField(max_length=NAME_LENGTH)
@@ -24,7 +27,7 @@ class ChainLock(models.Model):
 
 
 class OrderHold(models.Model):
-    """A place of a limited step, or of a lock, that a claimed order holds; it counts while its claim lives."""
+    """A place of a limited step, or of a lock, that a claimed order holds; it counts while its claim exists."""
 
     id = models.BigAutoField(primary_key=True)
     scope = models.CharField(max_length=3 * NAME_LENGTH)

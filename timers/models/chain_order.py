@@ -1,4 +1,4 @@
-"""ChainOrder: where the execution of a chain, or one branch of it, is."""
+"""ChainOrder: the position of the execution of a chain, or of one branch of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 
 
 class ChainOrder(models.Model):
-    """An order: an execution that walks through the steps of a chain. Branches and sub-chains are orders of their own.
+    """An order: an execution that walks through the steps of a chain. Branches and sub-chains are separate orders.
 
-    An order whose step runs or may run has its place in `claim` or `waiting`, as every execution; one that rests
-    (stopped, suspended, at a join, waiting for a person) has this row alone. Whoever changes any order of a tree locks
-    the row of its root first.
+    An order whose step runs or may run has its place in `claim` or `waiting`, like every execution; one that rests
+    (stopped, suspended, at a join, waiting for a person) has only this row. To change any order of a tree, lock the row
+    of its root first.
     """
 
     id = models.UUIDField(primary_key=True, help_text="The execution's.")

@@ -1,4 +1,4 @@
-"""Claim: what a worker holds right now. The present tense."""
+"""Claim: what a worker has claimed right now. The present tense."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from timers.models.node import Node
 
 
 class Claim(models.Model):
-    """A batch of executions held by one worker of one node, or by one consumer. Its id is the fence.
+    """A batch of executions claimed by one worker of one node, or by one consumer. Its id is the fence.
 
-    The id rises with each new claim of an execution, and only a living claim can finish what it holds. `executions` is
-    exactly what is still held; `details` tells of those that are not plain first tries (see engine/execution.py).
+    The id rises with each new claim of an execution, and only an existing claim can finish its executions. `executions`
+    has exactly those that are still claimed; `details` describes those that are not plain first attempts (see
+    engine/execution.py).
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""The executions of one timer that somebody holds right now, read from the claims of its group."""
+"""The claimed executions of one timer, read from the claims of its group."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connection
 from timers.domain.execution_id import MAX_TIMER_ID
 from timers.models.timer import Timer
 
-# Bits 18 to 61 of an execution id are its timer's.
+# Bits 18 to 61 of an execution id are the id of its timer.
 CLAIMED: Final = """
 SELECT e.id::text FROM timers_claim c, unnest(c.executions) AS e(id)
 WHERE c.group_id = %(group)s
@@ -18,12 +18,12 @@ WHERE c.group_id = %(group)s
 
 
 def claimed_of(timer: Timer) -> dict[str, int]:
-    """The parameters of CLAIMED for a timer."""
+    """Return the parameters of CLAIMED for a timer."""
     return {"group": timer.group_id, "timer": timer.id, "mask": MAX_TIMER_ID}
 
 
 def claimed_executions(timer: Timer) -> list[str]:
-    """The ids of the timer's executions that a worker or consumer holds right now."""
+    """Return the ids of the timer's executions that a worker or consumer has claimed right now."""
     with connection.cursor() as cursor:
         cursor.execute(CLAIMED, claimed_of(timer))
         return [execution for (execution,) in cursor.fetchall()]

@@ -8,7 +8,7 @@ from timers.models.group import NAME_LENGTH
 
 
 class ClockStep(models.Model):
-    """At most one row. Instants are of the database clock after the step."""
+    """At most one row. Instants are by the database clock after the step."""
 
     ONLY = 1
 

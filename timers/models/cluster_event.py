@@ -9,11 +9,11 @@ from django.db import models
 from timers.models.group import NAME_LENGTH
 
 NODE_REFUSED: Final = "node refused"
-"""The kind of event that says that a node was not let in."""
+"""The kind of event that records the refusal of a node."""
 
 
 class ClusterEvent(models.Model):
-    """A node joined, left, died; executions were rescued; a worker was restarted."""
+    """An event: a node joined, left or died, executions were rescued, or a worker was restarted."""
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_index=True)

@@ -1,4 +1,4 @@
-"""ClusterPause: while there is one, nothing fires in its partition, or anywhere."""
+"""ClusterPause: while a row exists, nothing fires in its partition, or anywhere."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from timers.models.group import NAME_LENGTH
 from timers.models.in_flight import InFlight
 
 EVERYWHERE: Final = ""
-"""In place of a partition: the whole cluster."""
+"""Value of `partition` for the whole cluster."""
 
 
 def is_paused(partition: str) -> str:
-    """SQL: whether the whole cluster or a partition (SQL) is paused."""
+    """Return an SQL condition: the whole cluster or a partition (SQL) is paused."""
     return f"EXISTS (SELECT 1 FROM timers_cluster_pause z WHERE z.partition IN ('{EVERYWHERE}', {partition}))"
 
 
 def partition_is_paused(partition: str) -> str:
-    """SQL: whether a partition (SQL) is paused by itself."""
+    """Return an SQL condition: a partition (SQL) is paused by itself."""
     return f"EXISTS (SELECT 1 FROM timers_cluster_pause z WHERE z.partition = {partition})"
 
 
 class ClusterPause(InFlight, models.Model):
-    """The pause of one partition, or of the whole cluster: for each there is one row, or none."""
+    """The pause of one partition, or of the whole cluster; each has at most one row."""
 
     id = models.AutoField(primary_key=True)
     partition = models.CharField(
@@ -47,5 +47,5 @@ class ClusterPause(InFlight, models.Model):
 
     @property
     def subject(self) -> str:
-        """What is paused, in words."""
+        """What is paused, as text."""
         return "the cluster" if self.partition == EVERYWHERE else f"partition {self.partition}"

@@ -1,6 +1,6 @@
-"""The crash lock: a session advisory lock that a living node holds on its heartbeat connection.
+"""The crash lock: a session advisory lock that a live node holds on its heartbeat connection.
 
-PostgreSQL releases it with the connection of a killed process, so a free lock shows a crash before the lease ends.
+PostgreSQL releases it with the connection of a killed process, so a free lock shows a crash before the lease expires.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""DatabaseServer: which PostgreSQL server the tables are on, as the nodes last saw it."""
+"""DatabaseServer: the PostgreSQL server of the tables, as the nodes last saw it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from timers.models.group import NAME_LENGTH
 
 
 class DatabaseServer(models.Model):
-    """At most one row; see timers/server/identity.py for what it is compared with."""
+    """At most one row; timers/server/identity.py compares it with the current server."""
 
     ONLY = 1
 

@@ -1,4 +1,4 @@
-"""ExclusionCalendar: days and windows at which nothing shall be fired."""
+"""ExclusionCalendar: days and windows in which nothing fires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column types of our own."""
+"""Custom model fields."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from timers.domain.payload import readable
 
 
 class ExactJSONField(models.JSONField):
-    """A JSON value kept as the very text that was written (column type `json`, not `jsonb`).
+    """A JSON value stored as the exact text that was written (column type `json`, not `jsonb`).
 
-    Key order and numbers beyond 2**53 survive. A value that Python cannot read (it can only have come by another way
-    than the service) is given as `timers.domain.payload.Unreadable`, so one bad row never breaks a whole result.
+    It preserves key order and numbers beyond 2**53. A value that Python cannot read (which only another program can
+    have written) is returned as `timers.domain.payload.Unreadable`, so one invalid row never breaks a whole result.
     """
 
     def db_type(self, connection: Any) -> str:
         return "json"
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
-        # As text: the driver's own json loader would raise in the middle of a result set.
+        # Read as text: the driver's own json loader would raise in the middle of a result set.
         return f"{sql}::text", params
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        # Django binds jsonb, which would sort the keys and rewrite the numbers on the way into the column.
+        # Django binds jsonb, which would sort the keys and rewrite the numbers before they reach the column.
         adapted = super().get_db_prep_value(value, connection, prepared)
         return Json(adapted.obj, adapted.dumps) if isinstance(adapted, Jsonb) else adapted
 

@@ -18,17 +18,17 @@ NAME_LENGTH = names.NAME_LENGTH
 
 
 def default_retry() -> dict[str, object]:
-    """The retry policy of a group that names none, as JSON."""
+    """Return the default retry policy of a group, as JSON."""
     return policies.Retry().to_spec()
 
 
 def default_priorities() -> list[int]:
-    """The priorities of the timers of a new group."""
+    """Return the priorities of the timers of a new group."""
     return [0]
 
 
 class TimerGroup(InFlight, models.Model):
-    """Timers treated the same way: retry, misfire, overlap, limits, who may serve them, retention."""
+    """Timers treated the same way: retry, misfire, overlap, limits, allowed nodes, retention."""
 
     class State(models.TextChoices):
         ACTIVE = "active"
@@ -37,7 +37,7 @@ class TimerGroup(InFlight, models.Model):
     LIMIT_FIELDS = (
         "max_concurrency", "max_rate", "concurrency_key", "max_concurrency_per_key", "max_rate_per_key",
     )  # fmt: skip
-    """What `limits` is made of."""
+    """Fields from which `limits` is built."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
     description = models.TextField(blank=True)
@@ -251,16 +251,18 @@ class TimerGroup(InFlight, models.Model):
         return self.name
 
     def policies(self) -> policies.Policies:
-        """The group's policies as a value.
+        """Return the group's policies as a value.
 
-        Raises InvalidRequest when a column was written by hand and makes no sense.
+        Raises:
+            InvalidRequest: a column has an invalid value, which was not written by the service.
         """
         return policies.Policies().with_overrides({name: getattr(self, name) for name in policies.OVERRIDABLE})
 
     def limits(self) -> Limits:
-        """How many of its executions may be claimed at once, and may start in a period.
+        """Return how many of its executions may be claimed at once, and may start in a period.
 
-        Raises InvalidRequest when a column was written by hand and makes no sense.
+        Raises:
+            InvalidRequest: a column has an invalid value, which was not written by the service.
         """
         path = self.concurrency_key
         return Limits(
@@ -277,5 +279,5 @@ def _rate(text: str | None, field: str) -> Rate | None:
 
 
 def group_ids(names: Collection[str]) -> list[int]:
-    """The identities of the groups that have these names now; a name that no group has is left out."""
+    """Return the ids of the groups that have these names now; unknown names are left out."""
     return list(TimerGroup.objects.filter(name__in=list(names)).values_list("id", flat=True))

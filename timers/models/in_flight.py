@@ -1,4 +1,4 @@
-"""InFlight: what a change of a row could not call back."""
+"""InFlight: executions that a change of a row could not recall."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 
 class InFlight:
-    """A row that a verb returns together with the executions that the change came too late for."""
+    """A row that an operation returns together with the executions for which the change came too late."""
 
     in_flight: Sequence[str] = ()
-    """Ids of executions that had begun when the row was changed, or whose holder did not answer in time; set by verbs
-    that pause or change, and empty on a row that was only read."""
+    """Ids of executions that had started at the change, or whose holder did not answer in time.
+
+    Operations that pause or change the row set it; it is empty on a row that was only read.
+    """

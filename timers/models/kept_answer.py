@@ -1,4 +1,4 @@
-"""KeptAnswer: what was answered to a request that may be repeated."""
+"""KeptAnswer: the stored response to an idempotent request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class KeptAnswer(models.Model):
-    """The answer to one Idempotency-Key of one caller; written in the transaction of the work that it tells of."""
+    """The response for one Idempotency-Key of one caller; written in the transaction of the work."""
 
     caller = models.CharField(max_length=200)
     key = models.CharField(max_length=200)

@@ -1,4 +1,4 @@
-"""Node: one start of one runtimerworker; Leadership: who leads a partition."""
+"""Node: one start of one runtimerworker; Leadership: which node leads a partition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.models.group import NAME_LENGTH
 
 
 class Node(models.Model):
-    """One incarnation of a running node: each start writes a new row, so its claims are told from the next one's."""
+    """One incarnation of a running node: each start inserts a new row, which separates its claims from later ones."""
 
     class State(models.TextChoices):
         STARTING = "starting"
@@ -112,7 +112,7 @@ class Node(models.Model):
 
 
 class Leadership(models.Model):
-    """Which node leads a partition; the epoch rises with each change and fences the leader before."""
+    """Which node leads a partition; the epoch rises with each change and fences the previous leader."""
 
     partition = models.CharField(max_length=NAME_LENGTH, primary_key=True)
     node = models.ForeignKey(Node, on_delete=models.DO_NOTHING, db_constraint=False, null=True)

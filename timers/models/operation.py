@@ -1,4 +1,4 @@
-"""BulkOperation: what a person asked to be done to many failed executions, and how far it has come."""
+"""BulkOperation: a request to retry or dismiss many failed executions, and its progress."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from timers.models.group import NAME_LENGTH
 
 
 class BulkOperation(models.Model):
-    """Retry or dismiss the failed executions that met a filter at the moment of asking.
+    """Retry or dismiss the failed executions that matched a filter at the time of the request.
 
-    Carried out in the background, chunk by chunk in the order in which they failed: see engine/operations.py.
+    It runs in the background, chunk by chunk in the order in which the executions failed: see engine/operations.py.
     """
 
     class Verb(models.TextChoices):

@@ -9,10 +9,10 @@ from timers.models.group import TimerGroup
 
 
 class RateState(models.Model):
-    """The state of one rate (see domain/rates.py); written only by who has the group's limit lock, and
-    deleted by who changes the group, whose row claims hold while they write.
+    """The state of one rate (see domain/rates.py).
 
-    A row whose instant has passed says the same as no row.
+    Only a transaction with the group's limit lock writes it. A change of the group deletes it; claims have the group's
+    row locked while they write. A row whose instant has passed is equivalent to no row.
     """
 
     group = models.ForeignKey(TimerGroup, on_delete=models.CASCADE, db_constraint=False, db_index=False)

@@ -1,4 +1,4 @@
-"""Recall: a change asks a worker to hold back executions that it has claimed and not begun."""
+"""Recall: a change requests a worker to hold back executions that it has claimed and not started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Recall(models.Model):
-    """One request to one worker process; it lives until the change has its answer (see engine/recall.py)."""
+    """One request to one worker process; it exists until the change has its answer (see engine/recall.py)."""
 
     id = models.BigAutoField(primary_key=True)
     node_id = models.IntegerField()

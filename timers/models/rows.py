@@ -1,7 +1,7 @@
-"""Rows by statements that are written once.
+"""Read rows with prebuilt statements.
 
-The ORM puts a query of forty columns together anew each time, which takes several times as long as the database
-takes to answer it. Where one row is read for each request, its columns are listed once, and its object made from them.
+The ORM builds a query of forty columns each time, which takes several times as long as the database needs for the
+response. Where each request reads one row, its columns are listed once, and its object is built from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 @cache
 def columns(model: type[models.Model], alias: str) -> str:
-    """The columns of a table for SELECT, as `made` wants them: JSON as text, for the driver's reader raises on some."""
+    """Return the columns of a table for SELECT, as `made` needs them: JSON as text, as the driver may raise on it."""
     return ", ".join(
         f"{alias}.{field.column}::text AS {field.column}"
         if isinstance(field, ExactJSONField)
@@ -29,7 +29,7 @@ def columns(model: type[models.Model], alias: str) -> str:
 
 
 def made(model: type[Row], values: Sequence[Any]) -> Row:
-    """The object of a row that was read with `columns`; what comes after them is left alone."""
+    """Build the object of a row that was read with `columns`; further values are ignored."""
     names, exact = _fields(model)
     read = list(values[: len(names)])
     for place, field in exact:
@@ -45,5 +45,5 @@ def _fields(model: type[models.Model]) -> tuple[list[str], list[tuple[int, Exact
 
 
 def width(model: type[models.Model]) -> int:
-    """How many columns a table has."""
+    """Return the number of columns of a table."""
     return len(_fields(model)[0])

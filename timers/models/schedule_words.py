@@ -1,4 +1,4 @@
-"""A stored schedule in plain words; one that cannot be read says so instead of breaking the page it is on."""
+"""The description of a stored schedule; an unreadable one yields a message instead of breaking the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from timers.schedules import parse as parse_schedule
 
 
 def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
-    """The schedule in words, or "unreadable: ..." with the reason."""
+    """Return the description of the schedule, or "unreadable: ..." with the reason.
+
+    Args:
+        kind: the kind of the schedule.
+        spec: its stored JSON value.
+        time_zone: the timer's time zone.
+    """
     try:
         return readable_schedule(kind, spec, time_zone).describe()
     except InvalidRequest as error:
@@ -19,7 +25,16 @@ def schedule_words(kind: str, spec: Any, time_zone: str) -> str:
 
 
 def readable_schedule(kind: str, spec: Any, time_zone: str) -> Schedule:
-    """The schedule of a timer's columns; raises InvalidRequest for whatever cannot be read."""
+    """Return the schedule of a timer's columns.
+
+    Args:
+        kind: the kind of the schedule.
+        spec: its stored JSON value.
+        time_zone: the timer's time zone.
+
+    Raises:
+        InvalidRequest: the schedule cannot be read.
+    """
     if isinstance(spec, Unreadable):
         raise InvalidRequest("schedule", spec.reason)
     return parse_schedule(kind, spec, time_zone)

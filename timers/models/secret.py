@@ -1,4 +1,4 @@
-"""Secret: what timers send to prove who they are, encrypted."""
+"""Secret: credentials that timers send, encrypted."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Secret(models.Model):
         blank=True,
         help_text="The groups whose timers may use it; empty: all.",
     )
-    # In the order of the names; 0: there is no group of that name yet. Behind them: groups that were deleted, which
-    # nothing becomes again. So a secret whose last group was deleted is for none, and not for all.
+    # In the order of the names; 0: no group has that name yet. After these come ids of deleted groups, which are never
+    # reused. So a secret whose last group was deleted is for no group, not for all of them.
     group_ids = ArrayField(models.BigIntegerField(), default=list, blank=True, editable=False)
     hosts = ArrayField(
         models.CharField(max_length=253),

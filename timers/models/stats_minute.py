@@ -6,11 +6,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 LATENESS_BUCKETS_MS = (10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 15_000, 60_000)
-"""Upper bounds of the lateness histogram; one more bucket holds what is later."""
+"""Upper bounds of the lateness histogram; one more bucket counts greater lateness."""
 
 
 class StatsMinute(models.Model):
-    """What one node did for one group in one minute: added up by each node, so no counter is shared in the hot path."""
+    """Counts of one node for one group in one minute: each node adds to its own rows, so no counter is shared."""
 
     id = models.BigAutoField(primary_key=True)
     minute = models.DateTimeField()

@@ -9,17 +9,17 @@ from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.models.in_flight import InFlight
 
 MAX_SUBSCRIPTIONS = 255
-"""Of one group, with those that were deleted and are still remembered: what an execution id has room for."""
+"""Maximum per group, including deleted ones that are still stored: the ordinals that fit in an execution id."""
 
 MAX_PARKED = 1000
-"""Executions that wait for one paused subscription; further occurrences are skipped for it."""
+"""Maximum number of executions that wait for one paused subscription; further occurrences are skipped for it."""
 
 
 class Subscription(InFlight, models.Model):
-    """A receiver of a group's timers, with an action, a filter and a retry policy of its own.
+    """A receiver of a group's timers, with its own action, filter and retry policy.
 
-    `ordinal` tells its executions from those of others (see timers/domain/execution_id.py). The row of a deleted one is
-    kept, so history can name it, and no other gets its ordinal while there is a free one.
+    `ordinal` separates its executions from those of others (see timers/domain/execution_id.py). The row of a deleted
+    subscription is kept, so that history can name it, and no other gets its ordinal while there is a free one.
     """
 
     class Mode(models.TextChoices):

@@ -17,10 +17,10 @@ from timers.schedules.jitter import jitter_offset_us
 
 
 class TimerQuerySet(models.QuerySet["Timer"]):
-    """The words with which timers are asked for."""
+    """Queries for timers."""
 
     def named(self, group: str, name: str) -> TimerQuerySet:
-        """The timers of that name in the group: the living one first, then those that ended, newest first."""
+        """Return the timers of that name in the group: the active or paused one, then ended ones, newest first."""
         ended = models.Case(models.When(state__in=["active", "paused"], then=0), default=1)
         return self.filter(group__name=group, name=name).order_by(ended, "-id")
 
@@ -28,7 +28,8 @@ class TimerQuerySet(models.QuerySet["Timer"]):
 class Timer(InFlight, models.Model):
     """A named payload, a schedule and policies in a group; long-lived.
 
-    `next_fire_at` carries the whole schedule for the engine: it asks the index what is due and computes nothing else.
+    `next_fire_at` represents the schedule for the engine: it looks up due timers in the index and computes nothing
+    else.
     """
 
     class State(models.TextChoices):
@@ -102,7 +103,7 @@ class Timer(InFlight, models.Model):
         default="",
         help_text="Where the timer is declared (code, a file); empty: nowhere.",
     )
-    # The database's default: timers that nobody declared are created without naming it.
+    # A database default, because timers that are not declared are created without this column.
     owner = models.CharField(
         max_length=NAME_LENGTH,
         blank=True,
@@ -123,7 +124,7 @@ class Timer(InFlight, models.Model):
     class Meta:
         db_table = "timers_timer"
         constraints = (
-            # A name is free again when its timer is finished or cancelled; that one's row stays as it was.
+            # A name is free again when its timer is finished or cancelled; the old row stays unchanged.
             models.UniqueConstraint(
                 fields=("group", "name"), condition=models.Q(state__in=["active", "paused"]), name="timers_timer_name"
             ),
@@ -131,7 +132,7 @@ class Timer(InFlight, models.Model):
                 condition=models.Q(state__in=["active", "paused", "finished", "cancelled"]), name="timers_timer_state"
             ),
             models.CheckConstraint(condition=models.Q(id__lte=MAX_TIMER_ID), name="timers_timer_id_fits"),
-            # A fire that cannot be computed would make an active timer that never fires and never says so.
+            # An error in the computation of a fire would otherwise make an active timer that never fires, unnoticed.
             models.CheckConstraint(
                 condition=~models.Q(state="active", next_fire_at=None, open_execution=None),
                 name="timers_timer_active_has_next",
@@ -144,7 +145,7 @@ class Timer(InFlight, models.Model):
                 condition=models.Q(state="active"),
                 name="timers_timer_due",
             ),
-            # Only timers of groups that limit by key are in it.
+            # It contains only timers of groups that limit by key.
             models.Index(
                 fields=("group", "shard", "priority", "limit_key", "next_fire_at"),
                 condition=models.Q(state="active", limit_key__isnull=False),
@@ -162,16 +163,20 @@ class Timer(InFlight, models.Model):
         return self.name
 
     def policies(self) -> Policies:
-        """The group's policies after the timer's overrides; raises InvalidRequest when a column makes no sense."""
+        """Return the group's policies with the timer's overrides.
+
+        Raises:
+            InvalidRequest: a column has an invalid value.
+        """
         of_group = self.group.policies()
         return of_group.with_overrides(self.overrides) if self.overrides else of_group
 
     def set_finished(self) -> None:
-        """Note that no fire is left; why and until when the timer was paused does not matter any more."""
+        """Mark the timer as finished; the reason and the end of a pause no longer matter."""
         self.next_fire_at = self.paused_until = None
         self.state, self.state_reason = Timer.State.FINISHED, ""
 
     @property
     def offset(self) -> timedelta:
-        """How long after its nominal instants the timer is due: its share of the jitter."""
+        """How long after its nominal instants the timer is due: its jitter."""
         return timedelta(microseconds=jitter_offset_us(self.name, self.jitter))

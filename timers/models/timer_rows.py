@@ -1,4 +1,4 @@
-"""One timer with its group, by its name or its id, as a request reads it: with the instant at which it was so."""
+"""Read one timer with its group, by name or id, and the instant at which it was read."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BY_ID: Final = f"{_BOTH} {_JOINED} WHERE t.id = %s"
 
 
 def find_timer(group: str, name: str) -> tuple[Timer, datetime] | None:
-    """The timer of that name (the living one, else the one that ended last), and the database's now."""
+    """Return the timer of that name (the active or paused one, else the last ended one), and the database's now."""
     return _read(_BY_NAME, (group, name))
 
 
 def timer_of_id(timer_id: int) -> tuple[Timer, datetime] | None:
-    """The timer of that id, and the database's now."""
+    """Return the timer of that id, and the database's now."""
     return _read(_BY_ID, (timer_id,))
 
 

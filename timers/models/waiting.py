@@ -1,4 +1,4 @@
-"""Waiting: executions that must be taken up (again), and failed ones that wait for a person."""
+"""Waiting: executions that must be claimed (again), and failed ones that wait for a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timers.models.timer import Timer
 
 
 class Waiting(models.Model):
-    """One execution that is not held by anyone: a retry, a manual run, a released or rescued or failed one."""
+    """One execution that is not claimed: a retry, a manual run, a released, rescued or failed one."""
 
     class State(models.TextChoices):
         READY = "ready"
@@ -23,7 +23,7 @@ class Waiting(models.Model):
 
     id = models.UUIDField(primary_key=True)
     group = models.ForeignKey(TimerGroup, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
-    # Nullable for the sake of the join only: the timer may have been deleted.
+    # Nullable only for the join: the timer may have been deleted.
     timer = models.ForeignKey(Timer, on_delete=models.DO_NOTHING, db_constraint=False, null=True)
     name = models.CharField(max_length=NAME_LENGTH)
     state = models.CharField(max_length=10, choices=State)
@@ -97,13 +97,13 @@ class Waiting(models.Model):
                 condition=models.Q(state="ready"),
                 name="timers_waiting_ready_for",
             ),
-            # Only orders that have a priority are in it.
+            # It contains only orders with a priority.
             models.Index(
                 fields=("group", "subscription", "-priority", "available_at"),
                 condition=models.Q(state="ready") & ~models.Q(priority=0),
                 name="timers_waiting_ready_first",
             ),
-            # Only executions of groups that limit by key are in it.
+            # It contains only executions of groups that limit by key.
             models.Index(
                 fields=("group", "subscription", "limit_key", "available_at"),
                 condition=models.Q(state="ready", limit_key__isnull=False),

@@ -1,4 +1,4 @@
-"""ZoneRules: the edition of the time zone rules by which all next instants have been computed."""
+"""ZoneRules: the edition of the time zone rules from which all next instants have been computed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class ZoneRules(models.Model):
-    """One row: when a node with newer rules finds it, all next instants are computed anew."""
+    """One row: when a node with newer rules finds it, all next instants are recomputed."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     edition = models.CharField(max_length=40, help_text="The edition of the IANA time zone database, such as 2026b.")

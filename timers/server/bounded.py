@@ -1,4 +1,4 @@
-"""A connection of its own whose statements are answered in time, or fail."""
+"""A separate connection whose statements complete in time, or fail."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.abc import RV, PQGen
 
 SHORTEST_CONNECT_SECONDS: Final = 2
-"""The shortest time that libpq waits for a connection, whatever is set."""
+"""The shortest connection timeout of libpq in seconds, whatever is set."""
 
 
 def bounded_copy(connection: BaseDatabaseWrapper, seconds: float) -> BaseDatabaseWrapper:
-    """Return a copy that is not connected yet, and on which no statement waits longer; after a failure, close it.
+    """Return an unconnected copy on which no statement waits longer than `seconds`; after a failure, close it.
 
-    The bound is the client's own: behind a pooler a statement may wait for a session of the server, which knows nothing
-    of it. What Django sends when it connects is bounded too.
+    The client enforces the limit: behind a pooler a statement may wait for a session of the server, which does not know
+    about it. The limit also applies to statements that Django sends when it connects.
     """
     copy = connection.copy()
     copy.settings_dict["OPTIONS"]["connect_timeout"] = max(SHORTEST_CONNECT_SECONDS, ceil(seconds))

@@ -8,7 +8,7 @@ from typing import Final
 from django.db import connection
 
 LONG_SECONDS: Final = 2.0
-"""From when on a commit counts as waiting; where standbys are there, each commit waits for some milliseconds."""
+"""Seconds after which a commit counts as waiting; with standbys each commit waits for some milliseconds."""
 
 _WAITS: Final = """
 SELECT pid, application_name, extract(epoch FROM clock_timestamp() - query_start)::float8
@@ -30,7 +30,7 @@ class CommitWait:
 
 
 def commit_waits(limit: int) -> list[CommitWait]:
-    """The commits in this database that wait for a standby, the longest first; reading waits for none."""
+    """Return the commits in this database that wait for a standby, longest first; the query waits for none."""
     with connection.cursor() as cursor:
         cursor.execute(_WAITS, (LONG_SECONDS, limit))
         return [CommitWait(*row) for row in cursor.fetchall()]

@@ -1,8 +1,8 @@
-"""Commits whose outcome is unknown raise CommitOutcomeUnknown; nobody may count them as done.
+"""Commits whose outcome is unknown raise CommitOutcomeUnknown, so that no caller counts them as done.
 
-Three ways lead there. The connection dies before the answer to COMMIT. A synchronous standby has gone and somebody
+There are three causes. The connection is lost before the response to COMMIT. A synchronous standby is gone and someone
 cancels the wait for it: the server then reports success, with a warning. Or the wait takes longer than the session's
-bound, and is cancelled here.
+limit, and is cancelled here.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ import psycopg
 from psycopg.abc import RV, PQGen
 
 CANCEL_SECONDS: Final = 1.0
-"""How long the server may take to accept that a COMMIT is cancelled, and again to answer it."""
+"""Seconds that the server has to accept the cancellation of a COMMIT, and again to respond to it."""
 
 WORDS: Final = "The outcome of the commit is unknown. Repeat with the same Idempotency-Key."
 
 _REPORTS: Final = "SyncRepWaitForLSN"
-"""The function of the server that reports a wait that was given up; its message is in the server's language."""
+"""The server function that reports a cancelled wait; its message is in the server's language."""
 
 
 class CommitOutcomeUnknown(psycopg.OperationalError):
-    """What was committed may be lost, or may not have been committed at all."""
+    """The commit may be lost, or may not have happened at all."""
 
 
 def watch_commits(connection: psycopg.Connection[Any], seconds: float | None = None) -> None:
-    """Have commits on this connection raise CommitOutcomeUnknown where it is.
+    """Make commits on this connection raise CommitOutcomeUnknown if their outcome is unknown.
 
     Args:
-        seconds: how long a COMMIT may take before it is cancelled; statements that commit by themselves are watched
-            too. None: as long as it takes, and only COMMIT is watched, which costs other statements nothing.
+        connection: the connection.
+        seconds: time limit of a COMMIT, after which it is cancelled; autocommitted statements are watched too. None: no
+            limit, and only COMMIT is watched, which costs other statements nothing.
     """
     watch = _Watch(connection, seconds)
     connection.add_notice_handler(watch.hear)
@@ -63,7 +64,7 @@ class _Watch:
 
     def commit(self) -> None:
         self._is_committing = True
-        # Of a statement before, which nobody watched.
+        # Left by an earlier statement that was not watched.
         self._unconfirmed = ""
         try:
             self._plain_commit()
@@ -88,14 +89,14 @@ class _Watch:
         except psycopg.OperationalError as error:
             if error.sqlstate is not None or self._connection.closed:
                 raise
-        # Cancelling ends the wait for a standby, and nothing else of a COMMIT: what is local stays or ends as it would.
+        # Cancelling ends only the wait for a standby: the local part of the COMMIT completes or fails as before.
         with suppress(psycopg.Error):
             self._connection.cancel_safe(timeout=CANCEL_SECONDS)
         try:
             return self._plain_wait(gen, interval, CANCEL_SECONDS)
         except psycopg.OperationalError as error:
             if error.sqlstate is not None:
-                # An answer: what the server says it has not committed.
+                # A response: the server reports that it has not committed.
                 raise
             self._connection.close()
             raise CommitOutcomeUnknown(f"COMMIT was not answered within {seconds:g} s") from error

@@ -1,10 +1,10 @@
-"""Which PostgreSQL server answered: not one that a failover left behind, and not another one, unless a person says so.
+"""Which PostgreSQL server responded: refuse a former primary after a failover, and another server not yet accepted.
 
-A server is known by its system identifier, which initdb makes and every physical copy keeps, and by its timeline, which
-rises with each promotion. A former primary that is started again has the identifier of its successor and a lower
+A server is identified by its system identifier, which initdb creates and every physical copy keeps, and by its
+timeline, which rises with each promotion. A restarted former primary has the identifier of its successor and a lower
 timeline. Both are remembered in the database and by each process and machine. A person accepts another server (after a
-restore, or an upgrade to a new major version) with `manage.py acceptdatabase`, which counts up `acceptance`: whoever
-remembers a lower number updates it.
+restore, or an upgrade to a new major version) with `manage.py acceptdatabase`, which increases `acceptance`: processes
+and machines that remember a lower number update it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REMEDY: Final = (
 
 
 class ServerRefused(psycopg.OperationalError):
-    """The server that answered is not the one that the service worked on before; nothing is read or written there."""
+    """The server is not the one that the service worked on before; nothing is read or written there."""
 
     def __init__(self, message: str, host: str = "", port: str = "") -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class ServerRefused(psycopg.OperationalError):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known of the server that the service works on. None: the server did not let it be read."""
+    """What is known about the server that the service works on. None: the server did not allow reading it."""
 
     system_identifier: str | None
     timeline: int | None
@@ -40,7 +40,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A server, as it describes itself, and what its copy of the tables remembers."""
+    """A server as it describes itself, and what its copy of the tables remembers."""
 
     system_identifier: str | None
     timeline: int | None
@@ -48,7 +48,7 @@ class Answered:
     known_identifier: str | None
     known_timeline: int | None
     acceptance: int | None
-    """None: its tables remember no server yet."""
+    """None: its tables do not remember a server yet."""
 
     @property
     def known(self) -> Remembered | None:
@@ -58,7 +58,7 @@ class Answered:
         return Remembered(self.known_identifier, self.known_timeline, self.acceptance)
 
     def remembered(self, before: Remembered | None) -> Remembered:
-        """What to remember after this server was taken, when `before` was remembered."""
+        """Return what to remember after this server was accepted for use, when `before` was remembered."""
         acceptance = self.acceptance or 0
         timeline = None if self.in_recovery else self.timeline
         if before is None or acceptance > before.acceptance:

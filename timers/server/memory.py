@@ -22,25 +22,25 @@ _folder: Path | None = None
 
 
 def keep_in(folder: Path | None) -> None:
-    """Keep what is remembered in this folder too, so that it outlives the process; None: in memory only."""
+    """Store remembered servers in this folder too, so that they outlive the process; None: in memory only."""
     global _folder  # noqa: PLW0603 - one per process, said by the project
     _folder = folder
 
 
 def address_of(settings: Mapping[str, Any]) -> str:
-    """What a server is remembered by: the address that this process was given (an entry of DATABASES)."""
+    """Return the key of a server: the address given to this process (an entry of DATABASES)."""
     return f"{settings.get('HOST') or ''}:{settings.get('PORT') or ''}/{settings.get('NAME') or ''}"
 
 
 def recall(address: str) -> Remembered | None:
-    """What is remembered of the server at this address, by this process or another one of this machine."""
+    """Return what this process, or another one of this machine, remembers of the server at this address."""
     with _lock:
         known = [each for each in (_remembered.get(address), _read(address)) if each is not None]
     return max(known, key=lambda each: (each.acceptance, each.timeline or 0), default=None)
 
 
 def remember(address: str, server: Remembered) -> None:
-    """Remember this server in place of what was known."""
+    """Remember this server instead of the previous one."""
     with _lock:
         if _remembered.get(address) == server and _read(address) in (server, None):
             return
@@ -49,7 +49,7 @@ def remember(address: str, server: Remembered) -> None:
 
 
 def forget() -> None:
-    """Forget what this process knows; files stay. For tests."""
+    """Clear the memory of this process; files stay. For tests."""
     with _lock:
         _remembered.clear()
 
@@ -64,7 +64,7 @@ def _read(address: str) -> Remembered | None:
     file = _file(address)
     if file is None:
         return None
-    # Whatever cannot be read is not known.
+    # An unreadable file counts as missing.
     with suppress(OSError, ValueError, TypeError, KeyError):
         content = json.loads(file.read_text())
         return Remembered(content["system_identifier"], content["timeline"], int(content["acceptance"]))

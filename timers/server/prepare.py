@@ -1,4 +1,4 @@
-"""Prepare a new connection in one round trip: set what is pinned, check which server answered, watch its commits."""
+"""Prepare a new connection in one round trip: set pinned settings, check which server responded, watch its commits."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ASK_NOTHING: Final = sql.SQL("SELECT pg_backend_pid()")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What is known of a connection since it was prepared."""
+    """What is known about a prepared connection."""
 
     is_pooled: bool
-    """A pooler is between, and gives the server's session to others after each transaction."""
+    """Whether a pooler is in between, which gives the server's session to others after each transaction."""
     server: Answered | None
     """None: the tables are not migrated yet."""
 
@@ -45,19 +45,19 @@ _accepts_any = False
 
 
 def session_of(connection: BaseDatabaseWrapper) -> Session:
-    """What is known of the wrapper's connection; it connects where needed."""
+    """Return what is known about the wrapper's connection; connect if needed."""
     connection.ensure_connection()
     return _sessions.get(connection.connection) or Session(is_pooled=False, server=None)
 
 
 def is_pooled(connection: BaseDatabaseWrapper) -> bool:
-    """Whether session settings, session locks and LISTEN on this connection would be others' too."""
+    """Return whether session settings, session locks and LISTEN on this connection would affect other clients."""
     return session_of(connection).is_pooled
 
 
 @contextmanager
 def any_server() -> Iterator[None]:
-    """Refuse no server: for the command that accepts one, and the doctor."""
+    """Refuse no server within the block: for the command that accepts one, and the doctor."""
     global _accepts_any  # noqa: PLW0603 - commands alone, before they connect
     _accepts_any = True
     try:
@@ -67,14 +67,18 @@ def any_server() -> Iterator[None]:
 
 
 def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Receive Django's `connection_created`. Raises ServerRefused, and closes the connection, for a wrong server."""
+    """Receive Django's `connection_created`.
+
+    Raises:
+        ServerRefused: it is a wrong server; the connection is closed.
+    """
     if connection.vendor != "postgresql" or connection.alias != DEFAULT_DB_ALIAS:
         return
     raw: psycopg.Connection[Any] = connection.connection
     session = _prepared(raw, _pinned(connection))
     _sessions[raw] = session
     if session.is_pooled and "isolation_level" not in connection.settings_dict["OPTIONS"]:
-        # Said with each BEGIN, as the session is not ours.
+        # Sent with each BEGIN, because the session belongs to the pooler.
         raw.isolation_level = IsolationLevel.READ_COMMITTED
     if session.is_pooled:
         _hold_no_cursors(connection)
@@ -88,7 +92,7 @@ def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
 
 
 def _hold_no_cursors(connection: BaseDatabaseWrapper) -> None:
-    """Have rows fetched at once where a cursor of the server would outlive its transaction, in a stranger's session."""
+    """Fetch rows at once where a server-side cursor would outlive its transaction, in another client's session."""
     create = type(connection).create_cursor
 
     def create_cursor(name: str | None = None) -> Any:
@@ -100,7 +104,7 @@ def _hold_no_cursors(connection: BaseDatabaseWrapper) -> None:
 def _pinned(connection: BaseDatabaseWrapper) -> dict[str, str]:
     pinned = {**PINNED, **guards()}
     if "isolation_level" in connection.settings_dict["OPTIONS"]:
-        # Said by the project itself; the doctor reports it.
+        # The project sets it; the doctor reports it.
         del pinned[ISOLATION]
     return pinned
 

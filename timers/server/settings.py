@@ -1,7 +1,7 @@
-"""Session settings: those that the code relies on, and guards that a thread asks for on its own sessions.
+"""Session settings: those that the code relies on, and guards that a thread sets on its own sessions.
 
-What a role, a database or the server's configuration says otherwise would change what statements mean. The rest of
-their settings is left alone; the doctor reports those that matter.
+Other values from a role, a database or the server's configuration would change the meaning of statements. All other
+settings are left unchanged; the doctor reports those that matter.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Final
 ISOLATION: Final = "default_transaction_isolation"
 
 PINNED: Final[Mapping[str, str]] = {
-    # psycopg reads timestamps and intervals in these forms only. (Django sets TimeZone and client_encoding.)
+    # psycopg reads timestamps and intervals only in these formats. (Django sets TimeZone and client_encoding.)
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
-    # Seconds come as floats; fewer digits would round them.
+    # Seconds are returned as floats; fewer digits would round them.
     "extra_float_digits": "1",
-    # Arrays are sent as text in which NULL is no word.
+    # Arrays are sent as text in which NULL is a null element.
     "array_nulls": "on",
     "standard_conforming_strings": "on",
     # Each statement must see what others have committed: a claim waits for a lock and then reads the row again.
     ISOLATION: "read committed",
-    # A commit that was not replicated is reported by a warning.
+    # A warning reports a commit that was not replicated.
     "client_min_messages": "notice",
 }
 TRACKED: Final = ("DateStyle", "standard_conforming_strings")
-"""Settings that a pooler gives each client back, because the server reports every change of them."""
+"""Settings that a pooler restores for each client, because the server reports every change of them."""
 
 
 class _Guards(threading.local):
@@ -41,16 +41,16 @@ _guards: Final = _Guards()
 def guard_sessions(settings: Mapping[str, str], *, commit_seconds: float | None = None) -> None:
     """Set these on each new connection of the calling thread from now on.
 
-    `commit_seconds`: how long a COMMIT may take; then it is cancelled, and its outcome may be unknown.
+    `commit_seconds` is the time limit of a COMMIT; then it is cancelled, and its outcome may be unknown.
     """
     _guards.settings, _guards.commit_seconds = settings, commit_seconds
 
 
 def guards() -> Mapping[str, str]:
-    """The guards of the calling thread."""
+    """Return the guards of the calling thread."""
     return _guards.settings
 
 
 def commit_seconds() -> float | None:
-    """The bound on commits of the calling thread."""
+    """Return the time limit of commits of the calling thread, in seconds."""
     return _guards.commit_seconds

@@ -1,4 +1,4 @@
-"""A database that has not been migrated to this version: how its errors are recognised, and what to do."""
+"""A database that has not been migrated to this version: how to recognise its errors, and the remedy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _UNDEFINED: Final = {"42P01", "42703", "42883"}
 
 
 def is_not_migrated(error: BaseException | None) -> bool:
-    """Whether a statement may have failed because the database has not been migrated to this version."""
+    """Return whether a statement may have failed because the database has not been migrated to this version."""
     return isinstance(error, ProgrammingError) and getattr(error.__cause__, "sqlstate", None) in _UNDEFINED
 
 
 def is_caused_by_missing_migrations(error: BaseException | None) -> bool:
-    """The same, after a look at which migrations are applied: a statement of wrong SQL is another fault."""
+    """Return whether an error is due to missing migrations; unlike is_not_migrated it checks the applied migrations."""
     return is_not_migrated(error) and migrations_are_missing()
 
 
 def migrations_are_missing() -> bool:
-    """Whether migrations of this version are not applied; True, too, where that cannot be read."""
+    """Return whether migrations of this version are not applied; also True if that cannot be read."""
     try:
         executor = MigrationExecutor(connection)
         return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))

@@ -11,6 +11,7 @@ from typing import Final
 
 from timers.engine.execution import Holder
 from timers.engine.rescue import Fate
+from timers.engine.step_detector import ClockReading
 from timers.worker import process
 from timers.worker.in_flight import RUNNING, Started, Vitals, shared_memory
 from timers.worker.options import DRAIN, NodeOptions, WorkerSetup
@@ -31,14 +32,16 @@ _context: Final[SpawnContext] = multiprocessing.get_context("spawn")
 class Child:
     """One spawned worker, its shared memory and its command pipe."""
 
-    def __init__(self, node_id: int, options: NodeOptions, number: int) -> None:
+    def __init__(
+        self, node_id: int, options: NodeOptions, number: int, clock_reading: ClockReading | None = None
+    ) -> None:
         memory = shared_memory(_context)
         self.number = number
         self.started = Started(memory)
         receiver, self._commands = _context.Pipe(duplex=False)
         self._process: SpawnProcess = _context.Process(
             target=process.main,
-            args=(WorkerSetup(node_id, options.name, number, options, os.getpid()), memory, receiver),
+            args=(WorkerSetup(node_id, options.name, number, options, os.getpid(), clock_reading), memory, receiver),
             name=f"worker-{number}",
             daemon=False,
         )

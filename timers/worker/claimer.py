@@ -23,6 +23,7 @@ from timers.engine.fired import Fired
 from timers.engine.group_limits import makes_room
 from timers.engine.nodes import handlers_elsewhere, live_peers, position_among
 from timers.engine.rescue import rescue_orphans
+from timers.engine.step_detector import ClockReading
 from timers.engine.unserved import Unserved
 from timers.schedules.instant import to_microseconds
 from timers.worker.agenda import Agenda
@@ -70,8 +71,14 @@ class Claimer:
         revoke: Callable[[set[str]], None],
         relief: Relief | None = None,
         unrecorded: Callable[[], int] | None = None,
+        clock_reading: ClockReading | None = None,
     ) -> None:
-        """`unrecorded` returns the number of this worker's outcomes not recorded yet; None: none are recorded."""
+        """Create the claimer; nothing is claimed before its loop starts.
+
+        Args:
+            unrecorded: returns the number of this worker's outcomes not recorded yet; None: none are recorded.
+            clock_reading: a reading of the supervisor, with which the first reading here is compared; None: none.
+        """
         self._holder = holder
         self._settings = settings
         self._clock = clock
@@ -86,7 +93,7 @@ class Claimer:
         """time.monotonic() of the first successful statement after an error; None: there was no error."""
         self._revoked_read_at = 0.0
         self._partition = options.partition
-        self._clock_watch = ClockWatch(settings, holder.node)
+        self._clock_watch = ClockWatch(settings, holder.node, clock_reading)
         self._looked_by_old_clock = False
         self._groups = ServedGroups(options.partition, options.roles, holder.node_id, options.mode.is_passive)
         self._shards = ShardPreferences(holder.node_id, options.partition)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from timers.clock import boot_time
+from timers.clock import boot_time, read
 from timers.conf import Conf
 from timers.engine.chores import Chores
 from timers.engine.clock_step import ClockWatch
@@ -83,6 +83,12 @@ class Heartbeat:
         self.loop = Loop(
             "heartbeat", self.step, patience=max(settings.lease, SHORTEST_PATIENCE), longest_pause=LONGEST_PAUSE
         )
+
+    def look_at_clock(self) -> None:
+        """Take the first reading of the clock, with which the workers' first readings are compared; before any beat."""
+        reading = read()
+        if not reading.is_virtual:
+            self.clock_watch.stepped(reading.now, reading.sent, reading.received)
 
     def step(self) -> float:
         """Send one beat. Return the seconds to the next."""

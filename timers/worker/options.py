@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from timers.domain.cluster_modes import SHARED, NodeMode
@@ -48,3 +49,8 @@ class WorkerSetup:
     number: int
     options: NodeOptions
     supervisor_pid: int
+    clock_reading: tuple[datetime, float, float] | None = None
+    """The supervisor's last reading of the database clock, with which the worker's first one is compared.
+
+    See engine/step_detector.py.
+    """

@@ -89,6 +89,7 @@ class Supervisor:
         self._housekeeping = Housekeeping(
             node.id, node.name, self._settings, self._heartbeat, partition=self._options.partition
         )
+        self._heartbeat.look_at_clock()
         self._heartbeat.loop.start()
         self._housekeeping.start()
         rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
@@ -211,7 +212,7 @@ class Supervisor:
         running = {child.number for child in self._children}
         for number in range(1, wanted + 1):
             if number not in running and time.monotonic() >= self._restart_at.get(number, 0.0):
-                child = Child(node_id, self._options, number)
+                child = Child(node_id, self._options, number, self._heartbeat.clock_watch.last_reading)
                 self._descendants.worker_started(child.pid)
                 self._children.append(child)
         # Each round as well as with each beat: a new worker knows no lease yet.

@@ -101,7 +101,7 @@ class Worker:
         self._relief = Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing)
         self._claimer = Claimer(
             self._holder, options, self._settings, self._clock, self._started, capacity, sharing, self._agenda,
-            self._recalls.revoke, self._relief, lambda: self._recorder.pending,
+            self._recalls.revoke, self._relief, lambda: self._recorder.pending, setup.clock_reading,
         )  # fmt: skip
         self._listener = self._new_listener() if self._settings.notify else None
         self._commands = WatchedThread("commands", lambda: self._obey(commands))

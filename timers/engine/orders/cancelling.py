@@ -1,4 +1,4 @@
-"""Cancelling orders together with what they belong to: executions, timers, groups."""
+"""Cancel orders together with what they belong to: executions, timers, groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AMONG: Final = """
 SELECT id::text, root::text, timer_id FROM timers_chain_order
 WHERE id = ANY(%s::uuid[]) AND ended_at IS NULL ORDER BY id
 """
-# A failed one waits for a person; one in its finally steps is being ended already.
+# A failed one waits for a person; one in its finally steps is already ending.
 _OF_TIMER: Final = """
 SELECT o.id::text, o.root::text, o.timer_id FROM timers_chain_order o
 WHERE o.timer_id = %s AND o.parent IS NULL AND o.ended_at IS NULL AND NOT o.in_finally
@@ -47,15 +47,15 @@ ON CONFLICT (id) DO NOTHING
 
 
 def orders_among(ids: Collection[str]) -> list[Found]:
-    """The orders under way among executions."""
+    """Return those of the executions that are orders in progress."""
     return _find(_AMONG, plain_array(ids)) if ids else []
 
 
 def cancel_orders(found: Collection[Found], reason: str) -> set[str]:
-    """Cancel orders, in a transaction; returns those that have ended: others run their finally steps first."""
+    """Cancel orders, in a transaction; return those that have ended: others run their finally steps first."""
     now = clock.now()
     ended: set[str] = set()
-    # All timers before the first order: the order of all locks.
+    # All timers before the first order, as the lock order requires.
     lock_timers(timer_id for *_, timer_id in found)
     lock_roots(root for _, root, _ in found)
     for order, root, timer_id in found:
@@ -68,9 +68,9 @@ def cancel_orders(found: Collection[Found], reason: str) -> set[str]:
 
 
 def end_parked_branches(executions: Collection[str], reason: str) -> list[str]:
-    """End the branches and sub-chains among executions that are parked; returns those that were.
+    """End the parked branches and sub-chains among executions; return them.
 
-    They are parked only where their steps could not be read. Their parents wait for them, and learn of it.
+    They are parked only if their steps could not be read. Their parents wait for them and are notified.
     """
     if not executions:
         return []
@@ -82,15 +82,15 @@ def end_parked_branches(executions: Collection[str], reason: str) -> list[str]:
 
 
 def has_orders(timer_id: int) -> bool:
-    """Whether orders of a timer are under way, other than those that have failed."""
+    """Return whether a timer has orders in progress, other than failed ones."""
     living = ChainOrder.objects.filter(timer_id=timer_id, parent=None, ended_at=None)
     return bool(living.exclude(state="failed").exists())
 
 
 def lock_orders_of_timer(timer_id: int) -> set[str]:
-    """Lock the orders under way of a locked timer, before their claims: the order of all locks.
+    """Lock the orders in progress of a locked timer, before their claims as the lock order requires.
 
-    Returns those that are in their finally steps, with their branches and sub-chains: they are being ended already.
+    Returns those in their finally steps, with their branches and sub-chains: they are already ending.
     """
     rows = ChainOrder.objects.filter(timer_id=timer_id, parent=None, ended_at=None).order_by("id")
     ending = [id_ for id_, in_finally in rows.select_for_update().values_list("id", "in_finally") if in_finally]
@@ -100,14 +100,14 @@ def lock_orders_of_timer(timer_id: int) -> set[str]:
 
 
 def cancel_orders_of_timer(timer_id: int, reason: str) -> int:
-    """Cancel the orders of a locked timer, those that rest too, but those that have failed; returns how many."""
+    """Cancel the orders of a locked timer, including resting ones, except failed ones; return their number."""
     found = _find(_OF_TIMER, timer_id)
     cancel_orders(found, reason)
     return len(found)
 
 
 def delete_orders_of_group(group_id: int, reason: str) -> None:
-    """Delete the orders of a group that is being deleted; those under way end as cancelled."""
+    """Delete the orders of a group that is being deleted; those in progress end as cancelled."""
     with connection.cursor() as cursor:
         cursor.execute(_END_OF_GROUP, {"group": group_id, "reason": reason})
 

@@ -1,4 +1,4 @@
-"""The change of one order by a person or a program: locks in their order, the event, and what the timer sees of it."""
+"""A change of one order by a person or a program: lock in order, send the event, update the timer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OrderChange:
         order: The order.
         root: The root of its tree.
         timer_id: Its timer.
-        now: The database's instant.
+        now: The current instant of the database clock.
 
     Raises:
         TimerNotFound: The order has been deleted meanwhile.
@@ -52,15 +52,15 @@ class OrderChange:
         return self._trees.tallies(self._order)
 
     def take_version(self, wanted: Any, *, is_elsewhere: bool) -> int:
-        """Let the order go on with another version of its chain; returns its number (see versions.take_version)."""
+        """Switch the order to another version of its chain; return the number (see versions.take_version)."""
         return take_version(self._trees, self._order, wanted, is_elsewhere=is_elsewhere)
 
     def send(self, event: events.Event) -> None:
-        """Handle an event of the order, and what follows from it."""
+        """Handle an event of the order and its consequences."""
         self._trees.send(self._order, event)
 
     def write(self) -> None:
-        """Write all that has changed, and let the timer go on where the whole order has ended."""
+        """Write all changes, and advance the timer if the whole order has ended."""
         self._trees.write()
         for row in self._trees.ended:
             if row.order.parent is None and row.order.outcome is not None:

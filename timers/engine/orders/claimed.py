@@ -1,4 +1,4 @@
-"""Claimed orders: what a claimed execution of an order is to do: run its step, or only have the order looked at."""
+"""Claimed orders: what a claimed execution of an order does: run its step, or only inspect the order."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from timers.models import ChainLock
 
 
 def attach(executions: Sequence[Execution]) -> None:
-    """Give claimed executions of orders the action, limit and payload of their steps.
+    """Set action, limit and payload of claimed executions of orders from their steps.
 
     Args:
-        executions: Those that are not at a step of a chain are passed over.
+        executions: Those that are not at a step of a chain are ignored.
     """
     of_orders = [execution for execution in executions if execution.step]
     if not of_orders:
@@ -90,7 +90,7 @@ class SharedLocks:
         self._read: dict[int, dict[str, int]] = {}
 
     def capacity(self, group_id: int, name: str) -> int:
-        """How many orders may hold it; raises LookupError for one that has been deleted."""
+        """Return how many orders may hold the lock; raise LookupError if it has been deleted."""
         if group_id not in self._read:
             rows = ChainLock.objects.filter(group_id=group_id).values_list("name", "capacity")
             self._read[group_id] = dict(rows)

@@ -1,4 +1,4 @@
-"""Definitions: versions of chains as the engine uses them, parsed once for each process."""
+"""Definitions: versions of chains as the engine uses them, parsed once per process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHERE c.id = ANY(%s::bigint[])
 
 
 class NoSuchVersion(TimersError):
-    """The version of a chain that an order walks through is gone."""
+    """The version of a chain that an order walks through does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class Definition:
 
     chain: Chain
     actions: Mapping[str, Action] = field(default_factory=dict)
-    """By step: what steps of the kind action do."""
+    """Actions of the action steps, by step."""
 
     def handler(self, step: str) -> str | None:
-        """The handler that a step calls; None where it calls none."""
+        """Return the handler that a step calls; None if it calls none."""
         action = self.actions.get(step)
         return None if action is None else action.handler
 
 
 class ChainKey(NamedTuple):
-    """Which version of which chain."""
+    """A chain and one of its versions."""
 
     chain_id: int
     version_id: int
@@ -57,9 +57,11 @@ class ChainKey(NamedTuple):
 
 @lru_cache(maxsize=256)
 def definition_of(version_id: int) -> Definition:
-    """The version with that id.
+    """Return the version with that id.
 
-    Raises NoSuchVersion where there is none, InvalidRequest for one that cannot be read.
+    Raises:
+        NoSuchVersion: the version does not exist.
+        InvalidRequest: the version cannot be read.
     """
     with connection.cursor() as cursor:
         cursor.execute(_READ, (version_id,))
@@ -72,9 +74,9 @@ def definition_of(version_id: int) -> Definition:
 
 
 def newest_versions(wanted: Collection[tuple[int, str]], *, keep: bool = False) -> dict[tuple[int, str], ChainKey]:
-    """The newest versions of chains, by group id and name; those that do not exist are left out.
+    """Return the newest versions of chains, by group id and name; chains that do not exist are left out.
 
-    `keep`: the chains are not deleted before the transaction has ended; then the orders that it began are seen.
+    `keep` prevents the deletion of the chains until the transaction ends, so that a deletion sees its new orders.
     """
     if not wanted:
         return {}
@@ -85,13 +87,13 @@ def newest_versions(wanted: Collection[tuple[int, str]], *, keep: bool = False) 
 
 
 def lock_states(chain_id: int) -> None:
-    """Keep a chain from being stopped or started, and its steps with it, until the transaction ends."""
+    """Prevent that a chain or its steps are stopped or started, until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM timers_chain WHERE id = %s FOR SHARE", (chain_id,))
 
 
 def read_states(chain_ids: Collection[int]) -> dict[int, StepStates]:
-    """What of these chains is stopped or skipped now."""
+    """Return which steps of these chains are stopped or skipped now."""
     if not chain_ids:
         return {}
     with connection.cursor() as cursor:

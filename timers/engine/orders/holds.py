@@ -1,8 +1,9 @@
-"""Holds: how many orders run a step at once (max_orders), and who holds which lock, in the whole cluster.
+"""Holds: how many orders run a step at once (max_orders), and which orders hold which lock, in the whole cluster.
 
-A place is held by a row that names the claim; it counts while that claim lives and has the order, so what a dead node
-held is free as soon as its claims are rescued, and there is no counter that could be wrong. An order that finds no
-place is blocked: it waits for the first place it lacks, and is made ready by whoever gives such a place back.
+A place is held by a row that names the claim. It counts while that claim exists and contains the order, so the places
+of a dead node are free as soon as its claims are rescued, and there is no counter that could be wrong. An order that
+finds no place is blocked: it waits for the first place that is missing, and becomes ready when such a place is
+released.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ HAS_BLOCKED: Final = "EXISTS (SELECT 1 FROM timers_waiting b WHERE b.blocked_on 
 """SQL: whether any order waits for a place."""
 
 _CLASS: Final = 0x6F726465
-"""Of advisory locks; the second key is a hash of the scope. Two scopes of one hash only wait for each other."""
+"""First key of advisory locks; the second is a hash of the scope. Two scopes with one hash only wait for each other."""
 _TRY_LOCK: Final = "SELECT s FROM unnest(%s::text[]) AS s WHERE pg_try_advisory_xact_lock(%s, hashtext(s))"
 _LOCK: Final = """
 SELECT pg_advisory_xact_lock(%s, h) FROM (SELECT DISTINCT hashtext(s) AS h FROM unnest(%s::text[]) AS s ORDER BY 1) o
@@ -40,8 +41,8 @@ UPDATE timers_waiting w SET state = 'blocked', blocked_on = u.scope, blocked_cap
        changed_at = timers_now()
 FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS u(id, scope, capacity) WHERE w.id = u.id
 """
-# Those of these claims alone: what claims that have died left of an order may be just being forgotten by another
-# session, which has the lock of the scope that this one asks for next.
+# Only the rows of these claims: another session may be deleting the rows that dead claims left of an order, while it
+# has the lock of the scope that this session requests next.
 _GIVE_BACK: Final = """
 DELETE FROM timers_order_hold h USING unnest(%s::uuid[], %s::bigint[]) AS u(order_id, fence)
 WHERE h.order_id = u.order_id AND h.fence = u.fence RETURNING h.scope
@@ -55,7 +56,7 @@ UPDATE timers_waiting w SET state = 'ready', blocked_on = NULL, blocked_capacity
 FROM chosen c WHERE w.id = c.id
 RETURNING 1
 """
-# By leaps: a million orders may wait for one place. A shared lock may have another capacity by now.
+# Skip scan: a million orders may wait for one place. A shared lock may have another capacity by now.
 _BLOCKED: Final = """
 WITH RECURSIVE scopes AS (
     (SELECT blocked_on, blocked_capacity FROM timers_waiting WHERE blocked_on IS NOT NULL
@@ -70,10 +71,10 @@ FROM scopes s LEFT JOIN timers_chain_lock l ON 'lock:' || l.group_id || '/' || l
 
 
 def admit(executions: Sequence[Execution]) -> tuple[list[Execution], int]:
-    """Choose those of executions that find all places they need, as all do that are no orders.
+    """Choose the executions that get all places they need; executions that are no orders need none.
 
-    Returns the chosen, and how many are blocked from now on. Others are left as they are: somebody else is just
-    deciding about their places. To be called in the transaction of the claim, before it is inserted.
+    Returns the chosen, and how many are newly blocked. Others are left unchanged: another transaction is deciding about
+    their places. Call it in the transaction of the claim, before the claim is inserted.
     """
     wanted = sorted({scope for execution in executions for scope, _ in _scopes(execution)})
     if not wanted:
@@ -110,7 +111,7 @@ def admit(executions: Sequence[Execution]) -> tuple[list[Execution], int]:
 
 
 def hold(executions: Iterable[Execution]) -> None:
-    """Note the places that claimed orders hold from now on."""
+    """Write the places that claimed orders hold from now on."""
     rows = [(scope, execution.id, execution.fence) for execution in executions for scope, _ in _scopes(execution)]
     if rows:
         scopes, orders, fences = zip(*rows, strict=True)
@@ -119,7 +120,7 @@ def hold(executions: Iterable[Execution]) -> None:
 
 
 def give_back(executions: Iterable[Execution]) -> None:
-    """Give back the places of orders whose steps end in this transaction, and make ready who waits for them."""
+    """Release the places of orders whose steps end in this transaction, and make orders ready that wait for them."""
     held = [execution for execution in executions if _scopes(execution)]
     if not held:
         return
@@ -131,7 +132,7 @@ def give_back(executions: Iterable[Execution]) -> None:
 
 
 def unblock_all() -> int:
-    """Make ready who waits for places that are free: what died gave none back. Returns how many there were."""
+    """Make orders ready that wait for free places, for example places of a dead node; return their number."""
     with connection.cursor() as cursor:
         cursor.execute(_BLOCKED)
         capacities: dict[str, int] = dict(cursor.fetchall())
@@ -139,12 +140,18 @@ def unblock_all() -> int:
 
 
 def unblock_lock(group_id: int, name: str, capacity: int) -> int:
-    """Make ready who waits for a shared lock that has another capacity from now on; returns how many there were."""
+    """Make orders ready that wait for a shared lock whose capacity has changed; return their number.
+
+    Args:
+        group_id: the group of the lock.
+        name: its name.
+        capacity: its new capacity.
+    """
     return _unblock_up_to({lock_scope(group_id, name): capacity})
 
 
 def lock_scope(group_id: int, name: str) -> str:
-    """The scope of a lock that the chains of a group share."""
+    """Return the scope of a lock that the chains of a group share."""
     return f"lock:{group_id}/{name}"
 
 

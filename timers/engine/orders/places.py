@@ -18,7 +18,7 @@ from timers.engine.orders.rows import OrderRow
 from timers.schedules.instant import to_microseconds
 
 RUNNING_OUT: Final = 1 << 27
-"""Numbers of branches that are told apart at one instant."""
+"""Number of branches with distinct ids at one instant."""
 
 _LOCK: Final = "SELECT id::text, attempt FROM timers_waiting WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
 _TRIED: Final = """
@@ -61,7 +61,7 @@ class Place:
     roles: tuple[str, ...] = ()
     """The roles that its step requires."""
     now_us: int = 0
-    """The present instant of its group: from then on it is available, where it waits for none."""
+    """The current instant of its group's clock: it is available from then on, if it waits for no instant."""
 
 
 def may_wait(order: Order) -> bool:
@@ -72,9 +72,9 @@ def may_wait(order: Order) -> bool:
 
 
 def lock_places(ids: Collection[str]) -> dict[str, int]:
-    """Lock the waiting rows of orders, waiting for whoever is at them.
+    """Lock the waiting rows of orders, waiting for other transactions.
 
-    Returns the orders that have one, with the attempts that they had: some are recorded without the chain's doing.
+    Returns the orders that have a row, with their numbers of attempts: some attempts are recorded outside of the chain.
     """
     if not ids:
         return {}
@@ -84,7 +84,7 @@ def lock_places(ids: Collection[str]) -> dict[str, int]:
 
 
 def attempts_in_claims(rows: Collection[OrderRow]) -> dict[str, int]:
-    """The numbers of the attempts that claimed orders are at."""
+    """Return the numbers of the current attempts of claimed orders."""
     if not rows:
         return {}
     ids, groups = plain_array(row.id for row in rows), plain_array({row.group_id for row in rows})
@@ -94,14 +94,14 @@ def attempts_in_claims(rows: Collection[OrderRow]) -> dict[str, int]:
 
 
 def delete_places(ids: Collection[str]) -> None:
-    """Delete waiting rows that are locked."""
+    """Delete locked waiting rows."""
     if ids:
         with connection.cursor() as cursor:
             cursor.execute(_DELETE, (plain_array(ids),))
 
 
 def insert_places(places: Sequence[Place], now: datetime) -> None:
-    """Insert the waiting rows of orders; `now`: the database's instant."""
+    """Insert the waiting rows of orders; `now` is the instant of the database clock."""
     if not places:
         return
     rows = [place.row for place in places]
@@ -141,7 +141,14 @@ def insert_places(places: Sequence[Place], now: datetime) -> None:
 
 
 def write_finals(rows: Sequence[OrderRow], finished_us: Sequence[int], node: str | None, worker: int | None) -> None:
-    """Write the one final row of each ended order; `finished_us`: instants of their groups' clocks."""
+    """Write the one final row of each ended order.
+
+    Args:
+        rows: the orders.
+        finished_us: their ends by their groups' clocks, in microseconds since 1970 UTC.
+        node: the node that ended them; None: none.
+        worker: the worker that ended them; None: none.
+    """
     if not rows:
         return
     ids = [parse_id(row.id) for row in rows]
@@ -166,9 +173,14 @@ def write_finals(rows: Sequence[OrderRow], finished_us: Sequence[int], node: str
 
 
 def new_ids(timer_id: int, now_us: int, count: int) -> list[str]:
-    """Ids for branches and sub-chains of a timer's execution.
+    """Return ids for branches and sub-chains of a timer's execution.
 
-    They are those of manual runs that may overlap, at instants that a sequence spreads, so no two are the same.
+    They are ids of manual runs that may overlap, at instants that a sequence spreads, so they are unique.
+
+    Args:
+        timer_id: the timer.
+        now_us: the first instant, in microseconds.
+        count: the number of ids.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('timers_branch') FROM generate_series(1, %s)", (count,))

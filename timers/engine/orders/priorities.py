@@ -1,4 +1,4 @@
-"""Priorities: which orders are claimed first when workers, or the places of a step, are short."""
+"""Priorities: which orders are claimed first when workers, or the places of a step, are scarce."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connection
 
 from timers.engine.arrays import plain_array
 
-# What has ended, and what begins later, has no place; what begins later takes its parent's.
+# An ended order has no place; an order that starts later gets its parent's priority.
 _SET: Final = """
 WITH RECURSIVE of_order AS (
     SELECT id FROM timers_chain_order WHERE id = %(order)s
@@ -23,13 +23,13 @@ UPDATE timers_waiting w SET priority = %(priority)s, changed_at = timers_now() F
 
 
 def set_priority(order: str, priority: int) -> None:
-    """Set the priority of an order with its living branches and sub-chains; its tree is locked."""
+    """Set the priority of an order and its branches and sub-chains in progress; its tree is locked."""
     with connection.cursor() as cursor:
         cursor.execute(_SET, {"order": order, "priority": priority})
 
 
 def timer_priorities(timers: Collection[int]) -> dict[int, int]:
-    """The priorities of timers, where they are not 0; no query for none."""
+    """Return the priorities of timers, where they are not 0; no query without timers."""
     if not timers:
         return {}
     with connection.cursor() as cursor:

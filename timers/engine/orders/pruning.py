@@ -1,4 +1,7 @@
-"""Pruning: orders that ended long ago go, with their branches; the ledger keeps history by its own partitions."""
+"""Prune orders: delete those that ended long ago, with their branches.
+
+The ledger keeps history by its own partitions.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from typing import Final
 from django.db import connection
 
 BATCH: Final = 10_000
-"""So many orders are deleted at once."""
+"""Number of orders deleted at once."""
 SECONDS: Final = 2.0
-"""After so long the rest of them is left to the next pass."""
+"""Seconds after which the rest is left to the next pass."""
 
-# A branch is kept as long as its root is: the join needs its result.
+# A branch is kept as long as its root: the join needs its result.
 _DELETE: Final = """
 DELETE FROM timers_chain_order WHERE id = ANY(ARRAY(
     SELECT o.id FROM timers_chain_order o
@@ -25,7 +28,7 @@ DELETE FROM timers_chain_order WHERE id = ANY(ARRAY(
 
 
 def prune_orders(old: datetime) -> int:
-    """Delete the orders of trees that ended before an instant, in batches; returns how many there were."""
+    """Delete the orders of trees that ended before an instant, in batches; return their number."""
     rows, began = 0, time.monotonic()
     while True:
         with connection.cursor() as cursor:

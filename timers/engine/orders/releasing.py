@@ -1,6 +1,6 @@
-"""Releasing: orders that stand before a step go on when it is stopped no longer, and deadlines of orders pass.
+"""Release orders: those waiting at a step continue when it is no longer stopped. Also handle passed deadlines.
 
-Leaderless: every node tries, and a tree that another one is at is left to it.
+Leaderless: every node attempts it, and skips a tree that another node works on.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from timers.exceptions import TimersError
 
 logger = logging.getLogger(__name__)
 BATCH: Final = 100
-"""Orders that one call takes."""
+"""Number of orders that one call takes."""
 
 HAS_RELEASES: Final = "EXISTS (SELECT 1 FROM timers_chain rc WHERE rc.is_releasing)"
-"""SQL: whether orders of any chain may have to go on."""
+"""SQL: whether orders of any chain may have to continue."""
 
 
-# Only groups with chains are looked at: each of them is one probe of an index, by its own clock.
+# Only groups with chains are looked at: each is one probe of an index, by the group's clock.
 _OF_GROUPS: Final = """
 timers_timer_group g CROSS JOIN LATERAL (
     SELECT o.id, o.root, o.timer_id, o.deadline_at FROM timers_chain_order o
@@ -36,12 +36,12 @@ WHERE g.id IN (SELECT c.group_id FROM timers_chain c)
 
 
 def has_deadlines(now: str) -> str:
-    """Return SQL that says whether the deadline of any order has passed at the instant `now` (SQL)."""
+    """Return SQL that tests whether the deadline of any order has passed at the instant `now` (SQL)."""
     return f"EXISTS (SELECT 1 FROM {_OF_GROUPS.format(now=group_now(now), left=chr(39) + '{}' + chr(39), limit=1)})"
 
 
-# Orders that stand before steps that are stopped no longer, and those that are at a step that is skipped by now. The
-# steps before which orders stand are read by leaps, so orders that go on standing are not looked at one by one.
+# Orders waiting at steps that are no longer stopped, and those at a step that is now skipped. The steps with waiting
+# orders are found by a skip scan, so orders that keep waiting are not read one by one.
 _FREE: Final = """
 WITH RECURSIVE releasing AS (
     SELECT c.id, c.state FROM timers_chain c WHERE {which}),
@@ -83,7 +83,7 @@ SELECT late.id::text, late.root::text, late.timer_id
 FROM {_OF_GROUPS.format(now=group_now("%(now)s::timestamptz"), left="%(left)s::uuid[]", limit="%(limit)s")}
 LIMIT %(limit)s
 """
-# The lock comes first: an order that came to stand before it was taken is seen by the statement that follows.
+# Lock first: the following statement then sees orders that stopped at a step before the lock was taken.
 _LOCK: Final = "SELECT id FROM timers_chain WHERE is_releasing ORDER BY id FOR UPDATE SKIP LOCKED"
 _RELEASED: Final = f"""
 {_FREE.format(which="c.id = ANY(%(chains)s)")}
@@ -93,7 +93,7 @@ WHERE c.id = ANY(%(chains)s) AND NOT EXISTS (SELECT 1 FROM free f WHERE f.chain_
 
 
 def release_orders() -> int:
-    """Let a batch of orders go on; returns how many did."""
+    """Continue a batch of orders; return their number."""
     done, is_last = _carry_out(_STANDING, events.StatesChanged())
     if is_last:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -104,14 +104,14 @@ def release_orders() -> int:
 
 
 def pass_deadlines() -> int:
-    """End, suspend or redirect a batch of orders whose deadline has passed; returns how many there were."""
+    """End, suspend or redirect a batch of orders whose deadline has passed; return their number."""
     return _carry_out(_LATE, events.DeadlinePassed())[0]
 
 
 def _carry_out(statement: str, event: events.Event) -> tuple[int, bool]:
-    """Send the event to a batch of orders; returns how many went on, and whether these were the last.
+    """Send the event to a batch of orders; return how many changed, and whether these were the last.
 
-    An order that cannot be read is left: it holds up no other.
+    An order that cannot be read is skipped, so that it does not block others.
     """
     left: list[str] = []
     while True:
@@ -127,7 +127,7 @@ def _carry_out(statement: str, event: events.Event) -> tuple[int, bool]:
                     change.send(event)
                     change.write()
                     if change.row.order is before:
-                        left.append(order)  # another node was faster, or it has nothing to do with it
+                        left.append(order)  # another node was faster, or the event does not affect it
                     else:
                         done += 1
             except (TimersError, LookupError, ValueError, TypeError) as error:

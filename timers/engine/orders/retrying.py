@@ -1,4 +1,4 @@
-"""Retrying failed orders as what they are to others: executions, whose payload is the order's variables."""
+"""Retry failed orders in their role as executions, whose payload is the order's variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from timers.engine.orders.rows import OrderRow, lock_roots, write_orders
 
 
 def lock_failed_order(execution: str) -> OrderRow | None:
-    """Lock an order that has failed, with its timer and before its place in waiting; None where it is none."""
+    """Lock a failed order and its timer, before its place in waiting; return None if it is not a failed order."""
     for order, root, timer_id in orders_among([execution]):
         lock_timers([timer_id])
         row = lock_roots([root]).get(order)
@@ -24,7 +24,11 @@ def lock_failed_order(execution: str) -> OrderRow | None:
 
 
 def set_variables(row: OrderRow, payload: Any) -> None:
-    """Set variables of a locked order; the others stay. Raises InvalidRequest for what they cannot be."""
+    """Set variables of a locked order; the others are unchanged.
+
+    Raises:
+        InvalidRequest: the payload is not valid as variables.
+    """
     variables = readers.variables(payload, "payload")
     merged = {**row.order.variables, **variables}
     readers.check_size(merged, "payload")

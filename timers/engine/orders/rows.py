@@ -1,4 +1,4 @@
-"""Rows of timers_chain_order: read, locked and written by the batch."""
+"""Rows of timers_chain_order: read, lock and write in batches."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FROM timers_chain_order
 
 @dataclass(slots=True)
 class OrderRow:
-    """An order with what the engine keeps of it besides."""
+    """An order with the columns that only the engine uses."""
 
     order: Order
-    """Without what a branch inherits."""
+    """Without inherited variables of a branch."""
     root: str
     parent_round: int | None
-    """The turn in which its parent began it; None for a root, and where another began again in its place."""
+    """The turn in which its parent began it; None for a root, and if another order has replaced it."""
     group_id: int
     chain_id: int
     version_id: int
@@ -42,24 +42,24 @@ class OrderRow:
     attempts: int
     priority: int
     result: str | None = None
-    """JSON text, where it ended in this transaction."""
+    """JSON text, if it ended in this transaction."""
     is_new: bool = False
     stored: tuple[Any, str] | None = None
-    """The variables as they were read, and their text: what no step has changed is not encoded again."""
+    """The variables as read, and their text: unchanged variables are not encoded again."""
 
     @property
     def id(self) -> str:
-        """The execution's."""
+        """The id of the execution."""
         return str(self.order.id)
 
 
 def read_orders(ids: Collection[str]) -> dict[str, OrderRow]:
-    """Orders by their ids."""
+    """Return orders by their ids."""
     return _read("WHERE id = ANY(%s::uuid[])", (plain_array(ids),)) if ids else {}
 
 
 def read_turns(ids: Collection[str]) -> dict[str, int]:
-    """The turns of orders by their ids."""
+    """Return the turns of orders by their ids."""
     if not ids:
         return {}
     with connection.cursor() as cursor:
@@ -77,7 +77,13 @@ def lock_roots(ids: Iterable[str], *, skip_locked: bool = False) -> dict[str, Or
 
 
 def read_children(parent: str, round_: int, *, only_living: bool = False) -> dict[str, OrderRow]:
-    """The branches, or the sub-chain, that an order began in one round."""
+    """Return the branches, or the sub-chain, that an order began in one round.
+
+    Args:
+        parent: id of the order.
+        round_: the round.
+        only_living: leave out those that have ended.
+    """
     living = " AND ended_at IS NULL" if only_living else ""
     return _read(f"WHERE parent = %s AND parent_round = %s{living} ORDER BY branch_index, id", (parent, round_))
 
@@ -117,16 +123,16 @@ _COLUMNS: Final = (
     ("deadline_at", "timestamptz"), ("outcome", "text"), ("result", "json"), ("attempts", "int"),
     ("version_id", "bigint"), ("priority", "int"),
 )  # fmt: skip
-"""What changes of an order."""
+"""Columns of an order that change."""
 _FIXED: Final = (
     ("root", "uuid"), ("group_id", "bigint"), ("chain_id", "bigint"), ("timer_id", "bigint"), ("name", "text"),
     ("branch_of", "text"), ("branch_name", "text"), ("branch_index", "int"),
 )  # fmt: skip
-"""What never does."""
+"""Columns of an order that never change."""
 
 
 def _unnested(columns: Sequence[tuple[str, str]]) -> str:
-    # JSON travels as text: an array literal of json would have to be quoted twice.
+    # JSON is passed as text: an array literal of json would have to be quoted twice.
     types = ", ".join(f"%s::{'text' if kind == 'json' else kind}[]" for _, kind in columns)
     return f"unnest(%s::uuid[], {types}) AS u(id, {', '.join(name for name, _ in columns)})"
 
@@ -151,7 +157,7 @@ FROM {_unnested(_COLUMNS)} WHERE o.id = u.id
 
 
 def write_orders(rows: Collection[OrderRow], now: datetime) -> None:
-    """Insert new orders and update the others; `now`: the database's instant."""
+    """Insert new orders and update the others; `now` is the instant of the database clock."""
     new, old = [row for row in rows if row.is_new], [row for row in rows if not row.is_new]
     with connection.cursor() as cursor:
         if new:

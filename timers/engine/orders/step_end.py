@@ -1,4 +1,4 @@
-"""The end of steps: what follows for their orders, in the transaction that records the outcomes."""
+"""The end of steps: the consequences for their orders, in the transaction that records the outcomes."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class StepEnds:
     roots: dict[str, OrderRow]
     chains: dict[tuple[int, str], ChainKey]
     busy: set[str]
-    """Roots that somebody else has locked."""
+    """Roots that another transaction has locked."""
     priorities: dict[int, int]
-    """By timer: the priorities of those that begin orders, where they are not 0."""
+    """Priorities of the timers that begin orders, where they are not 0."""
 
     @classmethod
     def lock(cls, executions: Sequence[Execution], *, skip_locked: bool = False) -> StepEnds:
-        """Lock the trees of all orders among the executions; with `skip_locked` those that are free."""
+        """Lock the trees of all orders among the executions; with `skip_locked` only those that are not locked."""
         roots = {execution.order.root for execution in executions if execution.order is not None}
         starts = {
             (execution.group.id, execution.action.chain)
@@ -53,16 +53,16 @@ class StepEnds:
             if execution.order is None and execution.group.orders_by_priority
         }
         locked = lock_roots(roots, skip_locked=skip_locked)
-        # Those of a group that is deleted are gone.
+        # Orders of a deleted group do not exist any longer.
         busy = set(read_turns(roots - locked.keys()))
         return cls(locked, newest_versions(starts, keep=True), busy, timer_priorities(beginning))
 
     def is_busy(self, execution: Execution) -> bool:
-        """Whether somebody else has locked the tree of an order."""
+        """Return whether another transaction has locked the tree of an order."""
         return execution.order is not None and execution.order.root in self.busy
 
     def judge(self, outcome: Outcome) -> Verdict | None:
-        """What follows from an outcome where the chain decides; None where the policies of the group do."""
+        """Return the verdict on an outcome if the chain decides; None if the policies of the group do."""
         execution = outcome.execution
         if execution.order is None:
             return self._judge_start(outcome) if isinstance(execution.action, ChainAction) else None
@@ -84,7 +84,7 @@ class StepEnds:
         return _STEP
 
     def _why_not_begun(self, execution: Execution, chain: str) -> str:
-        """Why no order begins; empty where it does."""
+        """Return why no order can begin; empty if one can."""
         if execution.step:
             return "the order is gone"
         key = self.chains.get((execution.group.id, chain))
@@ -101,12 +101,18 @@ class StepEnds:
         return ""
 
     def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
-        """Have the orders go on; returns the outcomes and verdicts of whole orders that ended with it."""
+        """Advance the orders; return the outcomes and verdicts of whole orders that ended with it.
+
+        Args:
+            holder: the worker.
+            outcomes: ends of steps, and of executions that start orders.
+            now_us: microseconds by the database clock.
+        """
         clocks = {outcome.execution.group.id: outcome.execution.group.clock for outcome in outcomes}
         trees = Trees(self.roots, now_us, clocks)
         trees.load(outcome.execution.id for outcome in outcomes if outcome.execution.order is not None)
         by_root: dict[str, Outcome] = {}
-        # What went elsewhere has another place by now, and may be claimed there.
+        # Orders that have moved on have another place by now, and may be claimed there.
         present = [outcome for outcome in outcomes if _is_present(outcome.execution, trees)]
         for outcome in present:
             execution = outcome.execution
@@ -137,7 +143,7 @@ class StepEnds:
 
 
 def gone_elsewhere(executions: Sequence[Execution]) -> set[str]:
-    """Those claimed orders that have gone elsewhere since, and may have another place; their trees are locked."""
+    """Return the claimed orders that have moved on since, and may have another place; their trees are locked."""
     claimed = {execution.id: execution.order.turn for execution in executions if execution.order is not None}
     turns = read_turns(claimed)
     return {id_ for id_, turn in claimed.items() if turns.get(id_) != turn}
@@ -149,12 +155,12 @@ def _is_present(execution: Execution, trees: Trees) -> bool:
 
 
 def is_of_order(execution: Execution) -> bool:
-    """Whether an execution is an order, or its end starts one."""
+    """Return whether an execution is an order, or starts one at its end."""
     return execution.order is not None or isinstance(execution.action, ChainAction)
 
 
 def _record(holder: AnyHolder, outcomes: Sequence[Outcome], trees: Trees) -> None:
-    """Write the ends of steps into the ledger; the start of an order and a look at it have no row there."""
+    """Write the ends of steps into the ledger; starts and inspections of orders have no row there."""
     ends = [each for each in outcomes if each.execution.order is not None and each.execution.order.is_run]
     names = [trees.set_by.get(each.execution.id) for each in ends]
     set_by = [None if each is None else encode(each, "variables") for each in names]
@@ -170,7 +176,7 @@ def _event(outcome: Outcome, trees: Trees) -> events.Event:
     execution = outcome.execution
     assert execution.order is not None
     if outcome.revoked_because and outcome.word != "succeeded":
-        # Not where it was asked to end because the order has gone elsewhere.
+        # Not if it was revoked because the order has moved on.
         return events.Cancelled(outcome.revoked_because, turn=execution.order.turn)
     if not execution.order.is_run:
         return _look(trees, execution)
@@ -184,7 +190,7 @@ def _event(outcome: Outcome, trees: Trees) -> events.Event:
 
 
 def _look(trees: Trees, execution: Execution) -> events.Event:
-    """What a look at an order means: it was parked and a person retries it, its time is over, or its step stopped."""
+    """Return the event of an inspection: a person retries a parked order, its time is over, or its step stopped."""
     row = trees.row(execution.id)
     order = row.order
     if order.state == FAILED:
@@ -198,7 +204,7 @@ _NEXT: Final[dict[str | None, Next]] = {"succeeded": "end", "cancelled": "cancel
 
 
 def _whole(row: OrderRow, outcome: Outcome) -> tuple[Outcome, Verdict]:
-    """The outcome of a whole order as its timer is to see it."""
+    """Return the outcome and verdict of a whole order for its timer."""
     meant, execution, outcome = parse_id(row.id), copy(outcome.execution), copy(outcome)
     execution.id, execution.scheduled_us, execution.origin = row.id, meant.scheduled_us, meant.origin
     outcome.execution, outcome.word, outcome.reason = execution, "succeeded", row.order.reason

@@ -1,4 +1,4 @@
-"""Tallies: the branches of an order, counted from their rows with the changes of the present transaction."""
+"""Tallies: the branches of an order, counted from their rows and the changes of the current transaction."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ WHERE parent = %s AND parent_round = %s AND outcome = 'succeeded' AND NOT is_res
 
 
 def counted_as(row: OrderRow) -> str:
-    """What a branch is counted as."""
+    """Return the name under which a branch is counted."""
     return RESET if row.is_reset else row.order.outcome or RUNNING
 
 
 class Rounds:
-    """Counts of rounds; what changes in this transaction is noted as it does."""
+    """Counts of rounds, including the changes of this transaction."""
 
     def __init__(self) -> None:
         self._stored: dict[Round, Counter[str]] = {}
         self._changed: dict[Round, dict[str, tuple[str | None, OrderRow]]] = {}
-        """By round and branch: what it was counted as in the database (None: it is new), and the branch."""
+        """By round and branch: what the branch counts as in the database (None: it is new), and the branch."""
 
     def note(self, row: OrderRow, before: str | None) -> None:
-        """Note a branch that changes; `before`: what it was counted as until then, None for a new one."""
+        """Record a branch that changes; `before`: what it counted as until then, None for a new one."""
         if row.order.parent is not None and row.parent_round is not None:
             of_round = self._changed.setdefault((row.order.parent, row.parent_round), {})
             of_round.setdefault(row.id, (before, row))
 
     def tallies(self, parent: OrderRow, round_: int) -> Tallies:
-        """The branches of a round as they are now."""
+        """Return the current counts of the branches of a round."""
         key = parent.id, round_
         if key not in self._stored:
             with connection.cursor() as cursor:
@@ -70,7 +70,7 @@ class Rounds:
         )
 
     def results(self, parent: str, round_: int) -> dict[Any, Any]:
-        """What the branches that succeeded hand to their parent, by name or index."""
+        """Return the results of succeeded branches for their parent, by name or index."""
         with connection.cursor() as cursor:
             cursor.execute(_RESULTS, (parent, round_))
             found = {
@@ -88,5 +88,5 @@ class Rounds:
 
 
 def _is_of(row: OrderRow, key: Round) -> bool:
-    """Whether a branch still has its place in the round: another one may have begun again in its place."""
+    """Whether a branch still belongs to the round: another may have replaced it."""
     return (row.order.parent, row.parent_round) == key

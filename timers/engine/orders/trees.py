@@ -1,7 +1,7 @@
-"""Trees: orders with their branches and parents, locked by their roots, and what follows from events.
+"""Trees: orders with their branches and parents, locked by their roots, and the consequences of events.
 
-Events are handled one after the other until none is left; then all that has changed is written. So a step's end, the
-join that it completes and the next step of the parent are one transaction, and no order is ever nowhere.
+Events are handled one after the other until none is left; then all changes are written. So a step's end, the join that
+it completes and the next step of the parent are one transaction, and each order always has a place.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ MOST_ATTEMPTS: Final = f"had {MAX_TRIES:,} attempts, the most of one order. Canc
 
 
 class Trees:
-    """The trees of some roots that are locked.
+    """The trees of some locked roots.
 
     Args:
         roots: The locked rows.
-        now_us: The database's instant.
-        clocks: By group id: the clocks of groups that have one of their own.
+        now_us: The instant of the database clock, in microseconds since 1970 UTC.
+        clocks: By group id: the clocks of groups that have their own.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Trees:
         self._queue: deque[tuple[str, MakeEvent]] = deque()
         self._changed: dict[str, OrderRow] = {}
         self._placed: set[str] = set()
-        """Their waiting rows are locked here."""
+        """Orders whose waiting rows are locked here."""
         self._running: set[str] = set()
-        """Their steps are claimed, by whoever sends the events or by somebody else: rows do not say so."""
+        """Orders whose steps are claimed, by the sender of the events or by others; the rows do not show it."""
         self._touched: set[str] = set()
         self._revoked: dict[int, set[str]] = {}
         self.set_by: dict[str, dict[str, list[str]]] = {}
@@ -70,10 +70,10 @@ class Trees:
         self.ended: list[OrderRow] = []
         """Orders that have ended, or failed and are parked."""
 
-    # What a caller does.
+    # Interface for callers.
 
     def load(self, ids: Iterable[str]) -> None:
-        """Read orders of the trees, and the parents that their branches inherit from."""
+        """Read orders of the trees, and the parents from which their branches inherit."""
         missing = {id_ for id_ in ids if id_ not in self._rows}
         while missing:
             self._rows |= rows.read_orders(missing)
@@ -81,12 +81,12 @@ class Trees:
             missing = {parent for parent in parents if parent is not None and parent not in self._rows}
 
     def hold(self, id_: str, attempts: int, *, is_running: bool) -> None:
-        """Take an order as claimed by the caller.
+        """Record that an order is claimed by the caller.
 
         Args:
             id_: The order.
-            attempts: The rows that it has in the ledger with the present one.
-            is_running: Whether its step was run, and not only looked at.
+            attempts: Number of its rows in the ledger, including the current attempt.
+            is_running: Whether its step was run, and not only inspected.
         """
         self._touched.add(id_)
         self._rows[id_].attempts = attempts
@@ -101,43 +101,43 @@ class Trees:
         self.send(row.id, events.Started())
 
     def tallies(self, id_: str) -> Tallies | None:
-        """The branches that an order waits for; None where it waits for none."""
+        """Return the counts of the branches that an order waits for; None if it waits for none."""
         row = self._rows[id_]
         return None if row.order.round is None else self._rounds.tallies(row, row.order.round)
 
     def has(self, id_: str) -> bool:
-        """Whether an order that was to be loaded is there: those of a group that is deleted are gone."""
+        """Return whether a requested order was loaded: those of a deleted group do not exist."""
         return id_ in self._rows
 
     def row(self, id_: str) -> OrderRow:
-        """An order of the trees."""
+        """Return an order of the trees."""
         return self._rows[id_]
 
     def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
-        """The branches, or the sub-chain, that ended without success and begin again when the order is resumed."""
+        """Return the branches, or the sub-chain, that ended without success and restart when the order resumes."""
         round_ = row.order.round
         children = [] if round_ is None else self._children(row, round_)
         return [each for each in children if each.is_reset or each.order.outcome in (FAILED, CANCELLED)]
 
     def give_version(self, row: OrderRow, version_id: int) -> None:
-        """Let an order walk through another version of its chain from now on."""
+        """Switch an order to another version of its chain."""
         self._touch([row.id])
         row.version_id = version_id
         self._changed[row.id] = row
 
     def send(self, id_: str, event: events.Event) -> None:
-        """Handle an event, and all that follows from it."""
+        """Handle an event and its consequences."""
         self._queue.append((id_, lambda: event))
         self.settle()
 
     def settle(self) -> None:
-        """Handle what is left to be handled."""
+        """Handle all queued events."""
         while self._queue:
             id_, make = self._queue.popleft()
             self._handle(self._rows[id_], make())
 
     def write(self, node: str | None = None, worker: int | None = None) -> None:
-        """Write all that has changed. `node`, `worker`: who ended what has ended; None: nobody that runs steps."""
+        """Write all changes. `node`, `worker`: who ended the ended orders; None: not a worker."""
         changed = list(self._changed.values())
         rows.write_orders(changed, self._now)
         ids = [row.id for row in changed]
@@ -148,12 +148,12 @@ class Trees:
         finished = [to_microseconds(self._moment(row)) for row in ended]
         places.write_finals(ended, finished, node, worker)
         for group_id, claimed in self._revoked.items():
-            # Who ends steps has claims locked already, and another session that does may wait for these. What is not
-            # told to end runs on in vain: its order has gone elsewhere.
+            # A transaction that ends steps already has claims locked, and another one like it may wait for these. A
+            # step that is not revoked for that reason runs in vain: its order has moved on.
             revoke(claimed, group_id, REVOKED, skip_locked=node is not None or worker is not None)
         self._wake(waiting)
 
-    # How events are handled.
+    # Handling of events.
 
     def _handle(self, row: OrderRow, event: events.Event) -> None:
         self._touch([row.id])
@@ -201,7 +201,7 @@ class Trees:
             for child in self._children(row, round_):
                 if child.order.outcome in (FAILED, CANCELLED) and not child.is_reset:
                     self._set_reset(child, is_reset=True)
-        # All are there before the first one begins, which may end at once and have the others counted.
+        # Create all before the first one starts, which may end at once and count the others.
         new = self._restart(row, round_, moves) if (moves.restart or moves.restart_sub_order) and round_ else []
         new += self._spawn(row, moves.spawn)
         self._queue.extend((child.id, self._started(child)) for child in new)
@@ -297,7 +297,7 @@ class Trees:
             self._queue.append((child.id, lambda: events.Cancelled("its parent goes on")))
 
     def _restart(self, row: OrderRow, round_: int, moves: Moves) -> list[OrderRow]:
-        """Let branches that did not succeed, or the sub-chain, begin again, each as a new order in its place.
+        """Restart branches that did not succeed, or the sub-chain, each as a new order that replaces it.
 
         An execution has one final outcome, and theirs have been recorded.
         """
@@ -335,10 +335,10 @@ class Trees:
         self._changed[child.id] = child
         self._rounds.note(child, before)
 
-    # What is read.
+    # Reading.
 
     def _touch(self, ids: Collection[str]) -> None:
-        """Learn, once for each order, whether it waits or is claimed."""
+        """Find out, once for each order, whether it waits or is claimed."""
         new = [id_ for id_ in ids if id_ not in self._touched]
         if not new:
             return
@@ -348,7 +348,7 @@ class Trees:
         self._placed.update(placed)
         claimed = set(waiting).difference(placed)
         self._running |= {id_ for id_ in claimed if self._runs_a_step(self._rows[id_])}
-        # No number of an attempt is used twice: the ledger would keep the first one alone.
+        # No attempt number is used twice: the ledger would keep only the first row.
         had = placed | places.attempts_in_claims([self._rows[id_] for id_ in claimed])
         for id_, attempts in had.items():
             self._rows[id_].attempts = max(self._rows[id_].attempts, attempts)
@@ -377,9 +377,9 @@ class Trees:
         return self._states.get(chain_id, StepStates())
 
     def _lock_states(self, chain_id: int) -> bool:
-        """Keep the states of steps from changing until the end, and read them again; whether they had changed.
+        """Lock the states of steps until the end, and read them again; return whether they had changed.
 
-        Otherwise an order could come to stand before a step after those that stand there were let go on.
+        Otherwise an order could stop at a step just after the orders waiting there were released.
         """
         if chain_id in self._locked:
             return False

@@ -1,4 +1,4 @@
-"""Versions: an order that is resumed goes on with another version of its chain."""
+"""Versions: resume an order with another version of its chain."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import ChainVersion
 
 NEWEST: Final = "newest"
-"""In the place of a number."""
+"""Given instead of a number."""
 
 
 def take_version(trees: Trees, order: str, wanted: Any, *, is_elsewhere: bool) -> int:
-    """Let an order that is going to be resumed walk through another version of its chain; returns the number.
+    """Switch an order that is going to be resumed to another version of its chain; return the version's number.
 
     Branches that begin again with it take that version too. A sub-chain is another chain: it takes its newest version
-    where the newest is wanted, and keeps its own where a number is.
+    if the newest is requested, and keeps its own if a number is given.
 
     Args:
         trees: The tree of the order, locked.
         order: Its id.
         wanted: The number of the version, or NEWEST.
-        is_elsewhere: Whether it goes on at another step than the one it is at.
+        is_elsewhere: Whether it continues at another step than its current one.
 
     Raises:
         NotAllowedNow: It is neither suspended nor failed.
-        InvalidRequest: There is no such version, or the order cannot go on with it; nothing has changed then.
+        InvalidRequest: The version does not exist, or the order cannot continue with it; nothing has changed then.
     """
     row = trees.row(order)
     state = row.order.state
@@ -42,7 +42,7 @@ def take_version(trees: Trees, order: str, wanted: Any, *, is_elsewhere: bool) -
 
 
 def _find(chain_id: int, wanted: Any) -> tuple[int, int]:
-    """The number and the row of a version."""
+    """Return the number and the row id of a version."""
     is_number = isinstance(wanted, int) and not isinstance(wanted, bool)
     if not is_number and wanted != NEWEST:
         raise InvalidRequest(FIELD, f'must be the number of a version, or "{NEWEST}"', given=wanted)
@@ -62,7 +62,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
             check_version(before, after, row.order, is_elsewhere=is_elsewhere)
         except InvalidRequest as error:
             raise _placed(error, row) from None
-    # Found before the version changes: what the order waits for is a matter of the one that it has.
+    # Find these before the version changes: what the order waits for depends on its current version.
     again = [] if is_elsewhere else trees.ended_in_vain(row)
     trees.give_version(row, version_id)
     for child in again:
@@ -73,7 +73,7 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
 
 
 def _placed(error: InvalidRequest, row: OrderRow) -> InvalidRequest:
-    """The error with the order that it is about, where that is a branch or a sub-chain."""
+    """Return the error with the name of the order concerned, if that is a branch or a sub-chain."""
     order = row.order
     if order.parent is None:
         return error
