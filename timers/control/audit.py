@@ -33,7 +33,7 @@ LONGEST: Final = 2_000
 """Maximum characters of a JSON value; of a longer value only the length and the digest are kept."""
 MASK: Final = "***"
 _SECRET: Final = frozenset({"value", "previous_value", "digest", "previous_digest"})
-# Payloads are personal data, and the audit trail is kept longer than they are.
+# Payloads may contain personal data, and the audit trail is kept longer than they are.
 _DIGESTED: Final = frozenset({"payload"})
 _OWN_RECORD: Final = frozenset(
     {"id", "version", "created_at", "created_by", "updated_at", "updated_by", "state_changed_at", "state_changed_by",

@@ -40,7 +40,7 @@ class Throttle:
             return wait
 
     def give_back(self, identity: str, burst: float) -> None:
-        """Return a token that was taken but not used."""
+        """Put back a token that was taken but not used."""
         with self._lock:
             if identity in self._buckets:
                 tokens, counted_at = self._buckets[identity]

@@ -50,7 +50,7 @@ class Lanes(Generic[Entry]):
             return None
 
     def end(self, lane: str | None) -> None:
-        """Release the place in this lane of an entry that has ended, for the first one that waits."""
+        """Free the place in this lane of an entry that has ended, for the first one that waits."""
         if lane is None:
             return
         with self._lock:

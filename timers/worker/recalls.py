@@ -141,7 +141,7 @@ class Recalls:
         return taken
 
     def _settle(self) -> None:
-        """Release or forget executions that are held back for changes that have ended."""
+        """Begin, end or forget executions that were held back for changes which have ended."""
         open_tokens = {token for _, tokens in self._held_back.values() for token in tokens}
         ended = {token for token in open_tokens if has_ended(token)}
         for _, tokens in self._held_back.values():

@@ -47,7 +47,7 @@ class SecretCache:
         return {name: self._known[name][1] for name in names}
 
     def close(self) -> None:
-        """Release the thread."""
+        """Shut down the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self, names: frozenset[str]) -> None:

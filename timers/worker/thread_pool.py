@@ -199,7 +199,7 @@ class ThreadPool:
                 running.set()
 
     def spread_stalled_chunks(self) -> None:
-        """Return items that wait for a long-running one to the queue; called a few times per second."""
+        """Put items that wait for a long-running one back into the queue; called a few times per second."""
         with self._work:
             if self._put_back_chunks(older_than=STALLED_SECONDS):
                 self._work.notify_all()

@@ -158,6 +158,7 @@ def signal_order(order: str, name: str, payload: Any = None, *, actor: str = "")
 
     Raises:
         TimerNotFound: There is no such order.
+        NotAllowedNow: It does not wait for this signal.
     """
     return _send("order.signal", order, lambda _: events.Signalled(name, payload), actor, {"signal": name})
 
