@@ -46,7 +46,7 @@ class Created(NamedTuple):
     name: str
     next_fire_at: datetime | None
     result: str
-    """"created", "replaced" or "kept"."""
+    """`created`, `replaced` or `kept`."""
     timer: Timer | None = None
     """The timer's row, if it was created alone: equal to the row read back from the database."""
     in_flight: tuple[str, ...] = ()

@@ -87,9 +87,9 @@ class Declared:
     """CODE, or FILE_PREFIX and a name."""
     timers: Sequence[Declaration]
     groups: Sequence[Declaration] = ()
-    """Their keywords are `name` and the fields of create_group."""
+    """The groups; their keywords are `name` and the fields of create_group."""
     chains: Sequence[Declaration] = ()
-    """Their keywords are `group`, `name` and `definition`."""
+    """The chains; their keywords are `group`, `name` and `definition`."""
 
     def specs(self) -> dict[tuple[str, str], tuple[Declaration, TimerSpec]]:
         """Return the timers by group and name. Raise one InvalidRequest for all errors."""

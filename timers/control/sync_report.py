@@ -49,19 +49,19 @@ class Reconciled:
     created: tuple[Entry, ...] = ()
     updated: tuple[Entry, ...] = ()
     paused: tuple[Entry, ...] = ()
-    """No longer declared."""
+    """Timers that are no longer declared."""
     resumed: tuple[Entry, ...] = ()
-    """Declared again."""
+    """Timers that are declared again."""
     stopped: tuple[Entry, ...] = ()
     """Chains that are no longer declared."""
     started: tuple[Entry, ...] = ()
     """Chains that are declared again."""
     kept: tuple[Entry, ...] = ()
-    """Different from the declaration, because they were changed by hand: left unchanged."""
+    """Entries that differ from their declaration because they were changed by hand: left unchanged."""
     conflicts: tuple[Entry, ...] = ()
     """Names of timers that are not declared here: left unchanged."""
     over: tuple[Entry, ...] = field(default=(), compare=False)
-    """Declared, but no instant is left at which they could fire: not created."""
+    """Timers for which no instant is left at which they could fire: not created."""
     unchanged: int = 0
     owner: str = field(default="", compare=False)
     """The program that owns the declarations."""

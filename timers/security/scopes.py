@@ -20,7 +20,7 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
         "timers.add_secret", "timers.change_secret", "timers.delete_secret",
     ),
 }  # fmt: skip
-"""All of them are needed. A superuser has every one."""
+"""The permissions that a user needs for each scope: all of them. A superuser has every one."""
 
 
 def expanded(scopes: Iterable[str]) -> frozenset[str]:

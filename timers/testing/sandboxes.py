@@ -10,7 +10,7 @@ from typing import Final
 from timers.control.sandbox import Advance, advance_clock
 
 LOOK_EVERY: Final = 0.02
-"""Seconds."""
+"""Seconds between moves of the clock."""
 
 
 def live_through(

@@ -80,14 +80,14 @@ class Stepper:
     ) -> None:
         self.time = time
         self.look_ahead = look_ahead
-        """Seconds."""
+        """How far ahead of their instants executions are claimed, in seconds."""
         name = name or f"stepper-{next(_numbers)}"
         self.node: Node = register(registration(name, partition=partition, roles=roles, mode=mode))
         self.holder = Holder(self.node.id, name, 1, 4711)
         self.held: list[Execution] = []
-        """Claimed and not run yet."""
+        """Executions that are claimed and not run yet."""
         self.outcomes: list[Outcome] = []
-        """Ended and not recorded yet."""
+        """Outcomes that are not recorded yet."""
         self.answer: Callable[[HttpAction, Fire], int] | None = None
         """Returns a status code for http actions, instead of their targets."""
         self.skipped = 0
@@ -95,11 +95,11 @@ class Stepper:
         self.queued = 0
         """Number of occurrences that were queued behind another one of their timer so far."""
         self._rests_us: list[int] = []
-        """When the limits of groups, all of them reached, let the next execution begin."""
+        """Instants at which the limits of groups, all of them reached, let the next execution begin."""
         self._holding = Lock()
-        """Changes in other threads call executions back while this one steps."""
+        """Lock for changes in other threads, which call executions back while this one steps."""
         self._held_back: list[tuple[int, Execution]] = []
-        """Recalled by a change, with its token, until the change has ended."""
+        """Executions recalled by a change, with its token, until the change has ended."""
         in_this_process[self.holder.node_id, self.holder.worker_pid] = self
         self._partition, self._roles = partition, list(roles)
         self._beats = mode.is_passive

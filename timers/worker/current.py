@@ -9,4 +9,4 @@ if TYPE_CHECKING:  # Imported before Django is set up.
     from timers.engine.execution import Execution
 
 current: ContextVar[Execution | None] = ContextVar("timers_current_execution", default=None)
-"""None: the worker's own code."""
+"""The execution; None: the worker's own code runs."""

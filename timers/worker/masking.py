@@ -28,7 +28,7 @@ SHORTEST_ENCODED: Final = 4
 WIDEST: Final = 16
 """Maximum bytes that an encoding makes of one byte; of a wider encoding that is cut, only the beginning is masked."""
 MOST_REACH: Final = 32 * 1024
-"""Bytes."""
+"""Maximum of `Masking.reach`, in bytes."""
 
 _WRITTEN: Final = re.compile(
     r"""

@@ -21,7 +21,7 @@ class MaskingCache:
     def __init__(self, most_characters: int = MOST_CHARACTERS, most_maskings: int = MOST_MASKINGS) -> None:
         self._most_characters, self._most_maskings = most_characters, most_maskings
         self._kept: dict[frozenset[str], Masking] = {}
-        """In the order of their last use."""
+        """The maskings by their secrets, in the order of their last use."""
         self._characters = 0
         self._lock = threading.Lock()
 

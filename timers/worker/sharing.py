@@ -27,7 +27,7 @@ BRIEF_SECONDS: Final = 0.05
 LATE_SECONDS: Final = 0.1
 """Work left for this time after its instant is taken by any worker with room: its worker may have ended."""
 LATE_PAUSE_SECONDS: Final = 0.03
-"""It is taken in steps of a fair part each, so that workers that are only slow still get theirs."""
+"""Seconds between takes of such late work, each of a fair part, so that workers that are only slow still get theirs."""
 ALONE_SECONDS: Final = 1.0
 """A worker that found no other worker does not search again for this time."""
 SATURATED_SECONDS: Final = 0.1

@@ -57,12 +57,12 @@ class _Taker:
         self.thread = thread
         self.chunk: deque[Item] = deque()
         self.outcomes: list[Outcome] = []
-        """Of this chunk, not reported yet."""
+        """Outcomes of this chunk that are not reported yet."""
         self.execution: Execution | None = None
         """The running item, until it has its outcome."""
         self.started_us: int | None = None
         self.state: HandlerState
-        """Created by the thread itself."""
+        """State of the thread; created by the thread itself."""
         self.item_began = 0.0
         """time.monotonic() at the start of the running item; 0: none runs."""
         self.handler = ""

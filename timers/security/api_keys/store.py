@@ -36,11 +36,11 @@ class KeyRead(NamedTuple):
     """An application key as stored in the database."""
 
     row: ApplicationKey
-    """With its user."""
+    """The key, with its user."""
     groups: dict[int, str]
     """The names of its groups by their ids."""
     now: datetime
-    """By the database's clock."""
+    """When it was read, by the database's clock."""
 
 
 def read_application_key(public_id: str) -> KeyRead | None:
