@@ -49,10 +49,7 @@ class StepAttempt:
     step: str
     attempt: int
     outcome: str
-    """advanced: the step succeeded, and the order continued.
-
-    Or error, timeout, lost ...; or the order's own outcome.
-    """
+    """One of: advanced (the step succeeded, and the order continued); error, timeout, lost ...; the order's outcome."""
     node: str
     worker: int | None
     started_at: datetime | None
