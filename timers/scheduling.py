@@ -7,10 +7,11 @@
 Every call joins the caller's transaction: if the transaction is rolled back, the timer is not created. Durations are
 seconds (int, float, timedelta) or ISO 8601 text ("PT1M30S"). Instants are aware datetimes or ISO 8601 text with an
 offset. Time zones are IANA names. Invalid arguments raise `timers.exceptions.InvalidRequest`, which names every
-invalid field, and nothing is saved.
+invalid field, and nothing is saved. A taken name raises TimerExists, an exceeded quota QuotaExceeded (subclasses).
 
-Keywords that all schedule_* functions share:
+Every schedule_* function creates one timer and returns it. They share these arguments:
 
+    group name       the timer's group, and its name, which is unique in the group
     payload          any JSON value, at most 64 KB
     handler          name of a registered handler; without it the group's action is used
     start_at end_at  no fire before / after these instants
@@ -21,8 +22,7 @@ Keywords that all schedule_* functions share:
     time_zone        time zone of cron expressions and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
     concurrency_key  key whose executions are limited together, if the group limits by key
-    tags             list of tags
-    description      text for people
+    tags description labels, and text for people
     on_conflict      if the name is taken: "reject" (default), "replace", "keep"
     actor            the caller's name, for the audit trail
 """
@@ -133,18 +133,10 @@ def schedule_once(
     """Schedule a timer that fires once.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer, unique in the group.
         at: Instant of the fire. Give either `at` or `after`.
         after: Duration from now to the fire.
-        **options: The shared keywords (see the module), and `debounce_max_wait`: with on_conflict="replace", each call
-            moves the instant of the active timer, but never later than this duration after the timer was created.
-
-    Returns:
-        The timer.
-
-    Raises:
-        InvalidRequest: An argument is invalid. TimerExists and QuotaExceeded are subclasses.
+        **options: The shared arguments (see the module), and `debounce_max_wait`: with on_conflict="replace", each call
+            moves the instant of the existing timer, but never later than this duration after the timer was created.
     """
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
@@ -152,8 +144,7 @@ def schedule_once(
 def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: Any) -> Timer:
     """Schedule a timer that fires every `period`, counted from start_at (default: now).
 
-    Without start_at the first fire is one period from now. `options`: the shared keywords (see the module). Raises
-    InvalidRequest if an argument is invalid.
+    Without start_at the first fire is one period from now.
     """
     return _create({"kind": "fixed_rate", "group": group, "name": name, "period": period, **options})
 
@@ -161,8 +152,7 @@ def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: A
 def schedule_fixed_delay(group: str, name: str, *, delay: Duration, **options: Any) -> Timer:
     """Schedule a timer that fires `delay` after the end of the previous execution.
 
-    The first fire is at start_at, or `delay` from now without it. `options`: the shared keywords (see the module).
-    Raises InvalidRequest if an argument is invalid.
+    The first fire is at start_at, or `delay` from now without it.
     """
     return _create({"kind": "fixed_delay", "group": group, "name": name, "delay": delay, **options})
 
@@ -171,19 +161,11 @@ def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "U
     """Schedule a timer that fires by a cron expression.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer, unique in the group.
         expression: 5 fields; 6 with seconds first; 7 with the year last; or an alias such as @daily.
         time_zone: IANA name of the zone whose wall clock the expression describes.
-        **options: The shared keywords (see the module), and two for clock changes. `gap`: "run_after" (a skipped time
+        **options: The shared arguments (see the module), and two for clock changes. `gap`: "run_after" (a skipped time
             fires at the end of the gap) or "skip". `fold`: "once" or "twice" (whether a repeated time fires both
             times). The defaults depend on the expression (see timers/schedules/clock_policy.py).
-
-    Returns:
-        The timer.
-
-    Raises:
-        InvalidRequest: An argument is invalid.
     """
     return _create(
         {"kind": "cron", "group": group, "name": name, "expression": expression, "time_zone": time_zone, **options}
@@ -194,17 +176,9 @@ def schedule_calendar(group: str, name: str, *, time_zone: str = "UTC", **option
     """Schedule a timer that fires by a calendar expression of Jakarta Enterprise Beans.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer, unique in the group.
         time_zone: IANA name of the zone whose wall clock the expression describes.
         **options: The attributes second, minute, hour (default "0"), day_of_month, month, day_of_week, year (default
-            "*"); `gap` and `fold` as in schedule_cron; and the shared keywords (see the module).
-
-    Returns:
-        The timer.
-
-    Raises:
-        InvalidRequest: An argument is invalid.
+            "*"); `gap` and `fold` as in schedule_cron; and the shared arguments (see the module).
     """
     return _create({"kind": "calendar", "group": group, "name": name, "time_zone": time_zone, **options})
 
@@ -215,20 +189,12 @@ def schedule_window(
     """Schedule a timer that fires repeatedly within a daily window, such as 13:00 to 15:00 every 30 minutes.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer, unique in the group.
         begin: Wall-clock time at which the window begins; it fires.
         end: Wall-clock time at which the window ends; it does not fire.
         every: Duration between two fires.
         time_zone: IANA name of the zone of `begin` and `end`.
         **options: `weekdays`, the days on which the window begins, such as ["mon", "fri"] (default all); `gap` and
-            `fold` as in schedule_cron; and the shared keywords (see the module).
-
-    Returns:
-        The timer.
-
-    Raises:
-        InvalidRequest: An argument is invalid.
+            `fold` as in schedule_cron; and the shared arguments (see the module).
     """
     own = {"begin": begin, "end": end, "every": every}
     return _create({"kind": "window", "group": group, "name": name, **own, "time_zone": time_zone, **options})
@@ -238,35 +204,21 @@ def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", 
     """Schedule a timer that fires by an iCalendar recurrence rule (RFC 5545).
 
     Args:
-        group: Name of the group.
-        name: Name of the timer, unique in the group.
         rule: Such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0. It counts from start_at (default: now).
         time_zone: IANA name of the zone of the rule.
-        **options: `gap` and `fold` as in schedule_cron, and the shared keywords (see the module).
-
-    Returns:
-        The timer.
-
-    Raises:
-        InvalidRequest: An argument is invalid.
+        **options: `gap` and `fold` as in schedule_cron, and the shared arguments.
     """
     return _create({"kind": "rrule", "group": group, "name": name, "rule": rule, "time_zone": time_zone, **options})
 
 
 def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", actor: str = "") -> Created:
-    """Create one timer from a request.
+    """Create one timer; return whether it was created, replaced or kept, and its row.
 
     Args:
         request: The keywords of a schedule_* function and `kind`: once, fixed_rate, fixed_delay, cron, calendar, window
             or rrule.
         on_conflict: What to do if the name is taken: "reject", "replace" or "keep".
         actor: Name of the caller, for the audit trail.
-
-    Returns:
-        Whether the timer was created, replaced or kept, and its row.
-
-    Raises:
-        InvalidRequest: The request is invalid.
     """
     found = look_up_groups([_group_of(request)])
     spec = parse_request(request, found.now_in(_group_of(request)))
@@ -277,20 +229,13 @@ def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", a
 def schedule_many(
     requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject", actor: str = ""
 ) -> list[Created]:
-    """Create many timers in one statement, all or none.
+    """Create many timers in one statement, all or none; return one result for each request, in their order.
 
     Args:
-        requests: The keywords of a schedule_* function and `kind`: once, fixed_rate, fixed_delay, cron, calendar,
-            window or rrule.
-        on_conflict: What to do if a name is taken: "reject", "replace" or "keep".
-        actor: Name of the caller, for the audit trail.
-
-    Returns:
-        One result for each request, in their order.
+        requests: Each as in schedule_timer, as are `on_conflict` and `actor`.
 
     Raises:
-        InvalidRequest: One for all errors of all requests. Each field is prefixed with the number of its request, from
-            0.
+        InvalidRequest: For all errors of all requests; a field is prefixed with its request's number, from 0.
     """
     requests = list(requests)
     found = look_up_groups({_group_of(request) for request in requests})
@@ -307,23 +252,17 @@ def schedule_many(
 
 
 def update_timer(group: str, name: str, *, actor: str = "", version: int | None = None, **changes: Any) -> Timer:
-    """Change the given keywords of a timer.
+    """Change the given keywords of a timer, and return it.
 
     Keywords that are not given keep their values. The kind changes if `kind` or a keyword of another kind is given. A
     rate or a rule keeps counting from the same instant unless `start_at` changes.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer.
         actor: Name of the caller, for the audit trail.
         version: Version of the timer that the caller read; None: any.
         **changes: Keywords of the schedule_* functions.
 
-    Returns:
-        The changed timer.
-
     Raises:
-        InvalidRequest: A change is invalid.
         StaleVersion: The timer has changed since `version`.
         TimerNotFound: The timer does not exist.
         NotAllowedNow: The timer is cancelled.
@@ -388,20 +327,13 @@ def get_timer(group: str, name: str) -> Timer:
 
 
 def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Preview:
-    """Preview a schedule: the next fires, a description and warnings, computed by the code that fires.
+    """Return the next fires of a timer, a description and warnings, computed by the code that fires.
 
     Args:
-        group: Name of the group.
-        name: Name of the timer.
         n: Number of fires, 1 to 1,000.
-        **keywords: Without them, the stored timer is previewed. With them, a timer that is not stored: the keywords of
-            a schedule_* function and its `kind`.
-
-    Returns:
-        The preview.
+        **keywords: To preview a timer that is not stored, the keywords of a schedule_* function and its `kind`.
 
     Raises:
-        InvalidRequest: An argument is invalid.
         TimerNotFound: No keywords were given and the timer does not exist.
     """
     mistakes = ErrorCollector()
@@ -429,16 +361,11 @@ def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Previe
 
 
 def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: int = 1000) -> list[Timer]:
-    """Return timers of a group, ordered by name.
+    """Return at most `limit` timers of a group, ordered by name; none if the group does not exist.
 
     Args:
-        group: Name of the group.
         name_contains: Text that the name must contain, case-sensitive; empty: any name.
         state: State of the timers; empty: any state.
-        limit: Maximum number of timers.
-
-    Returns:
-        The timers; empty if the group does not exist.
     """
     timers = Timer.objects.filter(group__name=group).select_related("group")
     if name_contains:

@@ -13,7 +13,7 @@ from timers_client.calls.words import nothing
 def claim(
     group: str, consumer: str, *, limit: int = 1, lease: float = 30, wait: float = 0, subscription: str | None = None
 ) -> Call[list[Claimed]]:
-    """Claim due messages of a group.
+    """Claim up to `limit` due messages of a group.
 
     Args:
         group: Name of the group.
