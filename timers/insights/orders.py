@@ -79,7 +79,7 @@ def find_orders(
         state: One of STATES; `ended`: ended orders. None: all that have not ended.
         name: Name of their timers.
         parent: Order whose branches or sub-chain they are.
-        branches: Whether branches and sub-chains are included; None: if `step` or `parent` is given.
+        branches: Whether branches and sub-chains are included; None: only if `step` or `parent` is given.
         before_id: Start below this id.
         limit: Maximum number of orders.
     """

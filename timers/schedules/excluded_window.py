@@ -23,7 +23,7 @@ LONGEST_WINDOW = 31 * 86_400 * 1_000_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _UNSETTLED = timedelta(days=2)
-"""Time around a clock change that is handled window by window: no zone skips or repeats more than a day."""
+"""Time after a clock change that is handled window by window: no zone skips or repeats more than a day."""
 
 
 @dataclass(frozen=True, slots=True)

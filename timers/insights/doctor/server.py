@@ -73,7 +73,7 @@ def pooled_sessions(now: datetime) -> list[Finding]:
     """Report a pooler in transaction mode: what is not used then, and what the role must have set instead."""
     if not session_of(connection).is_pooled:
         return []
-    # A pooler returns values of its own; only the value of this client counts.
+    # Of the settings that a pooler restores for each client, only this client's own value counts.
     given = {
         row["name"]: row["setting" if row["name"] in TRACKED else "value"] for row in rows(_SETTINGS, (list(PINNED),))
     }
