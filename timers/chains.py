@@ -1,4 +1,4 @@
-"""Public: job chains from Python: define them, add orders, stop and skip steps, see to orders.
+"""Public API: define job chains, add orders, stop and skip steps, and manage orders from Python.
 
     from timers.chains import add_order, chain, create_chain, stop_step
 
@@ -11,9 +11,10 @@
     add_order("sales", "import", "order-4711", variables={"file": "4711.xml"})
     stop_step("sales", "import", "notify", reason="mail server is down", actor="ann")
 
-Each call is a transaction of its own, or joins the caller's; `for_orders` has one for each order. What is invalid
-raises InvalidRequest, which names every wrong field; what does not exist TimerNotFound; what cannot be done as things
-are NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions and the life of an order.
+Each call is its own transaction, or joins the caller's; `for_orders` uses one transaction per order. An invalid
+argument raises InvalidRequest, which names every invalid field; a missing object TimerNotFound; an operation that its
+state does not allow NotAllowedNow (all in `timers.exceptions`). docs/chains.md describes definitions and the life of
+an order.
 """
 
 from __future__ import annotations
@@ -131,9 +132,9 @@ __all__ = [
 ]
 
 MOST: Final = 2_000
-"""Orders that one call of for_orders takes."""
+"""Maximum number of orders of one call of for_orders."""
 FILTER: Final = ("group", "chain", "step", "state", "name", "parent")
-"""The conditions of for_orders."""
+"""Names of the conditions of for_orders."""
 _PAGE: Final = 500
 
 
@@ -141,15 +142,18 @@ def create_chain(group: str, name: str, definition: Mapping[str, Any] | ChainBui
     """Create a chain of a group.
 
     Args:
-        group: The name of the group.
-        name: Unique in the group.
-        definition: The steps as JSON, or a builder.
-        actor: Who does it, for the audit trail.
+        group: Name of the group.
+        name: Name of the chain, unique in the group.
+        definition: The steps, as JSON or as a builder.
+        actor: Name of the caller, for the audit trail.
+
+    Returns:
+        The chain.
 
     Raises:
-        InvalidRequest: For all that is wrong with the definition, each problem with its place.
-        TimerExists: The group has a chain of that name.
-        TimerNotFound: There is no such group.
+        InvalidRequest: The definition is invalid; each problem has its place.
+        TimerExists: The group already has a chain of that name.
+        TimerNotFound: The group does not exist.
     """
     return _define.create_chain(group, name, _plain(definition), actor=actor)
 
@@ -162,35 +166,49 @@ def update_chain(
     version: int | None = None,
     actor: str = "",
 ) -> Chain:
-    """Give a chain a new version: new orders take it, those under way finish on theirs.
+    """Create a new version of a chain.
 
-    A definition that is the same as the newest version changes nothing.
+    New orders use the new version; orders in progress finish on theirs. A definition equal to the newest version
+    changes nothing.
 
     Args:
-        group: The name of the group.
-        name: The chain's.
-        definition: The steps as JSON, or a builder.
-        version: The newest version as the caller read it; None: whichever it is.
-        actor: Who does it.
+        group: Name of the group.
+        name: Name of the chain.
+        definition: The steps, as JSON or as a builder.
+        version: The newest version that the caller read; None: any.
+        actor: Name of the caller, for the audit trail.
+
+    Returns:
+        The chain.
 
     Raises:
-        InvalidRequest: For all that is wrong with the definition.
-        StaleVersion: Somebody else gave it a new version meanwhile.
-        TimerNotFound: There is no such group or chain.
+        InvalidRequest: The definition is invalid.
+        StaleVersion: The chain has a newer version than `version`.
+        TimerNotFound: The group or the chain does not exist.
     """
     return _define.update_chain(group, name, _plain(definition), version=version, actor=actor)
 
 
 def compare_versions(group: str, name: str, before: int, after: int | None = None) -> list[Change]:
-    """The changes from one version of a chain to another (None: the newest); `str` of each is in words.
+    """Return the changes between two versions of a chain.
 
-    Raises TimerNotFound.
+    Args:
+        group: Name of the group.
+        name: Name of the chain.
+        before: Number of the older version.
+        after: Number of the newer version; None: the newest.
+
+    Returns:
+        The changes; `str` of a change describes it.
+
+    Raises:
+        TimerNotFound: The group, the chain or a version does not exist.
     """
     return _diff(definition(group, name, before)[1], definition(group, name, after)[1])
 
 
 def get_order(order: str) -> OrderDetail:
-    """One order in full; raises TimerNotFound. `order`: its id, which is its execution's."""
+    """Return an order with all details. `order`: its id, which is its execution's id. Raises TimerNotFound."""
     try:
         found = _one(order)
     except ValueError:
@@ -210,25 +228,30 @@ def for_orders(
     actor: str = "",
     **arguments: Any,
 ) -> ManyOrders:
-    """Do one thing to all orders that meet conditions, each by itself: what is refused stops none of the others.
+    """Apply a verb to all orders that match the conditions, each in its own transaction.
+
+    An order that refuses the verb does not stop the others.
 
     Args:
         verb: suspend, resume, skip, move, reset, cancel, prioritize, approve, refuse or signal.
         conditions: group, chain, step, state, name, parent; at least one of chain, name and parent.
-        limit: The most orders, at most MOST. A call also ends after some 15 seconds.
-        before: `next` of the result of the call before, which says that there were more orders; None: begin.
-        groups: The names of the groups that the caller may see; None: all.
-        actor: Who does it.
-        arguments: Those of the verb: `reason` of suspend, cancel and refuse; `at`, `variables` and `version` of
-            resume; `to` of move; `priority` of prioritize; `name` and `payload` of signal.
+        limit: Maximum number of orders, 1 to MOST. A call also ends after about 15 seconds.
+        before: `next` of the previous call's result, if there were more orders; None: start with the newest.
+        groups: Names of the groups that the caller may see; None: all.
+        actor: Name of the caller, for the audit trail.
+        **arguments: Arguments of the verb: `reason` for suspend, cancel and refuse; `at`, `variables` and `version` for
+            resume; `to` for move; `priority` for prioritize; `name` and `payload` for signal.
+
+    Returns:
+        The result for all orders, with `next` if there are more.
 
     Raises:
-        InvalidRequest: For all that is wrong with the verb, the conditions or the arguments.
+        InvalidRequest: The verb, a condition or an argument is invalid.
     """
     check_verb(verb, arguments)
     _check_conditions(conditions, limit)
     ids, below = list[str](), _position(before)
-    # All are chosen before the first is changed: what the verb changes may be what was asked for.
+    # All orders are selected before the first one changes, because the verb may change what the conditions match.
     while len(ids) <= limit:
         page = find_orders(groups=groups, before_id=below, limit=_PAGE, **conditions)
         ids += [str(each.id) for each in page.orders]

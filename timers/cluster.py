@@ -1,12 +1,12 @@
-"""Public: look at the nodes of the cluster and steer them, from Python.
+"""Public API: inspect and control the nodes of the cluster from Python.
 
     from timers.cluster import drain_node, hand_over, nodes
 
     drain_node("node-a", reason="new disk", actor="olga")
     hand_over("default", to="node-b", actor="olga")
 
-Each call is a transaction of its own, or joins the caller's. What is invalid raises InvalidRequest, what does not exist
-TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
+Each call is its own transaction, or joins the caller's. An invalid argument raises InvalidRequest, a missing object
+TimerNotFound, an operation that its state does not allow NotAllowedNow (all in `timers.exceptions`).
 """
 
 from __future__ import annotations
@@ -41,20 +41,23 @@ __all__ = [
 
 
 def nodes() -> list[NodeView]:
-    """The live nodes of all partitions, and those that ended lately, by name."""
+    """Return the live nodes of all partitions and those that ended recently, ordered by name."""
     return list(newest_nodes(clock.now()))
 
 
 def node(of: int | str) -> NodeView | None:
-    """The node of an id, or the live one of a name (else the one that ended last); None: there is none."""
+    """Return a node by its id or its name; None if it does not exist.
+
+    For a name, the live incarnation is returned, or the one that ended last if none is live.
+    """
     return _node(of, clock.now())
 
 
 def leaderships() -> list[LeadershipView]:
-    """The partitions that need a leader, by name, and which node leads each of them."""
+    """Return the leadership of each partition that needs a leader, ordered by partition name."""
     return list(_leaderships(clock.now()))
 
 
 def leadership(partition: str = "default") -> LeadershipView | None:
-    """The leadership of a partition; None: nothing in it needs a leader."""
+    """Return the leadership of a partition; None if nothing in it needs a leader."""
     return next((each for each in leaderships() if each.partition == partition), None)

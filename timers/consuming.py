@@ -1,4 +1,4 @@
-"""Public: pull executions of a group, commit and discard them, from Python.
+"""Public API: claim executions of a group, commit and discard them from Python.
 
     from timers.consuming import claim, commit, discard
 
@@ -6,7 +6,7 @@
         deliver(message.envelope)
         commit(message.execution, message.token)
 
-The group's action must be `{"kind": "pull"}`. Each call is a transaction of its own, or joins the caller's.
+The group's action must be `{"kind": "pull"}`. Each call is its own transaction, or joins the caller's.
 """
 
 from __future__ import annotations

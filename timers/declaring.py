@@ -1,4 +1,4 @@
-"""Public: declare timers and job chains beside the handlers that they call.
+"""Public API: declare timers and job chains next to the handlers that they call.
 
     from timers.declaring import cron, every
     from timers.handlers import handler
@@ -12,10 +12,9 @@
     @handler("reports.build")
     def build(fire): ...
 
-A decorator only notes the declaration; its function stays as it is. Timers are made of it when a node starts, or by
-`manage.py synctimers` (see control/sync.py). The keywords are those of timers.scheduling; `name` is the
-handler's when it is not given. What makes no sense raises InvalidRequest, naming the function, when the module is
-imported.
+A decorator only records the declaration; it does not change its function. The timers are created when a node starts,
+or by `manage.py synctimers` (see control/sync.py). The keywords are those of timers.scheduling; `name` defaults to
+the handler's name. Invalid keywords raise InvalidRequest, which names the function, when the module is imported.
 
 The group must exist, or be declared too:
 
@@ -53,27 +52,65 @@ _chains: dict[tuple[str, str], Declaration] = {}
 def every(
     period: float | str | timedelta, *, group: str, name: str | None = None, **options: Any
 ) -> Callable[[Decorated], Decorated]:
-    """Fire the function's handler every `period` (seconds or ISO 8601 text), on the multiples of it since 1970 UTC.
+    """Fire the function's handler every `period`, on the multiples of `period` since 1970 UTC.
 
-    With `start_at` it counts from there. "P1D" is due at midnight UTC; for times of a wall clock take cron.
+    "P1D" is due at midnight UTC; use cron for times of a local clock.
+
+    Args:
+        period: Seconds, a timedelta, or ISO 8601 text.
+        group: Name of the group.
+        name: Name of the timer; None: the handler's name.
+        **options: Keywords of timers.scheduling. With `start_at`, periods are counted from there.
+
+    Returns:
+        A decorator that returns its function unchanged.
+
+    Raises:
+        InvalidRequest: An argument is invalid.
     """
     return timer(kind="fixed_rate", period=period, group=group, name=name, **options)
 
 
 def cron(expression: str, *, group: str, name: str | None = None, **options: Any) -> Callable[[Decorated], Decorated]:
-    """Fire the function's handler by a cron expression, in `time_zone` (default UTC)."""
+    """Fire the function's handler by a cron expression.
+
+    Args:
+        expression: As in timers.scheduling.schedule_cron.
+        group: Name of the group.
+        name: Name of the timer; None: the handler's name.
+        **options: Keywords of timers.scheduling, such as `time_zone` (default UTC).
+
+    Returns:
+        A decorator that returns its function unchanged.
+
+    Raises:
+        InvalidRequest: An argument is invalid.
+    """
     return timer(kind="cron", expression=expression, group=group, name=name, **options)
 
 
 def timer(*, kind: str, group: str, name: str | None = None, **options: Any) -> Callable[[Decorated], Decorated]:
-    """Fire the function's handler by a schedule of any kind, given by the keywords of its schedule_* function."""
+    """Fire the function's handler by a schedule of any kind.
+
+    Args:
+        kind: once, fixed_rate, fixed_delay, cron, calendar, window or rrule.
+        group: Name of the group.
+        name: Name of the timer; None: the handler's name.
+        **options: Keywords of the kind's schedule_* function in timers.scheduling.
+
+    Returns:
+        A decorator that returns its function unchanged.
+
+    Raises:
+        InvalidRequest: An argument is invalid.
+    """
     keywords = {"kind": kind, "group": group, **({} if name is None else {"name": name}), **options}
 
     def declare(function: Decorated) -> Decorated:
         declaration = Declaration(keywords, _place(function))
-        # The name and the handler may follow only from a decorator above this one; all else is checked now.
+        # The name and the handler may come from a decorator above this one; everything else is checked now.
         Declaration({"name": "-", **_handler_or("-", keywords), **keywords}, declaration.where).spec()
-        # A module that is imported anew declares the same again.
+        # A module that is imported again makes the same declarations again.
         _timers[:] = [known for known in _timers if known[0] != declaration]
         _timers.append((declaration, function))
         return function
@@ -82,10 +119,14 @@ def timer(*, kind: str, group: str, name: str | None = None, **options: Any) -> 
 
 
 def declare_group(name: str, **fields: Any) -> None:
-    """A group that is created when there is none of that name; one that exists is left as it is.
+    """Declare a group, which is created if no group has that name; an existing group is not changed.
 
-    Takes the fields of create_group. Raises InvalidRequest, naming the module, for fields that make no sense and for a
-    name that is declared otherwise already.
+    Args:
+        name: Name of the group.
+        **fields: The fields of timers.scheduling.create_group.
+
+    Raises:
+        InvalidRequest: A field is invalid, or the name is already declared with other fields. It names the module.
     """
     declaration = Declaration({**fields, "name": name}, _caller())
     try:
@@ -98,16 +139,18 @@ def declare_group(name: str, **fields: Any) -> None:
 
 
 def declare_chain(group: str, definition: ChainBuilder | Mapping[str, Any], *, name: str | None = None) -> None:
-    """Declare a chain of a group, as the file of declared timers does: one definition, whoever reconciles it.
+    """Declare a chain of a group.
+
+    The definition is the same whether a node or `manage.py synctimers` creates the chain.
 
     Args:
-        group: The name of the group, which must exist or be declared too.
-        definition: The steps: a builder, or JSON.
-        name: The chain's; None: the builder's.
+        group: Name of the group, which must exist or be declared too.
+        definition: The steps, as a builder or as JSON.
+        name: Name of the chain; None: the builder's name.
 
     Raises:
-        InvalidRequest: For all that is wrong with the definition, naming the module, and for a name that is declared
-            otherwise already.
+        InvalidRequest: The definition is invalid, or the name is already declared with other steps. It names the
+            module.
     """
     named = definition.name if name is None and isinstance(definition, ChainBuilder) else name
     declaration = Declaration({"group": group, "name": named}, _caller())
@@ -127,7 +170,7 @@ def declare_chain(group: str, definition: ChainBuilder | Mapping[str, Any], *, n
 
 
 def declarations() -> Declared:
-    """All that the code of this process declares; raises InvalidRequest for a function that has no handler."""
+    """Return everything that this process declares. Raises InvalidRequest for a function that has no handler."""
     found: list[Declaration] = []
     problems: list[InvalidRequest] = []
     for declaration, function in _timers:
@@ -162,7 +205,7 @@ def _calls(handler: str, function: Callable[..., Any]) -> bool:
 
 
 def _caller() -> str:
-    """The module that calls the function which calls this one."""
+    """Return the name of the module that called the caller of this function."""
     frame = inspect.currentframe()
     for _ in range(2):
         frame = None if frame is None else frame.f_back

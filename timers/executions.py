@@ -1,12 +1,12 @@
-"""Public: decide on single executions, and on many failed ones at once, from Python.
+"""Public API: retry, dismiss and cancel executions, one or many at once, from Python.
 
     from timers.executions import retry_failed, start_operation
 
     retry_failed(execution_id, payload=mended, actor="ann")
     start_operation("retry", {"group": "billing", "error_contains": "connection refused"}, pace=20, actor="ann")
 
-Each call is a transaction of its own, or joins the caller's. What makes no sense raises InvalidRequest, what is not
-there TimerNotFound, what cannot be done to it as it is NotAllowedNow (all in `timers.exceptions`).
+Each call is its own transaction, or joins the caller's. An invalid argument raises InvalidRequest, a missing object
+TimerNotFound, an operation that its state does not allow NotAllowedNow (all in `timers.exceptions`).
 """
 
 from __future__ import annotations

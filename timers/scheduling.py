@@ -1,29 +1,30 @@
-"""Public: schedule timers and change them, from Python.
+"""Public API: schedule, read and change timers from Python.
 
     from timers.scheduling import schedule_fixed_rate
 
     schedule_fixed_rate(group="MyTimerGroup", name=record_uuid, period=60, payload=message, until_committed=True)
 
-Every call joins the caller's transaction: rolled back, the timer never was. Durations are seconds (int, float,
-timedelta) or ISO 8601 text ("PT1M30S"); instants are aware datetimes or ISO text with an offset; time zones are IANA
-names. What makes no sense raises `timers.exceptions.InvalidRequest`, which names every wrong field, and nothing is
-written.
+Every call joins the caller's transaction: if the transaction is rolled back, the timer is not created. Durations are
+seconds (int, float, timedelta) or ISO 8601 text ("PT1M30S"). Instants are aware datetimes or ISO 8601 text with an
+offset. Time zones are IANA names. Invalid arguments raise `timers.exceptions.InvalidRequest`, which names every
+invalid field, and nothing is saved. A taken name raises TimerExists, an exceeded quota QuotaExceeded (subclasses).
 
-Keywords that all schedule_* functions share:
+Every schedule_* function creates one timer and returns it. They share these arguments:
 
+    group name       the timer's group, and its name, which is unique in the group
     payload          any JSON value, at most 64 KB
-    handler          the name of a registered handler; without it the group's action is taken
+    handler          name of a registered handler; without it the group's action is used
     start_at end_at  no fire before / after these instants
-    max_fires        finished after so many fires
-    jitter           seconds over which timers of one instant are spread; each keeps its own share of it
-    priority         from -9 to 9: which timers of the group come first when workers are short (default 0)
-    until_committed  one execution, shown again at each tick of the schedule until it is committed
-    time_zone        of cron expressions, and of the times in the envelope (default UTC)
+    max_fires        the timer is finished after this number of fires
+    jitter           seconds over which timers with the same instant are spread; a timer's offset is always the same
+    priority         -9 to 9: higher ones of the group are claimed first when workers are short (default 0)
+    until_committed  one execution, delivered again at each tick of the schedule until it is committed
+    time_zone        time zone of cron expressions and of the times in the envelope (default UTC)
     overrides        policies of the group that this timer replaces, e.g. {"retry": {"max_retries": 1}}
-    concurrency_key  whose executions are limited together, where the group limits by key
-    tags description for people
-    on_conflict      for a name that is taken: "reject" (default), "replace", "keep"
-    actor            who asks, for the record
+    concurrency_key  key whose executions are limited together, if the group limits by key
+    tags description labels, and text for people
+    on_conflict      if the name is taken: "reject" (default), "replace", "keep"
+    actor            the caller's name, for the audit trail
 """
 
 from __future__ import annotations
@@ -129,28 +130,42 @@ MAX_PREVIEW: Final = 1000
 def schedule_once(
     group: str, name: str, *, at: Instant | None = None, after: Duration | None = None, **options: Any
 ) -> Timer:
-    """Fire once, `at` an instant or `after` a duration from now (exactly one of the two).
+    """Schedule a timer that fires once.
 
-    `debounce_max_wait`: with on_conflict="replace", each call moves the instant of the living timer, and never beyond
-    so long after it was created.
+    Args:
+        at: Instant of the fire. Give either `at` or `after`.
+        after: Duration from now to the fire.
+        **options: The shared arguments (see the module), and `debounce_max_wait`: with on_conflict="replace", each call
+            moves the instant of the existing timer, but never later than this duration after the timer was created.
     """
     return _create({"kind": "once", "group": group, "name": name, "at": at, "after": after, **options})
 
 
 def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: Any) -> Timer:
-    """Fire every `period`, anchored at start_at; without start_at the first fire is one period from now."""
+    """Schedule a timer that fires every `period`, counted from start_at (default: now).
+
+    Without start_at the first fire is one period from now.
+    """
     return _create({"kind": "fixed_rate", "group": group, "name": name, "period": period, **options})
 
 
 def schedule_fixed_delay(group: str, name: str, *, delay: Duration, **options: Any) -> Timer:
-    """Fire `delay` after the end of the execution before; first at start_at, or `delay` from now."""
+    """Schedule a timer that fires `delay` after the end of the previous execution.
+
+    The first fire is at start_at, or `delay` from now without it.
+    """
     return _create({"kind": "fixed_delay", "group": group, "name": name, "delay": delay, **options})
 
 
 def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "UTC", **options: Any) -> Timer:
-    """Fire by a cron expression of 5 fields, 6 with seconds first, 7 with the year last, or an alias such as @daily.
+    """Schedule a timer that fires by a cron expression.
 
-    `gap` and `fold`: what is done about times that a clock change skips or repeats (see timers/schedules/cron.py).
+    Args:
+        expression: 5 fields; 6 with seconds first; 7 with the year last; or an alias such as @daily.
+        time_zone: IANA name of the zone whose wall clock the expression describes.
+        **options: The shared arguments (see the module), and two for clock changes. `gap`: "run_after" (a skipped time
+            fires at the end of the gap) or "skip". `fold`: "once" or "twice" (whether a repeated time fires both
+            times). The defaults depend on the expression (see timers/schedules/clock_policy.py).
     """
     return _create(
         {"kind": "cron", "group": group, "name": name, "expression": expression, "time_zone": time_zone, **options}
@@ -158,10 +173,12 @@ def schedule_cron(group: str, name: str, *, expression: str, time_zone: str = "U
 
 
 def schedule_calendar(group: str, name: str, *, time_zone: str = "UTC", **options: Any) -> Timer:
-    """Fire by a calendar expression, as Jakarta Enterprise Beans has it.
+    """Schedule a timer that fires by a calendar expression of Jakarta Enterprise Beans.
 
-    Its attributes are keywords: second, minute, hour (default "0"), day_of_month, month, day_of_week, year (default
-    "*"); `gap` and `fold` as for cron.
+    Args:
+        time_zone: IANA name of the zone whose wall clock the expression describes.
+        **options: The attributes second, minute, hour (default "0"), day_of_month, month, day_of_week, year (default
+            "*"); `gap` and `fold` as in schedule_cron; and the shared arguments (see the module).
     """
     return _create({"kind": "calendar", "group": group, "name": name, "time_zone": time_zone, **options})
 
@@ -169,24 +186,40 @@ def schedule_calendar(group: str, name: str, *, time_zone: str = "UTC", **option
 def schedule_window(
     group: str, name: str, *, begin: str, end: str, every: Duration, time_zone: str = "UTC", **options: Any
 ) -> Timer:
-    """Fire every so often within a daily window of the wall clock: 13:00 to before 15:00, every 30 minutes.
+    """Schedule a timer that fires repeatedly within a daily window, such as 13:00 to 15:00 every 30 minutes.
 
-    `weekdays`: the days on which the window begins, such as ["mon", "fri"] (default all); gap and fold as for cron.
+    Args:
+        begin: Wall-clock time at which the window begins; it fires.
+        end: Wall-clock time at which the window ends; it does not fire.
+        every: Duration between two fires.
+        time_zone: IANA name of the zone of `begin` and `end`.
+        **options: `weekdays`, the days on which the window begins, such as ["mon", "fri"] (default all); `gap` and
+            `fold` as in schedule_cron; and the shared arguments (see the module).
     """
     own = {"begin": begin, "end": end, "every": every}
     return _create({"kind": "window", "group": group, "name": name, **own, "time_zone": time_zone, **options})
 
 
 def schedule_rrule(group: str, name: str, *, rule: str, time_zone: str = "UTC", **options: Any) -> Timer:
-    """Fire by a recurrence rule of iCalendar (RFC 5545), such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0.
+    """Schedule a timer that fires by an iCalendar recurrence rule (RFC 5545).
 
-    It counts from start_at, or from now; `gap` and `fold` as for cron.
+    Args:
+        rule: Such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0. It counts from start_at (default: now).
+        time_zone: IANA name of the zone of the rule.
+        **options: `gap` and `fold` as in schedule_cron, and the shared arguments.
     """
     return _create({"kind": "rrule", "group": group, "name": name, "rule": rule, "time_zone": time_zone, **options})
 
 
 def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", actor: str = "") -> Created:
-    """Create one timer from the keywords of a schedule_* function and its `kind`, as `schedule_many` takes them."""
+    """Create one timer; return whether it was created, replaced or kept, and its row.
+
+    Args:
+        request: The keywords of a schedule_* function and `kind`: once, fixed_rate, fixed_delay, cron, calendar, window
+            or rrule.
+        on_conflict: What to do if the name is taken: "reject", "replace" or "keep".
+        actor: Name of the caller, for the audit trail.
+    """
     found = look_up_groups([_group_of(request)])
     spec = parse_request(request, found.now_in(_group_of(request)))
     (created,) = create.create_timers([spec], on_conflict=on_conflict, actor=actor, found=found)
@@ -196,12 +229,13 @@ def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", a
 def schedule_many(
     requests: Iterable[Mapping[str, Any]], *, on_conflict: str = "reject", actor: str = ""
 ) -> list[Created]:
-    """Create many timers in one statement, all or none.
+    """Create many timers in one statement, all or none; return one result for each request, in their order.
 
-    Each request has the keywords of a schedule_* function and its `kind`: once, fixed_rate, fixed_delay, cron,
-    calendar, window or rrule.
-    Raises one InvalidRequest for all mistakes of all requests, their fields prefixed with the request's number (from
-    0).
+    Args:
+        requests: Each as in schedule_timer, as are `on_conflict` and `actor`.
+
+    Raises:
+        InvalidRequest: For all errors of all requests; a field is prefixed with its request's number, from 0.
     """
     requests = list(requests)
     found = look_up_groups({_group_of(request) for request in requests})
@@ -218,10 +252,20 @@ def schedule_many(
 
 
 def update_timer(group: str, name: str, *, actor: str = "", version: int | None = None, **changes: Any) -> Timer:
-    """Change the given keywords of a timer; its kind changes when `kind` or another kind's keyword is given.
+    """Change the given keywords of a timer, and return it.
 
-    What is not given stays as it was: a rate or a rule goes on counting from where it counted, unless `start_at` is
-    changed. `version`: refuse with StaleVersion when someone changed the timer since it was read.
+    Keywords that are not given keep their values. The kind changes if `kind` or a keyword of another kind is given. A
+    rate or a rule keeps counting from the same instant unless `start_at` changes.
+
+    Args:
+        actor: Name of the caller, for the audit trail.
+        version: Version of the timer that the caller read; None: any.
+        **changes: Keywords of the schedule_* functions.
+
+    Raises:
+        StaleVersion: The timer has changed since `version`.
+        TimerNotFound: The timer does not exist.
+        NotAllowedNow: The timer is cancelled.
     """
     mistakes = ErrorCollector()
     changes = known_changes(changes, mistakes)
@@ -235,7 +279,7 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
 
 
 class _EditedSchedule:
-    """Makes the schedule of a timer after an edit: of the keywords that are given, and those that stay."""
+    """Callable that builds a timer's schedule after a change, from the given and the kept keywords."""
 
     def __init__(self, group: str, name: str, own: dict[str, Any], changes: Mapping[str, Any]) -> None:
         self._group, self._name = group, name
@@ -252,7 +296,7 @@ class _EditedSchedule:
             return parse_stored(kind, stored, time_zone)
         start_at, kept, anchor = self._changes.get("start_at", timer.start_at), {}, None
         if kind == timer.schedule_kind and isinstance(stored, dict):
-            # What was not named stays, but for `once`, whose two keywords exclude each other.
+            # Keywords that were not given are kept, except for `once`, whose two keywords exclude each other.
             if kind != "once":
                 kept = {word: value for word, value in stored.items() if word in OWN_KEYWORDS[kind]}
             if start_at is None or _is_instant(start_at, timer.start_at):
@@ -260,13 +304,13 @@ class _EditedSchedule:
         whose = Whose(self._group, self._name, time_zone, start_at, anchor)
         schedule = parse_schedule(kind, {**kept, **own}, whose, now_in(self._group))
         if is_over and anchor is not None and Rule(kind, schedule.to_spec(), time_zone) != rule_of(timer):
-            # One that has ended begins again by another rule, and counts from now.
+            # A finished timer with another rule starts again and counts from now.
             return parse_schedule(kind, {**kept, **own}, whose._replace(anchor=None), now_in(self._group))
         return schedule
 
 
 def _is_instant(given: Any, instant: datetime | None) -> bool:
-    """Whether what is given means this instant; what makes no sense means none."""
+    """Whether the given value is this instant; False if the value is invalid."""
     try:
         return parse_instant(given, "start_at") == instant
     except InvalidRequest:
@@ -274,7 +318,7 @@ def _is_instant(given: Any, instant: datetime | None) -> bool:
 
 
 def get_timer(group: str, name: str) -> Timer:
-    """The timer; raises TimerNotFound."""
+    """Return the timer. Raises TimerNotFound."""
     found = find_timer(group, name)
     if found is None:
         raise TimerNotFound(f"there is no timer {name!r} in group {group!r}")
@@ -283,9 +327,14 @@ def get_timer(group: str, name: str) -> Timer:
 
 
 def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Preview:
-    """The next `n` fires (1 to 1,000), the schedule in words, and warnings: by the code that fires.
+    """Return the next fires of a timer, a description and warnings, computed by the code that fires.
 
-    Of the stored timer; or, with the keywords of a schedule_* function and its `kind`, of one that is not (yet) stored.
+    Args:
+        n: Number of fires, 1 to 1,000.
+        **keywords: To preview a timer that is not stored, the keywords of a schedule_* function and its `kind`.
+
+    Raises:
+        TimerNotFound: No keywords were given and the timer does not exist.
     """
     mistakes = ErrorCollector()
     n = mistakes.check(lambda: _check_n(n))
@@ -312,7 +361,12 @@ def preview_timer(group: str, name: str, n: int = 10, **keywords: Any) -> Previe
 
 
 def get_timers(group: str, *, name_contains: str = "", state: str = "", limit: int = 1000) -> list[Timer]:
-    """Timers of a group by name, at most `limit`."""
+    """Return at most `limit` timers of a group, ordered by name; none if the group does not exist.
+
+    Args:
+        name_contains: Text that the name must contain, case-sensitive; empty: any name.
+        state: State of the timers; empty: any state.
+    """
     timers = Timer.objects.filter(group__name=group).select_related("group")
     if name_contains:
         timers = timers.filter(name__contains=name_contains)
@@ -330,7 +384,7 @@ def _check_n(n: Any) -> int:
 
 
 def _group_of(request: Any) -> str:
-    """The group that a request names; empty where it names none, of which its parsing tells."""
+    """Return the group of a request, or an empty text if it has none; parsing reports that error."""
     group = request.get("group") if isinstance(request, Mapping) else None
     return group if isinstance(group, str) else ""
 

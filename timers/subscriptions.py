@@ -1,11 +1,11 @@
-"""Public: subscriptions of a group, from Python: several receivers of its timers.
+"""Public API: manage the subscriptions of a group, each of which receives its timers' executions, from Python.
 
     from timers.subscriptions import create_subscription
 
     create_subscription("orders", "billing", mode="broadcast", action={"handler": "billing.book"})
     create_subscription("orders", "mails", mode="broadcast", action={"kind": "pull"}, filter={"tags": {"any": ["eu"]}})
 
-Each call is a transaction of its own, or joins the caller's.
+Each call is its own transaction, or joins the caller's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Actions: what is done at a fire. One file each; a further kind is one file and one line in KINDS."""
+"""Actions: what runs when a timer fires. One file each; a new kind is one file and one line in KINDS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timers.domain.errors import ErrorCollector
 from timers.exceptions import InvalidRequest
 
 Action = PythonAction | HttpAction | EntryAction | PullAction | ChainAction
-"""The union of all actions."""
+"""Union of all actions."""
 
 KINDS: Final[dict[str, type[Action]]] = {
     PythonAction.kind: PythonAction,
@@ -28,7 +28,7 @@ KINDS: Final[dict[str, type[Action]]] = {
 
 
 def read(spec: Any, mistakes: ErrorCollector) -> Action | None:
-    """The action of a JSON form, as far as it can be read; what is wrong with it is noted."""
+    """Read an action from its JSON form as far as possible; errors are collected."""
     if not isinstance(spec, Mapping):
         example = '{"kind": "python", "handler": "vendors.process"}'
         mistakes.add(InvalidRequest("action", f"must be an object such as {example}", given=spec))
@@ -42,7 +42,7 @@ def read(spec: Any, mistakes: ErrorCollector) -> Action | None:
 
 
 def parse(spec: Mapping[str, Any]) -> Action:
-    """Read the JSON form of an action; raises one InvalidRequest for all that is wrong."""
+    """Parse the JSON form of an action. Raises one InvalidRequest for all errors."""
     mistakes = ErrorCollector()
     action = read(spec, mistakes)
     mistakes.raise_if_any()
@@ -52,7 +52,7 @@ def parse(spec: Mapping[str, Any]) -> Action:
 
 @lru_cache(maxsize=1024)
 def parse_text(spec_text: str) -> Action:
-    """The same from JSON text, cached: the engine's rows come as text and few actions serve many timers."""
+    """Parse an action from JSON text, cached: the engine's rows contain text, and few actions serve many timers."""
     try:
         spec = json.loads(spec_text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Which addresses are open to everybody's timers: public ones, whatever form they hide in.
+"""Addresses that every timer may call: public ones, including addresses embedded in them.
 
-An IPv6 address may carry an IPv4 one (mapped, NAT64, 6to4, Teredo, ISATAP); a gateway on the way would lead there. So
-an address is public only when it and every address in it is. `ipaddress.is_global` alone does not say so: it is true
+An IPv6 address may contain an IPv4 one (mapped, NAT64, 6to4, Teredo, ISATAP), to which a gateway would forward. So an
+address is public only if it and every embedded address is. `ipaddress.is_global` alone is not sufficient: it is true
 for 64:ff9b::7f00:1 (loopback by NAT64), for multicast, and for the metadata server of one cloud.
 """
 
@@ -29,7 +29,7 @@ METADATA: Final = frozenset(
         "192.0.0.192",  # Oracle, first generation
     )
 )
-"""Where clouds hand out credentials to whoever asks; a network that is allowed as a whole does not open these."""
+"""Metadata servers, from which clouds give credentials to any client; allowing their network does not open them."""
 
 _NOT_PUBLIC: Final = tuple(
     (ip_network(network), words)
@@ -75,8 +75,8 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def embedded(address: Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address carries."""
-    # The loopback and the unspecified address look like IPv4 ones in an outdated notation, and are none.
+    """Yield the IPv4 addresses that an IPv6 address contains."""
+    # The loopback and the unspecified address look like IPv4 ones in an outdated notation, but are not.
     if isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
         return
     if any(address in network for network in _LAST_32_BITS) or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
@@ -94,10 +94,13 @@ def why_refused(
     denied: Iterable[Network] = (),
     own: Collection[Address] = (),
 ) -> str | None:
-    """Why no connection may be made to an address, in words; None: it may.
+    """Return why connecting to an address is not allowed; None: it is allowed.
 
-    `allowed`: networks that are open although they are not public; `denied`: networks that are closed in any case.
-    `own`: addresses of the installation, which are opened only by themselves, as metadata servers are.
+    Args:
+        address: The address.
+        allowed: Networks that are open although they are not public.
+        denied: Networks that are always closed.
+        own: Addresses of the installation; like metadata servers, they are opened only individually.
     """
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return f"{address} names a network interface of this host"
@@ -126,7 +129,7 @@ def _refused_itself(
     for network, words in _OF_VERSION[address.version]:
         if address in network:
             return words
-    # What a newer Python knows beyond our list.
+    # Ranges that a newer Python knows and this module's list does not.
     return (
         None if address.is_global and not address.is_multicast and not address.is_reserved else "not a public address"
     )

@@ -1,4 +1,4 @@
-"""Certificates of authorities that a call trusts instead of those that the system trusts: PEM text."""
+"""Certificates of authorities that a call trusts instead of the system's: PEM text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES: Final = 64 * 1024
 
 
 def check_certificates(pem: str, field: str) -> None:
-    """Raise InvalidRequest where the text is not one or more certificates in PEM."""
+    """Raise InvalidRequest if the text is not one or more PEM certificates."""
     if "PRIVATE KEY" in pem:
         raise InvalidRequest(field, "holds a private key; only certificates belong here")
     if BEGIN not in pem:

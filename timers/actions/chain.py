@@ -1,4 +1,4 @@
-"""The chain action: the execution is an order that walks through the steps of a chain of the group."""
+"""The chain action: the execution is an order that passes through the steps of a chain of the group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.exceptions import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class ChainAction:
-    """Start an order of the newest version of the chain of that name."""
+    """Start an order of the newest version of a chain."""
 
     kind: ClassVar[str] = "chain"
     handler: ClassVar[None] = None
@@ -21,17 +21,17 @@ class ChainAction:
 
     @property
     def name(self) -> str:
-        """What is measured and grouped together: orders of one chain."""
+        """Name for statistics: orders of one chain are grouped together."""
         return f"chain {self.chain}"
 
     @property
     def words(self) -> str:
-        """The action in a few words."""
+        """Short description of the action."""
         return self.name
 
     @classmethod
     def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> ChainAction | None:
-        """Read the JSON form `{"kind": "chain", "chain": name}`; what is wrong is noted."""
+        """Read the JSON form `{"kind": "chain", "chain": name}`; errors are collected."""
         mistakes.refuse_unknown(spec, ("kind", "chain"), within="action.", where="for chain")
         name = spec.get("chain")
         if not isinstance(name, str) or not name:
@@ -40,5 +40,5 @@ class ChainAction:
         return cls(name)
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         return {"kind": self.kind, "chain": self.chain}

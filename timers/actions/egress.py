@@ -1,10 +1,10 @@
-"""The egress guard: where timers may send calls to, whoever made them.
+"""Egress guard: restricts the targets of timers' calls.
 
-A timer's URL comes from a user; the node that calls it stands inside the installation's network. So a call goes out
-only by an allowed scheme, to an allowed port, and to an address that is public or that the installation has opened
-(TIMERS_HTTP_ALLOW_PRIVATE). The address is what decides, not the name: a name is resolved, every address of it is
-checked, and the connection is made to a checked address. That is asked when a timer is saved, as far as it can be
-told then, and again at every connection, for names change their addresses.
+A timer's URL comes from a user, but the node that calls it is inside the installation's network. So a call is made only
+with an allowed scheme, to an allowed port, and to an address that is public or that the installation has opened
+(TIMERS_HTTP_ALLOW_PRIVATE). The address decides, not the name: a name is resolved, each of its addresses is checked,
+and the connection is made to a checked address. This is checked when a timer is saved, as far as possible then, and
+again for every connection, because names change their addresses.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from timers.conf.forms import Network
 
 
 class EgressRefused(PermissionError):
-    """No connection was made: the guard does not let it out. The message says why."""
+    """The guard refused the connection. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The rules of one installation."""
+    """Rules of one installation."""
 
     allowed: tuple[Network, ...] = ()
     denied: tuple[Network, ...] = ()
     ports: tuple[range, ...] = (range(443, 444),)
     plain_http: bool = False
     own: frozenset[Address] = frozenset()
-    """Where the installation itself listens."""
+    """Addresses at which the installation itself listens."""
     proxy: Target | None = None
-    """Through which all calls go; then it is the proxy that resolves names."""
+    """Proxy for all calls, which then resolves names."""
 
     @classmethod
     def open(cls) -> Egress:
-        """No rules, for calls whose place an operator has set and no user's timer."""
+        """Return no rules, for calls whose target is set by an operator and not by a user's timer."""
         return cls(allowed=forms.networks("0.0.0.0/0,::/0"), ports=(range(1, 65536),), plain_http=True)
 
     @classmethod
     def in_force(cls) -> Egress:
-        """By the settings of this process, and where the installation listens now; may look names up."""
+        """Return the rules from this process' settings and the installation's addresses; may resolve names."""
         settings = conf.current()
         return _read(
             settings.http_allow_private,
@@ -58,7 +58,7 @@ class Egress:
         )
 
     def why_refused_address(self, text: str) -> str | None:
-        """Why no connection may be made to this address, in words; None: it may."""
+        """Return why connecting to this address is not allowed; None: it is allowed."""
         try:
             address = ip_address(text)
         except ValueError:
@@ -66,7 +66,10 @@ class Egress:
         return why_refused(address, allowed=self.allowed, denied=self.denied, own=self.own)
 
     def why_refused_target(self, target: Target) -> str | None:
-        """What can be told from the URL alone: scheme, port, and an address that stands in it."""
+        """Check what the URL alone shows: scheme, port, and a literal address.
+
+        Return why it is refused; None: it is not.
+        """
         if target.scheme != "https" and not self.plain_http:
             return "http is not encrypted and not allowed here (TIMERS_HTTP_ALLOW_PLAIN); use https"
         if not any(target.port in ports for ports in self.ports):
@@ -76,7 +79,7 @@ class Egress:
         return self.why_refused_address(target.host)
 
     def why_refused_proxy(self, proxy: Target) -> str | None:
-        """The same for a proxy that an action names: a connection goes to its port and address too."""
+        """Check the port and address of a proxy that an action names. Return why it is refused; None: it is not."""
         if self.proxy is not None:
             return "cannot be chosen here: all calls go through the installation's proxy (TIMERS_HTTP_PROXY)"
         if not any(proxy.port in ports for ports in self.ports):
@@ -84,14 +87,14 @@ class Egress:
         return self._why_refused_name(proxy.host) if proxy.address is None else self.why_refused_address(proxy.host)
 
     def _why_refused_name(self, host: str) -> str | None:
-        # Of all names only these mean the same everywhere (RFC 6761).
+        # Only these names have the same meaning everywhere (RFC 6761).
         if host != "localhost" and not host.endswith(".localhost"):
             return None
         reasons = [self.why_refused_address(address) for address in ("127.0.0.1", "::1")]
         return f"{host} is this host: {reasons[0]}" if all(reasons) else None
 
     def check_addresses(self, host: str, addresses: Iterable[str]) -> None:
-        """Raise EgressRefused when a single one of a name's addresses may not be connected to."""
+        """Raise EgressRefused if any of a name's addresses is not allowed."""
         for address in addresses:
             reason = self.why_refused_address(address)
             if reason is not None:

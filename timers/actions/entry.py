@@ -1,9 +1,8 @@
-"""The entry action: call a handler through the cluster's own entry point, wherever that is.
+"""The entry action: call a handler through the cluster's own handler endpoint.
 
-Timers name the handler and no more. Where the entry point is and which key opens it are settings (TIMERS_ENTRY_URL,
-TIMERS_ENTRY_KEY), so they stand in no timer and may change under all of them; the call is made up right before it is
-made. In ThingWorx, timers that shall run on all nodes of a cluster have to do this by hand, with the address and the
-key in their code.
+Timers name only the handler. The URL of the endpoint and its key are settings (TIMERS_ENTRY_URL, TIMERS_ENTRY_KEY), so
+no timer contains them and they can change for all timers; the call is built right before it is made. In ThingWorx,
+timers that must run on all nodes of a cluster need the address and the key in their code.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ _ANYWHERE: Final = "https://entry.invalid/"
 
 @dataclass(frozen=True, slots=True)
 class EntryAction:
-    """Call the entry point with the envelope, for the handler of that name."""
+    """Call the handler endpoint with the envelope, for one handler."""
 
     kind: ClassVar[str] = "entry"
     handler: ClassVar[None] = None
-    """No worker need know it: it runs where the entry point is."""
+    """None: no worker needs to know the handler, because it runs at the endpoint."""
     lane: ClassVar[str] = "entry point"
-    """All of them are calls of one target."""
+    """All of these actions call one target."""
 
     called: str
-    """The handler's name."""
+    """Name of the handler."""
     form: HttpAction
-    """The call, but for where it goes."""
+    """The call without its target."""
 
     @classmethod
     def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> EntryAction | None:
-        """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; what is wrong is noted."""
+        """Read the JSON form, such as `{"kind": "entry", "name": "vendors.process"}`; errors are collected."""
         mistakes.refuse_unknown(spec, ("kind", "name", *_OPTIONS), within="action.", where="for entry")
         form = HttpAction.read({"url": _ANYWHERE, **{key: spec[key] for key in _OPTIONS if key in spec}}, mistakes)
         name = spec.get("name")
@@ -51,22 +50,22 @@ class EntryAction:
         return cls(name, form)
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         form = self.form.to_spec()
         return {"kind": self.kind, "name": self.called, **{key: form[key] for key in _OPTIONS if key in form}}
 
     @property
     def name(self) -> str:
-        """What is measured and grouped together: calls of one handler."""
+        """Name for statistics: calls of one handler are grouped together."""
         return f"entry {self.called}"
 
     @property
     def words(self) -> str:
-        """The action in a few words."""
+        """Short description of the action."""
         return f"{self.called} by the entry point"
 
     def call(self) -> HttpAction | str:
-        """The call to make by the settings of this process, or why there is none."""
+        """Return the call to make with the settings of this process, or why there is none."""
         settings = conf.current()
         entry = forms.entry_url(settings.entry_url)
         if entry is None or not settings.entry_key:

@@ -1,4 +1,4 @@
-"""The http action: call a URL with the envelope, or with a content made of it."""
+"""The http action: call a URL with the envelope, or with a content built from it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from timers.schedules.duration import parse_seconds
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 WITH_ENVELOPE: Final = frozenset({"POST", "PUT", "PATCH"})
-"""The methods that send the envelope when no content is given."""
+"""Methods that send the envelope if no content is given."""
 TIMEOUT: Final = 15.0
-"""Seconds at most, when an action says nothing."""
+"""Default timeout in seconds."""
 MAX_TIMEOUT: Final = 3600.0
 SUCCESS: Final = ((200, 299),)
 
@@ -45,12 +45,12 @@ _NEVER: Final = {
 }
 
 NOWHERE: Final = Target("https", "", 443, "/")
-"""Stands for a URL that could not be read, while the rest of an action is."""
+"""Placeholder for a URL that could not be parsed, while the rest of an action is validated."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAction:
-    """Call a URL; what the answer's code is among, the try succeeds with."""
+    """Call a URL; the attempt succeeds if the status code is among the success codes."""
 
     kind: ClassVar[str] = "http"
     handler: ClassVar[None] = None
@@ -59,25 +59,25 @@ class HttpAction:
     method: str = "POST"
     headers: Headers = ()
     content: Template | None = None
-    """None: the envelope, with the methods that send one."""
+    """Content of the request; None: the envelope, for methods that send one."""
     no_content: bool = False
     timeout: float | None = None
-    """Seconds from start to end of a try, whatever it is waiting for; None: TIMEOUT, or the group's attempt_timeout."""
+    """Seconds that an attempt may take in total; None: TIMEOUT, or the group's attempt_timeout."""
     proxy: Target | None = None
     ignore_tls_errors: bool = False
     ca_bundle: str | None = None
-    """Certificates to trust instead of the system's: PEM text, or the name of a secret that holds it."""
+    """Certificates to trust instead of the system's: PEM text, or the name of a secret that contains it."""
     auth: Auth | None = None
     success_codes: tuple[tuple[int, int], ...] = SUCCESS
     sign: str | None = None
-    """The name of the signing secret."""
+    """Name of the signing secret."""
     keep_response: bool = True
     entry_key: str = field(default="", repr=False)
-    """Where given, this is a call of the installation's own entry point, and the key to it; in no JSON form."""
+    """Key of the installation's own handler endpoint, for a call of it; not part of the JSON form."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> HttpAction:
-        """Read the JSON form, such as `{"kind": "http", "url": ...}`; raises InvalidRequest naming every mistake."""
+        """Parse the JSON form, such as `{"kind": "http", "url": ...}`. Raises InvalidRequest that names every error."""
         mistakes = ErrorCollector()
         action = cls.read(spec, mistakes)
         mistakes.raise_if_any()
@@ -85,7 +85,7 @@ class HttpAction:
 
     @classmethod
     def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> HttpAction:
-        """The same, with what is wrong noted and left out: what can be read can be checked further."""
+        """Read the JSON form. Errors are collected and invalid fields left out, so that the rest can be validated."""
         for name in spec:
             if name not in _FIELDS:
                 mistakes.add(_unknown(str(name)[:64]))
@@ -117,7 +117,7 @@ class HttpAction:
         return action
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads, with what differs from the defaults."""
+        """Return the JSON form that parse reads, with the fields that differ from the defaults."""
         spec: dict[str, Any] = {"kind": self.kind, "method": self.method, "url": self.target.url}
         if self.headers:
             spec["headers"] = dict(self.headers)
@@ -141,35 +141,35 @@ class HttpAction:
 
     @property
     def name(self) -> str:
-        """What is measured and grouped together: calls of one target."""
+        """Name for statistics: calls of one target are grouped together."""
         return f"http {self.target.place}"
 
     @property
     def lane(self) -> str:
-        """The target, of which only so many calls are made at once; through a user's proxy, that is the proxy."""
+        """Target whose concurrent calls are limited; through a user's proxy, the proxy."""
         return (self.proxy or self.target).place
 
     @property
     def words(self) -> str:
-        """The action in a few words, without the query, which may hold more than a list should show."""
+        """Short description of the action, without the query, which may contain more than a list should show."""
         return f"{self.method} {self.target.url.partition('?')[0]}"
 
     @property
     def sends_envelope(self) -> bool:
-        """Whether the content is the envelope as it is."""
+        """Whether the content is the unchanged envelope."""
         return self.content is None and not self.no_content and self.method in WITH_ENVELOPE
 
     @property
     def ca_secret(self) -> str | None:
-        """The name of the secret that holds the certificates, where they are not given themselves."""
+        """Name of the secret that contains the certificates, if they are not given directly."""
         return None if self.ca_bundle is None or BEGIN in self.ca_bundle else self.ca_bundle
 
     def is_success(self, status: int) -> bool:
-        """Whether an answer with this code means that the try succeeded."""
+        """Return whether the attempt succeeded with this status code."""
         return any(low <= status <= high for low, high in self.success_codes)
 
     def secrets(self) -> list[tuple[str, str, str]]:
-        """The secrets it refers to: field, name, and the kind it must be of."""
+        """Return the secrets that it refers to: field, name, and required kind."""
         return [
             (field, name, kind)
             for field, name, kind in (
@@ -181,7 +181,7 @@ class HttpAction:
         ]
 
     def check_egress(self, rules: Egress) -> None:
-        """Raise InvalidRequest for what the egress guard would refuse at every try."""
+        """Raise InvalidRequest for what the egress guard would refuse at every attempt."""
         mistakes = ErrorCollector()
         for name, reason in (
             ("action.url", None if self.target is NOWHERE else rules.why_refused_target(self.target)),

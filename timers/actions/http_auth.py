@@ -1,4 +1,4 @@
-"""How a call proves who it is: by a secret that is kept under a name. No password or token stands in an action."""
+"""Authentication of a call by a named secret. Actions contain no passwords or tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS: Final = {
     "bearer": ("secret",),
     "header": ("header", "secret"),
 }
-"""The kinds and their fields: user and password, a bearer token, or a header of any name."""
+"""Kinds and their fields: user and password, a bearer token, or a header of any name."""
 
 _EVERY_FIELD: Final = ("username", "header", "secret")
 _BY_VALUE: Final = frozenset({"password", "token", "key", "value", "appkey", "api_key"})
@@ -26,7 +26,7 @@ SECRET_NAME_LENGTH: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Credentials of a call: a header made with the value of a secret."""
+    """Credentials of a call: a header built from the value of a secret."""
 
     kind: str
     secret: str
@@ -35,7 +35,7 @@ class Auth:
 
     @classmethod
     def parse(cls, spec: Any, field: str) -> Auth:
-        """Read `{"kind": "basic", "username": ..., "secret": name}` and the like; raises InvalidRequest."""
+        """Parse `{"kind": "basic", "username": ..., "secret": name}` and the like. Raises InvalidRequest."""
         if not isinstance(spec, Mapping):
             raise InvalidRequest(field, f"must be an object such as {_EXAMPLE}")
         mistakes = ErrorCollector()
@@ -59,12 +59,12 @@ class Auth:
         return cls(kind, spec["secret"], spec.get("username", ""), spec.get("header", ""))
 
     def to_spec(self) -> dict[str, str]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         values = {"kind": self.kind, "username": self.username, "header": self.header_name, "secret": self.secret}
         return {key: value for key, value in values.items() if value}
 
     def header(self, value: str) -> tuple[str, str]:
-        """The header that carries the secret's value; ValueError where that cannot go into one."""
+        """Return the header that contains the secret's value. Raises ValueError if a header cannot contain it."""
         if self.kind == "basic":
             return "Authorization", f"Basic {base64.b64encode(f'{self.username}:{value}'.encode()).decode()}"
         if not value.isascii() or not value.isprintable():
@@ -73,7 +73,7 @@ class Auth:
 
 
 def check_secret_name(name: Any, field: str) -> str:
-    """The name of a secret; raises InvalidRequest."""
+    """Validate the name of a secret. Raises InvalidRequest."""
     if not isinstance(name, str) or not 1 <= len(name) <= SECRET_NAME_LENGTH or not name.isprintable():
         raise InvalidRequest(field, "must be the name of a secret", given=name)
     return name

@@ -1,9 +1,9 @@
-"""The content of a call: the envelope, or a JSON template whose texts refer to the envelope's fields.
+"""Content of a call: the envelope, or a JSON template whose texts refer to the envelope's fields.
 
     {"order": "{{Payload.order}}", "note": "try {{NumberOfTry}} of {{Name}}"}
 
-A text that is one reference gets the field's value as it is, be it text, a number or an object; in a longer text the
-value is written out. There is nothing else: no expressions, no loops, no second pass over what was put in.
+A text that consists of one reference becomes the field's value, be it text, a number or an object; in a longer text the
+value is formatted. There are no expressions and no loops, and inserted values are not processed again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELDS: Final = (
     "Group", "Name", "NumberOfTry", "FireTime", "ScheduledFireTime", "Payload", "ExecutionId", "Fence", "MissedCount",
     "Origin", "Node",
 )  # fmt: skip
-"""The envelope's keys; Payload may be followed by the way to a part of it, as in Payload.lines.0.article."""
+"""Keys of the envelope; Payload may be followed by a path to a part of it, as in Payload.lines.0.article."""
 
 _REFERENCE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _INDEX: Final = re.compile(r"[0-9]{1,6}")
@@ -33,7 +33,7 @@ _PATH: Final = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 
 
 class Unfillable(TimersError):
-    """The template refers to a part of the payload that this payload has not, or what comes of it is too long."""
+    """The template refers to a part that this payload does not have, or the result is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class Template:
     """A JSON value with references to the envelope's fields."""
 
     text: str
-    """As JSON."""
+    """The template as JSON text."""
     value: Any = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, value: Any, field: str) -> Template:
-        """Check a template; raises InvalidRequest naming every reference that leads nowhere."""
+        """Validate a template. Raises InvalidRequest that names every invalid reference."""
         text = encode(value, field)
         if len(text.encode()) > MAX_TEMPLATE_BYTES:
             raise InvalidRequest(
@@ -58,12 +58,12 @@ class Template:
         return cls(text, json.loads(text))
 
     def fill(self, envelope: Mapping[str, Any]) -> Any:
-        """The value with the envelope's fields in place; raises Unfillable."""
+        """Return the value with the envelope's fields inserted. Raises Unfillable."""
         return _filled(self.value, envelope)
 
 
 def encode_content(value: Any) -> bytes:
-    """The bytes of a content; raises Unfillable where references have made it too long."""
+    """Return the bytes of a content. Raises Unfillable if references have made it too long."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     content = text.encode()
     if len(content) > MAX_CONTENT_BYTES:

@@ -1,4 +1,4 @@
-"""Headers that an HTTP action may set: those that say nothing of how the message is framed or who sends it.
+"""Headers that an HTTP action may set: those that concern neither message framing nor the sender.
 
 Names are tokens and values plain ASCII without control characters (RFC 9110), so no value can begin another header.
 """
@@ -80,7 +80,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def parse_headers(given: Any, field: str) -> Headers:
-    """Read an object of headers; raises InvalidRequest naming each one that cannot be sent."""
+    """Parse an object of headers. Raises InvalidRequest that names each header that cannot be sent."""
     if not isinstance(given, Mapping):
         raise InvalidRequest(field, 'must be an object such as {"Accept": "application/json"}', given=given)
     if len(given) > MAX_HEADERS:
@@ -104,14 +104,14 @@ def parse_headers(given: Any, field: str) -> Headers:
 
 
 def check_header_name(name: Any, field: str) -> None:
-    """Raise InvalidRequest for a name that is no token, or that is not the action's to set."""
+    """Raise InvalidRequest for a name that is not a token, or that an action must not set."""
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not _TOKEN.fullmatch(name):
         raise InvalidRequest(
             field,
             f"names are 1 to {MAX_NAME} letters, digits and !#$%&'*+-.^_`|~, without spaces or colons",
             given=name,
         )
-    # Receivers by WSGI and CGI do not tell an underscore from a hyphen.
+    # WSGI and CGI receivers do not distinguish an underscore from a hyphen.
     lower = name.lower().replace("_", "-")
     reason = _OURS.get(lower) or next((why for prefix, why in _OUR_PREFIXES.items() if lower.startswith(prefix)), None)
     if reason is not None:

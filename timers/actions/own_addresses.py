@@ -1,4 +1,7 @@
-"""Where the installation itself listens: its database, and its entry point. No timer calls there."""
+"""Addresses at which the installation itself listens: its database and its handler endpoint.
+
+Timers cannot call them.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from timers.actions.addresses import Address
 from timers.conf import forms
 
 KNOWN_SECONDS: Final = 60.0
-"""How long the addresses of a name are taken for what they were: a database may fail over to another host."""
+"""Seconds for which the addresses of a name are cached: a database may fail over to another host."""
 
 _known: dict[tuple[str, ...], tuple[float, frozenset[Address]]] = {}
 _lock = threading.Lock()
 
 
 def own_addresses() -> frozenset[Address]:
-    """The addresses as they were a minute ago at most; waits for the look-up of the names where they are older."""
+    """Return the addresses, at most a minute old; resolves the names if they are older."""
     hosts = _hosts()
     with _lock:
         until, addresses = _known.get(hosts, (0.0, frozenset()))
@@ -37,7 +40,7 @@ def _hosts() -> tuple[str, ...]:
     for connection in connections.all():
         options = connection.settings_dict.get("OPTIONS") or {}
         for given in (connection.settings_dict.get("HOST"), options.get("hostaddr")):
-            # libpq takes several, separated by commas; one that begins with a slash is the folder of a socket.
+            # libpq accepts several, separated by commas; one that begins with a slash is the directory of a socket.
             hosts.update(
                 host.strip() for host in str(given or "").split(",") if not host.strip().startswith(("/", "@"))
             )
@@ -50,6 +53,6 @@ def _hosts() -> tuple[str, ...]:
 def _addresses(host: str) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:  # a name that leads nowhere now: nobody can be called by it either
+    except OSError:  # a name that does not resolve now: no call can use it either
         return []
     return [ip_address(str(place[0]).partition("%")[0]) for *_, place in found]

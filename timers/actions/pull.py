@@ -1,4 +1,4 @@
-"""The pull action: the group's executions are fetched by consumers, over HTTP, and by no worker."""
+"""The pull action: consumers claim the group's executions over HTTP; workers do not."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class PullAction:
 
     @classmethod
     def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> PullAction:
-        """Read the JSON form `{"kind": "pull"}`; what is wrong is noted."""
+        """Read the JSON form `{"kind": "pull"}`; errors are collected."""
         mistakes.refuse_unknown(spec, ("kind",), within="action.", where="for pull")
         return cls()
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         return {"kind": self.kind}

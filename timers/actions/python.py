@@ -12,7 +12,7 @@ from timers.exceptions import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class PythonAction:
-    """Call the handler of that name with the Fire."""
+    """Call a handler with the Fire."""
 
     kind: ClassVar[str] = "python"
 
@@ -20,17 +20,17 @@ class PythonAction:
 
     @property
     def name(self) -> str:
-        """What is measured and grouped together: calls of one handler."""
+        """Name for statistics: calls of one handler are grouped together."""
         return self.handler
 
     @property
     def words(self) -> str:
-        """The action in a few words."""
+        """Short description of the action."""
         return self.handler
 
     @classmethod
     def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> PythonAction | None:
-        """Read the JSON form `{"kind": "python", "handler": name}`; what is wrong is noted."""
+        """Read the JSON form `{"kind": "python", "handler": name}`; errors are collected."""
         mistakes.refuse_unknown(spec, ("kind", "handler"), within="action.", where="for python")
         name = spec.get("handler")
         if not isinstance(name, str) or not name:
@@ -39,5 +39,5 @@ class PythonAction:
         return cls(name)
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         return {"kind": self.kind, "handler": self.handler}

@@ -1,7 +1,7 @@
-"""Signatures of webhooks after the Standard Webhooks specification, version 1 (standardwebhooks.com).
+"""Signatures of webhooks by the Standard Webhooks specification, version 1 (standardwebhooks.com).
 
-What is signed is `id.timestamp.body`, by HMAC-SHA256; the key is 24 to 64 random bytes, written `whsec_` and base64.
-While a key is being changed, the header holds a signature by each, and the receiver takes either.
+The signed text is `id.timestamp.body`, with HMAC-SHA256; the key is 24 to 64 random bytes, written as `whsec_` and
+base64. While a key is being changed, the header contains a signature by each key, and the receiver accepts either.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SHORTEST, LONGEST, USUAL = 24, 64, 32
 
 
 def new_signing_secret() -> str:
-    """A fresh random key, as the receiver must be given it too."""
+    """Create a random key in the written form that the receiver must be given."""
     return PREFIX + base64.b64encode(os.urandom(USUAL)).decode()
 
 
 def signing_key(secret: Any, field: str = "value") -> bytes:
-    """The bytes of a key in its written form; raises InvalidRequest, which never repeats it."""
+    """Return the bytes of a key in its written form. Raises InvalidRequest, which never repeats the key."""
     if isinstance(secret, str) and secret.startswith(PREFIX):
         try:
             key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
@@ -39,6 +39,6 @@ def signing_key(secret: Any, field: str = "value") -> bytes:
 
 
 def signature(keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: one signature per key. `timestamp`: seconds since 1970 UTC."""
+    """Return the value of `webhook-signature`: one signature per key. `timestamp`: seconds since 1970 UTC."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return " ".join(f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}" for key in keys)

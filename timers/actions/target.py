@@ -1,7 +1,7 @@
 """Target: the URL of an HTTP action, in one strict form.
 
-Programs read sloppy URLs differently: what one takes for a name, another takes for a number, a user or a path. So only
-the plain form is taken, and every other is refused with what to write instead; then all readers agree.
+Programs parse malformed URLs differently: one reads as a name what another reads as a number, a user or a path. So only
+the plain form is accepted, and any other is refused with a suggestion; then all parsers agree.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _EXAMPLE: Final = "https://api.example.org/path"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a call goes: scheme, host and port, and what is asked for there."""
+    """Target of a call: scheme, host, port and path."""
 
     scheme: str
     host: str
-    """In lower case; an IPv6 address without its brackets."""
+    """Host in lower case; an IPv6 address without its brackets."""
     port: int
     path: str
     """Path and query, beginning with a slash."""
     address: Address | None = None
-    """The host, where it is an address and no name."""
+    """The host, if it is an address and not a name."""
 
     @classmethod
     def parse(cls, text: Any, field: str = "url") -> Target:
-        """Read a URL; raises InvalidRequest saying what is wrong with it and, where it can be told, what was meant."""
+        """Parse a URL. Raises InvalidRequest that names the error and, if possible, what was meant."""
         if not isinstance(text, str) or not text:
             raise InvalidRequest(field, f"must be a URL such as {_EXAMPLE}", given=text)
         if len(text) > MAX_LENGTH:
             raise InvalidRequest(field, f"may be at most {MAX_LENGTH:,} characters; this is {len(text):,}")
         _check_characters(text, field)
         found = _FORM.fullmatch(text)
-        shown = text if "@" not in text else "a URL with an @"  # before it may stand a password
+        shown = text if "@" not in text else "a URL with an @"  # a password may precede it
         if found is None:
             raise InvalidRequest(field, f"must begin with https:// and a host, such as {_EXAMPLE}", given=shown)
         scheme, authority, path, query, fragment = found.groups()
@@ -61,23 +61,23 @@ class Target:
 
     @property
     def bracketed_host(self) -> str:
-        """The host as it stands in a URL."""
+        """Host as written in a URL."""
         return f"[{self.host}]" if isinstance(self.address, IPv6Address) else self.host
 
     @property
     def place(self) -> str:
-        """Host and port: what is one target to the limits on calls."""
+        """Host and port: one target for the limits on calls."""
         return f"{self.bracketed_host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The URL, without a port that goes without saying."""
+        """The URL, without a default port."""
         port = "" if self.port == SCHEMES[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{self.bracketed_host}{port}{self.path}"
 
 
 def parse_host(host: str, field: str) -> tuple[str, Address | None]:
-    """A host by itself: a name, an IPv4 address, or an IPv6 address in brackets; raises InvalidRequest."""
+    """Parse a host alone: a name, an IPv4 address, or an IPv6 address in brackets. Raises InvalidRequest."""
     if host.startswith("["):
         return _ipv6(host, field)
     if not host:
@@ -126,7 +126,7 @@ def _ascii_form(text: str) -> str:
 
 def _host_and_port(authority: str, default_port: int, field: str) -> tuple[str, int, Address | None]:
     if "@" in authority:
-        # The authority may hold a password: it is not repeated.
+        # The authority may contain a password: it is not repeated.
         raise InvalidRequest(field, "names a user before the @; take it out and give credentials as auth")
     host, colon, port = authority, "", ""
     if ":" in authority.rpartition("]")[2]:

@@ -1,8 +1,8 @@
-"""The Django admin: raw records for people who operate and support the service.
+"""The Django admin: raw records for operators and support.
 
-Every write goes through `timers.control` (or `timers.scheduling`, which is made of it), so a form here
-refuses what the API refuses. Lists stay fast on big tables: counts are bounded, the ledger is paged by its key, filters
-stand only on what an index or a bounded window serves. History cannot be edited by anyone.
+Every write goes through `timers.control` (or `timers.scheduling`, which uses it), so a form here refuses what the API
+refuses. Lists remain fast on big tables: counts are bounded, the ledger is paged by key, filters exist only where an
+index or a bounded window serves them. History cannot be edited.
 """
 
 from timers.admin import (

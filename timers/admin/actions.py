@@ -1,4 +1,4 @@
-"""Actions on selected rows: one call of control for each, what was refused is told, what was done is logged."""
+"""Actions on selected rows: one call of control for each; refusals are shown, changes are logged."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from timers.exceptions import TimersError
 from timers.insights.words import in_flight_words, plural
 
 MOST: Final = 1_000
-"""Rows that one action takes."""
+"""Maximum number of rows of one action."""
 _TOLD: Final = 5
 
 
 class Changed(Protocol):
-    """What control returns of a change: it names the executions that the change came too late for."""
+    """Result of a change by control; it names the executions that the change came too late for."""
 
     @property
     def in_flight(self) -> Sequence[str]:
-        """Their ids."""
+        """Ids of these executions."""
 
 
 Answer = str | Changed | None
-"""A remark for the person, what a change returned, or nothing to say."""
+"""A message for the user, the result of a change, or None."""
 
 
 def for_each(
@@ -37,7 +37,7 @@ def for_each(
     call: Callable[[Any], Answer],
     done: str,
 ) -> None:
-    """Call control for each row; `done` is the verb in the past. Executions already in flight are named."""
+    """Call control for each row, and name the executions already in flight. `done`: the verb in the past tense."""
     chosen: list[Model] = list(rows.order_by("pk")[: MOST + 1])
     if len(chosen) > MOST:
         model_admin.message_user(

@@ -1,4 +1,4 @@
-"""Actions that need to know something first: a page that asks, between choosing the rows and doing it to them."""
+"""Actions that need input: an intermediate page with a form, between selecting the rows and changing them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SHOWN = 20
 
 
 class PauseQuestion(forms.Form):
-    """Until when, and why."""
+    """End and reason of a pause."""
 
     until = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="Resumed by itself at this instant.")
     reason = forms.CharField(required=False)
 
 
 class BackfillQuestion(forms.Form):
-    """Which stretch, and how."""
+    """Time range and options of a backfill."""
 
     start = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="The first occurrence at or after it runs.")
     end = forms.SplitDateTimeField(widget=AdminSplitDateTime, help_text="The last occurrence before it runs.")
@@ -43,13 +43,13 @@ class BackfillQuestion(forms.Form):
 
 
 class ReasonQuestion(forms.Form):
-    """Why."""
+    """Reason of a change."""
 
     reason = forms.CharField(required=False, help_text="Stands in the ledger with the outcome.")
 
 
 class PriorityQuestion(forms.Form):
-    """Which priority."""
+    """New priority."""
 
     priority = forms.IntegerField(
         min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, initial=0, help_text="Higher ones are claimed first."
@@ -57,7 +57,7 @@ class PriorityQuestion(forms.Form):
 
 
 class PayloadQuestion(forms.Form):
-    """With which payload."""
+    """Payload of a retry."""
 
     payload = JSONTextField(required=False, help_text="JSON. Each of the executions chosen gets it; empty: null.")
 
@@ -73,7 +73,7 @@ def ask(
     done: str,
     initial: dict[str, Any] | None = None,
 ) -> TemplateResponse | None:
-    """Show the form until it makes sense, then call control for each row with the row and the form's values."""
+    """Show the form until it is valid, then call control for each row with the row and the form's values."""
     form = question(request.POST) if "answered" in request.POST else question(initial=initial)
     if form.is_bound and form.is_valid():
         for_each(model_admin, request, rows, lambda row: call(row, **form.cleaned_data), done)

@@ -1,4 +1,4 @@
-"""The audit trail: who asked for what. It is read, and nothing else."""
+"""The audit trail, read-only: who changed what."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.models import ApplicationKey, AuditEntry
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    """The newest first."""
+    """Audit entries, newest first."""
 
     list_display = ("at", "actor", "verb", "subject", "address")
     list_display_links = ("verb",)

@@ -1,4 +1,4 @@
-"""Lists of big tables: nothing is counted beyond a bound, and pages far down are not offered."""
+"""Lists of big tables: counts are bounded, and pages beyond the bound are not offered."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from django.utils.functional import cached_property
 
 from timers.insights.counts import Count, estimated_rows
 
-if TYPE_CHECKING:  # these are generic for the type checker alone
+if TYPE_CHECKING:  # these are generic for the type checker only
     AnyPaginator = Paginator[Any]
     AnyModelAdmin = admin.ModelAdmin[Any]
 else:
     AnyPaginator, AnyModelAdmin = Paginator, admin.ModelAdmin
 
 COUNTED: Final = 5_000
-"""Rows that a list counts at most; so many pages can be reached. Beyond them, search and filters are the way."""
+"""Maximum number of rows that a list counts, and so of reachable rows. Search and filters find rows beyond."""
 
 
 class BoundedPaginator(AnyPaginator):
-    """Counts at most COUNTED rows, whatever the table holds."""
+    """Counts at most COUNTED rows, whatever the size of the table."""
 
     @cached_property
     def count(self) -> int:
@@ -45,16 +45,16 @@ class BoundedPaginator(AnyPaginator):
 
 
 class BoundedChangeList(ChangeList):
-    """Says "≈ 1.2 M" or "5,000+" where the number is not exact."""
+    """Shows "≈ 1.2 M" or "5,000+" if the number is not exact."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if not (self.has_active_filters or self.query):
-            self.full_result_count = self.result_count  # nothing is narrowed: there is no "show all" to offer
+            self.full_result_count = self.result_count  # nothing is filtered: there is no "show all" to offer
 
     @property
     def count_words(self) -> str:
-        """How many rows there are, as far as it is known."""
+        """Number of rows as text, as far as known."""
         paginator = self.paginator
         if not isinstance(paginator, BoundedPaginator) or not paginator.is_bounded:
             return f"{self.result_count:,}"
@@ -64,7 +64,7 @@ class BoundedChangeList(ChangeList):
 
 
 class BoundedAdmin(AnyModelAdmin):
-    """A list of what may be a big table, newest first, and no way to add or delete by hand."""
+    """A list of a possibly big table, newest first, without adding or deleting."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -84,7 +84,7 @@ class BoundedAdmin(AnyModelAdmin):
         return False
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """What an action answers; 400 for rows that cannot be any, which no page sends."""
+        """Return the response of an action; 400 for invalid row ids, which no page sends."""
         try:
             for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
                 self.opts.pk.to_python(key)
@@ -94,13 +94,13 @@ class BoundedAdmin(AnyModelAdmin):
 
     @staticmethod
     def is_list(request: HttpRequest) -> bool:
-        """Whether the request is for a list, which needs no bodies."""
+        """Return whether the request is for a list, which needs no large columns."""
         match = request.resolver_match
         return match is not None and (match.url_name or "").endswith("_changelist")
 
 
 class ReadOnlyAdmin(BoundedAdmin):
-    """Records that only the engine writes: shown to those who may view them, changed by nobody."""
+    """Records that only the engine writes: users with the view permission can read them, nobody can change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

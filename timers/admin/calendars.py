@@ -32,12 +32,12 @@ RULES_HELP = (
 
 
 class CalendarForm(ControlForm):
-    """The fields of a calendar that people set."""
+    """Editable fields of a calendar."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "rules" in self.fields:
-            self.fields["rules"].required = False  # an empty list of rules is one
+            self.fields["rules"].required = False  # an empty list of rules is valid
             self.fields["rules"].help_text = RULES_HELP
 
     class Meta:

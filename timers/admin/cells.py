@@ -1,4 +1,4 @@
-"""Cells that several lists share: a state as shape, word and colour; times; links."""
+"""Cells that several lists share: states with icon, word and colour; times; links."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SHAPES: Final = {
 
 
 def read_at() -> Func:
-    """The database's now as a column, so that a list need not ask for it row by row."""
+    """Return the database's present instant as a column, so that a list need not query it for each row."""
     return Func(function="timers_now", output_field=DateTimeField())
 
 
 def state(word: str) -> SafeString | str:
-    """A state or outcome."""
+    """Render a state or outcome."""
     if not word:
         return "–"
     return format_html(
@@ -39,7 +39,7 @@ def state(word: str) -> SafeString | str:
 
 
 def when(moment: datetime | None) -> SafeString | str:
-    """An instant in full, to the millisecond, with its zone."""
+    """Render an instant in full, to the millisecond, with its zone."""
     if moment is None:
         return "–"
     local = timezone.localtime(moment)
@@ -48,7 +48,7 @@ def when(moment: datetime | None) -> SafeString | str:
 
 
 def near(moment: datetime | None, now: datetime) -> SafeString | str:
-    """An instant for a narrow cell: without the date when it is today's, and how far from `now` it is."""
+    """Render an instant for a narrow cell: without the date if it is today, and with its distance from `now`."""
     if moment is None:
         return "–"
     local, seconds = timezone.localtime(moment), (moment - now).total_seconds()
@@ -65,5 +65,5 @@ def near(moment: datetime | None, now: datetime) -> SafeString | str:
 
 
 def link(to: str, key: object, text: str) -> SafeString:
-    """A link to another record's page."""
+    """Render a link to another record's page."""
     return format_html('<a href="{}">{}</a>', reverse(f"admin:timers_{to}_change", args=[key]), text)

@@ -1,4 +1,4 @@
-"""Locks that chains share: capacity, who holds each and who waits for it; declare them, change and delete them."""
+"""Locks that chains share: capacity, holders and waiting orders; declare, change and delete locks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Chains: their steps, versions and states; stop and start them, stop, skip and activate their steps.
 
-Definitions are written from Python and over the API, where a whole graph is checked; here nobody edits them.
+Definitions are written from Python and over the API, where a whole graph is validated; they cannot be edited here.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from timers.exceptions import TimersError
 from timers.models import Chain
 
 _VERSIONS: Final = 20
-"""Versions that a page lists."""
+"""Maximum number of versions that a page lists."""
 _UPCOMING: Final = 20
-"""Orders that have not begun which a page lists."""
+"""Maximum number of orders that have not begun that a page lists."""
 
 
 class StepQuestion(forms.Form):
-    """Which step, and why."""
+    """Step, and reason of the change."""
 
     step = forms.CharField(help_text="The name of a step of the chain.")
     reason = forms.CharField(required=False, help_text="For the record.")
 
 
 class StartQuestion(forms.Form):
-    """Which order."""
+    """Order to start."""
 
     order = forms.CharField(help_text="The name of an order of the chain that is pending.")
 
 
 class WithdrawQuestion(forms.Form):
-    """Which order, and why."""
+    """Order to withdraw, and the reason."""
 
     order = forms.CharField(help_text="The name of an order of the chain that has not begun.")
     reason = forms.CharField(required=False, help_text="For the record.")
@@ -75,7 +75,7 @@ class ChainAdmin(ReadOnlyAdmin):
         return rows.select_related("group").prefetch_related("steps")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may decide on waiting executions may stop and start what makes them wait."""
+        """Allow users who may decide on waiting executions: stopping and starting makes executions wait."""
         return request.user.has_perm("timers.change_waiting")
 
     @admin.display(description="group")

@@ -1,4 +1,4 @@
-"""Claims: what workers hold right now. Read-only, for a claim is the fence of what runs."""
+"""Claims: what workers have claimed now. Read-only, because a claim is the fence of what is running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 100
 
 @admin.register(Claim)
 class ClaimAdmin(ReadOnlyAdmin):
-    """The newest fences first."""
+    """Claims, newest fence first."""
 
     list_display = ("id", "group_cell", "node_cell", "worker", "claimed_cell", "held_cell")
     fields = (

@@ -1,4 +1,4 @@
-"""Cluster events: the diary of the nodes."""
+"""Cluster events: the log of the nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from timers.models import ClusterEvent
 
 @admin.register(ClusterEvent)
 class ClusterEventAdmin(ReadOnlyAdmin):
-    """The newest first."""
+    """Events, newest first."""
 
     list_display = ("at", "kind", "node", "detail")
     list_display_links = ("kind",)

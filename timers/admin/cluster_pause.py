@@ -1,4 +1,4 @@
-"""Pauses of the whole cluster and of partitions: added, nothing starts there; deleted, everything goes on."""
+"""Pauses of the whole cluster and of partitions: adding one pauses, deleting it resumes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from timers.models import ClusterPause
 
 
 class ClusterPauseForm(ControlForm):
-    """What is paused, and why."""
+    """What to pause, and why."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         partition = self.fields.get("partition")
         if isinstance(partition, forms.CharField):
-            # Blanks are no empty field, which means the whole cluster: control refuses them.
+            # Blanks are not an empty field, which means the whole cluster: control refuses them.
             partition.strip = False
 
     class Meta:
@@ -34,7 +34,7 @@ class ClusterPauseForm(ControlForm):
         widgets = {"reason": AdminTextareaWidget(attrs={"maxlength": MAX_TEXT})}
 
     def clean_partition(self) -> str:
-        """The partition; one that is paused, and a cluster that is, cannot be paused once more."""
+        """Return the partition. A partition or cluster that is already paused is an error."""
         partition: str = self.cleaned_data["partition"]
         if ClusterPause.objects.filter(partition=partition).exists():
             raise ValidationError(f"{ClusterPause(partition=partition)} already.")
@@ -43,7 +43,7 @@ class ClusterPauseForm(ControlForm):
 
 @admin.register(ClusterPause)
 class ClusterPauseAdmin(ControlAdmin):
-    """One of each partition that is paused, and one of the cluster; or none."""
+    """One record for each paused partition, and one for the cluster."""
 
     form = ClusterPauseForm
     list_display = ("subject", "at", "by", "reason")

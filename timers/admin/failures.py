@@ -1,4 +1,4 @@
-"""The page of failures: what waits for a person by the fault behind it, and what can be done to all of one."""
+"""The failures page: executions that wait for a person, by fault, with bulk operations on each fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.insights.failures import Failure, failures
 
 
 def failures_page(model_admin: ModelAdmin[Any], request: HttpRequest, *, may_operate: bool) -> TemplateResponse:
-    """The faults, those of most executions first."""
+    """Render the faults, ordered by their number of executions, largest first."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     found, now = failures(), clock.now()
@@ -46,7 +46,7 @@ def failures_page(model_admin: ModelAdmin[Any], request: HttpRequest, *, may_ope
 
 
 def _asking(failure: Failure, verb: str) -> str:
-    """The address of the form that asks, with the fault filled in; empty for what has no fingerprint."""
+    """Return the URL of the form with the fault filled in; empty for a fault without fingerprint."""
     if not failure.fingerprint:
         return ""
     filled_in = urlencode({"verb": verb, "fingerprint": failure.fingerprint})

@@ -14,7 +14,7 @@ _MOST: Final = 100
 
 
 class GroupFilter(admin.SimpleListFilter):
-    """The groups by name, the first hundred of them."""
+    """Groups by name, the first hundred of them."""
 
     title = "group"
     parameter_name = "group"

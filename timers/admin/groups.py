@@ -22,7 +22,7 @@ from timers.models.fields import ExactJSONField
 
 
 class GroupForm(ControlForm):
-    """The fields of a group that people set."""
+    """Editable fields of a group."""
 
     also_called = {"handler": "action"}
 

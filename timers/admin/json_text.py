@@ -1,4 +1,4 @@
-"""JSON in forms and pages: kept as it was written, and shown even where it cannot be read."""
+"""JSON in forms and pages: stored as written, and shown even if it cannot be parsed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 from timers.domain.payload import Unreadable, UnreadablePayload, decode
 
 SHOWN = 8_192
-"""Characters of a body that a page shows."""
+"""Maximum number of characters of a body that a page shows."""
 
 
 class JSONTextField(forms.JSONField):
-    """A text area for JSON. Unlike Django's it refuses what Python cannot give back unchanged, instead of failing."""
+    """A text area for JSON. Unlike Django's it refuses, instead of failing on, what Python cannot return unchanged."""
 
     widget = forms.Textarea(attrs={"class": "vLargeTextField timers-json", "rows": 5, "spellcheck": "false"})
 
@@ -30,7 +30,7 @@ class JSONTextField(forms.JSONField):
             raise ValidationError(f"This is no JSON: {error}") from None
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        # The very text that was typed, so that nothing is lost when it must be corrected.
+        # The exact text that was typed, so that nothing is lost if it must be corrected.
         return initial if self.disabled else _Typed(data) if isinstance(data, str) else data
 
     def prepare_value(self, value: Any) -> Any:
@@ -48,11 +48,11 @@ class JSONTextField(forms.JSONField):
 
 
 class _Typed(str):
-    """What a person typed into the field."""
+    """Text that a person typed into the field."""
 
 
 def text_of(value: Any) -> str:
-    """JSON for people: indented, letters of all languages as they are."""
+    """Format JSON for people: indented, with non-ASCII letters as they are."""
     try:
         return json.dumps(value, ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def text_of(value: Any) -> str:
 
 
 def body(value: Any) -> SafeString | str:
-    """A stored body as text on a page; one that cannot be read says why above its raw text."""
+    """Render a stored body; one that cannot be parsed shows the reason above its raw text."""
     if value is None or value == "":
         return "–"
     if isinstance(value, Unreadable):

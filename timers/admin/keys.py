@@ -1,6 +1,6 @@
-"""Application keys: make them, see what they may and when they were used, rotate and revoke them.
+"""Application keys: create, inspect, rotate and revoke them.
 
-The text of a key is on one page, the answer to the request that made it; it is in no session, message or log.
+The text of a key is on one page, the response to the request that created it; it is in no session, message or log.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _LONGEST_HOURS = LONGEST_OVERLAP // MICROSECONDS_PER_SECOND // _HOUR
 
 
 class GroupsWidget(AutocompleteSelectMultiple):
-    """Shows what was sent again, without what cannot be a group's id; the field has said that it is none."""
+    """Shows submitted values again, without those that cannot be a group's id; the field reports them."""
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, [each for each in value if each.isascii() and each.isdigit()], attr)
 
 
 class KeyForm(ControlForm):
-    """The fields of a key that people set."""
+    """Editable fields of a key."""
 
     user = forms.CharField(
         help_text="The name of the user that it acts for; it never may more than this one.", max_length=150
@@ -67,13 +67,13 @@ class KeyForm(ControlForm):
 
     def changes(self) -> dict[str, Any]:
         changed = super().changes()
-        if {"groups", "all_groups"} & changed.keys():  # they make sense together only
+        if {"groups", "all_groups"} & changed.keys():  # only valid together
             changed |= {name: self.cleaned_data[name] for name in ("groups", "all_groups")}
         return changed
 
 
 class OverlapQuestion(forms.Form):
-    """How long the secret until now holds too."""
+    """How long the previous secret remains valid."""
 
     hours = forms.FloatField(
         initial=24, min_value=0, max_value=_LONGEST_HOURS,
@@ -82,7 +82,7 @@ class OverlapQuestion(forms.Form):
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Whether keys hold."""
+    """Filter by validity."""
 
     title = "state"
     parameter_name = "state"
@@ -97,7 +97,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApplicationKey)
 class KeyAdmin(ControlAdmin):
-    """Keys, the newest first."""
+    """Keys, newest first."""
 
     form = KeyForm
     autocomplete_fields = ("groups",)
@@ -147,12 +147,12 @@ class KeyAdmin(ControlAdmin):
             take_over(obj, update_key(obj.public_id, actor=actor, **_with_names(form.changes())))
             return
         row, text = create_key(actor=actor, **_with_names(dict(form.cleaned_data)))
-        check_giver(request.user.pk, row.user_id)  # refused, the key is rolled back
+        check_giver(request.user.pk, row.user_id)  # if refused, the key is rolled back
         take_over(obj, row)
         obj.shown_once = text
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Control has written the groups too."""
+        """Do nothing: control has written the groups too."""
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         missing = not_allowed(obj.user, obj.scopes)
@@ -244,7 +244,7 @@ class KeyAdmin(ControlAdmin):
 
 
 def _with_names(fields: dict[str, Any]) -> dict[str, Any]:
-    """The form's fields as control takes them: groups by their names."""
+    """Return the form's fields as control accepts them: groups by their names."""
     if "groups" in fields:
         fields["groups"] = [group.name for group in fields["groups"]] or None
     return fields

@@ -1,4 +1,4 @@
-"""The ledger's list: paged by key, so page 10,000 costs what page 1 costs, and nothing is ever counted."""
+"""The list of the ledger: paged by key, so page 10,000 costs as much as page 1, and nothing is counted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from timers.insights.counts import estimated_rows
 from timers.insights.ledger_order import Rest, newest_first, place_below, rest_after, unseen_final
 
 WINDOW: Final = 100_000
-"""Rows that one page of a filtered list looks through; the next page goes on below them."""
+"""Rows that one page of a filtered list reads; the next page continues below them."""
 
 
 class KeysetChangeList(ChangeList):
-    """Newest first; `before` is the last id of the page before. See insights/ledger_order.py.
+    """Newest first; `before` is the last id of the previous page. See insights/ledger_order.py.
 
-    A filter that no index serves would walk the whole history for a rare value: it looks through WINDOW rows a page.
+    A filter that no index serves would scan the whole history for a rare value, so it reads WINDOW rows per page.
     """
 
     before: UUID | None
@@ -64,7 +64,7 @@ class KeysetChangeList(ChangeList):
         self.count_words = f"{self.result_count}" + (f" of {estimate}" if estimate.value > self.result_count else "")
 
     def _floor(self) -> UUID | None:
-        """The lowest id that a filtered page looks at; None when it need not be bounded."""
+        """Return the lowest id that a filtered page reads; None if it need not be bounded."""
         if self.query or not self.has_active_filters:
             return None
         rows = _rest(self.root_queryset.order_by("-pk"), rest_after(self.before))
@@ -73,7 +73,7 @@ class KeysetChangeList(ChangeList):
 
 
 def _rest(rows: QuerySet[Any], rest: Rest) -> QuerySet[Any]:
-    """The rows that a next page may have."""
+    """Return the rows that a next page may have."""
     if rest.below is not None:
         rows = rows.filter(pk__lt=rest.below)
     return rows if rest.seen is None else rows.exclude(pk=rest.seen)

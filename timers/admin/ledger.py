@@ -1,4 +1,4 @@
-"""The ledger: every try and every final outcome. Nobody edits history, not even a superuser."""
+"""The ledger: every attempt and every final outcome. Nobody can edit history, not even a superuser."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from timers.models import Attempt, Timer, TimerGroup
 from timers.schedules.instant import to_microseconds
 from timers.schedules.lateness import lateness
 
-_MILLISECOND = 1_000  # as fine are instants in an id
+_MILLISECOND = 1_000  # microseconds: the resolution of instants in an id
 _BODIES = ("result", "error_detail", "log", "exchange")
 
 
 class ScheduledFilter(admin.SimpleListFilter):
-    """How long ago: a bound on the key, which begins with the instant."""
+    """Filter by age: a bound on the key, which begins with the instant."""
 
     title = "scheduled for"
     parameter_name = "within"
@@ -54,7 +54,7 @@ class ScheduledFilter(admin.SimpleListFilter):
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
-    """The newest occurrences first; each row leads to all tries of its execution."""
+    """Ledger rows, newest occurrence first; each row links to all attempts of its execution."""
 
     list_display = (
         "outcome_cell", "name", "step_cell", "error_cell", "scheduled_near", "late_cell", "took_cell", "attempt",
@@ -96,7 +96,7 @@ class AttemptAdmin(ReadOnlyAdmin):
             return queryset.filter(pk__range=_tries(execution)), False
         meant = timers_meant(term)
         if not meant and term.isascii() and term.isdigit() and len(term) < 19:
-            meant = [int(term)]  # a timer that is gone; its history is not
+            meant = [int(term)]  # a deleted timer, whose history still exists
         return queryset.filter(timer_id__in=meant), False
 
     @admin.display(description="outcome")
@@ -156,7 +156,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description="late")
     def late_cell(self, row: Any) -> str:
-        """Start minus the instant due; a retry is late by intention, and a consumer asks when it likes."""
+        """Render the lateness; retries have none, because they are late by design, and pulled executions have none."""
         if row.started_at is None or row.attempt != 1 or row.worker is None:
             return "–"
         late = lateness(row.started_at, row.scheduled_for, origin=row.origin, name=row.name, jitter=row.timer_jitter)
@@ -190,10 +190,10 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description="call")
     def exchange_cell(self, row: Attempt) -> SafeString | str:
-        """What an HTTP call sent and got."""
+        """Render the request and response of an HTTP call."""
         return body(row.exchange)
 
 
 def _tries(execution: UUID) -> tuple[UUID, UUID]:
-    """The lowest and the highest id of an execution's rows."""
+    """Return the lowest and the highest id of an execution's rows."""
     return execution_of(execution), UUID(int=execution.int | MAX_TRIES)

@@ -1,4 +1,4 @@
-"""Nodes: every incarnation that is remembered, as the engine judges it; asked to drain, to go on, to stop."""
+"""Nodes: every recorded incarnation, as the engine judges it; drain, activate and stop nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from timers.models import Node
 
 
 class NodeChangeList(BoundedChangeList):
-    """With what the engine judges of each node."""
+    """Adds the engine's judgement of each node."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -34,10 +34,10 @@ class NodeChangeList(BoundedChangeList):
 
 
 def _judged(nodes: Iterable[Any]) -> list[Any]:
-    """Set `judged` on rows of nodes: their state, and what they run and hold, as it must be read now; and `drift`: what
-    differs from the other nodes of the partition, in words.
+    """Set `judged` on rows of nodes: state, running and claimed executions as of now; and `drift`: differences from the
+    other nodes of the partition, as text.
 
-    Returns the rows, without those of nodes that have been forgotten since they were read.
+    Returns the rows, without those of nodes that were deleted after they were read.
     """
     rows = list(nodes)
     now = clock.now()
@@ -51,7 +51,7 @@ def _judged(nodes: Iterable[Any]) -> list[Any]:
 
 @admin.register(Node)
 class NodeAdmin(ReadOnlyAdmin):
-    """The newest incarnations first."""
+    """Nodes, newest incarnation first."""
 
     list_display = (
         "name", "state_cell", "heartbeat_cell", "host", "pid", "partition", "mode_cell", "workers", "running_cell",
@@ -70,7 +70,7 @@ class NodeAdmin(ReadOnlyAdmin):
     actions = ("drain", "activate", "stop", "lead", "forget")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may ask something of nodes; their columns are the engine's, and nobody's to edit."""
+        """Allow operators to control nodes; the columns belong to the engine, and nobody can edit them."""
         return request.user.has_perm("timers.change_node")
 
     @admin.action(description="Drain: take no new work, end what runs, stay up", permissions=["operate"])

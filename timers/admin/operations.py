@@ -1,4 +1,4 @@
-"""Bulk operations: ask for one, see how far it has come, pause, resume and cancel it."""
+"""Bulk operations: start them, see their progress, pause, resume and cancel them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from timers.insights.words import plural
 from timers.models import BulkOperation
 
 _SHOWN = 20
-"""Characters of a condition in a list."""
+"""Maximum number of characters of a condition in a list."""
 
 
 class OperationForm(ControlForm):
@@ -55,14 +55,14 @@ class OperationForm(ControlForm):
         fields = ("verb", "pace", "reason")
 
     def conditions(self) -> dict[str, Any]:
-        """The conditions as control takes them."""
+        """Return the conditions as control accepts them."""
         given = {name: self.cleaned_data[name] for name in CONDITIONS if self.cleaned_data.get(name)}
         return given | ({"all": True} if self.cleaned_data["everything"] else {})
 
 
 @admin.register(BulkOperation)
 class OperationAdmin(ControlAdmin):
-    """The newest first."""
+    """Operations, newest first."""
 
     form = OperationForm
     list_display = (
@@ -98,7 +98,7 @@ class OperationAdmin(ControlAdmin):
         return rows
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may decide on one waiting execution may decide on many."""
+        """Allow users who may decide on one waiting execution: they may decide on many."""
         return request.user.has_perm("timers.change_waiting")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -121,7 +121,7 @@ class OperationAdmin(ControlAdmin):
                 actor=request.user.get_username(),
             )
         except InvalidRequest as refused:
-            # The conditions are fields of their own here.
+            # The conditions are separate fields here.
             raise InvalidRequest.combined(
                 InvalidRequest(problem.field.removeprefix("filter."), problem.message) for problem in refused.problems
             ) from refused

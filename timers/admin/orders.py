@@ -1,4 +1,4 @@
-"""Orders of chains: where each is, its variables, what it did; suspend, resume, skip and cancel them."""
+"""Orders of chains: place, variables and history of each; suspend, resume, skip and cancel them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from timers.admin.search import execution_in, timers_meant
 from timers.models import ChainOrder
 
 _SHOWN: Final = 100
-"""Attempts that a page shows."""
+"""Maximum number of attempts that a page shows."""
 _BODIES: Final = ("variables", "visits", "pending", "result")
 
 
 @admin.register(ChainOrder)
 class ChainOrderAdmin(ReadOnlyAdmin):
-    """The newest first, branches and sub-chains among them."""
+    """Orders, newest first, including branches and sub-chains."""
 
     list_display = (
         "name", "chain_cell", "step", "state_cell", "outcome", "reason_cell", "group_cell", "created_cell",
@@ -65,7 +65,7 @@ class ChainOrderAdmin(ReadOnlyAdmin):
         return queryset.filter(timer_id__in=timers_meant(term)), False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may decide on waiting executions may decide on orders."""
+        """Allow users who may decide on waiting executions: they may decide on orders."""
         return request.user.has_perm("timers.change_waiting")
 
     @admin.display(description="state")
@@ -178,6 +178,6 @@ class ChainOrderAdmin(ReadOnlyAdmin):
 
 
 def _names(attempt: chains.StepAttempt) -> str:
-    """Which variables an attempt set and changed."""
+    """Return the names of the variables that an attempt set and changed."""
     told = {"set": attempt.set_variables, "changed": attempt.changed_variables}
     return "; ".join(f"{word} {', '.join(names)}" for word, names in told.items() if names)

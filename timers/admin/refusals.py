@@ -1,4 +1,4 @@
-"""Forms whose save is a call of control: what control refuses comes back on the field it is about."""
+"""Forms whose save calls control: errors raised by control are shown on their fields."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from timers.admin.bounded import BoundedAdmin
 from timers.exceptions import InvalidRequest, TimersError
 from timers.insights.words import in_flight_words
 
-if TYPE_CHECKING:  # generic for the type checker alone
+if TYPE_CHECKING:  # generic for the type checker only
     AnyModelForm = forms.ModelForm[Any]
 else:
     AnyModelForm = forms.ModelForm
 
 
 class ControlForm(AnyModelForm):
-    """A form that only reads its fields: whether they make sense is control's to say."""
+    """A form that only parses its fields; control validates them."""
 
     refused: ClassVar[TimersError | None] = None
     also_called: ClassVar[dict[str, str]] = {}
     """Names that control uses for fields of this form."""
 
     def _post_clean(self) -> None:
-        """Put a refusal on its fields; the instance is not touched, for control writes the row."""
+        """Add the errors of a refusal to their fields. The instance is not changed, because control writes the row."""
         if isinstance(self.refused, InvalidRequest):
             for problem in self.refused.problems:
                 first = problem.field.split(".")[0]
@@ -39,7 +39,7 @@ class ControlForm(AnyModelForm):
             self.add_error(None, str(self.refused))
 
     def changes(self) -> dict[str, Any]:
-        """The fields that were changed, with their values."""
+        """Return the changed fields with their values."""
         return {name: self.cleaned_data[name] for name in self.changed_data}
 
 
@@ -53,7 +53,10 @@ class ControlAdmin(BoundedAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """The form; once more, with the reasons, when control refused it. The first try was rolled back as a whole."""
+        """Render the form, again with the errors if control refused it.
+
+        The refused attempt was rolled back as a whole.
+        """
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except TimersError as refused:
@@ -77,12 +80,12 @@ class ControlAdmin(BoundedAdmin):
         return super().response_change(request, obj)
 
     def _name_in_flight(self, request: HttpRequest, obj: Any) -> None:
-        """Name the executions that the change came too late for; they go on as they were."""
+        """Name the executions that the change came too late for; they continue unchanged."""
         words = in_flight_words(getattr(obj, "in_flight", ()))
         if words:
             self.message_user(request, f"{words[0].upper()}{words[1:]}.", messages.WARNING)
 
 
 def take_over(obj: Model, saved: Model) -> None:
-    """Make the admin's object the row that control wrote, for the log and the messages that follow."""
+    """Copy the row that control wrote to the admin's object, for the log and the messages that follow."""
     obj.__dict__.update(saved.__dict__)

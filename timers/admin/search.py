@@ -1,4 +1,4 @@
-"""What a search box may ask for: only what an index finds at once."""
+"""Search terms that an index serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_TIMERS: Final = 1_000
 
 
 def execution_in(term: str) -> UUID | None:
-    """The execution id that the term is, if it is one."""
+    """Return the execution id in the term; None if it is none."""
     try:
         return UUID(term)
     except ValueError:
@@ -20,7 +20,7 @@ def execution_in(term: str) -> UUID | None:
 
 
 def timers_meant(term: str) -> list[int]:
-    """The ids of the timers that the term means: an id, `group/name`, or a name in any group."""
+    """Return the ids of the timers that the term means: an id, `group/name`, or a name in any group."""
     if term.isascii() and term.isdigit():
         number = int(term)
         if number <= MAX_TIMER_ID and Timer.objects.filter(id=number).exists():

@@ -1,4 +1,4 @@
-"""The form of a secret. A value goes in only: what was typed is never rendered, also not when it must be corrected."""
+"""The form of a secret. Its value is write-only: it is never rendered, even if the form must be corrected."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from timers.models import Secret
 
 _HOUR = timedelta(hours=1)
 SCOPE = ("description", "groups", "hosts")
-"""What is changed without another value."""
+"""Fields that can change without a new value."""
 
 
 class UnshownTextarea(forms.Textarea):
-    """A text area that stays empty, whatever was typed into it before."""
+    """A text area that is always rendered empty."""
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         return super().get_context(name, None, attrs)
 
 
 class OnePerLine(forms.CharField):
-    """A list of names, one on each line: a name may hold commas and spaces."""
+    """A list of names, one per line: a name may contain commas and spaces."""
 
     widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
 
@@ -41,7 +41,7 @@ class OnePerLine(forms.CharField):
 
 
 class SecretForm(ControlForm):
-    """The fields of a secret that people set, and how it gets another value."""
+    """Editable fields of a secret, and its new value."""
 
     also_called = {"value": "new_value", "overlap": "hours"}
 
@@ -94,7 +94,7 @@ class SecretForm(ControlForm):
 
     def clean_new_value(self) -> str:
         value: str = self.cleaned_data["new_value"]
-        return value.replace("\r\n", "\n")  # browsers send every line break so
+        return value.replace("\r\n", "\n")  # browsers send every line break this way
 
     def clean(self) -> dict[str, Any]:
         if self.cleaned_data.get("make") and self.cleaned_data.get("new_value"):
@@ -108,22 +108,22 @@ class SecretForm(ControlForm):
 
     @property
     def replaces(self) -> bool:
-        """Whether the secret gets another value."""
+        """Whether the secret gets a new value."""
         return bool(self.cleaned_data.get("new_value") or self.cleaned_data.get("make"))
 
     @property
     def value(self) -> str | None:
-        """The value that was given, if one was."""
+        """The given value, if there is one."""
         return self.cleaned_data.get("new_value") or None
 
     @property
     def overlap(self) -> timedelta:
-        """How long the signing key until now signs too."""
+        """How long the previous signing key also signs."""
         hours = self.cleaned_data.get("hours")
         return OVERLAP if hours is None else hours * _HOUR
 
     def scope(self) -> dict[str, Any]:
-        """What was changed beside the value."""
+        """Return the changed fields except the value."""
         return {name: value for name, value in self.changes().items() if name in SCOPE}
 
 

@@ -1,6 +1,6 @@
-"""Secrets: keep them, say who may use them and where they may be sent, replace and delete them.
+"""Secrets: create them, define who may use them and where they may be sent, replace and delete them.
 
-A value is in the request that brings it and nowhere else; a signing key that is made is on the one page that answers.
+A value is only in the request that submits it; a generated signing key is on the one page that responds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from timers.security.encryption import Keyring
 
 _NAMES_SHOWN: Final = 3
 _LOOK_FOR_USERS_MS: Final = 2_000
-"""No index leads from a secret to the timers that use it."""
+"""Statement timeout in milliseconds: no index leads from a secret to the timers that use it."""
 
 
 @admin.register(Secret)
@@ -70,7 +70,7 @@ class SecretAdmin(ControlAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("timers.delete_secret")
 
-    # An error report tells what was posted, and the local variables of every function from here on.
+    # An error report contains the posted data, and the local variables of every function from here on.
     @method_decorator(sensitive_post_parameters("new_value"))
     @method_decorator(sensitive_variables())
     def changeform_view(
@@ -180,7 +180,7 @@ def _first(names: list[str], none: str = "all") -> str:
 
 
 def _users(name: str) -> list[str] | None:
-    """Who uses a secret, the first few; None where that takes too long to find out for a page."""
+    """Return the first few users of a secret; None if finding them takes too long for a page."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What is shown on one page, the answer to the request that made it: it is in no session, message or log."""
+"""Values shown on one page, the response to the request that created them; in no session, message or log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_once(
     words: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> HttpResponse:
-    """The page with each row and the text that was made for it. `words`: what to do with it."""
+    """Render the page with each row and its generated text. `words`: instructions for it."""
     context = {
         **model_admin.admin_site.each_context(request),
         "title": title,

@@ -1,4 +1,4 @@
-"""Minute statistics: what each node did for each group, minute by minute."""
+"""Minute statistics: what each node did for each group in each minute."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.models import Node, StatsMinute, TimerGroup
 
 @admin.register(StatsMinute)
 class StatsMinuteAdmin(ReadOnlyAdmin):
-    """The newest minutes first."""
+    """Minutes, newest first."""
 
     list_display = (
         "minute",

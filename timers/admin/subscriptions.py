@@ -1,4 +1,4 @@
-"""Subscriptions: who receives the timers of a group; create, edit, pause, resume, delete."""
+"""Subscriptions: receivers of a group's executions; create, edit, pause, resume, delete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from timers.models.fields import ExactJSONField
 
 
 class SubscriptionForm(ControlForm):
-    """The fields of a subscription that people set."""
+    """Editable fields of a subscription."""
 
     also_called = {"handler": "action"}
 
@@ -40,7 +40,7 @@ class SubscriptionForm(ControlForm):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ControlAdmin):
-    """Subscriptions by group and name; those that were deleted are history, and not shown."""
+    """Subscriptions by group and name, without deleted ones, which are history."""
 
     form = SubscriptionForm
     formfield_overrides = {ExactJSONField: {"form_class": JSONTextField}}

@@ -1,4 +1,4 @@
-"""The form of a timer: the keywords of timers.scheduling, one field each."""
+"""The form of a timer: one field for each keyword of timers.scheduling."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from timers.domain.policies import OVERRIDABLE
 from timers.models import Timer
 from timers.schedules import KINDS
 
-# In the order in which they are read; `after` is for programs: whoever fills in a form names the instant.
+# In reading order. `after` is for programs: a person who fills in a form gives the instant.
 SCHEDULE_FIELDS: Final[tuple[str, ...]] = (
     "at", "period", "delay", "expression", "second", "minute", "hour", "day_of_month", "month", "day_of_week", "year",
     "begin", "end", "every", "weekdays", "rule", "gap", "fold",
 )  # fmt: skip
-"""All fields that carry a schedule."""
+"""All fields of schedules."""
 OWN_FIELDS: Final = {kind: tuple(name for name in SCHEDULE_FIELDS if name in OWN_KEYWORDS[kind]) for kind in KINDS}
-"""The fields that carry the schedule of each kind."""
+"""Fields of each kind's schedule."""
 _OPTIONS: Final[tuple[str, ...]] = (
     "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
     "until_committed", "payload", "action", "overrides", "concurrency_key",
@@ -33,7 +33,7 @@ def _text(help_text: str) -> forms.CharField:
 
 
 class TimerForm(ControlForm):
-    """Create a timer, or change one; the fields of the other kinds of schedule are left empty."""
+    """Create or change a timer; the fields of other kinds of schedules remain empty."""
 
     also_called = {
         **dict.fromkeys(OVERRIDABLE, "overrides"),
@@ -112,14 +112,14 @@ class TimerForm(ControlForm):
         super().__init__(*args, **kwargs)
 
     def keywords(self) -> tuple[str, dict[str, Any]]:
-        """The kind of a new timer's schedule, and the keywords of that kind's function in timers.scheduling."""
+        """Return the kind of a new timer's schedule, and the keywords of its function in timers.scheduling."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         kind = given["schedule_kind"]
         options = {name: given[name] for name in _OPTIONS if name in given}
         return kind, {**options, "group": given["group"].name, **self._own(kind)}
 
     def changes(self) -> dict[str, Any]:
-        """The keywords that were changed; the schedule as a whole when anything of it was."""
+        """Return the changed keywords; all keywords of the schedule if any of them changed."""
         changed = super().changes()
         kind = self.cleaned_data["schedule_kind"]
         options = {name: value for name, value in changed.items() if name in _OPTIONS}
@@ -129,7 +129,7 @@ class TimerForm(ControlForm):
         return options
 
     def _own(self, kind: str) -> dict[str, Any]:
-        """What was filled in of the kind's own fields; the first of them in any case, for the refusal's sake."""
+        """Return the filled-in fields of the kind, and always the first one, so that its error can be shown."""
         names = OWN_FIELDS[kind]
         values = {name: _meant(name, self.cleaned_data[name]) for name in names if self.cleaned_data[name]}
         needed = names[:3] if kind == "window" else names[:1] if kind != "calendar" else ()
@@ -141,7 +141,7 @@ def _shown(value: Any) -> str:
 
 
 def _meant(name: str, text: str) -> Any:
-    """Seconds as a number and days as a list; anything else stays text, for control to read or to refuse."""
+    """Convert seconds to a number and days to a list; other text is passed to control unchanged."""
     if name == "weekdays":
         return [day.strip() for day in text.split(",") if day.strip()]
     if name in _DURATIONS:

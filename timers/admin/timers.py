@@ -60,7 +60,7 @@ _SCHEDULE: dict[str, Callable[..., Timer]] = {
 
 
 def _tell_pause(timers: Iterable[Any]) -> None:
-    """Set on each row what the cells need to say what holds it up."""
+    """Set on each row what its cells need to show what keeps the timer from firing."""
     pauses, known = cluster_facts()
     rows = list(timers)
     reached = limits_reached(timer.group for timer in rows)
@@ -69,7 +69,7 @@ def _tell_pause(timers: Iterable[Any]) -> None:
 
 
 class TimerChangeList(BoundedChangeList):
-    """With the last outcomes of timers that fire once."""
+    """Adds the last outcomes of timers that fire once."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -79,7 +79,7 @@ class TimerChangeList(BoundedChangeList):
 
 @admin.register(Timer)
 class TimerAdmin(ControlAdmin):
-    """The newest timers first."""
+    """Timers, newest first."""
 
     form = TimerForm
     formfield_overrides = {ExactJSONField: {"form_class": JSONTextField}}
@@ -179,7 +179,7 @@ class TimerAdmin(ControlAdmin):
 
     @staticmethod
     def _held_up(timer: Any) -> str:
-        """What holds an active timer up; read once for a row, the cluster's pause once for all."""
+        """Return what keeps an active timer from firing; read once per row, the cluster's pause once for all rows."""
         paused = held_up_by(timer, timer.group, timer.cluster_pauses)
         waits = paused or waits_for_handler(timer, timer.group, timer.known_handlers)
         return waits or waits_for_limit(timer, timer.read_at, timer.limits_reached)

@@ -1,4 +1,4 @@
-"""Waiting executions: retry, dismiss or cancel what failed, cancel what is ready. Their columns cannot be edited."""
+"""Waiting executions: retry, dismiss or cancel failed ones, cancel ready ones. Their columns cannot be edited."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DONE_TO: Final = {
     Waiting.State.READY: (("cancel", "Cancel"),),
     Waiting.State.QUEUED: (("cancel", "Cancel"),),
 }
-"""What can be done to an execution on its page, by its state: an action, and the words on its button."""
+"""Actions on the page of an execution, by its state: an action, and the label of its button."""
 
 
 @admin.register(Waiting)
@@ -70,7 +70,7 @@ class WaitingAdmin(ReadOnlyAdmin):
         return [path("failures/", page, name="timers_waiting_failures"), *super().get_urls()]
 
     def failures(self, request: HttpRequest) -> TemplateResponse:
-        """What failed by the fault behind it."""
+        """Render the failed executions by fault."""
         return failures_page(self, request, may_operate=self.has_operate_permission(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -91,7 +91,7 @@ class WaitingAdmin(ReadOnlyAdmin):
         return queryset.filter(timer_id__in=timers_meant(term)), False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may change a waiting execution may decide on it; editing its columns is nobody's."""
+        """Allow users with the change permission to decide on executions; nobody can edit the columns."""
         return request.user.has_perm("timers.change_waiting")
 
     @admin.display(description="state")

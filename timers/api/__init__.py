@@ -1,1 +1,1 @@
-"""The REST API under /api/v1 (django-ninja): one file of routes per resource, over control and insights."""
+"""The REST API under /api/v1 (django-ninja): one file of routes per resource; calls control and insights."""

@@ -1,4 +1,4 @@
-"""Where the project has put this app: paths as a request has them, below the script's prefix."""
+"""URL paths under which the project has included this app, relative to the script prefix."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ API_ROOT: Final = "timers:api:api-root"
 
 
 def app_prefix() -> str:
-    """The path below which all addresses of the app are, such as `/` or `/ops/timers/`."""
+    """Return the path prefix of all URLs of the app, such as `/` or `/ops/timers/`."""
     return _path("timers:overview", get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
 
 
 def api_prefix() -> str:
-    """The path below which the API is, whatever its version, such as `/api/`."""
+    """Return the path prefix of the API without its version, such as `/api/`."""
     root = _path(API_ROOT, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
     return root.removesuffix("v1/")
 

@@ -1,4 +1,4 @@
-"""The API as a whole: its routers, its parser, and what it makes of whatever is raised."""
+"""The API object: its routers, its parser, and its exception handling."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from timers.version import VERSION
 
 
 class TimersAPI(NinjaAPI):
-    """Whatever goes wrong is a problem (RFC 9457), and the description tells of it."""
+    """NinjaAPI that answers every error as a problem (RFC 9457) and documents these problems in its OpenAPI schema."""
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
-        """The answer to a request that raised."""
+        """Return the response for an exception that a request raised."""
         return problem_from_exception(exc, request.method).response(current_request_id.get())
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:
-        """The mistakes that were found in the parts of a request, in our words."""
+        """Return the errors found in the parts of a request, with the service's own messages."""
         found = [
             problem
             for each in error_contexts
@@ -60,7 +60,7 @@ class TimersAPI(NinjaAPI):
         return ValidationError([asdict(problem) for problem in found])
 
     def get_openapi_schema(self, **kwargs: Any) -> Any:
-        """The description (OpenAPI 3.1), every status of every operation in it."""
+        """Return the OpenAPI 3.1 schema, with every status of every operation."""
         return complete(super().get_openapi_schema(**kwargs))
 
 
@@ -73,7 +73,7 @@ api = TimersAPI(
     docs_url=None,
     openapi_url=None,
 )
-# What stands for itself comes before what a name may stand for: /executions/retry before /executions/{execution}.
+# Literal paths are registered before paths with a parameter: /executions/retry before /executions/{execution}.
 for router in (
     bulk.router,
     timers.router,

@@ -1,4 +1,4 @@
-"""The audit trail: who asked for what."""
+"""Routes of the audit trail: who changed what."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = Router(tags=["audit"])
 
 
 class AuditQuery(PageQuery):
-    """Which entries."""
+    """Filters of audit entries."""
 
     actor: Name | None = None
     verb: Annotated[str | None, Field(max_length=40, description="Such as timer.pause.")] = None
@@ -31,7 +31,7 @@ class AuditQuery(PageQuery):
 
 
 class AuditAnswer(BaseModel):
-    """One thing that somebody asked for, and that was done."""
+    """One audited request that was carried out."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -53,7 +53,7 @@ class AuditAnswer(BaseModel):
 
 @route(router, "GET", "/audit", scope="admin", answer=Page[AuditAnswer])
 def list_audit(request: HttpRequest, query: Query[AuditQuery]) -> Page[AuditAnswer]:
-    """List what was asked for, newest first; a key for certain groups sees what concerned these."""
+    """List audit entries, newest first. A key limited to certain groups sees only entries about these groups."""
     begin = position(request, query)
     page = find(
         groups=caller(request).groups,

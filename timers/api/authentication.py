@@ -1,6 +1,6 @@
-"""Who asks: an application key, or a person who has signed in; and whether they may.
+"""Authentication and authorization: by an application key or by the session of a signed-in user.
 
-Both are asked before a body is looked at: what somebody may not do is no occasion to tell them how to do it right.
+Both are checked before the body is read, so an unauthorized caller learns nothing about what a valid body would be.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Scoped(AuthBase):
-    """Lets those in who have the scope, and may see the group that the path names."""
+    """Authentication that accepts callers with a scope who may see the group in the path."""
 
     def __init__(self, scope: str | None, *, all_groups: bool = False) -> None:
         self.scope = scope
@@ -32,7 +32,7 @@ class Scoped(AuthBase):
         super().__init__()
 
     def __call__(self, request: HttpRequest) -> Caller | None:
-        """The caller; None when this way of signing in was not taken. Raises Problem."""
+        """Return the caller; None if this method of authentication was not used. Raises Problem."""
         caller = self.caller(request)
         if caller is None:
             return None
@@ -41,7 +41,7 @@ class Scoped(AuthBase):
         return caller
 
     def caller(self, request: HttpRequest) -> Caller | None:
-        """Who it is."""
+        """Return the authenticated caller; None if this method of authentication was not used."""
         raise NotImplementedError
 
     def _check_allowed(self, caller: Caller, request: HttpRequest) -> None:
@@ -55,13 +55,13 @@ class Scoped(AuthBase):
 
 
 class ApplicationKey(Scoped):
-    """`Authorization: Bearer tk_...`; cookies are not looked at beside it."""
+    """`Authorization: Bearer tk_...`. With this header, cookies are ignored."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
 
     def caller(self, request: HttpRequest) -> Caller | None:
-        """The key's caller; raises Problem for one that does not hold."""
+        """Return the key's caller. Raises Problem if the key is not valid."""
         header = request.headers.get("Authorization")
         if header is None:
             return None
@@ -79,14 +79,14 @@ class ApplicationKey(Scoped):
 
 
 class Session(Scoped):
-    """The cookie of somebody who has signed in; what they change needs the CSRF token in X-CSRFToken."""
+    """Session cookie of a signed-in user. Requests that change something need the CSRF token in X-CSRFToken."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = settings.SESSION_COOKIE_NAME
 
     def caller(self, request: HttpRequest) -> Caller | None:
-        """The person; None when nobody has signed in."""
+        """Return the user's caller; None if nobody has signed in."""
         user: Any = request.user
         if not user.is_authenticated:
             return None
@@ -96,10 +96,13 @@ class Session(Scoped):
 
 
 def needs(scope: str | None, *, all_groups: bool = False) -> list[Scoped]:
-    """The ways in, for those who have the scope; `all_groups`: not for keys that are limited to some groups."""
+    """Return the authentication methods for callers with the scope.
+
+    `all_groups`: reject keys that are limited to some groups.
+    """
     return [ApplicationKey(scope, all_groups=all_groups), Session(scope, all_groups=all_groups)]
 
 
 def caller(request: HttpRequest) -> Caller:
-    """Who asks, once they were let in."""
+    """Return the caller of an authenticated request."""
     return cast("Caller", request.auth)  # type: ignore[attr-defined]

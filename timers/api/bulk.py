@@ -1,4 +1,4 @@
-"""Schedule up to 10,000 timers in one call: one answer for each, and what is wrong with one is that one's alone."""
+"""Schedule up to 10,000 timers in one call. Each has its own result; an error in one does not affect the others."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _SEVERAL: Final = re.compile(rb"\}\s*\{")
 _STRIPPED: Final = "; are the ends of lines gone? curl keeps them with --data-binary, and not with -d"
 CPU_SECONDS: Final = 1.0
 CPU_SECONDS_EACH: Final = 0.000_5
-"""CPU time of one call: so much, and so much more for each request; a common rule costs a third of that."""
+"""CPU seconds of one call: a fixed amount, plus this for each request; a usual rule costs a third of it."""
 _TOLD: Final = 100
-"""ErrorCollector that one refusal of the whole tells of."""
+"""Maximum number of errors that the refusal of a whole call lists."""
 
 
 class BulkResult(BaseModel):
-    """What became of one request."""
+    """Result of one request."""
 
     index: int = Field(description="Its place in the call, from 0.")
     name: str | None
@@ -55,7 +55,7 @@ class BulkResult(BaseModel):
 
 
 class BulkAnswer(BaseModel):
-    """What became of all of them."""
+    """Results of all requests."""
 
     created: int
     replaced: int
@@ -66,7 +66,7 @@ class BulkAnswer(BaseModel):
 
 @dataclass(slots=True)
 class _Call:
-    """One bulk call: the specs that can be written, by their places, and the mistakes of the others."""
+    """One bulk call: the valid specs by their position, and the errors of the other requests."""
 
     group: str
     found: FoundGroups
@@ -108,7 +108,7 @@ class _Call:
         return spec
 
     def write(self) -> None:
-        """Create those with which nothing is wrong."""
+        """Create the timers of the valid requests."""
         indexes, specs = list(self.specs), list(self.specs.values())
         became = create_each(
             specs, on_conflict=self.on_conflict, actor=self.actor, found=self.found, budget=self.budget
@@ -120,7 +120,7 @@ class _Call:
                 self.created[index] = each
 
     def tell(self, entry: Entry) -> None:
-        """One audit entry for them all, like that of schedule_many."""
+        """Write one audit entry for all timers, as schedule_many does."""
         by_result = {
             word: [each.name for each in self.created.values() if each.result == word]
             for word in ("created", "replaced")
@@ -134,7 +134,7 @@ class _Call:
         return [self._result(index) for index in sorted({**self.created, **self.mistakes})]
 
     def refusal(self) -> Problem:
-        """All mistakes as one problem, each field with the place of its request before it."""
+        """Return all errors as one problem; each field is prefixed with the position of its request."""
         problems = [
             FieldProblem(f"{index}.{problem.field}", problem.message)
             for index, error in sorted(self.mistakes.items())
@@ -158,7 +158,7 @@ class _Call:
         return BulkResult.model_construct(index=index, name=self.names.get(index), result="refused", errors=errors)
 
 
-# A request that makes no sense is told of in its own result, so nothing of it is required here.
+# An invalid request is reported in its own result, so no field is required here.
 _EACH: Final = {"anyOf": [BULK_REQUEST, {"description": "Anything else is refused by itself."}]}
 _REQUEST_BODY: Final = {
     "requestBody": {
@@ -180,8 +180,9 @@ def create_in_bulk(
 ) -> BulkAnswer | HttpResponse:
     """Schedule up to 10,000 timers.
 
-    A JSON array is answered by one object; lines (application/x-ndjson) are answered by lines, one each. With `atomic`
-    a single mistake refuses them all and nothing is written; without, each is written or refused by itself.
+    A JSON array is answered by one object. Lines (application/x-ndjson) are answered by lines, one for each request.
+    With `atomic`, a single error refuses all requests and nothing is saved; without it, each request succeeds or fails
+    by itself.
     """
     media_type = (request.content_type or "").lower()
     if media_type not in {*JSON_TYPES, LINES}:
@@ -222,7 +223,7 @@ def _array(request: HttpRequest) -> Iterator[Any]:
 
 
 def _lines(request: HttpRequest) -> Iterator[Any]:
-    """The requests, line by line; one that cannot be read comes as the InvalidRequest that says why."""
+    """Yield the requests line by line. For a line that cannot be read, yield the InvalidRequest that says why."""
     lines = [line for line in request.body.split(b"\n") if line.strip()]
     if not lines:
         raise InvalidRequest("body", "is empty; send one request a line")

@@ -1,4 +1,4 @@
-"""Exclusion calendars: create, list, read, change, delete."""
+"""Routes of exclusion calendars: create, list, read, change, delete."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CalendarChanges = Annotated[dict[str, Any], WithJsonSchema(keywords(_FIELDS, [])
 
 
 class CalendarAnswer(BaseModel):
-    """Days and times at which nothing is fired."""
+    """An exclusion calendar: days and times at which no timer fires."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -53,7 +53,7 @@ class CalendarAnswer(BaseModel):
 
 @route(router, "GET", "/calendars", scope="read", answer=Page[CalendarAnswer])
 def list_calendars(request: HttpRequest, query: Query[PageQuery]) -> Page[CalendarAnswer]:
-    """List the exclusion calendars by name; they are the same for all groups."""
+    """List the exclusion calendars by name. They are shared by all groups."""
     begin = position(request, query)
     rows = ExclusionCalendar.objects.order_by("name")
     if begin is not None:
@@ -88,7 +88,7 @@ def read_calendar(request: HttpRequest, calendar: Name) -> Answer:
     openapi={"parameters": [IF_MATCH]},
 )  # fmt: skip
 def patch_calendar(request: HttpRequest, calendar: Name, body: InBody[CalendarChanges]) -> Answer:
-    """Change what is named, and leave the rest; what the timers that it concerns fire next is computed anew."""
+    """Change the given fields. The next fires of the timers that use the calendar are recomputed."""
     refuse_unknown(body, set(_FIELDS))
     return _told(update_calendar(calendar, version=wanted_version(request), actor=caller(request).actor, **body))
 
@@ -97,7 +97,7 @@ def patch_calendar(request: HttpRequest, calendar: Name, body: InBody[CalendarCh
     router, "DELETE", CALENDAR, scope="admin", answer=None, all_groups=True, openapi={"parameters": [IF_MATCH]}
 )  # fmt: skip
 def remove_calendar(request: HttpRequest, calendar: Name) -> None:
-    """Delete an exclusion calendar that no group and no timer refers to."""
+    """Delete an exclusion calendar. Refused while a group or a timer refers to it."""
     with transaction.atomic():
         row = ExclusionCalendar.objects.select_for_update().filter(name=calendar).first()
         check_version(0 if row is None else row.version, wanted_version(request))

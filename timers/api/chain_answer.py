@@ -1,4 +1,4 @@
-"""What the API tells of chains and their steps."""
+"""Response models of chains and their steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.insights.step_durations import StepDuration
 
 
 class OrdersCount(BaseModel):
-    """Orders that have not ended, branches and sub-chains included."""
+    """Numbers of orders that have not ended, including branches and sub-chains."""
 
     total: int
     at_least: bool = Field(description="There are more than were counted.")
@@ -20,12 +20,12 @@ class OrdersCount(BaseModel):
 
     @classmethod
     def of(cls, counts: StepCounts) -> OrdersCount:
-        """The answer about counts."""
+        """Build the response from counts."""
         return cls(total=counts.total.value, at_least=counts.is_capped, states=dict(counts.states))
 
 
 class ChainAnswer(BaseModel):
-    """A chain: a graph of steps that orders walk through."""
+    """A chain: a graph of steps that orders pass through."""
 
     name: str
     group: str
@@ -47,7 +47,7 @@ class ChainAnswer(BaseModel):
 
     @classmethod
     def of(cls, view: ChainView) -> ChainAnswer:
-        """The answer about a chain."""
+        """Build the response from a chain."""
         return cls(**_facts(view))
 
 
@@ -58,7 +58,7 @@ class ChainInFull(ChainAnswer):
 
     @classmethod
     def with_definition(cls, view: ChainView, definition: Any) -> ChainInFull:
-        """The answer about one chain."""
+        """Build the response from a chain and its definition."""
         return cls(**_facts(view), definition=definition)
 
 
@@ -75,7 +75,7 @@ def _facts(view: ChainView) -> dict[str, Any]:
 
 
 class DurationAnswer(BaseModel):
-    """How long the latest runs of a step took that succeeded; seconds."""
+    """Run times of the latest successful runs of a step, in seconds."""
 
     runs: int
     p50: float
@@ -97,7 +97,7 @@ class StepAnswer(BaseModel):
 
     @classmethod
     def of(cls, view: StepView, duration: StepDuration | None) -> StepAnswer:
-        """The answer about a step."""
+        """Build the response from a step."""
         return cls(
             name=view.name, kind=view.kind, words=view.words, state=view.state,  # type: ignore[arg-type]
             state_reason=view.state_reason, state_changed_by=view.state_changed_by,
@@ -109,7 +109,7 @@ class StepAnswer(BaseModel):
 
 
 class StepsAnswer(BaseModel):
-    """The steps of a chain, as the definition has them."""
+    """The steps of a chain, in the order of the definition."""
 
     items: list[StepAnswer]
 
@@ -139,7 +139,7 @@ class VersionInFull(VersionAnswer):
 
 
 class ChangeAnswer(BaseModel):
-    """One field or one step that differs."""
+    """One field or step that differs."""
 
     kind: Literal["added", "removed", "changed"]
     step: str | None = Field(description="null: a field of the chain itself.")
@@ -150,7 +150,7 @@ class ChangeAnswer(BaseModel):
 
 
 class DiffAnswer(BaseModel):
-    """The changes from one version to another."""
+    """The changes between two versions."""
 
     before: int
     after: int
@@ -158,7 +158,7 @@ class DiffAnswer(BaseModel):
 
 
 class PictureAnswer(BaseModel):
-    """The picture of a chain: boxes and ways with their places in pixels, and the same as text and as SVG."""
+    """The picture of a chain: boxes and edges with positions in pixels, and the same as text and as SVG."""
 
     width: int
     height: int

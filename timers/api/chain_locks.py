@@ -1,4 +1,4 @@
-"""Locks that the chains of a group share: list, read, declare, delete."""
+"""Routes of the locks that the chains of a group share: list, read, declare, delete."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Capacity = Annotated[
 
 
 class LockAnswer(BaseModel):
-    """A lock that steps of chains take while they run."""
+    """A lock that steps of chains hold while they run."""
 
     name: str
     group: str
@@ -44,12 +44,12 @@ class LockAnswer(BaseModel):
 
     @classmethod
     def of(cls, view: LockView) -> LockAnswer:
-        """The answer about a lock."""
+        """Build the response from a lock."""
         return cls(**_facts(view))
 
 
 class AtLockAnswer(BaseModel):
-    """An order that holds a lock, or waits for it."""
+    """An order that holds a lock or waits for it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -62,14 +62,14 @@ class AtLockAnswer(BaseModel):
 
 
 class LockInFull(LockAnswer):
-    """A lock with the orders at it, at most 100 of each kind."""
+    """A lock with up to 100 of the orders that hold it and up to 100 that wait for it."""
 
     holders: list[AtLockAnswer]
     waiters: list[AtLockAnswer] = Field(description="The next one first.")
 
     @classmethod
     def with_orders(cls, detail: LockDetail) -> LockInFull:
-        """The answer about one lock."""
+        """Build the response from a lock and its orders."""
         return cls(**_facts(detail.lock), holders=_orders(detail.holders), waiters=_orders(detail.waiters))
 
 
@@ -81,19 +81,19 @@ class LocksAnswer(BaseModel):
 
 @route(router, "GET", LOCKS, scope="read", answer=LocksAnswer)
 def list_locks(request: HttpRequest, group: str) -> LocksAnswer:
-    """List the locks that the chains of a group share, with how many orders hold each and wait for it."""
+    """List the locks that the chains of a group share, with the numbers of orders that hold and await each."""
     return LocksAnswer(items=[LockAnswer.of(view) for view in chains.find_locks(group)])
 
 
 @route(router, "GET", f"{LOCKS}/{{lock}}", scope="read", answer=LockInFull)
 def read_lock(request: HttpRequest, group: str, lock: Name) -> LockInFull:
-    """Read one lock: who holds it, and who waits for it."""
+    """Read one lock, with the orders that hold it and those that wait for it."""
     return LockInFull.with_orders(chains.get_lock(group, lock))
 
 
 @route(router, "PUT", f"{LOCKS}/{{lock}}", scope="admin", answer=LockAnswer)
 def put_lock(request: HttpRequest, group: str, lock: Name, body: InBody[Capacity]) -> LockAnswer:
-    """Declare a lock, or change how many orders may hold it at once."""
+    """Declare a lock, or change how many orders can hold it at once."""
     refuse_unknown(body, {"capacity"})
     made = chains.set_lock(group, lock, body.get("capacity"), actor=caller(request).actor)
     return LockAnswer.of(*lock_views([made.pk]))
@@ -101,7 +101,7 @@ def put_lock(request: HttpRequest, group: str, lock: Name, body: InBody[Capacity
 
 @route(router, "DELETE", f"{LOCKS}/{{lock}}", scope="admin", answer=None)
 def remove_lock(request: HttpRequest, group: str, lock: Name) -> None:
-    """Delete a lock that no chain takes."""
+    """Delete a lock. Refused while a chain uses it."""
     chains.delete_lock(group, lock, actor=caller(request).actor)
 
 

@@ -1,4 +1,4 @@
-"""Chains: create, list, read, new versions, delete; stop and start them and their steps; add orders."""
+"""Routes of chains: create, list, read, add versions, delete; stop and start chains and steps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _Number = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
 class PictureQuery(BaseModel):
-    """Of which version."""
+    """Version of the picture."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +63,7 @@ class PictureQuery(BaseModel):
 
 
 class DiffQuery(BaseModel):
-    """Of which versions."""
+    """Versions to compare."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,7 +73,7 @@ class DiffQuery(BaseModel):
 
 @route(router, "GET", CHAINS, scope="read", answer=Page[ChainAnswer])
 def list_chains(request: HttpRequest, group: str, query: Query[PageQuery]) -> Page[ChainAnswer]:
-    """List the chains of a group by name, with how many orders they have."""
+    """List the chains of a group by name, with their numbers of orders."""
     if not TimerGroup.objects.filter(name=group).exists():
         raise not_found(f"group {group!r}")
     begin = position(request, query)
@@ -102,7 +102,7 @@ def read_chain(request: HttpRequest, group: str, chain: Name) -> Answer:
 
 @route(router, "PUT", CHAIN, scope="admin", answer=ChainInFull, openapi={"parameters": [IF_MATCH]})
 def put_chain(request: HttpRequest, group: str, chain: Name, body: InBody[NewVersion]) -> Answer:
-    """Give a chain a new version: new orders take it, those under way finish on theirs."""
+    """Create a new version of a chain. New orders use it; orders in progress finish on their version."""
     refuse_unknown(body, {"definition"})
     _need_definition(body)
     chains.update_chain(group, chain, body["definition"], version=wanted_version(request), actor=caller(request).actor)
@@ -111,13 +111,13 @@ def put_chain(request: HttpRequest, group: str, chain: Name, body: InBody[NewVer
 
 @route(router, "DELETE", CHAIN, scope="admin", answer=None, openapi={"parameters": [IF_MATCH]})
 def remove_chain(request: HttpRequest, group: str, chain: Name) -> None:
-    """Delete a chain of which no order is under way; its history stays."""
+    """Delete a chain. Refused while orders of it are in progress; its history is kept."""
     chains.delete_chain(group, chain, version=wanted_version(request), actor=caller(request).actor)
 
 
 @route(router, "GET", f"{CHAIN}/versions", scope="read", answer=Page[VersionAnswer])
 def list_versions(request: HttpRequest, group: str, chain: Name, query: Query[PageQuery]) -> Page[VersionAnswer]:
-    """List the versions of a chain, the newest first."""
+    """List the versions of a chain, newest first."""
     begin = position(request, query)
     rows = chains.find_chain(group, chain).row.versions.order_by("-version").defer("definition")
     if begin is not None:
@@ -150,7 +150,7 @@ def read_diff(request: HttpRequest, group: str, chain: Name, query: Query[DiffQu
 
 @route(router, "GET", f"{CHAIN}/picture", scope="read", answer=PictureAnswer)
 def read_picture(request: HttpRequest, group: str, chain: Name, query: Query[PictureQuery]) -> PictureAnswer:
-    """The picture of a chain with the states of its steps and the number of orders at each."""
+    """Read the picture of a chain, with the states of its steps and the number of orders at each."""
     return PictureAnswer(
         **chains.picture(group, chain, query.version),
         text=chains.picture_as_text(group, chain, query.version),
@@ -160,21 +160,21 @@ def read_picture(request: HttpRequest, group: str, chain: Name, query: Query[Pic
 
 @route(router, "POST", f"{CHAIN}/stop", scope="operate", answer=ChainAnswer)
 def stop(request: HttpRequest, group: str, chain: Name, body: ReasonBody = ReasonBody()) -> Answer:
-    """Let all orders wait before their next step."""
+    """Stop a chain: all orders wait before their next step."""
     chains.stop_chain(group, chain, reason=body.reason, actor=caller(request).actor)
     return _told(group, chain)
 
 
 @route(router, "POST", f"{CHAIN}/start", scope="operate", answer=ChainAnswer)
 def start(request: HttpRequest, group: str, chain: Name, body: ReasonBody = ReasonBody()) -> Answer:
-    """Let the orders of a chain that was stopped go on."""
+    """Start a stopped chain: its orders continue."""
     chains.start_chain(group, chain, reason=body.reason, actor=caller(request).actor)
     return _told(group, chain)
 
 
 @route(router, "GET", f"{CHAIN}/steps", scope="read", answer=StepsAnswer)
 def list_steps(request: HttpRequest, group: str, chain: Name) -> StepsAnswer:
-    """List the steps of a chain: their states, how many orders are at each, how long they take."""
+    """List the steps of a chain, with their states, numbers of orders and run times."""
     durations = step_durations(chains.find_chain(group, chain).row)
     views = chains.find_steps(group, chain)
     return StepsAnswer(items=[StepAnswer.of(view, durations.get(view.name)) for view in views])
@@ -184,7 +184,7 @@ def list_steps(request: HttpRequest, group: str, chain: Name) -> StepsAnswer:
 def stop_step(
     request: HttpRequest, group: str, chain: Name, step: Name, body: ReasonBody = ReasonBody()
 ) -> StepStateAnswer:
-    """Let orders wait before a step; what runs of it runs to its end."""
+    """Stop a step: orders wait before it. Running attempts of the step are not interrupted."""
     return _state_of(chains.stop_step(group, chain, step, reason=body.reason, actor=caller(request).actor))
 
 
@@ -192,7 +192,7 @@ def stop_step(
 def skip_step(
     request: HttpRequest, group: str, chain: Name, step: Name, body: ReasonBody = ReasonBody()
 ) -> StepStateAnswer:
-    """Let orders pass a step without running it."""
+    """Skip a step: orders pass it without running it."""
     return _state_of(chains.skip_step(group, chain, step, reason=body.reason, actor=caller(request).actor))
 
 
@@ -200,7 +200,7 @@ def skip_step(
 def activate_step(
     request: HttpRequest, group: str, chain: Name, step: Name, body: ReasonBody = ReasonBody()
 ) -> StepStateAnswer:
-    """Run a step again that was stopped or skipped."""
+    """Run a stopped or skipped step again."""
     return _state_of(chains.activate_step(group, chain, step, reason=body.reason, actor=caller(request).actor))
 
 

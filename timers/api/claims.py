@@ -1,4 +1,4 @@
-"""Consumers: claim executions of a group, commit them, discard them, keep them longer."""
+"""Routes for consumers: claim executions of a group, commit them, discard them, extend their lease."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from timers.exceptions import FieldProblem, InvalidRequest, TimersError
 router = Router(tags=["consumers"])
 LONGEST_WAIT: Final = 20.0
 _LOOKS_EVERY: Final = 0.25
-"""Seconds after which a waiting consumer looks again at the latest: what is scheduled meanwhile may be due at once."""
+"""Maximum seconds between two checks of a waiting claim: a timer scheduled in the meantime may be due at once."""
 _SHORTEST_SLEEP: Final = 0.005
 
 Lease = Annotated[float, Seconds(1, 43_200, "Until it is shown again.")]
@@ -38,7 +38,7 @@ Token = Annotated[str, Field(min_length=1, max_length=200, description="As it wa
 
 
 class ClaimBody(Body):
-    """Who claims how much."""
+    """Who claims, and how many executions."""
 
     consumer: Name = Field(description="The name of the program, as people shall see it.")
     limit: Annotated[Whole, Field(ge=1, le=1000)] = 1
@@ -48,14 +48,14 @@ class ClaimBody(Body):
 
 
 class CommitBody(Body):
-    """Done."""
+    """Body that commits an execution."""
 
     token: Token
     result: Any = Field(default=None, description="Kept with the execution; at most 8 KB of JSON.")
 
 
 class DiscardBody(Body):
-    """Not yet."""
+    """Body that discards an execution."""
 
     token: Token
     delay: (
@@ -65,26 +65,26 @@ class DiscardBody(Body):
 
 
 class ExtendBody(Body):
-    """Not done yet."""
+    """Body that extends the lease of a claim."""
 
     token: Token
     lease: Lease = 30
 
 
 class CommitOne(CommitBody):
-    """One of many."""
+    """One item of a bulk commit."""
 
     execution: Annotated[str, Field(max_length=36)]
 
 
 class CommitMany(Body):
-    """Up to 1,000 at once."""
+    """Body that commits up to 1,000 executions."""
 
     items: Annotated[list[CommitOne], Field(max_length=1000)]
 
 
 class MessageAnswer(BaseModel):
-    """One execution that was claimed."""
+    """One claimed execution."""
 
     execution: str
     token: str
@@ -93,20 +93,20 @@ class MessageAnswer(BaseModel):
 
 
 class ClaimAnswer(BaseModel):
-    """What was claimed; empty when nothing came."""
+    """The claimed executions; empty if none was due."""
 
     messages: list[MessageAnswer]
 
 
 class SettledAnswer(BaseModel):
-    """What became of an execution."""
+    """State of an execution after a commit or discard."""
 
     execution: str
     outcome: str = Field(description="succeeded, discarded; or cancelled, where it had been asked to end.")
 
 
 class ExtendedAnswer(BaseModel):
-    """How long the claim holds now."""
+    """The new end of the claim's lease."""
 
     execution: str
     expires_at: datetime
@@ -114,7 +114,7 @@ class ExtendedAnswer(BaseModel):
 
 
 class SettledOne(BaseModel):
-    """What became of one of many, or why nothing did."""
+    """Result of one item of a bulk commit, or the reason of its failure."""
 
     execution: str
     outcome: str | None = None
@@ -122,7 +122,7 @@ class SettledOne(BaseModel):
 
 
 class SettledMany(BaseModel):
-    """One result for each item, in their order."""
+    """One result for each item, in the order of the items."""
 
     results: list[SettledOne]
 
@@ -132,14 +132,15 @@ class SettledMany(BaseModel):
     openapi={"parameters": [IDEMPOTENCY_KEY]},
 )  # fmt: skip
 def claim_some(request: HttpRequest, group: str, body: ClaimBody) -> HttpResponse:
-    """Claim due executions of a group whose action is pull; they are yours until the lease ends.
+    """Claim due executions of a group whose action is pull. The consumer owns them until the lease ends.
 
-    With `wait`, the answer comes with the first that is due, or empty. So many may wait at once in each web process
-    (TIMERS_API_WAITING); who comes beyond that is answered at once, with Retry-After where nothing was there.
+    With `wait`, the response is sent when an execution is due, or empty when the time is over. The number of requests
+    that wait at once in a web process is limited (TIMERS_API_WAITING). A request beyond the limit is answered at once,
+    with Retry-After if nothing was due.
     """
 
     def look() -> HttpResponse | None:
-        # A look that finds no message may have skipped or moved what was due: that is committed all the same.
+        # A check that finds no message may have skipped or rescheduled due timers: that is committed in any case.
         messages = claim(group, body.consumer, limit=body.limit, lease=body.lease, subscription=body.subscription)
         return _told(messages) if messages else None
 
@@ -162,28 +163,34 @@ def claim_some(request: HttpRequest, group: str, body: ClaimBody) -> HttpRespons
 
 @route(router, "POST", f"{EXECUTION}/commit", scope="consume", answer=SettledAnswer)
 def commit_one(request: HttpRequest, execution: str, body: CommitBody) -> SettledAnswer:
-    """Done: the execution has succeeded. The same call once more answers the same."""
+    """Commit an execution: it has succeeded. Repeating the call returns the same response."""
     settled = commit(execution, body.token, result=body.result)
     return SettledAnswer(execution=settled.execution, outcome=settled.outcome)
 
 
 @route(router, "POST", f"{EXECUTION}/discard", scope="consume", answer=SettledAnswer)
 def discard_one(request: HttpRequest, execution: str, body: DiscardBody) -> SettledAnswer:
-    """Not yet: show it again; it counts as a try. The same call once more answers the same."""
+    """Discard an execution: it is delivered again, and the attempt counts.
+
+    Repeating the call returns the same response.
+    """
     settled = discard(execution, body.token, delay=body.delay, reason=body.reason)
     return SettledAnswer(execution=settled.execution, outcome=settled.outcome)
 
 
 @route(router, "POST", f"{EXECUTION}/extend", scope="consume", answer=ExtendedAnswer)
 def extend_one(request: HttpRequest, execution: str, body: ExtendBody) -> ExtendedAnswer:
-    """Keep what was claimed together for so many seconds from now."""
+    """Extend the lease of a claim to the given number of seconds from now.
+
+    It applies to everything claimed together.
+    """
     kept = extend(execution, body.token, lease=body.lease)
     return ExtendedAnswer(execution=execution, expires_at=kept.expires_at, cancelled=list(kept.cancelled))
 
 
 @route(router, "POST", "/claims/commit", scope="consume", answer=SettledMany)
 def commit_these(request: HttpRequest, body: CommitMany) -> SettledMany:
-    """Commit many at once; what is wrong with one is that one's alone."""
+    """Commit many executions at once. An error in one does not affect the others."""
     who = caller(request)
     seen = [who.has_all_groups or is_visible(who, "execution", item.execution) for item in body.items]
     theirs = [item for item, is_seen in zip(body.items, seen, strict=True) if is_seen]
@@ -215,7 +222,7 @@ def _told(messages: Sequence[Message]) -> HttpResponse:
 
 
 def _waited(attempt: Callable[[], HttpResponse | None], group: str, seconds: float) -> HttpResponse | None:
-    """The first answer within so many seconds; between two looks no transaction is open."""
+    """Return the first response within `seconds`. No transaction is open between two checks."""
     deadline = time.monotonic() + seconds
     pause = _SHORTEST_SLEEP
     while (left := deadline - time.monotonic()) > 0:
@@ -223,7 +230,7 @@ def _waited(attempt: Callable[[], HttpResponse | None], group: str, seconds: flo
         if due is None or due > 0:
             soonest, pause = _LOOKS_EVERY if due is None else min(due, _LOOKS_EVERY), _SHORTEST_SLEEP
         else:
-            # What is due, and was not given, may never be: the group is paused, or it is for another subscription.
+            # What is due but was not claimed may never be: the group is paused, or it is for another subscription.
             soonest, pause = pause, min(2 * pause, _LOOKS_EVERY)
         time.sleep(min(max(soonest, _SHORTEST_SLEEP), left))
         found = attempt()

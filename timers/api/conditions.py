@@ -1,4 +1,4 @@
-"""Conditional writes: ETag tells a version; If-Match asks that it still be that one, If-None-Match for none at all."""
+"""Conditional requests: ETag is the version; If-Match requires that version, If-None-Match that nothing exists."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FORM: Final = re.compile(r'"([0-9]{1,9})"', re.ASCII)
 
 
 def etag(version: int) -> dict[str, str]:
-    """The header that tells a version."""
+    """Return the header that holds a version."""
     return {"ETag": f'"{version}"'}
 
 
 def wanted_version(request: HttpRequest) -> int | None:
-    """The version that If-Match asks for; None when it asks for none, or for any."""
+    """Return the version that If-Match requires; None if it is missing or accepts any version."""
     given = request.headers.get("If-Match")
     if given is None or given == "*":
         return None
@@ -46,25 +46,25 @@ def wanted_version(request: HttpRequest) -> int | None:
 
 
 def check_version(present: int, wanted: int | None) -> None:
-    """Raises StaleVersion when another version was wanted than there is."""
+    """Raise StaleVersion if a version is required and it is not the present one."""
     if wanted is not None and present != wanted:
         raise StaleVersion(f"it is at version {present}, not {wanted}; read it again")
 
 
 def refuse_unheeded(request: HttpRequest, heeded: Collection[str]) -> None:
-    """Refuse a condition that this route does not look at: who sends it relies on it."""
+    """Refuse a condition that this route does not evaluate, because the caller would rely on it."""
     for name in ("If-Match", "If-None-Match"):
         if name in request.headers and name not in heeded:
             raise Problem.of_fields("invalid", [FieldProblem(name, "is not heeded here; leave it out")])
 
 
 def must_be_there(request: HttpRequest) -> bool:
-    """Whether a PUT may only replace."""
+    """Return whether a PUT may only replace."""
     return "If-Match" in request.headers
 
 
 def must_be_new(request: HttpRequest) -> bool:
-    """Whether a PUT may only create."""
+    """Return whether a PUT may only create."""
     given = request.headers.get("If-None-Match")
     if given not in {None, "*"}:
         raise Problem.of_fields("invalid", [FieldProblem("If-None-Match", "must be *, or be left out")])
@@ -72,9 +72,9 @@ def must_be_new(request: HttpRequest) -> bool:
 
 
 def check_put(request: HttpRequest, present: int | None) -> None:
-    """Raises StaleVersion or TimerExists where a PUT is not to be carried out.
+    """Raise StaleVersion or TimerExists if the conditions of a PUT do not hold.
 
-    `present`: the version of what it would replace, None where it would create.
+    `present`: the version that the PUT would replace; None if it would create.
     """
     wanted, is_new = wanted_version(request), must_be_new(request)
     if present is None:

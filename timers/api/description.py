@@ -1,4 +1,4 @@
-"""The description of the API (OpenAPI 3.1): every status that an operation can answer stands in it."""
+"""The OpenAPI 3.1 schema of the API: it lists every status that an operation can return."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _PROBLEMS: Final = {
     500: "Something failed here.",
     503: "The database is away; repeat the request after `Retry-After`.",
 }
-# A body may come where none is asked for; it is held to the same bounds.
+# An operation without a declared body may receive one; it has the same limits.
 _ALWAYS: Final = (400, 401, 403, 408, 411, 413, 415, 422, 429, 500, 503)
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """The description with the problems and headers that ninja does not know of."""
+    """Return the schema with the problems and headers that ninja does not know."""
     schemas = schema["components"]["schemas"]
     _, definitions = models_json_schema([(ProblemAnswer, "serialization")], ref_template=REF_TEMPLATE)
     schemas.update(definitions["$defs"])

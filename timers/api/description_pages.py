@@ -1,4 +1,4 @@
-"""Where the description is served: as JSON for programs, and as pages for people, with nothing from other hosts."""
+"""Views of the OpenAPI schema: as JSON for programs and as pages for people; nothing is loaded from other hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timers.api.route import route
 
 router = Router(tags=["description"])
 
-# Swagger UI sets style attributes by itself; scripts and everything else stay as strict as anywhere.
+# Swagger UI sets style attributes itself; scripts and everything else keep the strict policy.
 _POLICY: Final = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
@@ -25,20 +25,20 @@ _POLICY: Final = (
 
 @route(router, "GET", "/openapi.json", scope=None, answer=None, status=200)
 def openapi(request: HttpRequest) -> HttpResponse:
-    """The description of this API (OpenAPI 3.1)."""
+    """Return the OpenAPI 3.1 schema of this API."""
     return HttpResponse(description(), content_type="application/json")
 
 
 @cache
 def description() -> bytes:
-    """The description as JSON; put together once, as that takes longer than any request should."""
-    from timers.api.api import api  # it holds this very router
+    """Return the schema as JSON. It is built once, because building takes longer than a request should."""
+    from timers.api.api import api  # the API module imports this router
 
     return json.dumps(api.get_openapi_schema(), cls=DjangoJSONEncoder).encode()
 
 
 def pages(request: HttpRequest) -> HttpResponse:
-    """The description as pages, to read and to try; for those who have signed in."""
+    """Render the schema as pages, to read it and to try requests. Requires a signed-in user."""
     settings = {"url": reverse("timers:api:openapi"), "deepLinking": True, "persistAuthorization": False}
     response = render(request, "timers/api/docs.html", {"swagger": settings})
     response.headers["Content-Security-Policy"] = _POLICY

@@ -1,4 +1,4 @@
-"""What the API tells of an execution."""
+"""Response models of executions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRIED: Final = (
 
 
 class ExecutionAnswer(BaseModel):
-    """An execution in one line. In history, each try is a line of its own. Durations are seconds."""
+    """An execution in one line. In history, each attempt is a line of its own. Durations are in seconds."""
 
     id: str
     group: str = Field(description="Empty when the group is gone; history outlives it.")
@@ -57,7 +57,7 @@ class ExecutionAnswer(BaseModel):
 
 
 class AttemptAnswer(BaseModel):
-    """One try of an execution, or its final outcome."""
+    """One attempt of an execution, or its final outcome."""
 
     attempt: int
     outcome: str
@@ -75,7 +75,7 @@ class AttemptAnswer(BaseModel):
 
 
 class ExecutionInFull(ExecutionAnswer):
-    """An execution with its payload and all its tries."""
+    """An execution with its payload and all its attempts."""
 
     payload: Any
     payload_of: str = Field(description="execution, or timer: what the timer has now; empty when that is gone.")
@@ -84,12 +84,12 @@ class ExecutionInFull(ExecutionAnswer):
 
 
 def execution_answer(view: ExecutionView) -> ExecutionAnswer:
-    """The answer about an execution in a list."""
+    """Build the response of an execution in a list."""
     return ExecutionAnswer.model_construct(id=str(view.id), **{name: getattr(view, name) for name in _FIELDS})
 
 
 def in_full(detail: ExecutionDetail) -> ExecutionInFull:
-    """The answer about one execution."""
+    """Build the response of one execution."""
     return ExecutionInFull.model_construct(
         **execution_answer(detail.execution).model_dump(),
         payload=_readable(detail.payload),
@@ -105,5 +105,5 @@ def _attempt(row: Attempt) -> AttemptAnswer:
 
 
 def _readable(value: Any) -> Any:
-    """A value as it is; the text of one that only the database can read."""
+    """Return the value itself, or its text if only the database can read it."""
     return str(value) if isinstance(value, Unreadable) else value

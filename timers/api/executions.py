@@ -1,4 +1,4 @@
-"""Executions: list, read, retry, dismiss, cancel, replay."""
+"""Routes of executions: list, read, retry, dismiss, cancel, replay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ State = Literal[
 
 
 class ExecutionQuery(PageQuery):
-    """Which executions."""
+    """Filters of executions."""
 
     state: State = Field(
         default="history",
@@ -51,35 +51,35 @@ class ExecutionQuery(PageQuery):
 
 
 class PayloadBody(Body):
-    """Another payload, or none: as it was."""
+    """Optional new payload; without it, the payload is unchanged."""
 
     payload: Any = None
 
 
 class ReplayBody(PayloadBody):
-    """Another payload, or none: the timer's."""
+    """Optional payload; without it, the timer's payload is used."""
 
     overlap: Overlap = None
 
 
 class ReasonBody(Body):
-    """Why."""
+    """Reason of the request."""
 
     reason: Reason = ""
 
 
 @route(router, "GET", "/executions", scope="read", answer=Page[ExecutionAnswer])
 def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[ExecutionAnswer]:
-    """List executions in a state, newest occurrence first; a page may be short and still have a next one.
+    """List executions in a state, newest occurrence first. A page can be short and still have a next page.
 
-    In history each try is an item, the latest of an execution first: `outcome` says how it ended, `state` where the
-    execution is now.
-    What is scheduled for later (a fire that was skipped by hand) is told where `timer`, `since` or `until` is given.
+    In history each attempt is an item, the latest of an execution first: `outcome` is how the attempt ended, `state` is
+    the present state of the execution. Future occurrences (a fire that was skipped manually) are listed only if
+    `timer`, `since` or `until` is given.
     """
     begin = position(request, query)
     asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
     if query.state not in ("claimed", *WAITING) and not {"timer", "since", "until"} & asked.keys():
-        # What was left out ahead of its time would stand before all that has happened.
+        # Occurrences skipped ahead of their time would be listed before everything that has happened.
         asked["until"] = now_in(query.group or "") + timedelta(milliseconds=1)
     page = find(groups=caller(request).groups, before_id=None if begin is None else UUID(begin[0]), **asked)
     return Page(
@@ -90,20 +90,20 @@ def list_executions(request: HttpRequest, query: Query[ExecutionQuery]) -> Page[
 
 @route(router, "GET", EXECUTION, scope="read", answer=ExecutionInFull)
 def read_execution(request: HttpRequest, execution: str) -> ExecutionInFull:
-    """Read one execution with its payload and all its tries."""
+    """Read one execution with its payload and all its attempts."""
     return _told(request, execution)
 
 
 @route(router, "POST", f"{EXECUTION}/retry", scope="operate", answer=ExecutionInFull)
 def retry(request: HttpRequest, execution: str, body: PayloadBody = PayloadBody()) -> ExecutionInFull:
-    """Try a failed execution again, now, with all the retries of its policy; with another payload if one is given."""
+    """Retry a failed execution now, with all retries of its policy; optionally with another payload."""
     retry_failed(execution, actor=caller(request).actor, **_given(body))
     return _told(request, execution)
 
 
 @route(router, "POST", f"{EXECUTION}/dismiss", scope="operate", answer=ExecutionInFull)
 def dismiss(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody()) -> ExecutionInFull:
-    """Give a failed execution up: its final outcome is failed."""
+    """Dismiss a failed execution: its final outcome is failed."""
     if not dismiss_failed([execution], reason=body.reason, actor=caller(request).actor):
         raise NotAllowedNow(f"execution {execution} does not wait as failed")
     return _told(request, execution)
@@ -111,14 +111,14 @@ def dismiss(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody(
 
 @route(router, "POST", f"{EXECUTION}/cancel", scope="operate", answer=ExecutionInFull)
 def cancel(request: HttpRequest, execution: str, body: ReasonBody = ReasonBody()) -> ExecutionInFull:
-    """Cancel an execution that waits, or ask for the end of one that is held; its timer goes on."""
+    """Cancel a waiting execution, or request that a claimed one stops. Its timer is not changed."""
     cancel_execution(execution, reason=body.reason, actor=caller(request).actor)
     return _told(request, execution)
 
 
 @route(router, "POST", f"{EXECUTION}/replay", scope="operate", answer=ExecutionStarted, status=202)
 def replay(request: HttpRequest, execution: str, body: ReplayBody = ReplayBody()) -> ExecutionStarted:
-    """Run the action of an ended execution's timer again, as a fresh execution."""
+    """Run the action of an ended execution's timer again, as a new execution."""
     actor = caller(request).actor
     return ExecutionStarted(execution=replay_execution(execution, overlap=body.overlap, actor=actor, **_given(body)))
 

@@ -1,4 +1,4 @@
-"""The field types of bodies and queries: strict, so that the text "5" is no number, and read by the service's rules."""
+"""Field types of bodies and queries. Strict (the text "5" is not a number), with the service's own parsers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+
 
 
 class Body(BaseModel):
-    """A request's body: what it does not know, it refuses."""
+    """A request body. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class EmptyBody(Body):
-    """Nothing; the body may be left out."""
+    """An empty body, which can be left out."""
 
 
 def _instant(given: Any) -> datetime:
@@ -50,12 +50,12 @@ Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema(INSTANT)
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Marks a float as a duration: a number of seconds within bounds, or the same as ISO 8601 text."""
+    """Annotation of a float as a duration: a number of seconds within limits, or ISO 8601 text."""
 
     at_least: float
     at_most: float
     words: str = ""
-    """For the description."""
+    """Text of the OpenAPI description."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._read, handler(source))
@@ -64,7 +64,7 @@ class Seconds:
         return duration(self.at_least, self.at_most, self.words)
 
     def _read(self, given: Any) -> float:
-        # A query has only text: a number stands in it as it would be written in a body.
+        # A query contains only text; a number in it is written as in a body.
         number = json.loads(given) if isinstance(given, str) and _NUMBER.fullmatch(given) else given
         try:
             return parse_seconds(number, "seconds", at_least=self.at_least, at_most=self.at_most)
@@ -77,4 +77,4 @@ Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(max_length=1000, description="For the record.")]
-"""What people read later."""
+"""Reason of a request, for the audit trail."""

@@ -1,4 +1,4 @@
-"""What the API takes and tells of a group."""
+"""Request and response models of groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.models import TimerGroup
 
 
 class GroupAnswer(BaseModel):
-    """A group: timers that are treated the same way. Durations are seconds."""
+    """A group: timers that share policies. Durations are in seconds."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -62,5 +62,5 @@ class GroupAnswer(BaseModel):
 
     @classmethod
     def of(cls, group: TimerGroup) -> GroupAnswer:
-        """The answer about a group's row."""
+        """Build the response from a group's row."""
         return cls.model_validate(group)

@@ -1,4 +1,4 @@
-"""Groups: create, list, read, change, delete, pause, resume."""
+"""Routes of groups: create, list, read, change, delete, pause, resume."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ GroupChanges = Annotated[dict[str, Any], WithJsonSchema(keywords(FIELDS, []))]
 
 @route(router, "GET", "/groups", scope="read", answer=Page[GroupAnswer])
 def list_groups(request: HttpRequest, query: Query[PageQuery]) -> Page[GroupAnswer]:
-    """List the groups that you see, by name."""
+    """List the groups that the caller may see, by name."""
     rows = TimerGroup.objects.order_by("name")
     begin, seen = position(request, query), caller(request).groups
     if seen is not None:
@@ -104,7 +104,7 @@ def read_group(request: HttpRequest, group: str) -> Answer:
 
 @route(router, "PATCH", GROUP, scope="admin", answer=GroupAnswer, openapi={"parameters": [IF_MATCH]})
 def patch_group(request: HttpRequest, group: str, body: InBody[GroupChanges]) -> Answer:
-    """Change what is named, and leave the rest; workers take it over with their next look."""
+    """Change the given fields. Workers apply them at their next poll."""
     for word in ("name", "actor"):
         if word in body:
             raise InvalidRequest(word, "cannot be changed")
@@ -115,7 +115,7 @@ def patch_group(request: HttpRequest, group: str, body: InBody[GroupChanges]) ->
 
 @route(router, "DELETE", GROUP, scope="admin", answer=None, openapi={"parameters": [IF_MATCH]})
 def remove_group(request: HttpRequest, group: str, force: bool = False) -> None:
-    """Delete a group; one that has timers only by `force`, with them."""
+    """Delete a group. A group that has timers is deleted, together with them, only with `force`."""
     with transaction.atomic():
         check_version(_row(group, lock=True).version, wanted_version(request))
         delete_group(group, force=force, actor=caller(request).actor)
@@ -123,13 +123,13 @@ def remove_group(request: HttpRequest, group: str, force: bool = False) -> None:
 
 @route(router, "POST", f"{GROUP}/pause", scope="operate", answer=GroupAnswer)
 def pause(request: HttpRequest, group: str, body: PauseBody = PauseBody()) -> Answer:
-    """Fire nothing of the group until it is resumed, by hand or by itself."""
+    """Pause a group: none of its timers fires until it is resumed, manually or automatically."""
     return _told(pause_group(group, until=body.until, reason=body.reason, actor=caller(request).actor))
 
 
 @route(router, "POST", f"{GROUP}/resume", scope="operate", answer=GroupAnswer)
 def resume(request: HttpRequest, group: str, body: EmptyBody = EmptyBody()) -> Answer:
-    """Fire again; what was missed meanwhile follows the misfire policy."""
+    """Resume a group. Fires missed in the meantime follow the misfire policy."""
     return _told(resume_group(group, actor=caller(request).actor))
 
 

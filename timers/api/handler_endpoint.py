@@ -1,12 +1,12 @@
-"""Entry point: a handler that runs where it is asked for over HTTP, in the web process and not on a worker.
+"""Handler endpoint: run a handler in the web process that receives an HTTP request, instead of on a worker.
 
-What a handler returns or raises becomes an HTTP answer that an http action takes for the same: its result, or a code
-that is no success with `Retry-After` and `timer-outcome` (see docs/entry-point.md). So a timer may call a handler by
-way of this, and a program may call one with no timer at all.
+The result of a handler becomes an HTTP response that an http action understands: its return value, or an error status
+with `Retry-After` and `timer-outcome` (see docs/entry-point.md). So a timer can call a handler through the endpoint,
+and a program can call one without a timer.
 
-A handler gets a thread of its own, as its time limit must hold whatever it does. One that runs on behind its limit
-keeps its slot until it has really ended; when all are taken, the answer is to come back later. There are fewer of
-them than threads that answer requests, so handlers never keep all others waiting.
+Each handler runs in its own thread, because its time limit must hold whatever it does. A handler that overruns its
+limit keeps its slot until it has really ended. When all slots are taken, the response asks the caller to retry later.
+There are fewer slots than request threads, so handlers never block all other requests.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ Said = Literal["", "discard", "snooze", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How a handler ended, as an HTTP answer."""
+    """Outcome of a handler, as an HTTP response."""
 
     status: int
     result: Any = None
     detail: str = ""
-    """Why it did not succeed."""
+    """Why the handler did not succeed."""
     outcome: Said = ""
-    """What follows for the execution, where that is not another try by the retry policy."""
+    """What happens to the execution, if it is not a retry by the retry policy."""
     wait: float | None = None
-    """Seconds until another try; the header has whole ones."""
+    """Seconds until the next attempt; the header contains whole seconds."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that say what follows."""
+        """Headers that tell the caller what happens next."""
         said = {} if self.wait is None else {"Retry-After": str(math.ceil(self.wait))}
         return said | ({"timer-outcome": self.outcome} if self.outcome else {})
 
 
 @dataclass(slots=True)
 class _Run:
-    """One call of a handler, while it lasts."""
+    """One call of a handler in progress."""
 
     handler: Handler
     fire: Fire
@@ -95,10 +95,18 @@ def _slots() -> threading.BoundedSemaphore:
 
 
 def run_handler(name: str, message: Any) -> Answered:
-    """Run the handler of that name and wait for its end, at most its time limit (60 s where it names none).
+    """Run a handler and wait until it ends, at most its time limit (60 s if it names none).
 
-    `message`: an envelope, as timers send it, or any other JSON value, which is the payload then. Raises TimerNotFound
-    for a handler that this process does not have, InvalidRequest for an envelope that cannot be read.
+    Args:
+        name: Name of the handler.
+        message: An envelope as timers send it, or any other JSON value, which becomes the payload.
+
+    Returns:
+        The outcome of the handler.
+
+    Raises:
+        TimerNotFound: This process has no handler of that name.
+        InvalidRequest: The envelope is invalid.
     """
     handler = handlers.find(name)
     if handler is None:
@@ -142,7 +150,7 @@ def _raised(run: _Run) -> Answered:
 
 
 def _fire(name: str, message: Any) -> Fire:
-    """What the handler is given: the fire of the envelope, or one that stands for the call."""
+    """Return the argument of the handler: the fire that the envelope describes, or one built for this call."""
     if not isinstance(message, Mapping) or not {"Group", "Name", "ExecutionId", "Payload"} <= message.keys():
         message = {"Group": "", "Name": name, "ExecutionId": "", "Payload": message, "Origin": "call"}
     return Fire(

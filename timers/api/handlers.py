@@ -1,4 +1,4 @@
-"""The entry point: run a handler, and tell how it ended in a way that an http action understands."""
+"""Route of the handler endpoint: run a handler and return its outcome in a form that an http action understands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Message = Annotated[Any, WithJsonSchema({"description": "An envelope, or any oth
 
 
 class HandlerAnswer(BaseModel):
-    """A handler has succeeded."""
+    """A handler succeeded."""
 
     result: Any = Field(description="What it returned; null where that is no JSON or longer than 8 KB.")
 
@@ -36,10 +36,10 @@ class HandlerAnswer(BaseModel):
     unrepeatable="what a handler does is in no transaction that could keep its answer", openapi=_OUTCOMES,
 )  # fmt: skip
 def call_handler(request: HttpRequest, handler: str, body: InBody[Message]) -> HandlerAnswer | HttpResponse:
-    """Run the handler of that name in the process that takes the call, and wait for its end.
+    """Run a handler in the process that receives the request, and wait until it ends.
 
-    What it raises is told by the status, by `Retry-After` and by the header `timer-outcome`: discard, snooze or fail.
-    An Idempotency-Key is refused: the handler would run again all the same.
+    An exception of the handler is reported by the status, `Retry-After` and the header `timer-outcome`: discard, snooze
+    or fail. An Idempotency-Key is refused, because the handler would run again anyway.
     """
     answered = run_handler(handler, body)
     if answered.status == 200:

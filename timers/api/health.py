@@ -1,4 +1,4 @@
-"""Health, for load balancers and orchestrators: bare words, no key."""
+"""Health checks for load balancers and orchestrators: plain text, no key required."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ _WORDS: Final = "text/plain; charset=utf-8"
 @login_not_required
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """Whether this process answers at all; nothing else is looked at, so no fault elsewhere has it restarted."""
+    """Liveness: this process answers. Nothing else is checked, so faults elsewhere do not cause a restart."""
     return HttpResponse("ok\n", content_type=_WORDS)
 
 
 @login_not_required
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether it can serve: the database answers, its migrations are applied, and a node lives. Else 503 and why."""
+    """Readiness: the database answers, its migrations are applied, and a node is alive.
+
+    Otherwise 503 and the reason.
+    """
     why = _why_not()
     if why:
         return HttpResponse(f"{why}\n", status=503, content_type=_WORDS, headers={"Retry-After": "2"})
@@ -53,7 +56,7 @@ def _why_not() -> str:
 
 
 def _logged(why: str, detail: str = "") -> str:
-    """What is told to anybody who asks; the details are for the log."""
+    """Log the details, and return the reason that any caller may see."""
     logger.warning("not ready: %s%s", why, detail)
     return why
 
@@ -62,7 +65,7 @@ _applied = False
 
 
 def _migrations_missing() -> bool:
-    """Looked at until they are there: what was applied stays applied."""
+    """Return whether migrations are missing. Checked until they are applied; then the result is cached."""
     global _applied  # noqa: PLW0603 - known once per process
     if not _applied:
         executor = MigrationExecutor(connection)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST that may be repeated without being done twice."""
+"""Idempotency-Key: a POST with a key can be repeated without being carried out twice."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse])
 @overload
 def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse | None]) -> HttpResponse | None: ...
 def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse | None]) -> HttpResponse | None:
-    """Do the work; or, where the request's key was used before, answer as then.
+    """Do the work, or return the stored response if the request's key was used before.
 
-    Work that returns None has no answer yet: what it changed is committed, and the key stays free.
+    If the work returns None, there is no response yet: its changes are committed, and the key remains unused.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -68,7 +68,7 @@ def once(request: HttpRequest, caller: Caller, work: Callable[[], HttpResponse |
 
 
 def refuse_key(request: HttpRequest, why: str) -> None:
-    """Refuse a key where the work would be done again all the same."""
+    """Refuse a key on a route whose work would be repeated anyway."""
     if HEADER in request.headers:
         raise Problem.of_fields("invalid", [FieldProblem(HEADER, f"is not taken here: {why}; leave it out")])
 

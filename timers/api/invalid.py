@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a body, a query or a path, in the service's own words."""
+"""Pydantic's errors about a body, a query or a path, converted to the service's own messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timers.exceptions import FieldProblem, InvalidRequest
 
 _PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 _UNTOLD: Final = frozenset({"value", "token", "key"})
-"""Fields of which what was given is not repeated."""
+"""Fields whose invalid value is not repeated in the message."""
 _WORDS: Final[Mapping[str, str]] = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -41,7 +41,7 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def in_our_words(error: ValidationError, model: type[BaseModel], source: str) -> list[FieldProblem]:
-    """The mistakes that were found with a model; `source`: the part of the request that it was read from."""
+    """Convert the errors of a model. `source`: the part of the request that it was read from."""
     return [_problem(each, model, source) for each in error.errors(include_url=False)]
 
 
@@ -70,7 +70,7 @@ def _plainly(value: Any) -> str:
 
 
 def _given(each: ErrorDetails) -> Any:
-    """What was given, where it may be repeated: checks of our own have done so, and a whole object says too much."""
+    """Return the invalid value if it may be repeated: own checks already do so, and a whole object reveals too much."""
     is_plain = isinstance(each["input"], (str, int, float)) and each["input"] != ""
     is_told = is_plain and each["type"] != "value_error" and _UNTOLD.isdisjoint(each["loc"])
     return each["input"] if is_told else None
@@ -79,13 +79,13 @@ def _given(each: ErrorDetails) -> Any:
 def _place(location: tuple[int | str, ...]) -> str:
     words = [str(part) for part in location]
     if words and words[0] in _PARTS:
-        # The name of the argument that holds a whole body or query says nothing to a caller.
+        # The name of the argument that holds a whole body or query is meaningless to a caller.
         words = words[2:] if words[0] in ("body", "query") and len(words) > 2 else words[1:]
     return ".".join(words) or "body"
 
 
 def _known_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The fields that an object at this place may have."""
+    """Return the fields that an object at this path can have."""
     at = model
     for part in location:
         if isinstance(part, str) and part in at.model_fields:

@@ -1,4 +1,4 @@
-"""Application keys: make, list, read, change, rotate, revoke. A key's text stands in one answer, and never again."""
+"""Routes of application keys: create, list, read, change, rotate, revoke. A key's text is in one response only."""
 
 from __future__ import annotations
 
@@ -74,20 +74,20 @@ class KeyAnswer(BaseModel):
 
 
 class KeyMade(KeyAnswer):
-    """A key that was just made or rotated."""
+    """A key that was just created or rotated."""
 
     key: str = Field(description="The key itself: this once, and never again.")
 
 
 class RotateBody(Body):
-    """How long the secret until now holds too."""
+    """How long the previous secret remains valid."""
 
     overlap: Annotated[float, Seconds(0, MAX_SECONDS)] = OVERLAP.total_seconds()
 
 
 @route(router, "GET", "/keys", scope="admin", answer=Page[KeyAnswer], all_groups=True)
 def list_keys(request: HttpRequest, query: Query[PageQuery]) -> Page[KeyAnswer]:
-    """List application keys, the newest first; revoked ones stay for the record."""
+    """List application keys, newest first. Revoked keys are included."""
     begin = position(request, query)
     rows = ApplicationKey.objects.select_related("user").prefetch_related("groups").order_by("-id")
     if begin is not None:
@@ -105,7 +105,7 @@ def list_keys(request: HttpRequest, query: Query[PageQuery]) -> Page[KeyAnswer]:
     router, "POST", "/keys", scope="admin", answer=KeyMade, status=201, all_groups=True, unrepeatable=_HOLDS_A_KEY
 )  # fmt: skip
 def make_key(request: HttpRequest, body: InBody[NewKey]) -> Answer:
-    """Make an application key. An Idempotency-Key is refused, as the answer is kept nowhere."""
+    """Create an application key. An Idempotency-Key is refused, because the response is not stored."""
     refuse_unknown(body, {*_FIELDS, "user"})
     who = caller(request)
     user = body.pop("user") if "user" in body else get_user_model().objects.get(pk=who.user_id)
@@ -128,8 +128,8 @@ def read_key(request: HttpRequest, key: str) -> Answer:
     router, "PATCH", KEY, scope="admin", answer=KeyAnswer, all_groups=True, openapi={"parameters": [IF_MATCH]}
 )  # fmt: skip
 def patch_key(request: HttpRequest, key: str, body: InBody[KeyChanges]) -> Answer:
-    """Change what is named, and leave the rest; it takes effect within a second."""
-    # Only what would be taken for an argument; what else is unknown is told together with all other mistakes.
+    """Change the given fields. The change takes effect within a second."""
+    # Only what would be passed as an argument; other unknown fields are reported together with all other errors.
     refuse_unknown(body.keys() & {"public_id", "version", "actor"}, set(_FIELDS))
     check_giver(caller(request).user_id, _row(key).user_id)
     row = update_key(key, version=wanted_version(request), actor=caller(request).actor, **body)
@@ -138,14 +138,14 @@ def patch_key(request: HttpRequest, key: str, body: InBody[KeyChanges]) -> Answe
 
 @route(router, "POST", f"{KEY}/rotate", scope="admin", answer=KeyMade, all_groups=True, unrepeatable=_HOLDS_A_KEY)
 def rotate(request: HttpRequest, key: str, body: RotateBody = RotateBody()) -> Answer:
-    """Give a key another secret; the one until now holds for the overlap too."""
+    """Give a key a new secret. The previous one remains valid during the overlap."""
     check_giver(caller(request).user_id, _row(key).user_id)
     return _made(*rotate_key(key, overlap=body.overlap, actor=caller(request).actor))
 
 
 @route(router, "POST", f"{KEY}/revoke", scope="admin", answer=KeyAnswer, all_groups=True)
 def revoke(request: HttpRequest, key: str, body: EmptyBody = EmptyBody()) -> Answer:
-    """End a key for good; it is refused everywhere within a second."""
+    """Revoke a key permanently. It is refused everywhere within a second."""
     row = revoke_key(key, actor=caller(request).actor)
     return Answer(KeyAnswer(**_fields(row, clock.now())), headers=etag(row.version))
 

@@ -1,4 +1,4 @@
-"""Who asks, as the API sees them."""
+"""Route that returns the caller as the API sees it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MeAnswer(BaseModel):
 
 @route(router, "GET", "/me", scope=None, answer=MeAnswer)
 def me(request: HttpRequest) -> MeAnswer:
-    """Who you are to this API, and what you may do."""
+    """Return the caller and its permissions."""
     who = caller(request)
     groups = None if who.groups is None else sorted(who.groups)
     return MeAnswer(actor=who.actor, scopes=sorted(who.scopes), groups=groups, rate=who.rate)

@@ -1,4 +1,4 @@
-"""What holds for every request of the API whatever its route: an id, bounds, plain http refused, problems as JSON."""
+"""Middleware for every API request: request id, size limits, refusal of plain HTTP, problems as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 REQUEST_ID: Final = "X-Request-Id"
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# What Django or the server's middleware answers by itself, in its own words or as a page.
+# Responses that Django or the server's middleware creates itself, as text or as a page.
 _IN_OUR_WORDS: Final[dict[int, tuple[Code, str]]] = {
     400: ("malformed", "The request makes no sense."),
     403: ("forbidden", "This is not allowed."),
@@ -38,16 +38,16 @@ NUL: Final = "holds a NUL (%00), which no name and no text here may hold."
 
 
 class ApiMiddleware:
-    """Middleware, the outermost. Requests of the project's own pages pass unchanged.
+    """Middleware of the API; it must be the outermost. Requests of the project's own pages pass unchanged.
 
-    Of the app's other pages it only refuses addresses that cannot be valid.
+    For other pages of the app it only refuses URLs that cannot be valid.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # What an earlier request of this thread left is not this one's.
+        # Discard what an earlier request of this thread left behind.
         current_request_id.set("")
         if not request.path_info.startswith(app_prefix()):
             return self.get_response(request)
@@ -55,7 +55,7 @@ class ApiMiddleware:
         answer = self._answer if is_api else self._leave_alone
         if request.method != "HEAD":
             return answer(request)
-        # What a GET answers, without its body (RFC 9110, 9.3.2).
+        # The response of a GET without its body (RFC 9110, 9.3.2).
         request.method = "GET" if is_api else "HEAD"
         response = answer(request)
         if isinstance(response, HttpResponse):
@@ -78,7 +78,8 @@ class ApiMiddleware:
         current_request_id.set(request_id)
         try:
             _check_head(request)
-            # A key that was sent over plain http is known to all on the way: say so, instead of leading on to https.
+            # A key sent over plain HTTP is exposed to everybody on the way: report that instead of redirecting to
+            # HTTPS.
             if settings.SECURE_SSL_REDIRECT and not request.is_secure():
                 raise Problem("forbidden", "Use https: what is sent over plain http can be read on the way.")
             take_body(request)
@@ -102,7 +103,7 @@ class ApiMiddleware:
 
 
 def _check_head(request: HttpRequest) -> None:
-    """Raises Problem for a host that is not served, and for what nothing can be looked for by."""
+    """Raise Problem for a host that is not served, and for values that no lookup can use."""
     try:
         request.get_host()
     except DisallowedHost as error:
@@ -110,6 +111,6 @@ def _check_head(request: HttpRequest) -> None:
         raise problem_from_exception(error) from None
     if "\x00" in request.path_info:
         raise Problem("malformed", f"The path {NUL}")
-    # As cookies write it, in quotes; a session is looked for by its cookie.
+    # Quoted as cookies write it; a session is looked up by its cookie.
     if "\\000" in request.META.get("HTTP_COOKIE", ""):
         raise Problem("malformed", "A cookie holds a NUL (\\000).")

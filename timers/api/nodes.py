@@ -1,4 +1,4 @@
-"""Nodes and the cluster: look, drain, activate, stop, pause all, resume all. For keys of all groups."""
+"""Routes of nodes and the cluster: inspect, drain, activate, stop, pause, resume. For keys of all groups only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DIGITS: Final = 18
 
 
 class NodeAnswer(BaseModel):
-    """One start of one node. Durations are seconds."""
+    """One incarnation of a node. Durations are in seconds."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -92,7 +92,7 @@ class NodeAnswer(BaseModel):
 
 
 class HandoverBody(ReasonBody):
-    """Which node shall lead, and why."""
+    """The node that takes the lead, and the reason."""
 
     to: str = Field(
         default="", max_length=200, description="The name of a node; empty: the next one by precedence that is ready."
@@ -134,7 +134,7 @@ class LeadershipAnswer(BaseModel):
 
 
 class ConcernAnswer(BaseModel):
-    """Something that a person should know or do."""
+    """A problem of the cluster that an operator should know about or act on."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -144,14 +144,14 @@ class ConcernAnswer(BaseModel):
 
 
 class ValueAnswer(BaseModel):
-    """A value, and the nodes that have it."""
+    """A value and the nodes that have it."""
 
     value: str = Field(description="Of a handler known or missing; of a secret setting always empty.")
     nodes: list[str]
 
 
 class DriftAnswer(BaseModel):
-    """Something that is not the same on all living nodes of a partition."""
+    """A setting, version or handler that differs among the live nodes of a partition."""
 
     partition: str
     kind: Literal["setting", "version", "zone_rules", "handler"]
@@ -161,7 +161,7 @@ class DriftAnswer(BaseModel):
 
 
 class ClusterAnswer(BaseModel):
-    """The cluster at a glance."""
+    """Overview of the cluster."""
 
     at: datetime
     alive: int = Field(description="Nodes whose lease is valid.")
@@ -186,9 +186,9 @@ class ClusterAnswer(BaseModel):
 
 @route(router, "GET", "/nodes", scope="read", answer=Page[NodeAnswer], all_groups=True)
 def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer]:
-    """List the nodes by name: the living ones, and those that ended lately."""
+    """List the nodes by name: live ones and those that ended recently."""
     begin = position(request, query)
-    # Sorted here: the database may have another order of letters than the comparison.
+    # Sorted here: the database's collation may differ from Python's comparison.
     nodes = sorted(newest_nodes(clock.now()), key=lambda each: each.name)
     found = [each for each in nodes if begin is None or each.name > begin[0]]
     page = found[: query.limit]
@@ -200,13 +200,13 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer
 
 @route(router, "GET", NODE, scope="read", answer=NodeAnswer, all_groups=True)
 def read_node(request: HttpRequest, node: str) -> NodeAnswer:
-    """Read one node, by its id or its name; a name means the start of it that lives, else the one that ended last."""
+    """Read one node by its id or name. A name selects the live incarnation, or the one that ended last."""
     return _told(_meant(node))
 
 
 @route(router, "POST", f"{NODE}/drain", scope="operate", answer=NodeAnswer, all_groups=True)
 def drain(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
-    """Take no new work, end what runs, and stay up."""
+    """Drain a node: it takes no new work, finishes what runs, and keeps running."""
     return _told(drain_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
@@ -218,13 +218,13 @@ def activate(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -
 
 @route(router, "POST", f"{NODE}/stop", scope="operate", answer=NodeAnswer, all_groups=True)
 def stop(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
-    """Drain, and end the process; this is not called back."""
+    """Drain a node and end its process. This cannot be revoked."""
     return _told(stop_node(_meant(node), reason=body.reason, actor=caller(request).actor).pk)
 
 
 @route(router, "POST", f"{NODE}/forget", scope="operate", answer=NodeAnswer, all_groups=True)
 def forget(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> NodeAnswer:
-    """Remove a node that has ended: one start of it by its id, all of them by its name; answers what it was."""
+    """Remove a node that has ended: one incarnation by its id, or all by the name. Returns the removed node."""
     with transaction.atomic():
         gone = _told(_meant(node))
         forget_node(_meant(node), reason=body.reason, actor=caller(request).actor)
@@ -233,48 +233,48 @@ def forget(request: HttpRequest, node: str, body: ReasonBody = ReasonBody()) -> 
 
 @route(router, "GET", "/cluster", scope="read", answer=ClusterAnswer, all_groups=True)
 def read_cluster(request: HttpRequest) -> ClusterAnswer:
-    """The cluster at a glance."""
+    """Read the overview of the cluster."""
     return _whole()
 
 
 @route(router, "POST", "/cluster/pause", scope="admin", answer=ClusterAnswer, all_groups=True)
 def pause(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
-    """Start nothing anywhere, on no node and for no consumer; what runs goes on."""
+    """Pause the cluster: nothing starts on any node or for any consumer. What runs is not interrupted."""
     paused = pause_cluster(reason=body.reason, actor=caller(request).actor)
     return _whole().model_copy(update={"in_flight": list(paused.in_flight)})
 
 
 @route(router, "POST", "/cluster/resume", scope="admin", answer=ClusterAnswer, all_groups=True)
 def resume(request: HttpRequest, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
-    """Go on; what was missed meanwhile follows the misfire policies."""
+    """Resume the cluster. Fires missed in the meantime follow the misfire policies."""
     resume_cluster(reason=body.reason, actor=caller(request).actor)
     return _whole()
 
 
 @route(router, "POST", f"{PARTITION}/pause", scope="admin", answer=ClusterAnswer, all_groups=True)
 def pause_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
-    """Start nothing of a partition's groups, on no node and for no consumer; what runs goes on."""
+    """Pause a partition: nothing of its groups starts on any node or for any consumer. What runs is not interrupted."""
     paused = pause_partition(partition, reason=body.reason, actor=caller(request).actor)
     return _whole().model_copy(update={"in_flight": list(paused.in_flight)})
 
 
 @route(router, "POST", f"{PARTITION}/resume", scope="admin", answer=ClusterAnswer, all_groups=True)
 def resume_one(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
-    """Go on; what was missed meanwhile follows the misfire policies."""
+    """Resume a partition. Fires missed in the meantime follow the misfire policies."""
     resume_partition(partition, reason=body.reason, actor=caller(request).actor)
     return _whole()
 
 
 @route(router, "POST", f"{PARTITION}/handover", scope="operate", answer=ClusterAnswer, all_groups=True)
 def hand_the_lead_over(request: HttpRequest, partition: str, body: HandoverBody = HandoverBody()) -> ClusterAnswer:
-    """Make another node the leader of a partition, and keep it so until a person says otherwise or it ends."""
+    """Make another node the leader of a partition, until an operator changes it or the node ends."""
     hand_over(partition, to=body.to, reason=body.reason, actor=caller(request).actor)
     return _whole()
 
 
 @route(router, "POST", f"{PARTITION}/release-lead", scope="operate", answer=ClusterAnswer, all_groups=True)
 def release_the_lead(request: HttpRequest, partition: str, body: ReasonBody = ReasonBody()) -> ClusterAnswer:
-    """Let another node lead a partition than the one that does."""
+    """Release the lead of a partition: another node becomes the leader."""
     release_lead(partition, reason=body.reason, actor=caller(request).actor)
     return _whole()
 
@@ -309,7 +309,7 @@ def _drift(found: Drift) -> DriftAnswer:
 
 
 def _meant(node: str) -> int | str:
-    """The id or the name that the path names; what consists of digits is an id."""
+    """Return the id or the name in the path; a value of digits only is an id."""
     return int(node) if node.isascii() and node.isdigit() and len(node) <= _DIGITS else node
 
 

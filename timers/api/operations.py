@@ -1,4 +1,4 @@
-"""Failures by the fault behind them, and what is done to many of them at once, in the background."""
+"""Routes of failures, grouped by fault, and of bulk operations on failed executions, which run in the background."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ManyExecutions = Annotated[dict[str, Any], WithJsonSchema(keywords(_ASKED, ["fil
 
 
 class FailureAnswer(BaseModel):
-    """One fault, and the executions that wait because of it."""
+    """One fault and the executions that failed because of it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -74,14 +74,14 @@ class FailureAnswer(BaseModel):
 
 
 class FailuresAnswer(BaseModel):
-    """The faults, those of most executions first."""
+    """The faults, ordered by their number of executions, largest first."""
 
     items: list[FailureAnswer]
     more: bool = Field(description="There are more faults than are told.")
 
 
 class OperationAnswer(BaseModel):
-    """What was asked to be done to many failed executions, and how far it has come."""
+    """A bulk operation on failed executions, and its progress."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -102,19 +102,19 @@ class OperationAnswer(BaseModel):
 
 
 class PaceBody(Body):
-    """How fast from now on; null: as fast as it goes."""
+    """New pace of an operation; null: no limit."""
 
     pace: Annotated[Number, Field(gt=0)] | None
 
 
 class OperationQuery(PageQuery):
-    """Which operations."""
+    """Filters of operations."""
 
     state: Literal["running", "paused", "done", "cancelled"] | None = None
 
 
 class FailureQuery(BaseModel):
-    """Of which group."""
+    """Filter of failures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +123,7 @@ class FailureQuery(BaseModel):
 
 @route(router, "GET", "/failures", scope="read", answer=FailuresAnswer)
 def list_failures(request: HttpRequest, query: Query[FailureQuery]) -> FailuresAnswer:
-    """The faults by which executions have failed that wait for a person."""
+    """List the faults of failed executions that wait for a person."""
     seen = caller(request).groups
     if query.group is not None:
         seen = frozenset({query.group}) if caller(request).sees(query.group) else frozenset()
@@ -142,25 +142,25 @@ def list_failures(request: HttpRequest, query: Query[FailureQuery]) -> FailuresA
 
 @route(router, "POST", "/operations", scope="operate", answer=OperationAnswer, status=202)
 def start(request: HttpRequest, body: InBody[NewOperation]) -> OperationAnswer:
-    """Retry or dismiss all failed executions that now meet a filter, in the background."""
+    """Retry or dismiss all failed executions that match a filter now, in the background."""
     return _started(request, body.pop("verb", None), body)
 
 
 @route(router, "POST", "/executions/retry", scope="operate", answer=OperationAnswer, status=202)
 def retry_many(request: HttpRequest, body: InBody[ManyExecutions]) -> OperationAnswer:
-    """Retry all failed executions that now meet a filter, in the background."""
+    """Retry all failed executions that match a filter now, in the background."""
     return _started(request, "retry", body)
 
 
 @route(router, "POST", "/executions/dismiss", scope="operate", answer=OperationAnswer, status=202)
 def dismiss_many(request: HttpRequest, body: InBody[ManyExecutions]) -> OperationAnswer:
-    """Dismiss all failed executions that now meet a filter, in the background."""
+    """Dismiss all failed executions that match a filter now, in the background."""
     return _started(request, "dismiss", body)
 
 
 @route(router, "GET", "/operations", scope="read", answer=Page[OperationAnswer])
 def list_operations(request: HttpRequest, query: Query[OperationQuery]) -> Page[OperationAnswer]:
-    """List operations, newest first."""
+    """List bulk operations, newest first."""
     begin = position(request, query)
     page = insights.find(
         groups=caller(request).groups,
@@ -176,7 +176,7 @@ def list_operations(request: HttpRequest, query: Query[OperationQuery]) -> Page[
 
 @route(router, "GET", OPERATION, scope="read", answer=OperationAnswer)
 def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
-    """Read one operation: how far it has come."""
+    """Read one bulk operation and its progress."""
     row = insights.one(int(operation), caller(request).groups)
     if row is None:
         raise not_found(f"operation {operation}")
@@ -185,27 +185,27 @@ def read_operation(request: HttpRequest, operation: str) -> OperationAnswer:
 
 @route(router, "PATCH", OPERATION, scope="operate", answer=OperationAnswer)
 def change_pace(request: HttpRequest, operation: str, body: PaceBody) -> OperationAnswer:
-    """Go faster or slower from now on."""
+    """Change the pace of a bulk operation."""
     return _told(set_pace(int(operation), body.pace, groups=caller(request).groups))
 
 
 @route(router, "POST", f"{OPERATION}/cancel", scope="operate", answer=OperationAnswer)
 def cancel(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
-    """Go no further; what has been done stays done."""
+    """Cancel a bulk operation. What it has done already is kept."""
     who = caller(request)
     return _told(cancel_operation(int(operation), reason=body.reason, actor=who.actor, groups=who.groups))
 
 
 @route(router, "POST", f"{OPERATION}/pause", scope="operate", answer=OperationAnswer)
 def pause(request: HttpRequest, operation: str, body: ReasonBody = ReasonBody()) -> OperationAnswer:
-    """Go no further until resumed."""
+    """Pause a bulk operation until it is resumed."""
     who = caller(request)
     return _told(pause_operation(int(operation), reason=body.reason, actor=who.actor, groups=who.groups))
 
 
 @route(router, "POST", f"{OPERATION}/resume", scope="operate", answer=OperationAnswer)
 def resume(request: HttpRequest, operation: str, body: EmptyBody = EmptyBody()) -> OperationAnswer:
-    """Go on."""
+    """Resume a bulk operation."""
     who = caller(request)
     return _told(resume_operation(int(operation), actor=who.actor, groups=who.groups))
 

@@ -1,4 +1,4 @@
-"""What the API tells of orders."""
+"""Response models of orders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIELDS: Final = (
 
 
 class OrderAnswer(BaseModel):
-    """An order of a chain, or one branch or sub-chain of it, in one line."""
+    """An order of a chain, or one of its branches or sub-chains, in one line."""
 
     id: str = Field(description="The execution's.")
     root: str = Field(description="The order that it belongs to in the end; its own id where it is that.")
@@ -78,12 +78,12 @@ class StepAttemptAnswer(BaseModel):
 
 
 def order_answer(view: OrderView) -> OrderAnswer:
-    """The answer about an order in a list."""
+    """Build the response of an order in a list."""
     return OrderAnswer.model_construct(**_facts(view))
 
 
 def order_in_full(detail: OrderDetail) -> OrderInFull:
-    """The answer about one order."""
+    """Build the response of one order."""
     return OrderInFull.model_construct(
         **_facts(detail.order), variables=_readable(detail.variables), visits=dict(detail.visits),
         pending_outcome=_readable(detail.pending), result=_readable(detail.result), branches=dict(detail.branches),
@@ -91,7 +91,7 @@ def order_in_full(detail: OrderDetail) -> OrderInFull:
 
 
 def attempt_answer(row: StepAttempt) -> StepAttemptAnswer:
-    """The answer about one attempt."""
+    """Build the response of one attempt."""
     told = {name: getattr(row, name) for name in StepAttemptAnswer.model_fields}
     return StepAttemptAnswer.model_construct(**{**told, "result": _readable(row.result)})
 
@@ -104,5 +104,5 @@ def _facts(view: OrderView) -> dict[str, Any]:
 
 
 def _readable(value: Any) -> Any:
-    """A value as it is; the text of one that only the database can read."""
+    """Return the value itself, or its text if only the database can read it."""
     return str(value) if isinstance(value, Unreadable) else value

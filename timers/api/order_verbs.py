@@ -1,4 +1,4 @@
-"""What is done to orders, to one or to many at once: suspend, resume, skip, move, reset, cancel, prioritize, answer."""
+"""Routes that change orders, one or many: suspend, resume, skip, move, reset, cancel, prioritize, answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ManyOrders = Annotated[dict[str, Any], WithJsonSchema(keywords(_MANY, ["verb", "
 
 
 class ResumeBody(Body):
-    """Where to go on, and with what."""
+    """Where to continue, and with which variables."""
 
     at: Name | None = Field(default=None, description="The step to go on from; without one: where it is.")
     variables: dict[str, Any] | None = Field(default=None, description="Variables to set before.")
@@ -61,26 +61,26 @@ class ResumeBody(Body):
 
 
 class MoveBody(Body):
-    """Where to."""
+    """Target step."""
 
     to: Name
 
 
 class PrioritizeBody(Body):
-    """How urgent it is."""
+    """New priority."""
 
     priority: StrictInt = Field(description="From -9 to 9; higher ones are claimed first.")
 
 
 class RefusedAnswer(BaseModel):
-    """An order to which it was not done, and why."""
+    """An order that refused the verb, and why."""
 
     order: str
     message: str
 
 
 class ManyAnswer(BaseModel):
-    """What came of a verb for many orders."""
+    """Result of a verb for many orders."""
 
     done: list[str]
     refused: list[RefusedAnswer]
@@ -89,7 +89,7 @@ class ManyAnswer(BaseModel):
 
 @route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer)
 def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
-    """Do one thing to all orders that meet a filter, each by itself; what is refused is told."""
+    """Apply a verb to all orders that match a filter, each by itself. Refusals are reported."""
     refuse_unknown(body, _MANY)
     verb, conditions, limit = body.pop("verb", None), body.pop("filter", {}), body.pop("limit", chains.MOST)
     who = caller(request)
@@ -104,16 +104,16 @@ def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
 
 @route(router, "POST", f"{ORDER}/suspend", scope="operate", answer=OrderInFull)
 def suspend(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) -> OrderInFull:
-    """Stop this order alone, until it is resumed; a step that runs is waited for."""
+    """Suspend this order until it is resumed. A running step finishes first."""
     chains.suspend_order(order, reason=body.reason, actor=caller(request).actor)
     return _told(order)
 
 
 @route(router, "POST", f"{ORDER}/resume", scope="operate", answer=OrderInFull)
 def resume(request: HttpRequest, order: str, body: ResumeBody = ResumeBody()) -> OrderInFull:
-    """Let a suspended order go on, or a failed one from the step that failed: what was done before is kept.
+    """Resume a suspended order, or a failed one from the step that failed. Completed work is kept.
 
-    With a `version` it goes on with that one, where it has the step and the branches that the order has.
+    With a `version`, the order continues with that version, which must have the step and the branches of the order.
     """
     actor = caller(request).actor
     chains.resume_order(order, at=body.at, variables=body.variables, version=body.version, actor=actor)
@@ -122,7 +122,7 @@ def resume(request: HttpRequest, order: str, body: ResumeBody = ResumeBody()) ->
 
 @route(router, "POST", f"{ORDER}/skip", scope="operate", answer=OrderInFull)
 def skip(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> OrderInFull:
-    """Let an order go on behind the step that it is at."""
+    """Skip the step that an order is at."""
     chains.skip_step_of(order, actor=caller(request).actor)
     return _told(order)
 
@@ -150,14 +150,14 @@ def cancel(request: HttpRequest, order: str, body: ReasonBody = ReasonBody()) ->
 
 @route(router, "POST", f"{ORDER}/prioritize", scope="operate", answer=OrderInFull)
 def prioritize(request: HttpRequest, order: str, body: PrioritizeBody) -> OrderInFull:
-    """Set the priority of an order, with its branches and sub-chains: higher ones are claimed first."""
+    """Set the priority of an order, its branches and its sub-chains. Higher priorities are claimed first."""
     chains.prioritize_order(order, body.priority, actor=caller(request).actor)
     return _told(order)
 
 
 @route(router, "POST", f"{ORDER}/approve", scope="operate", answer=OrderInFull)
 def approve(request: HttpRequest, order: str, body: EmptyBody = EmptyBody()) -> OrderInFull:
-    """Approve what an order waits for."""
+    """Approve the approval that an order waits for."""
     chains.approve_order(order, actor=caller(request).actor)
     return _told(order)
 

@@ -1,4 +1,4 @@
-"""Orders of chains: list, read, their history; add them, and see to those that have not begun."""
+"""Routes of orders of chains: list, read, history; add orders and change those that have not begun."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ NewOrder = Annotated[
 
 
 class OrderQuery(PageQuery):
-    """Which orders."""
+    """Filters of orders."""
 
     group: Name | None = None
     chain: Name | None = None
@@ -79,7 +79,7 @@ class OrderQuery(PageQuery):
 
 
 class OrderAdded(BaseModel):
-    """An order that was added: the timer that begins it, and what of it is known."""
+    """An added order: the timer that begins it, and the known facts about the order."""
 
     result: Literal["created", "replaced", "kept"]
     id: str | None = Field(description="Of the order, or the first one; null: not known before it begins.")
@@ -91,13 +91,13 @@ class OrderAdded(BaseModel):
 
 
 class UpcomingQuery(PageQuery):
-    """Which orders that have not begun."""
+    """Filters of orders that have not begun."""
 
     state: Literal["pending", "scheduled"] | None = None
 
 
 class UpcomingAnswer(BaseModel):
-    """An order that has not begun; of a timer that begins orders again and again, the next one."""
+    """An order that has not begun. For a timer that begins orders repeatedly, the next one."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -114,7 +114,7 @@ class UpcomingAnswer(BaseModel):
 
 
 class OrderChange(BaseModel):
-    """What an order begins with."""
+    """Variables of an order that has not begun."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +123,7 @@ class OrderChange(BaseModel):
 
 @route(router, "GET", "/orders", scope="read", answer=Page[OrderAnswer])
 def list_orders(request: HttpRequest, query: Query[OrderQuery]) -> Page[OrderAnswer]:
-    """List orders that have begun, newest first; a page may be short and still have a next one."""
+    """List orders that have begun, newest first. A page can be short and still have a next page."""
     begin = position(request, query)
     asked = query.model_dump(exclude={"cursor"}, exclude_none=True)
     page = chains.find_orders(
@@ -143,7 +143,10 @@ def read_order(request: HttpRequest, order: str) -> OrderInFull:
 
 @route(router, "GET", f"{ORDER}/history", scope="read", answer=Page[StepAttemptAnswer])
 def read_history(request: HttpRequest, order: str, query: Query[PageQuery]) -> Page[StepAttemptAnswer]:
-    """What an order did, oldest first: a row for each attempt of a step, and its end; branches have their own."""
+    """Read the history of an order, oldest first: each attempt of a step, and the end.
+
+    Branches have their own history.
+    """
     begin = position(request, query)
     rows = chains.history(order, after=0 if begin is None else begin[0], limit=query.limit + 1)
     page = rows[: query.limit]
@@ -157,7 +160,7 @@ def read_history(request: HttpRequest, order: str, query: Query[PageQuery]) -> P
 def post_order(request: HttpRequest, group: str, chain: Name, body: InBody[NewOrder]) -> Answer:
     """Add an order: now, at an instant, by a schedule, or pending until it is started.
 
-    201 when it was added; 200 when a timer of that name was replaced or kept, as `on_conflict` says.
+    201 if it was added; 200 if a timer of that name was replaced or kept, depending on `on_conflict`.
     """
     refuse_unknown(body, _NEW)
     name, pending = body.pop("name", None), body.pop("pending", False)
@@ -168,7 +171,7 @@ def post_order(request: HttpRequest, group: str, chain: Name, body: InBody[NewOr
 
 @route(router, "GET", ADDED, scope="read", answer=Page[UpcomingAnswer])
 def list_upcoming(request: HttpRequest, group: str, chain: Name, query: Query[UpcomingQuery]) -> Page[UpcomingAnswer]:
-    """List the orders of a chain that have not begun, by name; a page may be short and still have a next one."""
+    """List the orders of a chain that have not begun, by name. A page can be short and still have a next page."""
     begin = position(request, query)
     page = chains.find_upcoming_orders(
         group, chain, state=query.state, after=None if begin is None else Place(*begin), limit=query.limit
@@ -188,13 +191,13 @@ def patch_order(request: HttpRequest, group: str, chain: Name, name: Name, body:
 
 @route(router, "POST", f"{ADDED}/{{name}}/withdraw", scope="operate", answer=None)
 def withdraw_order(request: HttpRequest, group: str, chain: Name, name: Name, body: ReasonBody = ReasonBody()) -> None:
-    """Cancel an order before it begins; of a timer that begins orders again and again, all that were to come."""
+    """Cancel an order before it begins. For a timer that begins orders repeatedly, all future orders are cancelled."""
     chains.withdraw_order(group, chain, name, reason=body.reason, actor=caller(request).actor)
 
 
 @route(router, "POST", f"{ADDED}/{{name}}/start", scope="operate", answer=OrderAdded)
 def start_order(request: HttpRequest, group: str, chain: Name, name: Name, body: EmptyBody = EmptyBody()) -> OrderAdded:
-    """Start an order that is pending."""
+    """Start a pending order."""
     return _added(chains.start_order(group, chain, name, actor=caller(request).actor), chain, "replaced")
 
 
@@ -202,7 +205,7 @@ def _added(timer: Timer, chain: str, result: str) -> OrderAdded:
     is_pending = timer.state == Timer.State.PAUSED
     return OrderAdded(
         result=result,  # type: ignore[arg-type]
-        # A pending order begins at an instant that is not known yet, and its id has it.
+        # The begin of a pending order, which its id contains, is not known yet.
         id=None if is_pending else next_order(timer), name=timer.name, group=timer.group.name, chain=chain,
         state="pending" if is_pending else "scheduled", next_fire_at=timer.next_fire_at,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pages: an opaque cursor says where the next one begins. Signed, and good for the same caller and the same filters."""
+"""Paging by opaque cursors. A cursor is signed, and valid only for the same caller and the same filters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Item = TypeVar("Item", bound=BaseModel)
 
 
 class PageQuery(BaseModel):
-    """What every list takes."""
+    """Query parameters of every list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 def position(request: HttpRequest, query: PageQuery) -> list[Any] | None:
-    """Where the page begins: what `cursor_after` was given; None for the first page. Raises Problem."""
+    """Return where the page begins: the value passed to cursor_after; None for the first page. Raises Problem."""
     if query.cursor is None:
         return None
     text, _, signature = query.cursor.rpartition(".")
@@ -61,7 +61,7 @@ def position(request: HttpRequest, query: PageQuery) -> list[Any] | None:
 
 
 def cursor_after(request: HttpRequest, last: Sequence[Any]) -> str:
-    """The cursor of the page after the item with this sort key (JSON values)."""
+    """Return the cursor of the page that follows the item with this sort key (JSON values)."""
     text = base64.urlsafe_b64encode(json.dumps(list(last)).encode()).decode().rstrip("=")
     return f"{text}.{_SIGNER.signature(text + _bound_to(request))}"
 
@@ -80,7 +80,7 @@ def _bound_to(request: HttpRequest) -> str:
 
 
 def _group_id(request: HttpRequest) -> int | None:
-    """The identity of the group that the list is of: a cursor is not good for another group of its name."""
+    """Return the id of the listed group, so that a cursor is not valid for a later group of the same name."""
     name = path_names(request).get("group") or request.GET.get("group")
     found = group_ids([name]) if name and str(name).isprintable() else []
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Problems: the one form of every answer that is no success (RFC 9457, application/problem+json)."""
+"""Problems: the format of every error response (RFC 9457, application/problem+json)."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ STATUS: Final[dict[Code, int]] = {
     "failed": 500,
     "unavailable": 503,
 }
-"""The status of each code. Codes are stable; programs tell problems apart by them."""
+"""HTTP status of each code. Codes are stable; programs distinguish problems by them."""
 
 
 class FieldProblemAnswer(Schema):
-    """What is wrong with one field, and what would be right."""
+    """What is wrong with one field, and what would be valid."""
 
     field: str
     message: str
 
 
 class ProblemAnswer(Schema):
-    """RFC 9457. All mistakes of a request are told at once, in `errors`."""
+    """RFC 9457 problem. `errors` lists all errors of the request."""
 
     type: str
     title: str
@@ -66,7 +66,10 @@ class ProblemAnswer(Schema):
 
 
 class Problem(Exception):
-    """Ends a request with a problem. `retry_after`: seconds after which the same request may succeed."""
+    """Exception that ends a request with a problem.
+
+    `retry_after`: seconds after which the same request may succeed.
+    """
 
     def __init__(
         self,
@@ -84,12 +87,12 @@ class Problem(Exception):
 
     @classmethod
     def of_spec(cls, error: InvalidRequest, code: Code = "invalid") -> Problem:
-        """The problem of a refused request."""
+        """Build the problem of an invalid request."""
         return cls.of_fields(code, error.problems)
 
     @classmethod
     def of_fields(cls, code: Code, problems: Sequence[FieldProblem]) -> Problem:
-        """The problem of some fields, its detail put together from theirs."""
+        """Build the problem of some fields; its detail is composed of theirs."""
         return cls(code, "; ".join(f"{problem.field}: {problem.message}" for problem in problems), problems)
 
     @property
@@ -98,7 +101,7 @@ class Problem(Exception):
         return STATUS[self.code]
 
     def response(self, request_id: str) -> HttpResponse:
-        """The answer."""
+        """Return the HTTP response."""
         body = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -117,5 +120,8 @@ class Problem(Exception):
 
 
 def not_found(what: str = "such thing") -> Problem:
-    """404: the same whether the thing is not there or not to be seen; `what`: a word and a name, as they were asked."""
+    """Build a 404, the same for a missing and for a hidden object.
+
+    `what`: kind and name of the object, as in the request.
+    """
     return Problem("not_found", f"There is no {what}, or this key may not see it.")

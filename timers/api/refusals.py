@@ -1,4 +1,4 @@
-"""From what the service raises to the problem that the caller is told."""
+"""Conversion of exceptions to problems."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from timers.server.unmigrated import NOT_MIGRATED, is_caused_by_missing_migratio
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER: Final = 2.0
-"""Seconds after which a database that was away is worth another try."""
+"""Seconds after which a request may be repeated when the database was unavailable."""
 
 NOT_SERVED: Final = (
     "This host (the Host header) is not served here; whoever runs the service names it in ALLOWED_HOSTS."
 )
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods of requests that change nothing."""
+"""HTTP methods that change nothing."""
 
-# What psycopg raises while the server is away, starts up, goes down, is a standby, or lets a lock time out.
+# Raised by psycopg if the server is unavailable, starting, stopping, a standby, or a lock timed out.
 DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
 
 SERVER_REFUSED: Final = (
@@ -54,9 +54,9 @@ _TOO_SLOW: Final = frozenset({QueryCanceled.sqlstate, LockNotAvailable.sqlstate}
 
 
 def problem_from_exception(error: BaseException, method: str | None = None) -> Problem:
-    """The problem that an exception means; for one that nobody foresaw the log has the traceback, the caller an id.
+    """Return the problem for an exception. For an unexpected one, log the traceback and return an id to the caller.
 
-    `method`: of the request that raised, where it is known; one that only reads is told nothing of changes.
+    `method`: HTTP method of the request, if known; for a read-only request the message does not mention changes.
     """
     match error:
         case Problem():
@@ -116,7 +116,7 @@ def problem_from_exception(error: BaseException, method: str | None = None) -> P
 
 
 def _unavailable(error: BaseException, method: str | None) -> Problem:
-    # One line: while it is away every request comes here, and what it says is always the same.
+    # One line: while the database is unavailable every request gets here, and the traceback is always the same.
     if isinstance(error.__cause__, CommitOutcomeUnknown):
         logger.warning("commit outcome unknown: %s", " ".join(str(error).split()))
         return Problem("unavailable", OUTCOME_UNKNOWN, retry_after=RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""The id of the request that a thread answers: what the answer, the log and the audit trail are found by."""
+"""Id of the request that the current thread handles; it appears in the response, the log and the audit trail."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextvars import ContextVar
 from typing import Final
 
 current_request_id: Final[ContextVar[str]] = ContextVar("timers_request_id", default="")
-"""Set for each request as it comes, and not reset: Django writes its line about a refusal when all else is over."""
+"""Set for each request and not reset, because Django logs a refusal after everything else has finished."""
 
 
 class WithRequestId(logging.Filter):
-    """Gives each log record of a request its id: `request_id`, and in brackets, for a line of text, `of_request`."""
+    """Log filter that adds the request's id to each record: `request_id`, and in brackets for text, `of_request`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
+        """Add the id; never drop a record."""
         request_id = current_request_id.get()
         record.of_request = f" [{request_id}]" if request_id else ""
         if request_id:

@@ -1,9 +1,9 @@
-"""How a route is declared: its scope, its answers, whether it may be repeated; each such word is kept by the wrapper.
+"""Declaration of routes: scope, responses, idempotency. The wrapper enforces each of them.
 
     @route(router, "POST", "/groups/{group}/pause", scope="operate", answer=GroupAnswer)
     def pause(request, group: str, body: PauseBody) -> GroupAnswer: ...
 
-A view returns the body of its answer, or an Answer with another status or headers; everything else it raises.
+A view returns the body of its response, or an Answer with another status or headers. It raises all errors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a view answers, where it is not just a body with the route's own status."""
+    """Response of a view that is more than a body with the route's own status."""
 
     body: BaseModel | None = None
     status: int | None = None
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One declared route: what the access matrix of the tests is made from."""
+    """One declared route, from which the tests build the access matrix."""
 
     method: Method
     path: str
@@ -74,12 +74,21 @@ def route(
 ) -> Callable[[View], View]:
     """Declare a view as a route.
 
-    scope         which the caller must have; None: any caller
-    answer        the body of success, sent with `status` (200, or 204 without a body); `also`: further successes
-    all_groups    not for keys that are limited to some groups
-    repeatable    whether it takes an Idempotency-Key (every write does unless it says no)
-    unrepeatable  why a write takes none; one that is sent is refused, as it would be relied on in vain
-    openapi       more of its description
+    Args:
+        router: Router that the view is added to.
+        method: HTTP method.
+        path: Path with parameters in braces.
+        scope: Scope that the caller must have; None: any caller.
+        answer: Model of the success body; None: no body.
+        status: Status of success; None: 200, or 204 without a body.
+        also: Further success statuses and their models.
+        all_groups: Reject keys that are limited to some groups.
+        repeatable: Whether an Idempotency-Key is accepted; every write accepts it by default.
+        unrepeatable: Why a write accepts no key. A request with one is refused, because the caller would rely on it.
+        openapi: Additional OpenAPI properties of the operation.
+
+    Returns:
+        A decorator that returns the view.
     """
     first = status or (204 if answer is None else 200)
     takes_key = repeatable if repeatable is not None else method != "GET" and not unrepeatable
@@ -111,7 +120,7 @@ def route(
             with acting_as(asking.actor, key_id=asking.key_id, **where):
                 return once(request, asking, work) if takes_key else work()
 
-        # What ninja reads: with real types instead of the words that the view's own module would have to explain.
+        # Ninja reads the signature: it gets real types instead of names that only the view's module can resolve.
         answered.__signature__ = signature  # type: ignore[attr-defined]
         ROUTES.append(Route(method, path, scope, all_groups))
         return router.api_operation(
@@ -130,11 +139,11 @@ def route(
 
 
 def rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> HttpResponse:
-    """The response that a view's answer means; `status`: where it says none."""
+    """Return the response for the value that a view returned. `status`: used unless the value has its own."""
     if isinstance(given, HttpResponse):
         return given
     said = given if isinstance(given, Answer) else Answer(given)
-    # What was not set does not belong to this answer: the keywords of other kinds of timers, for one.
+    # Unset fields, such as the keywords of other kinds of timers, do not belong to this response.
     text = b"" if said.body is None else said.body.model_dump_json(exclude_unset=True).encode()
     response = HttpResponse(text, status=said.status or status, headers=dict(said.headers))
     if text:
@@ -145,7 +154,7 @@ def rendered(given: BaseModel | Answer | HttpResponse | None, status: int) -> Ht
 
 
 def _query_names(signature: inspect.Signature, path: str) -> frozenset[str]:
-    """The names that the query of a view may have: its arguments that come neither from the path nor from the body."""
+    """Return the query parameters of a view: its arguments that come neither from the path nor from the body."""
     names: set[str] = set()
     for name, parameter in list(signature.parameters.items())[1:]:
         annotation = parameter.annotation

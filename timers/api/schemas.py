@@ -1,6 +1,6 @@
-"""JSON Schemas of what the service itself checks, field by field: durations, instants, policies, actions.
+"""JSON Schemas of values that the service itself validates: durations, instants, policies, actions.
 
-The checks are those of the Python API, so that every way in answers alike; here is only what the description says.
+Validation is that of the Python API, so all interfaces report the same errors. These schemas only describe the values.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ ZONE: Final[Schema] = {
 
 
 def number(low: float, high: float, words: str = "", *, whole: bool = False) -> Schema:
-    """A number within bounds."""
+    """Return the schema of a number within limits."""
     schema: Schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
     return {**schema, "description": words} if words else schema
 
 
 def choice(*words: str) -> Schema:
-    """One of some words."""
+    """Return the schema of one of some words."""
     return {"type": "string", "enum": list(words)}
 
 
 def duration(low: float | None = None, high: float | None = None, words: str = "") -> Schema:
-    """A duration: a number of seconds within bounds, or the same as text."""
+    """Return the schema of a duration: a number of seconds within limits, or ISO 8601 text."""
     bounds = {name: value for name, value in (("minimum", low), ("maximum", high)) if value is not None}
     return {
         "anyOf": [{"type": "number", **bounds}, {"type": "string", "maxLength": 64}],
@@ -55,17 +55,17 @@ def duration(low: float | None = None, high: float | None = None, words: str = "
 
 
 def maybe(schema: Schema) -> Schema:
-    """Or null: not given."""
+    """Return the schema that also accepts null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
-    """An object of these keywords and no others."""
+    """Return the schema of an object with these properties and no others."""
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
-    """Raises InvalidRequest for every keyword that is not known."""
+    """Raise InvalidRequest that names every unknown keyword."""
     mistakes = ErrorCollector()
     mistakes.refuse_unknown(body, known, where="here")
     mistakes.raise_if_any()
@@ -119,7 +119,7 @@ POLICIES: Final[dict[str, Schema]] = {
     "on_failed": choice(*policies.ON_FAILED),
     "on_finish": choice(*policies.ON_FINISH),
 }
-"""The policies of a group, any of which a timer may override."""
+"""Policies of a group; a timer can override each of them."""
 
 ACTION: Final[Schema] = {
     "type": "object",

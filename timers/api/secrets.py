@@ -1,4 +1,4 @@
-"""Secrets that HTTP actions send and sign with: kept by name; the values go in and never come out."""
+"""Routes of secrets that HTTP actions send and sign with. Values are write-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Value = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class SecretAnswer(BaseModel):
-    """A secret as anybody may see it."""
+    """A secret without its value."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,7 +43,7 @@ class SecretAnswer(BaseModel):
 
 
 class SecretMade(SecretAnswer):
-    """A secret that was just made or replaced."""
+    """A secret that was just created or replaced."""
 
     value: str | None = Field(description="A signing key that was made here: this once, and never again.")
 
@@ -55,7 +55,7 @@ class SecretsAnswer(BaseModel):
 
 
 class SecretBody(Body):
-    """A value, and where it may go."""
+    """Value of a secret, and the targets it may be sent to."""
 
     value: Value | None = Field(default=None, description="Left out: a signing key is made.")
     kind: Literal["text", "signing", "certificates"] | None = Field(
@@ -80,9 +80,9 @@ def list_secrets(request: HttpRequest) -> SecretsAnswer:
     unrepeatable="the answer may hold a signing key, and is kept nowhere", openapi={"parameters": ON_PUT},
 )  # fmt: skip
 def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
-    """Make a secret, or give the one of that name another value; workers send it within seconds.
+    """Create a secret, or replace the value of an existing one. Workers use the new value within seconds.
 
-    An Idempotency-Key is refused, as the answer, which may hold a signing key, is kept nowhere.
+    An Idempotency-Key is refused, because the response, which may contain a signing key, is not stored.
     """
     actor = caller(request).actor
     with transaction.atomic():
@@ -107,7 +107,7 @@ def put_secret(request: HttpRequest, secret: Name, body: SecretBody) -> Answer:
     router, "DELETE", SECRET, scope="admin", answer=None, all_groups=True, openapi={"parameters": [IF_MATCH]}
 )  # fmt: skip
 def remove_secret(request: HttpRequest, secret: Name) -> None:
-    """Delete a secret that no action refers to."""
+    """Delete a secret. Refused while an action refers to it."""
     with transaction.atomic():
         row = Secret.objects.select_for_update().filter(name=secret).only("version").first()
         check_version(0 if row is None else row.version, wanted_version(request))

@@ -1,4 +1,4 @@
-"""How bodies and queries are read: strictly, within bounds, and with the place of every mistake."""
+"""Strict parsing of bodies and queries: within size limits, and with the location of every error."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ MAX_BODY: Final = 256 * 1024
 MAX_BULK: Final = 8 * 1024 * 1024
 BULK_PATH: Final = "/timers/bulk"
 SILENCE: Final = 10.0
-"""Seconds without a further byte after which a body is given up."""
+"""Seconds without another byte after which reading a body is given up."""
 JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 
 
 class StrictParser(Parser):
-    """The parser of the whole API."""
+    """Parser of the whole API."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        """The JSON of a body; raises Problem, MalformedJson or InvalidRequest."""
+        """Return the JSON value of a body. Raises Problem, MalformedJson or InvalidRequest."""
         return cast("dict[str, Any]", json_body(request))
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
     ) -> dict[str, Any]:
-        """The query's parameters; one that stands twice, where one is meant, is a mistake."""
+        """Return the query parameters. A repeated parameter that accepts one value is an error."""
         twice = [name for name, values in data.lists() if len(values) > 1 and name not in list_fields]
         if twice:
             raise Problem.of_fields("invalid", [FieldProblem(name, "is given more than once") for name in twice])
@@ -43,7 +43,7 @@ class StrictParser(Parser):
 
 
 def json_body(request: HttpRequest) -> Any:
-    """The JSON value of a request's body, of at most 256 KB."""
+    """Return the JSON value of a request's body, which is limited to 256 KB."""
     media_type = (request.content_type or "").lower()
     if media_type not in JSON_TYPES:
         raise Problem("media_type", f"Send JSON, as Content-Type: application/json (this is {media_type or 'none'}).")
@@ -53,15 +53,15 @@ def json_body(request: HttpRequest) -> Any:
 
 
 def _unstorable(value: str) -> bool:
-    # Django reads bytes that are no UTF-8 as U+FFFD; NUL it hands on, and PostgreSQL refuses it.
+    # Django decodes bytes that are not UTF-8 as U+FFFD. It passes NUL on, which PostgreSQL refuses.
     return "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def take_body(request: HttpRequest) -> None:
-    """Read the whole body now, within its bounds, so that nothing later waits for a sender; raises Problem.
+    """Read the whole body now, within its limits, so that nothing later waits for the client. Raises Problem.
 
-    With the worker class of gunicorn.conf.py the body is complete already. gunicorn's own classes read it here, where a
-    sender that falls silent is given up.
+    With the worker class of gunicorn.conf.py the body is already complete. gunicorn's own worker classes read it here,
+    and give up on a client that stops sending.
     """
     announced = _announced_length(request)
     if announced != 0 and request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -73,7 +73,7 @@ def take_body(request: HttpRequest) -> None:
     if socket is not None:
         socket.settimeout(SILENCE)
     try:
-        # Past Django's own stream, which takes a body in chunks for empty, and a silent sender for a broken one.
+        # Bypasses Django's stream, which treats a chunked body as empty and a silent client as a broken connection.
         body = request.META["wsgi.input"].read(most + 1 if announced is None else announced)
     except TimeoutError:
         raise Problem("timeout", f"No more of the body came for {SILENCE} seconds.") from None
@@ -86,18 +86,18 @@ def take_body(request: HttpRequest) -> None:
         raise Problem("too_large", f"The body may have at most {most:,} bytes.")
     if announced is not None and len(body) < announced:
         raise Problem("malformed", "The body broke off.")
-    # Where Django looks for a body that was read before.
+    # Where Django looks for a body that was already read.
     request._body = body  # noqa: SLF001
 
 
 def _announced_length(request: HttpRequest) -> int | None:
-    """What Content-Length says, 0 without one; None for a body in chunks that the server ends."""
+    """Return the Content-Length, 0 if it is missing; None for a chunked body, whose end the server detects."""
     if request.headers.get("Transfer-Encoding"):
         if not request.META.get("wsgi.input_terminated"):
             raise Problem("length_required", "Send the body with its Content-Length.")
         return None
     length = request.headers.get("Content-Length") or "0"
-    # int() would read signs, underscores and the digits of other scripts too.
+    # int() also accepts signs, underscores and digits of other scripts.
     if not (length.isascii() and length.isdigit()):
         raise Problem("malformed", "Content-Length must be a number.")
     return int(length)

@@ -1,7 +1,7 @@
-"""JSON from outside, read so that it can be kept and given back unchanged, or refused with the place.
+"""Strict JSON parsing: a value can be stored and returned unchanged, or it is refused with its location.
 
-RFC 8259 leaves open what a key that stands twice, a number beyond a double or half of a surrogate pair mean, and
-readers differ in it; RFC 7493 (I-JSON) rules them out, and so does this.
+RFC 8259 does not define duplicate keys, numbers beyond a double, and lone surrogates, and parsers differ on them.
+RFC 7493 (I-JSON) forbids them, and so does this module.
 """
 
 from __future__ import annotations
@@ -16,21 +16,31 @@ from typing import Any, Final
 from timers.domain import payload
 
 _DOUBLE_DIGITS: Final = 17
-"""So many digits tell any double from its neighbours (IEEE 754); programs that write no more mean the double."""
+"""Number of digits that distinguishes all doubles (IEEE 754); a number with at most so many means the double."""
 _LONGEST: Final = 800
-"""Digits, at most, of the exact decimal form of a double, which some programs write; and a little more."""
+"""Maximum number of digits: the longest exact decimal form of a double, which some programs write, and some reserve."""
 MAX_DEPTH: Final = payload.MAX_DEPTH + 8
-"""Levels of a whole body: a payload stands a few levels deep in it."""
+"""Levels of a whole body: a payload is nested a few levels deep in it."""
 
 
 class MalformedJson(ValueError):
-    """The text is no JSON; the message says where."""
+    """The text is not JSON; the message says where."""
 
 
 def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
-    """The value of UTF-8 JSON text; `one_line`: it is a line among others, so that only columns are told.
+    """Parse UTF-8 JSON text.
 
-    Raises MalformedJson for what is no JSON, and InvalidRequest, naming the place, for values that could not be kept.
+    Args:
+        text: The bytes.
+        field: Prefix of the field names in errors.
+        one_line: The text is one line of several, so errors name only the column.
+
+    Returns:
+        The value.
+
+    Raises:
+        MalformedJson: The text is not JSON.
+        InvalidRequest: A value cannot be stored unchanged; the error names its location.
     """
     if text.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise MalformedJson("begins with a byte order mark; send UTF-8 without one")
@@ -45,7 +55,7 @@ def loads(text: bytes, field: str = "body", *, one_line: bool = False) -> Any:
         raise MalformedJson(f"is no JSON: {error.msg} at {line}column {error.colno}") from None
     except MalformedJson:
         raise
-    except ValueError:  # Python itself reads no integer that is longer
+    except ValueError:  # Python itself does not parse integers longer than this
         longest = sys.get_int_max_str_digits()
         raise MalformedJson(f"has a number of more than {longest:,} digits; send it as text") from None
     payload.check(value, field, MAX_DEPTH)
@@ -73,10 +83,10 @@ def _finite(digits: str) -> float:
 
 
 def _comes_back(digits: str, number: float) -> bool:
-    """Whether a double is what was written: with more than 17 digits, or next to nothing, it may be another number."""
+    """Whether a double equals the written number: beyond 17 digits, or close to zero, it may be another number."""
     if number and len(digits) <= _DOUBLE_DIGITS:
         return True
-    if len(digits) > _LONGEST:  # no program writes a double so, and to compare it would take long
+    if len(digits) > _LONGEST:  # no program writes a double this way, and the comparison would take long
         return False
     written = Decimal(digits)
     is_exact = written == Decimal(number) or written == Decimal(repr(number))

@@ -1,4 +1,4 @@
-"""Subscriptions of a group: create, list, read, change, delete, pause, resume."""
+"""Routes of subscriptions of a group: create, list, read, change, delete, pause, resume."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SubscriptionChanges = Annotated[dict[str, Any], WithJsonSchema(keywords(_FIELDS,
 
 
 class SubscriptionAnswer(BaseModel):
-    """One of several receivers of a group's timers."""
+    """One of several receivers of the executions of a group's timers."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -73,7 +73,7 @@ class SubscriptionsAnswer(BaseModel):
 
 
 class SubscriptionDeleted(BaseModel):
-    """What became of the executions of a subscription that was deleted."""
+    """What happened to the executions of a deleted subscription."""
 
     cancelled: int = Field(description="Executions that waited for it, and that nobody else could take.")
     handed_over: int = Field(description="Executions that waited for it, and went to others.")
@@ -88,7 +88,7 @@ def list_of_group(request: HttpRequest, group: str) -> SubscriptionsAnswer:
 
 @route(router, "POST", SUBSCRIPTIONS, scope="admin", answer=SubscriptionAnswer, status=201)
 def subscribe(request: HttpRequest, group: str, body: InBody[NewSubscription]) -> Answer:
-    """Subscribe to the timers of a group."""
+    """Create a subscription to the timers of a group."""
     refuse_unknown(body, {"name", *_FIELDS})
     name, action = body.pop("name", None), body.pop("action", None)
     return _told(create_subscription(group, name, action=action, actor=caller(request).actor, **body))
@@ -106,7 +106,7 @@ def read_subscription(request: HttpRequest, group: str, subscription: Name) -> A
 def patch_subscription(
     request: HttpRequest, group: str, subscription: Name, body: InBody[SubscriptionChanges]
 ) -> Answer:
-    """Change what is named, and leave the rest."""
+    """Change the given fields."""
     refuse_unknown(body, set(_FIELDS))
     row = update_subscription(group, subscription, version=wanted_version(request), actor=caller(request).actor, **body)
     return _told(row)
@@ -114,7 +114,7 @@ def patch_subscription(
 
 @route(router, "DELETE", SUBSCRIPTION, scope="admin", answer=SubscriptionDeleted, openapi={"parameters": [IF_MATCH]})
 def unsubscribe(request: HttpRequest, group: str, subscription: Name, reason: Reason = "") -> SubscriptionDeleted:
-    """Delete a subscription; what waits for it goes to others, or is cancelled."""
+    """Delete a subscription. Its waiting executions go to other subscriptions, or are cancelled."""
     gone = delete_subscription(
         group, subscription, version=wanted_version(request), reason=reason, actor=caller(request).actor
     )
@@ -123,13 +123,13 @@ def unsubscribe(request: HttpRequest, group: str, subscription: Name, reason: Re
 
 @route(router, "POST", f"{SUBSCRIPTION}/pause", scope="operate", answer=SubscriptionAnswer)
 def pause(request: HttpRequest, group: str, subscription: Name, body: ReasonBody = ReasonBody()) -> Answer:
-    """Deliver nothing to it until it is resumed."""
+    """Pause a subscription: nothing is delivered to it until it is resumed."""
     return _told(pause_subscription(group, subscription, reason=body.reason, actor=caller(request).actor))
 
 
 @route(router, "POST", f"{SUBSCRIPTION}/resume", scope="operate", answer=SubscriptionAnswer)
 def resume(request: HttpRequest, group: str, subscription: Name, body: EmptyBody = EmptyBody()) -> Answer:
-    """Deliver to it again, first what waited for it."""
+    """Resume a subscription. What waited for it is delivered first."""
     return _told(resume_subscription(group, subscription, actor=caller(request).actor))
 
 

@@ -1,4 +1,4 @@
-"""What the API tells of a timer: the keywords it was scheduled with, under the same names, and its state."""
+"""Response model of timers: the keywords of the schedule_* functions under the same names, and the state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLUMNS: Final = (
 
 
 class TimerAnswer(BaseModel):
-    """A timer. Beside these fields are the keywords of its kind: period, expression, at and so on."""
+    """A timer. In addition to these fields it has the keywords of its kind: period, expression, at and so on."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -91,10 +91,18 @@ def timer_answer(
     reached: Reached | None = None,
     **further: Any,
 ) -> TimerAnswer:
-    """The answer about a timer's row; `now` by the database's clock, `further`: in_flight and last_result.
+    """Build the response from a timer's row.
 
-    `pauses`: those of the cluster and of partitions. `known`: the handlers of living nodes. `reached`: groups at their
-    limits. None: not looked up.
+    Args:
+        timer: The row.
+        now: Present instant of the database clock.
+        pauses: Pauses of the cluster and of partitions; None: not looked up.
+        known: Handlers of the live nodes; None: not looked up.
+        reached: Groups at their limits; None: not looked up.
+        **further: in_flight and last_result.
+
+    Returns:
+        The response.
     """
     present = GroupClock.of(timer.group).moment(now)
     paused = held_up_by(timer, timer.group, pauses or {})
@@ -107,7 +115,7 @@ def timer_answer(
         columns["state_reason"] = timer.state_reason or held_up
         columns["next_fire_at"] = None if missed else timer.next_fire_at
     next_fire_at = columns["next_fire_at"]
-    # What the database gives needs no second look: constructing is a tenth of validating.
+    # Values from the database need no validation: constructing takes a tenth of the time of validating.
     return TimerAnswer.model_construct(
         group=timer.group.name,
         kind=timer.schedule_kind,
@@ -125,7 +133,7 @@ def timer_answer(
 
 
 def answer_now(timer: Timer, **further: Any) -> TimerAnswer:
-    """The answer about a timer's row at this moment."""
+    """Build the response from a timer's row as of now."""
     return timer_answer(timer, clock.now(), **further)
 
 
@@ -137,5 +145,5 @@ def _own_keywords(timer: Timer) -> dict[str, Any]:
 
 
 def _readable(value: Any) -> Any:
-    """A value as it is; the text of one that only the database can read."""
+    """Return the value itself, or its text if only the database can read it."""
     return str(value) if isinstance(value, Unreadable) else value

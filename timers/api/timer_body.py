@@ -1,4 +1,4 @@
-"""What a request that schedules a timer may say: the keywords of the Python API, flat, with the timer's kind."""
+"""Request bodies that schedule a timer: the keywords of the Python API and the timer's kind, in one flat object."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OWN: Final[dict[str, dict[str, Schema]]] = {
     },
     "rrule": {"rule": {"type": "string", "examples": ["FREQ=MONTHLY;BYDAY=-1FR"]}, **_CLOCK_POLICY},
 }
-"""The keywords of each kind's own."""
+"""Keywords of each kind."""
 
 _NEEDED: Final = {
     "once": [],
@@ -87,13 +87,13 @@ SHARED: Final[dict[str, Schema]] = {
     "tags": NAMES,
     "description": TEXT,
 }
-"""The keywords that all kinds share."""
+"""Keywords that all kinds share."""
 
 
 _ASKED: Final[dict[str, dict[str, Schema]]] = {
     "once": {"debounce_max_wait": maybe(duration(0, words="How long replacements may put it off since its creation."))}
 }
-"""Keywords of requests that are not kept with the timer."""
+"""Keywords of a request that are not stored with the timer."""
 _NAMED: Final = {"group": "orders", "name": "order-4711"}
 
 
@@ -119,17 +119,17 @@ _EVERY_OWN: Final = {word: schema for own in OWN.values() for word, schema in ow
 
 BULK_REQUEST: Final = _one_of_the_kinds({"name": NAME}, ["name"])
 NewTimer = Annotated[dict[str, Any], WithJsonSchema(_one_of_the_kinds({"name": NAME, **_CONFLICT}, ["name"]))]
-"""The body that creates a timer."""
+"""Body that creates a timer."""
 WholeTimer = Annotated[dict[str, Any], WithJsonSchema(_one_of_the_kinds({}, []))]
-"""The body that creates or replaces the timer that the path names."""
+"""Body that creates or replaces the timer in the path."""
 TimerChanges = Annotated[
     dict[str, Any], WithJsonSchema(keywords({"kind": choice(*OWN_KEYWORDS), **_EVERY_OWN, **SHARED}, []))
 ]
-"""The body that changes a timer: what is not named stays."""
+"""Body that changes a timer; fields that are not given are kept."""
 PreviewRequest = Annotated[
     dict[str, Any],
     WithJsonSchema(
         _one_of_the_kinds({"group": NAME, "name": NAME, "n": number(1, 1000, "How many fires.", whole=True)}, ["group"])
     ),
 ]
-"""The body that asks for a preview."""
+"""Body that requests a preview."""

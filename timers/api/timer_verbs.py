@@ -1,4 +1,4 @@
-"""What is done to one timer: pause, resume, fire, make up for the past, leave out the next; and what it will do."""
+"""Routes that act on one timer: pause, resume, fire, backfill, skip the next fire, and preview."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ router = Router(tags=["timers"])
 
 
 class PauseBody(Body):
-    """How long, and why."""
+    """Duration and reason of a pause."""
 
     until: Instant | None = Field(default=None, description="Resumed by itself at this instant.")
     reason: Reason = ""
@@ -59,7 +59,7 @@ class FireBody(Body):
 
 
 class BackfillBody(Body):
-    """Which past, and how fast."""
+    """Time range and pace of a backfill."""
 
     start: Instant
     end: Instant = Field(description="Before this instant.")
@@ -69,13 +69,13 @@ class BackfillBody(Body):
 
 
 class ExecutionStarted(BaseModel):
-    """The execution that will run."""
+    """The started execution."""
 
     execution: str
 
 
 class BackfillStarted(BaseModel):
-    """The executions that will run."""
+    """The executions of a started backfill."""
 
     executions: int
     first: datetime
@@ -83,13 +83,13 @@ class BackfillStarted(BaseModel):
 
 
 class BackfillCancelled(BaseModel):
-    """Executions of backfills that had not begun and will not run."""
+    """Executions of backfills that had not begun and were cancelled."""
 
     cancelled: int
 
 
 class SkippedAnswer(BaseModel):
-    """The instant that is left out."""
+    """The skipped instant."""
 
     skipped: datetime
     timer: TimerAnswer
@@ -105,14 +105,14 @@ class InstantAnswer(BaseModel):
 
 
 class WarningAnswer(BaseModel):
-    """What might surprise about a schedule."""
+    """A property of a schedule that may be surprising."""
 
     code: str
     message: str
 
 
 class PreviewAnswer(BaseModel):
-    """What a schedule will do."""
+    """The next fires of a schedule."""
 
     words: str
     fires: list[InstantAnswer]
@@ -120,7 +120,7 @@ class PreviewAnswer(BaseModel):
 
     @classmethod
     def of(cls, preview: Preview) -> PreviewAnswer:
-        """The answer about a preview."""
+        """Build the response from a preview."""
         return cls(
             words=preview.words,
             fires=[
@@ -132,21 +132,24 @@ class PreviewAnswer(BaseModel):
 
 @route(router, "POST", f"{TIMER}/pause", scope="operate", answer=TimerAnswer)
 def pause(request: HttpRequest, group: str, name: Name, body: PauseBody = PauseBody()) -> Answer:
-    """Fire no more until resumed, by hand or by itself."""
+    """Pause a timer: it does not fire until it is resumed, manually or automatically."""
     timer = pause_timer(group, name, until=body.until, reason=body.reason, actor=caller(request).actor)
     return Answer(answer_now(timer, in_flight=list(timer.in_flight)), headers=etag(timer.version))
 
 
 @route(router, "POST", f"{TIMER}/resume", scope="operate", answer=TimerAnswer)
 def resume(request: HttpRequest, group: str, name: Name, body: EmptyBody = EmptyBody()) -> Answer:
-    """Fire again; what was missed meanwhile follows the misfire policy."""
+    """Resume a timer. Fires missed in the meantime follow the misfire policy."""
     timer = resume_timer(group, name, actor=caller(request).actor)
     return Answer(answer_now(timer), headers=etag(timer.version))
 
 
 @route(router, "POST", f"{TIMER}/fire", scope="operate", answer=ExecutionStarted, status=202)
 def fire(request: HttpRequest, group: str, name: Name, body: FireBody = FireBody()) -> ExecutionStarted:
-    """Run once, in addition to the schedule; 409 where the overlap policy is skip and an execution has not ended."""
+    """Run a timer once, in addition to its schedule.
+
+    409 if the overlap policy is skip and an execution has not ended.
+    """
     own = {"payload": body.payload} if "payload" in body.model_fields_set else {}
     actor = caller(request).actor
     return ExecutionStarted(
@@ -156,7 +159,7 @@ def fire(request: HttpRequest, group: str, name: Name, body: FireBody = FireBody
 
 @route(router, "POST", f"{TIMER}/backfill", scope="operate", answer=BackfillStarted, status=202)
 def backfill(request: HttpRequest, group: str, name: Name, body: BackfillBody) -> BackfillStarted:
-    """Run what the schedule had in a past span of time."""
+    """Run the occurrences that the schedule had in a past time range."""
     own = body.model_dump(exclude_unset=True)
     done = backfill_timer(group, name, actor=caller(request).actor, **own)
     return BackfillStarted(executions=done.executions, first=done.first, last=done.last)
@@ -164,13 +167,13 @@ def backfill(request: HttpRequest, group: str, name: Name, body: BackfillBody) -
 
 @route(router, "DELETE", f"{TIMER}/backfill", scope="operate", answer=BackfillCancelled)
 def stop_backfill(request: HttpRequest, group: str, name: Name) -> BackfillCancelled:
-    """Cancel what still waits of a timer's backfills."""
+    """Cancel the waiting executions of a timer's backfills."""
     return BackfillCancelled(cancelled=cancel_backfill(group, name, actor=caller(request).actor))
 
 
 @route(router, "POST", f"{TIMER}/skip-next", scope="operate", answer=SkippedAnswer)
 def skip_next(request: HttpRequest, group: str, name: Name, body: EmptyBody = EmptyBody()) -> SkippedAnswer:
-    """Leave out the next fire that would run."""
+    """Skip the next fire of a timer."""
     left_out = skip_next_fire(group, name, actor=caller(request).actor)
     timer = answer_now(get_timer(group, name), in_flight=list(left_out.in_flight))
     return SkippedAnswer.model_construct(skipped=left_out[0], timer=timer)
@@ -180,13 +183,13 @@ def skip_next(request: HttpRequest, group: str, name: Name, body: EmptyBody = Em
 def next_fires(
     request: HttpRequest, group: str, name: Name, n: Annotated[int, Field(ge=1, le=1000)] = 10
 ) -> PreviewAnswer:
-    """The next fires of a timer, in words, with warnings."""
+    """List the next fires of a timer, with a description of the schedule and warnings."""
     return PreviewAnswer.of(preview_timer(group, name, n))
 
 
 @route(router, "POST", "/schedules/preview", scope="read", answer=PreviewAnswer, repeatable=False)
 def preview(request: HttpRequest, body: InBody[PreviewRequest]) -> PreviewAnswer:
-    """What a timer would do that is not (yet) scheduled: its next fires, in words, with warnings."""
+    """Preview a timer that is not scheduled (yet): its next fires, a description of the schedule and warnings."""
     group, name, n = body.pop("group", None), body.pop("name", "preview"), body.pop("n", 10)
     if not isinstance(group, str) or not caller(request).sees(group) or not TimerGroup.objects.filter(name=group):
         raise InvalidRequest("group", "must be one of the groups that you see")

@@ -1,4 +1,4 @@
-"""Timers: schedule, list, read, replace, change, cancel. What is done to one beside that is in timer_verbs."""
+"""Routes of timers: schedule, list, read, replace, change, cancel. Further verbs are in timer_verbs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TIMER = "/groups/{group}/timers/{name}"
 
 
 class TimerQuery(PageQuery):
-    """Which timers."""
+    """Filters of timers."""
 
     name_contains: Annotated[str | None, Field(max_length=200)] = None
     kind: Literal["once", "fixed_rate", "fixed_delay", "cron", "calendar", "window", "rrule"] | None = None
@@ -58,7 +58,7 @@ class TimerQuery(PageQuery):
 
 
 class CancelledAnswer(BaseModel):
-    """What became of a timer that was cancelled."""
+    """Result of cancelling a timer."""
 
     timer: TimerAnswer
     in_flight: list[str] = Field(description="Executions that had begun: asked to end, but they may run.")
@@ -90,7 +90,7 @@ def list_timers_of_group(request: HttpRequest, group: str, query: Query[TimerQue
 def create_timer(request: HttpRequest, group: str, body: Body[NewTimer]) -> Answer:
     """Schedule a timer.
 
-    201 when it was created; 200 when a timer of that name was replaced or kept, as `on_conflict` says.
+    201 if it was created; 200 if a timer of that name was replaced or kept, depending on `on_conflict`.
     """
     on_conflict = body.pop("on_conflict", "reject")
     return _written(request, group, body, on_conflict)
@@ -116,7 +116,7 @@ def read_timer(request: HttpRequest, group: str, name: Name) -> Answer:
     openapi={"parameters": ON_PUT},
 )  # fmt: skip
 def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTimer]) -> Answer:
-    """Create a timer, or replace the one of that name; one that has ended is not replaced, its name is free."""
+    """Create a timer or replace the one of that name. A timer that has ended is not replaced; its name is free."""
     _refuse(body, ("name", "group"), "is said by the address; leave it out")
     is_new = must_be_new(request)
     with transaction.atomic():
@@ -127,7 +127,7 @@ def put_timer(request: HttpRequest, group: str, name: Name, body: Body[WholeTime
 
 @route(router, "PATCH", TIMER, scope="schedule", answer=TimerAnswer, openapi={"parameters": [IF_MATCH]})
 def patch_timer(request: HttpRequest, group: str, name: Name, body: Body[TimerChanges]) -> Answer:
-    """Change what is named, and leave the rest."""
+    """Change the given fields."""
     _refuse(body, ("group", "name", "actor", "version"), "cannot be changed")
     timer = update_timer(group, name, actor=caller(request).actor, version=wanted_version(request), **body)
     return Answer(answer_now(timer, in_flight=list(timer.in_flight)), headers=etag(timer.version))
@@ -137,7 +137,7 @@ def patch_timer(request: HttpRequest, group: str, name: Name, body: Body[TimerCh
     router, "DELETE", TIMER, scope="schedule", answer=CancelledAnswer, openapi={"parameters": [IF_MATCH]}
 )  # fmt: skip
 def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = "") -> CancelledAnswer:
-    """Cancel a timer: it never fires again, and retries that wait are given up."""
+    """Cancel a timer: it never fires again, and waiting retries are cancelled."""
     version = wanted_version(request)
     with transaction.atomic():
         if version is not None:
@@ -151,7 +151,7 @@ def delete_timer(request: HttpRequest, group: str, name: Name, reason: Reason = 
 
 
 def _living_version(group: str, name: str) -> int | None:
-    """The version of the timer that a PUT replaces, its row locked; None where it makes a new one."""
+    """Lock the timer that a PUT replaces and return its version; None if the PUT creates a timer."""
     if not TimerGroup.objects.filter(name=group).exists():
         raise not_found(f"group {group!r}")
     try:
@@ -173,7 +173,7 @@ def _written(request: HttpRequest, group: str, body: dict[str, Any], on_conflict
     try:
         created = schedule_timer({**body, "group": group}, on_conflict=on_conflict, actor=caller(request).actor)
     except InvalidRequest as error:
-        # The group is the address's; that it is not there is no mistake of the body.
+        # The group comes from the URL: if it does not exist, that is not an error of the body.
         is_group = {problem.field for problem in error.problems} == {"group"}
         raise (not_found(f"group {group!r}") if is_group else error) from None
     timer, now = created.timer, None

@@ -1,4 +1,4 @@
-"""The addresses of the API."""
+"""URL patterns of the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _bulk, _timer = _views["create_in_bulk"], _views["read_timer"]
 
 
 def _bulk_or_timer(request: HttpRequest, group: str) -> HttpResponse:
-    """A timer may be called "bulk" too; nothing is ever posted to a timer's own address."""
+    """Route a timer named "bulk": POST goes to bulk creation, because a timer's own URL accepts no POST."""
     answer: HttpResponse = (
         _bulk(request, group=group) if request.method == "POST" else _timer(request, group=group, name="bulk")
     )
@@ -28,7 +28,7 @@ _bulk_or_timer.csrf_exempt = True  # type: ignore[attr-defined]  # as ninja's ow
 for _pattern in _patterns:
     if _pattern.callback is _bulk:
         _pattern.callback = _bulk_or_timer
-    # Callers are let in, or not, by each route itself: no page to sign in stands before it.
+    # Each route authenticates its callers itself; there is no sign-in page.
     _pattern.callback.login_required = False
 
 urlpatterns = [

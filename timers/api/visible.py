@@ -1,4 +1,4 @@
-"""What a path names: it is there for those who see its group, and for nobody else."""
+"""Visibility of objects in a path: an object exists only for callers who may see its group."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _group(caller: Caller, name: str) -> bool:
 
 def _execution(caller: Caller, execution: str) -> bool:
     group = group_of(execution)
-    if group == "":  # Its group is gone: to no group's key does it belong, nor to a later group of that name.
+    if group == "":  # The group is deleted; neither its keys nor those of a later group of that name may see this.
         return caller.has_all_groups
     return group is not None and caller.sees(group)
 
@@ -38,10 +38,10 @@ _SEEN: Final[dict[str, Callable[[Caller, str], bool]]] = {
     "order": _order,
     "operation": _operation,
 }
-"""By the words of paths. What stands below a group needs no further look, nor what is for all groups only."""
+"""Lookups by path parameter. Paths below a group and routes for all groups need none."""
 
 
 def is_visible(caller: Caller, word: str, value: str) -> bool:
-    """Whether the caller may know of what this word of a path means."""
+    """Return whether the caller may see the object that this path parameter names."""
     look = _SEEN.get(word)
     return look is None or look(caller, value)

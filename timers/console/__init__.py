@@ -1,1 +1,1 @@
-"""The pages for people: over `insights`, with forms that call `control`."""
+"""Console pages: read from `insights`; forms call `control`."""

@@ -1,4 +1,4 @@
-"""Whether pages of the console can lead on to the admin."""
+"""Whether console pages can link to the admin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.urls import NoReverseMatch, reverse
 
 
 def shows_admin(request: HttpRequest) -> bool:
-    """Whether who asks may use the admin, and the project has one that shows timers."""
+    """Whether the caller may use the admin and the project has an admin that shows timers."""
     if not getattr(request.user, "is_staff", False):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The overview: how the cluster is, what fires next, what happened last. One page, refreshed in place."""
+"""The overview page: cluster health, next fires and latest executions. One page, refreshed in place."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ LATEST_ATTEMPTS = 20
 @require_safe
 @never_cache
 @vary_on_headers("HX-Request")
-# It asks for the login itself: a fragment must not be answered with the login page.
+# The view checks the login itself: a fragment request must not be answered with the login page.
 @login_not_required
 def overview(request: HttpRequest) -> HttpResponse:
-    """The whole page, or only its living region when htmx asks."""
+    """Render the whole page, or only its live region for an htmx request."""
     is_fragment = request.headers.get("HX-Request") == "true"
     if not request.user.is_authenticated:
         return HttpResponseClientRefresh() if is_fragment else redirect_to_login(request.get_full_path())
     context = {"is_fragment": is_fragment, "shows_admin": shows_admin(request)}
     if not caller_of_user(request.user).may("read"):
-        # What the API answers 403; a fragment is answered by loading the page, which says whom to ask.
+        # The API answers 403 here. A fragment request instead reloads the page, which names whom to contact.
         if is_fragment:
             return HttpResponseClientRefresh()
         return render(request, f"{_PAGES}/no_access.html", context, status=403)
@@ -47,7 +47,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def answers() -> dict[str, Any]:
-    """All that the page shows, as of one instant of the database's clock."""
+    """Return all values of the page, as of one instant of the database clock."""
     now = clock.now()
     nodes = cluster.cluster(now)
     hour = rates.rates(now)

@@ -1,4 +1,4 @@
-"""A minute-by-minute chart as SVG shapes: drawn on the server, styled by the page's own stylesheet."""
+"""A chart with one bar per minute, as SVG shapes that the page's stylesheet styles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 from timers.insights.rates import Minute
 
 BAR: Final = 4
-"""Width of a minute, its gap included, in the chart's own units."""
+"""Width of one minute including its gap, in units of the chart."""
 HEIGHT: Final = 36
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute: what succeeded below, what did not (yet) on top of it."""
+    """One minute: successes at the bottom, everything that did not (yet) succeed above."""
 
     x: int
     y: float
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars, their box, and the highest minute."""
+    """The bars, their bounding box, and the highest minute."""
 
     bars: tuple[Bar, ...]
     width: int
@@ -35,7 +35,7 @@ class Chart:
 
 
 def chart(minutes: Sequence[Minute]) -> Chart:
-    """The chart of these minutes; a minute in which anything happened is at least visible."""
+    """Return the chart of these minutes. A minute with any activity has a visible bar."""
     peak = max((minute.tries for minute in minutes), default=0)
     bars = []
     for number, minute in enumerate(minutes):

@@ -1,4 +1,4 @@
-"""The addresses of the console."""
+"""URL patterns of the console."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Cluster modes: which nodes may share a partition, which of them leads it, and when the lead changes.
 
-In a **distributed** partition every node claims work. In a **passive** one a single node does, the leader: the
-exclusive node (the primary, precedence 0), or one of its backups (precedence 1, 2, ...) while it is away.
+In a **distributed** partition every node claims work. In a **passive** one only the leader does: the exclusive node
+(the primary, precedence 0), or one of its backups (precedence 1, 2, ...) while the primary is not available.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ MAX_PRECEDENCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class NodeMode:
-    """How a node shares its partition with the others: what it is started with."""
+    """How a node shares its partition with others, from its start options."""
 
     kind: str = DISTRIBUTED
     precedence: int = 0
-    """The lowest live precedence leads; 0 for all but backups."""
+    """The live node with the lowest precedence leads; 0 for all but backups."""
     on_stop: str = HANDOVER
-    """Whether a clean stop of the leader lets another node take over."""
+    """Whether another node takes over after a clean stop of the leader."""
     failback: str = AUTO
-    """Whether a backup that leads gives the lead back when a node of lower precedence is ready."""
+    """Whether a leading backup returns the lead when a node of lower precedence is ready."""
 
     @property
     def is_passive(self) -> bool:
@@ -61,7 +61,7 @@ class NodeMode:
         """Build a mode from the options of a node; None: the option is not given.
 
         Raises:
-            InvalidRequest: an option does not fit the mode.
+            InvalidRequest: An option does not fit the mode.
         """
         if mode not in MODES:
             raise InvalidRequest("--mode", f"unknown mode. Use one of {', '.join(MODES)}", given=mode)
@@ -80,36 +80,36 @@ class NodeMode:
 
 
 SHARED: Final = NodeMode()
-"""The mode of a node that is started without one: distributed."""
+"""Default mode of a node: distributed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A live node of a partition, as the rules need it."""
+    """A live node of a partition, with the fields that the rules need."""
 
     id: int
-    """Rises with each start of a node."""
+    """Id that rises with each start of a node."""
     name: str
     mode: NodeMode
     allow_execution: bool = True
     is_ready: bool = True
-    """Its workers can claim, its heartbeat is recent, and nobody wants it to drain or stop."""
+    """Whether its workers can claim, its heartbeat is recent, and it was not asked to drain or stop."""
     is_draining: bool = False
-    """It drains or stops, or a person wants it to."""
+    """Whether it drains or stops, or was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The leadership of a partition, as it is recorded."""
+    """Recorded leadership of a partition."""
 
     node_id: int | None = None
-    """The leader; None: nobody leads."""
+    """Id of the leader; None: there is none."""
     held_precedence: int | None = None
-    """The leader has stopped and kept the lead: only a node of this precedence or a lower one takes it."""
+    """Set if the leader has stopped and kept the lead: only a node with this or a lower precedence takes it."""
     is_pinned: bool = False
-    """A person chose the leader: it gives the lead back only when a person says so."""
+    """Whether a person chose the leader: it returns the lead only on a person's request."""
     has_had_primary: bool = False
-    """An exclusive node has led the partition before."""
+    """Whether an exclusive node has led the partition before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class Change:
     to: Member
     reason: str
     has_gap: bool
-    """Whether nobody led the partition before it."""
+    """Whether the partition had no leader before the change."""
 
 
 def clash(partition: str, name: str, mode: NodeMode, allow_execution: bool, live: Sequence[Member]) -> str:
     """Return why a node must not join a partition with these live nodes; empty: it may.
 
-    A node without execution claims nothing and clashes with nobody.
+    A node without execution claims nothing and conflicts with no other node.
     """
     if not allow_execution:
         return ""
@@ -153,12 +153,12 @@ def clash(partition: str, name: str, mode: NodeMode, allow_execution: bool, live
 
 
 def next_leader(members: Sequence[Member], lead: Lead, *, has_lead_groups: bool = False) -> Change | None:
-    """Return the change of the leader that is due in a partition; None: all stays as it is.
+    """Return the change of the leader that is due in a partition; None: no change.
 
     Args:
-        members: the live nodes of the partition.
-        lead: the recorded leadership.
-        has_lead_groups: whether the partition has groups with placement lead.
+        members: Live nodes of the partition.
+        lead: Recorded leadership.
+        has_lead_groups: Whether the partition has groups with placement lead.
     """
     passive = [member for member in members if member.mode.is_passive]
     if not passive and not has_lead_groups:
@@ -182,12 +182,12 @@ def next_leader(members: Sequence[Member], lead: Lead, *, has_lead_groups: bool 
 
 
 def successor(members: Sequence[Member], lead: Lead, to: str = "") -> Member | str:
-    """Return the node that takes the lead by a person's wish, or why there is none.
+    """Return the node that takes the lead at a person's request, or the reason why there is none.
 
     Args:
-        members: the live nodes of the partition.
-        lead: the recorded leadership.
-        to: the name of the node that shall lead; empty: the best one that does not lead.
+        members: Live nodes of the partition.
+        lead: Recorded leadership.
+        to: Name of the node that takes the lead; empty: the best one that does not lead.
     """
     passive = [member for member in members if member.mode.is_passive]
     candidates = [each for each in _candidates(passive or members) if each.id != lead.node_id]
@@ -205,7 +205,7 @@ def successor(members: Sequence[Member], lead: Lead, to: str = "") -> Member | s
 
 
 def _relieve(holder: Member, others: Sequence[Member], lead: Lead) -> Change | None:
-    """The change that is due while the leader lives."""
+    """Return the change that is due while the leader is alive."""
     mode = holder.mode
     if holder.is_draining:
         if not others or (mode.is_passive and mode.on_stop == HOLD):
@@ -219,7 +219,7 @@ def _relieve(holder: Member, others: Sequence[Member], lead: Lead) -> Change | N
 
 
 def _candidates(members: Sequence[Member]) -> list[Member]:
-    """Nodes that can lead, the best first: by precedence, then the one that has run longest."""
+    """Return the nodes that can lead, the best first: by precedence, then the longest running."""
     ready = [each for each in members if each.is_ready and each.allow_execution and not each.is_draining]
     return sorted(ready, key=lambda each: (each.mode.precedence, each.id))
 

@@ -1,4 +1,4 @@
-"""Drift: in what the nodes of one partition differ that are meant to be alike, and which of them differ from most."""
+"""Drift: configuration differences among the nodes of one partition, and the nodes that differ from the majority."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from typing import Any, Final, Literal
 Kind = Literal["setting", "version", "zone_rules", "handler"]
 KNOWN: Final = "known"
 MISSING: Final = "missing"
-"""The values of a handler."""
+"""Values of a handler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a node has published of its configuration when it started."""
+    """Configuration that a node published when it started."""
 
     node: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Those that are to be the same everywhere. A node of an older version publishes none, or fewer: these are compared
-    among the nodes that do."""
+    """Settings that must be equal everywhere. A node of an older version publishes none, or fewer; each setting is
+    compared among the nodes that publish it."""
     version: str = ""
-    """Of its code; empty: not compared."""
+    """Version of its code; empty: not compared."""
     zone_rules: str = ""
     """Edition of its time zone rules; empty: not compared."""
     handlers: frozenset[str] = frozenset()
-    """Empty: it runs none, and is not compared."""
+    """Names of its handlers; empty: it runs none, and is not compared."""
     roles: frozenset[str] = frozenset()
-    """Nodes of different roles are meant to know different handlers."""
+    """Its roles; nodes with different roles are expected to have different handlers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not the same on all nodes."""
+    """A setting, version, edition or handler that differs among nodes."""
 
     kind: Kind
     name: str
-    """Of the setting or the handler; the kind in words for the others."""
+    """Name of the setting or handler; the kind as text for the others."""
     values: tuple[tuple[Any, tuple[str, ...]], ...]
-    """Each value with the nodes that have it: first the value that most have; of equal numbers, that of the node whose
-    name comes first."""
+    """Each value with the nodes that have it, the most common value first; for equal numbers, the one with the node
+    whose name sorts first."""
 
     @property
     def odd(self) -> frozenset[str]:
-        """The nodes that differ from the majority; of a handler, those that it is missing on."""
+        """Nodes that differ from the majority; for a handler, those that lack it."""
         if self.kind == "handler":
             return frozenset(node for value, nodes in self.values if value == MISSING for node in nodes)
         return frozenset(node for _, nodes in self.values[1:] for node in nodes)
 
 
 def config_hash(settings: Mapping[str, Any], version: str, zone_rules: str, handlers: Collection[str]) -> str:
-    """Return a short digest of a node's configuration: nodes that are alike have the same one."""
+    """Return a short digest of a node's configuration, equal for nodes with equal configuration."""
     text = json.dumps([dict(settings), version, zone_rules, sorted(set(handlers))], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:12]
 
 
 def differences(published: Iterable[Published]) -> list[Difference]:
-    """Return what differs among nodes of one partition: settings, version, zone rules, then handlers, by name."""
+    """Return the differences among nodes of one partition: settings, version, zone rules, then handlers, by name."""
     nodes = sorted(published, key=lambda each: each.node)
     found = [
         _difference("setting", name, [(each.node, each.settings[name]) for each in nodes if name in each.settings])
@@ -87,6 +87,6 @@ def _difference(kind: Kind, name: str, values: Sequence[tuple[str, Any]]) -> Dif
         by_value.setdefault(json.dumps(value, sort_keys=True), (value, []))[1].append(node)
     if len(by_value) < 2:
         return None
-    # Sorting is stable: of equal numbers the first stays first.
+    # Sorting is stable: for equal numbers the first remains first.
     ordered = sorted(by_value.values(), key=lambda pair: -len(pair[1]))
     return Difference(kind, name, tuple((value, tuple(nodes)) for value, nodes in ordered))

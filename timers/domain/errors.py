@@ -23,7 +23,7 @@ READ_ONLY_FIELDS: Final = frozenset(
         "in_flight",
     }
 )
-"""Fields of nearly every answer that no request can set."""
+"""Fields of nearly every response that no request can set."""
 _MOST_UNKNOWN: Final = 20
 _LONGEST_NAME: Final = 64
 
@@ -36,7 +36,7 @@ class ErrorCollector:
         name = mistakes.check(lambda: check_name("name", spec.get("name")))
         mistakes.raise_if_any()
 
-    True while there is one.
+    It is true if it contains an error.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class ErrorCollector:
         return bool(self._found)
 
     def add(self, error: InvalidRequest) -> None:
-        """Take note of a mistake, or of several that were told together."""
+        """Add an error, or several that were raised together."""
         self._found.append(error)
 
     def check(self, make: Callable[[], Value], instead: Any = None) -> Value:
-        """What `make` gives; `instead` where it raises InvalidRequest, of which note is taken."""
+        """Return the value of `make`; if it raises InvalidRequest, add the error and return `instead`."""
         try:
             return make()
         except InvalidRequest as error:
@@ -67,7 +67,7 @@ class ErrorCollector:
         where: str = "",
         told: Collection[str] = READ_ONLY_FIELDS,
     ) -> None:
-        """Take note of each name that is not known. `within`, `where` and `told`: see unknown."""
+        """Add an error for each unknown name. `within`, `where` and `told`: as in `unknown`."""
         names = [name for name in given if name not in known]
         for name in names[:_MOST_UNKNOWN]:
             self.add(unknown(name, known, within=within, where=where, told=told))
@@ -81,10 +81,14 @@ class ErrorCollector:
 def unknown(
     name: Any, known: Collection[str], *, within: str = "", where: str = "", told: Collection[str] = READ_ONLY_FIELDS
 ) -> InvalidRequest:
-    """What is told of a name that is not known: the nearest that is, or all.
+    """Build the error for an unknown name: it suggests the nearest known name, or lists all.
 
-    `within`: the path of what it stands in, such as "retry."; `where`: words such as "for cron"; `told`: names that
-    were read from an answer and that nobody can give, where they stand in nothing else.
+    Args:
+        name: The unknown name.
+        known: The known names.
+        within: Path of the containing object, such as "retry.".
+        where: Context as text, such as "for cron".
+        told: Read-only names of responses, which are reported as such at the top level.
     """
     short = str(name)[:_LONGEST_NAME]
     if not within and short in told:
@@ -95,7 +99,7 @@ def unknown(
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant, also by dayOfMonth for day_of_month; None when none is near."""
+    """Return the known name that was probably meant, also day_of_month for dayOfMonth; None if none is near."""
     by_letters = {_letters(each): each for each in known}
     found = get_close_matches(_letters(name), by_letters, n=1)
     return by_letters[found[0]] if found else None

@@ -1,4 +1,4 @@
-"""The id of an execution is its occurrence: a version 8 UUID (RFC 9562) that holds instant and timer.
+"""The id of an execution identifies its occurrence: a version 8 UUID (RFC 9562) that contains instant and timer.
 
     48 bits  unix milliseconds of scheduled_for
      4 bits  version (8)
@@ -6,12 +6,12 @@
      2 bits  origin (schedule, manual, backfill, replay)
      2 bits  variant
     44 bits  timer id
-     8 bits  ordinal (of scheduled fires: of the subscription that it is for, 0 without one; else any that is free,
-             with the highest bit set when it may run at the same time as others of its timer)
-    10 bits  seq: 0 for the execution and its one final ledger row, n for the row of its n-th try
+     8 bits  ordinal (of scheduled fires: of the subscription that it is for, 0 without one; otherwise any free one,
+             with the highest bit set if it may run at the same time as others of its timer)
+    10 bits  seq: 0 for the execution and its one final ledger row, n for the row of its n-th attempt
 
-Scheduled fires get the same id whoever computes it and however often, so the database itself refuses a second final
-outcome; ids sort by time, route to their partition of the ledger, and tell timer and instant without a look-up.
+A scheduled fire always gets the same id, whoever computes it and however often, so the database itself refuses a second
+final outcome. Ids sort by time, select their partition of the ledger, and contain timer and instant without a lookup.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ORIGINS: Final = ("schedule", "manual", "backfill", "replay")
 
 MAX_TIMER_ID: Final = (1 << 44) - 1
 MAX_TRIES: Final = (1 << 10) - 1
-"""The last try that an id has room for; policies allow 1,000."""
+"""Highest attempt number that fits into an id; policies allow 1,000."""
 
 ORDINALS: Final = 256
 OVERLAPPING: Final = 128
-"""The ordinals from this one on are of manual, backfilled and replayed runs that may overlap with others."""
+"""First ordinal of manual, backfilled and replayed runs that may overlap with others."""
 
 _BACKFILL: Final = "26ae"
-"""The digit with the two bits of the origin, of a backfill."""
+"""Values, for a backfill, of the hexadecimal digit that contains the two origin bits."""
 _FIXED_BITS: Final = (8 << 76) | (0b10 << 62)
 _ORDINAL_AND_SEQ: Final = (1 << 18) - 1
 _ORIGIN_BITS: Final = {origin: bits << 64 for bits, origin in enumerate(ORIGINS)}
@@ -40,7 +40,7 @@ _ORIGIN_BITS: Final = {origin: bits << 64 for bits, origin in enumerate(ORIGINS)
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What an execution id says: instants are microseconds since 1970 UTC."""
+    """Content of an execution id. Instants are microseconds since 1970 UTC."""
 
     scheduled_us: int
     timer_id: int
@@ -50,7 +50,7 @@ class Occurrence:
 
 
 def execution_id(scheduled_us: int, timer_id: int, origin: str = "schedule", ordinal: int = 0) -> str:
-    """The id of the execution of `timer_id` at `scheduled_us` (microseconds since 1970 UTC), as canonical UUID text."""
+    """Return the id of the execution of `timer_id` at `scheduled_us` (microseconds since 1970 UTC) as UUID text."""
     milliseconds, microseconds = divmod(scheduled_us, 1000)
     return _canonical(
         milliseconds << 80 | microseconds << 66 | _ORIGIN_BITS[origin] | _FIXED_BITS | timer_id << 18 | ordinal << 10
@@ -58,35 +58,36 @@ def execution_id(scheduled_us: int, timer_id: int, origin: str = "schedule", ord
 
 
 def try_id(execution: str, attempt: int) -> str:
-    """The ledger id of the given try (1..1000) of an execution."""
+    """Return the ledger id of an attempt (1 to 1000) of an execution."""
     return _canonical(int(execution.replace("-", ""), 16) | attempt)
 
 
 def occurrence_of(execution: str) -> str:
-    """The id that all executions of one occurrence share: that with ordinal 0."""
+    """Return the id that all executions of one occurrence share: the one with ordinal 0."""
     if execution[-4:] == "0000" and execution[-5] in "048c":
         return execution
     return _canonical(int(execution.replace("-", ""), 16) & ~_ORDINAL_AND_SEQ)
 
 
 def with_ordinal(occurrence: str, ordinal: int) -> str:
-    """The id of the occurrence's execution for the subscription of that ordinal."""
+    """Return the id of the occurrence's execution for the subscription with that ordinal."""
     return _canonical(int(occurrence.replace("-", ""), 16) | ordinal << 10)
 
 
 def may_overlap(execution: str) -> bool:
-    """Whether its caller chose that it may run at the same time as others of its timer."""
+    """Whether its caller allowed it to run at the same time as others of its timer."""
     occurrence = parse(execution)
     return occurrence.origin != "schedule" and occurrence.ordinal >= OVERLAPPING
 
 
 def open_as(execution: str) -> str:
-    """The id under which a timer waits for an execution: that of its occurrence; of a backfill each has its own."""
+    """Return the id under which a timer waits for an execution: its occurrence's; for a backfill, its own."""
     return execution if execution[17] in _BACKFILL else occurrence_of(execution)
 
 
 def ids_open_as(open_execution: str, ordinals: Iterable[int]) -> set[str]:
-    """All ids of executions that a timer may wait for under one id. `ordinals`: those of the group's subscriptions."""
+    """Return all ids of executions that a timer may wait for under one id. `ordinals`: those of the group's
+    subscriptions."""
     origin = parse(open_execution).origin
     if origin == "backfill":
         return {open_execution}
@@ -95,7 +96,7 @@ def ids_open_as(open_execution: str, ordinals: Iterable[int]) -> set[str]:
 
 
 def parse(execution: str) -> Occurrence:
-    """Read an id back; raises ValueError when the text is no execution id."""
+    """Parse an id. Raises ValueError if the text is not an execution id."""
     bits = int(execution.replace("-", ""), 16)
     if bits >> 128 or (bits >> 76) & 0xF != 8 or (bits >> 62) & 0b11 != 0b10:
         raise ValueError(f"{execution!r} is not an execution id")
@@ -109,12 +110,12 @@ def parse(execution: str) -> Occurrence:
 
 
 def origin_of(execution: str) -> str:
-    """The origin that an execution id names, without reading the rest of it."""
+    """Return the origin in an execution id, without parsing the rest of it."""
     return ORIGINS[int(execution[17], 16) & 0b11]
 
 
 def lower_bound(instant_us: int) -> str:
-    """The smallest UUID of all executions at or after an instant: the bounds of partitions and time filters."""
+    """Return the smallest UUID of all executions at or after an instant, as a bound of partitions and time filters."""
     return _canonical((instant_us // 1000) << 80)
 
 

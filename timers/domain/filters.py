@@ -1,11 +1,11 @@
-"""Filter: which timers a subscription is for, by their tags and by fields of their payloads. Pure.
+"""Filter: which timers a subscription receives, by their tags and by fields of their payloads. Pure.
 
     {"tags": {"any": ["eu", "us"], "none": ["test"]},
      "payload": {"kind": "invoice", "total": {"at_least": 100}, "customer.id": {"exists": true}}}
 
-All conditions must hold. A path is keys joined by dots (a number is the place in a list); a value is compared as JSON:
-1 and 1.0 are the same number, 1 and true are not the same. A condition on a field that is missing does not hold, except
-`{"exists": false}` and `{"not_in": [...]}`.
+All conditions must hold. A path is keys joined by dots (a number is an index of a list). Values are compared as JSON: 1
+and 1.0 are equal, 1 and true are not. A condition on a missing field does not hold, except `{"exists": false}` and
+`{"not_in": [...]}`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_CONDITIONS: Final = 50
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 1000
 _LARGEST: Final = 10**308
-"""About the largest double; what no reader of JSON would compare alike is no bound."""
+"""About the largest double; a larger bound is refused, because JSON parsers would not compare it alike."""
 
 _MISSING: Final = object()
 _TAG_WORDS: Final = ("any", "all", "none")
@@ -31,16 +31,16 @@ _WORDS: Final = ("in", "not_in", "exists", "at_least", "at_most")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions on a timer's tags and on its payload; without any, every timer matches."""
+    """Conditions on a timer's tags and payload; without conditions, every timer matches."""
 
     tags: tuple[tuple[str, frozenset[str]], ...] = ()
     """Pairs of a word (any, all, none) and tags."""
     payload: tuple[tuple[tuple[str, ...], str, Any], ...] = ()
-    """Path, word and what it is compared with."""
+    """Path, operator and the value to compare with."""
 
     @classmethod
     def parse(cls, spec: Any) -> Filter:
-        """Read the JSON form (None: no conditions); raises InvalidRequest for every mistake."""
+        """Parse the JSON form (None: no conditions). Raises InvalidRequest for all errors."""
         if spec is None:
             return cls()
         if not isinstance(spec, Mapping):
@@ -56,11 +56,11 @@ class Filter:
 
     @property
     def is_open(self) -> bool:
-        """Whether it lets every timer through."""
+        """Whether every timer matches."""
         return not self.tags and not self.payload
 
     def matches(self, tags: Collection[str], payload: Any) -> bool:
-        """Whether a timer of these tags and this payload passes."""
+        """Return whether a timer with these tags and this payload matches."""
         return all(_TAG_TESTS[word](wanted, tags) for word, wanted in self.tags) and all(
             _TESTS[word](_at(payload, path), wanted) for path, word, wanted in self.payload
         )

@@ -1,7 +1,7 @@
 """Limit keys: the tenant, customer or account whose executions are limited together. Pure.
 
-A timer names its key itself, or the group says where in the payload it stands, with a path: `payload`, then member
-names and list indexes, such as `payload.tenant` or `payload.items[0].customer-id`.
+A timer names its key itself, or the group defines where it is in the payload, as a path: `payload`, then member names
+and list indexes, such as `payload.tenant` or `payload.items[0].customer-id`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ MAX_KEY: Final = 100
 MAX_PATH: Final = 200
 MAX_STEPS: Final = 10
 NO_KEY: Final = ""
-"""The key of timers that name none: where the group has a path, they share one limit; elsewhere they have none."""
+"""Key of timers that name none: they share one limit if the group has a path; otherwise they are not limited."""
 _ROOT: Final = "payload"
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(0|[1-9][0-9]{0,4})\]")
 _SYNTAX: Final = "must be a path into the payload such as payload.tenant or payload.items[0].id"
 _KEPT: Final = 60
-"""Characters that are kept of a key that is too long; a digest stands for the rest."""
+"""Number of characters kept of a key that is too long; a digest replaces the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPath:
-    """Where in a payload the key stands."""
+    """Location of the key in a payload."""
 
     steps: tuple[str | int, ...]
 
     @classmethod
     def parse(cls, text: Any, field: str) -> KeyPath:
-        """Read a path; raises InvalidRequest."""
+        """Parse a path. Raises InvalidRequest."""
         if not isinstance(text, str) or not text.startswith(_ROOT):
             raise InvalidRequest(field, _SYNTAX, given=text)
         if len(text) > MAX_PATH:
@@ -52,7 +52,7 @@ class KeyPath:
         return cls(tuple(steps))
 
     def find(self, payload: Any) -> str:
-        """The key in a payload: a text, a number or a flag as JSON shows it; NO_KEY where there is none."""
+        """Return the key in a payload: text, a number or a boolean, as in JSON; NO_KEY if there is none."""
         value = payload
         for step in self.steps:
             if isinstance(step, str):
@@ -65,12 +65,12 @@ class KeyPath:
 
 
 def shortened(key: str) -> str:
-    """A key as it is kept: the end of a long one is replaced by a digest, so that no two become one."""
+    """Return a key in its stored form: the end of a long key is replaced by a digest, so keys remain distinct."""
     return key if len(key) <= MAX_KEY else f"{key[:_KEPT]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def check_key(field: str, value: Any) -> str:
-    """Raise InvalidRequest for what no timer can give as its key."""
+    """Raise InvalidRequest if a timer cannot have this key."""
     if not isinstance(value, str) or not value or len(value) > MAX_KEY or not value.isprintable():
         raise InvalidRequest(field, f"must be 1 to {MAX_KEY} printable characters, or null for none", given=value)
     return value

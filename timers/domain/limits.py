@@ -1,7 +1,7 @@
-"""Limits: how many executions of a group may be claimed at once, or start in a period, over all nodes and consumers.
+"""Limits on how many executions of a group are claimed at once or start in a period, over all nodes and consumers.
 
-What runs is counted from live claims, never kept in a counter, so a limit holds through kills: what a dead node held
-counts until it is rescued.
+Running executions are counted from live claims, never kept in a counter, so a limit holds through kills: the claims of
+a dead node count until they are rescued.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ MAX_CONCURRENCY: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a group; false where none is set."""
+    """Limits of a group; false if none is set."""
 
     max_concurrency: int | None = None
-    """The most executions that are claimed at once."""
+    """Maximum number of executions claimed at once."""
     max_rate: Rate | None = None
-    """The most executions that start in a period."""
+    """Maximum number of executions that start in a period."""
     max_concurrency_per_key: int | None = None
-    """The most executions of one key that are claimed at once."""
+    """Maximum number of executions of one key claimed at once."""
     max_rate_per_key: Rate | None = None
-    """The most executions of one key that start in a period."""
+    """Maximum number of executions of one key that start in a period."""
     key_path: KeyPath | None = None
-    """Where the key stands in the payload of a timer that names none itself."""
+    """Location of the key in the payload of a timer that names none itself."""
 
     def __bool__(self) -> bool:
         return self.max_concurrency is not None or self.max_rate is not None or self.is_keyed
@@ -42,24 +42,24 @@ class Limits:
 
     @property
     def is_rated(self) -> bool:
-        """Whether executions start at a rate, and so are not claimed ahead of their instants."""
+        """Whether executions start at a limited rate, and so are not claimed ahead of their instants."""
         return self.max_rate is not None or self.max_rate_per_key is not None
 
     @property
     def is_keyed(self) -> bool:
-        """Whether executions are limited by key; only then timers carry one."""
+        """Whether executions are limited by key; only then do timers carry one."""
         return self.max_concurrency_per_key is not None or self.max_rate_per_key is not None
 
     def limits_key(self, key: str) -> bool:
-        """Whether the limits per key hold for a key: for all but timers without one where the group names no path."""
+        """Return whether the limits per key apply to a key: to every key except NO_KEY of a group without a path."""
         return self.is_keyed and (key != NO_KEY or self.key_path is not None)
 
     def key_of(self, own: str | None, payload: Any) -> str | None:
-        """The key that a timer carries; None where nothing is limited by key.
+        """Return the key of a timer; None if nothing is limited by key.
 
         Args:
-            own: the key that the timer names itself; it comes before what the payload has.
-            payload: the timer's, read.
+            own: Key that the timer names itself; it takes precedence over the payload.
+            payload: Decoded payload of the timer.
         """
         if not self.is_keyed:
             return None
@@ -81,7 +81,7 @@ def _check_path(field: str, value: Any) -> str:
 
 
 def check_concurrency(field: str, value: Any) -> int:
-    """Raise InvalidRequest for what is no limit of concurrent executions."""
+    """Validate a limit of concurrent executions. Raises InvalidRequest."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
         words = f"must be a whole number from 1 to {MAX_CONCURRENCY:,}, or null for no limit; to run nothing, pause the"
         raise InvalidRequest(field, f"{words} group", given=value)
@@ -95,4 +95,4 @@ LIMITS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "max_concurrency_per_key": check_concurrency,
     "max_rate_per_key": _check_rate,
 }
-"""The fields of a group that limit it: how each is checked, and what is kept of it."""
+"""Fields of a group that limit it, with their validators and stored forms."""

@@ -1,4 +1,4 @@
-"""Names of groups, timers, tags, roles, chains and steps: one rule for all."""
+"""Rule for names of groups, timers, tags, roles, chains and steps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ NAME_LENGTH: Final = 200
 
 
 def check_name(field: str, value: Any) -> str:
-    """A name that an address can hold: check_word, without dots alone; raises InvalidRequest naming the field."""
+    """Validate a name that a URL can contain: as check_word, but not only dots. Raises InvalidRequest for the field."""
     name = check_word(field, value)
-    # Clients and proxies take such segments out of a path, and the request would act on what is above: the group.
+    # Clients and proxies remove such segments from a path, so the request would act on the parent: the group.
     if {".", ".."} & set(name.split("/")):
         raise InvalidRequest(
             field, 'must not be "." or "..", nor have such a part beside a slash: no address can hold it', given=value
@@ -21,7 +21,7 @@ def check_name(field: str, value: Any) -> str:
 
 
 def check_word(field: str, value: Any) -> str:
-    """Text of 1 to 200 characters without control characters; raises InvalidRequest naming the field."""
+    """Validate text of 1 to 200 characters without control characters. Raises InvalidRequest for the field."""
     if not isinstance(value, str):
         raise InvalidRequest(field, f"must be text of 1 to {NAME_LENGTH} characters", given=value)
     if not 1 <= len(value) <= NAME_LENGTH:
@@ -32,7 +32,7 @@ def check_word(field: str, value: Any) -> str:
 
 
 def check_names(field: str, value: Any) -> list[str]:
-    """A list of such words; raises InvalidRequest naming the field."""
+    """Validate a list of such words. Raises InvalidRequest for the field."""
     if not isinstance(value, (list, tuple)):
         raise InvalidRequest(field, "must be a list of names", given=value)
     return [check_word(field, word) for word in value]

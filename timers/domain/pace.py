@@ -1,4 +1,4 @@
-"""Pace: how many executions a second something may make ready, or end."""
+"""Pace: the number of executions per second that an operation makes ready or ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FASTEST: Final = 10_000
 
 
 def check_pace(value: Any, field: str) -> float | None:
-    """Executions per second, None: as fast as it goes; raises InvalidRequest."""
+    """Validate a pace in executions per second; None: no limit. Raises InvalidRequest."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not SLOWEST <= value <= FASTEST:
@@ -21,5 +21,5 @@ def check_pace(value: Any, field: str) -> float | None:
 
 
 def pause_between(pace: float | None) -> timedelta:
-    """The time from one execution to the next."""
+    """Return the time between two executions."""
     return timedelta(0) if pace is None else timedelta(seconds=1 / pace)

@@ -1,7 +1,7 @@
-"""Payloads: any JSON value, kept as the text it was written in and returned unchanged.
+"""Payloads: any JSON value, stored as the given text and returned unchanged.
 
-Stored as `json`, not `jsonb`: the order of keys and numbers beyond 2**53 come back as they went in. What JSON
-(RFC 8259) or PostgreSQL cannot hold, or Python could not read back, is refused when it is given, with its place.
+Stored as `json`, not `jsonb`, so the order of keys and numbers beyond 2**53 are preserved. What JSON (RFC 8259) or
+PostgreSQL cannot store, or Python could not read back, is refused when it is given, with its location.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _INT_LIMIT: Final = 10**MAX_DIGITS
 
 
 class UnreadablePayload(TimersError):
-    """A stored payload cannot be read back; the message says why."""
+    """A stored payload cannot be decoded; the message says why."""
 
 
 class Unreadable(str):
-    """The text of a stored payload that is no JSON value Python can hold; `reason` says why."""
+    """Text of a stored payload that Python cannot decode as JSON; `reason` says why."""
 
     reason: str
 
@@ -34,7 +34,7 @@ class Unreadable(str):
 
 
 def encode(value: Any, field: str = "payload") -> str:
-    """The JSON text of `value`; raises InvalidRequest naming the place of whatever cannot be kept unchanged."""
+    """Return `value` as JSON text. Raises InvalidRequest that locates what cannot be stored unchanged."""
     check(value, field)
     text = plain_text(value)
     size = len(text.encode())
@@ -44,12 +44,12 @@ def encode(value: Any, field: str = "payload") -> str:
 
 
 def plain_text(value: Any) -> str:
-    """The JSON text of a value that was checked before; raises ValueError for a number that JSON does not know."""
+    """Return a validated value as JSON text. Raises ValueError for a number that JSON does not have."""
     return "{}" if value == {} else _encoder.encode(value)
 
 
 def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> None:
-    """Raises InvalidRequest, naming the place, for a value that JSON or PostgreSQL could not hold unchanged."""
+    """Raise InvalidRequest, with the location, for a value that JSON or PostgreSQL cannot store unchanged."""
     try:
         _check(value, field, field, max_depth)
     except _TooDeep as error:
@@ -57,7 +57,7 @@ def check(value: Any, field: str = "payload", max_depth: int = MAX_DEPTH) -> Non
 
 
 def decode(text: str) -> Any:
-    """The value of stored JSON text; raises UnreadablePayload where Python could not give it back unchanged."""
+    """Decode stored JSON text. Raises UnreadablePayload if Python cannot return it unchanged."""
     try:
         return {} if text == "{}" else _decoder.decode(text)
     except RecursionError:
@@ -67,7 +67,7 @@ def decode(text: str) -> Any:
 
 
 def readable(text: str) -> Any:
-    """The value of stored JSON text; for what Python could not give back unchanged, the text and the reason."""
+    """Decode stored JSON text; if Python cannot return it unchanged, return the text and the reason as Unreadable."""
     try:
         return decode(text)
     except UnreadablePayload as error:
@@ -75,12 +75,12 @@ def readable(text: str) -> Any:
 
 
 def storable(text: str) -> str:
-    """Text as PostgreSQL takes it: no NUL, no halves of surrogate pairs."""
+    """Return text that PostgreSQL accepts: without NUL and lone surrogates."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 class _TooDeep(Exception):
-    """The place at which a value is nested too deeply."""
+    """Carries the location at which a value is nested too deeply."""
 
 
 def _check(value: Any, field: str, place: str, depth_left: int) -> None:
@@ -133,6 +133,6 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.loads and json.dumps make new ones for each call that has options, which costs more than small values.
+# Created once: with options, json.loads and json.dumps create new coders per call, which costs more than small values.
 _decoder: Final = json.JSONDecoder(parse_float=_finite_float, parse_constant=_refuse_constant)
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

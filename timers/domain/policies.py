@@ -1,6 +1,6 @@
 """Policies: how a group treats its timers, and what a timer may override.
 
-The names and defaults stand here once; models, API and pages take them from here. Durations are seconds.
+Names and defaults are defined only here; models, API and pages use them. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ON_FAILED: Final = ("park", "drop")
 ON_FINISH: Final = ("keep", "delete")
 
 _OF_WHOLE_GROUPS: Final = frozenset({"max_concurrency", "max_rate", "max_concurrency_per_key", "max_rate_per_key"})
-"""Limits (domain/limits.py): fields of a group that hold for all its timers together."""
+"""Limits (domain/limits.py): fields of a group that apply to all its timers together."""
 
 MAX_RETRIES: Final = 1000
 MAX_SECONDS: Final = 366 * 24 * 3600
@@ -36,11 +36,11 @@ Read = Callable[[str, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a try that did not succeed is followed by another.
+    """When an unsuccessful attempt is retried.
 
     The wait before retry n is `min(min_backoff * 2**(n-1), max_backoff)`, so 120/600 gives 120, 240, 480, 600, 600...
-    (layline.io's rule); or, where `delays` are given, the n-th of them (the last one again when they run out).
-    `jitter` lengthens or shortens a wait at random by up to that fraction (0 to 1).
+    (layline.io's rule). If `delays` are given, it is the n-th of them (the last one repeatedly). `jitter` randomly
+    lengthens or shortens a wait by up to that fraction (0 to 1).
     """
 
     max_retries: int = 5
@@ -51,14 +51,14 @@ class Retry:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Retry:
-        """Read a JSON retry policy; raises InvalidRequest for every field that makes no sense."""
+        """Parse a JSON retry policy. Raises InvalidRequest for all invalid fields."""
         policy = cls(**_read(spec, _RETRY, "retry", path="retry."))
         if policy.max_backoff < policy.min_backoff:
             raise InvalidRequest("retry.max_backoff", "must not be below min_backoff", given=policy.max_backoff)
         return policy
 
     def wait_before(self, retry: int) -> float:
-        """Seconds between a try and the given retry (1 is the first)."""
+        """Return the seconds before the given retry (1 is the first)."""
         if self.delays:
             wait = self.delays[min(retry, len(self.delays)) - 1]
         else:
@@ -67,7 +67,7 @@ class Retry:
         return wait * (1 + self.jitter * (2 * random() - 1)) if self.jitter else wait
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form that parse reads."""
+        """Return the JSON form that parse reads."""
         return {**asdict(self), "delays": list(self.delays)}
 
 
@@ -82,29 +82,29 @@ class Policies:
     max_lateness: float | None = None
     """Seconds after its instant from which a fire is skipped as expired, whatever the misfire policy; None: never."""
     max_catchup: int = 1000
-    """The most missed fires that fire_all makes up for."""
+    """Maximum number of missed fires that fire_all fires."""
     overlap_policy: str = "skip"
     max_queued: int = 1
-    """The most fires that queue behind a running one."""
+    """Maximum number of fires that queue behind a running one."""
     retry_blocks: bool = True
     """Whether an execution that waits for its retry counts as open for the overlap policy."""
     pause_after_failures: int = 0
-    """A timer pauses itself after so many failed executions in a row; 0: never."""
+    """Number of consecutive failed executions after which a timer pauses itself; 0: never."""
     exclusion_calendars: tuple[str, ...] = ()
-    """Names of the calendars at whose instants nothing is fired."""
+    """Names of the calendars whose excluded instants do not fire."""
     on_excluded: str = "suppress"
     attempt_timeout: float = 60
-    """Seconds that one try may run, where its handler names no timeout of its own."""
+    """Seconds that one attempt may run, if its handler has no timeout of its own."""
     on_failed: str = "park"
     on_finish: str = "keep"
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Policies:
-        """These policies with some replaced; raises InvalidRequest for every override that makes no sense."""
+        """Return these policies with some replaced. Raises InvalidRequest for all invalid overrides."""
         return replace(self, **_read(overrides, _POLICIES, "overrides"))
 
 
 def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides as they are kept: what was given, with durations in seconds; raises InvalidRequest."""
+    """Return overrides in their stored form, with durations in seconds. Raises InvalidRequest."""
     if isinstance(given, Mapping) and (limits := [name for name in given if name in _OF_WHOLE_GROUPS]):
         words = (
             "limits all timers of a group together and cannot be overridden. Set it on the group; to limit one timer,"
@@ -119,7 +119,7 @@ def checked_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_seconds(field: str, value: Any) -> float:
-    """A wait in seconds, given as a number, a timedelta or ISO 8601 text.
+    """Return the seconds of a wait that is given as a number, a timedelta or ISO 8601 text.
 
     Raises InvalidRequest, also beyond 366 days.
     """
@@ -128,12 +128,12 @@ def check_seconds(field: str, value: Any) -> float:
 
 @lru_cache(maxsize=4096)
 def overridden(policies: Policies, overrides_text: str) -> Policies:
-    """The policies of a timer from its group's and the JSON text of its overrides (cached: rows come as text)."""
+    """Return a timer's policies from its group's and the JSON text of its overrides (cached: rows contain text)."""
     return policies.with_overrides(json.loads(overrides_text))
 
 
 def _read(given: Any, readers: Mapping[str, Read], what: str, *, path: str = "") -> dict[str, Any]:
-    """What each field's reader makes of it; raises one InvalidRequest for all that is wrong."""
+    """Read each field with its reader. Raises one InvalidRequest for all errors."""
     if not isinstance(given, Mapping):
         raise InvalidRequest(what, f"must be an object with some of {', '.join(sorted(readers))}", given=given)
     mistakes = ErrorCollector()
@@ -220,5 +220,5 @@ _POLICIES: Final[dict[str, Read]] = {
     "on_failed": _one_of(*ON_FAILED),
     "on_finish": _one_of(*ON_FINISH),
 }
-"""How each policy is read from its name and what was given."""
+"""Reader of each policy by its name."""
 OVERRIDABLE: Final = frozenset(_POLICIES)

@@ -1,8 +1,8 @@
-"""Rates: so many executions in so long, as a generic cell rate algorithm (GCRA) spreads them.
+"""Rates: a number of executions per period, spread by a generic cell rate algorithm (GCRA).
 
-One instant is kept for a rate: the theoretical arrival time (TAT) of the next execution. An execution may start a
-burst's length before its TAT and puts the next TAT one interval later, so in any span of time no more start than the
-rate gives, and one burst (ITU-T I.371, annex A).
+One instant is kept for a rate: the theoretical arrival time (TAT) of the next execution. An execution may start up to a
+burst's length before its TAT, and moves the next TAT one interval later. So in any time span no more executions start
+than the rate allows, plus one burst (ITU-T I.371, annex A).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _EXPECTED: Final = "must be a count per period such as 50/s, 100/min, 1000/h or 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in each period."""
+    """A number of executions per period."""
 
     count: int
     per: int
     """Units of the period."""
     unit: str
-    """s, min, h or d."""
+    """One of: s, min, h, d."""
 
     @classmethod
     def parse(cls, value: Any, field: str) -> Rate:
-        """Read text such as 50/s, 100/min, 10/30s; raises InvalidRequest."""
+        """Parse text such as 50/s, 100/min, 10/30s. Raises InvalidRequest."""
         match = _RATE.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise InvalidRequest(field, f"{_EXPECTED}, or null for no limit", given=value)
@@ -51,40 +51,40 @@ class Rate:
 
     @property
     def seconds(self) -> int:
-        """The length of the period."""
+        """Length of the period in seconds."""
         return self.per * _UNITS[self.unit]
 
     @property
     def interval_us(self) -> int:
-        """Microseconds between two executions, rounded up: never more than the rate."""
+        """Microseconds between two executions, rounded up so that the rate is never exceeded."""
         return -(-self.seconds * _MICROSECONDS // self.count)
 
     def burst(self, max_batch: int) -> int:
-        """How many may start together after a quiet time: what half a second gives, one to a batch."""
+        """Return how many may start together after a quiet time: half a second of the rate, 1 to max_batch."""
         return max(1, min(max_batch, self.count // (2 * self.seconds)))
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """The state of one rate: when the next executions may start. Instants are microseconds since 1970 UTC."""
+    """State of one rate: when the next executions may start. Instants are microseconds since 1970 UTC."""
 
     rate: Rate
     burst: int
     tat_us: int = 0
-    """The theoretical arrival time of the next execution; one that has passed allows a whole burst."""
+    """Theoretical arrival time of the next execution; if it has passed, a whole burst is allowed."""
 
     def next_us(self, now_us: int) -> int:
-        """When the next one may start, now at the earliest."""
+        """Return when the next one may start, now at the earliest."""
         return max(now_us, self.tat_us - (self.burst - 1) * self.rate.interval_us)
 
     def room(self, now_us: int, until_us: int) -> int:
-        """How many may start from now to an instant."""
+        """Return how many may start from now to an instant."""
         interval = self.rate.interval_us
         ahead = until_us - max(self.tat_us, now_us) + (self.burst - 1) * interval
         return max(ahead // interval + 1, 0)
 
     def take(self, now_us: int) -> int:
-        """Let the next one start; returns when it may."""
+        """Let the next one start, and return when it may."""
         start_us = self.next_us(now_us)
         self.tat_us = max(self.tat_us, now_us) + self.rate.interval_us
         return start_us

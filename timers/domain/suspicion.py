@@ -1,9 +1,9 @@
-"""Suspicion: how unusual the silence of a node is, by its own heartbeats. It decides nothing: the lease does.
+"""Suspicion: how unusual the silence of a node is, given its own heartbeats. Only the lease decides about a node.
 
 The accrual failure detector of N. Hayashibara, X. Défago, R. Yared and T. Katayama, "The phi accrual failure detector",
-SRDS 2004, in the form that Akka gave it (akka.remote.PhiAccrualFailureDetector): the times between heartbeats are taken
-as normally distributed, with a smallest deviation and an acceptable pause. Phi is -log10 of the probability that a
-heartbeat comes even later than now: 1 means one mistake in 10, 8 one in 100 million.
+SRDS 2004, in the form of Akka (akka.remote.PhiAccrualFailureDetector): the times between heartbeats are assumed to be
+normally distributed, with a minimum deviation and an acceptable pause. Phi is -log10 of the probability that a
+heartbeat is even later than now: 1 means one error in 10, 8 one in 100 million.
 """
 
 from __future__ import annotations
@@ -14,38 +14,39 @@ from functools import lru_cache
 from typing import Final
 
 SAMPLES: Final = 60
-"""The latest intervals that are kept of each node."""
+"""Number of latest intervals kept of each node."""
 SHORTEST_DEVIATION: Final = 0.1
-"""Seconds: heartbeats that came like clockwork make nobody suspect for a few milliseconds (Akka's default)."""
+"""Minimum deviation in seconds: very regular heartbeats must not raise suspicion after a few milliseconds (Akka's
+default)."""
 HIGHEST_PHI: Final = 1000.0
 """Higher values are reported as this one."""
 _SQRT_2: Final = math.sqrt(2)
 _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 _FAR: Final = 30.0
-"""Deviations from the mean beyond which erfc() comes near the smallest float."""
+"""Deviations from the mean beyond which erfc() is near the smallest float."""
 
 
 def phi(silence: float, intervals: Sequence[float], interval: float, pause: float) -> float:
-    """Return how unusual it is that no heartbeat has come for so long: from 0 to HIGHEST_PHI.
+    """Return how unusual it is that no heartbeat has arrived for this time: from 0 to HIGHEST_PHI.
 
     Args:
-        silence: seconds since the last heartbeat.
-        intervals: seconds between the latest heartbeats; empty: none has followed the first one.
-        interval: seconds that the node means to leave between two, which stands for intervals that are not known.
-        pause: seconds that a heartbeat may come later than usual.
+        silence: Seconds since the last heartbeat.
+        intervals: Seconds between the latest heartbeats; empty: none has followed the first one.
+        interval: Seconds between two heartbeats that the node intends, used while intervals are unknown.
+        pause: Seconds that a heartbeat may be later than usual.
     """
     mean, deviation = _distribution(intervals, interval)
     return _phi_of((silence - mean - pause) / deviation)
 
 
 def suspect_after(intervals: Sequence[float], interval: float, pause: float, threshold: float) -> float:
-    """Return the seconds of silence at which phi comes to the threshold; see phi."""
+    """Return the seconds of silence after which `phi` reaches the threshold; the other arguments are those of `phi`."""
     mean, deviation = _distribution(intervals, interval)
     return mean + pause + deviation * _deviations_at(threshold)
 
 
 def _distribution(intervals: Sequence[float], interval: float) -> tuple[float, float]:
-    """Mean and standard deviation."""
+    """Return mean and standard deviation."""
     if not intervals:
         return interval, SHORTEST_DEVIATION
     mean = math.fsum(intervals) / len(intervals)
@@ -54,7 +55,7 @@ def _distribution(intervals: Sequence[float], interval: float) -> tuple[float, f
 
 
 def _phi_of(deviations: float) -> float:
-    """-log10 of the probability that a normally distributed value lies beyond so many deviations from the mean."""
+    """Return -log10 of the probability that a normally distributed value is this many deviations above the mean."""
     if deviations < _FAR:
         found = -math.log10(0.5 * math.erfc(deviations / _SQRT_2))
     else:

@@ -1,12 +1,12 @@
-"""Read-only questions, asked by every face: pages, admin, API and terminal see the same answers.
+"""Read-only queries shared by all interfaces: console, admin, API and terminal show the same results.
 
-    cluster     the sentence, the concerns and the nodes
-    timers      what fires next
-    executions  the latest of the ledger, what is held, what waits
-    rates       fires a minute, lateness and success, from the minute statistics
-    audit       who asked for what
-    counts      how many there are, estimated or capped, never by reading a big table
+    cluster     health in one sentence, concerns and nodes
+    timers      next fires
+    executions  latest ledger rows, claims, waiting executions
+    rates       fires per minute, lateness and success, from the minute statistics
+    audit       who changed what
+    counts      numbers of rows, estimated or capped, never by reading a big table
 
-Answers are frozen dataclasses. `now` is given, and is the database's. Every query is bounded and served by an index:
-none of them reads a big table whole, however long the history.
+Results are frozen dataclasses. `now` is an argument, taken from the database clock. Every query is bounded and served
+by an index: none reads a whole big table, however long the history.
 """

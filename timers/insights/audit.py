@@ -1,4 +1,4 @@
-"""The audit trail: who asked for what, newest first, a page at a time."""
+"""Queries of the audit trail: who changed what, newest first, by page."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ KINDS: Final = (
     "timer", "execution", "group", "subscription", "operation", "calendar", "secret", "key", "node", "cluster",
     "declaration", "partition", "chain", "step", "order", "lock",
 )  # fmt: skip
-"""What entries are about: the first words of verbs."""
+"""Kinds of subjects: the first words of verbs."""
 
 Place = tuple[datetime, int]
-"""Where a page ends: the instant and the number of its last entry."""
+"""Where a page ends: instant and number of its last entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """One page, newest first, and the `before` of the next; None when there is nothing more."""
+    """One page, newest first, and the `before` of the next page; None if there is none."""
 
     entries: list[AuditEntry]
     next: Place | None
@@ -43,7 +43,7 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What entries are about; empty: any."""
+    """Subject of entries; empty fields match any."""
 
     kind: str = ""
     group: str = ""
@@ -51,10 +51,10 @@ class Subject:
 
     @classmethod
     def parse(cls, text: str) -> Subject:
-        """Read `timer`, `timer:billing/nightly`, `group:billing`, `key:sender` or `billing/nightly`.
+        """Parse `timer`, `timer:billing/nightly`, `group:billing`, `key:sender` or `billing/nightly`.
 
-        A name is taken as it is, whatever it holds; only the first slash ends a group. Raises InvalidRequest for a
-        kind that there is none of.
+        A name can contain any character; only the first slash ends the group. Raises InvalidRequest for an unknown
+        kind.
         """
         kind, colon, rest = text.partition(":")
         if not colon and "/" not in text:
@@ -79,11 +79,21 @@ def find(
     before: Place | None = None,
     limit: int = 50,
 ) -> AuditPage:
-    """The entries that meet all conditions.
+    """Return the entries that meet all conditions.
 
-    `groups`: the names of those that the asker may see, and what concerns no single group is not for them, nor what
-    concerned a former group of such a name; None: all.
-    `verb`: such as timer.pause. `since`, `until`: at or after, and before, by the database's clock.
+    Args:
+        groups: Names of the groups that the caller may see; None: all. With names, entries that concern no single
+            group, or a former group of the same name, are left out.
+        actor: Name of the actor.
+        verb: Such as timer.pause.
+        subject: What the entries are about.
+        since: Inclusive lower bound, by the database clock.
+        until: Exclusive upper bound, by the database clock.
+        before: `before` of the previous page; None: the first page.
+        limit: Maximum number of entries.
+
+    Returns:
+        One page.
     """
     rows = _visible(groups)
     if actor is not None:
@@ -97,7 +107,7 @@ def find(
         rows = rows.filter(at__lt=until)
     if before is not None:
         at, number = before
-        # The first condition alone is one that the index begins at.
+        # The first condition alone lets the index start there.
         rows = rows.filter(Q(at__lt=at) | Q(id__lt=number), at__lte=at)
     found = list(rows.order_by("-at", "-id")[: limit + 1])
     page = found[:limit]
@@ -105,7 +115,7 @@ def find(
 
 
 def one(number: int, groups: Collection[str] | None = None) -> AuditEntry | None:
-    """The entry of that number; None when there is none that the asker may see."""
+    """Return the entry of that number; None if there is none that the caller may see."""
     return _visible(groups).filter(id=number).first()
 
 
@@ -118,16 +128,16 @@ def _checked(kind: str) -> str:
 
 
 def _by(rows: QuerySet[AuditEntry], actor: str) -> QuerySet[AuditEntry]:
-    """The entries of an actor: of an application key, those of the key that has the name now, or had it last."""
+    """Filter by actor. The name of an application key selects the key that has the name now, or had it last."""
     rows, name = rows.filter(actor=actor), actor.removeprefix("key ")
     key = None if name == actor else _id_of(ApplicationKey.objects.filter(name=name).order_by("-id"))
     return rows if key is None else rows.filter(Q(key_id=key) | Q(key_id=None))
 
 
 def _about(rows: QuerySet[AuditEntry], subject: Subject) -> QuerySet[AuditEntry]:
-    """The entries about a subject: about the thing that has the name now, not about others that had it before.
+    """Filter by subject: the object that has the name now, not others that had it before.
 
-    Where nothing has the name any more, all are meant that had it.
+    If no object has the name any more, all former objects of that name are selected.
     """
     columns = {"subject_kind": subject.kind, "subject_group": subject.group, "subject_name": subject.name}
     rows = rows.filter(**{column: wanted for column, wanted in columns.items() if wanted})
@@ -136,7 +146,7 @@ def _about(rows: QuerySet[AuditEntry], subject: Subject) -> QuerySet[AuditEntry]
         if group_id is not None:
             rows = rows.filter(group_id=group_id)
     present = _IDENTITIES[subject.kind](subject) if subject.name and subject.kind in _IDENTITIES else None
-    # What was done to many at once tells of none of them alone.
+    # An entry about many objects at once concerns none of them alone.
     return rows if present is None else rows.filter(subject_id__in=[str(present), ""])
 
 
@@ -150,8 +160,8 @@ _IDENTITIES: Final[dict[str, Callable[[Subject], int | None]]] = {
     "secret": lambda subject: _id_of(Secret.objects.filter(name=subject.name)),
     "key": lambda subject: _id_of(ApplicationKey.objects.filter(name=subject.name).order_by("-id")),
 }
-"""By the kind of a subject: the identity of the thing that has the name now, or had it last. A node's name is its
-identity: it is the same node after a restart."""
+"""Per kind of subject, a lookup of the id of the object that has the name now, or had it last. A node's name is its
+id: after a restart it is the same node."""
 
 
 def _id_of(rows: QuerySet[Any]) -> int | None:

@@ -1,7 +1,7 @@
-"""Chains as pages and the API show them: their states, how many orders are at each step, the picture.
+"""Queries of chains: their states, the number of orders at each step, the picture.
 
-Orders are counted along an index, up to a bound: a chain of 200 steps at which a million orders rest is answered as
-fast as an empty one, with "at least" for what was not counted to its end.
+Orders are counted along an index, up to a limit. A chain of 200 steps with a million waiting orders is answered as fast
+as an empty one; counts that reached the limit are reported as "at least".
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from timers.insights.counts import CAP, Count
 from timers.models import Chain, ChainStep, ChainVersion
 
 COUNTED: Final = 20_000
-"""Rows that one answer counts at most."""
+"""Maximum number of rows that one result counts."""
 
-# One probe for each step at which living orders are, and a bounded number of rows of each.
+# One probe for each step that has active orders, and a bounded number of rows of each.
 _COUNTS: Final = """
 WITH RECURSIVE at(chain_id, step) AS (
     SELECT c.id, (SELECT min(o.step) FROM timers_chain_order o WHERE o.chain_id = c.id AND o.ended_at IS NULL)
@@ -44,7 +44,7 @@ FROM steps s, LATERAL (
     WHERE o.chain_id = s.chain_id AND o.step = s.step AND o.ended_at IS NULL LIMIT least(s.bound, %(cap)s) + 1) o
 GROUP BY 1, 2, 3, 5
 """
-# Rows of orders do not say which are claimed; claims are few.
+# Order rows do not show which are claimed; there are few claims.
 _CLAIMED: Final = """
 SELECT o.chain_id, o.step, o.state, count(*)
 FROM timers_claim c, unnest(c.executions) AS e(id) JOIN timers_chain_order o ON o.id = e.id
@@ -56,28 +56,28 @@ GROUP BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
-    """Orders at one step that have not ended, branches and sub-chains included."""
+    """Numbers of orders at one step that have not ended, including branches and sub-chains."""
 
     states: Mapping[str, int]
     is_capped: bool
-    """There are more than were counted."""
+    """Whether there are more than were counted."""
 
     @property
     def total(self) -> Count:
-        """In all states."""
+        """Total over all states."""
         return Count(sum(self.states.values()), capped=self.is_capped)
 
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A step of the newest version, or one of an older version at which orders are."""
+    """A step of the newest version, or one of an older version that has orders."""
 
     name: str
     kind: str
     words: str
-    """What it runs."""
+    """Description of what the step runs."""
     state: str
-    """active, stopped or skipped."""
+    """One of: active, stopped, skipped."""
     state_reason: str
     state_changed_by: str
     state_changed_at: datetime | None
@@ -92,9 +92,9 @@ class ChainView:
     row: Chain
     group: str
     orders: StepCounts
-    """At all of its steps together."""
+    """Orders at all of its steps together."""
     stopped: Sequence[str]
-    """Its steps that are stopped."""
+    """Names of its stopped steps."""
     skipped: Sequence[str]
 
 
@@ -102,19 +102,19 @@ NONE: Final = StepCounts({}, is_capped=False)
 
 
 def find_chains(group: str, *, after: str = "", limit: int = 50) -> list[ChainView]:
-    """The chains of a group by name, from behind the name `after`; `limit`: at most so many."""
+    """Return up to `limit` chains of a group by name, starting after the name `after`."""
     rows = list(Chain.objects.filter(group__name=group, name__gt=after).order_by("name")[:limit])
     return _views(rows, group)
 
 
 def find_chain(group: str, name: str) -> ChainView:
-    """One chain; raises TimerNotFound."""
+    """Return one chain. Raises TimerNotFound."""
     row = _row(group, name)
     return _views([row], group)[0]
 
 
 def definition(group: str, name: str, version: int | None = None) -> tuple[ChainVersion, Definition]:
-    """A version of a chain, and its definition as it was checked; raises TimerNotFound. `version`: None: the newest."""
+    """Return a version of a chain and its checked definition. `version`: None: the newest. Raises TimerNotFound."""
     row = _row(group, name)
     found = row.versions.filter(version=row.newest if version is None else version).first()
     if found is None:
@@ -123,7 +123,7 @@ def definition(group: str, name: str, version: int | None = None) -> tuple[Chain
 
 
 def find_steps(group: str, name: str) -> list[StepView]:
-    """The steps of a chain, each with its state and its orders; raises TimerNotFound."""
+    """Return the steps of a chain with their states and order counts. Raises TimerNotFound."""
     row = _row(group, name)
     chain = _parsed(row.versions.values_list("pk", flat=True).get(version=row.newest))
     states = {each.name: each for each in ChainStep.objects.filter(chain=row)}
@@ -144,17 +144,20 @@ def find_steps(group: str, name: str) -> list[StepView]:
 
 
 def picture(group: str, name: str, version: int | None = None) -> dict[str, Any]:
-    """The picture of a chain as JSON: boxes and ways with their places, states and counts; raises TimerNotFound."""
+    """Return the picture of a chain as JSON: boxes and edges with positions, states and counts.
+
+    Raises TimerNotFound.
+    """
     return picture_data(*_pictured(group, name, version))
 
 
 def picture_as_svg(group: str, name: str, version: int | None = None) -> str:
-    """The picture of a chain as an SVG document; raises TimerNotFound."""
+    """Return the picture of a chain as an SVG document. Raises TimerNotFound."""
     return picture_svg(*_pictured(group, name, version))
 
 
 def picture_as_text(group: str, name: str, version: int | None = None) -> str:
-    """The picture of a chain for a terminal, one line for each step and each way; raises TimerNotFound."""
+    """Return the picture of a chain as text, one line for each step and each edge. Raises TimerNotFound."""
     return picture_text(definition(group, name, version)[1])
 
 
@@ -181,7 +184,7 @@ def _views(rows: Sequence[Chain], group: str) -> list[ChainView]:
 
 
 def _unusual(chain_ids: Sequence[int]) -> dict[int, tuple[list[str], list[str]]]:
-    """The stopped and the skipped steps of chains."""
+    """Return the stopped and the skipped steps of chains."""
     found: dict[int, tuple[list[str], list[str]]] = {}
     rows = ChainStep.objects.filter(chain__in=chain_ids).exclude(state=ChainStep.State.ACTIVE).order_by("name")
     for chain_id, name, state in rows.values_list("chain_id", "name", "state"):
@@ -191,7 +194,7 @@ def _unusual(chain_ids: Sequence[int]) -> dict[int, tuple[list[str], list[str]]]
 
 
 def _count(rows: Sequence[Chain]) -> dict[tuple[int, str], StepCounts]:
-    """Orders by chain and step."""
+    """Count orders by chain and step."""
     if not rows:
         return {}
     params: dict[str, Any] = {
@@ -229,7 +232,7 @@ def _row(group: str, name: str) -> Chain:
 
 @lru_cache(maxsize=256)
 def _parsed(version_id: int) -> Definition:
-    """A version's definition; versions are never changed, and ids are not used again."""
+    """Return the definition of a version. It can be cached: versions never change, and ids are not reused."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT definition::text FROM timers_chain_version WHERE id = %s", (version_id,))
         row = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Concern: something about the cluster that a person should know or do."""
+"""Concern: a problem of the cluster that an operator should know about or act on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Level = Literal["well", "attention", "trouble"]
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something about the cluster that a person should know or do."""
+    """A problem of the cluster that an operator should know about or act on."""
 
     level: Level
     text: str
     command: str = ""
-    """What to type, where one command mends it."""
+    """Shell command, if one command solves the problem."""

@@ -1,4 +1,4 @@
-"""How many there are: capped where rows must be counted, estimated where a table is big, and marked as such."""
+"""Numbers of rows: capped if rows must be counted, estimated if a table is big, and marked as such."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from timers.models.due_index import IN_PART, PARTS
 
 CAP: Final = 1000
 OVERDUE_AFTER: Final = timedelta(seconds=5)
-"""How far behind its instant an active timer counts as overdue: well beyond a poll, well below a lease."""
+"""Delay from which an active timer counts as overdue: well above a poll interval, well below a lease."""
 NOT_PULLED: Final = "COALESCE(g.worker_ordinals <> '{0}', COALESCE(g.action ->> 'kind', '') <> 'pull')"
-"""What consumers pull, of a group or of all of its subscriptions, waits for them as long as they like."""
+"""SQL condition that leaves out what consumers pull (of a group or of all its subscriptions): it waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number that may stand for more: `capped` ones are a lower bound, `estimated` ones come from statistics."""
+    """A number that may be inexact: a `capped` one is a lower bound, an `estimated` one comes from statistics."""
 
     value: int
     capped: bool = False
@@ -37,7 +37,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How many executions wait: retries and runs to be taken up, and failed ones for a person."""
+    """Numbers of waiting executions: retries and runs that are ready, and failed ones that wait for a person."""
 
     ready: Count
     failed: Count
@@ -59,7 +59,7 @@ SELECT count(*) FROM (
     LIMIT %(more)s) x
 """
 
-# Autovacuum never analyses a partitioned parent itself, so its leaves are summed.
+# Autovacuum never analyzes a partitioned parent itself, so its leaves are summed.
 _ESTIMATE = """
 SELECT COALESCE(sum(greatest(c.reltuples, 0)), 0)::bigint
 FROM pg_partition_tree(%s::regclass) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf
@@ -67,7 +67,7 @@ FROM pg_partition_tree(%s::regclass) t JOIN pg_class c ON c.oid = t.relid WHERE 
 
 
 def waiting() -> Waits:
-    """How many executions wait, each number counted to the cap at most."""
+    """Count the waiting executions, each number up to the cap."""
     with connection.cursor() as cursor:
         cursor.execute(_WAITING, {"more": CAP + 1})
         ready, failed = cursor.fetchone()
@@ -75,12 +75,12 @@ def waiting() -> Waits:
 
 
 def overdue(now: datetime) -> Count:
-    """How many active timers of active groups that workers serve are behind their instant by over OVERDUE_AFTER."""
+    """Count active timers of active groups served by workers that are later than OVERDUE_AFTER."""
     return _one_count(_OVERDUE, {"before": now - OVERDUE_AFTER, "more": CAP + 1})
 
 
 def estimated_rows(table: str) -> Count:
-    """About how many rows a table has, all partitions together, by the statistics of the last vacuum or analyze."""
+    """Estimate the rows of a table, including all partitions, from the statistics of the last vacuum or analyze."""
     with connection.cursor() as cursor:
         cursor.execute(_ESTIMATE, (table,))
         (rows,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Drift of the living nodes, by partition, and in words."""
+"""Configuration drift of the live nodes, by partition, with texts."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from timers.domain.drift import Difference, Published, differences
 from timers.insights.node_view import NodeView
 
 NAMED: Final = 5
-"""Nodes, or handlers, that are named in one list."""
+"""Maximum number of nodes or handlers named in one list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Something that is not the same on all living nodes of a partition."""
+    """A setting, version or handler that differs among the live nodes of a partition."""
 
     partition: str
     difference: Difference
 
     @property
     def kind(self) -> str:
-        """setting, version, zone_rules or handler."""
+        """One of: setting, version, zone_rules, handler."""
         return self.difference.kind
 
     @property
     def name(self) -> str:
-        """Of the setting or handler."""
+        """Name of the setting or handler."""
         return self.difference.name
 
     @property
     def values(self) -> list[tuple[str, list[str]]]:
-        """Each value, as text, with the nodes that have it, first the value that most have; of secrets no value."""
+        """Each value, as text, with the nodes that have it, the most common first; values of secrets are not shown."""
         is_secret = self.kind == "setting" and is_secret_setting(self.name)
         return [("" if is_secret else str(value), list(nodes)) for value, nodes in self.difference.values]
 
     @property
     def odd(self) -> list[str]:
-        """The nodes that differ from the majority; of a handler, those that it is missing on."""
+        """Nodes that differ from the majority; for a handler, the nodes that lack it."""
         return sorted(self.difference.odd)
 
     @property
     def words(self) -> str:
-        """One sentence."""
+        """The drift in one sentence."""
         if self.kind == "handler":
             return f"Handler {self.name} is missing on {listed(self.odd)} of partition {self.partition}."
         places = "; ".join(f"{listed(nodes)}{f': {value}' if value else ''}" for value, nodes in self.values)
@@ -52,7 +52,7 @@ class Drift:
         return f"{name} is not the same on all nodes of partition {self.partition} ({places})."
 
     def on(self, node: str) -> str:
-        """What differs on one node, in words: TIMERS_LEASE 30 (most: 10)."""
+        """Describe what differs on one node: TIMERS_LEASE 30 (most: 10)."""
         if self.kind == "handler":
             return f"handler {self.name} is missing"
         most = self.values[0][0]
@@ -61,11 +61,11 @@ class Drift:
 
 
 def drift_of(nodes: Iterable[NodeView], *further: Published) -> tuple[Drift, ...]:
-    """Return what differs among the living nodes of each partition.
+    """Return what differs among the live nodes of each partition.
 
     Args:
-        nodes: nodes of all partitions.
-        further: what is compared with the nodes of each partition, as if it was one of them.
+        nodes: Nodes of all partitions.
+        *further: Configurations to compare with the nodes of each partition, as if each were one of them.
     """
     by_partition: dict[str, list[NodeView]] = {}
     for node in nodes:
@@ -81,7 +81,7 @@ def drift_of(nodes: Iterable[NodeView], *further: Published) -> tuple[Drift, ...
 
 
 def drift_words(found: Sequence[Drift]) -> list[str]:
-    """One sentence for each setting, and one for all handlers that are missing on the same nodes."""
+    """Return one sentence for each setting, and one for all handlers that the same nodes lack."""
     words = [each.words for each in found if each.kind != "handler"]
     missing: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for each in found:
@@ -95,7 +95,7 @@ def drift_words(found: Sequence[Drift]) -> list[str]:
 
 
 def drift_by_node(found: Iterable[Drift]) -> Mapping[str, list[str]]:
-    """What differs on each node that differs from the majority of its partition, in words."""
+    """Return, for each node that differs from the majority of its partition, descriptions of the differences."""
     words: dict[str, list[str]] = {}
     for each in found:
         for node in each.odd:
@@ -104,13 +104,13 @@ def drift_by_node(found: Iterable[Drift]) -> Mapping[str, list[str]]:
 
 
 def is_secret_setting(name: str) -> bool:
-    """Whether the values of a setting are shown nowhere; one that this version does not know is none."""
+    """Whether the values of a setting must never be shown; False for a setting that this version does not know."""
     setting = table.BY_NAME.get(name)
     return setting is not None and setting.is_secret
 
 
 def listed(names: Sequence[Any]) -> str:
-    """The first names: a, b, ..."""
+    """Join the first names: a, b, ..."""
     return f"{', '.join(map(str, names[:NAMED]))}{', ...' if len(names) > NAMED else ''}"
 
 

@@ -1,4 +1,4 @@
-"""The group that an execution belongs to, wherever it is; one look, for who may see it."""
+"""Lookup of the group that an execution belongs to, in one query, for access checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connection
 
 from timers.domain.execution_id import MAX_TRIES
 
-# The ledger also knows executions of which a try has ended; a claim is found by the index over what it holds.
+# The ledger also knows executions with an ended attempt; a claim is found by the index over its executions.
 _GROUP: Final = """
 SELECT COALESCE(g.name, '') FROM (SELECT COALESCE(
     (SELECT group_id FROM timers_waiting WHERE id = %(id)s),
@@ -23,14 +23,14 @@ def group_of(execution: str) -> str | None:
     """Return the name of the execution's group.
 
     Returns:
-        Empty when the group is gone: history outlives it, for those who may see all groups. None for what is no
-        execution, or one whose history is gone.
+        Empty if the group is deleted: history outlives it, for callers who may see all groups. None if the id is not an
+        execution's, or its history is deleted.
     """
     try:
         asked = UUID(execution)
     except ValueError:
         return None
-    # The canonical form only: whoever keeps ids must be able to compare them.
+    # Only the canonical form is accepted, so that clients that store ids can compare them.
     if str(asked) != execution or asked.int & MAX_TRIES:
         return None
     with connection.cursor() as cursor:

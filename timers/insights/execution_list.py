@@ -1,8 +1,8 @@
-"""Executions by state, filtered, a page at a time: what is held, what waits, what the ledger tells.
+"""Executions by state, filtered, by page: claimed, waiting, or from the ledger.
 
-Newest occurrence first, and of an execution in the ledger the newest row; paged by id. A page looks at a bounded number
-of rows, however many there are: where a filter matches rarely it may be short, or empty, and still say where the next
-one begins.
+Newest occurrence first; for an execution in the ledger, its newest row first. Paged by id. A page reads a bounded
+number of rows, however many there are: if a filter matches rarely, the page can be short or empty and still have a next
+page.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ STATES: Final = (
     HISTORY,
     *(word for word in (*Attempt.FINAL, *Attempt.NOT_FINAL) if word != "failed"),
 )
-"""What can be asked for: `failed` waits for a person, `history` is every row of the ledger."""
+"""States that can be listed: `failed` waits for a person, `history` is every row of the ledger."""
 LOOKED_AT: Final = 20_000
-"""The most rows that one page looks at."""
+"""Maximum number of rows that one page reads."""
 _FIRST_LOOK: Final = 500
 _MOST_TIMERS: Final = 1_000
 _LATE_CANDIDATES: Final = 1_000
-"""Rows of which one look computes the lateness."""
+"""Number of rows for which one query computes the lateness."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionPage:
-    """One page, and the `before_id` of the next; None when there is nothing more."""
+    """One page, and the `before_id` of the next; None if there is none."""
 
     executions: list[ExecutionView]
     next: UUID | None
@@ -61,12 +61,19 @@ def find(
     limit: int = 50,
     looked_at: int = LOOKED_AT,
 ) -> ExecutionPage:
-    """One page of the executions in a state (one of STATES), with conditions that all hold.
+    """Return one page of the executions in a state that meet all conditions.
 
-    `groups`: the names of the groups that the asker may see; None: all. `timer`: its name. `node`: its name, or
-    "consumer" and a consumer's. `since`, `until`: of the instant scheduled for, the latter exclusive. `min_lateness`:
-    seconds from the instant due (with the share of the jitter); what has not begun, or was pulled, has none.
-    `error_contains`: also of the reason; letter case is not regarded.
+    Args:
+        state: One of STATES.
+        groups: Names of the groups that the caller may see; None: all.
+        group: Name of the group.
+        timer: Name of the timer.
+        node: Name of a node, or "consumer" and a consumer's name.
+        since: Inclusive lower bound of the nominal instant.
+        until: Exclusive upper bound of the nominal instant.
+        min_lateness: Seconds from the due instant (including the jitter offset) to the start. Executions that have not
+            begun, or were pulled, have no lateness.
+        error_contains: Text in the error or the reason, case-insensitive.
     """
     asked = _Asked(
         group_ids=_group_ids(groups, group),
@@ -98,7 +105,7 @@ def find(
 
 
 def _ledger_page(asked: _Asked, found: list[UUID], below: UUID | None, rest: Rest, limit: int) -> ExecutionPage:
-    """One page of the ledger, in order. `below`: the id down to which was looked, None: to the end."""
+    """Return one page of the ledger, in order. `below`: the lowest id that was read; None: to the end."""
     last_looked_at = found[limit - 1] if len(found) > limit else below
     page = found[:limit]
     if (final := unseen_final(page, last_looked_at, rest)) is not None:
@@ -111,11 +118,11 @@ def _ledger_page(asked: _Asked, found: list[UUID], below: UUID | None, rest: Res
 
 
 class _Asked(NamedTuple):
-    """The conditions, with names already looked up."""
+    """The conditions, with names resolved to ids."""
 
     group_ids: list[int] | None
     timer_ids: list[int] | None
-    """Empty: no timer of that name is left, only perhaps its history."""
+    """Ids of the timers; empty: no timer of that name exists, but its history may."""
     params: dict[str, Any]
 
     def all_params(self, before: UUID | None, **more: Any) -> dict[str, Any]:
@@ -125,10 +132,10 @@ class _Asked(NamedTuple):
 def _look_with_lateness(
     asked: _Asked, before: UUID | None, seen: UUID | None, *, look: int, limit: int, at_least: UUID | None = None
 ) -> tuple[Sequence[UUID], UUID | None]:
-    """Return what `_look` does, of rows that are late enough.
+    """Do what `_look` does, for rows that are late enough.
 
-    The database compares with the nominal instant, which is never after the one due; the share of the jitter is a hash
-    that it does not compute.
+    The database compares with the nominal instant, which is never after the due instant. It does not compute the jitter
+    offset, which is a hash.
     """
     least = asked.params["min_lateness"]
     if not least:
@@ -136,11 +143,11 @@ def _look_with_lateness(
     most = max(limit, _LATE_CANDIDATES)
     ids, below = _look(asked, before, seen, look=look, limit=most, at_least=at_least)
     late = {view.row_id for view in ledger_views(ids) if (view.lateness or 0) >= least}
-    # Where there were more candidates, those below the last one have not been looked at.
+    # If there were more candidates, those below the last one have not been read.
     return [row for row in ids if row in late], ids[-1] if len(ids) == most else below
 
 
-# Walks the newest rows of each key; beyond the last one that was looked at of any key, nothing is known of the others.
+# Reads the newest rows of each key; beyond the last row read of any key, nothing is known about the others.
 _LOOK: Final = """
 WITH looked AS MATERIALIZED (
     SELECT s.key, w.id, w.matches FROM unnest(%(keys)s::bigint[]) AS s(key), LATERAL (
@@ -158,9 +165,9 @@ SELECT ARRAY(SELECT id FROM looked WHERE matches AND id >= COALESCE((SELECT id F
 def _look(
     asked: _Asked, before: UUID | None, seen: UUID | None, *, look: int, limit: int, at_least: UUID | None = None
 ) -> tuple[Sequence[UUID], UUID | None]:
-    """The matching ids among the next `look` rows; and where they ended, None at the end of all.
+    """Return the matching ids among the next `look` rows, and the id where reading ended; None at the end of all.
 
-    `seen`: a row that is left out. `at_least`: the lowest id of all.
+    `seen`: a row to leave out. `at_least`: the lowest id to read.
     """
     state, params = asked.params["state"], asked.params
     is_waiting = state in WAITING
@@ -180,7 +187,7 @@ def _look(
         keys, key = asked.group_ids, "w.group_id = s.key"
     by_row = " AND ".join(condition for condition, given in conditions.items() if given)
     bounds = {
-        # As a constant: the indexes over what waits are partial.
+        # As a constant, because the indexes over waiting executions are partial.
         f"w.state = '{state}'": is_waiting,
         "w.id < %(before)s": before is not None,
         "w.id <> %(seen)s": seen is not None,
@@ -217,7 +224,7 @@ def _claimed_where(asked: _Asked, before: UUID | None) -> str:
 
 
 def _is_impossible(state: str, params: dict[str, Any]) -> bool:
-    """Conditions that nothing in the state can meet: what has not begun is not late, what runs has no error yet."""
+    """Whether nothing in the state can meet the conditions: what has not begun is not late, what runs has no error."""
     if state in WAITING:
         return params["min_lateness"] is not None or params["node"] is not None
     return state == "claimed" and (params["min_lateness"] is not None or bool(params["error_contains"]))
@@ -232,7 +239,7 @@ def _group_ids(groups: Collection[str] | None, group: str | None) -> list[int] |
 
 
 def _timer_ids(timer: str | None, groups: Collection[str] | None, group: str | None) -> list[int] | None:
-    """The timers of that name, the newest first: a name is taken again."""
+    """Return the ids of the timers of that name, newest first: a name can be reused."""
     if timer is None:
         return None
     group_ids = _group_ids(groups, group)

@@ -19,21 +19,21 @@ from timers.schedules.lateness import lateness
 
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
-    """An execution that is held or waits, or one row of the ledger. What is not known in its place is None or ""."""
+    """A claimed or waiting execution, or one row of the ledger. What its place does not record is None or ""."""
 
     row_id: UUID
-    """Of the row: the execution's, but for a try in the ledger that was followed by another. Lists are paged by it."""
+    """Id of the row: the execution's, except for a ledger row of an attempt that was retried. Lists are paged by it."""
     group_id: int
     group: str
-    """Empty when the group is gone; history outlives it."""
+    """Name of the group; empty if it is deleted: history outlives it."""
     timer_id: int
     timer: str
     state: str
-    """Where the execution is now: claimed, ready, queued, blocked or failed; or how it ended. That of an order which
-    rests: at_stopped, joining, suspended or awaiting."""
+    """Present state of the execution: claimed, ready, queued, blocked or failed; or its final outcome. For an order
+    that is waiting: at_stopped, joining, suspended or awaiting."""
     origin: str
     attempt: int
-    """The number of the try; of what waits, the tries so far."""
+    """Number of the attempt; for a waiting execution, the number of attempts so far."""
     node: str
     worker: int | None
     claimed_at: datetime | None
@@ -41,34 +41,34 @@ class ExecutionView:
     finished_at: datetime | None
     missed_count: int
     available_at: datetime | None
-    """When it may be taken up again, by its group's clock."""
+    """When the execution may be claimed again, by its group's clock."""
     changed_at: datetime | None
-    """Since when it waits so (a failed one: when it failed), by the database's clock."""
+    """Since when it has been in this state (for a failed one: when it failed), by the database clock."""
     reason: str
     error: str
-    """The first line, 500 characters at most."""
+    """First line of the error, 500 characters at most."""
     fingerprint: str
     outcome: str = ""
-    """Of a row of the ledger: how this try, or the execution, ended."""
+    """For a ledger row: outcome of this attempt, or of the execution."""
     jitter: float | None = None
-    """Of a row of the ledger: seconds, as the timer has it now; None: the timer is gone."""
+    """For a ledger row: the timer's present jitter in seconds; None: the timer is deleted."""
 
     @property
     def id(self) -> UUID:
-        """The execution's id."""
+        """Id of the execution."""
         return execution_of(self.row_id)
 
     @property
     def scheduled_for(self) -> datetime:
-        """The instant that the execution is for, by its group's clock."""
+        """Nominal instant of the execution, by its group's clock."""
         return from_microseconds(parse(str(self.row_id)).scheduled_us)
 
     @property
     def lateness(self) -> float | None:
-        """Seconds from the instant due (see schedules/lateness) to the start in a worker.
+        """Seconds from the due instant (see schedules/lateness) to the start in a worker.
 
-        None for what has not begun, and for retries. Also None for what a consumer pulled: when that asks is its own
-        affair, and no lateness of the service.
+        None for executions that have not begun, and for retries. Also None for pulled executions: when a consumer
+        claims is not the service's lateness.
         """
         if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
@@ -77,7 +77,7 @@ class ExecutionView:
 
     @property
     def run_time(self) -> float | None:
-        """Seconds that the try ran."""
+        """Run time of the attempt in seconds."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
@@ -111,7 +111,7 @@ FROM timers_chain_order r LEFT JOIN timers_timer_group g ON g.id = r.group_id
 WHERE r.id = ANY(%s::uuid[]) AND r.ended_at IS NULL ORDER BY r.id DESC
 """
 
-# Bits 18 to 61 of an execution id are its timer's.
+# Bits 18 to 61 of an execution id are the id of its timer.
 _CLAIMED: Final = f"""
 SELECT e.id, c.group_id, COALESCE(g.name, ''), e.timer_id, COALESCE(t.name, ''), 'claimed', '',
        COALESCE((c.details -> e.id::text ->> 'tried')::int, 0) + 1,
@@ -128,7 +128,7 @@ WHERE {{where}} ORDER BY e.id DESC LIMIT %(limit)s
 
 
 def ledger_views(ids: Sequence[UUID]) -> list[ExecutionView]:
-    """Rows of the ledger, newest first."""
+    """Return rows of the ledger, newest first."""
     if not ids:
         return []
     views = newest_first(_asked(_LEDGER, (list(ids),)), lambda view: view.row_id)
@@ -136,7 +136,7 @@ def ledger_views(ids: Sequence[UUID]) -> list[ExecutionView]:
     return [replace(view, state=states.get(view.id) or view.outcome) for view in views]
 
 
-# One statement, so one snapshot: what moves from one place to another is seen in one of them.
+# One statement, so one snapshot: an execution that moves from one place to another is seen in one of them.
 _NOW: Final = """
 SELECT e.id, COALESCE(
     (SELECT a.outcome FROM timers_attempt a WHERE a.id = e.id),
@@ -148,7 +148,7 @@ FROM unnest(%s::uuid[]) AS e(id)
 
 
 def _states_now(executions: Collection[UUID]) -> dict[UUID, str | None]:
-    """Where executions are; None for one whose final row is no longer kept."""
+    """Return the states of executions; None for one whose final row is no longer kept."""
     if not executions:
         return {}
     with connection.cursor() as cursor:
@@ -157,17 +157,18 @@ def _states_now(executions: Collection[UUID]) -> dict[UUID, str | None]:
 
 
 def waiting_views(ids: Sequence[UUID]) -> list[ExecutionView]:
-    """Executions that wait, newest first."""
+    """Return waiting executions, newest first."""
     return _asked(_WAITING, (list(ids),)) if ids else []
 
 
 def resting_views(ids: Sequence[UUID]) -> list[ExecutionView]:
-    """Orders of chains that have not ended, as executions, newest first; for those that neither wait nor are held."""
+    """Return active orders of chains as executions, newest first, for those neither waiting nor claimed."""
     return _asked(_RESTING, (list(ids),)) if ids else []
 
 
 def claimed_views(where: str, params: dict[str, Any], limit: int) -> list[ExecutionView]:
-    """Executions that are held and meet a condition over claims (c), executions (e) and nodes (n), newest first."""
+    """Return claimed executions, newest first, that meet an SQL condition over claims (c), executions (e) and nodes
+    (n)."""
     return _asked(_CLAIMED.format(where=where), {**params, "limit": limit})
 
 

@@ -1,4 +1,4 @@
-"""Executions: the latest rows of the ledger, what workers hold now, and what waits."""
+"""Queries of executions: latest rows of the ledger, claims, and waiting executions."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from timers.schedules.instant import to_microseconds
 from timers.schedules.lateness import lateness
 
 _MILLISECOND: Final = 1_000
-"""As fine are instants in an id."""
+"""Microseconds: the resolution of instants in an id."""
 
 
 def ran_on(node: str | None, worker: int | None) -> str:
-    """Who ran a try, in words: node/worker, or the consumer alone, which has no workers."""
+    """Describe who ran an attempt: node/worker, or the consumer alone, which has no workers."""
     return node or "" if worker is None else f"{node}/{worker}"
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One row of the ledger: a try, or the final outcome of an execution."""
+    """One row of the ledger: an attempt, or the final outcome of an execution."""
 
     id: UUID
     group_id: int
     group: str
-    """Empty when the group is gone; history outlives it."""
+    """Name of the group; empty if it is deleted: history outlives it."""
     timer_id: int
     name: str
     scheduled_for: datetime
@@ -46,19 +46,19 @@ class LedgerRow:
     missed_count: int
     error_title: str
     jitter: float | None
-    """Seconds, as the timer has it now; None: the timer is gone."""
+    """The timer's present jitter in seconds; None: the timer is deleted."""
 
     @property
     def execution(self) -> UUID:
-        """The id of the execution that the row belongs to."""
+        """Id of the execution that the row belongs to."""
         return execution_of(self.id)
 
     @property
     def lateness_ms(self) -> float | None:
-        """Start minus the instant due (see schedules/lateness), in milliseconds.
+        """Milliseconds from the due instant (see schedules/lateness) to the start.
 
-        None for what never began and for retries, which are late by intention; also for what a consumer pulled: when
-        that asks is its own affair.
+        None for executions that never began and for retries, which are late by design; also for pulled executions,
+        whose consumers decide when to claim.
         """
         if self.started_at is None or self.attempt != 1 or self.worker is None:
             return None
@@ -67,23 +67,23 @@ class LedgerRow:
 
     @property
     def ran_on(self) -> str:
-        """Who ran it: a node and its worker, or a consumer; empty for what nobody ran."""
+        """Who ran the attempt: a node and its worker, or a consumer; empty if nobody did."""
         return ran_on(self.node, self.worker)
 
     @property
     def run_ms(self) -> float | None:
-        """How long the try ran."""
+        """Run time of the attempt in milliseconds."""
         return None if self.started_at is None else (self.finished_at - self.started_at).total_seconds() * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBatch:
-    """A living claim: executions that one worker holds, or one consumer."""
+    """A live claim: executions that one worker or one consumer has claimed."""
 
     fence: int
     group: str
     node: str
-    """Or "consumer" and its name."""
+    """Name of the node, or "consumer" and its name."""
     worker: int | None
     claimed_at: datetime
     executions: int
@@ -91,7 +91,7 @@ class HeldBatch:
 
 @dataclass(frozen=True, slots=True)
 class WaitingView:
-    """An execution that nobody holds."""
+    """An execution that nobody has claimed."""
 
     id: UUID
     group: str
@@ -106,7 +106,7 @@ class WaitingView:
     changed_at: datetime
 
 
-# The name columns of a ledger row are short; its bodies (result, traceback, log) are never read for a list.
+# The columns listed here are short; the large ones (result, traceback, log) are never read for a list.
 _LATEST: Final = """
 SELECT a.id, a.group_id, COALESCE(g.name, ''), a.timer_id, a.name, a.scheduled_for, a.attempt, a.outcome,
        COALESCE(a.reason, ''), a.origin, COALESCE(a.node, ''), a.worker, a.started_at, a.finished_at, a.missed_count,
@@ -127,9 +127,13 @@ LEFT JOIN timers_timer_group g ON g.id = c.group_id LEFT JOIN timers_node n ON n
 def latest(
     limit: int = 20, *, before: UUID | None = None, timer_id: int | None = None, until: datetime | None = None
 ) -> list[LedgerRow]:
-    """The newest rows of the ledger by occurrence, of all timers or of one; `before`: the last id of the page before.
+    """Return the newest rows of the ledger by occurrence, of all timers or of one.
 
-    `until`: leave out what is scheduled for later, such as the next fire of a timer that was skipped by hand.
+    Args:
+        limit: Maximum number of rows.
+        before: Last id of the previous page; None: the first page.
+        timer_id: Id of the timer; None: all.
+        until: Leave out occurrences after this instant, such as a next fire that was skipped manually.
     """
     rest = rest_after(before)
     bounds = {
@@ -149,7 +153,7 @@ def latest(
 
 
 def attempts_of(execution: UUID) -> list[LedgerRow]:
-    """All rows of one execution in the order of its tries, the final one last (at most 1,001)."""
+    """Return all rows of one execution in the order of its attempts, the final one last (at most 1,001)."""
     first = UUID(int=execution.int & ~MAX_TRIES)
     last = UUID(int=execution.int | MAX_TRIES)
     params = {"limit": MAX_TRIES + 1, "first": first, "last": last}
@@ -158,14 +162,17 @@ def attempts_of(execution: UUID) -> list[LedgerRow]:
 
 
 def held(limit: int = 50) -> list[HeldBatch]:
-    """What workers hold, the oldest claims first."""
+    """Return what workers have claimed, the oldest claims first."""
     return [HeldBatch(*row) for row in _asked(_HELD, (limit,))]
 
 
 def waiting(
     state: str, *, before: UUID | None = None, timer_id: int | None = None, limit: int = 50
 ) -> list[WaitingView]:
-    """Executions that wait in `state` (ready or failed), newest occurrence first; `before`: the last id of a page."""
+    """Return executions that wait in `state` (ready or failed), newest occurrence first.
+
+    `before`: last id of the previous page.
+    """
     rows = Waiting.objects.filter(state=state)
     if timer_id is not None:
         rows = rows.filter(timer_id=timer_id)

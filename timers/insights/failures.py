@@ -1,6 +1,6 @@
-"""Failures: failed executions that wait for a person, grouped by the fault behind them.
+"""Failures: failed executions that wait for a person, grouped by their fault.
 
-However many wait, a bounded number of index entries is read: what goes beyond is marked so.
+A bounded number of index entries is read, however many executions wait; what exceeds it is marked.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from django.db import connection
 from timers.insights.counts import Count
 
 COUNTED: Final = 10_000
-"""Executions that are counted of one fault in one group."""
+"""Maximum number of executions counted per fault and group."""
 MOST_PAIRS: Final = 2_000
-"""Pairs of fault and group that are looked at."""
+"""Maximum number of pairs of fault and group that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One fault and the executions that failed by it."""
+    """One fault and the executions that failed because of it."""
 
     fingerprint: str
-    """Empty: that of executions whose last try left no error."""
+    """Fingerprint of the fault; empty for executions whose last attempt left no error."""
     title: str
-    """Of the newest."""
+    """Error title of the newest execution."""
     count: Count
     groups: tuple[str, ...]
     oldest: datetime
-    """When the first of those that wait failed, by the database's clock."""
+    """When the first of the waiting executions failed, by the database clock."""
     newest: datetime
     example: UUID
     """The newest execution."""
@@ -40,14 +40,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The faults, those of most executions first."""
+    """The faults, ordered by their number of executions, largest first."""
 
     failures: list[Failure]
     more: bool
-    """There are more faults than are told."""
+    """Whether there are more faults than listed."""
 
 
-# From one pair to the next by the index, each of which is one probe; then each pair's entries, as far as they count.
+# Skips from one pair to the next by the index, one probe each; then reads each pair's entries, up to the count limit.
 _PAIRS: Final = """
 WITH RECURSIVE pair AS (
     (SELECT w.error_fingerprint AS fingerprint, w.group_id FROM timers_waiting w
@@ -89,7 +89,7 @@ FROM timers_waiting w WHERE w.state = 'failed' AND w.entry = ANY(%(entries)s::bi
 
 @dataclass(slots=True)
 class _Fault:
-    """The figures of one fingerprint over its groups."""
+    """Totals of one fingerprint over its groups."""
 
     count: int
     capped: bool
@@ -99,9 +99,9 @@ class _Fault:
 
 
 def failures(groups: Collection[str] | None = None, *, limit: int = 200) -> Failures:
-    """The faults by which executions have failed that wait, at most `limit`.
+    """Return up to `limit` faults of failed executions that wait for a person.
 
-    `groups`: the names of the groups that the asker may see; None: all.
+    `groups`: names of the groups that the caller may see; None: all.
     """
     params = {
         "most": MOST_PAIRS + 1,

@@ -1,4 +1,4 @@
-"""Groups at a glance: what they hold, what is behind, what has failed."""
+"""Overview of groups: active, overdue, ready and failed numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.models.due_index import IN_PART, PARTS
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group; each number is counted to the cap at most."""
+    """One group; each number is counted up to the cap."""
 
     id: int
     name: str
@@ -25,14 +25,14 @@ class GroupView:
     active: Count
     """Timers that will fire."""
     overdue: Count
-    """Active timers behind their instant by more than OVERDUE_AFTER; those that consumers pull are ready instead. None
-    while the group or its partition is paused."""
+    """Active timers later than OVERDUE_AFTER; those that consumers pull count as ready instead. None while the group or
+    its partition is paused."""
     ready: Count
-    """Executions that wait to be taken up, with the due timers that wait for a consumer."""
+    """Executions ready to be claimed, including due timers that wait for a consumer."""
     failed: Count
     """Failed executions that wait for a person."""
     next_fire_at: datetime | None
-    """None while the group, its partition or the cluster is paused."""
+    """Instant of the next fire; None while the group, its partition or the cluster is paused."""
 
 
 # Each number is a bounded probe of an index; a big group costs no more than a small one.
@@ -67,7 +67,7 @@ ORDER BY g.name
 
 
 def groups(now: datetime, *, limit: int = 1000) -> list[GroupView]:
-    """The groups by name, at most `limit`."""
+    """Return up to `limit` groups by name."""
     with connection.cursor() as cursor:
         cursor.execute(
             _GROUPS,

@@ -1,4 +1,4 @@
-"""Health: what is wrong with the cluster, and one sentence that says how it is."""
+"""Health of the cluster: its problems, and one sentence that summarizes them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ START_A_NODE: Final = "python manage.py runtimerworker"
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """How the cluster is, in words; the worst comes first."""
+    """Summary of the cluster's health; it reports the most severe problem."""
 
     level: Level
     text: str
 
 
 def concerns(cluster: Cluster) -> list[Concern]:
-    """What is wrong with the cluster, the worst first; empty when nothing is."""
+    """Return the problems of the cluster, most severe first; empty if there is none."""
     # Versions are compared over the whole cluster.
     drifts = drift_words([each for each in cluster.drift if each.kind != "version"])
-    # Without any node that is said first, and by itself.
+    # If there is no node, that is reported first and alone.
     unserved = unserved_concerns(cluster.unserved) if cluster.alive else []
     return [*unserved, *state_concerns(cluster), *(Concern("attention", text) for text in drifts)]
 
 
 def state_concerns(cluster: Cluster) -> list[Concern]:
-    """What is wrong but for drift and groups that nobody serves, of which the doctor has checks of its own."""
+    """Return all problems except drift and unserved groups, for which the doctor has its own checks."""
     found: list[Concern] = []
     alive = cluster.alive
     if cluster.pause is not None:
@@ -84,7 +84,7 @@ def state_concerns(cluster: Cluster) -> list[Concern]:
 
 
 def sentence(cluster: Cluster, rates: Rates, waits: Waits, overdue: Count, now: datetime) -> Sentence:
-    """One sentence on how the cluster is."""
+    """Return the one-sentence summary of the cluster's health."""
     alive = len(cluster.alive)
     known = alive + sum(node.is_missed(now) for node in cluster.nodes)
     nodes = f"{alive} of {plural(known, 'node')} alive" if alive < known else f"{plural(alive, 'node')} alive"

@@ -1,5 +1,5 @@
-"""What holds up active timers: a pause of their group or of the whole cluster, a handler that no living node knows, a
-limit of their group.
+"""What keeps active timers from firing: a pause of their group or of the cluster, a handler that no live node knows, or
+a limit of their group.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from timers.models.cluster_pause import EVERYWHERE
 from timers.models.rows import columns, made
 
 KnownHandlers = Mapping[str, frozenset[str]]
-"""By partition: the handlers that its living nodes know. A partition without a living node is missing."""
+"""Handlers that the live nodes know, by partition. A partition without a live node is missing."""
 
 Pauses = Mapping[str, ClusterPause]
-"""By partition, or EVERYWHERE: what is paused."""
+"""Pauses by partition, or under EVERYWHERE for the whole cluster."""
 
-# By hand, and few: each read of a timer asks, and a query of the ORM costs several times as much.
+# Raw SQL, because every read of a timer runs these and an ORM query costs several times as much.
 _EXECUTES: Final = (
     "n.state IN ('starting', 'active', 'standby', 'draining') AND n.allow_execution"
     " AND n.lease_expires_at > timers_now() AND n.handlers <> '{}'"
@@ -48,20 +48,20 @@ SELECT ARRAY({CLAIMED}),
 
 @dataclass(frozen=True, slots=True)
 class TimerFacts:
-    """What is told of one timer beyond its row."""
+    """Facts about one timer that its row does not contain."""
 
     in_flight: list[str]
-    """Its executions that a worker or consumer holds right now."""
+    """Its executions that a worker or consumer has claimed now."""
     last_result: Any
-    """What its latest success has returned; None also where there is none."""
+    """Return value of its latest success; None also if there is none."""
     pauses: Pauses
     known: KnownHandlers
     reached: Reached
-    """See limits_reached."""
+    """Limits that are reached; see limits_reached."""
 
 
 def timer_facts(timer: Timer) -> TimerFacts:
-    """Read what is shown of one timer beyond its row: one statement, and a second one where its group has limits."""
+    """Read what is shown of one timer beyond its row: one statement, and a second one if its group has limits."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_TIMER, {**claimed_of(timer), "partition": timer.group.partition})
         in_flight, result, pause, names = cursor.fetchone()
@@ -75,7 +75,7 @@ def timer_facts(timer: Timer) -> TimerFacts:
 
 
 def cluster_facts() -> tuple[Pauses, KnownHandlers]:
-    """The pauses of the cluster and of partitions, and the handlers of living nodes that execute.
+    """Return the pauses of the cluster and of partitions, and the handlers of live nodes that execute.
 
     A node that publishes no handlers is left out.
     """
@@ -93,9 +93,9 @@ def cluster_facts() -> tuple[Pauses, KnownHandlers]:
 
 
 def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | None) -> str:
-    """Why an active timer waits for a node that knows its handler, in words; empty: it does not.
+    """Return why an active timer waits for a node that knows its handler; empty: it does not wait.
 
-    `known`: None where this is not looked up. A partition without any living node is reported as such elsewhere.
+    `known`: None if not looked up. A partition without a live node is reported elsewhere.
     """
     alive = None if known is None else known.get(group.partition)
     if alive is None or timer.state != Timer.State.ACTIVE:
@@ -108,7 +108,7 @@ def waits_for_handler(timer: Timer, group: TimerGroup, known: KnownHandlers | No
 
 
 def waits_for_limit(timer: Timer, present: datetime, reached: Reached) -> str:
-    """Why an active timer that is due waits for the limits of its group, in words; empty: it does not.
+    """Return why an active, due timer waits for the limits of its group; empty: it does not wait.
 
     `reached`: see limits_reached. `present`: the group's present instant.
     """
@@ -118,7 +118,7 @@ def waits_for_limit(timer: Timer, present: datetime, reached: Reached) -> str:
 
 
 def held_up_by(timer: Timer, group: TimerGroup, pauses: Pauses) -> str:
-    """Why an active timer does not fire for now, in words; empty: nothing holds it up, or it is not active itself."""
+    """Return why an active timer does not fire now; empty: nothing keeps it, or it is not active itself."""
     if timer.state != Timer.State.ACTIVE:
         return ""
     if group.state == TimerGroup.State.PAUSED:
@@ -131,5 +131,5 @@ def held_up_by(timer: Timer, group: TimerGroup, pauses: Pauses) -> str:
 
 
 def due_since(timer: Timer, present: datetime) -> datetime | None:
-    """The instant that has come and that a held-up timer will not fire at; None: its next instant is ahead."""
+    """Return the past instant at which a paused or blocked timer was due; None: its next instant is in the future."""
     return timer.next_fire_at if timer.next_fire_at is not None and timer.next_fire_at <= present else None

@@ -1,4 +1,4 @@
-"""Application keys: which hold, and for how long."""
+"""State of application keys: which are valid, and for how long."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.db.models import Q
 from timers.models import ApplicationKey
 
 SOON: Final = timedelta(days=7)
-"""A key that ends within this time is told apart: its holder needs another one."""
+"""A key that expires within this time is shown separately: its holder needs a new one."""
 KEY_STATES: Final = ("valid", "expiring", "expired", "revoked")
 
 
 def key_state(key: ApplicationKey, now: datetime) -> str:
-    """What becomes of the key when it is used: one of KEY_STATES; its user may still be inactive."""
+    """Return what happens when the key is used: one of KEY_STATES. Its user may be inactive in addition."""
     if key.revoked_at is not None:
         return "revoked"
     if key.expires_at is None:
@@ -26,7 +26,7 @@ def key_state(key: ApplicationKey, now: datetime) -> str:
 
 
 def keys_in_state(state: str, now: datetime) -> Q:
-    """The condition for the keys that key_state would say this of."""
+    """Return the condition that selects the keys for which key_state returns this state."""
     living, soon = Q(revoked_at=None), now + SOON
     match state:
         case "revoked":

@@ -1,4 +1,4 @@
-"""The last outcome of timers whose rows do not hold it: those that fire once, whose end the ledger alone knows."""
+"""Last outcome of timers that fire once, whose end only the ledger records."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SELECT a.timer_id, a.id, a.outcome FROM unnest(%s::bigint[]) AS t(id), LATERAL (
 
 
 def tell_last_outcomes(timers: Iterable[Timer]) -> None:
-    """Fill in `last_outcome` where it is empty and the timer has fired; one that is still under way stays empty.
+    """Set `last_outcome` on timers that have none but have fired. It remains empty while the execution is in progress.
 
-    The end of an execution writes nothing to the row of a timer that fires once: that would cost a tenth of the
-    throughput. Four statements at most, however many timers.
+    The end of an execution does not update the row of a timer that fires once: that would cost a tenth of the
+    throughput. At most four statements, however many timers.
     """
     asked = {timer.id: timer for timer in timers if not timer.last_outcome and timer.last_fire_at is not None}
     if not asked:
@@ -39,7 +39,7 @@ def tell_last_outcomes(timers: Iterable[Timer]) -> None:
             asked[timer_id].last_outcome = outcome
         else:
             tried[UUID(int=row.int & ~MAX_TRIES)] = timer_id
-    # An execution's final row has a lower id than its tries.
+    # An execution's final row has a lower id than its attempts.
     for execution, outcome in Attempt.objects.filter(id__in=list(tried)).values_list("id", "outcome"):
         asked[tried.pop(execution)].last_outcome = outcome
     failed = Waiting.objects.filter(id__in=list(tried), state=Waiting.State.FAILED).values_list("id", flat=True)
@@ -48,7 +48,7 @@ def tell_last_outcomes(timers: Iterable[Timer]) -> None:
 
 
 def _roots(executions: Collection[UUID]) -> dict[UUID, UUID]:
-    """The whole orders that branches and sub-chains among these belong to: a timer's execution is the whole one."""
+    """Return the root orders of branches and sub-chains: a timer's execution is the root order."""
     manual = [each for each in executions if parse(str(each)).origin == "manual"]
     if not manual:
         return {}

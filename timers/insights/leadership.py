@@ -1,4 +1,4 @@
-"""Leadership: which node leads each partition that needs a leader, and what is wrong where none does."""
+"""Leadership: which node leads each partition that needs a leader, and problems where no node does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from timers.insights.words import command_line
 
 LIVE: Final = "('starting', 'active', 'standby', 'draining')"
 
-# Partitions with nodes of a passive cluster, or with groups that only the leader fires. What a stopped leader holds is
-# forgotten where nodes share the partition since.
+# Partitions with nodes of a passive cluster, or with groups that only the leader fires. The lead that a stopped leader
+# keeps is ignored if nodes have since shared the partition.
 _LEADERSHIPS: Final = f"""
 WITH living AS (
     SELECT partition, bool_or(mode <> 'distributed') AS is_passive
@@ -41,7 +41,7 @@ ORDER BY p.partition LIMIT 1000
 
 @dataclass(frozen=True, slots=True)
 class LeadershipView:
-    """The leadership of one partition, now."""
+    """Present leadership of one partition."""
 
     partition: str
     is_passive: bool
@@ -51,34 +51,34 @@ class LeadershipView:
     has_lead_groups: bool
     """Whether it has groups with placement lead."""
     node: str
-    """The leader, or the node that holds the lead although it has stopped; empty: none."""
+    """Name of the leader, or of the node that keeps the lead although it has stopped; empty: none."""
     node_id: int | None
     epoch: int
-    """Rises with each change of the leader."""
+    """Number that rises with each change of the leader."""
     since: datetime | None
     expires_at: datetime | None
-    """The end of the leader's lease."""
+    """When the leader's lease expires."""
     is_led: bool
     """Whether the leader is alive."""
     is_draining: bool
-    """Whether the leader drains: it takes nothing."""
+    """Whether the leader is draining: it takes no work."""
     is_held: bool
     """Whether the leader has stopped and keeps the lead (--on-stop hold)."""
     is_pinned: bool
-    """Whether a person chose the leader: it gives the lead back only by hand."""
+    """Whether a person chose the leader: it returns the lead only on a person's request."""
     has_had_primary: bool
     """Whether an exclusive node has led the partition before."""
 
 
 def leaderships(now: datetime) -> tuple[LeadershipView, ...]:
-    """The partitions that need a leader, by name. `now`: the database's."""
+    """Return the partitions that need a leader, by name. `now`: of the database clock."""
     with connection.cursor() as cursor:
         cursor.execute(_LEADERSHIPS, {"now": now})
         return tuple(LeadershipView(*row) for row in cursor.fetchall())
 
 
 def leadership_concerns(found: Sequence[LeadershipView]) -> list[Concern]:
-    """Partitions in which nothing fires, or groups that do not, for want of a leader."""
+    """Return concerns for partitions, or groups, in which nothing fires because there is no leader."""
     return [concern for each in found if (concern := _concern(each)) is not None]
 
 

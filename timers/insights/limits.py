@@ -1,4 +1,4 @@
-"""Which groups are at their limits now, in words: why their due timers do not fire yet."""
+"""Groups that have reached their limits, with texts that explain why due timers do not fire."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SELECT group_id, key, timers_now(), sum(claimed)::bigint, max(tat) FROM (
 
 
 Reached = Mapping[tuple[int, str | None], str]
-"""Why no more is claimed, by group and key; None: of all keys."""
+"""Why nothing more is claimed, by group and key; key None: all keys."""
 
 
 def limits_reached(groups: Iterable[TimerGroup]) -> Reached:
-    """Return why no more of a group, or of a key in it, is claimed at present; what is below its limits is missing.
+    """Return why nothing more of a group, or of a key in it, is claimed now. Groups below their limits are missing.
 
-    No statement where none of the groups has a limit, and one more where one limits by key.
+    No statement if none of the groups has a limit; one more if a group limits by key.
     """
     limited = {group.id: (group, limits) for group in groups if (limits := _limits(group))}
     if not limited:
@@ -87,5 +87,5 @@ def _why(limits: Limits, max_batch: int, now: datetime, claimed: int, tat: datet
 def _limits(group: TimerGroup) -> Limits:
     try:
         return group.limits()
-    except InvalidRequest:  # as the engine takes it
+    except InvalidRequest:  # as the engine treats it
         return NO_LIMITS

@@ -1,7 +1,6 @@
-"""Locks that chains share: their capacity, the orders that hold them, and the orders that wait for them.
+"""Queries of locks that chains share: capacity, orders that hold them, and orders that wait for them.
 
-A hold counts while the claim that it names lives. The orders that wait are read along an index, a bounded number of
-each lock, however many there are.
+A hold counts while its claim is live. Waiting orders are read along an index, a bounded number for each lock.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from timers.insights.counts import CAP, Count
 from timers.models import ChainLock, TimerGroup
 
 LISTED: Final = 100
-"""Orders that one answer names as holders, and as many that wait."""
+"""Maximum number of orders that one result lists as holders, and the same of waiting ones."""
 
 _SCOPE: Final = "'lock:' || timers_chain_lock.group_id || '/' || timers_chain_lock.name"
 _IS_LIVE: Final = "EXISTS (SELECT 1 FROM timers_claim c WHERE c.id = h.fence AND h.order_id = ANY(c.executions))"
 HELD: Final = f"(SELECT count(*) FROM timers_order_hold h WHERE h.scope = {_SCOPE} AND {_IS_LIVE})"
-"""SQL: how many orders hold a lock, of a query of timers_chain_lock."""
+"""SQL: number of orders that hold a lock, for a query of timers_chain_lock."""
 WAITING: Final = f"""
 (SELECT count(*) FROM (SELECT 1 FROM timers_waiting w WHERE w.blocked_on = {_SCOPE} LIMIT {CAP} + 1) m)
 """
-"""SQL: how many orders wait for it, at most one more than are counted."""
+"""SQL: number of orders that wait for the lock, at most one more than are counted."""
 _LOCKS: Final = f"""
 SELECT timers_chain_lock.id, g.name, timers_chain_lock.name, capacity, {HELD}, {WAITING}
 FROM timers_chain_lock JOIN timers_timer_group g ON g.id = group_id
@@ -61,38 +60,38 @@ class LockView:
     name: str
     capacity: int
     held: int
-    """Orders that hold it now. More than `capacity` only after the capacity was made smaller."""
+    """Orders that hold it now. More than `capacity` only after the capacity was reduced."""
     waiting: Count
     """Orders that wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AtLock:
-    """An order that holds a lock, or waits for it."""
+    """An order that holds a lock or waits for it."""
 
     order: UUID
     name: str
-    """Its timer's."""
+    """Name of its timer."""
     chain: str
     step: str
     since: datetime
-    """When its step was claimed; for one that waits: when it came to wait."""
+    """When its step was claimed; for a waiting order: since when it waits."""
     node: str
-    """Who runs its step; empty for one that waits."""
+    """Node that runs its step; empty for a waiting order."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockDetail:
-    """A lock with the orders at it; the first LISTED of each."""
+    """A lock with up to LISTED holders and up to LISTED waiting orders."""
 
     lock: LockView
     holders: Sequence[AtLock]
     waiters: Sequence[AtLock]
-    """The next one first."""
+    """Waiting orders, the next one first."""
 
 
 def find_locks(group: str) -> list[LockView]:
-    """The locks of a group by name; raises TimerNotFound where there is no such group."""
+    """Return the locks of a group by name. Raises TimerNotFound if the group does not exist."""
     row = TimerGroup.objects.filter(name=group).first()
     if row is None:
         raise TimerNotFound(f"there is no group {group!r}")
@@ -100,7 +99,7 @@ def find_locks(group: str) -> list[LockView]:
 
 
 def get_lock(group: str, name: str) -> LockDetail:
-    """One lock with the orders that hold it and wait for it; raises TimerNotFound."""
+    """Return one lock with the orders that hold it and wait for it. Raises TimerNotFound."""
     row = ChainLock.objects.filter(group__name=group, name=name).first()
     found = [] if row is None else lock_views([row.pk])
     if not found:
@@ -109,7 +108,7 @@ def get_lock(group: str, name: str) -> LockDetail:
 
 
 def lock_views(ids: Any) -> list[LockView]:
-    """Locks by group and name, in one query; `ids`: of ChainLock."""
+    """Return locks by group and name, in one query. `ids`: ids of ChainLock."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCKS, (list(ids),))
         return [
@@ -119,7 +118,7 @@ def lock_views(ids: Any) -> list[LockView]:
 
 
 def counted(waiting: int) -> Count:
-    """What WAITING says, as a count."""
+    """Convert the value of WAITING to a count."""
     return Count(min(waiting, CAP), capped=waiting > CAP)
 
 

@@ -1,4 +1,4 @@
-"""Names of nodes that are no names: starts that were refused, and machines that share one."""
+"""Problems with names of nodes: refused starts, and machines that share a host name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from timers.models import ClusterEvent
 from timers.models.cluster_event import NODE_REFUSED
 
 SHOWN_FOR: Final = timedelta(minutes=15)
-"""How long a refused start is shown; one that goes on being tried is recorded again before that."""
+"""How long a refused start is shown; repeated attempts are recorded again before that."""
 SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedStart:
-    """A node that was not let in, for its name or its mode."""
+    """A node whose start was refused because of its name or mode."""
 
     at: datetime
     node: str
@@ -28,7 +28,7 @@ class RefusedStart:
 
 
 def refused_starts(now: datetime) -> tuple[RefusedStart, ...]:
-    """Return the latest starts that were refused, the last of each node and reason."""
+    """Return the latest refused starts, the last of each node and reason."""
     events = ClusterEvent.objects.filter(kind=NODE_REFUSED, at__gt=now - SHOWN_FOR).order_by("-id")[: 5 * SHOWN]
     found: dict[tuple[str, str], RefusedStart] = {}
     for event in events:
@@ -37,7 +37,7 @@ def refused_starts(now: datetime) -> tuple[RefusedStart, ...]:
 
 
 def name_concerns(nodes: Iterable[NodeView], refused: Sequence[RefusedStart]) -> list[Concern]:
-    """Starts that were refused, and hosts of one name that are different machines."""
+    """Return concerns for refused starts, and for different machines with the same host name."""
     found = [
         Concern(
             "attention", f"A start of node {each.node} was refused at {each.at:%H:%M:%S} UTC {each.detail.rstrip('.')}."

@@ -1,4 +1,4 @@
-"""NodeView: a node as the engine judges it, read by name, by id, or all of them."""
+"""NodeView: a node as the engine judges it; read by name, by id, or all."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from timers.insights.words import plural
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 CLOCK_OFFSET_ALARM: Final = 0.25
-"""Seconds that a node's clock may differ from the database's without a concern."""
+"""Seconds by which a node's clock may differ from the database clock without a concern."""
 MISSED_BEATS: Final = 2
-"""So many heartbeats late, a node whose crash lock is free is dead."""
+"""Number of missed heartbeats after which a node whose crash lock is free is dead."""
 GHOSTS_FOR: Final = timedelta(hours=24)
-"""How long the last incarnation of a node stays in the list after its end."""
+"""How long the last incarnation of a node is listed after its end."""
 MISSED_FOR: Final = timedelta(hours=1)
-"""How long after its death a node is missed in the sentence."""
+"""How long after its death a node is reported as missing in the summary."""
 
 
 class Usage(Protocol):
-    """What runs of what could run, on one node or on all of them."""
+    """Used and available slots, of one node or of all."""
 
     @property
     def threads(self) -> int: ...
@@ -45,18 +45,18 @@ class Usage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """One node, now. Times in seconds."""
+    """One node, now. Times are in seconds."""
 
     id: int
     name: str
     host: str
     machine: str
-    """Distinguishes machines of one host name; empty: not known."""
+    """Distinguishes machines with the same host name; empty: unknown."""
     pid: int
     partition: str
     state: str
-    """The row's state, but suspect when phi has come to TIMERS_PHI_THRESHOLD, and dead once the lease has ended or the
-    node's crash lock is free."""
+    """State of the row; suspect if phi has reached TIMERS_PHI_THRESHOLD; dead if the lease has expired or the node's
+    crash lock is free."""
     reason: str
     allow_execution: bool
     started_at: datetime
@@ -65,43 +65,43 @@ class NodeView:
     heartbeat_age: float
     heartbeat_interval: float
     phi: float | None
-    """How unusual its silence is, by its own heartbeats (domain/suspicion.py); None: it has ended."""
+    """How unusual its silence is, given its own heartbeats (domain/suspicion.py); None: it has ended."""
     lease_left: float
     clock_offset: float
     workers: int
     threads: int
-    """Plain handlers that it can run at once. A node that has ended has no slots of any kind."""
+    """Number of synchronous handlers that it can run at once. A node that has ended has no slots of any kind."""
     async_slots: int
-    """Async handlers and HTTP calls that it can run at once."""
+    """Number of async handlers and HTTP calls that it can run at once."""
     slots: int
-    """The sum of threads and async_slots."""
+    """Sum of threads and async_slots."""
     busy_threads: int
-    """Executions that ran in a thread at its last heartbeat, and that it still holds."""
+    """Executions that ran in a thread at its last heartbeat and that it still has claimed."""
     busy_async: int
-    """Executions that ran on an event loop at its last heartbeat, and that it still holds."""
+    """Executions that ran on an event loop at its last heartbeat and that it still has claimed."""
     held: int
     """Executions in its claims, running or waiting in a worker for their instant; 0 for a node that has ended."""
     left_behind: int
-    """Executions in the claims of a node that has ended: they wait for their rescue."""
+    """Executions in the claims of a node that has ended; they wait for their rescue."""
     claims: int
     counters: dict[str, Any]
     version: str
     zone_rules: str
-    """Edition of its time zone rules, such as 2026b; unknown, or empty where the node did not say."""
+    """Edition of its time zone rules, such as 2026b; "unknown", or empty if the node did not report it."""
     rss: int | None
-    """Bytes."""
+    """Resident memory in bytes."""
     incarnation: UUID
     mode: str
     roles: list[str]
     handlers: list[str]
     lease_expires_at: datetime
     config_hash: str
-    """A digest of settings, version, time zone rules and handlers, the same on nodes that are alike. Empty: of a node
-    of an earlier version."""
+    """Digest of settings, version, time zone rules and handlers, equal on nodes with equal configuration. Empty for a
+    node of an earlier version."""
     settings: dict[str, Any]
-    """Those that are to be the same everywhere, of secrets a digest."""
+    """Settings that must be equal everywhere; secrets as digests."""
     wish: str
-    """What a person asks of it: drain, stop, or empty; `state` says how far it has followed."""
+    """State that a person requested: drain, stop, or empty. `state` is how far the node has followed."""
     wish_reason: str
     wished_by: str
     wished_at: datetime | None
@@ -109,7 +109,7 @@ class NodeView:
     on_stop: str
     failback: str
     epoch: int | None
-    """Of its leadership; None: it does not lead its partition."""
+    """Epoch of its leadership; None: it does not lead its partition."""
 
     @property
     def leads(self) -> bool:
@@ -118,12 +118,12 @@ class NodeView:
 
     @property
     def phi_words(self) -> str:
-        """How suspect it is, in words; empty: it is not."""
+        """Text that says how suspect it is; empty: it is not."""
         return f"(phi {self.phi or 0:.1f})" if self.state == "suspect" else ""
 
     @property
     def mode_words(self) -> str:
-        """Its mode and leadership: backup 1, leads (epoch 7)."""
+        """Its mode and leadership as text: backup 1, leads (epoch 7)."""
         mode = f"{self.mode} {self.precedence}" if self.precedence else self.mode
         return f"{mode}, leads (epoch {self.epoch})" if self.leads else mode
 
@@ -134,26 +134,26 @@ class NodeView:
 
     @property
     def busy(self) -> int:
-        """Executions that run, in threads and on event loops."""
+        """Number of running executions, in threads and on event loops."""
         return self.busy_threads + self.busy_async
 
     @property
     def usage(self) -> str:
-        """What runs of what could, in words: 8 of 8 threads, 0 of 200 async slots."""
+        """Used slots as text: 8 of 8 threads, 0 of 200 async slots."""
         return usage_words(self)
 
     def is_missed(self, now: datetime) -> bool:
-        """Whether it died, and not long ago."""
+        """Whether it died recently."""
         return self.state == "dead" and (self.ended_at is None or now - self.ended_at < MISSED_FOR)
 
     @property
     def clock_offset_ms(self) -> float:
-        """Milliseconds that the node's clock is ahead of the database's."""
+        """Milliseconds by which the node's clock is ahead of the database clock."""
         return self.clock_offset * 1000
 
     @property
     def clock_is_off(self) -> bool:
-        """Whether its clock differs from the database's by more than the alarm allows."""
+        """Whether its clock differs from the database clock by more than the alarm threshold."""
         return abs(self.clock_offset) > CLOCK_OFFSET_ALARM
 
 
@@ -165,15 +165,15 @@ zone_rules, config_hash, settings::text AS settings, rss,
 incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
 wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
 """
-# Whether a node that looks alive has crashed, by the rule by which the other nodes declare it dead: two beats are
-# missing and its crash lock is free. Shortly after a start of the server everyone's beats are missing.
+# Whether a node that looks alive has crashed, by the rule by which other nodes declare it dead: two heartbeats are
+# missing and its crash lock is free. Shortly after a start of the server, every node's heartbeats are missing.
 _CRASHED: Final = f"""
 CASE WHEN n.state IN ('starting', 'active', 'standby', 'draining')
       AND n.heartbeat_at < %(now)s - {MISSED_BEATS} * n.heartbeat_interval * INTERVAL '1 second'
       AND clock_timestamp() - pg_postmaster_start_time() > n.lease_expires_at - n.heartbeat_at
      THEN {LOCK_IS_FREE} ELSE false END
 """
-# The newest incarnation of each name. The table is small: nodes long gone are pruned.
+# The newest incarnation of each name. The table is small: old incarnations are pruned.
 _NODES: Final = f"""
 SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
 FROM (SELECT DISTINCT ON (name) {_COLUMNS}
@@ -198,18 +198,21 @@ ORDER BY (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC 
 
 
 def newest_nodes(now: datetime) -> tuple[NodeView, ...]:
-    """The live nodes of all partitions, and those that ended lately or left something behind, by name."""
+    """Return the live nodes of all partitions, and those that ended recently or left claims behind, by name."""
     return tuple(_node(row, now) for row in _rows(_NODES, {"since": now - GHOSTS_FOR, "now": now}))
 
 
 def node(of: int | str, now: datetime) -> NodeView | None:
-    """The node of that id, or the living one of that name (else the one that ended last); None: there is none."""
+    """Return the node with that id, or the live one with that name (or the one that ended last).
+
+    None if there is none.
+    """
     known = [of] if isinstance(of, int) else [row["id"] for row in _rows(_NEWEST, {"name": of})]
     return next(iter(nodes_by_id(known, now).values()), None)
 
 
 def nodes_by_id(ids: Collection[int], now: datetime) -> dict[int, NodeView]:
-    """The nodes of those ids that exist, whether alive or not."""
+    """Return the nodes with those ids that exist, alive or not."""
     rows = _rows(_BY_ID, {"ids": list(ids), "now": now}) if ids else []
     return {row["id"]: _node(row, now) for row in rows}
 
@@ -222,16 +225,16 @@ def _rows(statement: str, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def usage_words(of: Usage) -> str:
-    """What runs of what could, by kind of slot: 8 of 8 threads, 0 of 200 async slots; "0" where there are no slots."""
+    """Format the used slots by kind: 8 of 8 threads, 0 of 200 async slots; "0" if there are no slots."""
     if of.slots > of.threads + of.async_slots:
-        # A node of an earlier version that does not say how many of its slots are threads.
+        # A node of an earlier version does not report how many of its slots are threads.
         return f"{of.busy} of {of.slots} slots"
     kinds = ((of.busy_threads, of.threads, "thread"), (of.busy_async, of.async_slots, "async slot"))
     return ", ".join(f"{busy} of {plural(most, kind)}" for busy, most, kind in kinds if most) or str(of.busy)
 
 
 def _judged_state(row: dict[str, Any], now: datetime) -> str:
-    """The state of a node's row as it must be read at `now`: a node that cannot beat cannot say so itself."""
+    """Return the state of a node's row as of `now`: a node that cannot send heartbeats cannot report it itself."""
     state: str = row["state"]
     if state in ("dead", "stopped"):
         return state
@@ -241,7 +244,7 @@ def _judged_state(row: dict[str, Any], now: datetime) -> str:
 
 
 def _object(text: str) -> dict[str, Any]:
-    """A column of JSON; empty where it cannot be read."""
+    """Parse a JSON column; empty if it cannot be parsed."""
     try:
         found = decode(text)
     except UnreadablePayload:
@@ -260,7 +263,7 @@ def _node(row: dict[str, Any], now: datetime) -> NodeView:
     counters, settings = _object(row.pop("counters")), _object(row.pop("settings"))
     in_claims, busy = row.pop("in_claims"), row.pop("busy")
     held = in_claims if alive else 0
-    # The last heartbeat's report may be older than the claims: what is no longer held does not run.
+    # The last heartbeat's report may be older than the claims: what is no longer claimed is not running.
     busy_async = min(busy - row["busy_threads"], held)
     row["busy_threads"] = min(row["busy_threads"], held)
     if not alive:

@@ -1,4 +1,4 @@
-"""One execution in full: where it is, its payload, all its tries."""
+"""One execution with all details: state, payload, all attempts."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ _LOOKS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ExecutionDetail:
-    """An execution in full."""
+    """An execution with all details."""
 
     execution: ExecutionView
     payload: Any
-    """What it is run with; of an ended one, what its timer has now: the ledger keeps none. Unreadable: see there."""
+    """Its payload; for an ended execution the timer's present payload, because the ledger keeps none. An unreadable one
+    is a domain.payload.Unreadable."""
     payload_of: str
-    """Whose the payload is: "execution", "timer", or "" when the timer of an ended one is gone."""
+    """Owner of the payload: "execution", "timer", or "" if the timer of an ended execution is deleted."""
     attempts: list[Attempt]
-    """Its rows in the ledger in the order of the tries, the final one last."""
+    """Its rows in the ledger in the order of the attempts, the final one last."""
 
     @property
     def result(self) -> Any:
-        """What the try that succeeded returned; None before."""
+        """Return value of the successful attempt; None before it."""
         return self.attempts[-1].result if self.attempts and self.execution.state == "succeeded" else None
 
 
 def one(execution: UUID, groups: Collection[str] | None = None) -> ExecutionDetail | None:
-    """The execution of that id; None when there is none, or its history is gone.
+    """Return the execution; None if there is none, or its history is deleted.
 
-    `groups`: the names of the groups that the asker may see; None: all.
+    `groups`: names of the groups that the caller may see; None: all.
     """
     if execution.int & MAX_TRIES:
         return None
@@ -54,7 +55,7 @@ def one(execution: UUID, groups: Collection[str] | None = None) -> ExecutionDeta
     return ExecutionDetail(view, payload, whose, attempts)
 
 
-# One statement, so one snapshot: what moves from one place to another is seen in one of them.
+# One statement, so one snapshot: an execution that moves from one place to another is seen in one of them.
 _PLACE: Final = """
 SELECT EXISTS (SELECT 1 FROM timers_attempt WHERE id = %(id)s), EXISTS (SELECT 1 FROM timers_waiting WHERE id = %(id)s),
        EXISTS (SELECT 1 FROM timers_claim WHERE executions @> ARRAY[%(id)s::uuid]),
@@ -63,7 +64,7 @@ SELECT EXISTS (SELECT 1 FROM timers_attempt WHERE id = %(id)s), EXISTS (SELECT 1
 
 
 def _view(execution: UUID) -> ExecutionView | None:
-    for _ in range(_LOOKS):  # it may have moved on between two statements
+    for _ in range(_LOOKS):  # it may have moved between two statements
         with connection.cursor() as cursor:
             cursor.execute(_PLACE, {"id": execution})
             has_ended, waits, is_claimed, rests = cursor.fetchone()
@@ -94,7 +95,7 @@ def _payload(view: ExecutionView) -> tuple[Any, str]:
 
 
 def _own_payload(view: ExecutionView) -> str | None:
-    """The JSON text of a payload that is not the timer's: that of an order are its variables."""
+    """Return the JSON text of a payload that is not the timer's; for an order, its variables."""
     orders = ChainOrder.objects.filter(id=view.id)
     variables: str | None = orders.values_list(Cast("variables", TextField()), flat=True).first()
     if variables is not None:

@@ -1,4 +1,4 @@
-"""One order in full, wherever it is: not yet begun, on its way, or ended; and what it did at each step."""
+"""One order with all details, in any state: not yet begun, in progress, or ended; and its history."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ PENDING: Final = "pending"
 
 @dataclass(frozen=True, slots=True)
 class OrderDetail:
-    """An order in full."""
+    """An order with all details."""
 
     order: OrderView
     variables: Any = None
-    """Its own; a branch sees those of its parents too."""
+    """Its own variables; a branch also sees those of its parents."""
     visits: Mapping[str, int] = field(default_factory=dict)
-    """How often it came to each step."""
+    """Number of visits to each step."""
     pending: Any = None
-    """The outcome that applies after the finally steps."""
+    """Outcome that applies after the finally steps."""
     result: Any = None
-    """What a branch or sub-chain handed to its parent."""
+    """What a branch or sub-chain returned to its parent."""
     branches: Mapping[str, int] = field(default_factory=dict)
-    """How many branches and sub-chains it began, by state; those that ended by outcome."""
+    """Numbers of branches and sub-chains that it began, by state; ended ones by outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepAttempt:
-    """One attempt of a step, or the end of the order (an empty step)."""
+    """One attempt of a step, or the end of the order (with an empty step)."""
 
     step: str
     attempt: int
     outcome: str
-    """advanced: the step succeeded, and the order went on; or error, timeout, lost ...; or the order's own outcome."""
+    """One of: advanced (the step succeeded, and the order continued); error, timeout, lost ...; the order's outcome."""
     node: str
     worker: int | None
     started_at: datetime | None
     finished_at: datetime
     reason: str
     error: str
-    """The first 500 characters."""
+    """The first 500 characters of the error."""
     result: Any
-    """What the step returned."""
+    """Return value of the step."""
     set_variables: tuple[str, ...] = ()
-    """The names of the variables that the order has since its end, and had not before."""
+    """Names of the variables that the attempt created."""
     changed_variables: tuple[str, ...] = ()
-    """The names of the variables that have another value since its end."""
+    """Names of the variables whose values the attempt changed."""
 
 
 def one_order(order: UUID | str) -> OrderDetail | None:
-    """The order of that id; None where there is none, or its history is gone."""
+    """Return the order; None if there is none, or its history is deleted."""
     found = UUID(str(order))
     rows = ChainOrder.objects.filter(id=found).values_list("variables", "visits", "pending", "result")
     kept = rows.first()
@@ -77,12 +77,12 @@ def one_order(order: UUID | str) -> OrderDetail | None:
 
 
 def history(order: UUID | str, *, after: int = 0, limit: int = 1_100) -> list[StepAttempt]:
-    """What an order did, in the order in which it did it: a row for each attempt of a step, and the end.
+    """Return the history of an order, oldest first: a row for each attempt of a step, and the end.
 
     Args:
-        order: Its id; branches and sub-chains have histories of their own.
-        after: Begin behind this attempt.
-        limit: The most rows; an order has at most 1,024.
+        order: Its id; branches and sub-chains have their own histories.
+        after: Start after the attempt with this number.
+        limit: Maximum number of rows; an order has at most 1,024.
     """
     found = UUID(str(order))
     if after > MAX_TRIES:
@@ -98,7 +98,7 @@ def history(order: UUID | str, *, after: int = 0, limit: int = 1_100) -> list[St
 
 
 def group_of_order(order: str) -> str | None:
-    """The name of the group of an order; None for what is no order."""
+    """Return the name of the group of an order; None if the id is not an order's."""
     try:
         asked = UUID(order)
     except ValueError:
@@ -123,7 +123,7 @@ def _attempt(row: Attempt) -> StepAttempt:
 
 
 def _not_begun(order: UUID) -> OrderDetail | None:
-    """The order that a timer will begin, or one that ended before it began."""
+    """Return the order that a timer will begin, or one that ended before it began."""
     meant = parse_id(str(order))
     found = timer_of_id(meant.timer_id)
     if found is None:
@@ -152,14 +152,14 @@ def _not_begun(order: UUID) -> OrderDetail | None:
 
 
 def next_order(timer: Timer) -> str | None:
-    """The id of the order that the timer's next fire begins; None where it fires no more, or not to the instant."""
+    """Return the id of the order that the timer's next fire begins; None without a next fire or with jitter."""
     if timer.next_fire_at is None or timer.jitter:
         return None
     return execution_id(to_microseconds(timer.next_fire_at), timer.id)
 
 
 def chain_of(timer: Timer) -> str:
-    """The chain that a timer's action names; empty where it has another one."""
+    """Return the chain that a timer's action names; empty if it has another action."""
     action = timer.action if timer.action is not None else timer.group.action
     name = action.get("chain") if isinstance(action, dict) and action.get("kind") == "chain" else None
     return name if isinstance(name, str) else ""

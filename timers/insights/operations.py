@@ -1,4 +1,4 @@
-"""Bulk operations: what was asked to be done to many failed executions, and how far it has come."""
+"""Queries of bulk operations on failed executions, with their progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timers.models.group import group_ids
 
 @dataclass(frozen=True, slots=True)
 class OperationPage:
-    """One page, newest first, and the `before_id` of the next; None when there is nothing more."""
+    """One page, newest first, and the `before_id` of the next; None if there is none."""
 
     operations: list[BulkOperation]
     next: int | None
@@ -22,7 +22,7 @@ class OperationPage:
 def find(
     *, groups: Collection[str] | None = None, state: str | None = None, before_id: int | None = None, limit: int = 50
 ) -> OperationPage:
-    """The operations, newest first. `groups`: the names of the groups that the asker may see; None: all."""
+    """Return the operations, newest first. `groups`: names of the groups that the caller may see; None: all."""
     rows = _visible(groups)
     if state is not None:
         rows = rows.filter(state=state)
@@ -33,11 +33,11 @@ def find(
 
 
 def one(operation: int, groups: Collection[str] | None = None) -> BulkOperation | None:
-    """The operation of that number; None when there is none that the asker may see."""
+    """Return the operation with that number; None if there is none that the caller may see."""
     return _visible(groups).filter(id=operation).first()
 
 
 def _visible(groups: Collection[str] | None) -> QuerySet[BulkOperation]:
-    """Those that touch no other group than the asker's; a former group of such a name is another one."""
+    """Filter operations that touch only the caller's groups; a former group of the same name is another group."""
     rows = BulkOperation.objects.all()
     return rows if groups is None else rows.filter(group_ids__contained_by=group_ids(groups))

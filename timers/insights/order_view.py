@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-# A step that runs has no row in waiting: that its order is claimed is seen at the claims, of which an index tells.
+# A running step has no row in waiting: whether its order is claimed is read from the claims, by an index.
 _VIEWS: Final = """
 SELECT o.id, o.root, o.parent, g.name, o.group_id, COALESCE(c.name, ''), v.version, o.timer_id, o.name, o.step,
        CASE WHEN o.state IN ('ready', 'waiting', 'at_limit', 'locked') AND held.id IS NOT NULL THEN 'claimed'
@@ -29,31 +29,31 @@ WHERE o.id = ANY(%s::uuid[]) ORDER BY o.id DESC
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order, or one branch or sub-chain of it. What does not apply is None or ""."""
+    """An order, or one of its branches or sub-chains. What does not apply is None or ""."""
 
     id: UUID
-    """The execution's."""
+    """Id of the execution."""
     root: UUID
-    """The order that it belongs to in the end; its own id where it is that."""
+    """Id of the root order; its own id if it is the root."""
     parent: UUID | None
     group: str
     group_id: int
     chain: str
-    """Empty when the chain has been deleted."""
+    """Name of the chain; empty if it has been deleted."""
     version: int | None
     timer_id: int
     name: str
-    """Its timer's."""
+    """Name of its timer."""
     step: str
     state: str
-    """As timers/domain/chains/order.py has them: ready, claimed, waiting, at_stopped, ... failed, ended."""
+    """State as in timers/domain/chains/order.py: ready, claimed, waiting, at_stopped, ... failed, ended."""
     reason: str
     outcome: str
-    """succeeded, failed or cancelled, where it has ended."""
+    """succeeded, failed or cancelled, if it has ended."""
     branch_of: str | None
-    """The fork or map that began it."""
+    """Fork or map that began it."""
     branch: str | None
-    """The name of a fork's branch, or the index of a map's element."""
+    """Name of a fork's branch, or index of a map's element."""
     priority: int
     attempts: int
     setbacks: int
@@ -65,11 +65,11 @@ class OrderView:
     changed_at: datetime | None
     ended_at: datetime | None
     node: str = ""
-    """Who runs its step."""
+    """Node or consumer that runs its step."""
 
 
 def order_views(ids: Collection[UUID] | Sequence[str]) -> list[OrderView]:
-    """Read these orders in one query, the newest first; those that do not exist are left out."""
+    """Read these orders in one query, newest first; orders that do not exist are left out."""
     if not ids:
         return []
     with connection.cursor() as cursor:
@@ -78,7 +78,7 @@ def order_views(ids: Collection[UUID] | Sequence[str]) -> list[OrderView]:
 
 
 def missing_order(**fields: Any) -> OrderView:
-    """The view of an order that has no row of its own yet: its timer has not fired, or it is about to begin."""
+    """Build the view of an order that has no row yet: its timer has not fired, or it is about to begin."""
     nothing: dict[str, Any] = dict.fromkeys(
         ("parent", "version", "branch_of", "branch", "available_at", "deadline_at", "created_at", "changed_at",
          "ended_at")

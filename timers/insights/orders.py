@@ -1,7 +1,7 @@
-"""Orders by filters, a page at a time.
+"""Orders by filters, by page.
 
-Newest first, paged by id. A page looks at a bounded number of rows, however many there are: where a filter matches
-rarely it may be short, or empty, and still say where the next one begins.
+Newest first, paged by id. A page reads a bounded number of rows, however many there are: if a filter matches rarely,
+the page can be short or empty and still have a next page.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from timers.insights.order_view import OrderView, order_views
 from timers.models import Chain, Timer, TimerGroup
 
 STATES: Final = tuple(state for state in _ALL if state not in ("pending", "claimed"))
-"""What can be asked for. Those whose step is being run are among the ready ones."""
+"""States that can be listed. Orders whose step is running are among the ready ones."""
 LOOKED_AT: Final = 20_000
-"""The most rows that one page looks at."""
+"""Maximum number of rows that one page reads."""
 _MOST_TIMERS: Final = 1_000
 
-# The steps at which living orders of the chains are: a walk along the index, one probe for each.
+# The steps that have active orders of the chains: a walk along the index, one probe for each.
 _STEPS: Final = """
 WITH RECURSIVE at(chain_id, step) AS (
     SELECT c.id, (SELECT min(o.step) FROM timers_chain_order o WHERE o.chain_id = c.id AND o.ended_at IS NULL)
@@ -34,7 +34,7 @@ WITH RECURSIVE at(chain_id, step) AS (
     FROM at WHERE at.step IS NOT NULL)
 SELECT chain_id, step FROM at WHERE step IS NOT NULL
 """
-# The newest rows of each key; below the last one that was looked at of any key, nothing is known of the others.
+# The newest rows of each key; below the last row read of any key, nothing is known about the others.
 _LOOK: Final = """
 WITH looked AS MATERIALIZED (
     SELECT s.number, o.id, ({matches}) AS matches
@@ -50,7 +50,7 @@ SELECT ARRAY(SELECT id FROM looked WHERE matches AND id >= COALESCE((SELECT id F
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """One page, and the `before_id` of the next; None when there is nothing more."""
+    """One page, and the `before_id` of the next; None if there is none."""
 
     orders: list[OrderView]
     next: UUID | None
@@ -69,19 +69,19 @@ def find_orders(
     before_id: UUID | None = None,
     limit: int = 50,
 ) -> OrderPage:
-    """One page of the orders that meet all conditions.
+    """Return one page of the orders that meet all conditions.
 
     Args:
-        groups: The names of the groups that the caller may see; None: all.
-        group: A group's name.
-        chain: A chain's name.
-        step: The step at which they are; only those that have not ended.
-        state: One of STATES; `ended`: their history. None: all that have not ended.
-        name: The name of their timers.
-        parent: The order whose branches, or whose sub-chain, they are.
-        branches: Whether branches and sub-chains are orders here too; None: where `step` or `parent` is given.
-        before_id: Below which ids the page begins.
-        limit: The most orders of a page.
+        groups: Names of the groups that the caller may see; None: all.
+        group: Name of a group.
+        chain: Name of a chain.
+        step: Step that the orders are at; only orders that have not ended.
+        state: One of STATES; `ended`: ended orders. None: all that have not ended.
+        name: Name of their timers.
+        parent: Order whose branches or sub-chain they are.
+        branches: Whether branches and sub-chains are included; None: only if `step` or `parent` is given.
+        before_id: Start below this id.
+        limit: Maximum number of orders.
     """
     group_ids = _group_ids(groups, group)
     if group_ids == []:
@@ -100,7 +100,7 @@ def find_orders(
 
 
 def count_by_state(parent: UUID | str) -> dict[str, int]:
-    """How many branches an order began in all its rounds, by their state; those that ended by their outcome."""
+    """Count the branches that an order began in all its rounds, by state; ended ones by outcome."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE(outcome, state), count(*) FROM timers_chain_order WHERE parent = %s GROUP BY 1 ORDER BY 1",
@@ -111,7 +111,7 @@ def count_by_state(parent: UUID | str) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What is walked: each key by an index of its own."""
+    """Keys to walk, each by its own index."""
 
     where: str
     keys: list[int]

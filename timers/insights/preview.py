@@ -1,4 +1,4 @@
-"""The preview of a timer: what it will fire, by its policies and calendars, and what the database knows of its runs."""
+"""Preview of a timer: its next fires under its policies and calendars, with facts from the database."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ SELECT count(*) FROM (
 
 
 def preview_of(timer: Timer, n: int = 10, *, after: datetime) -> Preview:
-    """The next `n` fires of a timer after a moment, in its words, with warnings.
+    """Preview the next `n` fires of a timer after a moment, with a description and warnings.
 
-    The timer need not be stored: one with its group and schedule will do, so that a form can show what it would be.
-    Raises InvalidRequest when its schedule, its overrides or one of its calendars cannot be read.
+    The timer need not be stored: a form can preview one that has a group and a schedule. Raises InvalidRequest if its
+    schedule, its overrides or one of its calendars is invalid.
     """
     policies = timer.policies()
     left = None if timer.max_fires is None else max(0, timer.max_fires - timer.fire_count)
@@ -58,7 +58,7 @@ def preview_of(timer: Timer, n: int = 10, *, after: datetime) -> Preview:
 
 
 def _p95_seconds(timer: Timer) -> float | None:
-    """How long 95 of 100 of the timer's latest tries took at most; None when there was none."""
+    """Return the 95th percentile in seconds of the run times of the timer's latest attempts; None if there was none."""
     if timer.pk is None:
         return None
     with connection.cursor() as cursor:
@@ -68,7 +68,7 @@ def _p95_seconds(timer: Timer) -> float | None:
 
 
 def _others_due(timer: Timer, instant: datetime) -> int:
-    """How many other timers are due in the second of an instant, counted up to 10,000."""
+    """Return the number of other timers due in the second of an instant, counted up to 10,000."""
     with connection.cursor() as cursor:
         cursor.execute(_OTHERS, {"second": instant.replace(microsecond=0), "timer": timer.pk, "most": _MOST_OTHERS})
         (others,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Rates from the minute statistics that nodes flush every few seconds: never from the ledger itself."""
+"""Rates from the minute statistics, which nodes flush every few seconds; the ledger is not read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP BY minute
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What all nodes together did in one minute."""
+    """Totals of all nodes in one minute."""
 
     minute: datetime
     succeeded: int
@@ -34,28 +34,28 @@ class Minute:
 
     @property
     def tries(self) -> int:
-        """All tries that ended in the minute."""
+        """Number of attempts that ended in the minute."""
         return self.succeeded + self.retried + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Rates of a stretch of time; what had no tries has no success and no lateness."""
+    """Rates of a time range. Without attempts, there is no success rate and no lateness."""
 
     minutes: tuple[Minute, ...]
-    """Every minute of the stretch, oldest first; the last is not over yet."""
+    """Every minute of the range, oldest first; the last is not over yet."""
     per_minute: float
-    """Tries in the last 60 s: those of this minute, and of the one before as far as it reaches into the 60 s."""
+    """Attempts in the last 60 s: those of this minute, and the matching share of the previous one."""
     success: float | None
-    """Share of the executions that ended which succeeded, 0 to 1; a try that is followed by another ends nothing."""
+    """Fraction (0 to 1) of ended executions that succeeded; an attempt that is retried does not end its execution."""
     lateness_p50_ms: float | None
     lateness_p99_ms: float | None
-    """Estimated from the histogram, never above the greatest that was measured. First tries in workers only; infinite
-    when beyond the last bound of counts that tell no greatest."""
+    """Estimated from the histogram, never above the measured maximum. First attempts in workers only. Infinite if
+    beyond the last bound of counts that have no maximum."""
 
 
 def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> Rates:
-    """The rates of the last `minutes`, the present one included, of all groups or of one."""
+    """Return the rates of the last `minutes`, including the present one, of all groups or of one."""
     this_minute = now.replace(second=0, microsecond=0)
     first = this_minute - timedelta(minutes=minutes - 1)
     with connection.cursor() as cursor:
@@ -63,7 +63,7 @@ def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> R
         rows = cursor.fetchall()
     counts = {minute: tuple(map(int, numbers[:3])) for minute, *numbers in rows}
     buckets = [sum(int(row[4 + place] or 0) for row in rows) for place in range(_BUCKETS)]
-    # Nodes of an earlier version do not tell the greatest.
+    # Nodes of an earlier version do not report the maximum.
     most = math.inf if any(row[-1] for row in rows) else max((float(row[-2]) for row in rows if row[-2]), default=0.0)
     series = tuple(
         Minute(minute, *counts.get(minute, (0, 0, 0)))
@@ -81,9 +81,9 @@ def rates(now: datetime, *, minutes: int = 60, group_id: int | None = None) -> R
 
 
 def quantile(buckets: Sequence[int], share: float, most: float = math.inf) -> float | None:
-    """The value below which `share` of a lateness histogram lies, in ms, taking a bucket's values as evenly spread.
+    """Return the value in ms below which `share` of a lateness histogram lies, interpolated within a bucket.
 
-    `most`: the greatest value of all, in ms; no bucket reaches beyond it.
+    `most`: the maximum in ms; no bucket extends beyond it.
     """
     total = sum(buckets)
     if not total:

@@ -1,4 +1,4 @@
-"""Secrets: what is kept, without the values."""
+"""Query of secrets, without their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from timers.models import Secret
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A secret as anybody may see it."""
+    """A secret without its value."""
 
     name: str
     kind: str
@@ -18,17 +18,17 @@ class SecretView:
     groups: tuple[str, ...]
     hosts: tuple[str, ...]
     key: str
-    """The name of the key that it is encrypted with."""
+    """Name of the key that it is encrypted with."""
     previous_until: datetime | None
     version: int
     updated_at: datetime
     updated_by: str
     all_groups: bool
-    """Whether it is for every group; without, and without a group, it is for none: its groups were deleted."""
+    """Whether every group may use it. If not, and it has no group, none may: its groups were deleted."""
 
 
 def secrets() -> list[SecretView]:
-    """All secrets by name."""
+    """Return all secrets by name."""
     return [
         SecretView(
             row.name, row.kind, row.description, tuple(row.groups), tuple(row.hosts), row.key, row.previous_until,

@@ -1,4 +1,4 @@
-"""How long the steps of a chain take: median and 95th percentile over its latest orders, from the ledger."""
+"""Run times of the steps of a chain: median and 95th percentile over its latest orders, from the ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.domain.execution_id import MAX_TRIES
 from timers.models import Chain
 
 LOOKED_AT: Final = 5_000
-"""The newest orders of all chains among which those of one are looked for."""
+"""Number of the newest orders of all chains among which those of one chain are searched."""
 MOST_ORDERS: Final = 200
 _MOST_ATTEMPTS: Final = 10_000
 
@@ -34,7 +34,7 @@ WHERE a.step IS NOT NULL GROUP BY 1
 
 @dataclass(frozen=True, slots=True)
 class StepDuration:
-    """How long the latest runs of a step took that succeeded; seconds."""
+    """Run times in seconds of the latest successful runs of a step."""
 
     runs: int
     p50: float
@@ -42,9 +42,9 @@ class StepDuration:
 
 
 def step_durations(chain: Chain) -> dict[str, StepDuration]:
-    """By step: the durations over the latest orders of a chain; steps that did not run lately are left out.
+    """Return the run times by step, over the latest orders of a chain; steps that did not run recently are left out.
 
-    At most MOST_ORDERS orders with some 10,000 attempts together are looked at, among the newest LOOKED_AT of all.
+    Reads at most MOST_ORDERS orders with about 10,000 attempts in total, among the newest LOOKED_AT of all chains.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LATEST, {"look": LOOKED_AT, "chain": chain.pk, "orders": MOST_ORDERS})

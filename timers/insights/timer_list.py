@@ -1,4 +1,4 @@
-"""Timers of a group by name, filtered, a page at a time; however many there are, a page looks at a bounded number."""
+"""Timers of a group by name, filtered, by page. A page reads a bounded number of timers, however many there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.models import Timer
 from timers.models.rows import columns, made
 
 LOOKED_AT: Final = 20_000
-"""The most timers that one page looks at; what matches rarely comes in short pages."""
+"""Maximum number of timers that one page reads; a filter that matches rarely yields short pages."""
 
 _CONDITIONS: Final = {
     "name_contains": "strpos(t.name, %(name_contains)s) > 0",
@@ -40,7 +40,7 @@ ORDER BY name, id OFFSET %(looked_at)s - 1 LIMIT 1
 
 
 class Place(NamedTuple):
-    """Where a page ended: the next one begins after it. Names are taken again, so the id tells two apart."""
+    """Where a page ended; the next one begins after it. Names can be reused, so the id distinguishes two timers."""
 
     name: str
     id: int
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TimerPage:
-    """One page, and where the next begins; None when there is nothing more."""
+    """One page, and where the next begins; None if there is none."""
 
     timers: list[Timer]
     next: Place | None
@@ -62,7 +62,7 @@ def list_timers(
     looked_at: int = LOOKED_AT,
     filters: Mapping[str, Any] | None = None,
 ) -> TimerPage:
-    """One page of a group's timers by name. `filters`: values of some of FILTERS."""
+    """Return one page of a group's timers by name. `filters`: values of some of FILTERS."""
     given = filters or {}
     where = " AND ".join(_CONDITIONS[name] for name in given)
     params = {
@@ -82,7 +82,7 @@ def list_timers(
 
 
 def _end(params: dict[str, Any]) -> Place | None:
-    """Where a page ends that was not filled by what it looked at; None when it looked at all there is."""
+    """Return where a page ends that its rows did not fill; None if it has read all there are."""
     with connection.cursor() as cursor:
         cursor.execute(_END, params)
         row = cursor.fetchone()

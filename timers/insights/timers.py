@@ -1,4 +1,4 @@
-"""What fires next, and one timer by its name."""
+"""Queries of the next fires, and of one timer by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.models.schedule_words import schedule_words
 
 @dataclass(frozen=True, slots=True)
 class TimerView:
-    """One timer as a list shows it."""
+    """One timer in a list."""
 
     id: int
     group_id: int
@@ -25,7 +25,7 @@ class TimerView:
     name: str
     state: str
     schedule: str
-    """In words."""
+    """Description of the schedule."""
     time_zone: str
     next_fire_at: datetime | None
     last_fire_at: datetime | None
@@ -35,7 +35,7 @@ class TimerView:
 
 
 class Position(NamedTuple):
-    """Where a page of next fires ended: the next page begins after it."""
+    """Where a page of next fires ended; the next page begins after it."""
 
     next_fire_at: datetime
     timer_id: int
@@ -44,7 +44,7 @@ class Position(NamedTuple):
 _COLUMNS: Final = """t.id, t.group_id, g.name, t.name, t.state, t.schedule_kind, t.schedule::text, t.time_zone,
        t.next_fire_at, t.last_fire_at, t.last_outcome, t.fire_count, t.failures_in_a_row"""
 
-# The soonest of each part of the due index are asked for, and the best of them are merged.
+# Reads the first timers of each part of the due index and merges them.
 _SOONEST: Final = f"""
 SELECT {_COLUMNS}
 FROM timers_timer_group g, {PARTS}, LATERAL (
@@ -56,7 +56,7 @@ ORDER BY t.next_fire_at, t.id LIMIT %(limit)s
 """
 _NO_SANDBOX: Final = "AND NOT g.sandbox"
 _NOT_PAUSED: Final = f"AND NOT {is_paused('g.partition')}"
-# What is due in a group that is pulled waits for its consumers as long as they like: it fires next of nobody's doing.
+# A due timer of a pull group waits for its consumers as long as they like: it has no next fire.
 _STILL_TO_COME: Final = (
     f"AND t.next_fire_at > CASE WHEN {NOT_PULLED} THEN '-infinity'::timestamptz ELSE timers_now() END"
 )
@@ -67,15 +67,15 @@ WHERE g.name = %(group)s AND t.name = %(name)s
 
 
 def soonest(limit: int = 10) -> list[TimerView]:
-    """The timers that fire next; without those of what is paused, of sandboxes, and what consumers may pull already.
+    """Return the timers that fire next, except paused ones, those of sandboxes, and those that consumers can pull now.
 
-    Of very many at one instant any may be given: putting them in order would mean reading them all.
+    If very many share one instant, any of them may be returned: sorting would require reading all.
     """
     return _asked(_SOONEST.format(after=_STILL_TO_COME, tie="", group=f"{_NO_SANDBOX} {_NOT_PAUSED}"), {"limit": limit})
 
 
 def next_fires(*, group: str | None = None, after: Position | None = None, limit: int = 50) -> list[TimerView]:
-    """One page of the timers in the order in which they fire, of all active groups but sandboxes, or of one group."""
+    """Return a page of timers ordered by their next fire, of all active groups except sandboxes, or of one group."""
     statement = _SOONEST.format(
         after="" if after is None else "AND (t.next_fire_at, t.id) > (%(instant)s, %(timer_id)s)",
         tie=", t.id",
@@ -88,7 +88,7 @@ def next_fires(*, group: str | None = None, after: Position | None = None, limit
 
 
 def timer(group: str, name: str) -> TimerView | None:
-    """The timer of that name, or None."""
+    """Return the timer with that name, or None."""
     found = _asked(_ONE, {"group": group, "name": name})
     return found[0] if found else None
 

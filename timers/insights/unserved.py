@@ -1,4 +1,4 @@
-"""Unserved: active groups that no living node may claim of, and why."""
+"""Unserved groups: active groups that no live node may claim, and why."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from timers.models.due_index import IN_PART, PARTS
 
 LIVE: Final = "n.state IN ('starting', 'active', 'standby', 'draining') AND n.lease_expires_at > %(now)s"
 WORKERS_OWN: Final = "w.subscription = ANY(COALESCE(g.worker_ordinals, '{0}'))"
-"""Of what waits: that which workers take up."""
+"""SQL condition: waiting executions that workers claim."""
 
-# Which living nodes may claim of a group: the engine's own rule (engine/due.py and the supervisor's).
+# Which live nodes may claim a group: the engine's own rule (engine/due.py and the supervisor's).
 SERVED: Final = """EXISTS (
     SELECT 1 FROM timers_node n WHERE n.state IN ('starting', 'active') AND n.lease_expires_at > %(now)s
       AND n.partition = g.partition AND g.required_roles <@ n.roles AND n.allow_execution
@@ -45,18 +45,18 @@ class Unserved:
 
     partition: str
     roles: tuple[str, ...]
-    """That the groups require."""
+    """Roles that the groups require."""
     missing: tuple[str, ...]
-    """Those of the roles that no living node of the partition has."""
+    """The required roles that no live node of the partition has."""
     has_nodes: bool
-    """Whether the partition has a living node at all."""
+    """Whether the partition has a live node at all."""
     has_work: bool
-    """Whether the groups have active timers or executions that wait."""
+    """Whether the groups have active timers or waiting executions."""
     groups: tuple[str, ...]
 
     @property
     def why(self) -> str:
-        """The reason, in words."""
+        """Text of the reason."""
         if not self.has_nodes:
             return "it has no living node"
         if self.missing:
@@ -65,20 +65,20 @@ class Unserved:
 
     @property
     def words(self) -> str:
-        """One sentence."""
+        """The problem in one sentence."""
         which = f"partition {self.partition}" + (f" with the roles {', '.join(self.roles)}" if self.roles else "")
         number = f"{CAP:,}+ groups" if len(self.groups) > CAP else plural(len(self.groups), "group")
         return f"Nobody serves {number} of {which}: {self.why}."
 
     @property
     def command(self) -> str:
-        """What starts a node that serves them."""
+        """Command that starts a node that serves the groups."""
         roles = ("--roles", ",".join(self.roles)) if self.roles else ()
         return command_line("runtimerworker", "--partition", self.partition, *roles)
 
 
 def unserved(now: datetime) -> tuple[Unserved, ...]:
-    """Return the active groups that no living node may claim of; what consumers pull needs no node."""
+    """Return the active groups that no live node may claim. Pull groups need no node and are left out."""
     with connection.cursor() as cursor:
         cursor.execute(_UNSERVED, {"now": now})
         rows = cursor.fetchall()
@@ -90,7 +90,7 @@ def unserved(now: datetime) -> tuple[Unserved, ...]:
 
 
 def unserved_concerns(found: Sequence[Unserved]) -> list[Concern]:
-    """Groups with work in a partition without a living node, or with a role that nobody has."""
+    """Return concerns for groups with work in a partition without a live node, or with a role that no node has."""
     return [
         Concern("trouble", f"{each.words[:-1]}. Start one:", each.command)
         for each in found

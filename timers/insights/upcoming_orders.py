@@ -1,7 +1,6 @@
-"""Orders of a chain that have not begun: timers that are active or pending, and when each begins.
+"""Orders of a chain that have not begun: active or pending timers, and when each order begins.
 
-By the names of their timers, as lists of timers are; only timers that still fire are looked at, a bounded number for
-each page, however many there are.
+Ordered by the names of their timers. Only timers that still fire are read, a bounded number for each page.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from timers.models import Chain, Timer
 from timers.models.rows import columns, made
 
 UPCOMING_STATES: Final = (PENDING, SCHEDULED)
-"""States of orders that have not begun, as they can be asked for."""
+"""States of orders that have not begun, for filters."""
 LOOKED_AT: Final = 20_000
-"""The most timers that one page looks at."""
+"""Maximum number of timers that one page reads."""
 
 _LIVING: Final = "SELECT * FROM timers_timer WHERE group_id = %(group_id)s AND state IN ('active', 'paused')"
 _PAGE: Final = f"""
@@ -37,7 +36,7 @@ _STATES: Final = {PENDING: "t.state = 'paused'", SCHEDULED: "t.state = 'active'"
 
 
 class Place(NamedTuple):
-    """Where a page ended: the next one begins after it."""
+    """Where a page ended; the next one begins after it."""
 
     name: str
     id: int
@@ -45,20 +44,20 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UpcomingOrder:
-    """An order that a timer will begin; of one that begins orders again and again, the next one."""
+    """An order that a timer will begin; for a timer that begins orders repeatedly, the next one."""
 
     name: str
-    """The timer's."""
+    """Name of the timer."""
     group: str
     chain: str
     state: str
-    """pending: until it is started; or scheduled."""
+    """pending (until it is started) or scheduled."""
     id: str | None
-    """The order's; None: not known before it begins."""
+    """Id of the order; None: not known before it begins."""
     begins_at: datetime
-    """Of a pending one: the instant that it was given, at which it begins where it is started before."""
+    """When it begins. For a pending order: the given instant, at which it begins if it is started before."""
     repeats: bool
-    """Whether the timer begins others after it."""
+    """Whether the timer begins more orders after it."""
     reason: str
     """Why it is pending."""
     priority: int
@@ -68,7 +67,7 @@ class UpcomingOrder:
 
 @dataclass(frozen=True, slots=True)
 class UpcomingPage:
-    """One page, and where the next begins; None when there is nothing more."""
+    """One page, and where the next begins; None if there is none."""
 
     orders: list[UpcomingOrder]
     next: Place | None
@@ -77,14 +76,17 @@ class UpcomingPage:
 def find_upcoming_orders(
     group: str, chain: str, *, state: str | None = None, after: Place | None = None, limit: int = 50
 ) -> UpcomingPage:
-    """One page of the orders of a chain that have not begun, by name; raises TimerNotFound.
+    """Return one page of the orders of a chain that have not begun, by name.
 
     Args:
-        group: The group of the chain.
-        chain: The chain.
+        group: Group of the chain.
+        chain: Name of the chain.
         state: One of UPCOMING_STATES; None: both.
-        after: `next` of the page before; None: begin.
-        limit: The most orders of a page, which may be short and still have a next one.
+        after: `next` of the previous page; None: the first page.
+        limit: Maximum number of orders. A page can be short and still have a next page.
+
+    Raises:
+        TimerNotFound: The group or the chain does not exist.
     """
     row = Chain.objects.filter(group__name=group, name=chain).select_related("group").first()
     if row is None:
@@ -116,7 +118,7 @@ def _upcoming(timer: Timer, chain: Chain) -> UpcomingOrder:
     assert timer.next_fire_at is not None
     return UpcomingOrder(
         name=timer.name, group=chain.group.name, chain=chain.name, state=PENDING if is_pending else SCHEDULED,
-        # A pending order begins at an instant that is not known yet, and its id has it.
+        # The begin of a pending order, which its id contains, is not known yet.
         id=None if is_pending else next_order(timer), begins_at=timer.next_fire_at,
         repeats=timer.schedule_kind != "once", reason=timer.state_reason if is_pending else "",
         priority=timer.priority, timer_id=timer.pk, created_at=timer.created_at,

@@ -1,4 +1,4 @@
-"""Lengths of time and amounts in words, short enough for a table cell."""
+"""Durations and numbers as text, short enough for a table cell."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 NAMED: Final = 5
-"""Executions that `in_flight_words` names by their ids."""
+"""Number of executions that `in_flight_words` names by their ids."""
 
 
 def span(seconds: float) -> str:
-    """A length of time with two figures at most: 0.4 s, 42 s, 3 m 10 s, 2 h 5 m, 3 d 4 h."""
+    """Format a duration in seconds with at most two units: 0.4 s, 42 s, 3 m 10 s, 2 h 5 m, 3 d 4 h."""
     if seconds < 0:
         return f"-{span(-seconds)}"
     if seconds < 9.95:
@@ -28,7 +28,7 @@ def span(seconds: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Milliseconds as a person would say them: 0.8 ms, 84 ms, 1.24 s, 3 m 10 s."""
+    """Format milliseconds with a suitable unit: 0.8 ms, 84 ms, 1.24 s, 3 m 10 s."""
     if math.isinf(value):
         return "over 60 s"
     if abs(value) < 9.95:
@@ -41,12 +41,12 @@ def milliseconds(value: float) -> str:
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """A number and its noun: 1 node, 1,204 nodes."""
+    """Format a number and its noun: 1 node, 1,204 nodes."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def in_flight_words(executions: Sequence[str]) -> str:
-    """Say which executions a change came too late for: their number, and a few ids; an empty text for none."""
+    """Describe the executions that a change came too late for: their number and a few ids; empty if there are none."""
     if not executions:
         return ""
     more = f" and {len(executions) - NAMED:,} more" if len(executions) > NAMED else ""
@@ -54,7 +54,7 @@ def in_flight_words(executions: Sequence[str]) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A share of 1 as percent; what is not quite all never reads 100 %."""
+    """Format a fraction as a percentage; a fraction below 1 never reads 100 %."""
     if fraction >= 1:
         return "100 %"
     return f"{min(fraction * 100, 99.99):.2f} %" if fraction > 0.99 else f"{fraction * 100:.1f} %"
@@ -65,5 +65,5 @@ def _two(number: int, unit: str, rest: int, smaller: str) -> str:
 
 
 def command_line(*words: str) -> str:
-    """A command of manage.py to copy into a shell: names may hold spaces, and signs that a shell acts on."""
+    """Build a manage.py command for a shell; names are quoted: they may contain spaces and special characters."""
     return f"python manage.py {shlex.join(words)}"

@@ -1,7 +1,7 @@
-"""Schedules: pure rules that say when something is due.
+"""Schedules: pure rules that compute when something is due.
 
-A schedule is stored as a kind, a JSON spec and a time zone, and parsed to a frozen value. Nothing here knows Django,
-the database or the present time.
+A schedule is stored as a kind, a JSON spec and a time zone, and parsed to a frozen value. This package depends neither
+on Django nor on the database or the present time.
 """
 
 from __future__ import annotations

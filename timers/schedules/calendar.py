@@ -1,13 +1,12 @@
-"""Calendar: the schedule expressions of Jakarta Enterprise Beans, read on the wall clock of a time zone.
+"""Calendar: schedule expressions of Jakarta Enterprise Beans, on the wall clock of a time zone.
 
-The seven attributes are fields of the spec, all optional: `second`, `minute` and `hour` are "0" unless given, the
-others are "*". Where both day attributes are given, a day that matches either of them is one (core features, Timer
-Service, "Expression Rules"). The expression's start, end and time zone are the timer's own start_at, end_at and
-time_zone.
+The seven attributes are optional fields of the spec: `second`, `minute` and `hour` default to "0", the others to "*".
+If both day attributes are given, a day that matches either of them matches (core features, Timer Service, "Expression
+Rules"). The expression's start, end and time zone are the timer's start_at, end_at and time_zone.
 
-The specification says nothing of clock changes. As with cron, an expression whose minute and hour name times of the
-day fires once for each of them on every day; one that begins with a star there follows what the clock shows; `gap` and
-`fold` say it otherwise.
+The specification does not cover clock changes. As with cron, an expression whose minute and hour name times of the day
+fires once for each of them on every day; one that begins with a star there follows what the clock shows. `gap` and
+`fold` override this.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class Calendar(WallSchedule):
 
 
 def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
-    """The attributes' texts and what they stand for; InvalidRequest naming every attribute that is wrong."""
+    """Return the attributes' texts and their pattern. Raises InvalidRequest that names every invalid attribute."""
     mistakes = ErrorCollector()
     texts: dict[str, str] = {}
     values: dict[str, tuple[int, ...]] = {}
@@ -99,7 +98,7 @@ def _read(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], WallPattern]:
         except InvalidRequest as error:
             mistakes.add(error)
     mistakes.raise_if_any()
-    # The range 0-7 "is equivalent to *" ("Range"); 0-6 is seven days that were named.
+    # The range 0-7 "is equivalent to *" ("Range"); 0-6 names seven days explicitly.
     any_weekday = texts[DAY_OF_WEEK.name] in ("*", "0-7")
     weekdays = None if any_weekday else (Weekdays(frozenset(day % 7 for day in values[DAY_OF_WEEK.name])),)
     pattern = WallPattern(

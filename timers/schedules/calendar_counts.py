@@ -1,7 +1,7 @@
-"""How many instants of a schedule run, and how many are excluded, from one instant to another under calendars.
+"""Count the instants of a schedule that run, and those that are excluded, between two instants under calendars.
 
-Exact, and the cost hardly depends on how dense the schedule is, nor on how many windows the calendars have a day: years
-are counted day by day, and what is alike of two days once.
+The counts are exact. The cost hardly depends on the density of the schedule or on the number of windows per day: years
+are counted day by day, and equal days are computed once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from timers.schedules.wall_schedule import WallSchedule
 
 _SECOND: Final = timedelta(seconds=1)
 _AROUND: Final = timedelta(days=3)
-"""What is read before and after: no zone skips or repeats more than a day."""
+"""Margin read before and after: no zone skips or repeats more than a day."""
 _AROUND_MOVES: Final = timedelta(days=FARTHEST_DAYS) + _AROUND
 
 
@@ -39,15 +39,15 @@ class CalendarCounts:
         self._zone = zone
 
     def free(self, begin: datetime, end: datetime) -> Missed | None:
-        """The schedule's own instants from `begin` to before `end` that are not excluded."""
+        """Return the schedule's own instants from `begin` to before `end` that are not excluded."""
         return self._counted(begin, end, excluded=False)
 
     def excluded(self, begin: datetime, end: datetime) -> Missed | None:
-        """Those that are."""
+        """Return the schedule's own instants from `begin` to before `end` that are excluded."""
         return self._counted(begin, end, excluded=True)
 
     def with_moves(self, moves: Moves, begin: datetime, end: datetime) -> Missed | None:
-        """All instants from `begin` to before `end` that run, also those to which excluded ones move."""
+        """Return all instants from `begin` to before `end` that run, including those to which excluded ones move."""
         schedule = self._schedule
         if isinstance(schedule, FixedRate) and schedule.period % _SECOND:
             return together([self.free(begin, end), gained(schedule, moves, self._zone, begin, end)])
@@ -73,7 +73,7 @@ class CalendarCounts:
         return parts_between(self._zone, begin.replace(microsecond=0), end.replace(microsecond=0))
 
     def _end_of_gap(self, day: int, second: int) -> datetime:
-        """When the clock skips a second of a day (a proleptic ordinal)."""
+        """Return the instant at which the clock skips a second of a day (a proleptic ordinal)."""
         change = place(self._zone, datetime.fromordinal(day) + _SECOND * second)
-        assert isinstance(change, Change)  # no other wall is shown on no part of its day
+        assert isinstance(change, Change)  # every other wall is shown on some part of its day
         return change.at

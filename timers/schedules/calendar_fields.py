@@ -1,7 +1,7 @@
-"""The attributes of a calendar schedule: what may stand in each, and what it stands for.
+"""Attributes of a calendar schedule: their syntax and their values.
 
 The syntax is that of Jakarta Enterprise Beans 4.0, core features, Timer Service, "Attribute Syntax": single values, the
-wild card, lists of values and ranges, ranges that go over the end, and increments of the time of day.
+wildcard, lists of values and ranges, ranges that wrap around, and increments of the time of day.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class CalendarField:
     increments: bool = False
 
     def text(self, given: Any) -> str:
-        """What was given, as text with no more spaces than it needs.
+        """Return the given value as text without unnecessary spaces.
 
-        InvalidRequest when it is neither text nor number.
+        Raises InvalidRequest if it is neither text nor number.
         """
         if given == self.default and isinstance(given, str):
             return given
@@ -59,19 +59,19 @@ class CalendarField:
         return re.sub(r" ?([,/]) ?", r"\1", " ".join(given.split()))
 
     def read(self, text: str) -> tuple[int, ...]:
-        """The values that the attribute's text stands for, sorted."""
+        """Return the values of the attribute's text, sorted."""
         if text == "*":
             return tuple(range(self.low, self.high + 1))
         if "/" in text and "," not in text:
             return tuple(self._increment(text))
-        # Rising spans first: ranges of thousands of years that overlap are gone through once.
+        # Rising spans first: overlapping ranges of thousands of years are processed once.
         values: list[int] = []
         for span in sorted((span for term in self._terms(text) for span in self._spans(*term)), key=_bounds):
             values += range(max(span.start, values[-1] + 1) if values else span.start, span.stop)
         return tuple(values)
 
     def _terms(self, text: str) -> Iterable[tuple[str, str | None, str]]:
-        """The terms of a list: the first value, the last one of a range, and the term as it was written."""
+        """Yield the terms of a list: the first value, the last value of a range, and the term as written."""
         for written in text.split(","):
             found = _TERM.fullmatch(written.upper())
             if found is None:
@@ -92,7 +92,7 @@ class CalendarField:
         if found is None:
             raise self._refused(text, text, " (an increment is a start and a step, such as 0/15)")
         start, step = (0 if part == "*" else self._value(part, text) for part in found.groups())
-        # A step of 0 is within the specification's bounds and leads nowhere.
+        # A step of 0 is within the specification's limits but never advances.
         return range(start, self.high + 1, step) if step else [start]
 
     def _value(self, text: str, written: str) -> int:
@@ -129,7 +129,7 @@ class DayOfMonthAttribute(CalendarField):
     """Days by number, from the month's end, or as the nth day of a name; ranges between any two of them."""
 
     def read_days(self, text: str) -> tuple[DayTerm, ...]:
-        """The terms that the attribute's text stands for."""
+        """Return the terms of the attribute's text."""
         if "/" in text and "," not in text:
             self._increment(text)
         return tuple(dict.fromkeys(self._day_term(*term) for term in self._terms(text)))

@@ -1,4 +1,4 @@
-"""The clock policy: what a schedule on the wall does when the clock is set forward or back."""
+"""Clock policy: what a wall-clock schedule does when the clock is set forward or back."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True)
 class ClockPolicy:
-    """What is done about walls that are skipped (gap) and about those that are shown twice (fold).
+    """How skipped walls (gap) and repeated walls (fold) are handled.
 
-    None: what suits the schedule. As in Debian's cron, one that names times of the day has run_after and once, so that
-    it runs once a day on every day; one that goes on through the hours or minutes has skip and twice, so that it
-    follows what the clock shows.
+    None: the default of the schedule. As in Debian's cron, a schedule that names times of the day has run_after and
+    once, so that it runs once a day on every day. One that repeats through the hours or minutes has skip and twice, so
+    that it follows what the clock shows.
     """
 
     gap: Literal["run_after", "skip"] | None = None
@@ -30,7 +30,7 @@ class ClockPolicy:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Self:
-        """The policy of a spec's optional fields `gap` and `fold`; InvalidRequest for any other value."""
+        """Parse the optional fields `gap` and `fold` of a spec. Raises InvalidRequest for any other value."""
         mistakes = ErrorCollector()
         for name in FIELDS:
             given = spec.get(name)
@@ -41,11 +41,14 @@ class ClockPolicy:
         return cls(spec.get("gap"), spec.get("fold"))
 
     def to_spec(self) -> dict[str, str]:
-        """Only what was given, so that the default of a kind stays its own."""
+        """Return only the fields that were given, so that the default of a kind remains its own."""
         return {name: choice for name, choice in (("gap", self.gap), ("fold", self.fold)) if choice is not None}
 
     def completed(self, *, once_a_day: bool) -> ClockPolicy:
-        """The policy with nothing left open, for a schedule whose every time shall run once a day, or for another."""
+        """Return the policy with its defaults filled in.
+
+        `once_a_day`: whether each time of the schedule runs once a day.
+        """
         if once_a_day:
             return ClockPolicy(self.gap or "run_after", self.fold or "once")
         return ClockPolicy(self.gap or "skip", self.fold or "twice")

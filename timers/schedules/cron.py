@@ -1,13 +1,13 @@
-"""Cron: a cron expression read on the wall clock of a time zone.
+"""Cron: a cron expression on the wall clock of a time zone.
 
-What happens when the clock is set depends on the expression, as in Debian's cron, unless `gap` and `fold` say it:
+What happens at a clock change depends on the expression, as in Debian's cron, unless `gap` and `fold` are given:
 
-- One that names times of the day (`30 2 * * *`) fires once for each of them: a time that is skipped fires at the end
-  of the gap (several skipped times together once), a time that is shown twice fires the first time.
-- One that goes on through the hours or minutes (`*/20 * * * *`) fires at whatever the clock really shows: nothing in a
-  gap, and both times in a fold.
+- An expression that names times of the day (`30 2 * * *`) fires once for each of them. A skipped time fires at the end
+  of the gap (several skipped times together once); a repeated time fires the first time.
+- An expression that repeats through the hours or minutes (`*/20 * * * *`) fires at whatever the clock shows: nothing in
+  a gap, and both times in a fold.
 
-The same holds for 6 and 7 fields, so `0 30 2 * * *` fires exactly when `30 2 * * *` does.
+The same applies to 6 and 7 fields, so `0 30 2 * * *` fires exactly when `30 2 * * *` does.
 """
 
 from __future__ import annotations
@@ -60,5 +60,5 @@ class Cron(WallSchedule):
         return {"expression": self.expression.text, **seed, **self.given_policy.to_spec()}
 
     def meaning(self) -> object:
-        # H is another rule than the value that it stands for: with another seed it is another one.
+        # H is a different rule than its value: with another seed it has another value.
         return self.walls.meaning(), self.policy, self.expression.seed

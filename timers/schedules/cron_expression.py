@@ -1,11 +1,11 @@
-"""Cron expressions: which walls match one, whatever the time zone.
+"""Cron expressions: which walls match, independent of the time zone.
 
-The five fields mean what they mean in Debian's cron (crontab(5)): numbers, names, lists, ranges, steps, and the two day
+The five fields have the meaning of Debian's cron (crontab(5)): numbers, names, lists, ranges, steps, and the two day
 fields joined by OR unless one of them begins with a star. Six fields begin with the second, seven end with the year.
-From Quartz come `L`, `L-3`, `LW`, `15W`, `5L`, `5#2` and `?`, from Jenkins `H`.
+`L`, `L-3`, `LW`, `15W`, `5L`, `5#2` and `?` come from Quartz, `H` from Jenkins.
 
-An expression of Quartz is carried over with one change: Quartz counts the days of the week from 1 (Sunday) to 7
-(Saturday), here as in cron 0 and 7 are Sunday. Take 1 from each number of a weekday, or write names.
+A Quartz expression needs one change: Quartz counts the days of the week from 1 (Sunday) to 7 (Saturday); here, as in
+cron, 0 and 7 are Sunday. Subtract 1 from each number of a weekday, or use names.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# What Jenkins makes of the aliases; there the plain ones mean this already.
+# Jenkins' meaning of the aliases; there the plain ones already have it.
 HASHED_ALIASES = {
     "@hourly H": "H * * * *",
     "@daily H": "H H * * *",
@@ -60,13 +60,13 @@ class CronExpression:
 
     text: str
     seed: str | None
-    """What decides the values of H; None when the expression has none."""
+    """Determines the values of H; None if the expression has none."""
     pattern: WallPattern = field(repr=False, compare=False)
     _fields: tuple[str, ...] = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, given: Any, seed: Any = None) -> Self:
-        """Read an expression, or raise InvalidRequest saying which of its fields is wrong and what is allowed there."""
+        """Parse an expression. Raises InvalidRequest that names the invalid fields and their valid values."""
         text = _normalised(given)
         texts = _expanded(text).split()
         if len(texts) not in (5, 6, 7):
@@ -83,15 +83,15 @@ class CronExpression:
 
     @property
     def names_fixed_times(self) -> bool:
-        """Whether it names times of the day, rather than going on through every minute or hour.
+        """Whether it names times of the day, instead of repeating through every minute or hour.
 
-        As in Debian's cron: neither the minute nor the hour begins with a star. What names times of the day shall
-        run once each day, also on the days on which the clock is set.
+        As in Debian's cron: neither the minute nor the hour begins with a star. An expression that names times of the
+        day must run once each day, also on days with a clock change.
         """
         return not self._fields[1].startswith("*") and not self._fields[2].startswith("*")
 
     def explain(self) -> str:
-        """The expression in words: "at 02:30 every day"."""
+        """Describe the expression: "at 02:30 every day"."""
         return explain(self._fields, self.pattern)
 
 

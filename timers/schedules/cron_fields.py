@@ -1,4 +1,4 @@
-"""The fields of a cron expression: what may stand in each, and what its terms stand for."""
+"""Fields of a cron expression: their syntax and the values of their terms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DAY_OF_WEEK = re.compile(rf"((?:{_VALUE})?)(?:(L)|#([0-9]+))")
 
 
 class NotUnderstood(Exception):
-    """A term that has no meaning in its field; says why and what may have been meant."""
+    """A term is invalid in its field; the message says why, and what may have been meant."""
 
     def __init__(self, term: str, why: str = "", instead: str = "") -> None:
         super().__init__(term)
@@ -30,7 +30,7 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the terms of one field stand for: plain values, and days that depend on the month."""
+    """Values of the terms of one field: plain values, and days that depend on the month."""
 
     values: frozenset[int]
     days: tuple[DayTerm, ...] = ()
@@ -48,7 +48,7 @@ class CronField:
     highest_hashed: int | None = None
 
     def read(self, text: str, seed: str | None) -> Terms:
-        """What the field's text (in upper case) stands for; NotUnderstood for the first term that has no meaning."""
+        """Return the values of the field's text (in upper case). Raises NotUnderstood for the first invalid term."""
         if text == "*":
             return Terms(frozenset(range(self.low, self.high + 1)))
         values: set[int] = set()
@@ -74,7 +74,7 @@ class CronField:
             low, high = self.low, self.high
         else:
             low = self._value(first, term)
-            # As in Quartz, a single value with a step goes on to the end of the field.
+            # As in Quartz, a single value with a step continues to the end of the field.
             high = self._value(last, term) if last else self.high if step else low
             if high < low:
                 raise NotUnderstood(term, "a range must rise", self._in_two(term, first, last, step))
@@ -97,7 +97,10 @@ class CronField:
         return number
 
     def _hashed(self, term: str, found: re.Match[str], seed: str | None) -> set[int] | range:
-        """As in Jenkins: H is one value, H/n every nth from a first one; never a day that some month has not."""
+        """Return the values of H, as in Jenkins: H is one value, H/n every nth one.
+
+        Never a day that some month lacks.
+        """
         if self.name == "year":
             raise NotUnderstood(term, "a year is not left to chance")
         first, last, step_text = found.groups()
@@ -115,7 +118,7 @@ class CronField:
         return range(low + number % step, high + 1, step) if step > 1 else {low + number % size}
 
     def _in_two(self, term: str, first: str, last: str, step: str | None) -> str:
-        """The falling range as two rising ones: 22-2 as 22-23,0-2."""
+        """Return the falling range as two rising ones: 22-2 as 22-23,0-2."""
         if step:
             return ""
         top = next((name for name, value in self.names.items() if value == self._top), str(self._top))
@@ -129,7 +132,7 @@ class CronField:
         return self.high
 
     def _out_of_bounds(self, text: str, term: str) -> tuple[str, str]:
-        """People who count from 1 write 60 for the full minute, those who count from 0 begin a month with it."""
+        """Return a hint and a suggestion for an off-by-one value, such as minute 60 or day 0; empty for others."""
         number = int(text[:6])
         counted_from_1 = self.low == 0 and number == self.high + 1
         if self.names or not (counted_from_1 or number < self.low):

@@ -1,4 +1,4 @@
-"""Cron expressions in words: those of cronsim where it can read the expression, our own where it cannot."""
+"""Descriptions of cron expressions: by cronsim if it can parse the expression, otherwise by this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS = {name: n for n, name in enumerate(WEEKDAY_NAMES)} | {name: n for n, n
 
 
 def explain(fields: Sequence[str], pattern: WallPattern) -> str:
-    """A cron expression of six or seven fields in words: "at 02:30 every day"."""
+    """Describe a cron expression of six or seven fields: "at 02:30 every day"."""
     if pattern.years is not None or any(term.startswith("H") for field in fields for term in field.split(",")):
         return pattern_in_words(pattern)
     readable = [_without_vain_steps(field).replace("?", "*") for field in fields[:6]]
@@ -32,7 +32,7 @@ def explain(fields: Sequence[str], pattern: WallPattern) -> str:
 
 
 def _without_vain_steps(field: str) -> str:
-    """The same field with `5-5/2` written as `5`, which cronsim would take for `5/2`, up to the field's end."""
+    """Return the field with `5-5/2` written as `5`; cronsim would read it as `5/2`, up to the field's end."""
     return re.sub(r"(\w+)-(\w+)/[0-9]+", lambda t: t[1] if _value(t[1]) == _value(t[2]) else t[0], field)
 
 

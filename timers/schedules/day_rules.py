@@ -1,4 +1,4 @@
-"""Day rules: which days of a month match, by their number, by the day of the week, or counted from the month's end.
+"""Day rules: which days of a month match, by number, by day of the week, or counted from the month's end.
 
 Days of the week are numbered as in cron: 0 is Sunday, 6 is Saturday.
 """
@@ -15,7 +15,7 @@ SUNDAY, SATURDAY = 0, 6
 
 
 class MonthShape(NamedTuple):
-    """All that the days of a month depend on: there are 28 such shapes."""
+    """Everything that the days of a month depend on: there are 28 such shapes."""
 
     first_weekday: int
     length: int
@@ -24,7 +24,7 @@ class MonthShape(NamedTuple):
         return (self.first_weekday + day - 1) % 7
 
     def first(self, weekday: int) -> int:
-        """The first day of the month that is such a day of the week."""
+        """Return the first day of the month that is this day of the week."""
         return 1 + (weekday - self.first_weekday) % 7
 
 
@@ -34,14 +34,14 @@ def month_shape(year: int, month: int) -> MonthShape:
 
 
 class DayTerm(Protocol):
-    """One term of a rule: some days of each month, perhaps none of this one."""
+    """One term of a rule: some days of each month, possibly none in this one."""
 
     def days(self, month: MonthShape) -> Iterable[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Days by their numbers; those that a month has not are passed over."""
+    """Days by number; those that a month does not have are ignored."""
 
     numbers: frozenset[int]
 
@@ -51,7 +51,7 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class BeforeLast:
-    """So many days before the last day of the month: 0 is the last day itself."""
+    """The day that is this many days before the last day of the month: 0 is the last day itself."""
 
     distance: int
 
@@ -89,7 +89,7 @@ class Weekdays:
 
 @dataclass(frozen=True, slots=True)
 class NthWeekday:
-    """The nth such day of the week in the month, 1 to 5; not every month has a fifth."""
+    """The nth day of that weekday in the month, 1 to 5; not every month has a fifth."""
 
     nth: int
     weekday: int
@@ -101,7 +101,7 @@ class NthWeekday:
 
 @dataclass(frozen=True, slots=True)
 class LastWeekday:
-    """The last such day of the week in the month."""
+    """The last day of that weekday in the month."""
 
     weekday: int
 
@@ -111,10 +111,10 @@ class LastWeekday:
 
 @dataclass(frozen=True, slots=True)
 class DayRange:
-    """From one day to another, both of them single days; over the month's end when the first comes after the second.
+    """From one day to another, both single days; wraps around the month's end if the first comes after the second.
 
-    "27-3" is "27 to the last, 1 to 3" (Jakarta Enterprise Beans, calendar-based time expressions). A month that has no
-    such day, as with the fifth Sunday, has no such range.
+    "27-3" is "27 to the last, 1 to 3" (Jakarta Enterprise Beans, calendar-based time expressions). A month without such
+    a day, as with the fifth Sunday, has no such range.
     """
 
     start: DayTerm
@@ -127,15 +127,15 @@ class DayRange:
         if start <= end:
             return range(start, min(end, month.length) + 1)
         if start > month.length and isinstance(self.end, BeforeLast):
-            return []  # "30 to the last" goes over the end of no month: February has none of these days
+            return []  # "30 to the last" wraps around in no month: February has none of these days
         return [*range(start, month.length + 1), *range(1, end + 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class DayRule:
-    """The days that match both the terms of the month and those of the week, or either of them.
+    """Days that match both the terms of the month and those of the week, or either of them.
 
-    Within `of_month` and within `of_week` a day has to match one term only; None stands for every day.
+    Within `of_month` and within `of_week`, a day must match only one term. None matches every day.
     """
 
     of_month: tuple[DayTerm, ...] | None = None
@@ -143,7 +143,7 @@ class DayRule:
     either: bool = False
 
     def days(self, year: int, month: int) -> tuple[int, ...]:
-        """The days of a month that match, sorted."""
+        """Return the matching days of a month, sorted."""
         return _days_in(self, month_shape(year, month))
 
 

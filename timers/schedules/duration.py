@@ -1,4 +1,4 @@
-"""Durations: lengths of time, kept as whole microseconds."""
+"""Durations, stored as whole microseconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from timers.exceptions import InvalidRequest
 
 Duration = int | float | str | timedelta
-"""What callers may give: seconds, or ISO 8601 text."""
+"""Accepted forms: seconds, a timedelta, or ISO 8601 text."""
 
 MICROSECONDS_PER_SECOND = 1_000_000
 LONGEST = 36_525 * 86_400 * MICROSECONDS_PER_SECOND  # 100 years
@@ -28,11 +28,18 @@ _UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000
 def parse_duration(
     value: Any, field: str, *, at_least: int = 1, at_most: int = LONGEST, allow_zero: bool = False
 ) -> int:
-    """The whole microseconds of a duration given as seconds, timedelta or ISO 8601 text.
+    """Return the whole microseconds of a duration given as seconds, timedelta or ISO 8601 text.
 
-    `at_least` and `at_most` are microseconds, inclusive; `allow_zero` lets zero through whatever `at_least` says. A
-    float is taken to the nearest microsecond; a Decimal or a text that is finer than that is refused. Raises
-    InvalidRequest.
+    Args:
+        value: The duration. A float is rounded to the nearest microsecond; a Decimal or a text with a finer fraction is
+            refused.
+        field: Name of the field in errors.
+        at_least: Lower limit in microseconds, inclusive.
+        at_most: Upper limit in microseconds, inclusive.
+        allow_zero: Accept zero whatever `at_least` is.
+
+    Raises:
+        InvalidRequest: The duration is invalid.
     """
     microseconds = _microseconds(value, field)
     if allow_zero and microseconds == 0:
@@ -44,7 +51,7 @@ def parse_duration(
 
 
 def parse_seconds(value: Any, field: str, *, at_least: float = 0, at_most: float) -> int | float:
-    """The same in seconds, with bounds in seconds: how durations are kept that are no schedule's.
+    """Return a duration in seconds, with limits in seconds: the stored form of all durations except schedules'.
 
     Raises InvalidRequest.
     """
@@ -56,13 +63,13 @@ def parse_seconds(value: Any, field: str, *, at_least: float = 0, at_most: float
 
 
 def seconds_of(microseconds: int) -> int | float:
-    """Microseconds as the number of seconds that JSON carries; parse_duration gives the same microseconds back."""
+    """Return microseconds as the number of seconds for JSON; parse_duration converts it back exactly."""
     whole, rest = divmod(microseconds, MICROSECONDS_PER_SECOND)
     return microseconds / MICROSECONDS_PER_SECOND if rest else whole
 
 
 def describe_duration(microseconds: int) -> str:
-    """A duration in words: "5 s", "1 m 30 s", "2 h", "250 ms"."""
+    """Format a duration: "5 s", "1 m 30 s", "2 h", "250 ms"."""
     if microseconds <= 0:
         return "0 s" if microseconds == 0 else f"-{describe_duration(-microseconds)}"
     words = []
@@ -90,7 +97,7 @@ def _microseconds(value: Any, field: str) -> int:
 
 
 def _from_float(value: float, field: str) -> int:
-    # Also the largest numbers, of which the microseconds are infinitely many.
+    # Also the largest numbers, whose microseconds are infinite.
     if not math.isfinite(value * MICROSECONDS_PER_SECOND):
         raise InvalidRequest(field, "must be a finite number of seconds", given=value)
     return round(value * MICROSECONDS_PER_SECOND)

@@ -1,4 +1,4 @@
-"""The rules of exclusion calendars that exclude whole days."""
+"""Rules of exclusion calendars that exclude whole days."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class DayRule(Protocol):
-    """Excludes whole days."""
+    """A rule that excludes whole days."""
 
     def reason(self, day: date) -> str | None:
-        """Why the day is excluded; None: it is not."""
+        """Return why the day is excluded; None: it is not."""
 
     def row(self, year: int) -> bytes:
-        """One byte for each day of the year: 1 where it is excluded."""
+        """Return one byte for each day of the year: 1 if it is excluded."""
 
     def to_spec(self) -> dict[str, Any]: ...
 
@@ -76,7 +76,7 @@ class ExcludedDates:
 
 @dataclass(frozen=True, slots=True)
 class ExcludedYearly:
-    """Dates of every year: (month, day). The 29th of February is excluded in the years that have one."""
+    """Dates of every year: (month, day). The 29th of February is excluded in leap years."""
 
     days: frozenset[tuple[int, int]]
 
@@ -123,7 +123,7 @@ class ExcludedRange:
 
 
 def row_of(year: int, days: Iterable[date]) -> bytes:
-    """One byte for each day of the year: 1 for these days of it."""
+    """Return one byte for each day of the year: 1 for the given days."""
     row, before = bytearray(365 + isleap(year)), date(year, 1, 1).toordinal()
     for day in days:
         row[day.toordinal() - before] = 1

@@ -1,8 +1,8 @@
-"""Excluded shapes: what exclusion calendars exclude of each day, with one object for all days that are alike.
+"""Excluded shapes: what exclusion calendars exclude of each day, with one object for all equal days.
 
-Years of an outage have few kinds of days: a weekend, a working day, one with a night window that leads into a holiday.
-What is counted for one of a kind is so for all, and a count costs as much as there are kinds, not days. Only the days
-around a clock change are looked at one by one.
+The years of an outage have few kinds of days: a weekend, a working day, one with a night window that leads into a
+holiday. A count for one day of a kind holds for all of them, so the cost of a count depends on the number of kinds, not
+of days. Only the days around a clock change are processed individually.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MOST_YEARS: Final = 50
 _MOST_SHAPES: Final = 2_000
 
 Spans = tuple[tuple[int, int], ...]
-"""Stretches in microseconds from the wall 00:00 of a day, sorted, not touching."""
+"""Spans in microseconds from the wall 00:00 of a day, sorted, not touching."""
 
 
 class Shape(NamedTuple):
-    """What of a part of a day is excluded. Compared by identity."""
+    """What is excluded of a part of a day. Compared by identity."""
 
     all: Spans
     days: Spans
-    """By rules of whole days."""
+    """Spans excluded by rules of whole days."""
 
     def __hash__(self) -> int:
         return id(self)
@@ -52,18 +52,18 @@ FREE: Final = Shape((), ())
 
 
 class _Element(NamedTuple):
-    """Something that is excluded of a day when a rule matches on it, or on a day near it."""
+    """Part of a day that is excluded if a rule matches on this day, or on a nearby day."""
 
     row: int
-    """Which of the rows (see _Rows) says whether it matches."""
+    """Index of the row (see _Rows) that says whether the rule matches."""
     shift: int
-    """Days from the day to the one on which the rule has to match."""
+    """Days from the day to the one on which the rule must match."""
     span: Spans
     of_day: bool
 
 
 class ExcludedShapes:
-    """The shapes of the days of one time zone. A value but for its memory, which threads may share."""
+    """Shapes of the days of one time zone. Immutable except for its cache, which is thread-safe."""
 
     def __init__(self, calendars: Sequence[ExclusionCalendar], zone: ZoneInfo) -> None:
         self._zone = zone
@@ -72,17 +72,17 @@ class ExcludedShapes:
         self._shapes: dict[tuple[object, ...], Shape] = {}
 
     def of(self, part: Part) -> Shape:
-        """What is excluded of a part of a day."""
+        """Return what is excluded of a part of a day."""
         shape = self.of_steady_day(part.day) if part.is_whole else None
         return self._of_single(part) if shape is None else shape
 
     def of_steady_day(self, ordinal: int) -> Shape | None:
-        """What is excluded of a day; None for one near a clock change."""
+        """Return what is excluded of a day; None for one near a clock change."""
         day = date.fromordinal(ordinal)
         return self._of_year(day.year)[ordinal - date(day.year, 1, 1).toordinal()]
 
     def _of_single(self, part: Part) -> Shape:
-        """The shape of a part by itself: what begins or ends anywhere in it, whatever the clocks do."""
+        """Compute the shape of one part individually: what begins or ends anywhere in it, at any clock change."""
         base = EPOCH + _SECOND * part.base
         begin, end = base + _SECOND * part.low, base + _SECOND * part.high
         of_days = [each for calendar in self._calendars for each in calendar.excluded_days(begin, end)]
@@ -103,7 +103,7 @@ class ExcludedShapes:
         return shapes
 
     def _read(self, year: int) -> list[Shape | None]:
-        """The shapes of a year's days; None for those near a clock change."""
+        """Return the shapes of a year's days; None for those near a clock change."""
         new_year = date(year, 1, 1)
         length = date(year + 1, 1, 1).toordinal() - new_year.toordinal()
         shapes: list[Shape | None] = [None] * length
@@ -116,7 +116,7 @@ class ExcludedShapes:
         return shapes
 
     def _unsteady(self, year: int) -> list[int]:
-        """The days of the year that a clock change touches, be it by a window that began around it."""
+        """Return the days of the year that a clock change affects, also through a window that began around it."""
         new_year = datetime(year, 1, 1, tzinfo=UTC)
         found: set[int] = set()
         for zone, lasts in [(self._zone, timedelta(0)), *((each.zone, each.longest) for each in self._calendars)]:
@@ -125,12 +125,12 @@ class ExcludedShapes:
                 touched = [
                     each.astimezone(self._zone).toordinal() for each in (change.at - _MICROSECOND, change.at, end)
                 ]
-                # It may be set back or forth over midnight.
+                # It may be set back or forward over midnight.
                 found.update(range(min(touched) - new_year.toordinal(), max(touched) + 1 - new_year.toordinal()))
         return sorted(day for day in found if 0 <= day < 366)
 
     def _steady(self, year: int, first: int, end: int, midnight: datetime) -> Iterator[Shape]:
-        """The shapes of the days from `first` to before `end`, between which no clock is set."""
+        """Yield the shapes of the days from `first` to before `end`, between which there is no clock change."""
         ours = offset_at(self._zone, midnight)
         columns: list[bytes] = []
         elements: list[_Element] = []
@@ -159,7 +159,7 @@ class ExcludedShapes:
     def _shape(self, key: tuple[object, ...], all_: Spans, days: Spans) -> Shape:
         shape = self._shapes.get(key)
         if shape is None:
-            # Days that come about differently may be alike all the same.
+            # Days that are composed differently may still be equal.
             alike = (all_, days)
             shape = self._shapes.get(alike)
             if shape is None:
@@ -171,11 +171,11 @@ class ExcludedShapes:
 
 
 _BEFORE: Final = 40
-"""Days before a year that its rows begin: more than a window may last."""
+"""Days before a year at which its rows begin: more than a window may last."""
 
 
 class _Rows:
-    """On which days the rules of a calendar match."""
+    """Days on which the rules of a calendar match."""
 
     def __init__(self, calendar: ExclusionCalendar, zone: ZoneInfo) -> None:
         self.zone = calendar.zone or zone
@@ -193,13 +193,13 @@ class _Rows:
         return self._calendar.excluded_windows(begin, end, self.zone)
 
     def around(self, year: int) -> list[bytes]:
-        """A row for all rules of whole days (see row of excluded_days.py) and one for each window, from before the
-        year to after it."""
+        """Return a row for all rules of whole days (see `row` in excluded_days.py) and one for each window, from before
+        the year to after it."""
         years = zip(*(self._of_year(each) for each in (year - 1, year, year + 1)), strict=True)
         return [before[-_BEFORE:] + row + after[:_BEFORE] for before, row, after in years]
 
     def elements(self, ahead: int) -> list[_Element]:
-        """What may be excluded of a day of a zone that is so many microseconds ahead of the calendar's."""
+        """Return what may be excluded of a day of a zone that is `ahead` microseconds ahead of the calendar's."""
         earliest, latest = -ahead // _DAY_US, (_DAY_US - 1 - ahead) // _DAY_US
         found = [
             _Element(0, shift, _clipped([(0, _DAY_US)], ahead + shift * _DAY_US), True)
@@ -232,13 +232,13 @@ class _Rows:
 
 
 def _clipped(spans: Sequence[tuple[int, int]], shift: int) -> Spans:
-    """What of these, moved by so much, lies within the day."""
+    """Return the parts of these spans, shifted, that lie within the day."""
     moved = ((max(begin + shift, 0), min(end + shift, _DAY_US)) for begin, end in spans)
     return tuple((begin, end) for begin, end in moved if begin < end)
 
 
 def merged_spans(spans: Iterable[tuple[int, int]]) -> Spans:
-    """The same time in as few spans as possible, sorted."""
+    """Return the same time in as few spans as possible, sorted."""
     found: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if found and begin <= found[-1][1]:
@@ -249,7 +249,7 @@ def merged_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 
 
 def divided(spans: Spans, others: Spans) -> tuple[Spans, Spans]:
-    """What of some spans lies in none of the others, and what lies in them."""
+    """Return the parts of some spans that lie in none of the others, and the parts that lie in them."""
     outside: list[tuple[int, int]] = []
     inside: list[tuple[int, int]] = []
     number = 0

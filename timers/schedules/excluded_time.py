@@ -1,4 +1,4 @@
-"""All that some exclusion calendars exclude for the timers of one time zone, remembered as it is asked for."""
+"""Everything that some exclusion calendars exclude for the timers of one time zone, cached on demand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timers.schedules.stretches import Stretch, merged, within
 from timers.schedules.wall_clock import Change, place
 
 _BLOCK = timedelta(days=8)
-"""Read at once: with the most windows that calendars may have, a millisecond."""
+"""Time range read at once: with the maximum number of windows, it takes a millisecond."""
 _MOST_BLOCKS = 1_000
 _MOST_DIVIDED = 2_000
 _DAY = timedelta(days=1)
@@ -32,7 +32,7 @@ class _Block(NamedTuple):
 
 
 class ExcludedTime:
-    """The union of the calendars. A value but for its memory, which threads may share."""
+    """Union of the calendars. Immutable except for its cache, which is thread-safe."""
 
     def __init__(self, calendars: tuple[ExclusionCalendar, ...], zone: ZoneInfo) -> None:
         self._calendars = calendars
@@ -43,7 +43,10 @@ class ExcludedTime:
         self._divided: dict[tuple[int, int], tuple[Spans, Spans, object]] = {}
 
     def reason(self, instant: datetime) -> str | None:
-        """Why a UTC instant is excluded: "bank-holidays: Christmas Day (holidays DE)"; None: it is free."""
+        """Return why a UTC instant is excluded, such as "bank-holidays: Christmas Day (holidays DE)".
+
+        None: it is not.
+        """
         if not self.excludes(instant):
             return None
         for calendar in self._calendars:
@@ -55,21 +58,21 @@ class ExcludedTime:
         return self._stretch_at(instant) is not None
 
     def excludes_day_of(self, instant: datetime) -> bool:
-        """Whether a rule of whole days excludes a UTC instant."""
+        """Return whether a rule of whole days excludes a UTC instant."""
         return any(begin <= instant < end for begin, end in self._block((instant - EPOCH) // _BLOCK).days)
 
     def shape_of(self, part: Part) -> Shape:
-        """What is excluded of a part of a day of the zone."""
+        """Return what is excluded of a part of a day of the zone."""
         return self._shapes.of(part)
 
     def shape_of_steady_day(self, ordinal: int) -> Shape | None:
-        """What is excluded of a day (a proleptic ordinal); None for one near a clock change."""
+        """Return what is excluded of a day (a proleptic ordinal); None for one near a clock change."""
         return self._shapes.of_steady_day(ordinal)
 
     def divided(self, spans: Spans, ordinal: int) -> tuple[Spans, Spans]:
-        """Which of some times of day are free on a day (a proleptic ordinal), and which are excluded.
+        """Return which of some times of day are free on a day (a proleptic ordinal), and which are excluded.
 
-        A wall that is shown twice counts by its first time, one that is skipped by the end of the gap.
+        A repeated wall counts by its first time, a skipped one by the end of the gap.
         """
         excluded = self._excluded_walls(ordinal)
         if not excluded:
@@ -80,12 +83,12 @@ class ExcludedTime:
             free, rest = divided(spans, excluded)
             if len(self._divided) >= _MOST_DIVIDED:
                 self._divided.clear()
-            # An equal rest is the same object, so that the next day with these windows finds it by its id.
+            # Equal results are the same object, so the next day with these windows finds it by its id.
             known = self._divided[key] = (free, spans if rest == spans else rest, (spans, excluded))
         return known[:2]
 
     def _excluded_walls(self, ordinal: int) -> Spans:
-        """The walls of a day whose instants are excluded."""
+        """Return the walls of a day whose instants are excluded."""
         shape = self._shapes.of_steady_day(ordinal)
         if shape is not None:
             return shape.all
@@ -112,15 +115,15 @@ class ExcludedTime:
         return merged_spans(excluded)
 
     def days(self, begin: datetime, end: datetime) -> list[Stretch]:
-        """What rules of whole days exclude from `begin` to before `end`."""
+        """Return what rules of whole days exclude from `begin` to before `end`."""
         return self._gathered([block.days for block in self._blocks_between(begin, end)], begin, end)
 
     def stretches(self, begin: datetime, end: datetime) -> list[Stretch]:
-        """What is excluded from `begin` to before `end`."""
+        """Return what is excluded from `begin` to before `end`."""
         return self._gathered([block.all for block in self._blocks_between(begin, end)], begin, end)
 
     def free_from(self, instant: datetime, at_most: timedelta) -> datetime | None:
-        """The first free instant at or after this one; None when it is farther away than that."""
+        """Return the first free instant at or after this one; None if it is farther away than `at_most`."""
         free = instant
         while (stretch := self._stretch_at(free)) is not None:
             free = stretch.end
@@ -129,7 +132,7 @@ class ExcludedTime:
         return free
 
     def stretch_before(self, end: datetime, at_most: timedelta) -> Stretch | None:
-        """What is excluded up to `end` without a gap, cut where it is longer than that; None: it is free before."""
+        """Return the excluded time that ends at `end`, at most `at_most` of it; None: the time before `end` is free."""
         begin = end
         while (stretch := self._stretch_at(begin - _MICROSECOND)) is not None:
             begin = stretch.begin
@@ -163,7 +166,7 @@ class ExcludedTime:
         windows: list[Stretch] = []
         try:
             begin, end = EPOCH + _BLOCK * number, EPOCH + _BLOCK * (number + 1)
-        except OverflowError:  # where year 9999 ends, nothing is excluded
+        except OverflowError:  # at the end of year 9999, nothing is excluded
             return _Block([], [], [])
         for calendar in self._calendars:
             days += calendar.excluded_days(begin, end, self._zone)
@@ -175,5 +178,5 @@ class ExcludedTime:
 
 @lru_cache(maxsize=256)
 def excluded_time(calendars: tuple[ExclusionCalendar, ...], zone: ZoneInfo) -> ExcludedTime:
-    """The same object for the same calendars and zone, so that all timers share what it remembers."""
+    """Return the same object for the same calendars and zone, so that all timers share its cache."""
     return ExcludedTime(calendars, zone)

@@ -1,4 +1,4 @@
-"""The rule of exclusion calendars that excludes windows, which begin by a cron expression."""
+"""Rule of exclusion calendars that excludes windows, whose begins are defined by a cron expression."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from timers.schedules.times_of_day import ClockTimes
 from timers.schedules.wall_instants import SteadyTime, steady_times
 
 MOST_WINDOWS_A_DAY = 48
-"""That one rule may begin; the rules of a calendar together may begin twice as many."""
+"""Maximum number of windows per day of one rule; the rules of a calendar together may have twice as many."""
 LONGEST_WINDOW = 31 * 86_400 * 1_000_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _UNSETTLED = timedelta(days=2)
-"""After the clock is set: no zone skips or repeats more than a day."""
+"""Time after a clock change that is handled window by window: no zone skips or repeats more than a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExcludedWindow:
-    """A window that begins whenever the wall clock matches a cron expression, and lasts so much elapsed time."""
+    """A window that begins whenever the wall clock matches a cron expression, and lasts a fixed elapsed time."""
 
     expression: CronExpression
     duration: timedelta
@@ -47,15 +47,15 @@ class ExcludedWindow:
 
     @property
     def a_day(self) -> int:
-        """How many windows begin on a day, at most."""
+        """Maximum number of windows that begin on a day."""
         return self.expression.pattern.times.total
 
     def row(self, year: int) -> bytes:
-        """One byte for each day of the year: 1 where a window begins."""
+        """Return one byte for each day of the year: 1 if a window begins on it."""
         return self.expression.pattern.row(year)
 
     def spans(self) -> list[tuple[int, int]]:
-        """Each window that begins on a day: where it begins and ends, in microseconds of that day."""
+        """Return begin and end of each window that begins on a day, in microseconds of that day."""
         duration = self.duration // _MICROSECOND
         return [
             (start // _MICROSECOND, start // _MICROSECOND + duration)
@@ -63,18 +63,18 @@ class ExcludedWindow:
         ]
 
     def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
-        """Why a UTC instant is excluded; None: it is not."""
+        """Return why a UTC instant is excluded; None: it is not."""
         begin = _cron(self.expression, zone).next_after(instant - self.duration)
         if begin is None or begin > instant:
             return None
         return f"window {self.expression.text} for {describe_duration(self.duration // _MICROSECOND)}"
 
     def stretches(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
-        """The windows of which something lies from `begin` to before `end`, whole; they may overlap."""
+        """Yield the whole windows that overlap the time from `begin` to before `end`; they may overlap each other."""
         begin = begin - self.duration + _MICROSECOND
         before: SteadyTime | None = None
         for steady in steady_times(zone, begin - _UNSETTLED, end):
-            # What a clock that has been set makes of its walls is the cron expression's affair, window by window.
+            # Around a clock change, the cron expression determines the windows one by one.
             set_by = timedelta(0) if before is None else abs(steady.offset - before.offset)
             settled = min(steady.begin + set_by, steady.end)
             yield from self._one_by_one(max(steady.begin, begin), settled, zone)
@@ -82,7 +82,7 @@ class ExcludedWindow:
             before = steady
 
     def _one_by_one(self, begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[Stretch]:
-        """The windows that begin from `begin` to before `end`."""
+        """Yield the windows that begin from `begin` to before `end`."""
         cron = _cron(self.expression, zone)
         start = cron.first(begin)
         while start is not None and start < end:
@@ -90,7 +90,7 @@ class ExcludedWindow:
             start = cron.next_after(start)
 
     def _day_by_day(self, begin: datetime, end: datetime, offset: timedelta) -> Iterator[Stretch]:
-        """The same where the wall clock goes on steadily, `offset` ahead of UTC: each day has the same windows."""
+        """Yield the windows of days without clock change, `offset` ahead of UTC: each day has the same windows."""
         if begin >= end:
             return
         wall, last = (each.replace(tzinfo=None) + offset for each in (begin, end))
@@ -114,13 +114,13 @@ class ExcludedWindow:
 
 def _clock_times(expression: CronExpression) -> ClockTimes:
     times = expression.pattern.times
-    assert isinstance(times, ClockTimes)  # what cron expressions are made of
+    assert isinstance(times, ClockTimes)  # cron expressions consist of these
     return times
 
 
 @lru_cache(maxsize=1024)
 def _spans(times: ClockTimes, duration: timedelta) -> tuple[tuple[timedelta, timedelta], ...]:
-    """The windows of a day from its midnight on, those that touch as one."""
+    """Return the windows of a day from its midnight; touching ones are merged."""
     spans: list[tuple[timedelta, timedelta]] = []
     for start in _starts(times):
         if spans and start <= spans[-1][1]:

@@ -1,11 +1,11 @@
-"""Excluding: a schedule as exclusion calendars let it be.
+"""Excluding: a schedule under exclusion calendars.
 
-It has all instants of the schedule that it wraps, also the excluded ones, for which `reason` says why they are not to
-run; and those to which excluded ones move (see moving.py), when `on_excluded` is before or after. An instant that moves
-onto another is one with it.
+It has all instants of the wrapped schedule, including the excluded ones, for which `reason` says why they do not run.
+In addition it has the instants to which excluded ones move (see moving.py), if `on_excluded` is before or after. An
+instant that moves onto another one is merged with it.
 
-A fixed delay has no instants of its own that could be excluded: it is due `delay` after the end of a run, or as soon
-after that as nothing excludes it, whatever `on_excluded` says.
+A fixed delay has no instants of its own that could be excluded: it is due `delay` after the end of a run, or at the
+first free instant after that, whatever `on_excluded` is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOVED_TO = "; moved to "
 
 @dataclass(frozen=True, slots=True)
 class Excluding(Schedule):
-    """A schedule, and the calendars whose time it leaves out: all instants in either sense."""
+    """A schedule and its exclusion calendars; it yields all instants, whether they run or not."""
 
     kind: ClassVar[str] = "excluding"
 
@@ -44,7 +44,7 @@ class Excluding(Schedule):
     calendars: tuple[ExclusionCalendar, ...]
     on_excluded: str
     zone: ZoneInfo
-    """The timer's: whose days the calendars without a zone of their own mean, and whose time of day a move keeps."""
+    """The timer's zone, for the days of calendars without their own zone and for the time of day that a move keeps."""
     _time: ExcludedTime = field(init=False, repr=False, compare=False)
     _moves: Moves | None = field(init=False, repr=False, compare=False)
 
@@ -69,7 +69,7 @@ class Excluding(Schedule):
         return self.next_after(not_before - _MICROSECOND)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first instant after `moment`, be it to run or not."""
+        """Return the first instant after `moment`, whether it runs or not."""
         moment = in_utc(moment)
         nominal = self.schedule.next_after(moment)
         if isinstance(self.schedule, FixedDelay):
@@ -83,14 +83,17 @@ class Excluding(Schedule):
         return min((at for at in (nominal, moved) if at is not None), default=None)
 
     def next_to_run(self, moment: datetime) -> datetime | None:
-        """The first instant after `moment` that is to run; None when there is none, or none is found (see `to_run`)."""
+        """Return the first instant after `moment` that runs.
+
+        None if there is none, or none was found (see `to_run`).
+        """
         return self.to_run(moment).instant
 
     def to_run(self, moment: datetime) -> ToRun:
-        """The first instant after `moment` that is to run, and how far it was looked for.
+        """Return the first instant after `moment` that runs, and how far the search went.
 
-        What is excluded is passed over block by block: five years at most, and no more than 500 blocks that hold
-        instants of the schedule.
+        Excluded time is skipped block by block: at most five years, and at most 500 blocks that contain instants of the
+        schedule.
         """
         moment = in_utc(moment)
         following = self.next_after(moment)
@@ -104,18 +107,18 @@ class Excluding(Schedule):
                 return ToRun(None, following + _LONGEST_WAIT)
             if free - moment > _LOOKED_AHEAD:
                 return ToRun(None, free)
-            # Nothing runs within what is excluded, also nothing that moves.
+            # Nothing runs within excluded time, not even a moved instant.
             following = self.next_after(free - _MICROSECOND)
         return ToRun(None, following)
 
     def moved_from(self, instant: datetime) -> datetime | None:
-        """Where an instant that is not the schedule's own moved from; None for one that is, or that is none at all."""
+        """Return where a moved instant came from; None if it is the schedule's own, or no instant of it."""
         if self._moves is None or self.schedule.first(instant) == instant:
             return None
         return self._moves.origin_of(in_utc(instant))
 
     def reason(self, instant: datetime) -> str | None:
-        """Why an instant is not to run, and where it moved to; None: it is to run."""
+        """Return why an instant does not run, and where it moved to; None: it runs."""
         instant = in_utc(instant)
         reason = self._time.reason(instant)
         if reason is None:
@@ -128,23 +131,23 @@ class Excluding(Schedule):
         return f"excluded by {reason}{_MOVED_TO}{to.astimezone(self.zone).isoformat()}"
 
     def missed(self, first: datetime, until: datetime) -> Missed | None:
-        """The instants to run from `first` to `until` inclusive, exact; None: there are none."""
+        """Return the instants that run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return Missed(first, 1) if self.reason(first) is None else None
         return self.counted(first, until + _MICROSECOND, excluded=False)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
-        """The instants not to run from `first` to `until` inclusive, exact; None: there are none."""
+        """Return the instants that do not run from `first` to `until` inclusive, exact; None: there are none."""
         first, until = in_utc(first), in_utc(until)
         if until <= first or isinstance(self.schedule, FixedDelay):
             return None if self.reason(first) is None else Missed(first, 1)
         return self.counted(first, until + _MICROSECOND, excluded=True)
 
     def counted(self, begin: datetime, end: datetime, *, excluded: bool) -> Missed | None:
-        """The instants from `begin` to before `end` that run, or else those that are excluded, exact.
+        """Return the instants from `begin` to before `end` that run, or those that are excluded, exact.
 
-        Not for a fixed delay, whose instants follow from its runs.
+        Not for a fixed delay, whose instants depend on its runs.
         """
         if not isinstance(self.schedule, (WallSchedule, FixedRate)):
             return self._walked(begin, end, excluded=excluded)
@@ -164,11 +167,11 @@ class Excluding(Schedule):
         return f"{self.schedule.describe()}; not when {names} excludes it{moved}"
 
     def to_spec(self) -> dict[str, Any]:
-        """That of the schedule alone: which calendars hold is a policy."""
+        """Return the spec of the schedule alone: the calendars are a policy."""
         return self.schedule.to_spec()
 
     def _walked(self, begin: datetime, end: datetime, *, excluded: bool) -> Missed | None:
-        """The instants of a schedule that has few, from `begin` to before `end`, that run or are excluded."""
+        """Count the instants of a sparse schedule, from `begin` to before `end`, that run or are excluded."""
         instant, found = self.first(begin), []
         while instant is not None and instant < end:
             if self._time.excludes(instant) == excluded:
@@ -177,20 +180,25 @@ class Excluding(Schedule):
         return Missed(found[-1], len(found)) if found else None
 
     def _free_from(self, instant: datetime) -> datetime:
-        """The first free instant; where nothing is free for more than a year, one that is not, so that it is said."""
+        """Return the first free instant.
+
+        If nothing is free for more than a year, an excluded one, so that it is reported.
+        """
         return self._time.free_from(instant, _LONGEST_WAIT) or instant + _LONGEST_WAIT
 
 
 def without_vain_move(
     reason: str, *, due: datetime, last_fire: datetime | None = None, end: datetime | None = None
 ) -> str:
-    """Why an instant of a timer is not run; unlike Excluding.reason, it names no move to an instant that never runs.
+    """Return why an instant of a timer does not run, without a move to an instant that never runs.
+
+    Excluding.reason names such a move.
 
     Args:
-        reason: what Excluding.reason says of the instant, or any other one.
-        due: the first instant that the timer has not dealt with.
-        last_fire: the latest instant at which it ran; None: it never has.
-        end: the timer's end; None: it has none.
+        reason: What Excluding.reason returned, or any other reason.
+        due: First instant that the timer has not processed.
+        last_fire: Latest instant at which it ran; None: it never has.
+        end: End of the timer; None: it has none.
     """
     excluded, moved, wall = reason.partition(_MOVED_TO)
     if not moved:

@@ -1,6 +1,7 @@
-"""Exclusion calendars: days and windows at which nothing shall fire.
+"""Exclusion calendars: days and windows at which nothing fires.
 
-A calendar is a list of rules, each an object of one of these forms, with a `label` to be told as the reason if wanted:
+A calendar is a list of rules, each an object of one of these forms, with an optional `label` that is shown as the
+reason:
 
     {"weekdays": ["sat", "sun"]}
     {"dates": ["2026-12-31", "2027-01-04"]}
@@ -9,8 +10,8 @@ A calendar is a list of rules, each an object of one of these forms, with a `lab
     {"holidays": "DE", "subdivision": "BY"}                 public holidays; "categories" for others than these
     {"cron": "0 22 * * 6", "duration": "PT4H"}              from each instant of a cron expression on
 
-Days, and the expressions of windows, are read on the wall clock of the calendar's own time zone, or of the timer's when
-it has none. A window lasts elapsed time: 4 hours are 4 hours also in a night in which the clock is set.
+Days, and the expressions of windows, refer to the wall clock of the calendar's own time zone, or of the timer's if it
+has none. A window lasts elapsed time: 4 hours are 4 hours even in a night with a clock change.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a calendar, and what people call it."""
+    """One rule of a calendar, and its label."""
 
     excludes: DayRule | ExcludedWindow
     label: str = ""
@@ -49,19 +50,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionCalendar:
-    """A named list of rules, all of which hold."""
+    """A named list of rules, all of which apply."""
 
     name: str
     rules: tuple[Rule, ...]
     zone: ZoneInfo | None = None
-    """Whose wall clock says what day it is; None: the timer's."""
+    """Zone whose wall clock defines the days; None: the timer's zone."""
 
     def __hash__(self) -> int:
-        return hash((self.name, self.zone))  # calendars are keys where instants are computed: not all rules each time
+        return hash((self.name, self.zone))  # cheap: calendars are dict keys in the computation of instants
 
     @classmethod
     def parse(cls, name: str, rules: Any, time_zone: str | None = None) -> Self:
-        """Read JSON rules; raises one InvalidRequest that names every wrong field, as `rules.0.weekdays`."""
+        """Parse JSON rules. Raises one InvalidRequest that names every invalid field, such as `rules.0.weekdays`."""
         if not isinstance(rules, (list, tuple)):
             raise InvalidRequest(
                 "rules", 'must be a list of rules, such as [{"weekdays": ["sat", "sun"]}]', given=rules
@@ -79,7 +80,7 @@ class ExclusionCalendar:
             problems.append(InvalidRequest("rules", "exclude all seven days of the week: nothing would ever fire"))
         windows = sum(rule.excludes.a_day for rule in read if isinstance(rule.excludes, ExcludedWindow))
         if windows > 2 * MOST_WINDOWS_A_DAY:
-            # Where each instant moves to is looked for among all of them, a month around.
+            # The target of each moved instant is searched among all of them, a month around.
             words = f"begin up to {windows:,} windows a day together: at most {2 * MOST_WINDOWS_A_DAY} are allowed"
             problems.append(InvalidRequest("rules", words))
         own_zone: ZoneInfo | None = None
@@ -92,7 +93,10 @@ class ExclusionCalendar:
         return cls(name, tuple(read), own_zone)
 
     def reason(self, instant: datetime, zone: ZoneInfo) -> str | None:
-        """Why an instant is excluded, for a timer of this zone: "Christmas Day (holidays DE)"; None: it is not."""
+        """Return why an instant is excluded, for a timer of this zone: "Christmas Day (holidays DE)".
+
+        None: it is not.
+        """
         zone = self.zone or zone
         instant = in_utc(instant)
         day = instant.astimezone(zone).date()
@@ -106,7 +110,7 @@ class ExclusionCalendar:
         return None
 
     def excluded_days(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
-        """What the rules of whole days exclude from `begin` to before `end` (UTC)."""
+        """Return what the rules of whole days exclude from `begin` to before `end` (UTC)."""
         rules = [rule.excludes for rule in self.rules if not isinstance(rule.excludes, ExcludedWindow)]
         if not rules:
             return []
@@ -125,18 +129,18 @@ class ExclusionCalendar:
         return merged(found)
 
     def excluded_windows(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
-        """What the windows exclude from `begin` to before `end` (UTC)."""
+        """Return what the windows exclude from `begin` to before `end` (UTC)."""
         zone = self.zone or zone
         windows = [rule.excludes for rule in self.rules if isinstance(rule.excludes, ExcludedWindow)]
         found = [stretch for window in windows for stretch in window.stretches(begin, end, zone)]
         return within(merged(found), begin, end)
 
     def stretches(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[Stretch]:
-        """What is excluded from `begin` to before `end` (UTC)."""
+        """Return what is excluded from `begin` to before `end` (UTC)."""
         return merged([*self.excluded_days(begin, end, zone), *self.excluded_windows(begin, end, zone)])
 
     def to_spec(self) -> list[dict[str, Any]]:
-        """The JSON rules; parsed again they give an equal calendar."""
+        """Return the JSON rules, from which an equal calendar is parsed."""
         return [rule.to_spec() for rule in self.rules]
 
 
@@ -148,7 +152,7 @@ _FORMS: Final[Mapping[str, tuple[Any, frozenset[str], frozenset[str]]]] = {
     "holidays": (PublicHolidays, frozenset({"holidays"}), frozenset({"subdivision", "categories"})),
     "cron": (ExcludedWindow, frozenset({"cron", "duration"}), frozenset()),
 }
-"""By the field that tells a form: its class, the fields that it needs, and those that it may have."""
+"""By the field that identifies a form: its class, its required fields, and its optional fields."""
 
 
 def _read(rule: Any, field: str) -> Rule:

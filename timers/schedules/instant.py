@@ -1,4 +1,4 @@
-"""Instants: points in time, kept as aware UTC datetimes of whole microseconds."""
+"""Instants: points in time, stored as aware UTC datetimes of whole microseconds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from timers.exceptions import InvalidRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
-"""No instant lies here or beyond: whatever is added to one (a jitter, a wait, the offset of a time zone) stays a date
-that Python and PostgreSQL can tell."""
+"""No instant lies here or later: whatever is added to one (a jitter, a wait, the offset of a time zone), the result
+remains a date that Python and PostgreSQL can represent."""
 _MICROSECOND = timedelta(microseconds=1)
 
-# datetime.fromisoformat alone takes more than we want (week dates, and 24:00 only in some Python versions).
+# datetime.fromisoformat accepts more than is wanted (week dates, and 24:00 in only some Python versions).
 _ISO = re.compile(
     r"(?P<year>[0-9]{4,6})-[0-9]{2}-[0-9]{2}"
     r"(?:[Tt ](?P<hour>[0-9]{2}):[0-9]{2}(?::(?P<second>[0-9]{2})(?:[.,][0-9]{1,6}(?P<finer>[0-9]*))?)?"
@@ -27,7 +27,7 @@ _YEARS = f"must lie in the years 1970 to {END.year - 1} (UTC)"
 
 
 def parse_instant(value: Any, field: str) -> datetime:
-    """The UTC instant meant by an aware datetime or by an ISO 8601 string with an offset.
+    """Return the UTC instant of an aware datetime or an ISO 8601 string with an offset.
 
     Raises InvalidRequest for anything else: no time zone, a year outside 1970 to 8999, infinity, hour 24, a leap
     second, a fraction finer than a microsecond.
@@ -50,17 +50,20 @@ def parse_instant(value: Any, field: str) -> datetime:
 
 
 def before_end(moment: datetime | None) -> datetime | None:
-    """An instant of a schedule; None for one that lies beyond the last there is."""
+    """Return an instant of a schedule; None if it is later than the last possible one."""
     return moment if moment is None or moment < END else None
 
 
 def format_instant(moment: datetime) -> str:
-    """The canonical text of an instant: UTC, ending in Z, microseconds only where there are any."""
+    """Format an instant canonically: UTC, ending in Z, microseconds only if there are any."""
     return in_utc(moment).replace(tzinfo=None).isoformat() + "Z"
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same instant in UTC; TypeError for a naive datetime, which would silently mean this machine's zone."""
+    """Return the instant in UTC.
+
+    Raises TypeError for a naive datetime, which would silently use this machine's zone.
+    """
     if moment.tzinfo is UTC:
         return moment
     if moment.utcoffset() is None:
@@ -69,12 +72,12 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Whole microseconds since 1970-01-01 UTC, exact."""
+    """Return whole microseconds since 1970-01-01 UTC, exact."""
     return (moment - EPOCH) // _MICROSECOND
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """The UTC instant so many microseconds after 1970-01-01 UTC, exact; OverflowError beyond year 9999."""
+    """Return the UTC instant that many microseconds after 1970-01-01 UTC, exact. OverflowError beyond year 9999."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 

@@ -1,7 +1,7 @@
-"""Counts of the instants of a schedule under exclusion calendars: how many run, how many are excluded.
+"""Count the instants of a schedule under exclusion calendars: those that run, and those that are excluded.
 
 Each day is a pair: the seconds at which the schedule is due (see own_parts.py), and what is excluded (see
-excluded_shapes.py). What a pair counts is computed once.
+excluded_shapes.py). The count of a pair is computed once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class ShapeMasks:
-    """The masks of shapes. `grid`: how many microseconds behind the full seconds the instants lie."""
+    """Masks of shapes. `grid`: microseconds of the instants after the full second."""
 
     grid: int
     _all: dict[int, tuple[Shape, int, int, int]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class ShapeMasks:
         return self._of(shape)[2]
 
     def of_days(self, shape: Shape) -> int:
-        """What rules of whole days exclude."""
+        """Return what rules of whole days exclude."""
         return self._of(shape)[3]
 
     def _of(self, shape: Shape) -> tuple[Shape, int, int, int]:
@@ -50,7 +50,7 @@ class ShapeMasks:
 
 @dataclass(slots=True)
 class Tally:
-    """Adds up instants, part by part in order of time, from `begin` to before `end`."""
+    """Sums up instants, part by part in chronological order, from `begin` to before `end`."""
 
     begin: datetime
     end: datetime
@@ -72,19 +72,19 @@ class Tally:
         return part.base + part.low >= self._low and part.base + part.high <= self._high
 
     def cut(self, part: Part, seconds: int) -> int:
-        """What of these lies within the bounds."""
+        """Return the seconds that lie within the bounds."""
         if self.is_within(part):
             return seconds
         return seconds & mask_between(max(self._low - part.base, 0), max(min(self._high - part.base, 86_400), 0))
 
     def add(self, part: Part, seconds: int, count: int) -> None:
-        """Take in seconds of a part that lie within the bounds, `count` of them."""
+        """Add `count` seconds of a part, which lie within the bounds."""
         if count:
             self.count += count
             self._latest = part, seconds
 
     def add_off_grid(self, part: Part, seconds: int) -> None:
-        """Take in seconds of a part at which instants lie that are off the grid."""
+        """Add seconds of a part with instants that are not on the grid."""
         if not seconds:
             return
         if not self.is_within(part):
@@ -95,7 +95,7 @@ class Tally:
             self._latest_off_grid = part, seconds
 
     def add_single(self, instants: Iterable[int]) -> None:
-        """Take in instants (microseconds since 1970), no earlier than those before."""
+        """Add instants (microseconds since 1970), none earlier than those added before."""
         begin, end = ((bound - EPOCH) // _MICROSECOND for bound in (self.begin, self.end))
         for instant in instants:
             if begin <= instant < end:
@@ -122,12 +122,12 @@ class Tally:
 def counted(
     own: Iterable[tuple[Part, int, Shape]], begin: datetime, end: datetime, *, grid: int, excluded: bool
 ) -> Missed | None:
-    """The instants from `begin` to before `end` that are free, or else those that are excluded.
+    """Return the instants from `begin` to before `end` that are free, or those that are excluded.
 
-    `own`: the parts in order of time, the instants in each, and what is excluded of it.
+    `own`: the parts in chronological order, the instants in each, and what is excluded of it.
     """
     tally, masks = Tally(begin, end, grid), ShapeMasks(grid)
-    known: dict[tuple[int, int], tuple[int, int, int]] = {}  # with what is looked up by its id, so that it stays
+    known: dict[tuple[int, int], tuple[int, int, int]] = {}  # with the object of each id, to keep it alive
     for part, seconds, shape in own:
         if not seconds or not tally.overlaps(part):
             continue
@@ -147,5 +147,5 @@ def counted(
 
 
 def _seconds_up(instant: datetime, grid: int) -> int:
-    """The first second that lies, with `grid` added, not before an instant; since 1970."""
+    """Return the first second since 1970 that, with `grid` added, is not before an instant."""
     return -((EPOCH + _MICROSECOND * grid - instant) // _SECOND)

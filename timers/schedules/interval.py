@@ -1,6 +1,6 @@
 """Intervals: a fixed rate counted from an anchor, and a fixed delay counted from the end of each run.
 
-Both follow elapsed time, so clock changes do not touch them.
+Both follow elapsed time, so clock changes do not affect them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FixedRate(Schedule):
         return self._instant((moment - self.anchor) // self.period + 1)
 
     def missed(self, first: datetime, until: datetime) -> Missed:
-        first = in_utc(first)  # two datetimes of one zone are subtracted by the wall, not by the time that passed
+        first = in_utc(first)  # datetimes of the same zone are subtracted by wall time, not by elapsed time
         beyond_first = max(0, (in_utc(until) - first) // self.period)
         return Missed(first + self.period * beyond_first, beyond_first + 1)
 
@@ -63,7 +63,7 @@ class FixedRate(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class FixedDelay(Schedule):
-    """Due at once, then `delay` after the end of each run: next_after takes the end of the run."""
+    """Due at once, then `delay` after the end of each run; the argument of next_after is the end of the run."""
 
     kind: ClassVar[str] = "fixed_delay"
 
@@ -87,7 +87,7 @@ class FixedDelay(Schedule):
             return None
 
     def missed(self, first: datetime, until: datetime) -> Missed:
-        # While a run is due nothing else is: the next instant is not known before that run has ended.
+        # While a run is due nothing else is: the next instant is unknown until that run has ended.
         return Missed(in_utc(first), 1)
 
     def describe(self) -> str:

@@ -1,4 +1,4 @@
-"""Jitter: timers that are due at the same instant, spread over a stretch of time."""
+"""Jitter: spreads timers that are due at the same instant over a time range."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from zlib import crc32
 
 
 def jitter_offset_us(name: str, jitter: float) -> int:
-    """How many microseconds after its nominal instants a timer is due, from 0 to below `jitter` (seconds).
+    """Return by how many microseconds a timer is due after its nominal instants, from 0 to below `jitter` (seconds).
 
-    The hash of the name decides: the same on every node and at every fire, so the distance between two fires of one
-    timer stays what its schedule says.
+    The offset is a hash of the name: it is the same on every node and at every fire, so the distance between two fires
+    of one timer remains that of its schedule.
     """
     return crc32(name.encode()) * round(jitter * 1_000_000) >> 32

@@ -1,4 +1,4 @@
-"""Lateness: how long after the instant at which it was due an execution began."""
+"""Lateness: time from the due instant of an execution to its start."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Final
 from timers.schedules.jitter import jitter_offset_us
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=1)
-"""By how much a worker's estimate of the database's clock may be ahead."""
+"""Maximum amount by which a worker's estimate of the database clock may be ahead."""
 
 
 def lateness(
     started_at: datetime, scheduled_for: datetime, *, origin: str, name: str, jitter: float | None
 ) -> timedelta:
-    """Return the time from the instant that an execution was due to its start.
+    """Return the time from the due instant of an execution to its start.
 
-    A scheduled execution is due at its nominal instant plus the timer's share of the jitter; others have no share.
+    A scheduled execution is due at its nominal instant plus the timer's jitter offset; others have no offset.
 
     Args:
-        started_at: when its first try began.
-        scheduled_for: the nominal instant.
-        origin: why it exists, as in execution ids.
-        name: the timer's name, which decides its share.
-        jitter: the timer's jitter now, in seconds; None: the timer is gone. Then, and where the execution began before
-            its share of that jitter (so the jitter has been changed since), the nominal instant counts.
+        started_at: When its first attempt began.
+        scheduled_for: The nominal instant.
+        origin: Why it exists, as in execution ids.
+        name: The timer's name, which determines its jitter offset.
+        jitter: The timer's present jitter, in seconds; None: the timer is deleted. In that case, and if the execution
+            began before its jitter offset (so the jitter has changed since), the nominal instant is used.
     """
     after_nominal = started_at - scheduled_for
     if origin != "schedule" or not jitter:

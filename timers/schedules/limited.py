@@ -1,12 +1,12 @@
-"""Limited: a schedule under exclusion calendars that computes only so much at once, and remembers what is costly.
+"""Limited: a schedule under exclusion calendars with a computation limit, and a cache of costly results.
 
-Without calendars no answer is costly. With them a count over ten years takes some hundred milliseconds, and so does a
-thousand instants one by one: too long while rows are locked. Whoever holds locks asks a limited schedule; where an
-answer would exceed the limit it raises Uncomputed, and nothing has been computed. Without the locks the same is asked
-of the same schedule as it remembers (see Limited.remembering); asked again, the limited one has these answers.
+Without calendars no computation is costly. With them a count over ten years takes some hundred milliseconds, and so do
+a thousand single instants: too long while rows are locked. Code that holds locks uses a limited schedule; if a result
+would exceed the limit, it raises Uncomputed, and nothing has been computed. The code then releases the locks, computes
+the result with the caching schedule (see Limited.remembering), and repeats: the limited schedule now has the result.
 
-An answer is estimated before it is computed, from what is asked alone, so the same is refused on every machine. Counts
-of disjoint stretches add up: one that is remembered serves for every stretch that is about the same.
+The cost is estimated before computing, from the arguments alone, so the same computation is refused on every machine.
+Counts of disjoint time ranges add up: a cached one serves every range that is about the same.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Answer = TypeVar("Answer")
 MOST_WHILE_LOCKED: Final = 800
 """Units that one decision may cost."""
 MOST_AT_ONCE: Final = 20_000
-"""Units that are computed and remembered before the rest is left to the next time."""
+"""Units that are computed and cached before the rest is left to the next call."""
 _ASK: Final = 4
 _SEARCH: Final = 1_000
-"""For the first instant that is to run, while rows are locked: up to 500 excluded blocks are passed over."""
+"""Cost of searching the first instant that runs, while rows are locked: up to 500 excluded blocks are skipped."""
 _DAY: Final = 1
 _DAY_OF_FRACTIONS: Final = 30
-"""A rate of fractions of a second whose excluded instants move: each day is counted by itself."""
+"""Cost of a day for a rate of fractions of a second whose excluded instants move: each day is counted separately."""
 _AROUND_MOVES: Final = 40
-"""A count with moves looks at the days from and to which instants move."""
+"""Additional days of a count with moves: those from and to which instants move."""
 _MOST_COUNTS: Final = 8
 _MOST_ASKS: Final = 100_000
-"""Answers for single instants that are remembered, of all schedules."""
+"""Maximum number of cached results for single instants, of all schedules."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _UNKNOWN: Final = object()
 
 
 class Uncomputed(Exception):
-    """The answer would cost more than is allowed; call `compute` without a lock, and repeat."""
+    """The result would cost more than is allowed; call `compute` without a lock, and repeat."""
 
     def __init__(self, compute: Callable[[], object]) -> None:
         super().__init__()
@@ -55,20 +55,20 @@ class Uncomputed(Exception):
 
 @dataclass(slots=True)
 class Allowance:
-    """What may still be computed, in units of some 25 microseconds; several schedules may share it."""
+    """Remaining cost that may be spent, in units of about 25 microseconds; several schedules may share it."""
 
     left: int = MOST_WHILE_LOCKED
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """Why there is no answer: it is not asked for again and again."""
+    """Why there is no result; cached so that it is not computed repeatedly."""
 
     error: Exception
 
 
 class _Count(NamedTuple):
-    """What was counted from `begin` to before `end`."""
+    """A count from `begin` to before `end`."""
 
     begin: datetime
     end: datetime
@@ -77,15 +77,15 @@ class _Count(NamedTuple):
 
 @dataclass(slots=True)
 class Answers:
-    """What is remembered of one schedule."""
+    """Cached results of one schedule."""
 
     of_instants: dict[tuple[str, datetime], Any] = field(default_factory=dict)
     counts: dict[bool, tuple[_Count, ...]] = field(default_factory=dict)
-    """By whether the excluded instants were counted, or those that run; the latest ones."""
+    """The latest counts: by whether excluded instants were counted, or those that run."""
 
 
 class Memory:
-    """The costly answers of some schedules, which threads may share; beyond `most` the oldest are forgotten."""
+    """Thread-safe cache of the costly results of some schedules; beyond `most` the oldest are dropped."""
 
     def __init__(self, most: int = 64) -> None:
         self._most = most
@@ -93,11 +93,11 @@ class Memory:
         self._lock = Lock()
 
     def known(self, schedule: Excluding) -> Answers | None:
-        """What is remembered of a schedule, if anything."""
+        """Return the cached results of a schedule, if there are any."""
         return self._answers.get(schedule) if self._answers else None
 
     def kept(self, schedule: Excluding) -> Answers:
-        """The place for what is to be remembered of it."""
+        """Return the cache entry of a schedule; create it if needed."""
         with self._lock:
             answers = self._answers.pop(schedule, None) or Answers()
             self._answers[schedule] = answers
@@ -111,7 +111,7 @@ class Memory:
 
 
 class Limited(Schedule):
-    """What a schedule answers, as far as the allowance goes; see the module."""
+    """A schedule whose computations are limited by an allowance; see the module."""
 
     __slots__ = ("_allowance", "_answers", "_memory", "_remembers", "_schedule")
 
@@ -129,10 +129,10 @@ class Limited(Schedule):
         raise InvalidRequest("schedule_kind", "is made of a schedule and a limit, it has no spec of its own")
 
     def remembering(self, most: int = MOST_AT_ONCE) -> Limited:
-        """The same schedule for whoever holds no lock: any count is computed, and all answers are remembered.
+        """Return the same schedule for code without locks: any count is computed, and all results are cached.
 
-        Of single instants so many are computed that it takes about half a second; then it raises Uncomputed as well,
-        and goes on from there the next time.
+        At most `most` units of single instants are computed at once, which takes about half a second; then it also
+        raises Uncomputed, and the next call continues from there.
         """
         return Limited(self._schedule, self._memory, Allowance(most), remembers=True)
 
@@ -184,7 +184,7 @@ class Limited(Schedule):
         return found
 
     def count_between(self, begin: datetime, end: datetime, *, excluded: bool) -> Missed | None:
-        """The count from `begin` to before `end`: a remembered one, and what lies between the two."""
+        """Return the count from `begin` to before `end`: a cached count, and the difference between the two ranges."""
         key, known = ("excluded" if excluded else "missed", begin), self._answers
         if known is not None and isinstance(failed := known.of_instants.get(key), _Failed):
             raise failed.error
@@ -226,7 +226,7 @@ class Limited(Schedule):
         return Missed(latest, count) if count and latest is not None else None
 
     def _cost(self, begin: datetime, end: datetime, *, excluded: bool) -> int:
-        """The units of a count between two instants, in whichever order."""
+        """Return the units of a count between two instants, in either order."""
         if begin == end:
             return 0
         schedule = self._schedule.schedule
@@ -242,12 +242,12 @@ class Limited(Schedule):
 
 
 def limited(schedule: Schedule, memory: Memory, allowance: Allowance | None = None) -> Schedule:
-    """A schedule for whoever holds locks: itself, where no answer of it is costly."""
-    if type(schedule) is not Excluding:  # by far the most; isinstance is ten times as slow for an abstract class
+    """Return a schedule for code that holds locks; the schedule itself if none of its results is costly."""
+    if type(schedule) is not Excluding:  # the usual case; isinstance is ten times as slow for an abstract class
         return schedule
     return Limited(schedule, memory, allowance or Allowance())
 
 
 def remembering(schedule: Schedule) -> Schedule:
-    """The same for whoever holds none; what it answers is remembered for the limited one."""
+    """Return the schedule for code without locks; its results are cached for the limited one."""
     return schedule.remembering() if isinstance(schedule, Limited) else schedule

@@ -1,9 +1,9 @@
-"""Which days of a year the BY parts of a recurrence rule match, whatever its FREQ and INTERVAL.
+"""Days of a year that the BY parts of a recurrence rule match, whatever its FREQ and INTERVAL.
 
-A year is a row of bytes, one for each day, 1 where the day matches: rows are searched and counted by Python itself, and
-28 of them, one for each kind of year, say all that there is to know about a rule. They are made of months, of which
-there are 28 kinds as well, so that a long list of numbers is read once for each kind of month, not for each month. So
-the cost of a rule is bounded by construction: nothing is walked day by day when an instant is looked for.
+A year is a row of bytes, one for each day, 1 if the day matches: Python itself searches and counts rows, and 28 rows,
+one for each kind of year, describe a rule completely. Rows are composed of months, of which there are 28 kinds as well,
+so that a long list of numbers is evaluated once for each kind of month, not for each month. So the cost of a rule is
+bounded by construction: no search walks day by day.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _SET: Final = b"\x01"
 
 
 class YearKind(NamedTuple):
-    """All that the days of a year depend on. Days of the week count from 0 (Sunday)."""
+    """Everything that the days of a year depend on. Days of the week count from 0 (Sunday)."""
 
     first_weekday: int
     length: int
     length_before: int = 365
-    """Of the year before, and of the one after: weeks around New Year belong to either."""
+    """Length of the year before; length_after is that of the year after: weeks around New Year belong to either."""
     length_after: int = 365
 
 
 class DayFilter(NamedTuple):
-    """The BY parts that choose days; empty where the rule says nothing. See rrule_text.RuleParts."""
+    """BY parts that choose days; empty if the rule has none. See rrule_text.RuleParts."""
 
     weekdays: tuple[tuple[int, int], ...]
     month_days: tuple[int, ...]
@@ -38,11 +38,11 @@ class DayFilter(NamedTuple):
     months: tuple[int, ...]
     week_start: int
     counts_in_year: bool
-    """Whether 2TU is the second Tuesday of the year; else it is that of the month."""
+    """Whether 2TU is the second Tuesday of the year, instead of the month."""
 
 
 class MatchingDays:
-    """The matching days of every year. A value but for its memory, which threads may share."""
+    """Matching days of every year. Immutable except for its cache, which is thread-safe."""
 
     def __init__(self, day_filter: DayFilter) -> None:
         self._filter = day_filter
@@ -55,7 +55,7 @@ class MatchingDays:
         return not (by.weekdays or by.month_days or by.year_days or by.weeks or by.months)
 
     def of_year(self, year: int) -> bytes:
-        """One byte for each day of the year: 1 where it matches."""
+        """Return one byte for each day of the year: 1 if it matches."""
         length = 365 + isleap(year)
         first_weekday = date(year, 1, 1).isoweekday() % 7
         if self._filter.weeks:
@@ -70,13 +70,13 @@ class MatchingDays:
 
 @lru_cache(maxsize=1024)
 def matching_days(day_filter: DayFilter) -> MatchingDays:
-    """The same object for the same filter, so that rules that differ in other parts share its memory."""
+    """Return the same object for the same filter, so that rules that differ in other parts share its cache."""
     return MatchingDays(day_filter)
 
 
 @lru_cache(maxsize=2)
 def month_bounds(length: int) -> tuple[tuple[int, int], ...]:
-    """Of each month of a year of so many days: the index of its first day, and that of the first day after it."""
+    """Return, for each month of a year of that length, the index of its first day and of the first day after it."""
     starts = [0]
     for month, days in enumerate(_MONTH_LENGTHS):
         starts.append(starts[-1] + days + (month == 1 and length == 366))
@@ -84,17 +84,17 @@ def month_bounds(length: int) -> tuple[tuple[int, int], ...]:
 
 
 def both(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
-    """The days that are set in both rows, which are equally long."""
+    """Return the days that are set in both rows, which have equal lengths."""
     return (int.from_bytes(first) & int.from_bytes(second)).to_bytes(len(first))
 
 
 def either(first: bytes | bytearray, second: bytes | bytearray) -> bytes:
-    """The days that are set in one of the rows or in both; the rows are equally long."""
+    """Return the days that are set in at least one of the rows, which have equal lengths."""
     return (int.from_bytes(first) | int.from_bytes(second)).to_bytes(len(first))
 
 
 def every(length: int, first: int, step: int) -> bytes:
-    """A row with every `step`th day set, from an index on that is not negative."""
+    """Return a row with every `step`th day set, from a non-negative index on."""
     row = bytearray(length)
     row[first::step] = _SET * len(range(first, length, step))
     return bytes(row)
@@ -127,7 +127,7 @@ def _in_months(months: tuple[int, ...], length: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def _numbered(numbers: tuple[int, ...], length: int) -> bytes:
-    """The days with these numbers in a month or year of so many days; negative ones count from its end."""
+    """Return the days with these numbers in a month or year of that length; negative ones count from its end."""
     row = bytearray(length)
     for number in numbers:
         if abs(number) <= length:
@@ -144,7 +144,7 @@ def _on_weekdays(by: DayFilter, kind: YearKind) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _nth_weekdays(weekdays: tuple[tuple[int, int], ...], first_weekday: int, length: int) -> bytes:
-    """The days of a month or year that are these weekdays (see rrule_text.RuleParts), by the weekday of its first."""
+    """Return the days of a month or year, given its first weekday, that are these (see rrule_text.RuleParts)."""
     row = bytearray(length)
     for nth, weekday in weekdays:
         days = range((weekday - first_weekday) % 7, length, 7)
@@ -156,7 +156,8 @@ def _nth_weekdays(weekdays: tuple[tuple[int, int], ...], first_weekday: int, len
 
 
 def _in_weeks(by: DayFilter, kind: YearKind) -> bytes:
-    """Week 1 is the first with four days of its year (RFC 5545), so days around New Year may be of another year's."""
+    """Return the days in these weeks. Week 1 is the first with four days of its year (RFC 5545), so days around New
+    Year may belong to another year's week."""
     row = bytearray(kind.length)
     for begin, number, from_end in _weeks(by.week_start, kind):
         if number in by.weeks or from_end in by.weeks:
@@ -167,7 +168,7 @@ def _in_weeks(by: DayFilter, kind: YearKind) -> bytes:
 
 @lru_cache(maxsize=256)
 def _weeks(week_start: int, kind: YearKind) -> list[tuple[int, int, int]]:
-    """Of each week of which a day lies in the year: its first day, its number, and that number counted from the end."""
+    """Return, for each week with a day in the year: its first day, its number, and its number counted from the end."""
     found = []
     for begin in range(-((kind.first_weekday - week_start) % 7), kind.length, 7):
         middle, length = begin + 3, kind.length

@@ -1,8 +1,8 @@
-"""Counts of the instants that run where excluded ones move (see moving.py): the schedule's own and those gained.
+"""Count the instants that run if excluded ones move (see moving.py): the schedule's own and the gained ones.
 
-An instant is gained where one moves to at which the schedule is not due anyway. For each day, what moves there is found
-by going away from it day by day, for as long as some time of day that is free on it is excluded on all days between;
-all seconds of a day at once, so that a timer of every second costs no more than a daily one.
+An instant is gained where one moves to at which the schedule is not due anyway. For each day, the instants that move
+there are found by going away from it day by day, as long as some time of day that is free on it is excluded on all days
+between. All seconds of a day are processed at once, so a timer of every second costs no more than a daily one.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SECOND: Final = timedelta(seconds=1)
 
 @dataclass(slots=True)
 class _Day:
-    """A day of the wall clock, as far as instants move from it or over it."""
+    """A day of the wall clock, for instants that move from it or over it."""
 
     parts: list[tuple[Own, Shape]] = field(default_factory=list)
     leaving: int = 0
-    """The walls of the instants that move to another day."""
+    """Walls of the instants that move to another day."""
     excluded: int | None = None
-    """The walls that are excluded, where it is known already."""
+    """Excluded walls, if known already."""
     free: int | None = None
-    """The others, where it is known already."""
+    """Free walls, if known already."""
 
 
 @dataclass(slots=True)
@@ -45,18 +45,18 @@ class Moving:
     """How instants move."""
 
     after: bool
-    """To a later day; else to an earlier one."""
+    """Whether they move to a later day, instead of an earlier one."""
     farthest_days: int
     target: Callable[[datetime], datetime | None]
-    """Where a single instant moves to."""
+    """Returns where a single instant moves to."""
     end_of_gap: Callable[[int, int], datetime]
-    """When the clock skips a second of a day (a proleptic ordinal)."""
+    """Returns the instant at which the clock skips a second of a day (a proleptic ordinal)."""
     excludes: Callable[[datetime], bool]
-    """Whether an instant is excluded."""
+    """Returns whether an instant is excluded."""
 
 
 class MovedCounts:
-    """Counts what runs from `begin` to before `end`. `grid`: microseconds of the instants behind the full seconds."""
+    """Counts what runs from `begin` to before `end`. `grid`: microseconds of the instants after the full second."""
 
     def __init__(self, moving: Moving, begin: datetime, end: datetime, grid: int) -> None:
         self._moving = moving
@@ -64,11 +64,11 @@ class MovedCounts:
         self._grid = grid
         self._tally = Tally(begin, end, grid)
         self._ends = WindowEnds(self._masks, moving.farthest_days * SECONDS_A_DAY * _MICROSECONDS)
-        # No clock is farther from UTC than a day, nor does one skip more than a day.
+        # No clock is farther from UTC than a day, and none skips more than a day.
         self._first_day, self._last_day = begin.toordinal() - 2, end.toordinal() + 2
         self._days: dict[int, _Day] = {}
         self._left: deque[int] = deque()
-        """The days that instants leave, in order."""
+        """Days that instants leave, in order."""
         self._coming: deque[tuple[Own, Shape]] = deque()
         self._gained: dict[tuple[int, int], int] = {}
         self._single: dict[int, set[int]] = defaultdict(set)
@@ -79,10 +79,10 @@ class MovedCounts:
     def count(self, own: Iterable[tuple[Own, Shape]]) -> Missed | None:
         """Count the instants.
 
-        `own`: the parts in order of time, with what the schedule has in each and what is excluded of it, from some days
-        more than the farthest move before `begin` to as many behind `end`.
+        `own`: the parts in chronological order, with the schedule's instants in each and what is excluded of it. They
+        begin some days more than the farthest move before `begin`, and end as many after `end`.
         """
-        # A clock that is set back over midnight shows the day before once more.
+        # A clock that is set back over midnight shows the day before again.
         lag = 2 if self._moving.after else self._moving.farthest_days + 2
         day: int | None = None
         for each, shape in own:
@@ -111,7 +111,7 @@ class MovedCounts:
             return
         leaving = self._leaving_of(each.seconds, shape)
         if each.skipped is not None and leaving & (first := 1 << each.part.low):
-            leaving ^= first  # it stands for a wall of its own
+            leaving ^= first  # it represents a wall of its own
             there = self._moving.target(EPOCH + _SECOND * (each.part.base + each.part.low))
             if there is not None:
                 self._add_single(there)
@@ -137,7 +137,7 @@ class MovedCounts:
         self._days.pop(day - self._moving.farthest_days - 2, None)
 
     def _gain(self, day: int) -> None:
-        """Find what moves to a day."""
+        """Find the instants that move to a day."""
         if not self._first_day <= day <= self._last_day:
             return
         step = -1 if self._moving.after else 1
@@ -163,7 +163,7 @@ class MovedCounts:
             self._add_single(self._moving.end_of_gap(day, gained.bit_length() - 1))
 
     def _farthest_left(self, day: int) -> int | None:
-        """The farthest day that instants leave and from which they may come to a day; None: there is none."""
+        """Return the farthest day that instants leave and from which they may reach a day; None: there is none."""
         left, farthest = self._left, self._moving.farthest_days
         while left and left[0] < day - farthest:
             left.popleft()
@@ -172,7 +172,7 @@ class MovedCounts:
         return next((each for each in reversed(left) if day < each <= day + farthest), None)
 
     def _excluded(self, ordinal: int) -> int:
-        """The walls of a day that are excluded."""
+        """Return the excluded walls of a day."""
         day = self._days.setdefault(ordinal, _Day())
         if day.excluded is None:
             excluded, shown = 0, 0

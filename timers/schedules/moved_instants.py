@@ -1,7 +1,7 @@
-"""How many instants a fixed rate of fractions of a second gains by moving its excluded ones.
+"""Count the instants that a fixed rate of fractions of a second gains by moving its excluded ones.
 
 Rates of whole seconds, and all other schedules, are counted second by second (see moved_counts.py). Here a move is a
-copy of the rate that lies as far behind it as the move is long; copies with the same distance are one.
+copy of the rate, shifted by the length of the move; copies with the same shift are merged.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _EARLIER = timedelta(days=FARTHEST_DAYS + 3)
-"""How long before its rate a copy begins: instants may move to before the first of the rate."""
+"""How long before its rate a copy begins: instants may move to before the first one of the rate."""
 
 
 def gained(rate: FixedRate, moves: Moves, zone: ZoneInfo, begin: datetime, end: datetime) -> Missed | None:
-    """The instants from `begin` to before `end` (UTC) to which excluded ones move, and which are not its own."""
+    """Return the instants from `begin` to before `end` (UTC) to which excluded ones move, without the rate's own."""
     by_day: dict[date, _DayGained] = defaultdict(lambda: _DayGained(rate, zone, Stretch(begin, end)))
     first, last = begin.astimezone(zone).date(), (end - _MICROSECOND).astimezone(zone).date()
     for origin in _days(first - _DAY * (FARTHEST_DAYS + 1), last + _DAY * (FARTHEST_DAYS + 1)):
@@ -46,17 +46,17 @@ def gained(rate: FixedRate, moves: Moves, zone: ZoneInfo, begin: datetime, end: 
 
 @dataclass(slots=True)
 class _DayGained:
-    """What one day gains: copies of the rate in stretches of it, and single instants."""
+    """Gains of one day: copies of the rate in stretches of it, and single instants."""
 
     rate: FixedRate
     zone: ZoneInfo
     asked: Stretch
     copies: dict[timedelta, tuple[FixedRate, list[Stretch]]] = field(default_factory=dict)
-    """By how far a copy lies behind the rate."""
+    """Copies by their shift against the rate."""
     single: set[datetime] = field(default_factory=set)
 
     def take(self, move: Move) -> None:
-        """Take in what moves to this day by one move."""
+        """Add what moves to this day by one move."""
         first = max(move.begin, self.rate.anchor)
         if first >= move.end:
             return
@@ -65,13 +65,16 @@ class _DayGained:
                 instant = self.rate.first(begin)
                 if instant is not None and instant < end:
                     change = place(self.zone, move.wall(begin))
-                    assert isinstance(change, Change)  # what is shown on no part of the day
+                    assert isinstance(change, Change)  # shown on no part of the day
                     self.single.add(change.at)
             else:
                 self._copy(Stretch(there, there + (end - begin)), there - begin)
 
     def _pieces(self, first: datetime, move: Move) -> Iterator[tuple[datetime, datetime, datetime | None]]:
-        """The move from an instant on, cut where the clock is set, with where each piece goes; None: to a gap's end."""
+        """Yield the pieces of the move from an instant on, cut at clock changes, with their targets.
+
+        None: the end of a gap.
+        """
         midnight = datetime.combine(move.wall(first).date(), time())
         rest = [Stretch(first, move.end)]
         noon = (midnight + _DAY / 2).replace(tzinfo=UTC)
@@ -88,7 +91,7 @@ class _DayGained:
 
     def _copy(self, there: Stretch, shift: timedelta) -> None:
         behind = shift % self.rate.period
-        if not behind:  # the instants are the rate's own, unless they lie before its first
+        if not behind:  # the instants are the rate's own, unless they are before its first
             there = Stretch(there.begin, min(there.end, self.rate.anchor))
         if there.begin < there.end:
             earlier = self.rate.period * (_EARLIER // self.rate.period + 1)
@@ -96,11 +99,11 @@ class _DayGained:
             self.copies.setdefault(behind, (copy, []))[1].append(there)
 
     def counted(self) -> Missed | None:
-        """The instants of the copies."""
+        """Return the count of the copies' instants."""
         return together(_counted(copy, begin, end) for copy, stretches in self._within() for begin, end in stretches)
 
     def new_singles(self) -> list[datetime]:
-        """The single instants that no copy has, nor the rate itself."""
+        """Return the single instants that neither a copy nor the rate itself has."""
         begin, end = self.asked
         copies = self._within()
         return [at for at in self.single if begin <= at < end and self._is_new(at, copies)]

@@ -1,14 +1,14 @@
-"""Where excluded instants move to: before what excludes them, or after it.
+"""Where excluded instants move to: before or after the excluded time.
 
 - An instant on an excluded day keeps its time of day: it moves to the nearest day, before or after, on which that time
   is free. (JobScheduler's when_holiday: previous_non_holiday, next_non_holiday.)
-- An instant in an excluded window moves *after* to the end of what excludes it; several of them so become one. *Before*
-  it keeps its time of day as well, on the nearest day on which that time is free: just before a window begins would be
-  in the midst of what the window was made for.
-- What finds no free place within 31 days is not moved.
+- An instant in an excluded window moves *after* to the end of the excluded time, so several of them are merged.
+  *Before* it also keeps its time of day, on the nearest day on which that time is free: just before a window begins
+  would defeat the purpose of the window.
+- An instant without a free target within 31 days is not moved.
 
-Times of day are those of the timer's time zone. A time that is skipped on the day it moves to means the end of the gap;
-one that is shown twice means the first time.
+Times of day are those of the timer's time zone. A time that is skipped on the target day becomes the end of the gap; a
+repeated one is the first time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_DAYS = 2_000
 
 
 class Move(NamedTuple):
-    """Instants from `begin` to before `end` (UTC) move to the wall that is `shift` ahead of what UTC shows at them."""
+    """Instants from `begin` to before `end` (UTC) move to the wall that is `shift` ahead of their UTC time."""
 
     begin: datetime
     end: datetime
@@ -49,11 +49,11 @@ class Move(NamedTuple):
 
 
 class _DayMoves(NamedTuple):
-    """The moves from one day."""
+    """Moves from one day."""
 
     moves: tuple[Move, ...]
     by_target: dict[date, tuple[list[datetime], list[Move]]]
-    """By the day to which they lead: the walls at which each of them ends there, and they themselves, in order."""
+    """By target day: the walls at which each of the moves ends there, and the moves themselves, in order."""
 
     @classmethod
     def of(cls, moves: Iterable[Move]) -> Self:
@@ -67,7 +67,7 @@ class _DayMoves(NamedTuple):
 
 
 class Moves:
-    """The moves of one schedule's excluded instants. A value but for its memory, which threads may share."""
+    """Moves of one schedule's excluded instants. Immutable except for its cache, which is thread-safe."""
 
     def __init__(self, schedule: Schedule, time: ExcludedTime, zone: ZoneInfo, *, after: bool) -> None:
         self._schedule = schedule
@@ -78,7 +78,7 @@ class Moves:
         self._shared = _moves_shared(time, zone, after)
 
     def target(self, instant: datetime) -> datetime | None:
-        """The instant that an excluded one moves to; None: there is no free place for it."""
+        """Return the instant that an excluded one moves to; None: there is no free target."""
         if self.after and not self._time.excludes_day_of(instant):
             return self._time.free_from(instant, FARTHEST)
         wall = self._wall_of(instant)
@@ -89,9 +89,9 @@ class Moves:
         return None
 
     def next_after(self, moment: datetime, nominal: datetime | None) -> datetime | None:
-        """The first instant after `moment` to which some instant of the schedule moves.
+        """Return the first instant after `moment` to which some instant of the schedule moves.
 
-        `nominal`: the schedule's own first instant after `moment`; what moves to behind it may be left out.
+        `nominal`: the schedule's own first instant after `moment`; targets after it may be left out.
         """
         from_wall = first_wall_from(self._zone, moment + _MICROSECOND)
         until_wall = None if nominal is None else first_wall_from(self._zone, nominal)
@@ -105,11 +105,11 @@ class Moves:
         return found
 
     def moves_of(self, day: date) -> tuple[Move, ...]:
-        """The moves from one day of the timer's zone to other days."""
+        """Return the moves from one day of the timer's zone to other days."""
         return self._day_moves(day).moves
 
     def _moves_between(self, day: date, from_wall: datetime, until_wall: datetime | None) -> Iterator[Move]:
-        """Those of them that lead to walls from one to before another."""
+        """Yield the moves whose targets are walls from one to before another."""
         for target, (ends, moves) in self._day_moves(day).by_target.items():
             if target < from_wall.date() or (until_wall is not None and target > until_wall.date()):
                 continue
@@ -131,7 +131,7 @@ class Moves:
         return moves
 
     def window_ends(self, begin: datetime, end: datetime) -> Iterator[datetime]:
-        """The ends of excluded stretches, from `begin` to before `end`, to which instants of windows move, in order."""
+        """Yield, in order, the ends of excluded stretches, from `begin` to before `end`, that instants move to."""
         if not self.after:
             return
         for stretch in self._time.stretches(begin - FARTHEST - _MICROSECOND, end + FARTHEST):
@@ -139,7 +139,7 @@ class Moves:
                 yield stretch.end
 
     def origin_of(self, instant: datetime) -> datetime | None:
-        """The first of the instants that move to this one; None when none does."""
+        """Return the first of the instants that move to this one; None if there is none."""
         wall = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
         found = [
             origin
@@ -155,7 +155,7 @@ class Moves:
         return min(found, default=None)
 
     def _window_end_after(self, moment: datetime) -> datetime | None:
-        """The end of what excludes `moment`, when an instant up to `moment` moves there."""
+        """Return the end of the excluded time around `moment`, if an instant up to `moment` moves there."""
         end = self._time.free_from(moment, FARTHEST)
         if end is None or end == moment:
             return None
@@ -164,22 +164,22 @@ class Moves:
         return end if moves else None
 
     def _moves_to_end(self, stretch: Stretch, until: datetime) -> bool:
-        """Whether an instant of the stretch before `until` moves to its end, and not to another day."""
+        """Return whether an instant of the stretch before `until` moves to its end, and not to another day."""
         begin = max(stretch.begin, stretch.end - FARTHEST)
         parts = without([Stretch(begin, until)], self._time.days(begin, until))
         return any(self._first(*part) is not None for part in parts)
 
     def _days_that_move_behind(self, moment: datetime, nominal: datetime | None) -> Iterator[date]:
-        """The days whose instants may move to between `moment` and the schedule's next own instant."""
+        """Yield the days whose instants may move to between `moment` and the schedule's next own instant."""
         if self.after:
             today = moment.astimezone(self._zone).date()
             yield from (today - _DAY * distance for distance in range(FARTHEST_DAYS, -1, -1))
-        elif nominal is not None:  # what moves to before it comes from it, or from behind it
+        elif nominal is not None:  # what moves to before it comes from it, or from after it
             day = nominal.astimezone(self._zone).date()
             yield from (day + _DAY * distance for distance in range(FARTHEST_DAYS + 1))
 
     def _first(self, begin: datetime, end: datetime) -> datetime | None:
-        """The schedule's first instant from `begin` to before `end`."""
+        """Return the schedule's first instant from `begin` to before `end`."""
         if begin >= end:
             return None
         first = self._schedule.first(begin)
@@ -202,7 +202,7 @@ class Moves:
                 yield from (Move(base + _MICROSECOND * begin, base + _MICROSECOND * end, shift) for begin, end in free)
 
     def _leaving(self, day: date) -> Iterator[tuple[datetime, Spans, timedelta]]:
-        """What moves from a day: the instant of a wall midnight, spans from there on, and the offset of their walls."""
+        """Yield what moves from a day: the instant of a wall midnight, spans from there, and their offset."""
         shape = self._time.shape_of_steady_day(day.toordinal())
         if shape is not None:
             spans = shape.days if self.after else shape.all
@@ -217,7 +217,7 @@ class Moves:
             yield base, tuple(((at - base) // _MICROSECOND, (to - base) // _MICROSECOND) for at, to in excluded), offset
 
     def _steady_times(self, day: date) -> Iterator[SteadyTime]:
-        """The stretches of a day in which the clock is not set, each with the offset that makes its walls."""
+        """Yield the stretches of a day without clock change, each with the offset of its walls."""
         midnight = datetime.combine(day, time())
         # No zone is farther from UTC than a day.
         for begin, end, offset in steady_times(self._zone, as_utc(midnight - _DAY), as_utc(midnight + 2 * _DAY)):
@@ -230,12 +230,12 @@ class Moves:
             yield SteadyTime(first, last, offset)
 
     def _is_same_for_all(self, day: date) -> bool:
-        """Whether all schedules of these calendars move alike on a day: where the clock is not set (see _wall_of)."""
+        """Return whether all schedules of these calendars move alike on a day: without clock change (see _wall_of)."""
         midnight = as_utc(datetime.combine(day, time()))
         return not any(changes_between(self._zone, midnight - 2 * _DAY, midnight + 3 * _DAY))
 
     def _wall_of(self, instant: datetime) -> datetime:
-        """The wall that an instant stands for."""
+        """Return the wall that an instant represents."""
         if isinstance(self._schedule, WallSchedule) and self._schedule.zone == self._zone:
             return self._schedule.wall_of(instant)
         return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
@@ -243,10 +243,10 @@ class Moves:
 
 @lru_cache(maxsize=256)
 def _moves_shared(time: ExcludedTime, zone: ZoneInfo, after: bool) -> dict[date, _DayMoves]:  # noqa: ARG001
-    """The memory that all schedules of the same calendars share, by day: what moves from it is read once."""
+    """Return the cache that all schedules of the same calendars share, by day: its moves are computed once."""
     return {}
 
 
 def as_utc(wall: datetime) -> datetime:
-    """A naive datetime, which is not a wall of UTC but reckoned as if it were."""
+    """Return a naive datetime, which is not a wall of UTC, as if it were one, for arithmetic."""
     return wall.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The names that months, days and numbers have in words."""
+"""English names of months, days and numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "S
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    """Return a number as 1st, 2nd, 3rd, 4th, 11th, 21st."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """One, two and three."""
+    """Join words: one, two and three."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,4 +1,4 @@
-"""Why a pattern matches no wall at all, in words: for the person who wrote it."""
+"""Explain why a pattern matches no wall at all, for the person who wrote it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def why_never(pattern: WallPattern) -> str | None:
-    """The reason: "February has no 30th day"; None when it is not so simple as that.
+    """Return the reason, such as "February has no 30th day"; None if there is no simple reason.
 
-    That February has no 29th day is none without years: there will be one that has.
+    That February has no 29th day is not a reason without years: some year has one.
     """
     day = _smallest_day(pattern)
     if day is not None:

@@ -1,4 +1,4 @@
-"""The instants of a schedule on a wall clock, part by part of the days that the clock shows, as second masks."""
+"""Instants of a wall-clock schedule, for each part of the days that the clock shows, as second masks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Own(NamedTuple):
     part: Part
     seconds: int
     skipped: datetime | None = None
-    """The wall for which the first second fires, where a gap that ends there skipped it."""
+    """The wall for which the first second fires, if it was skipped by a gap that ends there."""
 
 
 def own_parts(schedule: WallSchedule, parts: Sequence[Part]) -> Iterator[Own]:
-    """The schedule's instants in parts that follow on each other, of the schedule's zone.
+    """Yield the schedule's instants in consecutive parts of the schedule's zone.
 
     The first part must not begin within a fold.
     """
@@ -38,7 +38,7 @@ def own_parts(schedule: WallSchedule, parts: Sequence[Part]) -> Iterator[Own]:
     before: Part | None = None
     shown_until = -1
     for part in parts:
-        while part.day not in masks:  # a clock that is set back over midnight shows the day before once more
+        while part.day not in masks:  # a clock that is set back over midnight shows the day before again
             day, mask = next(coming)
             masks = {other: masks[other] for other in masks if other >= day - 2}
             masks[day] = mask
@@ -60,7 +60,7 @@ def own_parts(schedule: WallSchedule, parts: Sequence[Part]) -> Iterator[Own]:
 
 
 def own_parts_of_rate(rate: FixedRate, parts: Sequence[Part]) -> Iterator[Own]:
-    """The same for a fixed rate of whole seconds, whose instants lie as many microseconds behind each as its anchor."""
+    """Yield the instants of a fixed rate of whole seconds, which have the microseconds of its anchor."""
     period, anchor = rate.period // _SECOND, (rate.anchor - EPOCH) // _SECOND
     masks: dict[int, int] = {}
     for part in parts:
@@ -74,6 +74,6 @@ def own_parts_of_rate(rate: FixedRate, parts: Sequence[Part]) -> Iterator[Own]:
 
 
 def _skipped(schedule: WallSchedule, begin: int, end: int) -> datetime | None:
-    """The first wall of the schedule from one to before another (seconds since the wall 1970)."""
+    """Return the first wall of the schedule from one to before another (seconds since the wall 1970)."""
     found = schedule.walls.after(_WALL_EPOCH + _SECOND * (begin - 1))
     return found if found is not None and found < _WALL_EPOCH + _SECOND * end else None

@@ -1,4 +1,4 @@
-"""Wall patterns in words: "at 14:00 on the last Thursday of November"."""
+"""Descriptions of wall patterns: "at 14:00 on the last Thursday of November"."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def pattern_in_words(pattern: WallPattern) -> str:
-    """What the pattern matches: times, days, months and years."""
+    """Describe what the pattern matches: times, days, months and years."""
     times, days = times_in_words(pattern.times), days_in_words(pattern.days, pattern.months)
     words = times if days == "every day" and "every" in times else f"{times} {days}"
     if pattern.years is not None:
@@ -36,7 +36,7 @@ def pattern_in_words(pattern: WallPattern) -> str:
 
 
 def times_in_words(times: TimesOfDay) -> str:
-    """The times of day: "at 09:00 and 17:30", "every 15th minute from 09:00 through 17:59"."""
+    """Describe the times of day: "at 09:00 and 17:30", "every 15th minute from 09:00 through 17:59"."""
     if times.total <= _NAMED_TIMES or not isinstance(times, ClockTimes):
         return f"at {_some_times(times)}"
     fields = (_as_cron(times.seconds, 59), _as_cron(times.minutes, 59), _as_cron(times.hours, 23))
@@ -45,7 +45,7 @@ def times_in_words(times: TimesOfDay) -> str:
 
 
 def days_in_words(rule: DayRule, months: tuple[int, ...] = EVERY_MONTH) -> str:
-    """The days: "every day", "on the 1st and the last day of every month", "on Monday in March"."""
+    """Describe the days: "every day", "on the 1st and the last day of every month", "on Monday in March"."""
     month = "every month" if months == EVERY_MONTH else _runs(months, lambda n: MONTHS[n - 1])
     of_month = f"on {listed([_term(term) for term in rule.of_month])} of {month}" if rule.of_month else ""
     of_week = f"on {listed([_term(term) for term in rule.of_week])}" if rule.of_week else ""
@@ -100,7 +100,7 @@ def _clock(second: int) -> str:
 
 
 def _as_cron(values: tuple[int, ...], last: int) -> str:
-    """The text of a cron field with these values: "*", "*/15", "9-17", "4,14,24"."""
+    """Return the text of a cron field with these values: "*", "*/15", "9-17", "4,14,24"."""
     step = values[1] - values[0] if len(values) > 1 else 0
     if step and values == tuple(range(0, last + 1, step)):
         return "*" if step == 1 else f"*/{step}"
@@ -110,7 +110,7 @@ def _as_cron(values: tuple[int, ...], last: int) -> str:
 
 
 def _runs(values: Sequence[int], name: Callable[[int], str]) -> str:
-    """Values in words, three or more in a row as "a through b"."""
+    """Describe values; three or more consecutive ones as "a through b"."""
     runs: list[list[int]] = []
     for value in values:
         if runs and value == runs[-1][-1] + 1:

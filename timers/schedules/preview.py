@@ -1,6 +1,6 @@
-"""Preview: the next fires of a schedule, the schedule in words, and what might surprise about it.
+"""Preview: the next fires of a schedule, its description, and warnings about surprising properties.
 
-It asks the very schedule that fires, by its own next_after, so what it shows is what will fire.
+It calls next_after of the schedule that fires, so it shows what will fire.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """One instant of the schedule: a fire, or one that is skipped."""
+    """One instant of the schedule: a fire, or a skipped one."""
 
     at: datetime
-    """UTC, without the timer's share of the jitter."""
+    """Instant in UTC, without the timer's jitter offset."""
     wall: str
-    """As the clock of the timer's zone shows it: "Sun 2027-03-28 03:00:00 +02:00"."""
+    """Wall-clock time in the timer's zone: "Sun 2027-03-28 03:00:00 +02:00"."""
     note: str = ""
-    """What is special about it: "for 02:30, which is skipped", "moved from ...", "skipped: excluded by ..."."""
+    """Special property: "for 02:30, which is skipped", "moved from ...", "skipped: excluded by ..."."""
     runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a schedule will do."""
+    """The next instants of a schedule, its description and warnings."""
 
     words: str
     instants: tuple[Previewed, ...]
-    """The next fires in order, and between them what is skipped."""
+    """The next fires in order, and the skipped instants between them."""
     warnings: tuple[Warned, ...]
 
     @property
@@ -68,14 +68,21 @@ def preview(
     p95_seconds: float | None = None,
     crowd: Callable[[datetime], int] | None = None,
 ) -> Preview:
-    """The next `n` fires after a moment, at most 1,000, the schedule in words, and warnings for 13 months ahead.
+    """Return the next fires after a moment, a description of the schedule, and warnings for 13 months ahead.
 
-    zone           of the timer; without it the schedule's own, or UTC
-    start_at end_at max_fires   as the timer has them; max_fires: how many are left
-    jitter_offset  how long after its instants the timer is due
-    exclusions     calendars that hold, where `schedule` is not an Excluding already
-    p95_seconds    how long 95 of 100 runs of the handler take at most
-    crowd          how many other timers are due in the second of an instant
+    Args:
+        schedule: The schedule.
+        n: Number of fires, at most 1,000.
+        after: The moment.
+        zone: Zone of the timer; None: the schedule's own, or UTC.
+        start_at: Start of the timer.
+        end_at: End of the timer.
+        max_fires: Number of fires that the timer has left.
+        jitter_offset: Time by which the timer is due after its instants.
+        exclusions: Calendars that apply, if `schedule` is not an Excluding already.
+        on_excluded: What happens to excluded instants.
+        p95_seconds: 95th percentile of the handler's run time.
+        crowd: Returns the number of other timers that are due in the second of an instant.
     """
     if zone is None:
         zone = schedule.zone if isinstance(schedule, (WallSchedule, Excluding)) else _UTC
@@ -101,7 +108,7 @@ def preview(
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """The instants of a schedule that lie after a moment and within what the timer allows."""
+    """Instants of a schedule that lie after a moment and within the timer's limits."""
 
     schedule: Schedule
     after: datetime
@@ -109,11 +116,11 @@ class _Bounds:
     end_at: datetime | None
 
     def following(self, instant: datetime | None = None) -> datetime | None:
-        """The first instant of all, or the one after this one."""
+        """Return the first instant, or the one after the given instant."""
         return self._allowed(self._first() if instant is None else self._next(instant))
 
     def running(self) -> Iterator[datetime]:
-        """The instants that are to run."""
+        """Yield the instants that run."""
         instant = self._allowed(self._first())
         if isinstance(self.schedule, Excluding) and instant is not None and self.schedule.reason(instant) is not None:
             instant = self.to_run(instant)
@@ -122,20 +129,20 @@ class _Bounds:
             instant = self.to_run(instant)
 
     def to_run(self, instant: datetime) -> datetime | None:
-        """The first instant after this one that is to run."""
+        """Return the first instant after this one that runs."""
         if isinstance(self.schedule, Excluding) and not self._is_delay:
             return self._allowed(self.schedule.next_to_run(instant))
         return self._allowed(self._next(instant))
 
     def looked_until(self, instant: datetime) -> datetime:
-        """Up to where excluded instants are counted when no instant after this one is to run."""
+        """Return up to where excluded instants are counted if no instant after this one runs."""
         excluded_until = None
         if isinstance(self.schedule, Excluding) and not self._is_delay:
             excluded_until = self.schedule.to_run(instant).excluded_until
         return instant + SEARCHED if excluded_until is None else min(instant + SEARCHED, excluded_until)
 
     def clipped(self, instant: datetime) -> datetime:
-        """The instant, or the end when that comes before it."""
+        """Return the instant, or the end if that is earlier."""
         return instant if self.end_at is None else min(instant, self.end_at)
 
     def _first(self) -> datetime | None:
@@ -145,7 +152,7 @@ class _Bounds:
         return first
 
     def _next(self, instant: datetime) -> datetime | None:
-        # A delay counts from the end of a run, which is not known: only its first instant is.
+        # A delay counts from the end of a run, which is unknown: only its first instant is known.
         return None if self._is_delay else self.schedule.next_after(instant)
 
     def _allowed(self, instant: datetime | None) -> datetime | None:

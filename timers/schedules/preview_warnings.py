@@ -1,4 +1,4 @@
-"""Warnings: what about a schedule might surprise the person who wrote it."""
+"""Warnings about properties of a schedule that may surprise the person who wrote it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from timers.schedules.wall_pattern import EVERY_MONTH, WallPattern
 from timers.schedules.wall_schedule import WallSchedule
 
 SEARCHED: Final = timedelta(days=397)
-"""How far ahead is looked: 13 months, so that the same season of the next year is seen."""
+"""Time range that is searched: 13 months, so that the same season of the next year is included."""
 CROWDED: Final = 100
-"""So many other timers in one second are told of."""
+"""Number of other timers in one second from which a warning is given."""
 _COMPARED: Final = 100
 _SECOND = timedelta(seconds=1)
 _SHORTEST_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -30,10 +30,10 @@ _SHORTEST_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """One warning: what kind, for programs, and what it is, for people."""
+    """One warning: a code for programs, and a text for people."""
 
     code: str
-    """gap, fold, never, or_rule, uneven_step, day_29_31, faster_than_handler, crowded."""
+    """One of: gap, fold, never, or_rule, uneven_step, day_29_31, faster_than_handler, crowded."""
     text: str
 
 
@@ -47,7 +47,7 @@ def warnings_of(
     crowd: Callable[[datetime], int] | None,
     due_after: timedelta,
 ) -> list[Warned]:
-    """The warnings of a schedule; `running`: the instants that are to run, from the first after `after` on."""
+    """Yield the warnings of a schedule. `running`: the instants that run, from the first after `after` on."""
     first = list(islice(running, 1))
     first += islice(takewhile(lambda instant: instant <= after + SEARCHED, running), _COMPARED if first else 0)
     inner = schedule.schedule if isinstance(schedule, Excluding) else schedule
@@ -78,7 +78,7 @@ def _never(first: Sequence[datetime], after: datetime, *, ended: bool) -> Iterat
 
 
 def _clock_changes(schedule: WallSchedule, after: datetime) -> Iterator[Warned]:
-    """The first gap and the first fold that touch the schedule."""
+    """Yield the first gap and the first fold that affect the schedule."""
     said: set[str] = set()
     for change in changes_between(schedule.zone, after, after + SEARCHED):
         code = "fold" if change.is_fold else "gap"
@@ -129,14 +129,14 @@ def _of_pattern(schedule: WallSchedule) -> Iterator[Warned]:
 
 
 def _month_days(days: Sequence[int], months: Sequence[int]) -> Iterator[Warned]:
-    """Days that some months have not, when there is no earlier one beside them."""
+    """Yield days that some months do not have, if no earlier day is listed in addition."""
     if days and min(days) > 28 and any(_SHORTEST_MONTHS[month - 1] < min(days) for month in months):
         named = listed([ordinal(day) for day in days])
         yield Warned("day_29_31", f"months without a {named} are left out; the last day of each month is another rule")
 
 
 def _uneven(name: str, values: Sequence[int], size: int) -> Iterator[Warned]:
-    """Steps that do not divide the hour or day evenly: */7 is 7 minutes but for the last step of each hour."""
+    """Yield steps that do not divide the hour or day evenly: */7 is 7 minutes except for the last step of each hour."""
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(values) < 3 or len(steps) != 1:
         return

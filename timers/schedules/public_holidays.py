@@ -1,4 +1,4 @@
-"""Public holidays by country and subdivision, as the package `holidays` knows them."""
+"""Public holidays by country and subdivision, from the package `holidays`."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import Any, Self
 from timers.exceptions import InvalidRequest
 from timers.schedules.excluded_days import row_of
 
-# The same names on every node, whatever its environment; a country that has no English ones has its own.
+# The same names on every node, whatever its environment; a country without English names has its own.
 _LANGUAGE = "en_US"
 
 
 @dataclass(frozen=True, slots=True)
 class PublicHolidays:
-    """The public holidays of a country, or those of one of its subdivisions."""
+    """The public holidays of a country, or of one of its subdivisions."""
 
     country: str
-    """ISO 3166-1, two letters."""
+    """Two-letter ISO 3166-1 code."""
     subdivision: str | None = None
     categories: tuple[str, ...] = ()
-    """Such as "bank" or "school"; empty: the public ones."""
+    """Categories such as "bank" or "school"; empty: the public ones."""
 
     @classmethod
     def parse(cls, rule: Mapping[str, Any], field: str) -> Self:
-        """The rule {"holidays": "DE", "subdivision": "BY"}, or InvalidRequest naming what is known."""
+        """Parse the rule {"holidays": "DE", "subdivision": "BY"}. Raises InvalidRequest that names the known values."""
         country = _country(rule["holidays"], f"{field}.holidays")
         subdivision = _subdivision(rule.get("subdivision"), country, f"{field}.subdivision")
         categories = _categories(rule.get("categories"), country, f"{field}.categories")
         return cls(country, subdivision, categories)
 
     def reason(self, day: date) -> str | None:
-        """The name of the holiday that the day is: "Christmas Day (holidays DE)"."""
+        """Return the name of the holiday on the day: "Christmas Day (holidays DE)"."""
         name = _names(self.country, self.subdivision, self.categories, day.year).get(day)
         return None if name is None else f"{name} (holidays {self.where})"
 
@@ -46,7 +46,7 @@ class PublicHolidays:
 
     @property
     def where(self) -> str:
-        """DE, or DE-BY."""
+        """Country and subdivision: DE, or DE-BY."""
         return self.country if self.subdivision is None else f"{self.country}-{self.subdivision}"
 
     def to_spec(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _names(country: str, subdivision: str | None, categories: tuple[str, ...], y
 
 
 def _package(field: str = "holidays") -> ModuleType:
-    """The package, loaded when it is needed first: it takes as long as all the rest of the schedules."""
+    """Return the package, which is loaded when first needed: loading takes as long as all other schedule modules."""
     try:
         return import_module("holidays")
     except ImportError:
@@ -95,8 +95,8 @@ def _country(given: Any, field: str) -> str:
 
 @lru_cache(maxsize=1)
 def _codes() -> dict[str, str]:
-    """The two-letter codes of all countries by their codes and names."""
-    from holidays.registry import COUNTRIES  # beside the package itself, which need not be there
+    """Return the two-letter codes of all countries by their codes and names."""
+    from holidays.registry import COUNTRIES  # next to the package itself, which may not be installed
 
     return {name.upper(): codes[1] for codes in COUNTRIES.values() for name in codes[:3]} | {"UK": "GB"}
 

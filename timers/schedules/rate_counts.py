@@ -1,7 +1,7 @@
-"""Counts of the instants of a fixed rate in excluded or free time, whatever its period.
+"""Count the instants of a fixed rate in excluded or free time, whatever its period.
 
-Each day has another phase: how long after its beginning the first instant comes. How many instants its stretches hold
-depends on the phase alone, and is looked up by halving.
+Each day has its own phase: the time from its beginning to the first instant. The number of instants in its stretches
+depends on the phase alone, and is found by bisection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 def counted_of_rate(
     rate: FixedRate, parts: Iterable[tuple[Part, Shape]], begin: datetime, end: datetime, *, excluded: bool
 ) -> Missed | None:
-    """The instants from `begin` to before `end` that are free, or else those that are excluded."""
+    """Return the instants from `begin` to before `end` that are free, or those that are excluded."""
     period, anchor = rate.period // _MICROSECOND, (rate.anchor - EPOCH) // _MICROSECOND
     low, high = (max(bound - EPOCH, rate.anchor - EPOCH) // _MICROSECOND for bound in (begin, end))
     by_shape: dict[int, tuple[Shape, Spans, _ByPhase]] = {}
@@ -53,7 +53,7 @@ def counted_of_rate(
 
 
 class _ByPhase:
-    """How many instants lie in some stretches, by the phase."""
+    """Number of instants in some stretches, by the phase."""
 
     def __init__(self, spans: Spans, period: int) -> None:
         self._whole = sum(end // period - begin // period for begin, end in spans)
@@ -61,18 +61,18 @@ class _ByPhase:
         self._ends = sorted(end % period for _, end in spans)
 
     def count(self, phase: int) -> int:
-        # From a bound on, one instant less of its period is to come when the phase lies before its remainder.
+        # From a bound on, one instant fewer of its period follows if the phase is before its remainder.
         later_ends = len(self._ends) - bisect_right(self._ends, phase)
         return self._whole + later_ends - len(self._begins) + bisect_right(self._begins, phase)
 
 
 def _before(bound: int, phase: int, period: int) -> int:
-    """How many instants lie before a bound; only differences mean anything."""
+    """Return the number of instants before a bound; only differences are meaningful."""
     return -((phase - bound) // period)
 
 
 def _last(spans: Spans, base: int, phase: int, period: int) -> int:
-    """The last instant in stretches that hold one."""
+    """Return the last instant in stretches that contain one."""
     for begin, end in reversed(spans):
         last = phase + (_before(end, phase, period) - 1) * period
         if last >= begin:
@@ -81,7 +81,7 @@ def _last(spans: Spans, base: int, phase: int, period: int) -> int:
 
 
 def _free(excluded: Spans, part: Part) -> Spans:
-    """What of a part lies in none of these."""
+    """Return the parts of a part that lie in none of these."""
     bounds = [part.low * _MICROSECONDS, *(bound for span in excluded for bound in span), part.high * _MICROSECONDS]
     return tuple((begin, end) for begin, end in zip(bounds[::2], bounds[1::2], strict=True) if begin < end)
 

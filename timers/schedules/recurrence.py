@@ -1,11 +1,11 @@
-"""Recurrence: the walls of a recurrence rule of iCalendar (RFC 5545, section 3.3.10).
+"""Recurrence: walls of an iCalendar recurrence rule (RFC 5545, section 3.3.10).
 
-A rule is computed year by year (see recurrence_years.py), and a year costs some ten microseconds whatever the rule: the
-answer for a wall far from the start costs as much as one near it, the last wall of COUNT is found by the totals of the
-years, and a rule that matches nothing is found out after 40 years of its calendar.
+A rule is computed year by year (see recurrence_years.py), and a year costs about ten microseconds whatever the rule. A
+wall far from the start costs as much as one near it, the last wall of COUNT is found by the totals of the years, and a
+rule that matches nothing is detected after 40 years of its calendar.
 
-python-dateutil expands the same rules, but walks from the start, and on and on where nothing matches. It is what the
-tests compare with.
+python-dateutil expands the same rules, but it walks from the start, and endlessly if nothing matches. The tests compare
+with it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from timers.schedules.second_masks import mask_between, mask_of_times
 from timers.schedules.times_of_day import TimesOfDay
 
 YEARS_SEARCHED = 40
-"""How far from a wall the next one is looked for."""
+"""Number of years in which the next wall is searched."""
 _MOST_YEARS = 4
-"""Years of which the days are remembered: the present one, and what a preview or a count looks at around it."""
+"""Number of years whose days are cached: the present one, and those around it for a preview or a count."""
 _MOST_SEARCHES = 50
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -31,23 +31,23 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """The walls of a rule, from its start on."""
+    """Walls of a rule, from its start on."""
 
     parts: RuleParts
     start: datetime
-    """A wall of whole seconds: the first that may match, and what the rule takes what it does not say from."""
+    """A wall of whole seconds: the first that may match, and the default of the parts that the rule omits."""
     last: datetime | None = None
     """The last wall that may match."""
     _years: RuleYears | None = field(init=False, repr=False, compare=False)
     _days: dict[int, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
     _followed_by: dict[int, int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """Years, and the next one in which the rule fires: to find it may take a look at 40 years."""
+    """Years, and the next year in which the rule fires: finding it may require reading 40 years."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_years", years_of(self.parts, self.start))
 
     def after(self, wall: datetime) -> datetime | None:
-        """The first matching wall strictly after `wall`; None when there is none in the next 40 years."""
+        """Return the first matching wall strictly after `wall`; None if there is none in the next 40 years."""
         wall = max(wall, self.start - _SECOND)
         if self._years is None or (self.last is not None and wall >= self.last):
             return None
@@ -64,11 +64,11 @@ class Recurrence:
         return self._bounded(_wall(year, found, self._years.times(year, found).after(-1) or 0))
 
     def first(self) -> datetime | None:
-        """The first wall of all; None when there is none within 40 years of the start."""
+        """Return the first wall; None if there is none within 40 years of the start."""
         return self.after(self.start - _SECOND)
 
     def count(self, start: datetime, end: datetime) -> int:
-        """How many walls match from `start` to before `end`."""
+        """Return the number of matching walls from `start` to before `end`."""
         start = max(start, self.start)
         if self.last is not None:
             end = min(end, self.last + _SECOND)
@@ -80,7 +80,7 @@ class Recurrence:
         return count + sum(self._years.total(year) for year in range(start.year, end.year))
 
     def masks(self, first: int, last: int) -> Iterator[int]:
-        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        """Yield the matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
         begin = self.start.toordinal()
         end = last if self.last is None else min(last, self.last.toordinal())
         new_year, days = first, b""
@@ -100,7 +100,7 @@ class Recurrence:
             yield mask
 
     def nth(self, number: int, years: int) -> datetime | None:
-        """The nth wall, counted from 1, when it comes within so many years of the start's month."""
+        """Return the nth wall, counted from 1, if it is within that many years of the start's month."""
         if self._years is None:
             return None
         if isinstance(self._years, SteppedYears) and (span := self._years.steady_seconds) is not None:
@@ -115,14 +115,14 @@ class Recurrence:
         return found if is_within else None
 
     def _counted(self, number: int, years: int) -> datetime | None:
-        """The nth wall of those from the beginning of the start's year on."""
+        """Return the nth wall from the beginning of the start's year on."""
         assert self._years is not None
         for year in range(self.start.year, min(self.start.year + years, MAXYEAR) + 1):
             total = self._years.total(year)
             if number > total:
                 number -= total
                 continue
-            # The last day that has fewer than so many walls before it.
+            # The last day with fewer walls before it than that.
             low, high = 0, 365 + isleap(year) - 1
             while low < high:
                 middle = (low + high + 1) // 2
@@ -135,12 +135,12 @@ class Recurrence:
         return None
 
     def _before(self, wall: datetime) -> int:
-        """How many walls of its year lie before a wall."""
+        """Return the number of walls of its year before a wall."""
         assert self._years is not None
         return self._years.total(wall.year, _day_of_year(wall)) + self._before_in_day(wall)
 
     def _before_in_day(self, wall: datetime) -> int:
-        """How many walls of its day lie before a wall."""
+        """Return the number of walls of its day before a wall."""
         assert self._years is not None
         day = _day_of_year(wall)
         if not self._days_of(wall.year)[day]:
@@ -148,7 +148,7 @@ class Recurrence:
         return self._years.times(wall.year, day).count_before(_second_of_day(wall) + (wall.microsecond > 0))
 
     def _year_after(self, year: int) -> int | None:
-        """The first year after this one on some day of which the rule fires; None when there is none within 40."""
+        """Return the first year after this one in which the rule fires; None if there is none within 40."""
         found = self._followed_by.get(year, 0)
         if found == 0:
             end = min(year + YEARS_SEARCHED, MAXYEAR, MAXYEAR if self.last is None else self.last.year)
@@ -173,7 +173,7 @@ class Recurrence:
 
 
 def _nth(times: TimesOfDay, number: int) -> int:
-    """The nth of some times of day, counted from 1."""
+    """Return the nth of some times of day, counted from 1."""
     low, high = 0, 86_399
     while low < high:
         middle = (low + high) // 2

@@ -1,12 +1,12 @@
-"""The years of a recurrence rule (RFC 5545, section 3.3.10): on which days it fires, how often, and at which times.
+"""Years of a recurrence rule (RFC 5545, section 3.3.10): on which days it fires, how often, and at which times.
 
-FREQ and INTERVAL say which periods take part, the BY parts which of their days and times. Three forms:
+FREQ and INTERVAL select the periods, the BY parts their days and times. There are three forms:
 
-- EvenYears: all days that match fire at the same times.
+- EvenYears: all matching days fire at the same times.
 - SteppedYears: hours, minutes or seconds whose INTERVAL does not divide the day, so that each day has its own times.
 - ChosenYears: BYSETPOS chooses from each period.
 
-What lies before the rule's start is as if it belonged to the rule; the caller leaves it out.
+Walls before the rule's start are treated as part of the rule; the caller leaves them out.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from timers.schedules.times_of_day import ClockTimes, ListedTimes, TimesOfDay
 
 
 class RuleYears(Protocol):
-    """What a rule makes of each year. Days are indices: 0 is 1 January."""
+    """Evaluation of a rule by year. Days are indices: 0 is 1 January."""
 
     def days(self, year: int) -> bytes:
-        """One byte for each day of the year: 1 where the rule fires."""
+        """Return one byte for each day of the year: 1 if the rule fires."""
 
     def total(self, year: int, until: int | None = None) -> int:
-        """How often it fires in the year, before the day `until` when that is given."""
+        """Return how often it fires in the year; with `until`, before that day."""
 
     def times(self, year: int, day: int) -> TimesOfDay:
-        """When it fires on one of its days."""
+        """Return when it fires on one of its days."""
 
 
 def completed(parts: RuleParts, start: datetime) -> RuleParts:
-    """The rule with what it takes from its start."""
+    """Return the rule with the parts that it takes from its start."""
     found: dict[str, tuple[int, ...] | tuple[tuple[int, int], ...]] = {}
     weekday = start.isoweekday() % 7
     if parts.frequency in ("YEARLY", "MONTHLY", "WEEKLY") and not (
@@ -61,14 +61,14 @@ def completed(parts: RuleParts, start: datetime) -> RuleParts:
 
 
 def years_of(parts: RuleParts, start: datetime) -> RuleYears | None:
-    """The years of a completed rule; None for one whose times of day never come."""
+    """Return the years of a completed rule; None if its times of day never occur."""
     matching = matching_days(
         DayFilter(
             parts.weekdays, parts.month_days, parts.year_days, parts.weeks, parts.months, parts.week_start,
             counts_in_year=parts.frequency == "YEARLY" and not parts.months,
         )
     )  # fmt: skip
-    if parts.positions and parts.frequency == "DAILY":  # each day is a period, so all choices are alike
+    if parts.positions and parts.frequency == "DAILY":  # each day is a period, so all choices are equal
         chosen = _choice(ClockTimes(parts.hours, parts.minutes, parts.seconds), parts.positions, 1)
         return EvenYears(parts, start, matching, chosen.times[0]) if chosen.times else None
     if parts.positions:
@@ -86,7 +86,7 @@ def years_of(parts: RuleParts, start: datetime) -> RuleYears | None:
 
 @dataclass(frozen=True, slots=True)
 class EvenYears:
-    """All days that match, in the periods that take part, fire at the same times."""
+    """All matching days of the selected periods fire at the same times."""
 
     parts: RuleParts
     start: datetime
@@ -107,11 +107,11 @@ class EvenYears:
 
 @dataclass(frozen=True, slots=True)
 class SteppedYears:
-    """Each day has its own phase: the first of its units that takes part."""
+    """Each day has its own phase: the first of its units that is selected."""
 
     steps: Steps
     origin: int
-    """The unit that takes part first of all, counted from the year 1."""
+    """First selected unit of all, counted from the year 1."""
     matching: MatchingDays
 
     def days(self, year: int) -> bytes:
@@ -146,7 +146,7 @@ class SteppedYears:
 
     @property
     def steady_seconds(self) -> int | None:
-        """The seconds from each fire to the next, where they are always the same; else None."""
+        """Seconds between any two consecutive fires if they are constant, otherwise None."""
         if self.steps.is_filtered or self.steps.times_of_unit != 1 or not self.matching.are_all:
             return None
         return self.steps.interval * self.steps.unit
@@ -156,12 +156,15 @@ class SteppedYears:
         return not self.steps.is_filtered and self.steps.interval <= self.steps.units_a_day
 
     def _units(self, year: int, length: int) -> Sequence[int]:
-        """How many units take part and match, on each of the first `length` days; for intervals of at most a day."""
+        """Return how many units are selected and match, on each of the first `length` days.
+
+        For intervals up to a day.
+        """
         phase = (self.origin - self._unit(year)) % self.steps.interval
         return in_steps(units_by_phase(self.steps), phase, -self.steps.units_a_day, length)
 
     def _single(self, year: int, length: int) -> Iterator[int]:
-        """The days of the year, the first `length` ones, on which a unit takes part and matches: one at most each."""
+        """Yield the days, among the first `length` of the year, with a selected and matching unit: at most one each."""
         a_day = self.steps.units_a_day
         first = (self.origin - self._unit(year)) % self.steps.interval
         units = range(first, length * a_day, self.steps.interval)
@@ -172,17 +175,17 @@ class SteppedYears:
         return compress(days, matching) if 1 in matching else iter(())
 
     def _steps_before(self, unit: int) -> int:
-        """How many units take part before this one, or have yet to come until it: only differences mean anything."""
+        """Return the number of selected units before this one, negative before the origin; only differences matter."""
         return -((self.origin - unit) // self.steps.interval)
 
     def _unit(self, year: int) -> int:
-        """The first unit of a year, counted from the year 1."""
+        """Return the first unit of a year, counted from the year 1."""
         return date(year, 1, 1).toordinal() * self.steps.units_a_day
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What BYSETPOS chooses of a period in which so many days match: times by the place of the day among those."""
+    """Choice of BYSETPOS in a period with a given number of matching days: times by the position of the day."""
 
     times: dict[int, ListedTimes]
     total: int
@@ -190,15 +193,15 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class ChosenYears:
-    """BYSETPOS chooses some of the times of each period; what it chooses depends on how many days match in it."""
+    """BYSETPOS chooses some of the times of each period; the choice depends on the number of matching days in it."""
 
     parts: RuleParts
     start: datetime
     matching: MatchingDays
     _choices: dict[int, _Choice]
-    """By how many days match in the period."""
+    """Choices by the number of matching days in the period."""
     _totals: dict[Hashable, int]
-    """By the kind of year, where all years of a kind are alike."""
+    """Totals by the kind of year, if all years of a kind are equal."""
 
     def days(self, year: int) -> bytes:
         found = bytearray(365 + isleap(year))
@@ -224,7 +227,7 @@ class ChosenYears:
         raise LookupError(f"the rule does not fire on day {day} of {year}")
 
     def _count(self, year: int, end: int) -> int:
-        """How often the rule fires in the year before the day `end`."""
+        """Return how often the rule fires in the year before the day `end`."""
         total, cut = 0, []
         for begin, row in self._periods(year):
             if begin >= 0 and begin + len(row) <= end:
@@ -234,7 +237,7 @@ class ChosenYears:
         return total + sum(times.total for _, times in self._chosen(cut, end))
 
     def _chosen(self, periods: Iterable[tuple[int, bytes]], end: int) -> Iterator[tuple[int, ListedTimes]]:
-        """The chosen days of these periods, from 0 to before `end`, with their times."""
+        """Yield the chosen days of these periods, from 0 to before `end`, with their times."""
         for begin, row in periods:
             choice = self._choice(row.count(1))
             if choice.times:
@@ -244,7 +247,7 @@ class ChosenYears:
                         yield matching[place], times
 
     def _periods(self, year: int) -> Iterator[tuple[int, bytes]]:
-        """The periods that take part and of which days lie in the year: their first days, and which days match."""
+        """Yield the selected periods that have days in the year: their first days, and which days match."""
         parts, start = self.parts, self.start
         if parts.frequency == "YEARLY":
             if year_takes_part(parts, start, year):
@@ -285,7 +288,7 @@ def _choice(times: ClockTimes, positions: tuple[int, ...], matching: int) -> _Ch
 
 
 def in_turn(parts: RuleParts, start: datetime, year: int, row: bytes) -> bytes:
-    """Of the days that match, those in periods that INTERVAL lets take part (FREQ of days or more)."""
+    """Return the matching days that lie in periods selected by INTERVAL (FREQ of days or more)."""
     length = len(row)
     if parts.interval == 1 or 1 not in row:
         return row
@@ -305,18 +308,18 @@ def in_turn(parts: RuleParts, start: datetime, year: int, row: bytes) -> bytes:
 
 
 def year_takes_part(parts: RuleParts, start: datetime, year: int) -> bool:
-    """Whether INTERVAL lets a year take part, for FREQ=YEARLY."""
+    """Return whether INTERVAL selects a year, for FREQ=YEARLY."""
     return (year - start.year) % parts.interval == 0
 
 
 def months_in_turn(parts: RuleParts, start: datetime, year: int, length: int) -> Sequence[tuple[int, int]]:
-    """The bounds of the months that take part in a year of so many days, for FREQ=MONTHLY."""
+    """Return the bounds of the selected months in a year of that length, for FREQ=MONTHLY."""
     return month_bounds(length)[(start.month - 1 - (year - start.year) * 12) % parts.interval :: parts.interval]
 
 
 def weeks_in_turn(parts: RuleParts, start: datetime, year: int, length: int) -> range:
-    """The first days of the weeks that take part in a year of so many days, for FREQ=WEEKLY; one may be negative."""
-    # In days from 1 January: the beginning of the start's week, which may lie in any year.
+    """Return the first days of the selected weeks in a year of that length, for FREQ=WEEKLY; one may be negative."""
+    # In days from 1 January: the beginning of the start's week, which may be in any year.
     week = start.date().toordinal() - (start.isoweekday() - parts.week_start) % 7 - date(year, 1, 1).toordinal()
     step = 7 * parts.interval
     return range((week + 6) % step - 6, length, step)

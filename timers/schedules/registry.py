@@ -1,4 +1,4 @@
-"""The kinds of schedule by their names, and the way from a stored spec to a schedule."""
+"""Registry of schedule kinds by name, and parsing of stored specs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timers.schedules.rrule import RRule
 from timers.schedules.schedule import Schedule
 from timers.schedules.window import Window
 
-# A further kind is one file and one line here.
+# A new kind is one file and one line here.
 KINDS: dict[str, type[Schedule]] = {
     Once.kind: Once,
     FixedRate.kind: FixedRate,
@@ -30,7 +30,7 @@ KINDS: dict[str, type[Schedule]] = {
 
 
 def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedule:
-    """The schedule of a kind and its spec, or InvalidRequest naming the field that is wrong."""
+    """Build a schedule from a kind and its spec. Raises InvalidRequest that names the invalid field."""
     schedule_class = _class_of(kind)
     if not isinstance(spec, Mapping):
         raise InvalidRequest("schedule", "must be an object", given=spec)
@@ -38,10 +38,10 @@ def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedul
 
 
 def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
-    """The schedule of a kind and its spec as JSON text: the hot path, as rows come.
+    """Build a schedule from a kind and its spec as JSON text: the hot path, because rows contain text.
 
-    Recurring schedules are remembered, and so are the errors of those that cannot be parsed; schedules of one instant
-    are not, for they would only push the others out.
+    Recurring schedules are cached, and so are the errors of those that cannot be parsed. Schedules of one instant are
+    not, because they would only displace the others.
     """
     if not _class_of(kind).recurring:
         return _parse_text(kind, spec_text, time_zone)
@@ -59,9 +59,9 @@ def parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
 
 
 def parse_stored(kind: str, spec: Any, time_zone: Any) -> Schedule:
-    """The same as `parse`, for the spec of a stored timer: it is remembered as by `parse_text`.
+    """Build the schedule of a stored timer as `parse` does, with the cache of `parse_text`.
 
-    What cannot be a key of what is remembered (a change may give a list as time zone) goes to `parse`, to be refused.
+    Values that cannot be cache keys (a change may give a list as time zone) are passed to `parse`, which refuses them.
     """
     if isinstance(spec, dict) and isinstance(time_zone, str):
         return parse_text(kind, json.dumps(spec), time_zone)
@@ -69,7 +69,7 @@ def parse_stored(kind: str, spec: Any, time_zone: Any) -> Schedule:
 
 
 def is_remembered(kind: str, spec_text: str, time_zone: str) -> bool:
-    """Whether parse_text answers at once: the schedule was parsed before, or is of a kind that costs nothing."""
+    """Return whether parse_text is cheap: the schedule is cached, or of a kind that costs nothing."""
     found = KINDS.get(kind)
     return found is None or not found.recurring or (kind, spec_text, time_zone) in _remembered
 
@@ -77,7 +77,7 @@ def is_remembered(kind: str, spec_text: str, time_zone: str) -> bool:
 def _parse_text(kind: str, spec_text: str, time_zone: str) -> Schedule:
     try:
         spec = json.loads(spec_text)
-    except (ValueError, RecursionError):  # too many digits, too deep, or no JSON at all
+    except (ValueError, RecursionError):  # too many digits, too deep, or not JSON
         raise InvalidRequest("schedule", "is not readable JSON", given=spec_text) from None
     return parse(kind, spec, time_zone)
 

@@ -1,10 +1,10 @@
-"""RRULE: a recurrence rule of iCalendar (RFC 5545), read on the wall clock of a time zone.
+"""RRULE: an iCalendar recurrence rule (RFC 5545) on the wall clock of a time zone.
 
-The rule counts from `start`, a wall, and takes from it what it does not say. `UNTIL` in UTC is the wall that the zone
-shows then; a date alone means the whole of that day. COUNT counts walls from the start, and INTERVAL periods.
+The rule counts from `start`, a wall, which also provides the parts that the rule omits. `UNTIL` in UTC is the wall that
+the zone shows then; a date alone means the whole day. COUNT counts walls from the start, and INTERVAL periods.
 
-When the clock is set, a rule of days or more fires once for each of its times on every day (gap run_after, fold once);
-an hourly, minutely or secondly one follows what the clock shows (skip, twice); `gap` and `fold` say otherwise.
+At a clock change, a rule of days or more fires once for each of its times on every day (gap run_after, fold once); an
+hourly, minutely or secondly one follows what the clock shows (skip, twice). `gap` and `fold` override this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The text of a recurrence rule of iCalendar (RFC 5545, section 3.3.10), read into its parts."""
+"""Parser of the text of an iCalendar recurrence rule (RFC 5545, section 3.3.10)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 from timers.exceptions import InvalidRequest
 
 LONGEST: Final = 1_024
-"""Characters."""
+"""Maximum length in characters."""
 FREQUENCIES: Final = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
 DAYS: Final = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 WITHIN_A_DAY: Final = ("HOURLY", "MINUTELY", "SECONDLY")
 _MOST_COUNT: Final = 1_000_000
-# Twenty years: what comes more seldom is not looked for.
+# Twenty years: less frequent rules are not searched.
 _MOST_INTERVALS: Final = dict(zip(FREQUENCIES, (20, 240, 1_040, 7_300, 175_200, 10_512_000, 630_720_000), strict=True))
 _UNTIL = re.compile(r"([0-9]{8})(?:T([0-9]{6})(Z?))?")
 _DAY = re.compile(r"([+-]?[0-9]{1,2})?(SU|MO|TU|WE|TH|FR|SA)")
-# The bounds of each list of numbers, and whether it may count from the end.
+# Limits of each list of numbers, and whether its numbers may count from the end.
 _NUMBERS: Final = {
     "BYSECOND": (0, 59, False),
     "BYMINUTE": (0, 59, False),
@@ -39,7 +39,7 @@ _ELSEWHERE: Final = {
     "EXRULE": "is no part of the rule: leave dates out by an exclusion calendar",
     "RDATE": "is no part of the rule: make further timers for further dates",
 }
-# Where the parts must not be used (the table and the notes of section 3.3.10).
+# Frequencies with which a part must not be used (the table and the notes of section 3.3.10).
 _NOT_WITH: Final = {
     "BYWEEKNO": ("MONTHLY", "WEEKLY", "DAILY", *WITHIN_A_DAY),
     "BYYEARDAY": ("MONTHLY", "WEEKLY", "DAILY"),
@@ -49,7 +49,7 @@ _NOT_WITH: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RuleParts:
-    """The parts of a rule; empty tuples where it says nothing."""
+    """Parts of a rule; empty tuples for parts that the rule omits."""
 
     frequency: str
     interval: int = 1
@@ -69,7 +69,7 @@ class RuleParts:
 
     @classmethod
     def parse(cls, given: Any) -> Self:
-        """Read a rule, or raise InvalidRequest saying which part is wrong and what is allowed there."""
+        """Parse a rule. Raises InvalidRequest that names the invalid part and its valid values."""
         values = _split(given)
         frequency = values.pop("FREQ", None)
         if frequency is None:
@@ -101,16 +101,17 @@ class RuleParts:
         return parts
 
     def meaning(self) -> object:
-        """The same for the same rule, once it is completed by its start: UNTIL as one time, WKST where it matters."""
+        """Return a value that is equal for equal rules, once they are completed by their start: UNTIL as one time, WKST
+        if it matters."""
         until, week_start = _UNTIL.fullmatch(self.until), self.week_start
         if not self.weeks and (self.frequency != "WEEKLY" or (self.interval == 1 and not self.positions)):
             week_start = 1
-        # A date means the whole of its day (see last_wall).
+        # A date means the whole day (see last_wall).
         last = f"{until[1]}T{until[2] or '235959'}{until[3] or ''}" if until else ""
         return replace(self, until=last, week_start=week_start)
 
     def last_wall(self, zone: ZoneInfo) -> datetime | None:
-        """The wall that UNTIL means, itself included; None without it. A date means the whole of that day."""
+        """Return the wall of UNTIL, inclusive; None without it. A date means the whole of that day."""
         found = _UNTIL.fullmatch(self.until)
         if found is None:
             return None
@@ -122,7 +123,7 @@ class RuleParts:
 
 
 def normalised(given: Any) -> str:
-    """The text of a rule as it is kept: in upper case, without blanks and without the word RRULE."""
+    """Return the text of a rule in its stored form: in upper case, without blanks and without the word RRULE."""
     if not isinstance(given, str):
         raise InvalidRequest("rule", "must be text such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17", given=given)
     if len(given) > LONGEST:

@@ -1,4 +1,4 @@
-"""Recurrence rules in words: "every 2 weeks on Monday and Friday at 17:00"."""
+"""Descriptions of recurrence rules: "every 2 weeks on Monday and Friday at 17:00"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_TIMES = 6
 
 
 def rule_in_words(parts: RuleParts, last: datetime | None) -> str:
-    """A completed rule (see recurrence_month.completed) for people; `last`: its last wall, if it ends."""
+    """Describe a completed rule (see recurrence_years.completed). `last`: its last wall, if it ends."""
     unit = _UNITS[parts.frequency]
     words = [f"every {unit}" if parts.interval == 1 else f"every {parts.interval:,} {unit}s"]
     words += _days(parts)

@@ -1,4 +1,4 @@
-"""A stored schedule as a value that can be compared: two spellings of one rule are equal."""
+"""Rule: a stored schedule as a comparable value; two spellings of one rule are equal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from timers.schedules.registry import parse_stored
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """The kind and the spec of a schedule, as they are stored.
+    """Kind and spec of a schedule, as stored.
 
-    Rules of one kind are equal when they mean the same (see Schedule.meaning): `0 9 * * mon` and `0 9 * * 1`, `@daily`
-    and `0 0 * * *`, the parts of a recurrence rule in another order. The time zone is no part of the rule: it is only
-    needed to read the spec. What cannot be read is equal to the same spec alone.
+    Rules of one kind are equal if they have the same meaning (see Schedule.meaning): `0 9 * * mon` and `0 9 * * 1`,
+    `@daily` and `0 0 * * *`, the parts of a recurrence rule in another order. The time zone is not part of the rule: it
+    is only needed to parse the spec. A spec that cannot be parsed is equal only to the same spec.
     """
 
     kind: str

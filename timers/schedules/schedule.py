@@ -1,4 +1,4 @@
-"""What every kind of schedule can do: say its instants, and say itself."""
+"""Base class of all kinds of schedules."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The instants of a stretch of time, in short: the latest of them, and how many they are."""
+    """Summary of the instants of a time range: the latest one, and their number."""
 
     latest: datetime
     count: int
 
 
 def together(parts: Iterable[Missed | None]) -> Missed | None:
-    """Several counts of different instants as one."""
+    """Merge several counts of distinct instants."""
     found = [part for part in parts if part is not None]
     return Missed(max(part.latest for part in found), sum(part.count for part in found)) if found else None
 
 
 class ToRun(NamedTuple):
-    """The first instant that is to run."""
+    """The first instant that runs."""
 
     instant: datetime | None
     excluded_until: datetime | None
-    """Where none was found: all instants before it are excluded; None: the schedule has no further ones at all."""
+    """If none was found: all instants before this one are excluded; None: the schedule has no more instants at all."""
 
 
 class Schedule(ABC):
-    """A rule that says at which instants something is due.
+    """A rule that computes at which instants something is due.
 
-    A frozen value: no clock, no state, no database. Every datetime that goes in is aware, every one that comes out is
-    in UTC. The answer for a moment depends on that moment alone, so a schedule may be asked from any point, as often
-    as one likes, and a preview is what will fire.
+    A frozen value: no clock, no state, no database. Every datetime argument is aware, every returned one is in UTC. The
+    result for a moment depends on that moment alone, so a schedule can be evaluated from any point, any number of
+    times, and a preview shows what will fire.
     """
 
     __slots__ = ()
@@ -49,53 +49,54 @@ class Schedule(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
-        """Make the schedule from its JSON spec, or raise InvalidRequest naming the field that is wrong."""
+        """Build the schedule from its JSON spec. Raises InvalidRequest that names the invalid field."""
 
     @abstractmethod
     def first(self, not_before: datetime) -> datetime | None:
-        """The first instant at or after `not_before`; None when there is none."""
+        """Return the first instant at or after `not_before`; None if there is none."""
 
     @abstractmethod
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first instant strictly after `moment`; None when there is no more."""
+        """Return the first instant strictly after `moment`; None if there is none."""
 
     @abstractmethod
     def missed(self, first: datetime, until: datetime) -> Missed | None:
-        """The instants to run from `first`, itself one of the schedule's, to `until` inclusive; None: there are none.
+        """Return the instants that run from `first` to `until` inclusive; None: there are none.
 
-        `first` always counts where it is to run: with an `until` before it the answer is `first` alone.
+        `first` must be an instant of the schedule. It is always counted if it runs: with an `until` before it, the
+        result is `first` alone.
         """
 
     def count(self, begin: datetime, end: datetime) -> int:
-        """How many instants lie from `begin` to before `end`, whether they are to run or not."""
+        """Return the number of instants from `begin` to before `end`, whether they run or not."""
         first = self.first(begin) if begin < end else None
         missed = None if first is None or first >= end else self.missed(first, end - _MICROSECOND)
         return 0 if missed is None else missed.count
 
     def reason(self, instant: datetime) -> str | None:
-        """Why an instant of the schedule is not to run (see excluding.py); None: it is to run."""
+        """Return why an instant of the schedule does not run (see excluding.py); None: it runs."""
         return None
 
     def to_run(self, moment: datetime) -> ToRun:
-        """The first instant after `moment` that is to run, and how far it was looked for (see excluding.py)."""
+        """Return the first instant after `moment` that runs, and how far the search went (see excluding.py)."""
         return ToRun(self.next_after(moment), None)
 
     def excluded(self, first: datetime, until: datetime) -> Missed | None:
-        """The instants not to run from `first` to `until` inclusive; None: there are none."""
+        """Return the instants that do not run from `first` to `until` inclusive; None: there are none."""
         return None
 
     @abstractmethod
     def describe(self) -> str:
-        """The schedule in plain words, for people."""
+        """Describe the schedule in plain English."""
 
     @abstractmethod
     def to_spec(self) -> dict[str, Any]:
-        """The canonical JSON spec; parsed again in the same time zone it gives an equal schedule."""
+        """Return the canonical JSON spec; parsed again in the same time zone it gives an equal schedule."""
 
     def meaning(self) -> object:
-        """What the spec says, whatever its spelling and time zone: equal for two spellings of one rule.
+        """Return the meaning of the spec, independent of spelling and time zone: equal for two spellings of one rule.
 
-        Two schedules of one kind and time zone whose meanings are equal have the same instants. Rules whose instants
-        only happen to be the same may differ in it.
+        Two schedules of one kind and time zone with equal meanings have the same instants. Rules whose instants happen
+        to be the same may have different meanings.
         """
         return self.to_spec()

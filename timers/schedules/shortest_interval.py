@@ -1,4 +1,4 @@
-"""How close together a schedule's instants come."""
+"""Shortest interval between instants of a schedule."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from timers.schedules.interval import FixedRate
 from timers.schedules.schedule import Schedule
 
 LOOKED_AT: Final = 200
-"""Intervals that are looked at: of a cron expression every pattern of an hour or a day comes up among them."""
+"""Number of intervals examined: they include every pattern of an hour or a day of a cron expression."""
 KEPT: Final = timedelta(minutes=1)
-"""How long an answer is given again: to look takes some milliseconds, and must not be done while rows are locked."""
+"""How long a result is cached: computing takes some milliseconds, and must not happen while rows are locked."""
 MOST_KEPT: Final = 10_000
-"""As many schedules as one call may name."""
+"""Number of cached results: as many schedules as one call may have."""
 
 _kept: dict[Schedule, tuple[datetime, timedelta | None]] = {}
 
 
 def shortest_interval(schedule: Schedule, after: datetime) -> timedelta | None:
-    """The shortest time between two of the next instants after a moment, or one that lies up to a minute before it.
+    """Return the shortest time between two of the next instants after a moment, or after one up to a minute earlier.
 
-    None when there are not two.
+    None if there are fewer than two.
     """
     if isinstance(schedule, FixedRate):
         return schedule.period

@@ -1,4 +1,4 @@
-"""The days that a wall clock shows, in order of time; a day on which the clock is set comes in parts."""
+"""Days that a wall clock shows, in chronological order; a day with a clock change is split into parts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EPOCH_DAY: Final = EPOCH.toordinal()
 
 
 class Part(NamedTuple):
-    """From second `low` to before `high` of a day of the wall clock, which goes on steadily there."""
+    """Seconds `low` to before `high` of a day of the wall clock, without clock change."""
 
     day: int
-    """Its proleptic Gregorian ordinal."""
+    """Proleptic Gregorian ordinal of the day."""
     low: int
     high: int
     base: int
-    """The instant (seconds since 1970, UTC) at which second 0 is shown, or would be."""
+    """Instant (seconds since 1970, UTC) at which second 0 is shown, or would be."""
 
     @property
     def is_whole(self) -> bool:
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
     @property
     def wall_begin(self) -> int:
-        """What the clock shows first: seconds since the wall 1970-01-01 00:00."""
+        """First wall shown: seconds since the wall 1970-01-01 00:00."""
         return (self.day - _EPOCH_DAY) * SECONDS_A_DAY + self.low
 
     @property
@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 def parts_between(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[Part]:
-    """The parts from `begin` to before `end` (whole UTC seconds), the first and the last cut where these lie."""
+    """Yield the parts from `begin` to before `end` (whole UTC seconds); the first and the last are cut there."""
     for steady in steady_times(zone, begin, end):
         offset = int(steady.offset.total_seconds())
         wall, last = seconds_since_epoch(steady.begin) + offset, seconds_since_epoch(steady.end) + offset
@@ -52,7 +52,7 @@ def parts_between(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[Pa
 
 
 def seconds_since_epoch(instant: datetime) -> int:
-    """Whole seconds, rounded down."""
+    """Return whole seconds, rounded down."""
     since = instant - EPOCH
     return since.days * SECONDS_A_DAY + since.seconds
 

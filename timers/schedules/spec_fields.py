@@ -1,4 +1,4 @@
-"""The fields of a spec: all that are needed are there, no others but those that may be, and each makes sense."""
+"""Reader of the fields of a spec: required ones are present, unknown ones are refused, and each is valid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from timers.exceptions import InvalidRequest
 
 
 class SpecFields(ErrorCollector):
-    """Reads the spec of a schedule of some kind, field by field, and takes note of all that is wrong with it."""
+    """Reads the spec of a schedule of some kind, field by field, and collects all errors."""
 
     def __init__(self, spec: Mapping[str, Any], kind: str, *needed: str, optional: Collection[str] = ()) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class SpecFields(ErrorCollector):
         self.refuse_unknown(spec, (*needed, *optional), where=f"for {kind}")
 
     def read(self, name: str, read: Callable[[Any, str], Value], absent: Any = None) -> Value:
-        """What `read` makes of a field's value and its name; `absent` where it is not there or makes no sense."""
+        """Read a field with `read`, which takes its value and its name; return `absent` if it is missing or invalid."""
         if name in self._spec:
             return self.check(lambda: read(self._spec[name], name), absent)
         value: Value = absent

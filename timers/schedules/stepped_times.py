@@ -1,8 +1,8 @@
 """Times of day of rules that step through the hours, minutes or seconds (FREQ=HOURLY, MINUTELY, SECONDLY).
 
-A rule takes every `interval`th unit (hour, minute, second); of the units of a day those take part that start at some
-first one, its *phase*. Of these BYHOUR, BYMINUTE and BYSECOND let some match. Which units they let match is a row of
-bytes, one for each unit of the day; a phase is a slice of it, so that nothing is walked second by second.
+A rule selects every `interval`th unit (hour, minute, second). The units of a day that are selected begin at a first
+one, its *phase*. BYHOUR, BYMINUTE and BYSECOND restrict which of them match. The matching units are a row of bytes, one
+for each unit of the day; a phase is a slice of it, so that nothing walks second by second.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ SECONDS_A_DAY: Final = 86_400
 UNIT_SECONDS: Final = {"HOURLY": 3_600, "MINUTELY": 60, "SECONDLY": 1}
 _BYTE: Final = 255
 _LONGEST_ROUND: Final = 500_000
-"""Bytes that are copied for one slice; beyond that each entry is looked up by itself."""
+"""Maximum number of bytes that are copied for one slice; beyond that each entry is looked up individually."""
 
 
 class Steps(NamedTuple):
-    """How a rule steps through the day, and which of the units it lets match; empty: all of them."""
+    """How a rule steps through the day, and which units match; empty: all of them."""
 
     unit: int
-    """Seconds: 3,600, 60 or 1."""
+    """Length of the unit in seconds: 3,600, 60 or 1."""
     interval: int
-    """Units."""
+    """Interval in units."""
     hours: tuple[int, ...]
     minutes: tuple[int, ...]
-    """Of the units; for hours, the minutes at which each of them fires."""
+    """Matching minutes; for hours, the minutes at which each of them fires."""
     seconds: tuple[int, ...]
-    """Of the units; for hours and minutes, the seconds at which each of them fires."""
+    """Matching seconds; for hours and minutes, the seconds at which each of them fires."""
 
     @property
     def units_a_day(self) -> int:
@@ -46,16 +46,16 @@ class Steps(NamedTuple):
 
     @property
     def times_of_unit(self) -> int:
-        """How often a matching unit fires."""
+        """Number of fires of a matching unit."""
         return (len(self.minutes) if self.unit == 3_600 else 1) * (len(self.seconds) if self.unit > 1 else 1)
 
 
 def times_from(steps: Steps, phase: int) -> TimesOfDay | None:
-    """The times of a day whose first unit that takes part is `phase`; None when there are none."""
+    """Return the times of a day whose first selected unit is `phase`; None if there are none."""
     if phase >= steps.units_a_day:
         return None
     hours, minutes, seconds = steps.hours or range(24), steps.minutes or range(60), steps.seconds or range(60)
-    # Where the interval divides the next greater unit, the phase chooses the same units in each of those.
+    # If the interval divides the next larger unit, the phase selects the same units in each of those.
     if steps.unit == 3_600:
         found = [hour for hour in hours if hour >= phase and (hour - phase) % steps.interval == 0]
         return _clock(found, minutes, seconds)
@@ -71,7 +71,7 @@ def times_from(steps: Steps, phase: int) -> TimesOfDay | None:
 
 @dataclass(frozen=True, slots=True)
 class SteppedTimes:
-    """The matching ones of the units from a phase on. Keeps nothing: what it looks at is shared by all rules."""
+    """The matching units from a phase on. Stores nothing: the tables that it uses are shared by all rules."""
 
     steps: Steps
     phase: int
@@ -114,21 +114,21 @@ class SteppedTimes:
 
 @lru_cache(maxsize=64)
 def units_by_phase(steps: Steps) -> Sequence[int]:
-    """How many units match on a day, by its phase; for intervals of at most a day, or else up to the day's end."""
+    """Return how many units match on a day, by its phase; for intervals up to a day, otherwise up to the day's end."""
     row, interval = _row(steps.unit, steps.hours, steps.minutes, steps.seconds), steps.interval
     if interval >= len(row):
         return row
     slices = -(-len(row) // interval)
     if slices > _BYTE:
         return [row[phase::interval].count(1) for phase in range(interval)]
-    # All phases are added up at once, as the digits of numbers to the base 256: no digit grows beyond 255.
+    # All phases are summed at once, as the digits of numbers in base 256: no digit exceeds 255.
     padded = row.ljust(slices * interval, b"\x00")
     digits = sum(int.from_bytes(padded[at : at + interval]) for at in range(0, len(padded), interval))
     return digits.to_bytes(interval)
 
 
 def in_steps(table: Sequence[int], start: int, step: int, count: int) -> Sequence[int]:
-    """So many entries of a table that goes round, from one on, each `step` behind the last."""
+    """Return `count` entries of a circular table, from `start` on, each `step` after the previous one."""
     size = len(table)
     start, step = start % size, step % size
     if 2 * step > size:
@@ -148,20 +148,20 @@ def in_steps(table: Sequence[int], start: int, step: int, count: int) -> Sequenc
 
 @lru_cache(maxsize=256)
 def _matching(steps: Steps, phase: int) -> bytes:
-    """One byte for each of the units from a phase on: 1 where it matches."""
+    """Return one byte for each of the units from a phase on: 1 if it matches."""
     return _row(steps.unit, steps.hours, steps.minutes, steps.seconds)[phase :: steps.interval]
 
 
 @lru_cache(maxsize=16)
 def _matching_seconds(steps: Steps) -> int:
-    """The first seconds of the units that match."""
+    """Return the first seconds of the units that match."""
     seconds = (steps.seconds or range(60)) if steps.unit == 1 else (0,)
     return ClockTimes(tuple(steps.hours or range(24)), tuple(steps.minutes or range(60)), tuple(seconds)).mask()
 
 
 @lru_cache(maxsize=32)
 def _row(unit: int, hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> bytes:
-    """One byte for each unit of the day: 1 where it matches."""
+    """Return one byte for each unit of the day: 1 if it matches."""
     row = b"\x01"
     for size, size_of_unit, chosen in ((60, 1, seconds), (60, 60, minutes), (24, 3_600, hours)):
         if unit <= size_of_unit:

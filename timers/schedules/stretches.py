@@ -19,7 +19,7 @@ class Stretch(NamedTuple):
 
 
 def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """The same time in as few stretches as possible, sorted; empty ones fall away."""
+    """Return the same time in as few stretches as possible, sorted; empty ones are dropped."""
     result: list[Stretch] = []
     for begin, end in sorted(stretches):
         if begin >= end:
@@ -32,15 +32,15 @@ def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def within(stretches: Sequence[Stretch], begin: datetime, end: datetime) -> list[Stretch]:
-    """What of these, which are sorted and do not overlap, lies from `begin` to before `end`."""
-    # Of a month of minutes, a moment is asked for thousands of times.
+    """Return the parts of these stretches, which are sorted and disjoint, from `begin` to before `end`."""
+    # For a month of minutes, this is called thousands of times.
     first = bisect_right(stretches, begin, key=_end)
     last = bisect_left(stretches, end, lo=first, key=_begin)
     return [Stretch(max(each.begin, begin), min(each.end, end)) for each in stretches[first:last]]
 
 
 def between(stretches: Iterable[Stretch], begin: datetime, end: datetime) -> Iterator[Stretch]:
-    """What from `begin` to before `end` lies in none of these, which are sorted and do not touch."""
+    """Yield the time from `begin` to before `end` that lies in none of these, which are sorted and do not touch."""
     for stretch in stretches:
         if stretch.begin > begin:
             yield Stretch(begin, min(stretch.begin, end))
@@ -52,5 +52,5 @@ def between(stretches: Iterable[Stretch], begin: datetime, end: datetime) -> Ite
 
 
 def without(stretches: Iterable[Stretch], others: list[Stretch]) -> list[Stretch]:
-    """What of these lies in none of the others."""
+    """Yield the parts of these that lie in none of the others."""
     return [rest for begin, end in stretches for rest in between(within(others, begin, end), begin, end)]

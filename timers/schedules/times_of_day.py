@@ -1,4 +1,4 @@
-"""Times of day: which seconds of a day match, the same on each day that does."""
+"""Times of day: which seconds of a day match, the same on each matching day."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class TimesOfDay(Hashable, Protocol):
 
     @property
     def total(self) -> int:
-        """How many they are."""
+        """Number of times."""
 
     def after(self, second: int) -> int | None:
-        """The first of them strictly after a second of the day (-1: the first of all); None when there is no more."""
+        """Return the first of them strictly after a second of the day (-1: the first of all); None if there is none."""
 
     def count_before(self, second: int) -> int:
-        """How many of them lie strictly before a second of the day."""
+        """Return how many of them are strictly before a second of the day."""
 
     def mask(self) -> int:
-        """All of them as one number (see second_masks.py)."""
+        """Return all of them as one integer (see second_masks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ClockTimes:
         return sum(hour << 3_600 * each for each in self.hours)
 
     def nth(self, number: int) -> int:
-        """The second of the day that has so many of them before it; `number` is less than `total`."""
+        """Return the second of the day with that many of them before it; `number` is less than `total`."""
         rest, second = divmod(number, len(self.seconds))
         hour, minute = divmod(rest, len(self.minutes))
         return self.hours[hour] * 3_600 + self.minutes[minute] * 60 + self.seconds[second]

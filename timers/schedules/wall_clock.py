@@ -1,4 +1,4 @@
-"""How the wall clock of a time zone jumps: the changes that skip walls (gap) or show them twice (fold).
+"""Clock changes of a time zone: those that skip walls (gap) or show them twice (fold).
 
 A *wall* is what the clock on the wall shows: a naive datetime, without fold.
 """
@@ -15,7 +15,7 @@ _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 # No zone is farther from UTC than a day, so this has an offset in each of them.
 _FIRST = datetime(1, 1, 2, tzinfo=UTC)
-# The zones' changes since 1970 lie six days apart or more, so no two of them hide between two looks.
+# The zones' changes since 1970 are six days apart or more, so no two of them fall between two samples.
 _STRIDE = timedelta(days=3)
 
 
@@ -33,7 +33,7 @@ class Change:
 
     @property
     def wall_before(self) -> datetime:
-        """What the clock would have shown at that instant had it not been set."""
+        """What the clock would have shown at that instant without the change."""
         return self.at.replace(tzinfo=None) + self.offset_before
 
     @property
@@ -43,14 +43,14 @@ class Change:
 
 
 def offset_at(zone: ZoneInfo, instant: datetime) -> timedelta:
-    """How far the wall clock is ahead of UTC at a UTC instant."""
+    """Return how far the wall clock is ahead of UTC at a UTC instant."""
     offset = instant.astimezone(zone).utcoffset()
-    assert offset is not None  # a ZoneInfo always knows it
+    assert offset is not None  # a ZoneInfo always has one
     return offset
 
 
 def place(zone: ZoneInfo, wall: datetime) -> datetime | Change:
-    """The one UTC instant at which the clock shows this wall; or the change that skips or repeats it."""
+    """Return the one UTC instant at which the clock shows this wall, or the change that skips or repeats it."""
     before = wall.replace(tzinfo=zone, fold=0).utcoffset()
     after = wall.replace(tzinfo=zone, fold=1).utcoffset()
     assert before is not None and after is not None
@@ -61,7 +61,7 @@ def place(zone: ZoneInfo, wall: datetime) -> datetime | Change:
 
 
 def changes_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Change]:
-    """The changes after `start` up to and including `end` (UTC instants), in order."""
+    """Yield the changes after `start` up to and including `end` (UTC instants), in order."""
     for year in range(start.year, end.year + 1):
         for change in _changes_in(zone, year):
             if start < change.at <= end:
@@ -70,10 +70,10 @@ def changes_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[
 
 @lru_cache(maxsize=4096)
 def _changes_in(zone: ZoneInfo, year: int) -> tuple[Change, ...]:
-    """The changes of a year of UTC, from its first instant to before that of the next year."""
+    """Return the changes of a year of UTC, from its first instant to before that of the next year."""
     found = []
     end = datetime(year + 1, 1, 1, tzinfo=UTC) - _MICROSECOND if year < MAXYEAR else datetime.max.replace(tzinfo=UTC)
-    # From before the year on: a change in its very first instant belongs to it.
+    # Starts before the year: a change in its very first instant belongs to it.
     start = max(datetime(year, 1, 1, tzinfo=UTC) - _SECOND, _FIRST)
     offset = offset_at(zone, start)
     while start < end:
@@ -85,7 +85,7 @@ def _changes_in(zone: ZoneInfo, year: int) -> tuple[Change, ...]:
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> Change:
-    """The one change after `low` up to and including `high`, found by halving to the second."""
+    """Return the one change after `low` up to and including `high`, found by bisection to the second."""
     before, after = offset_at(zone, low), offset_at(zone, high)
     seconds = -((low - high) // _SECOND)
     unchanged = 0
@@ -95,5 +95,5 @@ def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> Change:
             unchanged = middle
         else:
             seconds = middle
-    # `low` may lie between two seconds; the clock is never set between two seconds.
+    # `low` may be between two seconds; the clock is never set between two seconds.
     return Change((low + _SECOND * seconds).replace(microsecond=0), before, after)

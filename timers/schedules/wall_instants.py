@@ -1,4 +1,4 @@
-"""From walls to instants and back where each wall shall have one instant: the first at which it is reached."""
+"""Conversion between walls and instants where each wall has one instant: the first at which it is reached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class SteadyTime(NamedTuple):
-    """From `begin` to before `end` (UTC) the wall clock is not set: it is ahead of UTC by `offset`."""
+    """From `begin` to before `end` (UTC) there is no clock change: the wall clock is ahead of UTC by `offset`."""
 
     begin: datetime
     end: datetime
@@ -21,7 +21,7 @@ class SteadyTime(NamedTuple):
 
 
 def steady_times(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[SteadyTime]:
-    """From `begin` to `end`, cut where the clock of the zone is set."""
+    """Yield the time from `begin` to `end`, cut at the clock changes of the zone."""
     offset = offset_at(zone, begin)
     for change in changes_between(zone, begin, end):
         if begin < change.at:
@@ -32,7 +32,7 @@ def steady_times(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[Ste
 
 
 def instant_of(zone: ZoneInfo, wall: datetime) -> datetime:
-    """The instant at which the clock first shows a wall, or passes it by where the wall is skipped."""
+    """Return the instant at which the clock first shows a wall, or passes it if the wall is skipped."""
     where = place(zone, wall)
     if not isinstance(where, Change):
         return where
@@ -40,7 +40,7 @@ def instant_of(zone: ZoneInfo, wall: datetime) -> datetime:
 
 
 def first_wall_from(zone: ZoneInfo, instant: datetime) -> datetime:
-    """The first wall whose instant (see instant_of) is not before this UTC instant."""
+    """Return the first wall whose instant (see instant_of) is not before this UTC instant."""
     local = instant.astimezone(zone)
     wall = local.replace(tzinfo=None, fold=0)
     if local.fold:  # shown for the second time: all walls of the fold have had their instants

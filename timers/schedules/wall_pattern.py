@@ -1,4 +1,4 @@
-"""Wall patterns: which walls match a rule of times of day, days, months and years, whatever the time zone.
+"""Wall patterns: which walls match a rule of times of day, days, months and years, independent of the time zone.
 
 A *wall* is what a clock on the wall shows: a naive datetime, here of whole seconds.
 """
@@ -17,7 +17,7 @@ from timers.schedules.second_masks import mask_of_times
 from timers.schedules.times_of_day import TimesOfDay
 
 EVERY_MONTH = tuple(range(1, 13))
-# One year of each kind there is, leap years first: what matches no day of these matches no day ever.
+# One year of each kind, leap years first: what matches no day of these never matches.
 _EVERY_KIND_OF_YEAR = (2000, 2004, 2008, 2012, 2016, 2020, 2024, 2001, 2002, 2003, 2005, 2006, 2009, 2010)
 
 
@@ -33,7 +33,7 @@ class WallPattern:
     """Sorted, not empty; None: every year."""
 
     def after(self, wall: datetime) -> datetime | None:
-        """The first matching wall strictly after `wall`; None when years or calendar end before it."""
+        """Return the first matching wall strictly after `wall`; None if years or the calendar end before it."""
         year, month, day = wall.year, wall.month, wall.day
         days = self._days(year, month)
         second = None
@@ -50,7 +50,7 @@ class WallPattern:
         return _wall(year, month, days[found], self.times.after(-1) or 0)
 
     def count(self, start: datetime, end: datetime) -> int:
-        """How many walls match from `start` to before `end`; takes about a microsecond for each month between."""
+        """Return the number of matching walls from `start` to before `end`; takes about a microsecond per month."""
         if end <= start:
             return 0
         if start.date() == end.date():
@@ -68,12 +68,12 @@ class WallPattern:
         return count + days * self.times.total
 
     def meaning(self) -> object:
-        """The same for two patterns of the same times, years and days, however their day rules say these."""
+        """Return a value that is equal for equal times, years and days, whatever the form of the day rules."""
         days = {month: tuple(self.days.days(year, month) for year in _EVERY_KIND_OF_YEAR) for month in self.months}
         return self.times, self.years, {month: each for month, each in days.items() if any(each)}
 
     def masks(self, first: int, last: int) -> Iterator[int]:
-        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        """Yield the matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
         mask, day = mask_of_times(self.times), date.fromordinal(first)
         while first <= last:
             length = monthrange(day.year, day.month)[1]
@@ -84,7 +84,7 @@ class WallPattern:
             day = date.fromordinal(first)
 
     def row(self, year: int) -> bytes:
-        """One byte for each day of a year: 1 where it matches at any time of the day."""
+        """Return one byte for each day of a year: 1 if it matches at any time of the day."""
         length = 365 + isleap(year)
         row = bytearray(length)
         if self._has_year(year):
@@ -96,11 +96,11 @@ class WallPattern:
         return bytes(row)
 
     def has_day(self, day: date) -> bool:
-        """Whether it matches at any time of a day."""
+        """Return whether it matches at any time of a day."""
         return day.day in self._days(day.year, day.month)
 
     def ever_matches(self) -> bool:
-        """Whether any wall matches at all, be it past or future."""
+        """Return whether any wall matches, past or future."""
         years = _EVERY_KIND_OF_YEAR if self.years is None else _one_of_each_kind(self.years)
         return any(self.days.days(year, month) for year in years for month in self.months)
 
@@ -114,7 +114,7 @@ class WallPattern:
         return found < len(self.years) and self.years[found] == year
 
     def _month_after(self, year: int, month: int) -> tuple[int, int]:
-        """The next month that has its place in the pattern; a year beyond the calendar when there is none."""
+        """Return the next month of the pattern; a year beyond the calendar if there is none."""
         later = bisect_right(self.months, month)
         if later < len(self.months) and self._has_year(year):
             return year, self.months[later]
@@ -124,7 +124,7 @@ class WallPattern:
         return self.years[later] if later < len(self.years) else MAXYEAR + 1, self.months[0]
 
     def _months_between(self, start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
-        """The months of the pattern from that of `start` to that of `end`, both included."""
+        """Yield the months of the pattern from that of `start` to that of `end`, both included."""
         for year in range(start.year, end.year + 1):
             if self._has_year(year):
                 for month in self.months:
@@ -133,7 +133,7 @@ class WallPattern:
 
 
 def _one_of_each_kind(years: tuple[int, ...]) -> Iterable[int]:
-    """Of these years one of each kind there is among them: thousands of years cost no more than a few."""
+    """Return one of each kind among these years: thousands of years cost no more than a few."""
     found: dict[tuple[int, bool], int] = {}
     for year in years:
         found[date(year, 1, 1).weekday(), isleap(year)] = year
@@ -143,7 +143,7 @@ def _one_of_each_kind(years: tuple[int, ...]) -> Iterable[int]:
 
 
 def _second_of_day(wall: datetime) -> int:
-    """The first whole second of the day that is not before the wall."""
+    """Return the first whole second of the day that is not before the wall."""
     return wall.hour * 3_600 + wall.minute * 60 + wall.second + (wall.microsecond > 0)
 
 

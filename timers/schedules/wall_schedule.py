@@ -1,4 +1,4 @@
-"""Schedules on the wall: due whenever the wall clock of a time zone shows certain walls."""
+"""Wall-clock schedules: due whenever the wall clock of a time zone shows certain walls."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ _ENUMERATED = 100
 
 
 class Walls(Protocol):
-    """Some walls (naive datetimes of whole seconds), in order and without end or with one."""
+    """Some walls (naive datetimes of whole seconds), in order, finite or infinite."""
 
     def after(self, wall: datetime) -> datetime | None:
-        """The first of them strictly after `wall`; None when there is no more."""
+        """Return the first of them strictly after `wall`; None if there is none."""
 
     def count(self, start: datetime, end: datetime) -> int:
-        """How many of them lie from `start` to before `end`."""
+        """Return how many of them lie from `start` to before `end`."""
 
     def masks(self, first: int, last: int) -> Iterator[int]:
-        """Those of each day from one to another (proleptic ordinals), as second masks (see second_masks.py)."""
+        """Yield those of each day from one to another (proleptic ordinals), as second masks (see second_masks.py)."""
 
 
 class WallSchedule(Schedule):
-    """Due when the clock of `zone` shows one of `walls`; `policy` says what happens when the clock is set.
+    """Due when the clock of `zone` shows one of `walls`; `policy` defines what happens at a clock change.
 
-    - gap, run_after: when any of the skipped walls is one of `walls`, the end of the gap is an instant of the
-      schedule; several skipped ones are so together one. gap, skip: they bring nothing.
-    - fold, once: the second pass through the hour that is shown twice brings nothing. fold, twice: both passes count.
+    - gap, run_after: if any of the skipped walls is one of `walls`, the end of the gap is an instant of the schedule,
+    one
+      for all skipped walls together. gap, skip: skipped walls have no instant.
+    - fold, once: the second pass through the repeated hour has no instants. fold, twice: both passes count.
     """
 
     __slots__ = ()
@@ -51,7 +52,7 @@ class WallSchedule(Schedule):
     @property
     @abstractmethod
     def policy(self) -> ClockPolicy:
-        """The clock policy, with nothing left open."""
+        """The clock policy, with defaults filled in."""
 
     def first(self, not_before: datetime) -> datetime | None:
         return self.next_after(in_utc(not_before) - _MICROSECOND)
@@ -65,10 +66,10 @@ class WallSchedule(Schedule):
             return None
 
     def missed(self, first: datetime, until: datetime) -> Missed:
-        """The instants from `first`, itself one of the schedule's, to `until` inclusive.
+        """Return the instants from `first`, itself one of the schedule's, to `until` inclusive.
 
-        Both the latest and the count are exact. A hundred instants are walked through; beyond that the latest is found
-        by halving and the count computed, which costs some milliseconds.
+        Both the latest and the count are exact. Up to a hundred instants are iterated; beyond that the latest is found
+        by bisection and the count computed, which costs some milliseconds.
         """
         first, until = in_utc(first), in_utc(until)
         latest, count = first, 1
@@ -85,7 +86,7 @@ class WallSchedule(Schedule):
         return 1 + self._count_after(first, in_utc(end) - _MICROSECOND)
 
     def wall_of(self, instant: datetime) -> datetime:
-        """The wall for which an instant of the schedule fires: at the end of a gap it may be one that was skipped."""
+        """Return the wall for which an instant of the schedule fires: at the end of a gap it may be a skipped one."""
         wall = instant.astimezone(self.zone).replace(tzinfo=None, fold=0)
         before = place(self.zone, wall - _MICROSECOND)
         if isinstance(before, Change) and before.at == instant and not self.walls.count(wall, wall + _SECOND):
@@ -98,7 +99,7 @@ class WallSchedule(Schedule):
         here = place(self.zone, wall)
         if isinstance(here, Change):  # the clock shows it, so it is a fold
             if self.policy.fold == "once":
-                if second_pass:  # the walls of the fold have had their turn in its first pass
+                if second_pass:  # the walls of the fold have fired in its first pass
                     wall = here.wall_before - _SECOND
             elif (again := self._next_within(here, wall, second_pass=second_pass)) is not None:
                 return again
@@ -114,7 +115,7 @@ class WallSchedule(Schedule):
         return None
 
     def _next_within(self, fold: Change, wall: datetime, *, second_pass: bool) -> datetime | None:
-        """The next instant in what is left of a fold, when both of its passes count."""
+        """Return the next instant in the rest of a fold, if both of its passes count."""
         match = self.walls.after(wall)
         if match is not None and match < fold.wall_before:  # still in the same pass
             return _instant(match, fold.offset_after if second_pass else fold.offset_before)
@@ -125,7 +126,7 @@ class WallSchedule(Schedule):
         return None
 
     def _latest(self, known: datetime, until: datetime) -> datetime:
-        """The last instant up to `until`, from one that is known not to lie beyond it."""
+        """Return the last instant up to `until`, starting from one that is known not to be after it."""
         latest, low, high = known, 0, (until - known) // _SECOND
         while low < high:
             middle = (low + high + 1) // 2
@@ -137,7 +138,7 @@ class WallSchedule(Schedule):
         return latest
 
     def _count_after(self, start: datetime, until: datetime) -> int:
-        """How many instants lie after `start`, itself an instant, up to and including `until`."""
+        """Return the number of instants after `start`, itself an instant, up to and including `until`."""
         policy, walls = self.policy, self.walls
         count, offset = 0, offset_at(self.zone, start)
         wall = _wall(start + _SECOND, offset)
@@ -152,7 +153,7 @@ class WallSchedule(Schedule):
         return count + walls.count(wall, _wall(until + _SECOND, offset).replace(microsecond=0))
 
     def _fires_for(self, gap: Change) -> bool:
-        """Whether a skipped wall fires at the end of the gap, where nothing else fires anyway."""
+        """Return whether a skipped wall fires at the end of the gap, if nothing else fires there anyway."""
         return (
             self.walls.count(gap.wall_before, gap.wall_after) > 0
             and self.walls.count(gap.wall_after, gap.wall_after + _SECOND) == 0

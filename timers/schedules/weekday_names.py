@@ -1,4 +1,4 @@
-"""Days of the week by their names, as specs and rules give them: "sat" or "Saturday"."""
+"""Days of the week by name, as in specs and rules: "sat" or "Saturday"."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BY_NAME = {name.lower(): number for number, name in enumerate(WEEKDAYS)} | {
 
 
 def parse_weekdays(value: Any, field: str) -> frozenset[int]:
-    """Numbers from 0 (Sunday) to 6 for a list of names.
+    """Return numbers from 0 (Sunday) to 6 for a list of names.
 
-    InvalidRequest for a name that is none, and for an empty list.
+    Raises InvalidRequest for an unknown name, and for an empty list.
     """
     if not isinstance(value, (list, tuple)) or not value or len(value) > 100:
         raise InvalidRequest(field, 'must be a list of days of the week, such as ["sat", "sun"]', given=value)
@@ -25,12 +25,12 @@ def parse_weekdays(value: Any, field: str) -> frozenset[int]:
 
 
 def weekday_names(numbers: frozenset[int]) -> list[str]:
-    """The short names of days, Monday first: what parse_weekdays reads."""
+    """Return the short names of days, Monday first, as parse_weekdays reads them."""
     return [_SHORT[number] for number in monday_first(numbers)]
 
 
 def monday_first(numbers: frozenset[int]) -> list[int]:
-    """Days of the week in the order in which people list them."""
+    """Return days of the week in the usual order for people."""
     return sorted(numbers, key=lambda number: (number - 1) % 7)
 
 

@@ -1,10 +1,10 @@
-"""Window: every so often within a window of the day, as in "13:00 to 15:00, every 30 minutes, on weekdays".
+"""Window: repeatedly within a window of the day, as in "13:00 to 15:00, every 30 minutes, on weekdays".
 
 The end is exclusive, as in JobScheduler's absolute_repeat: that window gives 13:00, 13:30, 14:00 and 14:30. A window
-that ends before it begins goes on over midnight and belongs to the day on which it begins.
+that ends before it begins continues over midnight and belongs to the day on which it begins.
 
-When the clock is set, a window follows what it shows (gap skip, fold twice), as a cron expression does that goes on
-through the hours; one that fires once a day does so on every day (run_after, once). `gap` and `fold` say otherwise.
+At a clock change, a window follows what the clock shows (gap skip, fold twice), like a cron expression that repeats
+through the hours; one that fires once a day does so on every day (run_after, once). `gap` and `fold` override this.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 
 @dataclass(frozen=True, slots=True)
 class Window(WallSchedule):
-    """Due at `begin` and every `every` seconds after it while `end` is not reached, on these days of the week."""
+    """Due at `begin` and every `every` seconds after it until before `end`, on these days of the week."""
 
     kind: ClassVar[str] = "window"
 
     begin: int
-    """Seconds of the day; so is `end`, which lies on the next day when it is not after `begin`."""
+    """Second of the day, as is `end`, which is on the next day if it is not after `begin`."""
     end: int
     every: int
     weekdays: frozenset[int]
-    """On which the window begins, from 0 (Sunday) to 6."""
+    """Days on which the window begins, from 0 (Sunday) to 6."""
     zone: ZoneInfo
     given_policy: ClockPolicy = BY_DEFAULT
     _walls: Walls = field(init=False, repr=False, compare=False)
@@ -84,12 +84,12 @@ class Window(WallSchedule):
         return {**times, **weekdays, **self.given_policy.to_spec()}
 
     def meaning(self) -> object:
-        # The end is compared by the times that lie before it.
+        # Two ends are equal if the same times lie before them.
         return self._times, self.weekdays, self.policy
 
     @property
     def _times(self) -> range:
-        """The seconds of the day; from 86,400 on they lie on the day after."""
+        """Seconds of the day; from 86,400 on they are on the day after."""
         return range(self.begin, self.end if self.end > self.begin else self.end + _DAY, self.every)
 
     @property
@@ -103,7 +103,7 @@ class Window(WallSchedule):
 
 @dataclass(frozen=True, slots=True)
 class _OverMidnight:
-    """The walls of a window on the days on which it begins, and those on the days after."""
+    """Walls of a window on the days on which it begins, and on the days after."""
 
     evening: WallPattern
     morning: WallPattern
@@ -116,7 +116,7 @@ class _OverMidnight:
         return self.evening.count(start, end) + self.morning.count(start, end)
 
     def masks(self, first: int, last: int) -> Iterator[int]:
-        """The matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
+        """Yield the matching seconds of each day from one to another (proleptic ordinals), see second_masks.py."""
         known: dict[tuple[int, int], int] = {}  # equal days must be one object
         for evening, morning in zip(self.evening.masks(first, last), self.morning.masks(first, last), strict=True):
             key = id(evening), id(morning)

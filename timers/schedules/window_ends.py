@@ -1,6 +1,6 @@
-"""Window ends: where an excluded stretch ends to which an instant moves that a window excludes (`on_excluded` after).
+"""Window ends: ends of excluded stretches to which an instant in a window moves (`on_excluded` after).
 
-A stretch may have begun on an earlier day. It gains its end when the schedule has an instant in it, at most `farthest`
+A stretch may have begun on an earlier day. Its end is gained if the schedule has an instant in it, at most `farthest`
 before the end, that no rule of whole days excludes: such a rule moves it to another day instead.
 """
 
@@ -18,12 +18,12 @@ _MICROSECONDS: Final = 1_000_000
 
 
 class Ends(NamedTuple):
-    """The ends in a part of a day that gain an instant. Compared by identity, as the parts' masks are."""
+    """Ends in a part of a day that gain an instant. Compared by identity, as the parts' masks are."""
 
     on_grid: int = 0
-    """Those that are whole seconds behind the day's first instant, as a second mask."""
+    """Ends that are whole seconds after the day's first instant, as a second mask."""
     off_grid: int = 0
-    """Whole seconds of the day where the schedule's instants lie between the seconds, as a second mask."""
+    """Ends at whole seconds of the day if the schedule's instants lie between the seconds, as a second mask."""
     single: tuple[int, ...] = ()
     """All others, in microseconds of the day."""
 
@@ -32,36 +32,36 @@ NO_ENDS: Final = Ends()
 
 
 class _Inside(NamedTuple):
-    """What a part's stretches say by themselves. Instants are microseconds of the day."""
+    """Result of a part's stretches alone. Instants are microseconds of the day."""
 
     seconds: int
     shape: Shape
     first_end: int | None
-    """Where the stretch ends that is there when the part begins; None: there is none."""
+    """End of the stretch that is open when the part begins; None: there is none."""
     first_hit: int | None
-    """The last instant in it that moves to its end."""
+    """Last instant in it that moves to its end."""
     last_hit: int | None
-    """The same of the stretch with which the part ends, where that is another one."""
+    """Last such instant of the stretch that is open when the part ends, if it is another one."""
     ends: Ends
-    """Of the stretches between."""
+    """Ends of the stretches between."""
 
 
 @dataclass(slots=True)
 class WindowEnds:
-    """Goes through parts that follow on each other."""
+    """Processes consecutive parts."""
 
     masks: ShapeMasks
     farthest: int
-    """Microseconds."""
+    """Maximum distance in microseconds."""
     _is_open: bool = False
     _hit: int | None = None
-    """The last instant in the open stretch that moves to its end, in microseconds since 1970."""
+    """Last instant in the open stretch that moves to its end, in microseconds since 1970."""
     _inside: dict[tuple[int, int], _Inside] = field(default_factory=dict)
     _between: dict[int, tuple[Shape, int, int, int]] = field(default_factory=dict)
     _known: dict[tuple[int, int], tuple[_Inside, Ends]] = field(default_factory=dict)
 
     def take(self, part: Part, seconds: int, shape: Shape) -> Ends:
-        """The ends in the next part, in which the schedule is due at these seconds."""
+        """Return the ends in the next part, in which the schedule is due at these seconds."""
         base = part.base * _MICROSECONDS
         low, high = part.low * _MICROSECONDS, part.high * _MICROSECONDS
         if not shape.all:
@@ -82,7 +82,7 @@ class WindowEnds:
         return inside.ends if gained is None else self._with(inside, gained)
 
     def _close(self, end: int) -> bool:
-        """End the open stretch, if there is one; whether its end is gained."""
+        """End the open stretch, if there is one; return whether its end is gained."""
         hit = self._hit if self._is_open else None
         self._is_open, self._hit = False, None
         return hit is not None and end - hit <= self.farthest
@@ -130,12 +130,12 @@ class WindowEnds:
         return _Inside(seconds, shape, first_end, first, last, self._ends(hits, shape, between))
 
     def _last(self, hits: int, begin: int, end: int) -> int | None:
-        """The last hit in a stretch."""
+        """Return the last hit in a stretch."""
         found = hits & mask_of_stretches(((begin, end),), self.masks.grid)
         return (found.bit_length() - 1) * _MICROSECONDS + self.masks.grid if found else None
 
     def _ends(self, hits: int, shape: Shape, between: Spans) -> Ends:
-        """The ends of stretches that hold a hit."""
+        """Return the ends of stretches that contain a hit."""
         if not hits or not between:
             return NO_ENDS
         if any(begin % _MICROSECONDS or end % _MICROSECONDS for begin, end in between):
@@ -150,6 +150,6 @@ class WindowEnds:
             begins, ends = (sum(1 << each // _MICROSECONDS for each in bounds) for bounds in zip(*between, strict=True))
             known = self._between[id(shape)] = shape, begins, ends, mask_of_stretches(between)
         _, begins, ends, all_ = known
-        # Added to the seconds without a hit, the begin of a stretch is carried to its end when none of them is missing.
+        # Added to the seconds without a hit, the begin of a stretch carries to its end if none of them is missing.
         gained = ends & ~((all_ & ~hits) + begins)
         return Ends(off_grid=gained) if self.masks.grid else Ends(on_grid=gained)

@@ -1,4 +1,4 @@
-"""Time zones by their IANA names, and which edition of their rules is in use."""
+"""Time zones by their IANA names, and the edition of the rules in use."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from timers.exceptions import InvalidRequest
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_NAME = 64
 _LONGEST_COMPARED = 40
-"""Longer ones are no misspelt zone: the longest of all has 32 characters."""
+"""Longer names are not compared as misspelled zones: the longest zone name has 32 characters."""
 _EDITION = re.compile(r"([0-9]{4})([a-z]+)")
-# Files that lie beside the zones: copies with leap seconds, the machine's own zone, a placeholder.
+# Files next to the zones: copies with leap seconds, the machine's own zone, a placeholder.
 _NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
 _REGIONS = {
     "Europe/Berlin": "CEST MEZ MESZ",
@@ -49,7 +49,10 @@ _REGION_OF = {abbreviation: region for region, words in _REGIONS.items() for abb
 
 
 def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
-    """The time zone of an IANA name such as Europe/Berlin; InvalidRequest with the nearest names when there is none."""
+    """Return the time zone of an IANA name such as Europe/Berlin.
+
+    Raises InvalidRequest with the nearest names if unknown.
+    """
     if not isinstance(name, str):
         raise InvalidRequest(field, "must be the name of a time zone, such as Europe/Berlin", given=name)
     found = _load(name)
@@ -59,9 +62,9 @@ def zone(name: Any, field: str = "time_zone") -> ZoneInfo:
 
 
 def use_newest_rules() -> None:
-    """Take the zones of the tzdata package for this process where they are newer than the system's.
+    """Use the zones of the tzdata package in this process if they are newer than the system's.
 
-    By itself zoneinfo takes the system's, however old. A PYTHONTZPATH in the environment is somebody's will, and stays.
+    zoneinfo itself prefers the system's, however old. A PYTHONTZPATH in the environment is intentional and is kept.
     """
     if "PYTHONTZPATH" not in os.environ and is_newer_edition(_package_edition(), edition()):
         zoneinfo.reset_tzpath(to=())
@@ -70,7 +73,7 @@ def use_newest_rules() -> None:
 
 
 def tzdata_version() -> str:
-    """The edition of the time zone rules in use and where it comes from: "2026b (system)" or "2026b (package)"."""
+    """Return the edition of the rules in use and its source: "2026b (system)" or "2026b (package)"."""
     for folder in zoneinfo.TZPATH:
         if (Path(folder) / "UTC").is_file():
             return f"{_system_edition(Path(folder))} (system)"
@@ -78,12 +81,12 @@ def tzdata_version() -> str:
 
 
 def edition() -> str:
-    """The edition of the time zone rules in use, such as "2026b"; "unknown" where the system's copy does not say."""
+    """Return the edition of the rules in use, such as "2026b"; "unknown" if the system's copy has none."""
     return tzdata_version().partition(" ")[0]
 
 
 def is_newer_edition(edition: str, than: str) -> bool:
-    """Whether an edition came out after another; any that is known counts as newer than one that is not."""
+    """Return whether an edition is newer than another; any known one counts as newer than an unknown one."""
     return _edition_order(edition) > _edition_order(than)
 
 
@@ -93,7 +96,7 @@ def _load(name: str) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; a file that is no zone; a folder such as "America"
+    except (KeyError, ValueError, OSError):  # unknown; a file that is not a zone; a folder such as "America"
         return None
 
 
@@ -110,13 +113,13 @@ def _did_you_mean(name: str) -> str:
 
 @cache
 def _names_by_lower_case() -> dict[str, str]:
-    # The package's list is one small file; zoneinfo.available_timezones() opens every file there is.
+    # The package's list is one small file; zoneinfo.available_timezones() opens every zone file.
     names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return {name.lower(): name for name in names}
 
 
 def _edition_order(edition: str) -> tuple[int, int, str]:
-    """The year and its letter; a year with more than 26 editions would go on with two letters."""
+    """Return year and letter for sorting; a year with more than 26 editions would continue with two letters."""
     found = _EDITION.match(edition)
     return (0, 0, "") if found is None else (int(found[1]), len(found[2]), found[2])
 

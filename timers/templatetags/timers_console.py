@@ -1,4 +1,4 @@
-"""What the pages say of times, lengths of time and states."""
+"""Template tags and filters for times, durations and states."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ ICONS: Final = {
     "attention": "alert",
     "trouble": "cross",
 }
-"""The shape that goes with a state, so that colour is never all that tells them apart."""
+"""Icon shape of each state, so that states differ in more than their colour."""
 
 
 @register.filter
 def icon(state: str) -> str:
-    """The name of a state's icon."""
+    """Return the name of a state's icon."""
     return ICONS.get(state, "dot")
 
 
 @register.simple_tag
 def when(moment: datetime | None, now: datetime, finest: str = "seconds") -> SafeString:
-    """An instant as `<time>`: the wall clock (with the date, unless it is today), and how long ago or ahead it is."""
+    """Render an instant as `<time>`: wall-clock time (with the date unless it is today) and distance from now."""
     if moment is None:
         return format_html('<span class="none">{}</span>', "–")
     seconds = (moment - now).total_seconds()
@@ -64,7 +64,7 @@ def when(moment: datetime | None, now: datetime, finest: str = "seconds") -> Saf
 
 @register.simple_tag
 def countdown(moment: datetime, now: datetime) -> SafeString:
-    """The time left until an instant; console.js counts it down between two refreshes."""
+    """Render the time left until an instant; console.js counts it down between two refreshes."""
     left = (moment - now).total_seconds()
     return format_html(
         '<time class="countdown" datetime="{}" data-left="{}">{}</time>',
@@ -76,19 +76,19 @@ def countdown(moment: datetime, now: datetime) -> SafeString:
 
 @register.filter
 def lateness(value: float | None) -> str:
-    """Milliseconds of lateness; nothing where there is none."""
+    """Format a lateness in milliseconds; empty for None."""
     return "" if value is None else milliseconds(value)
 
 
 @register.filter
 def length(seconds: float | None) -> str:
-    """Seconds in words."""
+    """Format a duration in seconds."""
     return "" if seconds is None else span(seconds)
 
 
 @register.filter
 def share(fraction: float | None) -> str:
-    """A share of 1 as percent; a dash where there was nothing to share."""
+    """Format a fraction (0 to 1) as a percentage; a dash for None."""
     return "–" if fraction is None else percent(fraction)
 
 

@@ -1,10 +1,10 @@
-"""Job chains: definitions and the way of orders through them. Pure: no Django, no database, no clock.
+"""Job chains: definitions, and the progress of orders. Pure: no Django, no database, no clock.
 
-definition, steps   what a chain is made of
+definition, steps   what a chain consists of
 parse, graph        read a definition and check it as a whole; sub_chains: check the chains within it
 order, events       where an order is, and what can happen to it
 advance, moves      what follows from an event, to be written in one transaction
-walk, way, begin    how an order goes from one rest to the next
+walk, way, begin    how an order proceeds until it waits
 joins, failures     forks, maps and joins; error policies and retries
 people              what people do to an order
 """

@@ -1,4 +1,4 @@
-"""Advance: what follows for an order from one event. Pure: no clock, no database, no chance."""
+"""Advance: compute what follows for an order from one event. Pure: no clock, no database, no randomness."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def advance(chain: Chain, order: Order, event: events.Event, now: datetime, stat
     """Compute what the engine writes after an event.
 
     Args:
-        chain: The definition that the order walks through.
+        chain: Definition that the order follows.
         order: The order, read under the lock of its row.
         event: What happened.
-        now: The time of the database.
-        states: What is stopped or skipped of the chain.
+        now: Present instant of the database clock.
+        states: Stopped and skipped steps of the chain.
 
     Returns:
-        The moves, to be written in one transaction. An event that comes too late or twice changes nothing.
+        The moves, to be written in one transaction. A late or repeated event changes nothing.
 
     Raises:
-        NotAllowedNow: A person asks for what cannot be done to the order in its state.
-        InvalidRequest: A person names a step or variables that cannot be.
+        NotAllowedNow: A person's request is not possible in the order's state.
+        InvalidRequest: A person named an invalid step or invalid variables.
     """
     walk = Walk(chain, order, now, states)
     turn = getattr(event, "turn", None)
@@ -116,7 +116,7 @@ def _sub_chain_ended(walk: Walk, event: events.SubChainEnded) -> str | None:
     if event.outcome != SUCCEEDED:
         what = f"sub-chain {step.chain} {event.outcome}"
         return fail_step(walk, step, f"{what}: {event.reason}" if event.reason else what)
-    walk.place["round"] = None  # it has succeeded: there is nothing of it to begin again
+    walk.place["round"] = None  # it has succeeded: nothing of it can be restarted
     try:
         walk.assign(pick(step.results, event.variables, "the sub-chain's variables"))
     except BadResult as error:

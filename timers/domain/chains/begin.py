@@ -1,4 +1,4 @@
-"""Begin a step: what each kind does when an order has come to it."""
+"""Begin a step: what each kind does when an order has reached it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from timers.domain.chains.walk import Walk
 
 
 def begin(walk: Walk, step: Step) -> str | None:
-    """Begin the step; returns the one to go on to at once, or None where the order rests."""
+    """Begin the step. Return the step to continue with at once, or None if the order waits."""
     return _BEGIN[step.kind](walk, step)
 
 

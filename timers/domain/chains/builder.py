@@ -1,4 +1,4 @@
-"""The builder: a definition written in Python, step by step, as it is read.
+"""Builder: write a definition in Python, step by step.
 
     definition = (
         chain("import")
@@ -8,7 +8,7 @@
         .step("notify", action="orders.notify")
     )
 
-A step that names no `next` leads to the step that is added after it; behind the last one an end is added.
+A step without `next` is followed by the step that is added after it. An end is added after the last one.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from typing import Any, Final, Self
 from timers.exceptions import InvalidRequest
 
 _LAST: Final = "end"
-"""The name of the end that is added."""
+"""Name of the end that is added."""
 
 
 def chain(name: str, **fields: Any) -> ChainBuilder:
-    """Begin a definition. `fields` are those of a chain, such as deadline, locks, variables; `finally_` for finally."""
+    """Create a builder.
+
+    `fields`: fields of a chain, such as deadline, locks, variables; `finally_` for finally.
+    """
     return ChainBuilder(name, fields)
 
 
 class ChainBuilder:
-    """Collects steps; `build` makes the JSON form that parse_chain reads."""
+    """Collects steps; `build` returns the JSON form that parse_chain reads."""
 
     def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
         self.name = name
         self._fields = _plain(fields)
         self._steps: dict[str, dict[str, Any]] = {}
         self._following: set[str] = set()
-        """The steps that lead to the one that is added after them."""
+        """Steps that lead to the step that is added next."""
 
     def step(self, name: str, *, action: str | Mapping[str, Any], next: str | None = None, **fields: Any) -> Self:
         """Add a step that runs an action, given as JSON or as the name of a handler."""
@@ -43,11 +46,11 @@ class ChainBuilder:
         return self._add(name, "action", {"action": spec, **fields}, next=next, is_followed=True)
 
     def fork(self, name: str, branches: Mapping[str, str], *, join: str, **fields: Any) -> Self:
-        """Add a fork: the first step of each branch by the branch's name."""
+        """Add a fork. `branches`: first step of each branch, by the branch's name."""
         return self._add(name, "fork", {"branches": dict(branches), "join": join, **fields})
 
     def map(self, name: str, *, over: str, branch: str, join: str, **fields: Any) -> Self:
-        """Add a map: for each element of a list variable a branch that begins with the step `branch`."""
+        """Add a map: a branch that begins with the step `branch`, for each element of a list variable."""
         return self._add(name, "map", {"over": over, "branch": branch, "join": join, **fields})
 
     def join(self, name: str, *, mode: str | int = "all", next: str | None = None, **fields: Any) -> Self:
@@ -55,7 +58,7 @@ class ChainBuilder:
         return self._add(name, "join", {"mode": mode, **fields}, next=next, is_followed=True)
 
     def choice(self, name: str, *, when: Iterable[tuple[Mapping[str, Any], str]], default: str) -> Self:
-        """Add a choice: pairs of a condition and the step that follows where it holds."""
+        """Add a choice: pairs of a condition and the step that follows if it holds."""
         choices = [{"when": dict(condition), "next": following} for condition, following in when]
         return self._add(name, "choice", {"choices": choices, "default": default})
 
@@ -80,7 +83,7 @@ class ChainBuilder:
         return self._add(name, "end", {"outcome": outcome, **({"reason": reason} if reason else {})})
 
     def build(self) -> dict[str, Any]:
-        """The JSON form; it is checked by parse_chain, not here."""
+        """Return the JSON form. parse_chain validates it, not this method."""
         steps = {name: dict(spec) for name, spec in self._steps.items()}
         names = list(steps)
         for name, following in zip(names, [*names[1:], _LAST], strict=True):
@@ -106,5 +109,5 @@ class ChainBuilder:
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without the underscore that keeps a name from being a word of Python: finally_ is finally."""
+    """Return the fields without the underscore that avoids a Python keyword: finally_ becomes finally."""
     return {name.removesuffix("_"): value for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""Chain: a named, versioned graph of steps, as a frozen value that was checked as a whole."""
+"""Chain: a named, versioned graph of steps, as a frozen value that was validated as a whole."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SHARED: Final = "shared"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a chain that one kind of order walks through.
+    """Part of a chain that one kind of order passes through.
 
-    The whole order is in the scope of the chain (`fork` is None), and after its end in that of the finally steps. Each
-    branch of a fork or map is a scope of its own.
+    A root order is in the scope of the chain (`fork` is None), and after its end in that of the finally steps. Each
+    branch of a fork or map has its own scope.
     """
 
     fork: str | None = None
     branch: str | None = None
-    """The branch of the fork; None in a map."""
+    """Branch of the fork; None in a map."""
     is_finally: bool = False
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ FINALLY: Final = Scope(is_finally=True)
 
 
 def locks(given: Any, path: str) -> Mapping[str, int | None]:
-    """Locks with their capacity; None for one that is declared elsewhere and shared by chains."""
+    """Read locks with their capacities; None for a lock that is declared elsewhere and shared by chains."""
     if not isinstance(given, Mapping):
         raise InvalidRequest(path, 'must be an object such as {"printer": 2}', given=given)
     if len(given) > MAX_LOCKS:
@@ -62,47 +62,47 @@ def locks(given: Any, path: str) -> Mapping[str, int | None]:
 
 
 def written_locks(found: Mapping[str, int | None]) -> dict[str, Any]:
-    """The JSON form of locks."""
+    """Return the JSON form of locks."""
     return {name: SHARED if capacity is None else capacity for name, capacity in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """A checked definition; parse.py makes it."""
+    """A validated definition, built by parse.py."""
 
     description: str = spec_field(readers.text, default="")
     start: str = spec_field(readers.step_name, default="")
     """The first step."""
     priority: int = spec_field(readers.count(-MAX_PRIORITY, MAX_PRIORITY), default=0)
-    """Of its orders, unless they have their own."""
+    """Default priority of its orders."""
     variables: Mapping[str, Any] = spec_field(readers.variables, dict, default={})
-    """What orders begin with, unless they give another value."""
+    """Initial variables of its orders; an order can override them."""
     locks: Mapping[str, int | None] = spec_field(locks, written_locks, default={})
-    """Locks that its steps use: their capacity, or None for one that is declared elsewhere."""
+    """Locks that its steps use, with their capacity; None for a lock that is declared elsewhere."""
     deadline: float | None = spec_field(readers.seconds(1), default=None)
-    """Seconds from the start of an order to the end of its last step, finally steps left out; None: no deadline."""
+    """Seconds from the start of an order to the end of its last step, without the finally steps; None: no deadline."""
     on_deadline: OnError = spec_field(read_on_error("suspend", "fail"), written, default=FAIL)
     finally_: str | None = spec_field(readers.step_name, default=None, key="finally")
-    """The first of the steps that run at the end of every order, whatever its outcome."""
+    """First of the steps that run at the end of every order, whatever its outcome."""
     steps: Mapping[str, Step] = field(default_factory=dict)
     scopes: Mapping[str, Scope] = field(default_factory=dict, compare=False, repr=False)
-    """Where each step belongs; steps of the kind end belong nowhere."""
+    """Scope of each step; steps of the kind end have none."""
     forks: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """The fork or map of each join."""
+    """Fork or map of each join."""
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form that parse_chain reads; the chain that it makes is equal."""
+        """Return the JSON form, from which parse_chain builds an equal chain."""
         spec = written_fields(self)
         return {"start": self.start, **spec, "steps": {name: step.to_spec() for name, step in self.steps.items()}}
 
     def parting(self, name: str) -> PartingStep:
-        """The fork or map of that name."""
+        """Return the fork or map with that name."""
         step = self.steps[name]
         assert isinstance(step, PartingStep)
         return step
 
     def first_of(self, scope: Scope) -> str:
-        """The first step of a scope."""
+        """Return the first step of a scope."""
         if scope.is_finally:
             assert self.finally_ is not None
             return self.finally_
@@ -116,5 +116,5 @@ class Chain:
 
 
 def to_json(chain: Chain) -> dict[str, Any]:
-    """The JSON form of a chain."""
+    """Return the JSON form of a chain."""
     return chain.to_json()

@@ -1,4 +1,4 @@
-"""What changed between two definitions: as data, and in words."""
+"""Differences between two definitions: as data, and as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from timers.domain.chains.definition import Chain
 
 _LONGEST: Final = 80
-"""Characters that are shown of a value."""
+"""Maximum number of characters shown of a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,16 @@ class Change:
     """One field or one step that differs."""
 
     kind: str
-    """added, removed or changed."""
+    """One of: added, removed, changed."""
     step: str | None
-    """The step; None: a field of the chain itself."""
+    """Name of the step; None: a field of the chain itself."""
     path: tuple[str, ...]
-    """The keys of the field below the step or the chain; empty for a whole step."""
+    """Keys of the field below the step or the chain; empty for a whole step."""
     before: Any = None
     after: Any = None
 
     def __str__(self) -> str:
-        """The change in words."""
+        """Describe the change."""
         where = [f'step "{self.step}"'] if self.step is not None else []
         subject = ": ".join([*where, ".".join(self.path)]) if self.path else where[0]
         if not self.path:
@@ -38,7 +38,7 @@ class Change:
         return f"{subject} {self.kind}: {_shown(self.after if self.kind == 'added' else self.before)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The change as data."""
+        """Return the change as data."""
         spec: dict[str, Any] = {"kind": self.kind, "step": self.step, "path": list(self.path), "words": str(self)}
         if self.kind != "added":
             spec["before"] = self.before
@@ -48,7 +48,7 @@ class Change:
 
 
 def diff(before: Chain, after: Chain) -> list[Change]:
-    """The changes from one definition to another: of the chain itself, then step by step."""
+    """Return the changes from one definition to another: those of the chain itself, then those of each step."""
     old, new = before.to_json(), after.to_json()
     old_steps, new_steps = old.pop("steps"), new.pop("steps")
     changes = list(_differences(old, new, None, ()))
@@ -63,7 +63,7 @@ def diff(before: Chain, after: Chain) -> list[Change]:
 
 
 def in_words(changes: list[Change]) -> str:
-    """One line for each change."""
+    """Describe the changes, one line each."""
     return "\n".join(map(str, changes)) or "no change"
 
 

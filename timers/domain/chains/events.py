@@ -1,4 +1,4 @@
-"""Events: what can happen to an order. `turn` and `round` tell a late or repeated event from one that counts."""
+"""Events that can happen to an order. `turn` and `round` distinguish late or repeated events from valid ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from timers.domain.chains.order import SUCCEEDED, Tallies
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A pending order begins: a new one, or a branch or sub-chain that begins again where it ended without success."""
+    """A pending order begins: a new one, or a branch or sub-chain that restarts where it ended without success."""
 
     tallies: Tallies | None = None
-    """Needed where it begins again at a join."""
+    """Required if the order restarts at a join."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepSucceeded:
-    """The claimed step returned a result. With a `turn` other than the order's the event is ignored."""
+    """The claimed step returned a result. The event is ignored if its `turn` is not the order's."""
 
     result: Any = None
     turn: int | None = None
@@ -27,25 +27,25 @@ class StepSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class StepFailed:
-    """One try of the claimed step failed, ran too long, or was lost with its node."""
+    """An attempt of the claimed step failed, timed out, or was lost with its node."""
 
     error: str
     may_retry: bool = True
     retry_after: float | None = None
-    """Seconds until the next try, where the step said so."""
+    """Seconds until the next attempt, if the step requested a delay."""
     turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TimeOver:
-    """`available_at` of a waiting or awaiting order has come."""
+    """`available_at` of a waiting or awaiting order was reached."""
 
     turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BranchEnded:
-    """A branch ended; its outcome is in the tallies, which were counted under the lock of the parent."""
+    """A branch ended. Its outcome is in the tallies, which were counted under the lock of the parent."""
 
     round: int
     tallies: Tallies
@@ -53,7 +53,7 @@ class BranchEnded:
 
 @dataclass(frozen=True, slots=True)
 class BranchesCollected:
-    """The results of the branches that succeeded, by name or index: the answer to `Moves.collect`."""
+    """Results of the branches that succeeded, by name or index: the answer to `Moves.collect`."""
 
     round: int
     tallies: Tallies
@@ -69,7 +69,7 @@ class SubChainEnded:
     variables: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     has_begun: bool = True
-    """Whether there is an order of it that could begin again."""
+    """Whether it has an order that can restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,12 @@ class Signalled:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """`deadline_at` of the order has come."""
+    """`deadline_at` of the order was reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatesChanged:
-    """Steps or the chain were stopped, skipped or activated; the new states are given with the event."""
+    """Steps or the chain were stopped, skipped or activated; the new states are passed with the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +117,19 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A person resumes a suspended order, or redrives a failed one."""
+    """A person resumes a suspended order, or restarts a failed one."""
 
     at: str | None = None
-    """The step to go on from; None: where it is. There good results of branches and sub-chains are kept."""
+    """Step to continue from; None: the present one, where successful branches and sub-chains are kept."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     """Variables to set before."""
     tallies: Tallies | None = None
-    """Needed for an order that failed, or was suspended, at a join."""
+    """Required for an order that failed, or was suspended, at a join."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A person lets this order skip the step it is at."""
+    """A person makes this order skip its present step."""
 
     by: str = ""
 
@@ -148,7 +148,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A person, the end of its parent's join, or the end of a step that was asked to end cancels the order."""
+    """The order is cancelled by a person, by the end of its parent's join, or by the end of a step asked to stop."""
 
     reason: str = ""
     turn: int | None = None
@@ -159,4 +159,4 @@ Event = (
     | Refused | Signalled | DeadlinePassed | StatesChanged | Suspended | Resumed | Skipped | Moved
     | Reset | Cancelled
 )  # fmt: skip
-"""The union of all events."""
+"""Union of all events."""

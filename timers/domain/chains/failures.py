@@ -1,4 +1,4 @@
-"""What follows when a step fails: the next try, or the way that its error policy names."""
+"""What follows when a step fails: a retry, or what its error policy says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.domain.chains.walk import Walk
 def fail_step(
     walk: Walk, step: Step, error: str, *, may_retry: bool = True, retry_after: float | None = None
 ) -> str | None:
-    """Follow the error policy of a step; returns the step to go on to, or None where the order rests or ends."""
+    """Apply the error policy of a step. Return the step to continue with, or None if the order waits or ends."""
     policy = step.error_policy
     if policy.word == "retry" and isinstance(step, RetriedStep):
         if may_retry and walk.now_of("setbacks") < step.retry_policy.max_retries:
@@ -32,7 +32,7 @@ def fail_step(
 
 
 def retry_wait(step: RetriedStep, setback: int, order_id: Any) -> float:
-    """Seconds before a retry (1 is the first), with a jitter that is the same whenever it is computed."""
+    """Return the seconds before a retry (1 is the first). The jitter is deterministic."""
     policy = step.retry_policy
     wait = replace(policy, jitter=0).wait_before(setback)
     digest = blake2b(f"{order_id} {step.name} {setback}".encode(), digest_size=4).digest()

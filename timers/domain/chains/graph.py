@@ -1,4 +1,4 @@
-"""Check the graph of a definition: scopes, steps that nothing reaches, ways to an end."""
+"""Validate the graph of a definition: scopes, unreachable steps, paths to an end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from timers.exceptions import InvalidRequest
 
 
 def check_graph(chain: Chain, mistakes: ErrorCollector) -> Chain:
-    """The chain with the scopes of its steps; raises InvalidRequest for a graph that orders could not walk through.
+    """Return the chain with the scopes of its steps. Raises InvalidRequest for a graph that orders cannot pass through.
 
-    All names of the chain must be known to be steps (see targets.py).
+    All names in the chain must already be known to be steps (see targets.py).
     """
     forks = {step.join: name for name, step in chain.steps.items() if isinstance(step, PartingStep)}
     scopes = _Scopes(chain, forks, mistakes).find()
@@ -34,7 +34,7 @@ def _is_shared_end(chain: Chain, name: str, scopes: dict[str, Scope | None]) -> 
 
 
 class _Scopes:
-    """Walks from the first step of each scope and notes to which scope each step belongs."""
+    """Walks from the first step of each scope and records the scope of each step."""
 
     def __init__(self, chain: Chain, forks: dict[str, str], mistakes: ErrorCollector) -> None:
         self._chain = chain
@@ -42,10 +42,10 @@ class _Scopes:
         self._mistakes = mistakes
         self._found: dict[str, Scope | None] = {}
         self._firsts: deque[tuple[Scope, str, str]] = deque()
-        """Scopes to walk through: the scope, its first step, and the field that names it."""
+        """Scopes to walk: the scope, its first step, and the field that names this step."""
 
     def find(self) -> dict[str, Scope | None]:
-        """The scope of each step that is reached; None for the ends."""
+        """Return the scope of each reachable step; None for the ends."""
         chain = self._chain
         self._firsts.append((WHOLE, chain.start, "start"))
         if chain.finally_ is not None:
@@ -119,7 +119,7 @@ def _check_ways_to_an_end(chain: Chain, mistakes: ErrorCollector) -> None:
 
 
 def _cycle(ways: dict[str, set[str]], lost: list[str]) -> list[str]:
-    """A cycle among steps that reach no end: each of them has a way to another one."""
+    """Return a cycle among steps that reach no end: each of them leads to another one."""
     seen: dict[str, int] = {}
     name = lost[0]
     while name not in seen:
@@ -129,7 +129,7 @@ def _cycle(ways: dict[str, set[str]], lost: list[str]) -> list[str]:
 
 
 def _reaching(arrivals: dict[str, list[str]], names: Iterable[str]) -> set[str]:
-    """The steps that lead to some of these, and they themselves."""
+    """Return the steps that lead to some of these, and these themselves."""
     found = set(names)
     to_do = deque(found)
     while to_do:

@@ -16,7 +16,7 @@ from timers.domain.chains.walk import Walk
 
 
 class Decision(Enum):
-    """What the tallies of a join say."""
+    """Decision about a join, from its tallies."""
 
     WAIT = "wait"
     SUCCEED = "succeed"
@@ -24,7 +24,7 @@ class Decision(Enum):
 
 
 def decide(join: JoinStep, tallies: Tallies) -> Decision:
-    """Whether a join waits on, succeeds or fails. A cancelled branch counts as one that failed."""
+    """Return whether a join waits, succeeds or fails. A cancelled branch counts as failed."""
     bad = tallies.failed + tallies.cancelled
     if bad and join.on_branch_failure == "fail":
         return Decision.FAIL
@@ -44,7 +44,7 @@ def begin_fork(walk: Walk, step: ForkStep) -> None:
 
 
 def begin_map(walk: Walk, step: MapStep) -> str | None:
-    """Begin the first branches and wait at the join; a map over nothing joins at once."""
+    """Begin the first branches and wait at the join. A map over an empty list joins at once."""
     try:
         elements = elements_of(step, walk.seen)
     except BadResult as error:
@@ -61,7 +61,7 @@ def begin_map(walk: Walk, step: MapStep) -> str | None:
 
 
 def elements_of(step: MapStep, variables: Mapping[str, Any]) -> Sequence[Any]:
-    """The list that a map goes over; raises BadResult where there is none."""
+    """Return the list of a map. Raises BadResult if there is none."""
     value = find_path(variables, step.over)
     if not isinstance(value, (list, tuple)):
         kind = "missing" if value is None else kind_of(value)
@@ -72,7 +72,7 @@ def elements_of(step: MapStep, variables: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def branch_ended(walk: Walk, tallies: Tallies) -> str | None:
-    """Wait on, begin further branches, ask for the results, or fail the join."""
+    """Keep waiting, begin more branches, collect the results, or fail the join."""
     join = _join_of(walk)
     decision = decide(join, tallies)
     if decision is Decision.WAIT:
@@ -84,7 +84,7 @@ def branch_ended(walk: Walk, tallies: Tallies) -> str | None:
 
 
 def collected(walk: Walk, tallies: Tallies, results: Mapping[Any, Mapping[str, Any]]) -> str | None:
-    """Go on behind the join with the results of its branches."""
+    """Continue after the join with the results of its branches."""
     join = _join_of(walk)
     if decide(join, tallies) is not Decision.SUCCEED:
         return None
@@ -94,7 +94,7 @@ def collected(walk: Walk, tallies: Tallies, results: Mapping[Any, Mapping[str, A
 
 
 def resume_join(walk: Walk, tallies: Tallies) -> str | None:
-    """Begin again the branches that had not succeeded; the results of the others are kept."""
+    """Restart the branches that had not succeeded; keep the results of the others."""
     walk.rest(JOINING)
     bad = tallies.failed + tallies.cancelled
     again = Tallies(tallies.total, tallies.started - bad, tallies.succeeded, reset=tallies.reset + bad)

@@ -1,7 +1,7 @@
-"""Where the steps of a picture stand: in layers from the start downwards, in columns within a layer.
+"""Layout of a picture: layers from the start downwards, columns within a layer.
 
-A small form of the layered drawing of Sugiyama: ways back are left aside, each step stands one layer below the lowest
-that leads to it, and the order within a layer follows the steps above. The same definition has the same picture.
+A reduced form of Sugiyama's layered drawing: back edges are ignored, each step is one layer below the lowest step that
+leads to it, and the order within a layer follows the steps above. Equal definitions have equal pictures.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Node:
     name: str
     kind: str
     layer: int
-    """From 0 at the top."""
+    """Number from 0 at the top."""
     column: int
-    """From 0 at the left."""
+    """Number from 0 at the left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A way between two steps."""
+    """An edge between two steps."""
 
     source: str
     target: str
@@ -43,24 +43,24 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Steps in their places, and the ways between them."""
+    """Steps with their positions, and the edges between them."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
     @property
     def layers(self) -> int:
-        """How many layers there are."""
+        """Number of layers."""
         return max(node.layer for node in self.nodes) + 1
 
     @property
     def columns(self) -> int:
-        """How many columns the widest layer has."""
+        """Number of columns of the widest layer."""
         return max(node.column for node in self.nodes) + 1
 
 
 def lay_out(chain: Chain) -> Layout:
-    """The places of all steps of a chain."""
+    """Return the positions of all steps of a chain."""
     ways = {name: _ways(chain, name) for name in chain.steps}
     order, back = _walk(chain, {name: [target for target, _, _ in each] for name, each in ways.items()})
     layers = _layers(chain, order, ways, back)
@@ -76,11 +76,11 @@ def lay_out(chain: Chain) -> Layout:
 
 
 def _ways(chain: Chain, name: str) -> list[tuple[str, str, bool]]:
-    """Target, label and regularity of each way; those to the same step are one."""
+    """Return target, label and regularity of each edge; edges to the same step are merged."""
     step = chain.steps[name]
     found: dict[str, tuple[str, bool]] = {}
     for way in step.exits():
-        # A fork leads to its join by its branches; the picture leaves the short cut out.
+        # A fork leads to its join through its branches; the direct edge is left out.
         if isinstance(step, (ForkStep, MapStep)) and way.field == "join":
             continue
         label, is_regular = found.get(way.target, ("", False))
@@ -90,7 +90,7 @@ def _ways(chain: Chain, name: str) -> list[tuple[str, str, bool]]:
 
 
 def _walk(chain: Chain, targets: dict[str, list[str]]) -> tuple[list[str], set[tuple[str, str]]]:
-    """All steps so that each comes before those it leads to, but for the ways back, which are the second value."""
+    """Return all steps in topological order, and the back edges, which the order ignores."""
     done: list[str] = []
     state: dict[str, int] = {}
     back: set[tuple[str, str]] = set()

@@ -1,4 +1,4 @@
-"""The bounds of chains and orders, each named once."""
+"""Limits of chains and orders."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from timers.domain.payload import MAX_BYTES
 
 MAX_STEPS: Final = 1_000
-"""Of one chain."""
+"""Maximum number of steps of one chain."""
 MAX_ELEMENTS: Final = 10_000
-"""Of the list that a map step goes over."""
+"""Maximum length of the list of a map step."""
 MAX_BRANCHES: Final = 1_000
-"""Of one fork."""
+"""Maximum number of branches of one fork."""
 MAX_CHOICES: Final = 100
-"""Conditions of one choice."""
+"""Maximum number of conditions of one choice."""
 MAX_LOCKS: Final = 100
 MAX_CAPACITY: Final = 10_000
 MAX_ORDERS: Final = 1_000_000
@@ -22,6 +22,6 @@ DEFAULT_VISITS: Final = 100
 MAX_RESULTS: Final = 100
 MAX_PRIORITY: Final = 9
 MAX_VARIABLES_BYTES: Final = MAX_BYTES
-"""Bytes of the variables of an order as JSON, those that a branch sees of its parent included."""
+"""Maximum size in bytes of an order's variables as JSON, including those that a branch inherits."""
 MAX_DEPTH_OF_SUB_CHAINS: Final = 16
-"""Chains within chains."""
+"""Maximum nesting of chains within chains."""

@@ -1,4 +1,4 @@
-"""Moves: what the engine writes, in one transaction, after an event."""
+"""Moves: what the engine writes after an event, in one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.domain.chains.order import Branch, Order
 
 @dataclass(frozen=True, slots=True)
 class NewBranch:
-    """A branch to be created: an order with this one as its parent, in the state pending, to which Started follows."""
+    """A branch to create: a pending order with this one as its parent, to which Started follows."""
 
     round: int
     branch: Branch
@@ -21,7 +21,7 @@ class NewBranch:
 
 @dataclass(frozen=True, slots=True)
 class NewSubOrder:
-    """An order of another chain to be created; it begins with the newest version."""
+    """An order of another chain to create; it uses the newest version."""
 
     round: int
     chain: str
@@ -30,50 +30,51 @@ class NewSubOrder:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The final outcome of an order."""
+    """Final outcome of an order."""
 
     outcome: str
     reason: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
-    """Of a branch or a sub-chain: the variables that it hands to its parent."""
+    """For a branch or a sub-chain: the variables that it returns to its parent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
-    """What follows from one event. Without any, `order` is the order that was given."""
+    """What follows from one event. If nothing follows, `order` is the unchanged order."""
 
     order: Order
-    """The order as it is to be from now on."""
+    """The new value of the order."""
     set_variables: Mapping[str, Any] = field(default_factory=dict)
-    """The variables that changed."""
+    """Variables that changed."""
     spawn: tuple[NewBranch, ...] = ()
-    """All of them are created, and those of `restart` are pending, before the first one begins: a branch may end at
-    once, and then the others are counted."""
+    """Branches to create. All are created, and those of `restart` pending, before the first one begins: a branch may
+    end at once, and then the others are counted."""
     total: int | None = None
-    """How many branches the new round has in all, where one begins."""
+    """Total number of branches of the new round, if one begins."""
     restart: int = 0
-    """How many of the branches that were reset begin again, the lowest first: they become pending (`begin_again`) and
-    are counted again, then Started follows."""
+    """Number of reset branches that restart, the lowest first: they become pending (`begin_again`) and are counted
+    again, then Started follows."""
     reset_branches: bool = False
-    """Branches of the round that failed or were cancelled are no longer counted, and keep their step and variables."""
+    """Whether failed and cancelled branches of the round are no longer counted; they keep their step and variables."""
     cancel_branches: bool = False
-    """Branches of the order that have not ended are cancelled."""
+    """Whether branches of the order that have not ended are cancelled."""
     collect: bool = False
-    """The join is decided: load the results of the round and go on with BranchesCollected, in this transaction."""
+    """Whether the join is decided: load the results of the round and continue with BranchesCollected, in this
+    transaction."""
     sub_order: NewSubOrder | None = None
     restart_sub_order: bool = False
-    """The sub-chain of the round begins again where it failed, if it has ended: pending (`begin_again`), then Started.
-    One that still runs its finally steps ends as it was, and fails its step again."""
+    """Whether the sub-chain of the round restarts where it failed, if it has ended: pending (`begin_again`), then
+    Started. One that still runs its finally steps ends with its outcome, and fails its step again."""
     cancel_sub_order: bool = False
     finish: Finish | None = None
-    """The order has ended."""
+    """The outcome, if the order has ended."""
     park: bool = False
-    """The order failed and can be resumed from its step."""
+    """Whether the order failed and can be resumed from its step."""
     revoke: bool = False
-    """The claim of the order ends: whatever runs may not finish the step."""
+    """Whether the claim of the order ends: whatever is running cannot finish the step."""
     take_locks: tuple[str, ...] = ()
     """Locks that a claim of the order takes."""
     release_locks: tuple[str, ...] = ()
-    """Locks that the order holds no longer."""
+    """Locks that the order releases."""
     notes: tuple[str, ...] = ()
-    """What happened, in words, for the history."""
+    """Texts for the history that say what happened."""

@@ -1,4 +1,4 @@
-"""Another version: whether an order can go on with another version of its chain."""
+"""Check whether an order can continue with another version of its chain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _REMEDY = "Keep it there, or resume the order with its own version."
 
 
 def check_version(before: Chain, after: Chain, order: Order, *, is_elsewhere: bool = False) -> None:
-    """Raise InvalidRequest, with the place, for a version with which an order cannot go on.
+    """Raise InvalidRequest, with the location, if an order cannot continue with a version.
 
     Args:
-        before: The version that it walks through.
-        after: The one that it is to take.
-        order: The order, or a branch, which is suspended, has failed, or begins again.
-        is_elsewhere: Whether it goes on at another step than the one it is at.
+        before: The order's present version.
+        after: The version to change to.
+        order: The order, or a branch, which is suspended, has failed, or restarts.
+        is_elsewhere: Whether it continues at another step than the present one.
     """
     if order.branch is not None:
         _check_fork(before, after, order.branch.fork)
@@ -46,7 +46,7 @@ def _check_step(before: Chain, after: Chain, name: str) -> None:
 
 
 def _check_round(before: Chain, after: Chain, name: str) -> None:
-    """Check what an order waits for, or has failed for: its branches or its sub-chain."""
+    """Check the branches or the sub-chain that an order waits for, or that failed."""
     old, new = before.steps[name], after.steps.get(name)
     if new is None or new.kind != old.kind:
         raise InvalidRequest(FIELD, f'in that version "{name}" is not of the kind {old.kind} any more. {_REMEDY}')
@@ -58,7 +58,7 @@ def _check_round(before: Chain, after: Chain, name: str) -> None:
 
 
 def _check_fork(before: Chain, after: Chain, name: str) -> None:
-    """Check that a fork or map has the same branches: some of the order's may run, or have ended."""
+    """Check that a fork or map has the same branches, because branches of the order may run or have ended."""
     old, new = before.parting(name), after.steps.get(name)
     if new is None or new.kind != old.kind:
         raise InvalidRequest(FIELD, f'that version has no {old.kind} "{name}", whose branches the order has. {_REMEDY}')

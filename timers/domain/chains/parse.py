@@ -1,4 +1,4 @@
-"""Read a definition: every mistake is collected, each with the path of its field."""
+"""Parse a definition; all errors are collected, each with the path of its field."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from timers.domain.names import check_name
 from timers.exceptions import InvalidRequest
 
 CheckAction = Callable[[Mapping[str, Any]], object]
-"""Raises InvalidRequest for what is no action; its fields begin with `action`."""
+"""Validates an action. Raises InvalidRequest, with fields that begin with `action`."""
 _PLACEHOLDERS: Final[dict[str, Any]] = {"branches": (), "choices": (), "over": (), "action": {}}
-"""What stands for a needed field that is wrong, so that the rest can be checked too; empty text for all others."""
+"""Values for required but invalid fields, so that the rest can be validated too; empty text for all others."""
 
 
 def parse_chain(spec: Any, *, check_action: CheckAction | None = None) -> Chain:
-    """Read a definition from its JSON form.
+    """Parse a definition from its JSON form.
 
     Args:
-        spec: An object with `steps`; docs/chains.md has the fields.
-        check_action: Checks the action of each step, such as `timers.actions.parse`. This package knows no actions.
+        spec: An object with `steps`; docs/chains.md describes the fields.
+        check_action: Validates the action of each step, such as `timers.actions.parse`. This package knows no actions.
 
     Returns:
-        The chain; `to_json` gives an equal definition back.
+        The chain; its `to_json` returns an equal definition.
 
     Raises:
-        InvalidRequest: With one problem for each mistake.
+        InvalidRequest: The definition is invalid; one problem for each error.
     """
     if not isinstance(spec, Mapping):
         raise InvalidRequest("chain", 'must be an object with "steps"', given=spec)
@@ -102,6 +102,6 @@ def _check_action(step: ActionStep, path: str, check_action: CheckAction, mistak
 
 
 class UnreadStep(Step):
-    """A step that could not be read at all: others may lead to it."""
+    """A step that could not be parsed at all, kept because others may lead to it."""
 
     kind = "unread"

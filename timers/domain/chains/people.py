@@ -1,4 +1,4 @@
-"""What people do to an order: suspend, resume, skip, move, reset, cancel, answer what it waits for."""
+"""Requests of people about an order: suspend, resume, skip, move, reset, cancel, answer what it waits for."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ Kind = TypeVar("Kind", bound=Step)
 
 
 def deadline_from(walk: Walk) -> datetime | None:
-    """The deadline of an order that begins now."""
+    """Return the deadline of an order that begins now."""
     return None if walk.chain.deadline is None else walk.now + timedelta(seconds=walk.chain.deadline)
 
 
 def by(actor: str) -> str:
-    """Who did it, in words."""
+    """Return text that names the actor."""
     return f" by {actor}" if actor else ""
 
 
 def awaited(walk: Walk, kind: type[Kind], what: str) -> Kind:
-    """The step that waits for an answer; raises NotAllowedNow where the order waits for another thing."""
+    """Return the step that waits for an answer. Raises NotAllowedNow if the order waits for something else."""
     step = walk.step
     if walk.order.state != AWAITING or not isinstance(step, kind):
         raise NotAllowedNow(f"order: does not wait for {what}; it is {walk.order.state} at {walk.order.step}.")
@@ -56,13 +56,13 @@ def check_signal(step: SignalStep, name: str) -> None:
 
 
 def suspended(walk: Walk, event: events.Suspended) -> str | None:
-    """Suspend at once, or before the next step where something runs; raises NotAllowedNow after the end."""
+    """Suspend at once, or before the next step if something is running. Raises NotAllowedNow after the end."""
     suspend(walk, event.reason)
     return None
 
 
 def suspend(walk: Walk, reason: str) -> None:
-    """Suspend at once, or before the next step where something runs."""
+    """Suspend at once, or before the next step if something is running."""
     state = walk.order.state
     if state in (FAILED, ENDED):
         raise NotAllowedNow(f"order: is {state} and cannot be suspended.")
@@ -76,7 +76,7 @@ def suspend(walk: Walk, reason: str) -> None:
 
 
 def resume(walk: Walk, event: events.Resumed) -> str | None:
-    """Go on where the order is, or at a step that a person names."""
+    """Continue at the present step, or at a step that a person names."""
     order = walk.order
     if order.is_suspend_requested and order.state in (CLAIMED, JOINING) and event.at is None and not event.variables:
         walk.place["is_suspend_requested"] = False
@@ -95,7 +95,7 @@ def resume(walk: Walk, event: events.Resumed) -> str | None:
 
 
 def set_by_person(walk: Walk, event: events.Resumed) -> None:
-    """Set the variables that a person gave; raises InvalidRequest."""
+    """Set the variables that a person gave. Raises InvalidRequest."""
     readers.variables(event.variables, "variables")
     try:
         walk.assign(event.variables)
@@ -119,17 +119,17 @@ def _go_on(walk: Walk, tallies: Tallies | None) -> str | None:
 
 
 def begin_again(walk: Walk, tallies: Tallies | None) -> str | None:
-    """Begin a branch or sub-chain again where it ended without success."""
+    """Restart a branch or sub-chain where it ended without success."""
     walk.restart_counts()
     if isinstance(walk.step, EndStep):
         return walk.chain.first_of(walk.order.scope)
-    if walk.chain.scopes[walk.step.name] == FINALLY:  # all was well but for the finally steps
+    if walk.chain.scopes[walk.step.name] == FINALLY:  # everything succeeded except the finally steps
         walk.place.update(in_finally=True, pending=Pending(SUCCEEDED), deadline_at=None)
     return _go_on(walk, tallies)
 
 
 def skip(walk: Walk, event: events.Skipped) -> str | None:
-    """Go on behind the step that the order is at."""
+    """Continue after the present step."""
     _refuse_running(walk, "skip its step")
     if isinstance(walk.step, EndStep):
         raise NotAllowedNow("order: is at its end; there is nothing to skip.")
@@ -139,13 +139,13 @@ def skip(walk: Walk, event: events.Skipped) -> str | None:
 
 
 def move(walk: Walk, event: events.Moved) -> str | None:
-    """Go to another step."""
+    """Move to another step."""
     _refuse_running(walk, "move it")
     return _go_to(walk, event.to, "to")
 
 
 def reset(walk: Walk, event: events.Reset) -> str | None:
-    """Go to the first step; the variables stay."""
+    """Move to the first step; the variables are kept."""
     _refuse_running(walk, "reset it")
     order = walk.order
     if order.parent is not None and order.pending is not None and order.pending.outcome == CANCELLED:
@@ -162,7 +162,7 @@ def reset(walk: Walk, event: events.Reset) -> str | None:
 
 
 def cancel(walk: Walk, event: events.Cancelled) -> str | None:
-    """End the order as cancelled, by its finally steps; a second cancel ends it at once."""
+    """End the order as cancelled, after its finally steps; a second cancel ends it at once."""
     order = walk.order
     if order.state == ENDED:
         return None

@@ -17,7 +17,7 @@ GAP: Final = 40
 
 
 def picture_text(chain: Chain) -> str:
-    """The steps from the start downwards, each with the ways out of it; branches are indented."""
+    """Return the steps from the start downwards, each with its exits; branches are indented."""
     lines = []
     for node in lay_out(chain).nodes:
         step = chain.steps[node.name]
@@ -30,12 +30,12 @@ def picture_text(chain: Chain) -> str:
 def picture_data(
     chain: Chain, states: StepStates = ALL_ACTIVE, counts: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    """The picture as JSON: nodes and edges, with places in pixels.
+    """Return the picture as JSON: nodes and edges, with positions in pixels.
 
     Args:
         chain: The definition.
-        states: Which steps are stopped and skipped.
-        counts: How many orders are at each step.
+        states: Stopped and skipped steps.
+        counts: Number of orders at each step.
     """
     layout = lay_out(chain)
     corners = _corners(layout)
@@ -63,7 +63,7 @@ def picture_data(
 
 
 def step_in_words(step: Step) -> str:
-    """The kind of a step and what it runs."""
+    """Describe the kind of a step and what it runs."""
     if isinstance(step, ActionStep):
         called = step.action.get("handler") or step.action.get("name") or step.action.get("url")
         return f"{step.action.get('kind', 'python')} {called}" if isinstance(called, str) else str(step.kind)
@@ -71,7 +71,7 @@ def step_in_words(step: Step) -> str:
 
 
 def _corners(layout: Layout) -> dict[str, tuple[int, int]]:
-    """Left and top of each box; narrow layers stand in the middle."""
+    """Return left and top of each box; narrow layers are centred."""
     widths = Counter(node.layer for node in layout.nodes)
 
     def corner(node: Node) -> tuple[int, int]:
@@ -86,11 +86,11 @@ def _layers_down(nodes: Mapping[str, Node], edge: Edge) -> int:
 
 
 def _path(source: tuple[int, int], target: tuple[int, int], down: int) -> str:
-    """The curve from the lower side of a box to the upper side of another, so many layers below."""
+    """Return the curve from the bottom of a box to the top of another, `down` layers below."""
     x1, y1, x2, y2 = source[0] + WIDTH // 2, source[1] + HEIGHT, target[0] + WIDTH // 2, target[1]
     if down == 1:
         return f"M{x1} {y1} C{x1} {y1 + GAP // 2} {x2} {y2 - GAP // 2} {x2} {y2}"
-    # Past the boxes between them: downwards on the right, back on the left.
+    # Around the boxes between them: downwards on the right, back on the left.
     aside = WIDTH // 2 + GAP // 2
     x = max(x1, x2) + aside if down > 1 else min(x1, x2) - aside
     return f"M{x1} {y1} C{x} {y1 + GAP} {x} {y2 - GAP} {x2} {y2}"

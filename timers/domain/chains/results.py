@@ -1,4 +1,4 @@
-"""What becomes of the result of a step: its values as variables, by JSON pointers (RFC 6901)."""
+"""Set variables from the result of a step, by JSON pointers (RFC 6901)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from timers.exceptions import InvalidRequest
 
 
 class BadResult(Exception):
-    """A result, or what else a step needs, has not the form that the step requires; the message says why."""
+    """A result, or another value that a step needs, does not have the required form; the message says why."""
 
 
 def pick(pointers: Sequence[tuple[str, str]], result: Any, what: str = "the result") -> dict[str, Any]:
-    """The variables that a step sets.
+    """Return the variables that a step sets.
 
     Args:
         pointers: Pairs of a variable and the pointer of its value.
-        result: What the step returned.
-        what: What it is called in errors.
+        result: Return value of the step.
+        what: Name of the value in errors.
 
     Raises:
-        BadResult: The result is no object, or has no value at some pointer.
+        BadResult: The result is not an object, or has no value at some pointer.
     """
     return {variable: _find(pointer, result, variable, what) for variable, pointer in pointers}
 
 
 def find_path(variables: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """The value at keys that were joined by dots; None where there is none."""
+    """Return the value at a path of keys; None if there is none."""
     value: Any = variables
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -36,7 +36,7 @@ def find_path(variables: Mapping[str, Any], path: Sequence[str]) -> Any:
 
 
 def check_variables(variables: Mapping[str, Any]) -> None:
-    """Raise BadResult for variables that are too large or no JSON."""
+    """Raise BadResult if the variables are too large or not JSON."""
     try:
         check_size(variables, "variables")
     except InvalidRequest as error:
@@ -63,7 +63,7 @@ def _is_index(key: str) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Return the name of a JSON value's type."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Check the chains within a chain: each is known, and none contains itself."""
+"""Validate the chains within a chain: each exists, and none contains itself."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from timers.domain.errors import ErrorCollector
 from timers.exceptions import InvalidRequest
 
 Load = Callable[[str], Chain | None]
-"""The newest definition of a chain by its name; None: there is none."""
+"""Returns the newest definition of a chain by its name; None if there is none."""
 
 
 def names_of_sub_chains(chain: Chain) -> set[str]:
-    """The names of the chains that a chain contains."""
+    """Return the names of the chains that a chain contains."""
     return {step.chain for step in chain.steps.values() if isinstance(step, SubChainStep)}
 
 
 def check_sub_chains(name: str, chain: Chain, load: Load) -> None:
-    """Raise InvalidRequest, with the place, for a sub-chain that is unknown, contains the chain, or is nested too
-    deeply.
+    """Raise InvalidRequest, with the location, for an unknown, recursive or too deeply nested sub-chain.
 
     Args:
-        name: The name of the chain.
+        name: Name of the chain.
         chain: Its definition.
-        load: Gives the definitions of others; it is called once for each name.
+        load: Returns the definitions of others; called once for each name.
     """
     mistakes = ErrorCollector()
     loaded: dict[str, Chain | None] = {name: chain}
@@ -53,7 +52,10 @@ def _load(name: str, loaded: dict[str, Chain | None], load: Load) -> Chain | Non
 
 
 def _find_loop(path: list[str], loaded: dict[str, Chain | None], load: Load, heights: dict[str, int]) -> list[str]:
-    """The first path that comes to one of its own chains again; empty: there is none, and its height is noted."""
+    """Return the first path that reaches one of its own chains again.
+
+    If there is none, return empty and store the height.
+    """
     last = path[-1]
     if last in path[:-1]:
         return path[path.index(last) :]

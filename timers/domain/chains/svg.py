@@ -1,8 +1,8 @@
-"""The picture of a chain as SVG text.
+"""Picture of a chain as SVG text.
 
-It has no colours of its own: its parts have CSS classes (chain-step, chain-step-KIND, is-stopped, is-skipped,
-chain-edge, is-error, is-back, chain-name, chain-words, chain-label, chain-count, chain-arrow), so a page shows it in
-its own colours, light or dark.
+It contains no colours. Its parts have CSS classes (chain-step, chain-step-KIND, is-stopped, is-skipped, chain-edge,
+is-error, is-back, chain-name, chain-words, chain-label, chain-count, chain-arrow), so a page can show it in its own
+colours, light or dark.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from timers.domain.chains.order import ALL_ACTIVE, StepStates
 from timers.domain.chains.picture import HEIGHT, WIDTH, picture_data
 
 _LONGEST: Final = 24
-"""Characters of a name in a box; the whole name is its title."""
+"""Maximum number of characters of a name in a box; its title has the whole name."""
 _LONGEST_LABEL: Final = 32
 _ARROW: Final = (
     '<defs><marker id="chain-arrow" class="chain-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
@@ -25,7 +25,7 @@ _ARROW: Final = (
 
 
 def picture_svg(chain: Chain, states: StepStates = ALL_ACTIVE, counts: Mapping[str, int] | None = None) -> str:
-    """The picture as an svg element; the arguments are those of picture_data."""
+    """Return the picture as an svg element; the arguments are those of picture_data."""
     data = picture_data(chain, states, counts)
     nodes = {node["name"]: node for node in data["nodes"]}
     width, height = data["width"], data["height"]

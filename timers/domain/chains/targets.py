@@ -1,4 +1,4 @@
-"""Check that each step, fork, join and lock that a definition names is there."""
+"""Check that each step, fork, join and lock that a definition refers to exists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from timers.exceptions import InvalidRequest
 
 
 def check_targets(chain: Chain, mistakes: ErrorCollector) -> None:
-    """Note each name that stands for nothing."""
+    """Collect an error for each name that refers to nothing."""
     _check(chain, "start", chain.start, mistakes)
     if chain.finally_ is not None:
         _check(chain, "finally", chain.finally_, mistakes)

@@ -1,4 +1,4 @@
-"""Walk: the way of an order from one rest to the next, while one event is handled."""
+"""Walk: progress of an order until it waits, while one event is handled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.domain.chains.steps import ActionStep, EndStep, MapStep, Step
 
 
 class Walk:
-    """Collects the moves of one event: what changes of the order, and what else is to be done."""
+    """Collects the moves of one event: changes of the order, and what else must be done."""
 
     def __init__(self, chain: Chain, order: Order, now: datetime, states: StepStates) -> None:
         self.chain = chain
@@ -24,24 +24,24 @@ class Walk:
         self.states = states
         self.turn = order.turn + 1
         self.place: dict[str, Any] = {}
-        """The fields of the order that change."""
+        """Changed fields of the order."""
         self.set_variables: dict[str, Any] = {}
         self.effects: dict[str, Any] = {}
         self.notes: list[str] = []
         self.visits: dict[str, int] = {}
         self._is_count_restarted = False
         self.changes = 0
-        """How often variables changed."""
+        """Number of changes of variables."""
 
-    # The order as it is by now.
+    # Present state of the order.
 
     def now_of(self, field: str) -> Any:
-        """A field of the order, with the changes so far."""
+        """Return a field of the order, with the changes so far."""
         return self.place[field] if field in self.place else getattr(self.order, field)
 
     @property
     def step(self) -> Step:
-        """The step that the order is at."""
+        """Present step of the order."""
         return self.chain.steps[self.now_of("step")]
 
     @property
@@ -50,7 +50,7 @@ class Walk:
         return {**self.order.inherited, **self.order.variables, **self.set_variables}
 
     def moves(self) -> Moves:
-        """What was collected."""
+        """Return the collected moves."""
         order = self.order
         changed = {name: value for name, value in self.place.items() if value != getattr(order, name)}
         if self.set_variables:
@@ -58,7 +58,7 @@ class Walk:
         if self.visits or self._is_count_restarted:
             changed["visits"] = {**({} if self._is_count_restarted else order.visits), **self.visits}
         if changed:
-            # A request to suspend leaves what runs as it is: its end must still count.
+            # A request to suspend does not affect what is running: its end must still be recorded.
             has_moved = bool(changed.keys() - {"is_suspend_requested", "deadline_at"})
             order = order.but(**changed, turn=self.turn if has_moved else order.turn)
         return Moves(order=order, set_variables=self.set_variables, notes=tuple(self.notes), **self.effects)
@@ -66,7 +66,7 @@ class Walk:
     # Changes.
 
     def assign(self, variables: Mapping[str, Any]) -> None:
-        """Set variables; raises BadResult for more than may be."""
+        """Set variables. Raises BadResult if they exceed a limit."""
         own = self._own()
         changed = {name: value for name, value in variables.items() if name not in own or not _same(own[name], value)}
         if changed:
@@ -75,7 +75,7 @@ class Walk:
             self.changes += 1
 
     def count(self, name: str) -> int:
-        """Count a visit of a step; returns how many there were."""
+        """Count a visit of a step and return the number of visits."""
         before = 0 if self._is_count_restarted else self.order.visits.get(name, 0)
         self.visits[name] = self.visits.get(name, before) + 1
         return self.visits[name]
@@ -84,7 +84,7 @@ class Walk:
         return {**self.order.variables, **self.set_variables}
 
     def restart_counts(self) -> None:
-        """Count visits and setbacks from the start: a person has looked at the order."""
+        """Reset the counts of visits and setbacks, because a person has handled the order."""
         self._is_count_restarted = True
         self.visits.clear()
         self.place["setbacks"] = 0
@@ -96,12 +96,12 @@ class Walk:
             self.notes.append(f"{state} at {self.now_of('step')}: {reason}")
 
     def suspend(self, reason: str) -> None:
-        """Stop this order alone until a person resumes it."""
+        """Suspend this order until a person resumes it."""
         self.place["is_suspend_requested"] = False
         self.rest(SUSPENDED, reason=reason)
 
     def leave(self) -> None:
-        """End what the order waits for or holds, because it goes elsewhere."""
+        """End what the order waits for or holds, because it moves elsewhere."""
         if self.order.state == CLAIMED:
             self.effects["revoke"] = True
             self.release_locks()
@@ -109,15 +109,15 @@ class Walk:
             self.effects["cancel_branches" if self.step.kind == "join" else "cancel_sub_order"] = True
 
     def release_locks(self) -> None:
-        """Let go the locks of the step that was claimed."""
+        """Release the locks of the step that was claimed."""
         step = self.chain.steps[self.order.step]
         if isinstance(step, ActionStep) and step.locks:
             self.effects["release_locks"] = step.locks
 
-    # The end.
+    # The end of the order.
 
     def end(self, outcome: str, reason: str = "", resume_at: str | None = None) -> str | None:
-        """End the order; returns the first of its finally steps where those come before."""
+        """End the order. Return the first of its finally steps if they must run before."""
         pending = Pending(outcome, reason, resume_at, self.now_of("round") if resume_at else None)
         if self.order.branch is not None:
             self.settle(pending)
@@ -138,7 +138,7 @@ class Walk:
         return self.chain.finally_
 
     def settle(self, pending: Pending) -> None:
-        """Apply the final outcome: park what can be resumed, finish the rest."""
+        """Apply the final outcome: keep what can be resumed as failed, finish everything else."""
         is_child = self.order.parent is not None
         if pending.resume_at is not None:
             self.place.update(step=pending.resume_at, round=pending.round)
@@ -156,7 +156,7 @@ class Walk:
         self.effects["finish"] = Finish(pending.outcome, pending.reason, result)
 
     def _can_resume(self, step: str | None) -> bool:
-        """Whether a failed order is parked there; one that came to an end of the outcome failed is not."""
+        """Whether a failed order can be resumed there; not if it reached an end with the outcome failed."""
         return step is not None and not isinstance(self.chain.steps[step], EndStep)
 
     def _result(self) -> Mapping[str, Any]:
@@ -167,5 +167,5 @@ class Walk:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same, true and 1 told apart."""
+    """Whether two JSON values are equal; true and 1 are different."""
     return type(one) is type(other) and bool(one == other) and repr(one) == repr(other)

@@ -1,6 +1,6 @@
-"""The way of an order: from a step to the next one, past those that are skipped, to where it rests.
+"""Progress of an order from one step to the next, past skipped steps, until it waits.
 
-Functions that return a name return the step to go on to at once; None: the order rests, or has ended.
+Functions that return a name return the step to continue with at once; None: the order waits, or has ended.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from timers.domain.chains.walk import Walk
 
 
 def follow(walk: Walk, name: str | None) -> None:
-    """Go to a step, and on as long as steps are passed at once."""
+    """Go to a step, and continue as long as steps are passed at once."""
     passed: set[tuple[str, int, bool]] = set()
     while name is not None:
         at = name, walk.changes, walk.now_of("in_finally")
-        if at in passed:  # no variable has changed since: it would go round for ever
+        if at in passed:  # no variable has changed since: it would loop for ever
             walk.place.update(step=name, setbacks=0, round=None)
             walk.suspend(f"it came to {name} again without having run any step")
             return
@@ -43,7 +43,7 @@ def enter(walk: Walk, step: Step, *, is_delayed: bool = False) -> str | None:
 
 
 def past(walk: Walk, step: Step) -> str:
-    """The step that follows when this one is skipped: a fork and a map are skipped with their join."""
+    """Return the step that follows when this one is skipped; a fork and a map are skipped with their join."""
     following = step.skips_to
     return walk.chain.steps[following].skips_to if isinstance(step, PartingStep) else following
 

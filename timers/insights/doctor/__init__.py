@@ -1,21 +1,22 @@
-"""The doctor: everything that is stuck, misconfigured or at risk, each with its evidence and what to do.
+"""The doctor: finds what is stuck, misconfigured or at risk, each with its evidence and remedy.
 
-The invariant that it watches: every occurrence whose time has come is either not yet fired by an active timer that some
-living node serves (and not overdue by more than the grace), or in exactly one of claim and waiting, or has exactly one
-final row; no claim of a dead node and no due ready row without a server is older than its bound.
+It checks this invariant. Every occurrence whose instant has come is in exactly one of these states: not yet fired, by
+an active timer that some live node serves and that is not overdue by more than the grace; in exactly one of claim and
+waiting; or finished with exactly one final row. No claim of a dead node, and no due ready row without a server, is
+older than its limit.
 
-    finding    what a check returns
-    examine    runs the checks, each by itself and for a bounded time
-    overdue    timers and waiting executions whose time has come and that nobody takes
+    finding    result of a check
+    examine    runs the checks, each separately and with a time limit
+    overdue    due timers and waiting executions that nobody claims
     places     occurrences in two places, or in none
     vanished   fires that left no trace
     nodes      nodes, leases, clocks, versions, handlers
     clock      steps of the database clock
     database   the server's settings and sessions
-    server     which server it is, poolers, session settings
+    server     identity of the server, poolers, session settings
     ledger     the ledger's partitions
-    secrets    secrets that do not open
-    keys       application keys that end soon
+    secrets    secrets that cannot be decrypted
+    keys       application keys that expire soon
     consumers  messages that no consumer claims
     failures   failed executions that wait for a person
 """

@@ -1,4 +1,4 @@
-"""The database clock: whether it has stepped lately, or lies behind instants that it has shown before."""
+"""Check of the database clock: recent steps, and a clock that is behind instants that it has shown before."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from timers.insights.doctor.finding import Finding, rows
 from timers.insights.words import span
 
 SHOWN_FOR: Final = 86_400
-"""Seconds for which a step stays a finding."""
+"""Seconds for which a step is reported."""
 BEHIND: Final = 2.5
-"""Seconds by which the clock may lie behind what was written by it before."""
+"""Seconds by which the clock may be behind timestamps that it has written."""
 
 _STEP: Final = """
 SELECT at, seconds, noticed_by, %(now)s < held_until AND %(now)s >= at AS held, held_until
 FROM timers_clock_step WHERE at > %(now)s - %(shown)s * INTERVAL '1 second'
 """
-# Both are small tables that every node writes by the database clock; the first by an index.
+# Both are small tables that every node writes with the database clock; the first is read by an index.
 _LATEST: Final = """
 SELECT GREATEST((SELECT max(at) FROM timers_cluster_event),
                 (SELECT max(GREATEST(heartbeat_at, ended_at)) FROM timers_node)) AS latest
@@ -29,7 +29,7 @@ _REMEDY: Final = (
 
 
 def clock_steps(now: datetime) -> list[Finding]:
-    """A step of the database clock within a day, and a clock that shows less than it has shown before."""
+    """Report steps of the database clock within a day, and a clock that is behind what it has shown before."""
     found = rows(_STEP, {"now": now, "shown": SHOWN_FOR})
     latest = rows(_LATEST)[0]["latest"]
     behind = 0.0 if latest is None else (latest - now).total_seconds()

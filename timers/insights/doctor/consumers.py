@@ -1,4 +1,4 @@
-"""Messages of groups that are pulled and that no consumer comes for."""
+"""Check for messages of pull groups that no consumer claims."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.insights.doctor.overdue import NOT_PAUSED
 from timers.insights.doctor.subscriptions import LONG
 from timers.models.due_index import IN_PART, PARTS
 
-# Pulled subscriptions have a check of their own: their messages wait as ready executions.
+# Pull subscriptions have their own check: their messages wait as ready executions.
 _UNCLAIMED: Final = f"""
 SELECT g.name AS "group", waiting.since
 FROM timers_timer_group g
@@ -32,7 +32,7 @@ ORDER BY waiting.since LIMIT {CAP + 1}
 
 
 def unclaimed_messages(now: datetime) -> list[Finding]:
-    """Pulled groups whose oldest message has waited for an hour."""
+    """Report pull groups whose oldest message has waited for an hour."""
     found = rows(_UNCLAIMED, {"now": now})
     if not found:
         return []

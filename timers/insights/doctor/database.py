@@ -1,4 +1,4 @@
-"""The server: settings that can lose what was committed, tables not cleaned, transactions that keep garbage."""
+"""Checks of the server: settings that risk committed data, tables without vacuum, transactions that hold garbage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from timers.server.commit_waits import commit_waits
 
 OLDEST_SERVER: Final = 14
 OLD_AFTER: Final = 300
-"""Seconds that a transaction may be open before it is told: no row that died since can be cleaned up."""
+"""Seconds after which an open transaction is reported: no row that died since can be removed."""
 
 _ASKED: Final = ("server_version_num", "server_version", "fsync", "synchronous_commit", "full_page_writes",
                  "autovacuum", "track_counts")  # fmt: skip
 
 
 def unsafe_settings(now: datetime) -> list[Finding]:
-    """Settings of the server under which a crash loses what was said to be committed, or that stop its upkeep."""
+    """Report server settings that can lose committed transactions in a crash, or that disable maintenance."""
     found = rows(
         "SELECT name, current_setting(name) AS value FROM unnest(%s::text[]) AS s(name)"
         " UNION ALL SELECT 'virtual_now', COALESCE(current_setting('timers.virtual_now', true), '')",
@@ -31,7 +31,7 @@ def unsafe_settings(now: datetime) -> list[Finding]:
 
 
 def judged(settings: Mapping[str, str]) -> list[Finding]:
-    """What is wrong with these settings of a server."""
+    """Return the findings for these server settings."""
     findings = []
     if int(settings["server_version_num"]) < OLDEST_SERVER * 10_000:
         findings.append(
@@ -71,7 +71,7 @@ def judged(settings: Mapping[str, str]) -> list[Finding]:
 
 
 def waiting_commits(now: datetime) -> list[Finding]:
-    """Commits that wait for a synchronous standby that does not answer."""
+    """Report commits that wait for a synchronous standby that does not respond."""
     found = commit_waits(CAP + 1)
     if not found:
         return []
@@ -97,7 +97,7 @@ ORDER BY c.relname
 
 
 def unclean_tables(now: datetime) -> list[Finding]:
-    """Tables of the service whose autovacuum someone has turned off."""
+    """Report tables of the service whose autovacuum is disabled."""
     found = rows(_UNCLEAN, {})
     if not found:
         return []
@@ -111,7 +111,7 @@ def unclean_tables(now: datetime) -> list[Finding]:
     ]
 
 
-# What holds the horizon of the clean-up: open transactions and snapshots, prepared transactions, replication slots.
+# What holds back the vacuum horizon: open transactions and snapshots, prepared transactions, replication slots.
 _OLD: Final = """
 SELECT 'session ' || pid AS what, usename AS "user", application_name AS application, state,
        extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
@@ -128,7 +128,7 @@ ORDER BY seconds DESC LIMIT 1001
 
 
 def old_transactions(now: datetime) -> list[Finding]:
-    """Transactions that have been open for longer than five minutes: the tables swell while they are."""
+    """Report transactions open for more than five minutes: tables bloat meanwhile."""
     found = rows(_OLD, {"old": OLD_AFTER})
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Declared timers that belong to no program."""
+"""Check for declared timers that belong to no program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDER BY t.id LIMIT {CAP + 1}
 
 
 def ownerless_declared_timers(now: datetime) -> list[Finding]:
-    """Active timers that were declared before programs had names, and that no program has declared since."""
+    """Report active timers declared before programs had names, which no program has declared since."""
     found = rows(_OWNERLESS)
     if not found:
         return []

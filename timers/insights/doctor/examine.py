@@ -1,4 +1,4 @@
-"""Run the doctor's checks: each by itself, and none of them for longer than the database can well bear."""
+"""Run the doctor's checks, each separately and with a time limit that the database can bear."""
 
 from __future__ import annotations
 
@@ -71,13 +71,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     orders.long_suspended,
 )
 TIME_LIMIT_MS: Final = 5_000
-"""Of one check. Its questions are served by indexes; should they not be, it is given up and says so."""
+"""Milliseconds that one check may take. Indexes serve its queries; if they do not, the check is cancelled and says
+so."""
 
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
 
 
 def examine(now: datetime) -> Report:
-    """Make all checks at `now` (the database's) and return what they found, the worst first."""
+    """Run all checks at `now` (database clock) and return the findings, the most severe first."""
     found = [replace(finding, check=_name(check)) for check in CHECKS for finding in _made(check, now)]
     found.sort(key=lambda finding: _ORDER[finding.severity])
     return Report(tuple(found), len(CHECKS))

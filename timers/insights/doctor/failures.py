@@ -1,4 +1,4 @@
-"""Failed executions that wait for a person."""
+"""Check for failed executions that wait for a person."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import Finding, amount, rows
 
-# The newest are enough to say what it is about.
+# The newest are enough to show the cause.
 _FAILED: Final = f"""
 SELECT g.name AS "group", w.name AS timer, w.error_title AS error, w.attempt AS tries, w.changed_at
 FROM (SELECT * FROM timers_waiting WHERE state = 'failed' LIMIT {CAP + 1}) w
@@ -18,7 +18,7 @@ ORDER BY w.changed_at DESC
 
 
 def waiting_for_a_person(now: datetime) -> list[Finding]:
-    """Failed executions, parked with their payload until someone retries or dismisses them."""
+    """Report failed executions, which are kept with their payload until someone retries or dismisses them."""
     found = rows(_FAILED)
     if not found:
         return []

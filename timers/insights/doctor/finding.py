@@ -1,4 +1,4 @@
-"""What a check of the doctor returns."""
+"""Result of a check of the doctor."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from django.db import connection
 Severity = Literal["error", "warning", "info"]
 
 EVIDENCE: Final = 10
-"""The most rows that a finding shows."""
+"""Maximum number of rows that a finding shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be (error, warning), or that a person may want to know (info)."""
+    """A problem (error, warning) or a fact worth knowing (info)."""
 
     severity: Severity
     what: str
     remedy: str = ""
     evidence: tuple[dict[str, Any], ...] = ()
-    """Some of the rows that show it, EVIDENCE at most."""
+    """Up to EVIDENCE rows that show the problem."""
     check: str = ""
-    """The check that found it; filled in by examine()."""
+    """Name of the check that found it; set by examine()."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the doctor found, the worst first."""
+    """The doctor's findings, the most severe first."""
 
     findings: tuple[Finding, ...]
     checks: int
-    """How many checks were made."""
+    """Number of checks that were run."""
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong; infos do not count."""
+        """Whether there is no error and no warning."""
         return not any(finding.severity != "info" for finding in self.findings)
 
 
 def rows(statement: str, params: Any = None) -> list[dict[str, Any]]:
-    """The rows of a question, by column name."""
+    """Run a query and return its rows as dicts by column name."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         names = [column.name for column in cursor.description]
@@ -50,11 +50,11 @@ def rows(statement: str, params: Any = None) -> list[dict[str, Any]]:
 
 
 def shown(found: Sequence[dict[str, Any]], *columns: str) -> tuple[dict[str, Any], ...]:
-    """The first rows as evidence, with all columns or the given ones."""
+    """Return the first rows as evidence, with all columns or the given ones."""
     return tuple({name: row[name] for name in columns or row} for row in found[:EVIDENCE])
 
 
 def amount(found: Sequence[Any], cap: int, one: str, many: str = "") -> str:
-    """How many were found, in words; what was cut off at the cap reads 1,000+."""
+    """Format the number of rows found; a number at the cap reads 1,000+."""
     number = f"{cap:,}+" if len(found) > cap else f"{len(found):,}"
     return f"{number} {one if len(found) == 1 else many or one + 's'}"

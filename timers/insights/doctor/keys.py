@@ -1,4 +1,4 @@
-"""Application keys that programs use and that are about to end."""
+"""Check for application keys in use that expire soon."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDER BY expires_at LIMIT {CAP + 1}
 
 
 def ending_keys(now: datetime) -> list[Finding]:
-    """Keys that were used in the last days and end within the next ones: their programs will be refused."""
+    """Report keys that were used in the last days and expire in the next days: their programs will be refused."""
     found = rows(_ENDING, {"now": now, "soon": SOON})
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""The ledger's partitions: one for each day, made ahead."""
+"""Checks of the ledger's partitions: one for each day, created in advance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHERE i.inhparent = 'timers_attempt'::regclass
 
 
 def missing_partitions(now: datetime) -> list[Finding]:
-    """Whether rows of today and tomorrow have partitions to go to."""
+    """Report missing partitions for rows of today and tomorrow."""
     bounds = [row["bounds"].split("'") for row in rows(_BOUNDS)]
     spans = [(parts[1], parts[3]) for parts in bounds if len(parts) == 5]
     missing = []
@@ -46,7 +46,7 @@ WHERE id >= %(recent)s AND id < %(ahead)s ORDER BY id LIMIT {CAP + 1}
 
 
 def strays(now: datetime) -> list[Finding]:
-    """Rows of these days in the DEFAULT partition; what fires long after its instant goes there rightly."""
+    """Report recent rows in the DEFAULT partition. What fires long after its instant goes there by design."""
     found = rows(
         _STRAYS,
         {

@@ -1,4 +1,4 @@
-"""Timers without the key that their group limits by."""
+"""Check for timers without the key that their group limits by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDER BY g.name, t.name LIMIT {CAP + 1}
 
 
 def timers_without_key(now: datetime) -> list[Finding]:
-    """Active timers in whose payloads the path of their group finds no key: all of them share one limit."""
+    """Report active timers in whose payload the group's key path finds nothing: they all share one limit."""
     found = rows(_WITHOUT_KEY)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Nodes: what the cluster page is concerned about, leases that are too narrow, handlers that nobody knows."""
+"""Checks of nodes: concerns of the cluster page, leases that are too short, unknown handlers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.zones import is_newer_edition
 
 SILENT_BEFORE: Final = 3.0
-"""Seconds before the end of its lease at which a node that cannot beat ends its workers (worker/supervisor.py)."""
+"""Seconds before its lease expires at which a node without heartbeat stops its workers (worker/supervisor.py)."""
 
 _SEVERITY: Final[dict[str, Severity]] = {"trouble": "error", "attention": "warning"}
 
 
 def cluster_concerns(now: datetime) -> list[Finding]:
-    """No node, suspect nodes, dead ones that hold work, clocks that are off, versions that differ."""
+    """Report missing nodes, suspect nodes, dead nodes with claims, clock offsets, and version differences."""
     return [
         Finding(_SEVERITY[concern.level], concern.text.rstrip(":"), concern.command)
         for concern in state_concerns(cluster(now))
@@ -41,7 +41,7 @@ ORDER BY name LIMIT 1001
 
 
 def narrow_leases(now: datetime) -> list[Finding]:
-    """Living nodes that would end their workers after a single late heartbeat."""
+    """Report live nodes that would stop their workers after a single late heartbeat."""
     found = rows(_LEASES, {"now": now, "silent": SILENT_BEFORE})
     if not found:
         return []
@@ -56,7 +56,7 @@ def narrow_leases(now: datetime) -> list[Finding]:
 
 
 def late_suspicion(now: datetime) -> list[Finding]:
-    """Settings by which no node is suspect before it is dead."""
+    """Report settings with which no node becomes suspect before it is dead."""
     settings = conf.current()
     if settings.heartbeat_interval + settings.heartbeat_pause < settings.lease:
         return []
@@ -80,7 +80,7 @@ ORDER BY name LIMIT 1001
 
 
 def differing_zone_rules(now: datetime) -> list[Finding]:
-    """Living nodes whose time zone rules are older than another's, or than those by which all was computed."""
+    """Report live nodes with older time zone rules than another node, or than the schedules were computed with."""
     alive = rows(_ZONE_RULES, {"now": now})
     editions = {edition for row in alive for edition in (row["zone_rules"], row["applied"]) if edition}
     newest = next((one for one in editions if not any(is_newer_edition(other, one) for other in editions)), "")
@@ -104,10 +104,10 @@ HERE: Final = "this process"
 
 
 def drift(now: datetime) -> list[Finding]:
-    """Settings that are to be the same everywhere and are not, this process among them, and handlers that only some of
-    the nodes of a partition know.
+    """Report settings that must be equal everywhere and are not (including this process), and handlers that only some
+    nodes of a partition know.
 
-    Versions and time zone rules have checks of their own.
+    Versions and time zone rules have their own checks.
     """
     here = Published(HERE, conf.shared_settings(conf.current()))
     found = [each for each in drift_of(newest_nodes(now), here) if each.kind in ("setting", "handler")]
@@ -130,7 +130,7 @@ def drift(now: datetime) -> list[Finding]:
     return findings + [Finding("warning", text, remedy, evidence) for text in drift_words(missing)]
 
 
-# The handlers of groups are few; of timers, those that fire next are asked of the due index, shard by shard.
+# Groups have few handlers; for timers, the next fires are read from the due index, shard by shard.
 _HANDLERS: Final = f"""
 WITH in_use AS (
     SELECT g.action ->> 'handler' AS handler, g.name AS "group", NULL::varchar AS timer
@@ -162,7 +162,7 @@ GROUP BY u.handler ORDER BY u.handler LIMIT {CAP + 1}
 
 
 def unknown_handlers(now: datetime) -> list[Finding]:
-    """Handlers that groups and the next timers name and no living node knows; quiet when there is no node at all."""
+    """Report handlers of groups and of the next timers that no live node knows. Reports nothing if there is no node."""
     found = rows(_HANDLERS, {"now": now})
     if not found:
         return []

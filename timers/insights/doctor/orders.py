@@ -1,4 +1,4 @@
-"""Orders of chains that stand still: blocked behind nobody, before stopped steps, or suspended for long."""
+"""Checks for orders of chains that do not progress: blocked without a holder, at stopped steps, or suspended."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, show
 from timers.insights.words import plural
 
 UNBLOCKED_WITHIN: Final = 15.0
-"""Seconds after which an order is ready again whose place has become free: the rescue of a dead holder included."""
+"""Seconds within which an order becomes ready when its place is free, including the rescue of a dead holder."""
 LONG: Final = timedelta(days=1)
-"""So long a person's stop or suspend is taken as meant."""
+"""Time after which a stop or suspend by a person is reported."""
 
-# By leaps: a million orders may wait for one place. Of each place the first that would be made ready.
+# Skips through the index: a million orders may wait for one place. Of each place, the first that would become ready.
 _BLOCKED: Final = f"""
 WITH RECURSIVE first AS (
     (SELECT blocked_on, id, blocked_capacity, changed_at FROM timers_waiting WHERE blocked_on IS NOT NULL
@@ -39,7 +39,7 @@ WHERE held < capacity AND since < %(now)s - {UNBLOCKED_WITHIN} * INTERVAL '1 sec
 
 
 def blocked_behind_nobody(now: datetime) -> list[Finding]:
-    """Orders that wait for a lock, or for room at a step, although no living node holds it."""
+    """Report orders that wait for a lock, or for capacity at a step, although no live node holds it."""
     found = rows(_BLOCKED, {"now": now})
     if not found:
         return []
@@ -54,7 +54,7 @@ def blocked_behind_nobody(now: datetime) -> list[Finding]:
     ]
 
 
-# The steps at which living orders are, one probe each, and the oldest orders of each.
+# The steps that have active orders, one probe each, and the oldest orders of each.
 _AT_REST: Final = f"""
 WITH RECURSIVE at(chain_id, step) AS (
     SELECT c.id, (SELECT min(o.step) FROM timers_chain_order o WHERE o.chain_id = c.id AND {{which}})
@@ -77,7 +77,7 @@ GROUP BY g.name, c.name, c.state, c.state_reason, at.step ORDER BY since LIMIT {
 
 
 def long_before_stopped_steps(now: datetime) -> list[Finding]:
-    """Orders that have stood before a stopped step, or in a stopped chain, for longer than a day."""
+    """Report orders that have waited at a stopped step, or in a stopped chain, for more than a day."""
     found = rows(_AT_REST.format(which="o.state = 'at_stopped'"), {"state": "at_stopped", "before": now - LONG})
     return _told(
         found, "reason", "stood before stopped steps",
@@ -86,7 +86,7 @@ def long_before_stopped_steps(now: datetime) -> list[Finding]:
 
 
 def long_suspended(now: datetime) -> list[Finding]:
-    """Orders that have been suspended for longer than a day."""
+    """Report orders that have been suspended for more than a day."""
     found = rows(_AT_REST.format(which="o.ended_at IS NULL"), {"state": "suspended", "before": now - LONG})
     return _told(
         found,

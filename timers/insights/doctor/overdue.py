@@ -1,4 +1,4 @@
-"""Timers, waiting executions and claims whose time has come and that nobody takes."""
+"""Checks for timers, waiting executions and claims that are due and that nobody takes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from timers.models.cluster_pause import is_paused
 from timers.models.due_index import IN_PART, PARTS
 
 NOT_PAUSED: Final = f"NOT {is_paused('g.partition')}"
-"""While the cluster or the partition is paused, things are overdue because somebody wants it so."""
+"""SQL condition: while the cluster or the partition is paused, being overdue is intended."""
 RESCUE_BOUND: Final = 15.0
-"""Seconds after a node's death within which others have taken its executions over."""
+"""Seconds after a node's death within which other nodes have rescued its executions."""
 LEAST_GRACE: Final = 10.0
-"""Seconds that a group's misfire grace counts as at least: polls and claims take their time."""
+"""Lower bound in seconds of a group's misfire grace here: polls and claims take time."""
 
 _AT_LIMIT: Final = """CASE
     WHEN g.max_concurrency <= (SELECT sum(cardinality(c.executions)) FROM timers_claim c WHERE c.group_id = g.id)
@@ -31,11 +31,14 @@ _AT_LIMIT: Final = """CASE
     WHEN g.max_rate_per_key IS NOT NULL AND EXISTS (
         SELECT 1 FROM timers_rate_state r WHERE r.group_id = g.id AND r.key = ':' || {key} AND r.tat > %(now)s)
     THEN 'max_rate_per_key' END"""
-"""The limit that a group, or a key in it, is at: more is claimed only when that is over."""
+"""SQL: the limit that a group, or a key in it, has reached. Nothing more is claimed until it is below the limit."""
 
 
 def unserved_groups(now: datetime) -> list[Finding]:
-    """Active groups that no living node may claim of, for partition, roles or state; an error where they have work."""
+    """Report active groups that no live node may claim, by partition, roles or state.
+
+    It is an error if they have work.
+    """
     return [
         Finding(
             "error" if each.has_work else "info",
@@ -75,7 +78,7 @@ ORDER BY due.next_fire_at LIMIT {CAP + 1}
 
 
 def overdue_timers(now: datetime) -> list[Finding]:
-    """Active timers of active groups that are overdue by more than the grace of their group, and why."""
+    """Report active timers of active groups that are overdue by more than the grace of their group, and why."""
     found = rows(_OVERDUE, {"now": now})
     reasons: dict[str, tuple[list[dict[str, Any]], str, str]] = {
         "unserved": ([], "no living node serves their group", "See which groups nobody serves, and start such a node."),
@@ -156,7 +159,7 @@ _WHY_READY: Final = {
     "limited": ("their group, or their key in it, is at its limit", "Wait, or raise the limit of the group."),
     "behind": ("the nodes that serve them are behind", "Add workers or nodes, or look into the nodes' logs."),
 }
-"""Why what is ready is not claimed: in words, and the remedy."""
+"""Why ready executions are not claimed: explanation and remedy."""
 _SHOWN: Final = {
     "unknown": ("execution", "group", "timer", "step", "handler", "available_at"),
     "roles": ("execution", "group", "timer", "step", "required_roles", "available_at"),
@@ -165,7 +168,7 @@ _SHOWN: Final = {
 
 
 def overdue_ready(now: datetime) -> list[Finding]:
-    """Ready executions, steps of orders among them, of active groups that nobody has claimed within the grace."""
+    """Report ready executions of active groups, steps of orders included, not claimed within the grace."""
     late: dict[str, list[dict[str, Any]]] = {}
     for row in rows(_READY, {"now": now}):
         late.setdefault(_why_ready(row), []).append(row)
@@ -204,7 +207,7 @@ ORDER BY c.id LIMIT {CAP + 1}
 
 
 def claims_of_the_dead(now: datetime) -> list[Finding]:
-    """Claims of nodes that have been dead for longer than a rescue takes."""
+    """Report claims of nodes that have been dead for longer than a rescue takes."""
     found = rows(_OF_THE_DEAD, {"now": now})
     if not found:
         return []

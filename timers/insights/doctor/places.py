@@ -1,4 +1,4 @@
-"""Occurrences in two places at once, or in none: what must never be, whatever has failed."""
+"""Checks for occurrences in two places at once, or in none: this must never happen, whatever has failed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from timers.models.due_index import IN_PART, PARTS
 
 REPORT_IT: Final = "This is a fault of the service or a change by hand. Keep the log of the nodes named, and report it."
 NEXT_TIMERS: Final = 1_000
-"""Of each shard, so many of the timers that fire next are looked at."""
+"""Number of next timers that are checked in each shard."""
 WAITING_LOOKED_AT: Final = 10_000
 
-# An order that went elsewhere while a worker ran its step has its place there, and the claim moves nothing any more.
+# An order that moved while a worker ran its step is in its new place, and the claim no longer moves it.
 _HAS_GONE: Final = """
 EXISTS (SELECT 1 FROM timers_chain_order o
         WHERE o.id = e.id AND o.turn <> (c.details -> e.id::text -> 'order' ->> 'turn')::int)
@@ -31,7 +31,7 @@ LIMIT {CAP + 1}
 
 
 def in_two_places(now: datetime) -> list[Finding]:
-    """Executions that are in a claim and in waiting, or in two claims: they may run twice."""
+    """Report executions that are in a claim and in waiting, or in two claims: they may run twice."""
     found = rows(_TWICE)
     if not found:
         return []
@@ -51,7 +51,7 @@ LIMIT {CAP + 1}
 
 
 def finished_but_held(now: datetime) -> list[Finding]:
-    """Executions that have their final row and are still claimed or waiting: they would run again, to no effect."""
+    """Report executions with a final row that are still claimed or waiting: they would run again, without effect."""
     found = rows(_ENDED)
     if not found:
         return []
@@ -59,8 +59,8 @@ def finished_but_held(now: datetime) -> list[Finding]:
     return [Finding("error", what, REPORT_IT, shown(found))]
 
 
-# A timer that waits for its open execution has no next instant and stands at the end of the due index; the others come
-# to its head before they fire. Both are asked of the index, shard by shard.
+# A timer that waits for its open execution has no next instant and is at the end of the due index; other timers come to
+# the start of it before they fire. Both are read from the index, shard by shard.
 _OPEN: Final = f"""
 SELECT g.name AS "group", t.name AS timer, t.open_execution AS execution, t.next_fire_at,
        (SELECT a.outcome FROM timers_attempt a WHERE a.id = t.open_execution) AS ended_as
@@ -88,7 +88,7 @@ LIMIT {CAP + 1}
 
 
 def open_in_no_place(now: datetime) -> list[Finding]:
-    """Active timers whose open execution is neither claimed nor waiting: they will be skipped, or never fire again."""
+    """Report active timers whose open execution is neither claimed nor waiting: they skip fires or stop firing."""
     found = rows(_OPEN)
     if not found:
         return []
@@ -102,7 +102,7 @@ def open_in_no_place(now: datetime) -> list[Finding]:
     ]
 
 
-# Scheduled fires and backfilled ones queue apart; each queue moves when one of its own that is ready or claimed ends.
+# Scheduled and backfilled fires have separate queues; a queue moves when a ready or claimed execution of its own ends.
 # In an id, bits 18 to 61 are the timer's and bits 64 and 65 the origin (2: backfill).
 _QUEUED: Final = f"""
 WITH queues AS (
@@ -129,7 +129,7 @@ LIMIT {CAP + 1}
 
 
 def queued_behind_nothing(now: datetime) -> list[Finding]:
-    """Timers with executions that queue, and none before them whose end would let them begin."""
+    """Report timers with queued executions and no execution before them whose end would let them begin."""
     found = rows(_QUEUED)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Secrets that this process cannot open."""
+"""Check for secrets that this process cannot decrypt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHERE NOT key = ANY(%(keys)s) OR (previous_key <> '' AND NOT previous_key = ANY(
 
 
 def unopenable_secrets(now: datetime) -> list[Finding]:
-    """Secrets whose key is not among the settings: calls that need them fail."""
+    """Report secrets whose encryption key is not in the settings: calls that need them fail."""
     found = rows(_SEALED, {"keys": Keyring.in_force().names})
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""The database server as the sessions see it: which one it is, what is between, and settings that are not pinned."""
+"""Checks of the database server as sessions see it: its identity, poolers, and settings that are not pinned."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ WANTED: Final[Mapping[str, tuple[str, str]]] = {
     "transaction_timeout": ("0", "long operations are ended midway"),
     "plan_cache_mode": ("auto", "statements are planned badly"),
 }
-"""Settings that are left alone -> what the service is made for, and what goes wrong otherwise."""
+"""Settings that the service does not set -> the value it requires, and what goes wrong otherwise."""
 SHORTEST_TIMEOUT: Final = 10_000
-"""Milliseconds. Migrations, commands and handlers have the role's own bounds."""
+"""Milliseconds. Migrations, commands and handlers have the limits of the role."""
 
 _SETTINGS: Final = """
 SELECT name, reset_val AS value, setting, boot_val, unit FROM pg_settings
@@ -33,7 +33,7 @@ WHERE name = ANY(%s) OR name LIKE 'enable\\_%%' OR name IN ('statement_timeout',
 
 
 def server_identity(now: datetime) -> list[Finding]:
-    """A server that nodes and web processes refuse, and one that does not say who it is."""
+    """Report a server that nodes and web processes refuse, and one that does not identify itself."""
     server = session_of(connection).server
     if server is None:
         return []
@@ -50,7 +50,7 @@ def server_identity(now: datetime) -> list[Finding]:
 
 
 def unreadable(server: Answered) -> list[Finding]:
-    """What the server does not let be read of its identity."""
+    """Report parts of its identity that the server does not allow to be read."""
     missing = [
         name
         for name, value in (("system identifier", server.system_identifier), ("timeline", server.timeline))
@@ -70,10 +70,10 @@ def unreadable(server: Answered) -> list[Finding]:
 
 
 def pooled_sessions(now: datetime) -> list[Finding]:
-    """A pooler in transaction mode: what is then not used, and what the role must have set instead."""
+    """Report a pooler in transaction mode: what is not used then, and what the role must have set instead."""
     if not session_of(connection).is_pooled:
         return []
-    # Of what a pooler gives each client back, only this client's own value counts.
+    # Of the settings that a pooler restores for each client, only this client's own value counts.
     given = {
         row["name"]: row["setting" if row["name"] in TRACKED else "value"] for row in rows(_SETTINGS, (list(PINNED),))
     }
@@ -95,7 +95,7 @@ def pooled_sessions(now: datetime) -> list[Finding]:
 
 
 def foreign_settings(now: datetime) -> list[Finding]:
-    """Settings of the role, the database or the server that the service relies on and leaves alone."""
+    """Report settings of the role, the database or the server that the service requires and does not set."""
     found = {row["name"]: row for row in rows(_SETTINGS, (list(WANTED),))}
     findings = [
         Finding(

@@ -1,4 +1,4 @@
-"""Subscriptions that nobody comes for, that miss what comes for them, or that cannot be read."""
+"""Checks for subscriptions without consumers, subscriptions that lose messages, and unreadable ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from timers.models import Subscription
 from timers.models.subscription import MAX_PARKED
 
 LONG: Final = 3600.0
-"""Seconds for which what is pulled may wait without a word."""
+"""Seconds for which pull executions may wait without being reported."""
 
 _UNCLAIMED: Final = f"""
 SELECT g.name AS "group", s.name AS subscription, w.available_at AS since
@@ -31,7 +31,7 @@ ORDER BY w.available_at LIMIT {CAP + 1}
 
 
 def waiting_for_consumers(now: datetime) -> list[Finding]:
-    """Pulled subscriptions whose oldest execution has waited for an hour."""
+    """Report pull subscriptions whose oldest execution has waited for an hour."""
     found = rows(_UNCLAIMED, {"now": now})
     if not found:
         return []
@@ -57,7 +57,7 @@ ORDER BY g.name, s.name LIMIT {CAP + 1}
 
 
 def full_while_paused(now: datetime) -> list[Finding]:
-    """Paused subscriptions for which so much waits that further occurrences are skipped."""
+    """Report paused subscriptions whose queue is full, so that further occurrences are skipped."""
     found = rows(_FULL)
     if not found:
         return []
@@ -72,7 +72,7 @@ def full_while_paused(now: datetime) -> list[Finding]:
 
 
 def unreadable_subscriptions(now: datetime) -> list[Finding]:
-    """Subscriptions whose action, filter or retry policy was spoilt by hand: they get nothing."""
+    """Report subscriptions whose action, filter or retry policy was corrupted manually: they receive nothing."""
     found: list[dict[str, Any]] = []
     rows = Subscription.objects.exclude(state=Subscription.State.DELETED).select_related("group").order_by("id")
     for row in rows[: CAP + 1]:

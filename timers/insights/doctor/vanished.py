@@ -1,4 +1,4 @@
-"""Executions that a timer says it has fired and that are nowhere: neither claimed nor waiting nor in the ledger."""
+"""Check for fired executions that are nowhere: neither claimed nor waiting nor in the ledger."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from timers.models.due_index import IN_PART, PARTS
 from timers.schedules.instant import to_microseconds
 
 NEWEST_TIMERS: Final = 10_000
-"""So many of the timers that were created last are looked at, in addition to those that fire next."""
+"""Number of newest timers that are checked, in addition to the next ones."""
 _LAST_ID: Final = (1 << 18) - 1
-"""Subscriptions and tries of an occurrence differ in so many last bits of their ids."""
+"""Mask of the low id bits in which subscriptions and attempts of an occurrence differ."""
 
-# Only what history must still be kept of: the day at whose end it may be dropped is left out.
+# Only occurrences whose history must still exist: the day at whose end it may be dropped is left out.
 _FIRED: Final = f"""
 SELECT g.name AS "group", t.name AS timer, t.id, t.last_fire_at
 FROM (
@@ -40,7 +40,7 @@ EXISTS (SELECT 1 FROM timers_attempt a WHERE a.id BETWEEN f.low AND f.high AND a
 _NOT_ENDED: Final = f"""
 SELECT f.low FROM unnest(%(lows)s::uuid[], %(highs)s::uuid[]) AS f(low, high) WHERE NOT {_ENDED} LIMIT {CAP + 1}
 """
-# In one statement, so in one snapshot: what moves from one place to another is seen in one of them.
+# One statement, so one snapshot: an execution that moves from one place to another is seen in one of them.
 _NOWHERE: Final = f"""
 SELECT f.low FROM unnest(%(lows)s::uuid[], %(highs)s::uuid[]) AS f(low, high)
 WHERE NOT {_ENDED}
@@ -51,7 +51,7 @@ WHERE NOT {_ENDED}
 
 
 def fired_without_a_trace(now: datetime) -> list[Finding]:
-    """Timers whose last fire is neither claimed nor waiting and has no final row, though history is kept so long."""
+    """Report timers whose last fire is neither claimed nor waiting and has no final row, within the retention."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     fired = rows(_FIRED, {"now": now, "today": today, "retention": conf.current().retention})
     by_id = {execution_id(to_microseconds(row["last_fire_at"]), row["id"]): row for row in fired}
@@ -73,7 +73,7 @@ def fired_without_a_trace(now: datetime) -> list[Finding]:
 
 
 def _left(statement: str, executions: Sequence[str]) -> list[str]:
-    """Those of the occurrences for which the statement finds nothing."""
+    """Return the occurrences for which the statement finds nothing."""
     if not executions:
         return []
     params: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Schedule timers of a distributed timer service, and consume them.
+"""Client of a distributed timer service: schedule timers and consume them.
 
 from timers_client import Discard, TimersClient
 
@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """AsyncTimersClient is imported when it is asked for: only it needs aiohttp."""
+    """Import AsyncTimersClient on first use, because only it needs aiohttp."""
     if name == "AsyncTimersClient":
         try:
             from timers_client.aio import AsyncTimersClient

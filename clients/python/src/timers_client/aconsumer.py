@@ -1,4 +1,4 @@
-"""AsyncConsumer: the messages of a group for asyncio; one task keeps the leases of what is held."""
+"""AsyncConsumer: the messages of a group for asyncio; one task extends the leases of claimed messages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class AsyncMessage(AnyMessage):
         self._client = client
 
     async def commit(self) -> None:
-        """Done; raises LeaseLost when it is this consumer's no more."""
+        """Commit the message. Raises LeaseLost if this consumer no longer owns it."""
         await self._settle(calls.commit(self.execution, self.token, result=self.result))
 
     async def discard(self, reason: str = "", *, delay: float | None = None) -> None:
-        """Not yet; raises LeaseLost when it is this consumer's no more."""
+        """Discard the message, so that it is delivered again. Raises LeaseLost if this consumer no longer owns it."""
         await self._settle(calls.discard(self.execution, self.token, delay=delay, reason=reason))
 
     async def _settle(self, call: Call[None], deadline: float | None = None) -> None:
@@ -62,11 +62,11 @@ class AsyncMessage(AnyMessage):
 
 
 class AsyncConsumer:
-    """An endless asynchronous iterator of messages; `stop` ends it after the message at hand.
+    """An endless asynchronous iterator of messages; `stop` ends it after the current message.
 
-    What was claimed and not begun when it ends is given back: at once where the loop itself ends, and otherwise (a task
-    that is cancelled leaves its iterator to the event loop) when it is closed, or the client is. What was handed to
-    other tasks stays theirs: its lease is kept until they have settled it.
+    When it ends, claimed messages that have not begun are discarded: at once if the loop itself ends; otherwise (a
+    cancelled task leaves its iterator to the event loop) when the iterator or the client is closed. Messages passed to
+    other tasks remain theirs: their leases are extended until they are committed or discarded.
     """
 
     def __init__(self, client: AsyncTimersClient, wish: Wish) -> None:
@@ -77,11 +77,11 @@ class AsyncConsumer:
         self._keeper: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """Claim nothing more; call it from the event loop's thread."""
+        """Claim no more messages. Call it from the event loop's thread."""
         self._stopped.set()
 
     async def close(self) -> None:
-        """Stop, give back what was not begun, and keep no leases any more."""
+        """Stop, discard messages that have not begun, and extend no more leases."""
         await self._end()
         if self._keeper is not None:
             self._keeper.cancel()
@@ -115,7 +115,7 @@ class AsyncConsumer:
         self._changed.set()
 
     async def _claim(self) -> float:
-        """Ask for more; returns the seconds to wait before the next time."""
+        """Claim more messages; return the seconds to wait before the next claim."""
         asked_at = time.monotonic()
         try:
             claimed = await self._client.call(self._held.claiming(), deadline=CLAIM_DEADLINE)
@@ -143,7 +143,7 @@ class AsyncConsumer:
             message.end()
 
     async def _keep(self) -> None:
-        """Keep what is held, until the iteration has ended and what it gave to others is settled too."""
+        """Extend the leases until the iteration has ended and messages passed to other tasks are acknowledged."""
         while not (self._stopped.is_set() and self._held.is_empty()):
             self._changed.clear()
             with suppress(TimeoutError):
@@ -165,7 +165,7 @@ class AsyncConsumer:
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
-        """Signals of `stop_on` stop this consumer while it is iterated."""
+        """Let the signals of `stop_on` stop this consumer while it is iterated."""
         loop = asyncio.get_running_loop()
         before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in self._wish.stop_on}
         for each in before:

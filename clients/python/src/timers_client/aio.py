@@ -1,4 +1,4 @@
-"""AsyncTimersClient: the same service for asyncio."""
+"""AsyncTimersClient: client of the service for asyncio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 def _verb(
     build: Callable[Params, Call[Answer]],
 ) -> Callable[Concatenate[AsyncTimersClient, Params], Coroutine[Any, Any, Answer]]:
-    """A method of the client that carries one call out."""
+    """Build a client method that carries out one call."""
 
     async def verb(self: AsyncTimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> Answer:
         return await self.call(build(*args, **kwargs))
@@ -42,7 +42,7 @@ def _verb(
 def _pages(
     build: Callable[Params, Call[Page[Item]]],
 ) -> Callable[Concatenate[AsyncTimersClient, Params], AsyncIterator[Item]]:
-    """A method of the client that walks over the pages of a list."""
+    """Build a client method that iterates over the pages of a list."""
 
     async def walk(self: AsyncTimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> AsyncIterator[Item]:
         call, cursor = build(*args, **kwargs), None
@@ -58,7 +58,7 @@ def _pages(
 
 
 class AsyncTimersClient:
-    """The service at a URL, with an application key; see TimersClient. To be closed, or used by `async with`."""
+    """Client of the service at a URL, with an application key; see TimersClient. Close it, or use `async with`."""
 
     def __init__(
         self,
@@ -199,10 +199,10 @@ class AsyncTimersClient:
         return results
 
     async def ensure_group(self, group: str, **fields: Any) -> Raw:
-        """The group of that name, created with these fields when there is none.
+        """Return the group, which is created with these fields if it does not exist.
 
-        An existing one is left as it is, and a warning names the given fields in which it differs; update_group changes
-        it. Raises Invalid.
+        An existing group is not changed; a warning names the given fields that differ, which update_group changes.
+        Raises Invalid.
         """
         try:
             return left_as_it_is(await self.get_group(group), fields)
@@ -211,7 +211,7 @@ class AsyncTimersClient:
         try:
             return await self.create_group(group, **fields)
         except (NameTaken, Invalid):
-            # Somebody else may have been as quick.
+            # It was created concurrently.
             with suppress(NotFound):
                 return left_as_it_is(await self.get_group(group), fields)
             raise
@@ -229,9 +229,9 @@ class AsyncTimersClient:
         on_lost: Word = "raise",
         stop_on: Iterable[signal.Signals] = (),
     ) -> AsyncConsumer:
-        """Messages of a group as they come due: `async for message in client.consume("g"): async with message: ...`.
+        """Iterate over messages of a group: `async for message in client.consume("g"): async with message: ...`.
 
-        The keywords are those of TimersClient.consume.
+        The arguments are those of TimersClient.consume.
         """
         wish = Wish(group, consumer, limit, lease, wait, subscription, on_error, on_lost, tuple(stop_on))
         made = AsyncConsumer(self, wish)
@@ -239,7 +239,7 @@ class AsyncTimersClient:
         return made
 
     async def call(self, call: Call[Answer], *, deadline: float | None = None) -> Answer:
-        """Carry a call out, trying again what may pass until `deadline` seconds have gone.
+        """Carry out a call, retrying temporary errors for up to `deadline` seconds.
 
         Raises ApiError, or ConnectionFailed.
         """
@@ -257,7 +257,7 @@ class AsyncTimersClient:
             await asyncio.sleep(pause)
 
     async def _sent(self, request: Request, timeout: float) -> tuple[int, bytes, Mapping[str, str]]:
-        """One try; raises ConnectionFailed."""
+        """Make one attempt. Raises ConnectionFailed."""
         try:
             async with self._connected().request(
                 request.method, URL(request.url, encoded=True), data=request.body, headers=request.headers,
@@ -276,7 +276,7 @@ class AsyncTimersClient:
             raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=may_pass) from error
 
     async def close(self) -> None:
-        """Close the consumers and the connections; a call that comes later opens new ones."""
+        """Close the consumers and the connections; a later call opens new ones."""
         for consumer in set(self._consumers):
             await consumer.close()
         if self._session is not None:

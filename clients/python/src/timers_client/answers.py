@@ -1,4 +1,4 @@
-"""What the service tells, as objects; `raw` holds the whole answer."""
+"""Responses of the service as objects; `raw` contains the whole response."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Item = TypeVar("Item")
 
 
 def instant(text: str | None) -> datetime | None:
-    """An instant of an answer."""
+    """Parse an instant of a response."""
     return None if text is None else datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer; the keywords of its kind (period, expression and so on) and all else are in `raw`."""
+    """A timer; `raw` also contains the keywords of its kind (period, expression and so on) and all other fields."""
 
     group: str
     name: str
     kind: str
     words: str
-    """The schedule in plain words."""
+    """Description of the schedule."""
     state: str
-    """active, paused, finished or cancelled."""
+    """One of: active, paused, finished, cancelled."""
     payload: Any
     next_fire_at: datetime | None
     last_fire_at: datetime | None
@@ -39,12 +39,12 @@ class Timer:
     tags: tuple[str, ...]
     version: int
     in_flight: tuple[str, ...]
-    """Executions that are held right now; told of one timer, not in lists."""
+    """Executions claimed now; empty in lists, which do not contain them."""
     raw: Raw = field(repr=False)
 
     @classmethod
     def of(cls, raw: Raw) -> Timer:
-        """From an answer."""
+        """Build it from a response."""
         return cls(
             raw["group"], raw["name"], raw["kind"], raw["words"], raw["state"], raw["payload"],
             instant(raw["next_fire_at"]), instant(raw["last_fire_at"]), raw["last_outcome"], raw["fire_count"],
@@ -54,38 +54,38 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """A claim that is kept longer."""
+    """A claim whose lease was extended."""
 
     expires_at: datetime
     cancelled: tuple[str, ...]
-    """Those of its executions that have been asked to end: discard them."""
+    """Its executions that were asked to stop: discard them."""
     raw: Raw = field(repr=False)
 
     @classmethod
     def of(cls, raw: Raw) -> Extended:
-        """From an answer."""
+        """Build it from a response."""
         return cls(datetime.fromisoformat(raw["expires_at"]), tuple(raw.get("cancelled", ())), raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What became of a timer that was cancelled."""
+    """Result of cancelling a timer."""
 
     timer: Timer
     in_flight: tuple[str, ...]
-    """Executions that are held: asked to end, but they may run."""
+    """Claimed executions: they were asked to stop, but may still run."""
     cancelled: int
-    """Executions that waited for another try and will not get it."""
+    """Number of executions that waited for another attempt and were cancelled."""
 
     @classmethod
     def of(cls, raw: Raw) -> Cancelled:
-        """From an answer."""
+        """Build it from a response."""
         return cls(Timer.of(raw["timer"]), tuple(raw["in_flight"]), raw["cancelled"])
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An execution; `raw` of one that was asked for by its id also has payload, result and attempts."""
+    """An execution. If it was read by its id, `raw` also contains payload, result and attempts."""
 
     id: str
     group: str
@@ -98,7 +98,7 @@ class Execution:
 
     @classmethod
     def of(cls, raw: Raw) -> Execution:
-        """From an answer."""
+        """Build it from a response."""
         return cls(
             raw["id"], raw["group"], raw["timer"], raw["state"], raw["attempt"],
             datetime.fromisoformat(raw["scheduled_for"]), raw["error"], raw,
@@ -107,21 +107,21 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request of many."""
+    """Result of one request of many."""
 
     index: int
-    """Its place among them, from 0."""
+    """Its position among them, from 0."""
     name: str | None
     result: str
-    """created, replaced, kept or refused."""
+    """One of: created, replaced, kept, refused."""
     next_fire_at: datetime | None
     errors: tuple[FieldProblem, ...]
     in_flight: tuple[str, ...] = ()
-    """Of a replaced timer: executions that had begun."""
+    """For a replaced timer: executions that had begun."""
 
     @classmethod
     def of(cls, raw: Raw, begun: int = 0) -> Result:
-        """From an answer to a call before which so many were sent in others."""
+        """Build it from a response. `begun`: number of requests sent in earlier calls."""
         return cls(
             begun + raw["index"], raw["name"], raw["result"], instant(raw.get("next_fire_at")), _problems(raw),
             tuple(raw.get("in_flight", ())),
@@ -130,7 +130,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Claimed(Received):
-    """One message as it was claimed: its payload, group, name, number_of_try and so on are read of its envelope."""
+    """One claimed message. Properties such as payload, group, name and number_of_try are read from its envelope."""
 
     execution: str
     token: str
@@ -138,13 +138,13 @@ class Claimed(Received):
 
     @classmethod
     def of(cls, raw: Raw) -> Claimed:
-        """From an answer."""
+        """Build it from a response."""
         return cls(raw["execution"], raw["token"], raw["envelope"])
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one of many messages, or why nothing did."""
+    """Result of one of many messages, or the reason of its failure."""
 
     execution: str
     outcome: str | None
@@ -152,7 +152,7 @@ class Settled:
 
     @classmethod
     def of(cls, raw: Raw) -> Settled:
-        """From an answer."""
+        """Build it from a response."""
         return cls(raw["execution"], raw.get("outcome"), _problems(raw))
 
 

@@ -1,4 +1,4 @@
-"""One call of the service, described: what is sent, and how its answer is read. Nothing here does any I/O."""
+"""Description of one call of the service: what is sent, and how the response is read. Pure, without I/O."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ Result = TypeVar("Result")
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
 TIMEOUT: Final = 10.0
-"""Seconds that one try may take, where the service is not asked to wait."""
+"""Seconds that one attempt may take, in addition to the time that the service is asked to wait."""
 SHORTEST_TIMEOUT: Final = 0.5
 DEADLINE: Final = 60.0
-"""Seconds after which a call is given up, however often it was tried."""
+"""Seconds after which a call fails, however often it was attempted."""
 LONGEST_PAUSE: Final = 10.0
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of one answer."""
+"""Maximum size of one response in bytes."""
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,500}")
 USER_AGENT: Final = f"timers-client/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Result]):
-    """A call, and how to read what it answers."""
+    """A call, and how to read its response."""
 
     method: str
     path: str
@@ -52,18 +52,18 @@ class Call(Generic[Result]):
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     wait: float = 0
-    """Seconds that the service is asked to wait before it answers."""
+    """Seconds that the service is asked to wait before it responds."""
     once_only: bool = False
-    """Its answer is kept nowhere, so it is not repeated when the answer is lost."""
+    """Whether its response is not stored, so it is not repeated if the response is lost."""
 
     def with_query(self, **more: Any) -> Call[Result]:
-        """The same with more in its query."""
+        """Return the call with additional query parameters."""
         return replace(self, query={**self.query, **more})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call as it goes over the wire; its Idempotency-Key is the same however often it is sent."""
+    """A call as it is sent; its Idempotency-Key is the same for every attempt."""
 
     method: str
     url: str
@@ -74,16 +74,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where the service is, and with which key."""
+    """URL and key of the service."""
 
     url: str
     key: str = field(repr=False)
 
     @classmethod
     def of(cls, url: str | None, key: str | None) -> Service:
-        """From what was given, else TIMER_SERVICE_URL and TIMER_SERVICE_KEY of the environment.
+        """Build it from the arguments, or from TIMER_SERVICE_URL and TIMER_SERVICE_KEY of the environment.
 
-        Raises TimersError where one is missing, empty or none that could be.
+        Raises TimersError if one is missing, empty or invalid.
         """
         url = os.environ.get("TIMER_SERVICE_URL") or None if url is None else url
         key = os.environ.get("TIMER_SERVICE_KEY") or None if key is None else key
@@ -107,7 +107,7 @@ class Service:
         return cls(url.rstrip("/").removesuffix("/api/v1"), key)
 
     def request(self, call: Call[Any]) -> Request:
-        """The call as it goes over the wire; raises Invalid for one that would reach something else there."""
+        """Return the call as it is sent. Raises Invalid if its path would reach another resource."""
         _refuse_dots(call.path)
         headers = {"Authorization": f"Bearer {self.key}", "Accept": JSON, "User-Agent": USER_AGENT}
         if call.body is not None:
@@ -122,19 +122,19 @@ class Service:
 
 @dataclass(slots=True)
 class Patience:
-    """Whether a call that did not come through is tried again, and when: full jitter, and no longer than a deadline."""
+    """Whether and when a failed call is retried: with full jitter, and until a deadline."""
 
     until: float
-    """By the clock that the methods are asked with."""
+    """Deadline, by the clock of the methods' `now`."""
     is_repeatable: bool
     tries: int = 0
 
     def pause(self, now: float, error: TimersError) -> float | None:
-        """Seconds to wait before the next try; None: give it up."""
+        """Return the seconds to wait before the next attempt; None: do not retry."""
         self.tries += 1
         match error:
             case RateLimited():
-                # It was surely not carried out.
+                # It was certainly not carried out.
                 may_pass = True
             case Unavailable() | TimedOut():
                 may_pass = self.is_repeatable
@@ -150,20 +150,20 @@ class Patience:
         return seconds if now + seconds < self.until else None
 
     def timeout(self, now: float, request: Request) -> float:
-        """Seconds that the next try may take."""
+        """Return the seconds that the next attempt may take."""
         return min(request.timeout, max(SHORTEST_TIMEOUT, self.until - now))
 
 
 def path(*names: str) -> str:
-    """The path of some names: /groups/{...}; each is one segment, whatever it holds."""
+    """Return the path of some names: /groups/{...}; each name is one segment, whatever it contains."""
     return "".join(f"/{quote(name, safe='')}" for name in names)
 
 
 def _refuse_dots(path: str) -> None:
-    """Raise Invalid where a part of the path is "." or "..".
+    """Raise Invalid if a segment of the path is "." or "..".
 
-    Whatever sends it may take such parts out, written as %2E too, and the call would act on what stands above: on the
-    group in the place of a timer.
+    Clients and proxies may remove such segments, also written as %2E, and the call would act on the parent: on the
+    group instead of a timer.
     """
     dots = {".", ".."} & set(unquote(path.partition("?")[0]).split("/"))
     if dots:
@@ -173,12 +173,12 @@ def _refuse_dots(path: str) -> None:
 
 
 def encoded(value: Any) -> bytes:
-    """JSON; instants as ISO 8601, durations as seconds."""
+    """Encode as JSON; instants as ISO 8601 text, durations as seconds."""
     return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def answered(call: Call[Result], status: int, body: bytes, headers: Mapping[str, str]) -> Result:
-    """What the call answers; raises ApiError."""
+    """Return the result of the call from its response. Raises ApiError."""
     if status >= 400:
         raise error_of(status, body, headers)
     if status >= 300:
@@ -193,7 +193,7 @@ def answered(call: Call[Result], status: int, body: bytes, headers: Mapping[str,
 
 
 def headers_get(headers: Mapping[str, str], name: str) -> str:
-    """A header's value whatever the case of its name; empty when it is not there."""
+    """Return a header's value, case-insensitive; empty if it is missing."""
     return next((value for each, value in headers.items() if each.lower() == name.lower()), "")
 
 

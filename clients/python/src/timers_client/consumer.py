@@ -1,4 +1,4 @@
-"""Consumer: the messages of a group, one after the other; the lease of what is held is kept in the background."""
+"""Consumer: the messages of a group, one after the other; leases are extended in the background."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from timers_client.sync import TimersClient
 
 _LOOKS_EVERY: Final = 0.1
-"""Seconds within which a pause notices that it has been stopped."""
+"""Seconds within which a pause notices that it was stopped."""
 
 
 class Message(AnyMessage):
-    """One message. Leaving its block commits it; Discard in the block gives it back, as any other exception does."""
+    """One message. Leaving its block commits it; Discard, or any other exception, in the block discards it."""
 
     def __init__(self, client: TimersClient, held: Holding[Any], claimed: Claimed) -> None:
         super().__init__(held, claimed)
         self._client = client
 
     def commit(self) -> None:
-        """Done; raises LeaseLost when it is this consumer's no more."""
+        """Commit the message. Raises LeaseLost if this consumer no longer owns it."""
         self._settle(calls.commit(self.execution, self.token, result=self.result))
 
     def discard(self, reason: str = "", *, delay: float | None = None) -> None:
-        """Not yet; raises LeaseLost when it is this consumer's no more."""
+        """Discard the message, so that it is delivered again. Raises LeaseLost if this consumer no longer owns it."""
         self._settle(calls.discard(self.execution, self.token, delay=delay, reason=reason))
 
     def _settle(self, call: Call[None], deadline: float | None = None) -> None:
@@ -65,10 +65,10 @@ class Message(AnyMessage):
 
 
 class Consumer:
-    """An endless iterator of messages; `stop` ends it after the message at hand.
+    """An endless iterator of messages; `stop` ends it after the current message.
 
-    What was claimed and not begun when it ends is given back. What was handed to other threads stays theirs: its lease
-    is kept until they have settled it.
+    When it ends, claimed messages that have not begun are discarded. Messages passed to other threads remain theirs:
+    their leases are extended until they are committed or discarded.
     """
 
     def __init__(self, client: TimersClient, wish: Wish) -> None:
@@ -79,12 +79,12 @@ class Consumer:
         self._is_closed = False
 
     def stop(self) -> None:
-        """Claim nothing more; may be called from a signal handler or another thread."""
-        # No lock, no event: a signal handler may come while this very thread holds it.
+        """Claim no more messages. Can be called from a signal handler or another thread."""
+        # No lock and no event: a signal handler may run while this very thread holds it.
         self._is_stopped = True
 
     def close(self) -> None:
-        """Stop, give back what was not begun, and keep no leases any more."""
+        """Stop, discard messages that have not begun, and extend no more leases."""
         self._is_closed = True
         self._end()
 
@@ -119,7 +119,7 @@ class Consumer:
             self._changed.notify_all()
 
     def _claim(self) -> float:
-        """Ask for more; returns the seconds to wait before the next time."""
+        """Claim more messages; return the seconds to wait before the next claim."""
         asked_at = time.monotonic()
         try:
             claimed = self._client.call(self._held.claiming(), deadline=CLAIM_DEADLINE)
@@ -148,7 +148,7 @@ class Consumer:
             message.end()
 
     def _keep(self) -> None:
-        """Keep what is held, until the iteration has ended and what it gave to others is settled too."""
+        """Extend the leases until the iteration has ended and messages passed to other threads are acknowledged."""
         while True:
             with self._changed:
                 if self._is_closed or (self._is_stopped and self._held.is_empty()):
@@ -171,7 +171,7 @@ class Consumer:
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
-        """Signals of `stop_on` stop this consumer while it is iterated; only the main thread can see to that."""
+        """Let the signals of `stop_on` stop this consumer while it is iterated; possible only in the main thread."""
         before: dict[signal.Signals, Any] = {}
         if current_thread() is main_thread():
             before = {each: signal.signal(each, lambda *_: self.stop()) for each in self._wish.stop_on}

@@ -1,4 +1,4 @@
-"""What ensure_group says where a group is there already and is not as it was asked for."""
+"""Warning of ensure_group if the group exists with other fields than the given ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS: Final = (604_800, 86_400, 3600, 60, 1)
 
 
 def left_as_it_is(group: Raw, given: Mapping[str, Any]) -> Raw:
-    """The group; a warning names the fields that were given and are otherwise in it. Others are not looked at."""
+    """Return the group; warn about the given fields that differ in it. Other fields are not compared."""
     differing = sorted(_differing(json.loads(encoded(given)), group))
     if differing:
         logger.warning(
@@ -28,7 +28,7 @@ def left_as_it_is(group: Raw, given: Mapping[str, Any]) -> Raw:
 
 
 def _differing(given: Mapping[str, Any], found: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """The paths of the fields that are not as they were given."""
+    """Yield the paths of the fields that differ from the given ones."""
     for name, value in given.items():
         there = found.get(name)
         if isinstance(value, dict) and isinstance(there, dict):
@@ -38,7 +38,7 @@ def _differing(given: Mapping[str, Any], found: Mapping[str, Any], above: str = 
 
 
 def _are_equal(given: Any, found: Any) -> bool:
-    """Whether two values mean the same: a duration is told in seconds, and may be given as ISO 8601."""
+    """Whether two values are equal; a duration is in seconds in the response, and may be given as ISO 8601 text."""
     if isinstance(given, str) and isinstance(found, (int, float)) and (parts := _DURATION.fullmatch(given)):
         return found == sum(float(part or 0) * unit for part, unit in zip(parts.groups(), _SECONDS, strict=True))
     return bool(given == found)

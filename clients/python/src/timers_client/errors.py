@@ -1,4 +1,4 @@
-"""What can go wrong, typed: the service's refusals by their stable codes, and the ways a call may not come through."""
+"""Typed errors: the service's errors by their stable codes, and connection errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Final
 
 
 class TimersError(Exception):
-    """Anything that this client raises on purpose."""
+    """Base class of all errors that this client raises on purpose."""
 
 
 class ConnectionFailed(TimersError):
-    """The service could not be reached, or did not answer in time, however often it was tried.
+    """The service could not be reached, or did not respond in time, in any attempt.
 
-    `may_pass`: False where another try would go no better, as with a certificate that is not trusted.
+    `may_pass`: False if another attempt would fail too, as with a certificate that is not trusted.
     """
 
     def __init__(self, message: str, *, may_pass: bool = True) -> None:
@@ -26,7 +26,7 @@ class ConnectionFailed(TimersError):
 
 
 class LeaseLost(TimersError):
-    """The message is not this consumer's any more: its lease ended before it was settled, and others may have it."""
+    """This consumer no longer owns the message: its lease expired, and another consumer may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class FieldProblem:
 
 
 class ApiError(TimersError):
-    """The service's refusal (RFC 9457). `errors` names every field that was wrong."""
+    """Error response of the service (RFC 9457). `errors` names every invalid field."""
 
     def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
         self.status = status
@@ -53,36 +53,36 @@ class ApiError(TimersError):
             if isinstance(each, dict)
         )
         self.retry_after = retry_after
-        """Seconds after which the same may succeed, where the service said so."""
+        """Seconds after which the same request may succeed, if the service said so."""
         super().__init__(self.detail or self.title or f"the service answered {status}")
 
 
 class Malformed(ApiError):
-    """What was sent could not be read."""
+    """The request could not be parsed."""
 
 
 class Invalid(ApiError):
-    """Something made no sense; nothing was written."""
+    """The request is invalid; nothing was saved."""
 
 
 class NotFound(ApiError):
-    """There is no such thing, or this key may not see it."""
+    """The object does not exist, or this key may not see it."""
 
 
 class NameTaken(ApiError):
-    """A timer of that name is there already."""
+    """The name is already taken."""
 
 
 class StaleVersion(ApiError):
-    """Somebody changed the thing since it was read."""
+    """The object has changed since it was read."""
 
 
 class StaleToken(ApiError):
-    """The claim is not the caller's any more."""
+    """The token's claim no longer owns the execution."""
 
 
 class NotAllowedNow(ApiError):
-    """The thing is there, but in its present state this cannot be done."""
+    """The object exists, but its present state does not allow the operation."""
 
 
 class Unauthorized(ApiError):
@@ -94,19 +94,19 @@ class Forbidden(ApiError):
 
 
 class TooLarge(ApiError):
-    """What was sent is too large."""
+    """The request is too large."""
 
 
 class RateLimited(ApiError):
-    """Too many requests."""
+    """Rate limit exceeded."""
 
 
 class Unavailable(ApiError):
-    """The service, or its database, is away."""
+    """The service or its database is unavailable."""
 
 
 class TimedOut(ApiError):
-    """What was sent did not arrive in time."""
+    """The request did not arrive in time."""
 
 
 _BY_CODE: Final[dict[str, type[ApiError]]] = {
@@ -128,7 +128,7 @@ _BY_CODE: Final[dict[str, type[ApiError]]] = {
     "unavailable": Unavailable,
 }
 _BY_STATUS: Final[dict[int, type[ApiError]]] = {
-    # What a proxy before the service answers in its own words.
+    # Statuses with which a proxy in front of the service responds itself.
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
@@ -142,7 +142,7 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
 
 
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
-    """The error that an answer means."""
+    """Build the error for an error response."""
     try:
         problem = json.loads(body)
     except (ValueError, RecursionError):
@@ -154,7 +154,7 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After header: a number, or an instant as proxies write it."""
+    """Return the seconds of a Retry-After header: a number, or an instant as proxies write it."""
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

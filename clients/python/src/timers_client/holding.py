@@ -1,4 +1,4 @@
-"""Holding: what a consumer asks for, what it holds and what its leases need; nothing here does any I/O."""
+"""Holding: what a consumer claims, has claimed, and must extend. Pure, without I/O."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Word = Literal["raise", "log"]
 M = TypeVar("M", bound=AnyMessage)
 
 CLAIM_DEADLINE: Final = 10.0
-"""Seconds after which a claim that did not come through is given up; the next one follows."""
+"""Seconds after which a failed claim is given up; the next one follows."""
 _LONGEST_PAUSE: Final = 10.0
 _SHORT_PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a consumer asks for, and how it goes on."""
+    """Options of a consumer: what it claims, and how it handles errors."""
 
     group: str
     consumer: str | None = None
@@ -51,14 +51,14 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """The consumer's name, as people shall see it."""
+        """Name of the consumer, for people."""
         return self.consumer or f"{socket.gethostname()}-{os.getpid()}"
 
 
 class Holding(Generic[M]):
-    """The messages that one consumer holds. Messages that nobody refers to any more are kept no longer.
+    """Claimed messages of one consumer.
 
-    Safe to be used by several threads.
+    Leases of messages that are no longer referenced are not extended. Thread-safe.
     """
 
     def __init__(self, wish: Wish) -> None:
@@ -69,17 +69,17 @@ class Holding(Generic[M]):
         self._failures = 0
         self._lock = RLock()
         self.waiting: deque[M] = deque()
-        """Claimed, and not yet handed out."""
+        """Claimed messages that were not passed on yet."""
 
     def claiming(self) -> Call[list[Claimed]]:
-        """The call that asks for more."""
+        """Return the call that claims more messages."""
         wish = self.wish
         return calls.claim(
             wish.group, wish.name, limit=wish.limit, lease=wish.lease, wait=wish.wait, subscription=wish.subscription
         )
 
     def take(self, messages: Iterable[M], asked_at: float) -> float:
-        """Hold what was claimed; returns the seconds to wait before the next claim."""
+        """Add claimed messages; return the seconds to wait before the next claim."""
         now = time.monotonic()
         with self._lock:
             self._failures = 0
@@ -90,14 +90,14 @@ class Holding(Generic[M]):
                 by_token.setdefault(message.token, set()).add(message.execution)
             for token, executions in by_token.items():
                 self._leases.hold(token, executions, asked_at=asked_at, came_at=now)
-        # Answered at once with nothing: too many wait already, or no waiting was asked for.
+        # An immediate empty response: too many consumers wait already, or no waiting was requested.
         has_waited = self.wish.wait > 0 and now - asked_at >= self.wish.wait / 2
         return 0.0 if by_token or has_waited else _SHORT_PAUSE
 
     def pause_after(self, error: TimersError) -> float | None:
-        """Seconds to wait after a claim that did not come through; None: it never will, and somebody must see to that.
+        """Return the seconds to wait after a failed claim; None: the error is permanent and a person must solve it.
 
-        A consumer outlives its service, and what is wrong with it for a while.
+        A consumer survives unavailability of its service, and temporary errors.
         """
         if isinstance(error, ConnectionFailed):
             passes = error.may_pass
@@ -111,7 +111,7 @@ class Holding(Generic[M]):
         return pause
 
     def next_message(self) -> M | None:
-        """The next one that was claimed, if there is any."""
+        """Return the next claimed message, if there is one."""
         if not self.waiting:
             return None
         message = self.waiting.popleft()
@@ -119,23 +119,23 @@ class Holding(Generic[M]):
         return message
 
     def unbegun(self) -> list[M]:
-        """Take back what was claimed and not handed out."""
+        """Remove and return the claimed messages that were not passed on."""
         left = list(self.waiting)
         self.waiting.clear()
         return left
 
     def forget(self, message: AnyMessage) -> None:
-        """It is settled, or refused."""
+        """Remove a message that was acknowledged or refused."""
         with self._lock:
             self._messages.pop((message.token, message.execution), None)
             self._leases.let_go(message.token, message.execution)
 
     def to_keep(self, now: float) -> list[tuple[str, str]]:
-        """The claims that must be kept now: each token with one of its executions."""
+        """Return the claims that must be extended now: each token with one of its executions."""
         with self._lock:
             for token, execution in self._leases.pairs():
                 if (token, execution) not in self._messages:
-                    # Its program has let go of it without a word, so nobody works on it any more.
+                    # The program has dropped it without acknowledging it, so nobody works on it any more.
                     logger.warning(
                         "message %s was neither committed nor discarded; it is shown again when its lease ends",
                         execution,
@@ -144,7 +144,7 @@ class Holding(Generic[M]):
             return self._leases.due(now)
 
     def kept(self, token: str, asked_at: float, cancelled: Iterable[str] = ()) -> None:
-        """The service has kept a claim, and said which of its messages have been asked to end."""
+        """Record that the service has extended a claim, and which of its messages were asked to stop."""
         with self._lock:
             self._leases.kept(token, asked_at)
             for execution in cancelled:
@@ -152,7 +152,7 @@ class Holding(Generic[M]):
                     message.cancelled = True
 
     def refused(self, token: str, execution: str) -> None:
-        """The service says that this one is held no more; its siblings are asked about by themselves."""
+        """Record that the service no longer regards this message as claimed; its siblings are checked individually."""
         with self._lock:
             message = self._messages.get((token, execution))
             if message is not None and not message.settled:
@@ -160,16 +160,16 @@ class Holding(Generic[M]):
             self._leases.hasten(token, time.monotonic())
 
     def is_over(self, token: str, now: float) -> bool:
-        """Whether a claim has run out, as far as is known here."""
+        """Return whether a claim has expired, as far as known here."""
         return self._leases.is_over(token, now)
 
     def is_empty(self) -> bool:
-        """Whether there is nothing whose lease must be kept."""
+        """Return whether there is no lease to extend."""
         with self._lock:
             return self._leases.next_at() is None
 
     def seconds_to_next(self, now: float) -> float | None:
-        """Until a claim must be kept; None: there is none."""
+        """Return the seconds until a claim must be extended; None: there is none."""
         with self._lock:
             next_at = self._leases.next_at()
         return None if next_at is None else max(0.0, next_at - now)

@@ -1,4 +1,4 @@
-"""What a message is and how its block ends, for threads and for asyncio alike; nothing here does any I/O."""
+"""Messages and the end of their blocks, for threads and asyncio alike. Pure, without I/O."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("timers_client")
 
 HURRIED: Final = 5.0
-"""Seconds for giving back while the program is being ended."""
+"""Seconds for discarding while the program is ending."""
 
 
 class Discard(Exception):
-    """Raise it in a message's block: not yet, show it again; after `delay` seconds, or when the retry policy says."""
+    """Raise it in a message's block to discard the message: it is delivered again after `delay` seconds, or by the
+    retry policy."""
 
     def __init__(self, reason: str = "", delay: float | None = None) -> None:
         self.reason, self.delay = reason, delay
@@ -32,16 +33,16 @@ class Discard(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What leaving a block means: the call that settles the message, and what becomes of the block's error."""
+    """Consequence of leaving a block: the call that acknowledges the message, and the fate of its error."""
 
     call: Call[None] | None
     is_swallowed: bool
     deadline: float | None = None
-    """Seconds for the call; None: as long as any other."""
+    """Deadline of the call in seconds; None: the default."""
 
 
 class AnyMessage(Received):
-    """One message, as it was claimed."""
+    """One claimed message."""
 
     def __init__(self, held: Holding[Any], claimed: Claimed) -> None:
         self._held = held
@@ -49,20 +50,20 @@ class AnyMessage(Received):
         self.token = claimed.token
         self.envelope = claimed.envelope
         self.result: Any = None
-        """Set it in the block, to be kept with the execution: JSON of at most 8 KB."""
+        """Set it in the block to store a result with the execution: JSON of at most 8 KB."""
         self.settled = False
         self.cancelled = False
-        """Whether it is asked to end, as of the last time its lease was kept: `raise Discard` then cancels it."""
+        """Whether it was asked to stop, as of the last extension of its lease: `raise Discard` then cancels it."""
         self.is_begun = False
         self._is_refused = False
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else may have it by now: its lease was refused, or could not be kept in time."""
+        """Whether another consumer may have it: its lease was refused, or could not be extended in time."""
         return self._is_refused or (not self.settled and self._held.is_over(self.token, time.monotonic()))
 
     def ending(self, error: BaseException | None) -> Ending:
-        """What leaving the block with this error (or none) means."""
+        """Return the consequence of leaving the block with this error, or with none."""
         if self.settled:
             return Ending(None, isinstance(error, Discard))
         if error is None:
@@ -76,13 +77,13 @@ class AnyMessage(Received):
         return Ending(call, is_swallowed=False, deadline=HURRIED)
 
     def ended(self, ending: Ending, error: BaseException | None) -> bool:
-        """The message is settled; returns whether the block's error ends here."""
+        """Record the acknowledgement; return whether the block's error is handled."""
         if ending.is_swallowed and error is not None and not isinstance(error, Discard):
             logger.error("message %s was discarded after an error", self.execution, exc_info=error)
         return ending.is_swallowed
 
     def unsettled(self, ending: Ending, error: BaseException | None, failed: TimersError) -> bool:
-        """The message could not be settled; returns whether the block's error ends here, or raises why not."""
+        """Handle a failed acknowledgement: return whether the block's error is handled, or raise the failure."""
         wish = self._held.wish
         is_logged = wish.on_lost == "log" if isinstance(failed, LeaseLost) else wish.on_error == "log"
         if error is None or isinstance(error, Discard):
@@ -95,17 +96,17 @@ class AnyMessage(Received):
         return self.ended(ending, error)
 
     def giving_back(self) -> Call[None]:
-        """The call that gives it back before it was begun."""
+        """Return the call that discards it before it has begun."""
         reason = "given back before it was begun: its consumer stopped"
         return calls.discard(self.execution, self.token, delay=0, reason=reason)
 
     def end(self, *, is_refused: bool = False) -> None:
-        """It has been settled, or cannot be."""
+        """Record that it was acknowledged, or cannot be."""
         self.settled = True
         self._is_refused = is_refused
         self._held.forget(self)
 
     def refuse(self) -> None:
-        """The service says that it is not this consumer's any more."""
+        """Record that the service says that this consumer no longer owns it."""
         self._is_refused = True
         self._held.forget(self)

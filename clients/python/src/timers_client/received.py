@@ -1,4 +1,4 @@
-"""What a consumer reads of a message, whether it was claimed by itself or by `consume`."""
+"""Properties of a message, claimed directly or by `consume`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class Received:
-    """Something that came with an envelope."""
+    """A message with an envelope."""
 
     __slots__ = ()
 
     envelope: Mapping[str, Any]
-    """All that came, with the keys Group, Name, NumberOfTry, FireTime, ScheduledFireTime, Payload and others."""
+    """The whole envelope, with the keys Group, Name, NumberOfTry, FireTime, ScheduledFireTime, Payload and others."""
 
     @property
     def payload(self) -> Any:
@@ -32,12 +32,12 @@ class Received:
 
     @property
     def number_of_try(self) -> int:
-        """1 for the first try."""
+        """Number of the attempt, from 1."""
         return int(self.envelope["NumberOfTry"])
 
     @property
     def fire_time(self) -> datetime:
-        """When it was shown."""
+        """When it was delivered."""
         return datetime.fromisoformat(self.envelope["FireTime"])
 
     @property
@@ -47,5 +47,5 @@ class Received:
 
     @property
     def fence(self) -> int:
-        """Rises with each try: whoever takes the effects can refuse those of an older one."""
+        """Number that rises with each attempt: the receiver of effects can refuse those of an older attempt."""
         return int(self.envelope["Fence"])

@@ -1,4 +1,4 @@
-"""TimersClient: the service for programs that wait."""
+"""TimersClient: blocking client of the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 
 def _verb(build: Callable[Params, Call[Answer]]) -> Callable[Concatenate[TimersClient, Params], Answer]:
-    """A method of the client that carries one call out."""
+    """Build a client method that carries out one call."""
 
     def verb(self: TimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> Answer:
         return self.call(build(*args, **kwargs))
@@ -36,7 +36,7 @@ def _verb(build: Callable[Params, Call[Answer]]) -> Callable[Concatenate[TimersC
 
 
 def _pages(build: Callable[Params, Call[Page[Item]]]) -> Callable[Concatenate[TimersClient, Params], Iterator[Item]]:
-    """A method of the client that walks over the pages of a list."""
+    """Build a client method that iterates over the pages of a list."""
 
     def walk(self: TimersClient, /, *args: Params.args, **kwargs: Params.kwargs) -> Iterator[Item]:
         call, cursor = build(*args, **kwargs), None
@@ -51,11 +51,11 @@ def _pages(build: Callable[Params, Call[Page[Item]]]) -> Callable[Concatenate[Ti
 
 
 class TimersClient:
-    """The service at a URL, with an application key; both default to TIMER_SERVICE_URL and TIMER_SERVICE_KEY.
+    """Client of the service at a URL, with an application key. Defaults: TIMER_SERVICE_URL and TIMER_SERVICE_KEY.
 
-    Every write carries an Idempotency-Key, so what did not come through is tried again without being done twice, until
-    `deadline` seconds have gone. Certificates are checked against the system's authorities; `ssl_context` says
-    otherwise, or brings a client's own. Safe to be used by several threads.
+    Every write has an Idempotency-Key, so a failed call is retried without being carried out twice, for up to
+    `deadline` seconds. Certificates are checked against the system's authorities; `ssl_context` overrides this, or
+    provides a client certificate. Thread-safe.
     """
 
     def __init__(
@@ -193,19 +193,28 @@ class TimersClient:
         on_conflict: calls.OnConflict = "reject",
         atomic: bool = False,
     ) -> list[Result]:
-        """Schedule many timers, each with its `kind` and `name`; one result each, in their order.
+        """Schedule many timers, in as few calls as possible, which are sent while the requests are iterated.
 
-        They are sent in as few calls as they fit into, while they come. With `atomic` a single mistake refuses them
-        all; they must fit into one call then (10,000 timers and 7.5 MB), or ValueError is raised.
+        Args:
+            group: Name of the group.
+            requests: Keywords of each timer, with its `kind` and `name`.
+            on_conflict: What to do if a name is taken.
+            atomic: Refuse all requests if one is invalid. All must fit into one call (10,000 timers and 7.5 MB).
+
+        Returns:
+            One result for each request, in their order.
+
+        Raises:
+            ValueError: With `atomic`, the requests do not fit into one call.
         """
         found = calls.bulks(group, requests, on_conflict=on_conflict, atomic=atomic)
         return [result for call in found for result in self.call(call)]
 
     def ensure_group(self, group: str, **fields: Any) -> Raw:
-        """The group of that name, created with these fields when there is none.
+        """Return the group, which is created with these fields if it does not exist.
 
-        An existing one is left as it is, and a warning names the given fields in which it differs; update_group changes
-        it. Raises Invalid.
+        An existing group is not changed; a warning names the given fields that differ, which update_group changes.
+        Raises Invalid.
         """
         try:
             return left_as_it_is(self.get_group(group), fields)
@@ -214,7 +223,7 @@ class TimersClient:
         try:
             return self.create_group(group, **fields)
         except (NameTaken, Invalid):
-            # Somebody else may have been as quick.
+            # It was created concurrently.
             with suppress(NotFound):
                 return left_as_it_is(self.get_group(group), fields)
             raise
@@ -232,15 +241,18 @@ class TimersClient:
         on_lost: Word = "raise",
         stop_on: Iterable[signal.Signals] = (),
     ) -> Consumer:
-        """Messages of a group as they come due, for ever: `for message in client.consume("g"): with message: ...`.
+        """Iterate over messages of a group, endlessly: `for message in client.consume("g"): with message: ...`.
 
-        consumer  the name by which people see it (default: host and process)
-        limit     how many are claimed at once; more is faster, and gives back more when it stops
-        lease     seconds; kept in the background while a message is held
-        wait      seconds that one look waits at the service (0 to 20), and so how long a stop may take
-        on_error  "log": go on after a block has failed (its message is discarded either way)
-        on_lost   "log": go on where a message was somebody else's by the time its block was left
-        stop_on   signals that stop it, such as [signal.SIGTERM], while it is iterated in the main thread
+        Args:
+            group: Name of the group.
+            consumer: Name of the consumer, for people; None: host and process.
+            limit: Number of messages claimed at once. A higher one is faster, and more are discarded at a stop.
+            lease: Seconds of a claim; it is extended in the background while a message is in progress.
+            wait: Seconds that one claim waits at the service (0 to 20), and so how long a stop may take.
+            subscription: Name of the subscription, if the group has several.
+            on_error: "log": continue after a block has failed (its message is discarded in any case).
+            on_lost: "log": continue if the lease of a message was lost before its block ended.
+            stop_on: Signals that stop it, such as [signal.SIGTERM], while it is iterated in the main thread.
         """
         wish = Wish(group, consumer, limit, lease, wait, subscription, on_error, on_lost, tuple(stop_on))
         made = Consumer(self, wish)
@@ -248,7 +260,7 @@ class TimersClient:
         return made
 
     def call(self, call: Call[Answer], *, deadline: float | None = None) -> Answer:
-        """Carry a call out, trying again what may pass until `deadline` seconds have gone.
+        """Carry out a call, retrying temporary errors for up to `deadline` seconds.
 
         Raises ApiError, or ConnectionFailed.
         """
@@ -266,7 +278,7 @@ class TimersClient:
             time.sleep(pause)
 
     def _sent(self, request: Request, timeout: float) -> tuple[int, bytes, Mapping[str, str]]:
-        """One try; raises ConnectionFailed."""
+        """Make one attempt. Raises ConnectionFailed."""
         until = time.monotonic() + timeout
         try:
             response = self._pool.request(
@@ -276,10 +288,10 @@ class TimersClient:
             try:
                 body = _read(response, until)
                 if not body and response.status != 204 and response.headers.get("Content-Length") != "0":
-                    # What ends amid its headers is taken for a whole answer below here.
+                    # The layers below treat a response that ends within its headers as complete.
                     raise ConnectionFailed("the answer was cut off")
             except BaseException:
-                response.close()  # what is left of it must not be taken for the next answer
+                response.close()  # the rest of it must not be read as the next response
                 raise
             finally:
                 response.release_conn()
@@ -288,7 +300,7 @@ class TimersClient:
             raise ConnectionFailed(f"{request.method} {request.url}: {error}", may_pass=_may_pass(error)) from error
 
     def close(self) -> None:
-        """Close the consumers and the connections; a call that comes later opens new ones."""
+        """Close the consumers and the connections; a later call opens new ones."""
         for consumer in set(self._consumers):
             consumer.close()
         self._pool.clear()
@@ -303,7 +315,7 @@ class TimersClient:
 
 
 def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
-    """The whole body, however slowly it trickles in: a socket's own timeout begins anew with every byte."""
+    """Read the whole body within the deadline: a socket's own timeout restarts with every byte."""
     body = bytearray()
     while some := response.read1(65_536):
         body += some
@@ -315,7 +327,7 @@ def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
 
 
 def _may_pass(error: Exception) -> bool:
-    """A certificate that is not trusted, or an address that is none, is no better the next time."""
+    """Whether another attempt may succeed: not with an untrusted certificate or an invalid address."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, (ssl.SSLCertVerificationError, urllib3.exceptions.LocationValueError)):

@@ -1,4 +1,4 @@
-"""Verbs as methods of a client: `help` and `inspect` tell of each what its call takes, and what comes of it."""
+"""Methods of a client built from calls, with the signature and documentation that `help` and `inspect` show."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SELF: Final = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def told(method: Method, client: str, build: Callable[..., Any], pages: Any = None) -> Method:
-    """The method of a client with the name, the parameters and the documentation of the call that it carries out.
+    """Return the method with the name, the parameters and the documentation of the call that it carries out.
 
-    `pages`: the kind of iterator that it returns, of the items of a list, in place of what one call answers.
+    `pages`: type of the iterator that it returns over the items of a list, instead of a single response.
     """
     call = inspect.signature(build, eval_str=True)
     (answer,) = get_args(call.return_annotation)
@@ -31,7 +31,7 @@ def told(method: Method, client: str, build: Callable[..., Any], pages: Any = No
 
 
 def _spelled_out(given: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    """A parameter; in place of keywords that are typed one by one, each of them."""
+    """Yield a parameter; for typed keyword arguments, each of them."""
     options = get_args(given.annotation) if given.kind is given.VAR_KEYWORD else ()
     if not options:
         yield given

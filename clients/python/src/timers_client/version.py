@@ -1,4 +1,4 @@
-"""The version of this client, as it was installed."""
+"""Installed version of this client."""
 
 from __future__ import annotations
 

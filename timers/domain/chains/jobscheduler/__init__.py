@@ -1,11 +1,11 @@
-"""Convert job chains of SOS JobScheduler 1.x (`*.job_chain.xml`) into definitions. Pure: it reads no files.
+"""Convert job chains of SOS JobScheduler 1.x (`*.job_chain.xml`) to definitions. Pure: reads no files.
 
-xml_text    XML with the line of each element; document types are refused
-notes       what has no counterpart, each with its place
-nodes       the nodes of a job chain, checked
-jobs        what is taken of a `*.job.xml`: setbacks, timeout, tasks, locks
-steps       a node becomes steps
-convert     the whole chain
+xml_text    XML elements with their line numbers; document types are refused
+notes       what has no counterpart, with its location
+nodes       the nodes of a job chain, validated
+jobs        what is used of a `*.job.xml`: setbacks, timeout, tasks, locks
+steps       convert nodes to steps
+convert     convert the whole chain
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Convert: a job chain of SOS JobScheduler 1.x becomes a definition, and what has no counterpart is listed."""
+"""Convert a job chain of SOS JobScheduler 1.x to a definition, and list what has no counterpart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from timers.domain.errors import ErrorCollector
 from timers.exceptions import FieldProblem, InvalidRequest
 
 LoadJob = Callable[[str], Source | None]
-"""The `*.job.xml` of a job, by the job as the node names it; None: there is none next to the chain."""
+"""Loads the `*.job.xml` of a job, by its name in the node; returns None if there is none next to the chain."""
 _TAKEN: Final = {"name", "title", "distributed", "orders_recoverable", "max_orders"}
 _ATTRIBUTES: Final = {
     "process_class": "has no counterpart. Give the steps required_roles, and the nodes these roles.",
@@ -37,15 +37,15 @@ _SOURCE_TAKEN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What an import makes of a job chain."""
+    """Result of converting a job chain."""
 
     name: str
     definition: dict[str, Any]
     notes: tuple[Note, ...]
     handlers: Mapping[str, str]
-    """The handler of each job that the chain uses."""
+    """Handler of each job that the chain uses."""
     step_states: Mapping[str, str]
-    """Steps that are to be stopped or skipped."""
+    """Steps to stop or skip."""
 
 
 def convert(source: Source, *, name: str, handler_of: HandlerOf, load_job: LoadJob = lambda _: None) -> Converted:
@@ -53,15 +53,15 @@ def convert(source: Source, *, name: str, handler_of: HandlerOf, load_job: LoadJ
 
     Args:
         source: The `*.job_chain.xml`.
-        name: The chain's name where the file gives none: JobScheduler takes it from the file's name.
-        handler_of: The handler of a job; raises InvalidRequest for a job that has none.
-        load_job: Gives the `*.job.xml` of a job.
+        name: Name of the chain if the file has none: JobScheduler takes it from the file name.
+        handler_of: Returns the handler of a job; raises InvalidRequest for a job without one.
+        load_job: Returns the `*.job.xml` of a job.
 
     Returns:
-        A definition that parse_chain accepts, and what to look at.
+        A definition that parse_chain accepts, and notes for review.
 
     Raises:
-        InvalidRequest: For all that cannot be converted, each problem with its file and line.
+        InvalidRequest: Everything that cannot be converted, each problem with its file and line.
     """
     root = read_xml(source)
     if root.name != "job_chain":
@@ -110,7 +110,7 @@ def _note_chain(root: Element, notes: Notes) -> None:
 
 
 def _start(root: Element, nodes: Mapping[str, Node], notes: Notes) -> str:
-    """The state that orders begin at: that of the files' source, where there is one, else the first."""
+    """Return the state at which orders begin: that of the file sources if there are any, otherwise the first."""
     begun: list[str] = []
     for element in root.children:
         if element.name != "file_order_source":
@@ -165,7 +165,7 @@ def _handlers(
 
 
 def _reached(start: str, nodes: Mapping[str, Node]) -> list[str]:
-    """The states that orders can come to, in the order of the file."""
+    """Return the states that orders can reach, in the order of the file."""
     found = {start}
     to_do = deque(found)
     while to_do:
@@ -179,7 +179,7 @@ def _reached(start: str, nodes: Mapping[str, Node]) -> list[str]:
 
 
 def _check(definition: Mapping[str, Any], owners: Mapping[str, Node], root: Element) -> None:
-    """Raise what parse_chain raises, with the lines of the nodes that the steps were made of."""
+    """Raise the errors of parse_chain, with the lines of the nodes that the steps were built from."""
     try:
         parse_chain(definition)
     except InvalidRequest as error:

@@ -1,4 +1,4 @@
-"""Jobs: what a `*.job.xml` says of the orders that the job processes."""
+"""Jobs: what a `*.job.xml` defines for the orders that the job processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timers.domain.errors import ErrorCollector
 from timers.domain.policies import MAX_RETRIES
 
 MOST_DELAYS: Final = 100
-"""Delays that are written one by one; behind them the last one applies."""
+"""Maximum number of delays that are written individually; after them the last one applies."""
 _TAKEN: Final = {"name", "title", "order", "timeout", "tasks"}
 _ATTRIBUTES: Final = {
     "process_class": "has no counterpart. Give the step required_roles, and the nodes these roles.",
@@ -51,10 +51,10 @@ _ELEMENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a step takes of its job."""
+    """Settings of a job that apply to its step."""
 
     retry: dict[str, Any] | None = None
-    """The retry policy that follows from delay_order_after_setback; None: it says nothing."""
+    """Retry policy from delay_order_after_setback; None: the job has none."""
     timeout: float | None = None
     tasks: int | None = None
     locks: tuple[str, ...] = ()
@@ -62,13 +62,13 @@ class Job:
 
 
 def read_job(source: Source, notes: Notes) -> Job:
-    """Read a job; what has no counterpart is noted. Raises InvalidRequest for what cannot be read."""
+    """Read a job; add a note for everything without a counterpart. Raises InvalidRequest if it cannot be read."""
     root = read_xml(source)
     if root.name != "job":
         raise root.error(root.name, "must be <job>. Put the *.job.xml of the job next to the chain.")
     mistakes = ErrorCollector()
     is_stopped = mistakes.check(lambda: read_flag(root, "job", "stop_on_error", False))
-    # What says the same as nothing is no loss.
+    # An attribute with its default value is no loss.
     silent = set() if is_stopped else {"stop_on_error"}
     empty = {child.name for child in root.children if child.name == "run_time" and not child.has_content}
     notes.attributes(root, "job", _ATTRIBUTES, _TAKEN | silent)
@@ -115,7 +115,7 @@ def _read_retry(root: Element, notes: Notes) -> dict[str, Any] | None:
 
 
 def _delay_at(delays: dict[int, float], count: int) -> float:
-    """The delay before that setback: of the largest count up to it, none before the first."""
+    """Return the delay before that setback: that of the largest count up to it; 0 before the first."""
     known = [each for each in delays if each <= count]
     return delays[max(known)] if known else 0
 

@@ -1,4 +1,4 @@
-"""Nodes: the states of a job chain with the ways between them, each way checked to lead somewhere."""
+"""Nodes: states of a job chain and the transitions between them, each with a checked target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ADD_ORDER: Final = "has no counterpart. Add the order from the handler, or run 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an order goes on with some return codes."""
+    """State where an order continues for some return codes."""
 
     codes: ReturnCodes
     target: str
@@ -47,23 +47,23 @@ class Node:
     on_error: str = ""
     delay: float = 0
     step_state: str = "active"
-    """What its `action` says: active, stopped or skipped."""
+    """Value of its `action`: active, stopped or skipped."""
     routes: tuple[Route, ...] = ()
 
     @property
     def is_end(self) -> bool:
-        """Whether an order ends here."""
+        """Whether an order ends at this state."""
         return not self.job and not self.chain
 
     @property
     def can_take_error_state(self) -> bool:
-        """Whether any way leads to the error state: a suspended order takes it by a return code only."""
+        """Whether a transition can lead to the error state: for a suspended order, only one by return code."""
         has_other_way = any(route.codes.is_any_error for route in self.routes)
         return self.on_error != "suspend" or (bool(self.routes) and not has_other_way)
 
 
 def read_nodes(root: Element, notes: Notes) -> dict[str, Node]:
-    """The nodes of a job chain by their states, in their order; raises one InvalidRequest for all that is wrong."""
+    """Return the nodes of a job chain by state, in file order. Raises one InvalidRequest for all errors."""
     mistakes = ErrorCollector()
     found: dict[str, Node] = {}
     for element in root.children:
@@ -80,7 +80,7 @@ def read_nodes(root: Element, notes: Notes) -> dict[str, Node]:
         found[node.state] = node
     if not found and not mistakes:
         mistakes.add(root.error("job_chain", "has no nodes. Add a <job_chain_node>."))
-    mistakes.raise_if_any()  # a state that could not be read would be missed below
+    mistakes.raise_if_any()  # a state that could not be read would be reported as missing below
     nodes = _followed(list(found.values()))
     for node in nodes:
         _check_ways(node, found, mistakes)
@@ -89,7 +89,7 @@ def read_nodes(root: Element, notes: Notes) -> dict[str, Node]:
 
 
 def subject_of(node: Node) -> str:
-    """The node in the words of notes and errors."""
+    """Return the name of the node in notes and errors."""
     return f"{node.element.name}[{node.state}]"
 
 
@@ -153,7 +153,7 @@ def _read_routes(element: Element, subject: str, notes: Notes) -> tuple[Route, .
 
 
 def _followed(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes, those that name no next state led to the one that is written after them."""
+    """Return the nodes; those without a next state get the one that follows them in the file."""
     following: list[str | None] = [*(node.state for node in nodes[1:]), None]
     return [
         node if node.is_end or node.next is not None else replace(node, next=after)

@@ -1,4 +1,4 @@
-"""Notes: what of a job chain has no counterpart, or one that behaves otherwise; each with its place."""
+"""Notes: parts of a job chain without a counterpart, or with one that behaves differently; each with its location."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from timers.domain.chains.jobscheduler.xml_text import Element
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to look at after an import."""
+    """One thing to review after an import."""
 
     file: str
     line: int
     subject: str
-    """The attribute or element."""
+    """Attribute or element that the note is about."""
     message: str
 
     def __str__(self) -> str:
@@ -23,19 +23,22 @@ class Note:
 
 
 class Notes:
-    """Collects notes in the order of the file."""
+    """Collects notes in file order."""
 
     def __init__(self) -> None:
         self._found: list[Note] = []
 
     def add(self, element: Element, subject: str, message: str) -> None:
-        """Note something about an element."""
+        """Add a note about an element."""
         note = Note(element.file, element.line, subject, message)
         if note not in self._found:
             self._found.append(note)
 
     def attributes(self, element: Element, subject: str, known: Mapping[str, str], taken: Collection[str]) -> None:
-        """Note the attributes that are not taken; `known`: what to do instead, empty where nothing is lost."""
+        """Add notes about the attributes that are not converted.
+
+        `known`: what to do instead of each, empty if nothing is lost; `taken`: the attributes that are converted.
+        """
         for name, value in element.attributes.items():
             if name in taken:
                 continue
@@ -46,7 +49,7 @@ class Notes:
                 self.add(element, f"{subject}@{name}", words)
 
     def elements(self, parent: Element, subject: str, known: Mapping[str, str], taken: Collection[str]) -> None:
-        """Note the children that are not taken, in the same way."""
+        """Add notes about the child elements that are not converted; the arguments are those of `attributes`."""
         for child in parent.children:
             if child.name in taken:
                 continue
@@ -57,6 +60,6 @@ class Notes:
                 self.add(child, f"{subject}/{child.name}", words)
 
     def sorted(self) -> tuple[Note, ...]:
-        """All notes by file and line; notes about the chain before those about jobs."""
+        """Return all notes by file and line; notes about the chain come before those about jobs."""
         files = list(dict.fromkeys(note.file for note in self._found))
         return tuple(sorted(self._found, key=lambda note: (files.index(note.file), note.line)))

@@ -1,4 +1,4 @@
-"""Steps: what becomes of the nodes of a job chain."""
+"""Convert the nodes of a job chain to steps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from timers.domain.chains.jobscheduler.nodes import Node, subject_of
 from timers.domain.chains.jobscheduler.notes import Notes
 
 RETURN_CODE: Final = "return_code"
-"""The key of a result that holds the return code."""
+"""Key of a result that contains the return code."""
 HandlerOf = Callable[[str], str]
-"""The handler of a job, by the job as the node names it."""
+"""Returns the handler of a job, by its name in the node."""
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
 def handler_by_path(job: str, prefix: str = "") -> str:
-    """The handler of a job: `/orders/fetch` is orders.fetch; with a prefix, fetch of that prefix."""
+    """Return the handler of a job: `/orders/fetch` becomes orders.fetch; with a prefix, fetch of that prefix."""
     parts = [part for part in job.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     words = [prefix.rstrip("."), parts[-1] if parts else job] if prefix.rstrip(".") else parts or [job]
     name = _NOT_IN_A_NAME.sub("_", ".".join(words))
@@ -26,7 +26,7 @@ def handler_by_path(job: str, prefix: str = "") -> str:
 
 
 class Steps:
-    """Makes steps of nodes, and the further ones that they need, under names that no state has."""
+    """Builds the steps of nodes, and additional steps that they need, under names that no state has."""
 
     def __init__(self, nodes: Mapping[str, Node], jobs: Mapping[str, Job], handler_of: HandlerOf, notes: Notes) -> None:
         self._nodes = nodes
@@ -35,13 +35,13 @@ class Steps:
         self._notes = notes
         self._steps: dict[str, dict[str, Any]] = {}
         self._failed_ends: dict[str, str] = {}
-        """By state: the end for orders that come to it by an error."""
+        """By state: the end of orders that reach it by an error."""
         self.locks: dict[str, int] = {}
         self.owners: dict[str, Node] = {}
-        """The node that each step was made of."""
+        """Node that each step was built from."""
 
     def make(self, states: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The steps of these states, which are all that are reached."""
+        """Return the steps of these states, which are all reachable states."""
         reached = [self._nodes[state] for state in states]
         regular = {target for node in reached for target in _regular_targets(node)}
         self._only_by_error = {node.state for node in reached if node.is_end and node.state not in regular}
@@ -119,9 +119,9 @@ class Steps:
         return "fail" if node.error is None else {"goto": self._error_end(node.error)}
 
     def _choice(self, node: Node, name: str, following: str) -> None:
-        """The choice by return code: JobScheduler goes on by next_state for 0, by error_state for all others."""
+        """Return the choice by return code: JobScheduler uses next_state for 0, error_state for all others."""
         code = _variable(name)
-        # The code is missing where the step was skipped.
+        # The return code is missing if the step was skipped.
         choices: list[dict[str, Any]] = [{"when": {code: {"exists": False}}, "next": following}]
         other = None
         for route in node.routes:
@@ -139,7 +139,7 @@ class Steps:
         self._notes.add(node.element, f"{subject_of(node)}/on_return_codes", what)
 
     def _error_end(self, state: str) -> str:
-        """Where orders go by an error: to the state, or where it is an end for good orders too, to a failed one."""
+        """Return the target of an error: the state, or a failed end if successful orders end there too."""
         node = self._nodes[state]
         if not node.is_end or state in self._only_by_error:
             return state
@@ -155,7 +155,7 @@ class Steps:
         return self._failed_ends[state]
 
     def _last_end(self, node: Node) -> str:
-        """The end behind the last node, where the chain has none."""
+        """Return the end after the last node, if the chain has none."""
         name = self._free_name("end")
         self._put(name, self._end(False), node)
         what = f'is missing, and no node follows: the end "{name}" is added.'
@@ -178,7 +178,7 @@ class Steps:
 
 
 def _variable(name: str) -> str:
-    """The variable that holds the return code: conditions read a dot as a step into an object."""
+    """Return the variable that contains the return code; without dots, which conditions read as a path."""
     return name.replace(".", "_")
 
 

@@ -1,4 +1,4 @@
-"""Values as JobScheduler writes them: yes and no, times, whole numbers, return codes."""
+"""Parse values in JobScheduler's notation: yes and no, times, integers, return codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YES: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False
 
 
 def read_flag(element: Element, subject: str, name: str, default: bool) -> bool:
-    """A yes or no; raises InvalidRequest."""
+    """Parse a yes or no. Raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return default
@@ -27,7 +27,7 @@ def read_flag(element: Element, subject: str, name: str, default: bool) -> bool:
 
 
 def read_seconds(element: Element, subject: str, name: str) -> float | None:
-    """A time as seconds: 90, 1.5, HH:MM or HH:MM:SS; None where it is not given. Raises InvalidRequest."""
+    """Parse a time to seconds: 90, 1.5, HH:MM or HH:MM:SS; None if it is missing. Raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return None
@@ -42,7 +42,7 @@ def read_seconds(element: Element, subject: str, name: str) -> float | None:
 
 
 def read_whole(element: Element, subject: str, name: str) -> int | None:
-    """A whole number; None where it is not given. Raises InvalidRequest."""
+    """Parse an integer; None if it is missing. Raises InvalidRequest."""
     given = element.attributes.get(name)
     if given is None:
         return None
@@ -56,13 +56,16 @@ class ReturnCodes:
     """The return codes of one `<on_return_code>`, as conditions on a variable."""
 
     conditions: tuple[Any, ...]
-    """Each of them is compared with the return code, in the language of filters."""
+    """Conditions on the return code, in the language of filters; one of them must hold."""
     is_any_error: bool
-    """All that is not 0."""
+    """Whether it is every code other than 0."""
 
 
 def read_return_codes(element: Element, subject: str) -> ReturnCodes:
-    """Numbers, ranges such as 3..5, and the words success and error, with spaces between. Raises InvalidRequest."""
+    """Parse numbers, ranges such as 3..5, and the words success and error, separated by spaces.
+
+    Raises InvalidRequest.
+    """
     single: list[int] = []
     ranges: list[dict[str, int]] = []
     is_any_error = False

@@ -1,4 +1,4 @@
-"""XML as a tree of elements with their lines; what could make a parser do more than read is refused."""
+"""XML as a tree of elements with line numbers. Constructs that let a parser do more than read are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_ELEMENTS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file: its name for people, and its content."""
+    """A file: its display name and its content."""
 
     file: str
     content: bytes = field(repr=False)
@@ -23,32 +23,33 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element; text between elements is left out."""
+    """One element; text between elements is dropped."""
 
     name: str
-    """Without the prefix of its namespace."""
+    """Name without its namespace prefix."""
     attributes: dict[str, str]
-    """By their names without prefixes; those that declare namespaces and schemas are left out."""
+    """Attributes by name without prefix; declarations of namespaces and schemas are left out."""
     line: int
     file: str
     children: list[Element] = field(default_factory=list)
 
     @property
     def has_content(self) -> bool:
-        """Whether it says anything."""
+        """Whether it has any content."""
         return bool(self.attributes or self.children)
 
     def error(self, subject: str, message: str, *, given: Any = None) -> InvalidRequest:
-        """The error of this element; `subject`: the attribute or element that it is about."""
+        """Build an error about this element. `subject`: attribute or element that it is about."""
         said = InvalidRequest(subject, message, given=given).problems[0].message
         return InvalidRequest(subject, f"{said} - {self.file}, line {self.line}")
 
 
 def read_xml(source: Source) -> Element:
-    """The root element of a file.
+    """Return the root element of a file.
 
     Raises:
-        InvalidRequest: It is too large, not XML, has a document type (and with it entities), or is nested too deeply.
+        InvalidRequest: The file is too large, not XML, has a document type (and with it entities), or is nested too
+            deeply.
     """
     if len(source.content) > MAX_BYTES:
         raise InvalidRequest("file", f"is larger than {MAX_BYTES // 1024**2} MB. Divide it. - {source.file}")

@@ -1,4 +1,4 @@
-"""The kinds of steps. A further kind is a class in a file here and a place in KINDS."""
+"""The kinds of steps. A new kind is a class in a file here and an entry in KINDS."""
 
 from __future__ import annotations
 

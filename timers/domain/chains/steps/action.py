@@ -1,4 +1,4 @@
-"""The step that runs an action: a handler, a call, whatever a timer can do."""
+"""The step that runs an action: a handler, a call, anything that a timer can do."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from timers.exceptions import InvalidRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriedStep(NextStep):
-    """A step that can be tried again: each retry is a counted setback."""
+    """A step that can be retried; each retry is counted as a setback."""
 
     on_error: OnError | None = spec_field(read_on_error("retry", "suspend", "fail"), written, default=None)
-    """None: retry where `retry` or `max_setbacks` is given, otherwise fail."""
+    """None: retry if `retry` or `max_setbacks` is given, otherwise fail."""
     retry: Retry | None = spec_field(readers.retry, Retry.to_spec, default=None)
-    """When it is tried again; None: by the default policy of groups."""
+    """Retry policy; None: the default policy of groups."""
     max_setbacks: int | None = spec_field(readers.count(0, MAX_RETRIES), default=None)
-    """How often it is tried again at most; None: as often as `retry` says."""
+    """Maximum number of retries; None: as `retry` says."""
     on_exhausted: OnError = spec_field(read_on_error("suspend", "fail"), written, default=FAIL)
     """What follows when no retry is left."""
     results: tuple[tuple[str, str], ...] = spec_field(readers.result_pointers, dict, default=())
-    """Pairs of a variable and where its value stands in the result."""
+    """Pairs of a variable and the pointer of its value in the result."""
 
     @property
     def error_policy(self) -> OnError:
@@ -39,7 +39,7 @@ class RetriedStep(NextStep):
 
     @property
     def retry_policy(self) -> Retry:
-        """When the step is tried again, and how often."""
+        """When and how often the step is retried."""
         policy = self.retry or Retry()
         return policy if self.max_setbacks is None else replace(policy, max_retries=self.max_setbacks)
 
@@ -68,9 +68,9 @@ class ActionStep(RetriedStep):
         readers.json_object, dict, remedy='Give an action such as {"kind": "python", "handler": "orders.fetch"}.'
     )
     timeout: float | None = spec_field(readers.seconds(0.01), default=None)
-    """Seconds that one try may run; None: as long as for other executions of the group."""
+    """Seconds that one attempt may run; None: as for other executions of the group."""
     required_roles: tuple[str, ...] = spec_field(readers.names, list, default=())
     max_orders: int | None = spec_field(readers.count(1, MAX_ORDERS, ". To run none, stop the step."), default=None)
-    """How many orders may run this step at once, in the whole cluster."""
+    """Maximum number of orders that run this step at once, in the whole cluster."""
     locks: tuple[str, ...] = spec_field(readers.names, list, default=())
     """Locks that an order holds while it runs the step."""

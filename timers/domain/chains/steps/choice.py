@@ -1,4 +1,4 @@
-"""The step that chooses the next one by the variables."""
+"""The step that chooses the next step by the variables."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _EXAMPLE = 'must be a list such as [{"when": {"total": {"at_least": 100}}, "next
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A condition and the step that follows where it holds."""
+    """A condition and the step that follows if it holds."""
 
     when: Mapping[str, Any]
     condition: Filter = field(compare=False, repr=False)
     next: str
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Return the JSON form."""
         return {"when": dict(self.when), "next": self.next}
 
 
 def options(given: Any, path: str) -> tuple[Option, ...]:
-    """The conditions in their order; raises one InvalidRequest for all that is wrong."""
+    """Parse the conditions, in order. Raises one InvalidRequest for all errors."""
     if not isinstance(given, (list, tuple)) or not given:
         raise InvalidRequest(path, _EXAMPLE, given=given)
     if len(given) > MAX_CHOICES:
@@ -73,7 +73,7 @@ class ChoiceStep(Step):
         return self.default
 
     def choose(self, variables: Mapping[str, Any]) -> str:
-        """The step that follows for these variables."""
+        """Return the step that follows for these variables."""
         return next((each.next for each in self.choices if each.condition.matches((), variables)), self.default)
 
     def exits(self) -> Iterator[Exit]:
@@ -83,7 +83,7 @@ class ChoiceStep(Step):
 
 
 def condition_in_words(when: Mapping[str, Any]) -> str:
-    """A condition in a few words, such as "total at_least 100"."""
+    """Describe a condition, such as "total at_least 100"."""
     words = []
     for path, wanted in when.items():
         if isinstance(wanted, Mapping):

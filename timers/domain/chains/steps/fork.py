@@ -1,4 +1,4 @@
-"""The steps that part and join an order: fork, map, join."""
+"""The steps that split and join an order: fork, map, join."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JOIN = 'Name the step of the kind "join" at which the branches end.'
 
 
 def branches(given: Any, field: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of a branch's name and its first step."""
+    """Parse pairs of a branch's name and its first step."""
     if not isinstance(given, Mapping) or not given:
         raise InvalidRequest(field, 'must be an object such as {"invoice": "write-invoice"}', given=given)
     if len(given) > MAX_BRANCHES:
@@ -30,7 +30,7 @@ def branches(given: Any, field: str) -> tuple[tuple[str, str], ...]:
 
 
 def join_mode(given: Any, field: str) -> str | int:
-    """all, any, or how many branches must succeed."""
+    """Parse a join mode: all, any, or the number of branches that must succeed."""
     if given in (ALL, ANY) and isinstance(given, str):
         return str(given)
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MAX_ELEMENTS:
@@ -52,7 +52,7 @@ class PartingStep(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForkStep(PartingStep):
-    """Begin all branches at once; each is an order of its own, which ends where it comes to the join."""
+    """Begin all branches at once. Each is an order of its own, which ends when it reaches the join."""
 
     kind: ClassVar[str] = "fork"
 
@@ -77,12 +77,12 @@ class MapStep(PartingStep):
     )
     branch: str = spec_field(readers.step_name, remedy="Name the first step that each element takes.")
     element: str = spec_field(readers.variable, default="element")
-    """The variable of a branch that holds its element."""
+    """Variable of a branch that contains its element."""
     parallel: int = spec_field(readers.count(1, MAX_ELEMENTS), default=10)
     into: str = spec_field(readers.variable, default="results")
-    """The variable that holds the list of results, in the order of the elements."""
+    """Variable that contains the list of results, in the order of the elements."""
     on_error: OnError = spec_field(read_on_error("suspend", "fail"), written, default=FAIL)
-    """What follows when there is no list of at most 10,000 elements."""
+    """What follows if the variable is not a list of at most 10,000 elements."""
 
     def exits(self) -> Iterator[Exit]:
         yield Exit("branch", self.branch, f"each of {'.'.join(self.over)}", opens_branch="")
@@ -100,11 +100,11 @@ class JoinStep(NextStep):
 
     delay: float = 0
     mode: str | int = spec_field(join_mode, default=ALL)
-    """How many branches must succeed: all, any (one) or a number."""
+    """Number of branches that must succeed: all, any (one) or a number."""
     on_branch_failure: str = spec_field(readers.one_of("fail", "wait", "ignore"), default="fail")
     on_error: OnError = spec_field(read_on_error("suspend", "fail"), written, default=FAIL)
-    """What follows when the join fails."""
+    """What follows if the join fails."""
 
     def needed(self, total: int) -> int:
-        """How many of so many branches must succeed."""
+        """Return the number of branches, of `total`, that must succeed."""
         return total if self.mode == ALL else 1 if self.mode == ANY else int(self.mode)

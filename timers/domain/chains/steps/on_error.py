@@ -14,13 +14,13 @@ from timers.exceptions import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class OnError:
-    """One word, and for goto the step."""
+    """One word, and the target step for goto."""
 
     word: str
     target: str | None = None
 
     def to_spec(self) -> Any:
-        """The JSON form: the word, or `{"goto": STEP}`."""
+        """Return the JSON form: the word, or `{"goto": STEP}`."""
         return self.word if self.target is None else {"goto": self.target}
 
 
@@ -30,7 +30,7 @@ RETRY: Final = OnError("retry")
 
 
 def read_on_error(*words: str) -> Read:
-    """A reader of some of the words, or of `{"goto": STEP}`."""
+    """Return a reader of some of the words, or of `{"goto": STEP}`."""
 
     def read(given: Any, field: str) -> OnError:
         if isinstance(given, Mapping) and given.keys() == {"goto"}:
@@ -45,5 +45,5 @@ def read_on_error(*words: str) -> Read:
 
 
 def written(value: OnError) -> Any:
-    """The JSON form of an OnError."""
+    """Return the JSON form of an OnError."""
     return value.to_spec()

@@ -24,9 +24,9 @@ class ApprovalStep(NextStep):
     kind: ClassVar[str] = "approval"
 
     text: str = spec_field(readers.text, default="")
-    """What the person is asked."""
+    """Question shown to the person."""
     refused: str | None = spec_field(readers.step_name, default=None)
-    """The step that follows a refusal; None: the step fails."""
+    """Step that follows a refusal; None: the step fails."""
     deadline: float | None = spec_field(readers.seconds(1), default=None)
     """Seconds until the default applies; None: no deadline."""
     default: str = spec_field(readers.one_of("approve", "refuse", "fail"), default="fail")
@@ -47,14 +47,14 @@ class ApprovalStep(NextStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalStep(NextStep):
-    """Wait for a named signal; what it carries can become variables."""
+    """Wait for a named signal; its payload can set variables."""
 
     kind: ClassVar[str] = "signal"
 
     signal: str | None = spec_field(readers.name, default=None)
-    """The name of the signal; None: that of the step."""
+    """Name of the signal; None: the name of the step."""
     deadline: float | None = spec_field(readers.seconds(1), default=None)
-    """Seconds; None: no deadline."""
+    """Seconds until on_deadline applies; None: no deadline."""
     on_deadline: OnError = spec_field(read_on_error("fail"), written, default=FAIL)
     """What follows when the deadline passes: the step fails, or the order goes to another one."""
     results: tuple[tuple[str, str], ...] = spec_field(readers.result_pointers, dict, default=())
@@ -62,7 +62,7 @@ class SignalStep(NextStep):
 
     @property
     def awaited(self) -> str:
-        """The name of the signal."""
+        """Name of the signal."""
         return self.signal or self.name
 
     def exits(self) -> Iterator[Exit]:
@@ -78,7 +78,7 @@ class SignalStep(NextStep):
 
 
 def cron_text(given: Any, field: str) -> str:
-    """A cron expression; raises InvalidRequest."""
+    """Validate a cron expression. Raises InvalidRequest."""
     try:
         Cron.parse({"expression": given}, "UTC")
     except InvalidRequest as error:
@@ -112,7 +112,7 @@ class WaitStep(NextStep):
             mistakes.add(InvalidRequest(f"{path}time_zone", "is for cron alone. Remove it."))
 
     def ends_at(self, now: datetime) -> datetime | None:
-        """When the wait ends that begins now; None: a cron expression that never fires again."""
+        """Return when a wait that begins now ends; None: the cron expression never fires again."""
         if self.duration is not None:
             return now + timedelta(seconds=self.duration)
         if self.until is not None:

@@ -1,4 +1,4 @@
-"""What the fields of steps and chains can hold: each reader takes what was given and the path of the field."""
+"""Readers of the fields of steps and chains. Each takes the given value and the path of the field."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ MAX_TEXT = 1_000
 
 
 def step_name(given: Any, field: str) -> str:
-    """The name of a step, as it is written where another step leads to it."""
+    """Read the name of a step, also as the target of another step."""
     if not isinstance(given, str):
         raise InvalidRequest(field, "must be the name of a step", given=given)
     return given
 
 
 def name(given: Any, field: str) -> str:
-    """A name by the rule of all names."""
+    """Read a name; the rule is that of all names."""
     return check_name(field, given)
 
 
 def names(given: Any, field: str) -> tuple[str, ...]:
-    """A list of different names."""
+    """Read a list of distinct names."""
     found = check_names(field, given)
     if len(set(found)) < len(found):
         raise InvalidRequest(field, "names something twice. Remove one of them.", given=given)
@@ -39,7 +39,7 @@ def names(given: Any, field: str) -> tuple[str, ...]:
 
 
 def variable(given: Any, field: str) -> str:
-    """The name of a variable: without dots, for a condition reads them as a path."""
+    """Read the name of a variable; without dots, because conditions read them as a path."""
     word = check_word(field, given)
     if "." in word:
         raise InvalidRequest(
@@ -49,12 +49,12 @@ def variable(given: Any, field: str) -> str:
 
 
 def variable_names(given: Any, field: str) -> tuple[str, ...]:
-    """A list of different names of variables."""
+    """Read a list of distinct names of variables."""
     return tuple(variable(each, field) for each in names(given, field))
 
 
 def path(given: Any, field: str) -> tuple[str, ...]:
-    """Keys joined by dots, as conditions have them."""
+    """Read keys joined by dots, as in conditions."""
     keys = tuple(given.split(".")) if isinstance(given, str) and len(given) <= MAX_TEXT else ()
     if not keys or not all(keys):
         raise InvalidRequest(field, "must be a variable, or keys joined by dots such as order.lines", given=given)
@@ -62,14 +62,14 @@ def path(given: Any, field: str) -> tuple[str, ...]:
 
 
 def text(given: Any, field: str) -> str:
-    """Words for people."""
+    """Read text for people."""
     if not isinstance(given, str) or len(given) > MAX_TEXT or payload.storable(given) != given:
         raise InvalidRequest(field, f"must be text of at most {MAX_TEXT:,} characters without NUL", given=given)
     return given
 
 
 def seconds(at_least: float = 0) -> Read:
-    """A duration: a number of seconds or ISO 8601 text."""
+    """Return a reader of a duration: a number of seconds or ISO 8601 text."""
 
     def read(given: Any, field: str) -> float:
         return parse_seconds(given, field, at_least=at_least, at_most=MAX_SECONDS)
@@ -78,7 +78,7 @@ def seconds(at_least: float = 0) -> Read:
 
 
 def count(low: int, high: int, remedy: str = "") -> Read:
-    """A whole number within bounds."""
+    """Return a reader of an integer within limits."""
 
     def read(given: Any, field: str) -> int:
         if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
@@ -89,7 +89,7 @@ def count(low: int, high: int, remedy: str = "") -> Read:
 
 
 def one_of(*words: str) -> Read:
-    """One of some words."""
+    """Return a reader of one of some words."""
 
     def read(given: Any, field: str) -> str:
         if not isinstance(given, str) or given not in words:
@@ -102,7 +102,7 @@ def one_of(*words: str) -> Read:
 
 
 def json_object(given: Any, field: str) -> Mapping[str, Any]:
-    """An object of JSON values."""
+    """Read an object of JSON values."""
     if not isinstance(given, Mapping):
         raise InvalidRequest(field, "must be an object", given=given)
     payload.check(dict(given), field)
@@ -110,7 +110,7 @@ def json_object(given: Any, field: str) -> Mapping[str, Any]:
 
 
 def variables(given: Any, field: str) -> Mapping[str, Any]:
-    """Variables of an order: an object of at most 64 KB."""
+    """Read variables of an order: an object of at most 64 KB."""
     found = json_object(given, field)
     for each in found:
         variable(each, f"{field}.{each}"[:MAX_TEXT])
@@ -119,12 +119,12 @@ def variables(given: Any, field: str) -> Mapping[str, Any]:
 
 
 def check_size(given: Mapping[str, Any], field: str) -> None:
-    """Raise InvalidRequest for variables that are too large, or that JSON cannot hold."""
+    """Raise InvalidRequest if the variables are too large or not JSON."""
     payload.encode(given if isinstance(given, dict) else dict(given), field)
 
 
 def condition(given: Any, field: str) -> tuple[Mapping[str, Any], Filter]:
-    """A condition on variables, in the language of the filters of subscriptions: what was given, and the filter."""
+    """Read a condition on variables, in the filter language of subscriptions. Return the given value and the filter."""
     if not isinstance(given, Mapping) or not given:
         raise InvalidRequest(field, 'must be an object such as {"total": {"at_least": 100}}', given=given)
     try:
@@ -135,7 +135,7 @@ def condition(given: Any, field: str) -> tuple[Mapping[str, Any], Filter]:
 
 
 def retry(given: Any, field: str) -> Retry:
-    """A retry policy with the words of the groups', or the list of its delays."""
+    """Read a retry policy with the fields of a group's, or the list of its delays."""
     if isinstance(given, (list, tuple)):
         given = {"delays": list(given), "max_retries": len(given)}
     try:
@@ -146,7 +146,7 @@ def retry(given: Any, field: str) -> Retry:
 
 
 def result_pointers(given: Any, field: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of a variable and the JSON pointer (RFC 6901) of its value in the result of a step."""
+    """Read pairs of a variable and the JSON pointer (RFC 6901) of its value in the result of a step."""
     if isinstance(given, (list, tuple)):
         return tuple((each, "/" + each.replace("~", "~0").replace("/", "~1")) for each in variable_names(given, field))
     if not isinstance(given, Mapping) or not given:

@@ -1,4 +1,4 @@
-"""How a field of a step is read from JSON and written back: declared once, where the field is."""
+"""Declaration of how a field of a step is read from JSON and written back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timers.domain.errors import ErrorCollector
 from timers.exceptions import InvalidRequest
 
 Read = Callable[[Any, str], Any]
-"""Makes a value of what was given and the path of its field; raises InvalidRequest."""
+"""Converts a given value; the second argument is the path of its field. Raises InvalidRequest."""
 NEEDED: Final = dataclasses.MISSING
 _WRONG: Final = object()
 
@@ -22,11 +22,11 @@ def spec_field(
     """Declare a field of a frozen dataclass that has a JSON form.
 
     Args:
-        read: Makes the value.
-        write: Makes the JSON form; None: the value is its own JSON form.
-        default: Where nothing is given; NEEDED: it is an error that the field is missing.
-        remedy: What to write, for the error that the field is missing.
-        key: The name in JSON, where it is a word that Python keeps for itself.
+        read: Converts the given value.
+        write: Returns the JSON form; None: the value is its own JSON form.
+        default: Value if nothing is given; NEEDED: the field is required.
+        remedy: What to write, for the error about a missing field.
+        key: Name in JSON, if it is a Python keyword.
     """
     metadata = {"read": read, "write": write, "remedy": remedy, "key": key, "default": default}
     if default is NEEDED:
@@ -37,16 +37,21 @@ def spec_field(
 
 
 def fields_of(target: type[Any]) -> dict[str, dataclasses.Field[Any]]:
-    """The declared fields by their names in JSON."""
+    """Return the declared fields by their names in JSON."""
     return {each.metadata["key"] or each.name: each for each in dataclasses.fields(target) if "read" in each.metadata}
 
 
 def read_fields(
     target: type[Any], spec: Mapping[str, Any], path: str, mistakes: ErrorCollector, also: str
 ) -> dict[str, Any]:
-    """The values of a JSON object by the names of the fields; what is wrong is noted.
+    """Read the values of a JSON object, by the names of the fields; errors are collected.
 
-    `path` is that of the object and ends with a dot, or is empty. `also` is a name that was read before, or empty.
+    Args:
+        target: The dataclass.
+        spec: The JSON object.
+        path: Path of the object, which ends with a dot, or empty.
+        mistakes: Collects the errors.
+        also: A name that was read before, or empty.
     """
     known = fields_of(target)
     mistakes.refuse_unknown(spec, {*known, also} - {""}, within=path, told=())
@@ -64,7 +69,7 @@ def read_fields(
 
 
 def written_fields(value: Any) -> dict[str, Any]:
-    """The JSON form of the fields that differ from their defaults."""
+    """Return the JSON form of the fields that differ from their defaults."""
     spec = {}
     for key, each in fields_of(type(value)).items():
         own = getattr(value, each.name)

@@ -1,4 +1,4 @@
-"""Step: what all kinds of steps have."""
+"""Step: base class of all kinds of steps."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from timers.domain.errors import ErrorCollector
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One way out of a step."""
+    """One exit of a step."""
 
     field: str
-    """Where the step names it, below the step's path."""
+    """Field of the step that names the target, below the step's path."""
     target: str
     label: str = ""
-    """Words on the arrow of a picture; empty for what follows as a rule."""
+    """Label of the arrow in a picture; empty for the normal next step."""
     is_regular: bool = True
     """Whether it is taken without an error."""
     opens_branch: str | None = None
-    """Where it leads into a branch: the branch's name; an empty one for the branch of a map."""
+    """Name of the branch that it leads into; empty text for the branch of a map; None: it opens no branch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A node of the graph; while an order is at it, its name is the order's state in the words of JobScheduler."""
+    """A node of the graph. While an order is at it, its name is the order's state in the terms of JobScheduler."""
 
     kind: ClassVar[str]
     can_be_passed: ClassVar[bool] = True
@@ -42,7 +42,7 @@ class Step:
 
     @property
     def skips_to(self) -> str:
-        """The step that follows when this one is skipped."""
+        """Step that follows when this one is skipped."""
         raise NotImplementedError
 
     @property
@@ -52,20 +52,20 @@ class Step:
         return found
 
     def exits(self) -> Iterator[Exit]:
-        """All ways out of the step."""
+        """Yield all exits of the step."""
         return iter(())
 
     def check(self, path: str, mistakes: ErrorCollector) -> None:
-        """Note what is wrong with fields that do not go together. `path` ends with a dot."""
+        """Collect errors about fields that conflict. `path` ends with a dot."""
 
     def to_spec(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Return the JSON form."""
         return {"kind": self.kind, **written_fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextStep(Step):
-    """A step that is followed by another."""
+    """A step that is followed by another one."""
 
     next: str = spec_field(
         readers.step_name, remedy='Name the step that follows; one of the kind "end" ends the order.'

@@ -21,12 +21,12 @@ class SubChainStep(RetriedStep):
 
     chain: str = spec_field(readers.name, remedy="Name the chain to run.")
     variables: tuple[str, ...] | None = spec_field(readers.variable_names, list, default=None)
-    """The variables that it begins with; None: all."""
+    """Variables that it begins with; None: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndStep(Step):
-    """End the order, or the branch that comes here."""
+    """End the order, or the branch that reaches this step."""
 
     kind: ClassVar[str] = "end"
     can_be_passed: ClassVar[bool] = False

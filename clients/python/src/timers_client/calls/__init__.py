@@ -1,4 +1,4 @@
-"""Every verb of the service, as a description of its call; the clients carry them out."""
+"""Every verb of the service, as a description of its call, which the clients carry out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who one is, and every other address of the service that has no word of its own here."""
+"""The caller's identity, and any other endpoint of the API that has no function here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEPT_NOWHERE = ("/keys", "/secrets", "/handlers")
 
 
 def me() -> Call[Raw]:
-    """Who the key is: actor, scopes, groups."""
+    """Return the identity of the key: actor, scopes, groups."""
     return Call("GET", "/me", raw)
 
 
@@ -25,10 +25,10 @@ def ask(
     query: Mapping[str, Any] | None = None,
     version: int | None = None,
 ) -> Call[Any]:
-    """Any address of the API: `client.ask("GET", "/calendars")`; returns its JSON."""
+    """Call any endpoint of the API, such as `client.ask("GET", "/calendars")`, and return its JSON."""
     return Call(
         method, path, lambda answer: answer,
         None if body is NOT_GIVEN else encoded(body), query or {}, if_match(version),
-        # Answers with secrets, and of handlers, are kept nowhere: a repeat would do it again.
+        # Responses with secrets, and of handlers, are not stored: a repeated call would be carried out again.
         once_only=method != "GET" and path.startswith(_KEPT_NOWHERE),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Groups, and who receives their timers."""
+"""Groups and their subscriptions."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ from timers_client.calls.words import Instant, if_match, nothing, page_of, raw, 
 
 
 def get_groups() -> Call[Page[Raw]]:
-    """The groups that the key sees, by name."""
+    """List the groups that the key may see, by name."""
     return Call("GET", "/groups", page_of(raw))
 
 
 def get_group(group: str) -> Call[Raw]:
-    """One group; raises NotFound."""
+    """Return one group. Raises NotFound."""
     return Call("GET", path("groups", group), raw)
 
 
 def create_group(group: str, **fields: Any) -> Call[Raw]:
-    """Create a group: action, retry, misfire_policy and so on; raises NameTaken."""
+    """Create a group with fields such as action, retry, misfire_policy. Raises NameTaken."""
     return Call("POST", "/groups", raw, encoded({"name": group, **fields}))
 
 
 def update_group(group: str, *, version: int | None = None, **changes: Any) -> Call[Raw]:
-    """Change the given fields; `version`: raise StaleVersion when somebody changed the group since it was read."""
+    """Change the given fields of a group. `version`: raise StaleVersion if the group has changed since that version."""
     return Call("PATCH", path("groups", group), raw, encoded(changes), headers=if_match(version))
 
 
 def delete_group(group: str, *, force: bool = False, version: int | None = None) -> Call[None]:
-    """Delete a group; one that has timers only by `force`, with them."""
+    """Delete a group. A group that has timers is deleted, together with them, only with `force`."""
     return Call("DELETE", path("groups", group), nothing, query={"force": force}, headers=if_match(version))
 
 
 def pause_group(group: str, *, until: Instant | None = None, reason: str = "") -> Call[Raw]:
-    """Fire nothing of the group until it is resumed, by hand or by itself."""
+    """Pause a group: none of its timers fires until it is resumed, manually or automatically."""
     return Call("POST", path("groups", group, "pause"), raw, encoded({"until": until, "reason": reason}))
 
 
 def resume_group(group: str) -> Call[Raw]:
-    """Fire again; what was missed meanwhile follows the misfire policy."""
+    """Resume a group. Fires missed in the meantime follow the misfire policy."""
     return Call("POST", path("groups", group, "resume"), raw)
 
 
 def get_subscriptions(group: str) -> Call[list[Raw]]:
-    """The subscriptions of a group by name."""
+    """List the subscriptions of a group by name."""
     return Call("GET", path("groups", group, "subscriptions"), raws)
 
 
 def create_subscription(group: str, name: str, *, action: Mapping[str, Any], **fields: Any) -> Call[Raw]:
-    """Subscribe to the timers of a group; fields: mode, filter, retry, description."""
+    """Create a subscription to the timers of a group. Fields: mode, filter, retry, description."""
     body = encoded({"name": name, "action": action, **fields})
     return Call("POST", path("groups", group, "subscriptions"), raw, body)
 
 
 def update_subscription(group: str, name: str, *, version: int | None = None, **changes: Any) -> Call[Raw]:
-    """Change the given fields."""
+    """Change the given fields of a subscription."""
     headers = if_match(version)
     return Call("PATCH", path("groups", group, "subscriptions", name), raw, encoded(changes), headers=headers)
 
 
 def delete_subscription(group: str, name: str, *, reason: str = "", version: int | None = None) -> Call[Raw]:
-    """Delete a subscription; what waits for it goes to others, or is cancelled."""
+    """Delete a subscription. Its waiting executions go to other subscriptions, or are cancelled."""
     query, headers = {"reason": reason or None}, if_match(version)
     return Call("DELETE", path("groups", group, "subscriptions", name), raw, query=query, headers=headers)
 
 
 def pause_subscription(group: str, name: str, *, reason: str = "") -> Call[Raw]:
-    """Deliver nothing to it until it is resumed."""
+    """Pause a subscription: nothing is delivered to it until it is resumed."""
     return Call("POST", path("groups", group, "subscriptions", name, "pause"), raw, encoded({"reason": reason}))
 
 
 def resume_subscription(group: str, name: str) -> Call[Raw]:
-    """Deliver to it again, first what waited for it."""
+    """Resume a subscription. What waited for it is delivered first."""
     return Call("POST", path("groups", group, "subscriptions", name, "resume"), raw)

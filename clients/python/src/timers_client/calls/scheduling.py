@@ -1,4 +1,4 @@
-"""Schedule timers, one by one or many."""
+"""Schedule timers, one or many."""
 
 from __future__ import annotations
 
@@ -28,33 +28,40 @@ def schedule_once(
     debounce_max_wait: Duration | None = None,
     **options: Unpack[Options],
 ) -> Call[Timer]:
-    """Fire once, `at` an instant or `after` a duration from now.
+    """Schedule a timer that fires once.
 
-    `debounce_max_wait`: with on_conflict="replace", the most by which replacements put it off since it was created.
+    Args:
+        group: Name of the group.
+        name: Name of the timer.
+        at: Instant of the fire. Give either `at` or `after`.
+        after: Duration from now to the fire.
+        debounce_max_wait: With on_conflict="replace", the longest time after its creation to which replacements can
+            postpone the timer.
+        **options: Options of all kinds.
     """
     own = {"at": at, "after": after, "debounce_max_wait": debounce_max_wait}
     return _schedule("once", group, name, own, options)
 
 
 def schedule_fixed_rate(group: str, name: str, *, period: Duration, **options: Unpack[Options]) -> Call[Timer]:
-    """Fire every `period`, counted from start_at, or from now."""
+    """Schedule a timer that fires every `period`, counted from start_at, or from now."""
     return _schedule("fixed_rate", group, name, {"period": period}, options)
 
 
 def schedule_fixed_delay(group: str, name: str, *, delay: Duration, **options: Unpack[Options]) -> Call[Timer]:
-    """Fire `delay` after the end of the execution before."""
+    """Schedule a timer that fires `delay` after the end of the previous execution."""
     return _schedule("fixed_delay", group, name, {"delay": delay}, options)
 
 
 def schedule_cron(
     group: str, name: str, *, expression: str, time_zone: str = "UTC", **options: Unpack[WallClock]
 ) -> Call[Timer]:
-    """Fire by a cron expression of 5, 6 (seconds first) or 7 fields (year last)."""
+    """Schedule a timer that fires by a cron expression of 5, 6 (seconds first) or 7 fields (year last)."""
     return _schedule("cron", group, name, {"expression": expression, "time_zone": time_zone}, options)
 
 
 def schedule_calendar(group: str, name: str, *, time_zone: str = "UTC", **options: Unpack[Calendar]) -> Call[Timer]:
-    """Fire by a calendar expression: second, minute, hour, day_of_month, month, day_of_week, year."""
+    """Schedule a timer by a calendar expression: second, minute, hour, day_of_month, month, day_of_week, year."""
     return _schedule("calendar", group, name, {"time_zone": time_zone}, options)
 
 
@@ -68,7 +75,7 @@ def schedule_window(
     time_zone: str = "UTC",
     **options: Unpack[Window],
 ) -> Call[Timer]:
-    """Fire every so often within a daily window of the wall clock."""
+    """Schedule a timer that fires every `every` within a daily window of the wall clock."""
     own = {"begin": begin, "end": end, "every": every, "time_zone": time_zone}
     return _schedule("window", group, name, own, options)
 
@@ -76,19 +83,19 @@ def schedule_window(
 def schedule_rrule(
     group: str, name: str, *, rule: str, time_zone: str = "UTC", **options: Unpack[WallClock]
 ) -> Call[Timer]:
-    """Fire by a recurrence rule of iCalendar (RFC 5545)."""
+    """Schedule a timer that fires by an iCalendar recurrence rule (RFC 5545)."""
     return _schedule("rrule", group, name, {"rule": rule, "time_zone": time_zone}, options)
 
 
 def preview(group: str, *, kind: Kind, n: int = 10, **keywords: Any) -> Call[Raw]:
-    """What a timer of these keywords would do: words, fires, warnings."""
+    """Preview a timer with these keywords: words, fires, warnings."""
     return Call("POST", "/schedules/preview", raw, encoded({"group": group, "kind": kind, "n": n, **keywords}))
 
 
 def bulks(
     group: str, requests: Iterable[Mapping[str, Any]], *, on_conflict: OnConflict = "reject", atomic: bool = False
 ) -> Iterator[Call[list[Result]]]:
-    """Many requests (each with `kind` and `name`) in as few calls as they fit into; with `atomic` in one."""
+    """Yield as few calls as possible for many requests (each with `kind` and `name`); with `atomic` exactly one."""
     begun = 0
     lines: list[bytes] = []
     size = 0

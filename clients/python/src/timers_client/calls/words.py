@@ -1,4 +1,4 @@
-"""The types of keywords, and what the builders of calls share."""
+"""Types of keywords, and functions that the builders of calls share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from timers_client.answers import Item, Page, Raw
 from timers_client.call import encoded
 
 Duration = int | float | str | timedelta
-"""Seconds, ISO 8601 ("PT1M30S") or a timedelta."""
+"""Seconds, ISO 8601 text ("PT1M30S") or a timedelta."""
 Instant = datetime | str
-"""With its offset from UTC."""
+"""An aware datetime, or ISO 8601 text with its offset from UTC."""
 OnConflict = Literal["reject", "replace", "keep"]
-"""What becomes of a request whose name is taken."""
+"""What to do with a request whose name is taken."""
 Overlap = Literal["skip", "queue", "allow", "replace"]
-"""What becomes of a run while an execution of its timer has not ended."""
+"""What to do with a run while an execution of its timer has not ended."""
 Kind = Literal["once", "fixed_rate", "fixed_delay", "cron", "calendar", "window", "rrule"]
 Attribute = str | int
 
@@ -27,11 +27,11 @@ class _NotGiven:
 
 
 NOT_GIVEN: Final[Any] = _NotGiven()
-"""Stands for what was not given, where None means something."""
+"""Default of arguments for which None has a meaning."""
 
 
 class Shared(TypedDict, total=False):
-    """The options of all kinds; what they mean is told in the service's pages on scheduling."""
+    """Options of all kinds; the service's documentation of scheduling describes them."""
 
     payload: Any
     handler: str | None
@@ -50,20 +50,20 @@ class Shared(TypedDict, total=False):
 
 
 class Options(Shared, total=False):
-    """The options of kinds that need no wall clock: the zone is that of the envelope's instants."""
+    """Options of kinds without a wall clock; the time zone is that of the envelope's instants."""
 
     time_zone: str
 
 
 class WallClock(Shared, total=False):
-    """The options of kinds that go by a wall clock: what becomes of times that do not exist, or exist twice."""
+    """Options of wall-clock kinds: what happens to times that clock changes skip or repeat."""
 
     gap: Literal["run_after", "skip"]
     fold: Literal["once", "twice"]
 
 
 class Calendar(WallClock, total=False):
-    """The attributes of a calendar expression, as Jakarta Enterprise Beans has them."""
+    """Attributes of a calendar expression of Jakarta Enterprise Beans."""
 
     second: Attribute
     minute: Attribute
@@ -75,40 +75,40 @@ class Calendar(WallClock, total=False):
 
 
 class Window(WallClock, total=False):
-    """The options of a window."""
+    """Options of a window."""
 
     weekdays: Iterable[str] | None
 
 
 def raw(answer: Any) -> Raw:
-    """The answer as it is."""
+    """Return the response unchanged."""
     return dict(answer)
 
 
 def raws(answer: Any) -> list[Raw]:
-    """The items of an answer that has no further pages."""
+    """Return the items of a response that has no further pages."""
     return [dict(each) for each in answer["items"]]
 
 
 def page_of(of: Callable[[Raw], Item]) -> Callable[[Any], Page[Item]]:
-    """One page of a list whose items are read so."""
+    """Return a function that reads one page of a list, with `of` for its items."""
     return lambda answer: Page(tuple(of(each) for each in answer["items"]), answer["next"])
 
 
 def nothing(_: Any) -> None:
-    """An answer that tells nothing new."""
+    """Ignore a response without new information."""
 
 
 def started(answer: Any) -> str:
-    """The execution that an answer names."""
+    """Return the execution that a response names."""
     return str(answer["execution"])
 
 
 def payload_of(payload: Any) -> bytes:
-    """A body with a payload, if one is given."""
+    """Return a body with a payload, if one is given."""
     return encoded({} if payload is NOT_GIVEN else {"payload": payload})
 
 
 def if_match(version: int | None) -> dict[str, str]:
-    """The header by which a change is refused when somebody else was first."""
+    """Return the header that makes a change fail if the version has changed."""
     return {} if version is None else {"If-Match": f'"{version}"'}

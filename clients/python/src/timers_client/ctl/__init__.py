@@ -1,1 +1,1 @@
-"""timerctl: the service from the command line."""
+"""timerctl: command line of the service."""

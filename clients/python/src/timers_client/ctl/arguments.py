@@ -1,4 +1,4 @@
-"""The words of timerctl, and what each takes."""
+"""Commands of timerctl and their arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ACTION: Final = 'JSON: what a fire does, such as {"kind": "pull"} or {"handler"
 
 
 def parser() -> Parser:
-    """The whole command line."""
+    """Build the parser of the whole command line."""
     main = Parser(prog="timerctl", description="Timers from the command line.", epilog=_EPILOG)
     main.add_argument("--version", action="version", version=f"timerctl {VERSION}")
     everywhere(main, is_outermost=True)

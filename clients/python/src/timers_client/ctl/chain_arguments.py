@@ -1,4 +1,4 @@
-"""What the words about chains, their locks and orders take."""
+"""Arguments of the commands for chains, their locks and orders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATES: Final = [
 
 
 def chain_words(verb: Word) -> None:
-    """The words below `chain`."""
+    """Add the commands below `chain`."""
     verb("list", "list the chains of a group").add_argument("group")
     member(verb("show", "show one chain with its orders by state"))
     member(verb("steps", "list the steps of a chain: states, orders, durations"))
@@ -42,7 +42,7 @@ def chain_words(verb: Word) -> None:
 
 
 def lock_words(verb: Word) -> None:
-    """The words below `lock`."""
+    """Add the commands below `lock`."""
     verb("list", "list the locks of a group: capacity, how many orders hold and wait").add_argument("group")
     member(verb("show", "show one lock: the orders that hold it and wait for it"))
     declared = member(verb("set", "declare a lock, or change how many orders may hold it at once"))
@@ -51,7 +51,7 @@ def lock_words(verb: Word) -> None:
 
 
 def order_words(verb: Word) -> None:
-    """The words below `order`."""
+    """Add the commands below `order`."""
     _filters(
         verb("list", "list orders that have begun, newest first; those of a chain that have not by --state"), UPCOMING
     )

@@ -1,4 +1,4 @@
-"""The words about job chains and their steps."""
+"""Commands for job chains and their steps."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def create_chain(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def update_chain(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Give a chain a new version."""
+    """Create a new version of a chain."""
     changed = client.update_chain(arguments.group, arguments.name, arguments.definition, version=arguments.version)
     _tell_chain(changed, arguments)
 
 
 def compare_versions(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Tell what changed between two versions."""
+    """Show what changed between two versions."""
     told = client.compare_versions(arguments.group, arguments.name, arguments.before, arguments.after)
     if arguments.json:
         show_json(told)
@@ -78,12 +78,12 @@ def stop_chain(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def start_chain(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start a chain that was stopped."""
+    """Start a stopped chain."""
     _tell_chain(client.start_chain(arguments.group, arguments.name, reason=arguments.reason), arguments)
 
 
 def skip_step(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Let orders pass a step."""
+    """Skip a step."""
     _set(arguments, client.skip_step)
 
 
@@ -118,6 +118,6 @@ def _step_in_a_line(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counted(orders: Mapping[str, Any]) -> str:
-    """How many orders there are, and how many of them in each state."""
+    """Format the number of orders, in total and by state."""
     states = ", ".join(f"{count} {state}" for state, count in orders["states"].items())
     return f"{orders['total']}{'+' if orders['at_least'] else ''}{f' ({states})' if states else ''}"

@@ -1,4 +1,4 @@
-"""The words about nodes, partitions and the whole cluster."""
+"""Commands for nodes, partitions and the whole cluster."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NODE: Final = (
 
 
 def list_nodes(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List the living nodes, and those that ended lately."""
+    """List the live nodes and those that ended recently."""
     show_rows(client.get_nodes(), _NODE, as_json=arguments.json)
 
 
@@ -36,17 +36,17 @@ def show_node(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def drain_node(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Let a node take no new work."""
+    """Drain a node: it takes no new work."""
     _show_node(client.drain_node(arguments.node, reason=arguments.reason), "asked to drain", arguments)
 
 
 def activate_node(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Let it take work again."""
+    """Let a drained node take work again."""
     _show_node(client.activate_node(arguments.node, reason=arguments.reason), "asked to take work again", arguments)
 
 
 def stop_node(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Drain it and end its process."""
+    """Drain a node and end its process."""
     _show_node(client.stop_node(arguments.node, reason=arguments.reason), "asked to stop", arguments)
 
 
@@ -56,7 +56,7 @@ def forget_node(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def show_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Show the cluster at a glance."""
+    """Show an overview of the cluster."""
     answer = client.get_cluster()
     if not arguments.json:
         answer = {**answer, "concerns": [each["text"] for each in answer["concerns"]]}
@@ -64,23 +64,23 @@ def show_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def pause_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start nothing anywhere."""
+    """Pause the cluster: nothing starts."""
     _show_pause("cluster", "paused", client.pause_cluster(reason=arguments.reason), arguments)
 
 
 def resume_cluster(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start again."""
+    """Resume the cluster."""
     _show_pause("cluster", "resumed", client.resume_cluster(reason=arguments.reason), arguments)
 
 
 def pause_partition(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start nothing of a partition's groups."""
+    """Pause a partition: nothing of its groups starts."""
     answer = client.pause_partition(arguments.partition, reason=arguments.reason)
     _show_pause(f"partition {arguments.partition}", "paused", answer, arguments)
 
 
 def resume_partition(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start again."""
+    """Resume a partition."""
     answer = client.resume_partition(arguments.partition, reason=arguments.reason)
     _show_pause(f"partition {arguments.partition}", "resumed", answer, arguments)
 

@@ -1,4 +1,4 @@
-"""Completions, written from the parser itself."""
+"""Shell completions, generated from the parser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ complete -o default -F _timerctl timerctl
 
 
 def completion(shell: str, parser: Parser) -> str:
-    """The script that the shell is to read."""
+    """Return the script for the shell to load."""
     words = list(_walk("", parser))
     if shell == "fish":
         return "".join(_fish(path, found) for path, found in words)
@@ -42,7 +42,7 @@ def completion(shell: str, parser: Parser) -> str:
         for path, found in words
     ]
     script = _BASH.format(moves="\n".join(moves), values="\n".join(values), choices="\n".join(choices))
-    # zsh reads the completions of bash where it is told to.
+    # zsh loads the completions of bash after bashcompinit.
     loads = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
     return loads + script if shell == "zsh" else script
 

@@ -1,4 +1,4 @@
-"""timerctl consume: messages printed, or given to a command."""
+"""timerctl consume: print messages, or pass them to a command."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from timers_client.message import Discard
 from timers_client.sync import TimersClient
 
 DISCARD_CODE: Final = 75
-"""EX_TEMPFAIL of sysexits.h: not now."""
+"""EX_TEMPFAIL of sysexits.h: temporary failure."""
 _WAIT: Final = 2.0
-"""Seconds; short, so that Ctrl-C is heard soon."""
+"""Seconds; short, so that Ctrl-C takes effect soon."""
 
 
 def consume(arguments: argparse.Namespace, client: TimersClient) -> None:
@@ -37,8 +37,8 @@ def consume(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def _carry_out(command: str, envelope: str, timeout: float | None) -> None:
-    # The shell is what --exec asks for: its writer is the one who runs timerctl. In a session of its own, so that
-    # Ctrl-C stops timerctl after it, and a command that takes too long is ended with all that it started.
+    # --exec runs a shell command by design: the caller of timerctl wrote it. It runs in its own session, so that Ctrl-C
+    # stops timerctl after it, and a command that takes too long is ended with all processes that it started.
     try:
         process = subprocess.Popen(  # noqa: S602
             command, shell=True, stdin=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True

@@ -1,4 +1,4 @@
-"""Durations as people read them."""
+"""Durations formatted for people."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SECONDS: Final = frozenset(
 )  # fmt: skip
 _DAYS: Final = frozenset({"retention"})
 _SHARE: Final = "retry.jitter"
-"""No duration, but a part of one."""
+"""Not a duration, but a fraction of one."""
 _UNITS: Final = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000))
 
 
 def in_units(path: str, value: Any) -> Any:
-    """The value of a field; that of a duration, or of a list of them, as text with its units."""
+    """Return the value of a field; a duration, or a list of them, as text with units."""
     name = path.rpartition(".")[2]
     if isinstance(value, list) and name in _SECONDS:
         return ", ".join(str(in_units(path, each)) for each in value) or "-"
@@ -29,7 +29,7 @@ def in_units(path: str, value: Any) -> Any:
 
 
 def duration_text(seconds: float) -> str:
-    """Days, hours, minutes and seconds: 17 h 46 m 11.2 s."""
+    """Format as days, hours, minutes and seconds: 17 h 46 m 11.2 s."""
     left = round(abs(seconds) * 1_000_000)
     parts = []
     for unit, length in _UNITS:

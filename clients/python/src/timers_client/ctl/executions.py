@@ -1,4 +1,4 @@
-"""The words about executions: show one, list the failed, retry and dismiss them."""
+"""Commands for executions: show one, list failed ones, retry and dismiss them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def execution(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def failed(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List failed executions, or the faults behind them."""
+    """List failed executions, or their faults."""
     if arguments.by_fault:
         show_rows(client.failures(arguments.group), _FAULT, as_json=arguments.json)
         return
@@ -32,7 +32,7 @@ def failed(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def retry(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Try failed executions again."""
+    """Retry failed executions."""
     payload = {"payload": arguments.payload} if hasattr(arguments, "payload") else {}
     if payload and len(arguments.executions) != 1:
         raise TimersError("another payload is for one execution: give its id")
@@ -44,7 +44,7 @@ def retry(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def dismiss(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Give failed executions up."""
+    """Dismiss failed executions."""
     if _are_named(arguments):
         for each in arguments.executions:
             _tell(client.dismiss(each, reason=arguments.reason), arguments)
@@ -53,7 +53,7 @@ def dismiss(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def _are_named(arguments: argparse.Namespace) -> bool:
-    """Whether executions were named by their ids, and not by conditions; raises TimersError for neither and both."""
+    """Whether executions are given by ids instead of conditions. Raises TimersError for neither or both."""
     is_conditional = arguments.all or bool(_conditions(arguments))
     if bool(arguments.executions) == is_conditional:
         raise TimersError("name executions by their ids, or by conditions such as --group, or all of them by --all")
@@ -79,5 +79,5 @@ def _tell(execution: Execution, arguments: argparse.Namespace) -> None:
 
 def _conditions(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(arguments, name) for name in _CONDITIONS}
-    # An empty fingerprint means something: executions that failed without an error.
+    # An empty fingerprint has a meaning: executions that failed without an error.
     return {name: value for name, value in given.items() if value is not None}

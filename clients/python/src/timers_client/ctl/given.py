@@ -1,4 +1,4 @@
-"""What was given on the command line, as the client's verbs take it."""
+"""Arguments of the command line, in the form of the client's methods."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from timers_client.errors import TimersError
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """Those of some fields that were given by options of their own, and all that were given by --set."""
+    """Return the given fields: those with options of their own, and those of --set."""
     named = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     return {**dict(getattr(arguments, "others", ())), **named}
 
 
 def changes(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """What is to be changed; raises TimersError where that is nothing."""
+    """Return the fields to change. Raises TimersError if there are none."""
     found = given(arguments, names)
     if not found:
         raise TimersError("say what is to be changed, such as --description TEXT or --set priority=5")

@@ -1,4 +1,4 @@
-"""The words about groups, and about the subscriptions of a group."""
+"""Commands for groups and their subscriptions."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def create_group(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def update_group(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Change what is given, and leave the rest."""
+    """Change the given fields of a group."""
     _tell_group(client.update_group(arguments.group, **changes(arguments, _GROUP_FIELDS)), arguments)
 
 
 def pause_group(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Fire nothing of the group until it is resumed."""
+    """Pause a group until it is resumed."""
     group = client.pause_group(arguments.group, until=arguments.until, reason=arguments.reason)
     _tell_group(group, arguments)
 
 
 def resume_group(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Fire again."""
+    """Resume a group."""
     _tell_group(client.resume_group(arguments.group), arguments)
 
 
@@ -53,25 +53,25 @@ def list_subscriptions(arguments: argparse.Namespace, client: TimersClient) -> N
 
 
 def create_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Subscribe to the timers of a group."""
-    # Without an action the service says what may be one.
+    """Create a subscription to the timers of a group."""
+    # Without an action, the service's error lists the valid ones.
     fields = {"action": None, **given(arguments, _SUBSCRIPTION_FIELDS)}
     _tell_subscription(client.create_subscription(arguments.group, arguments.name, **fields), arguments)
 
 
 def pause_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Deliver nothing to it until it is resumed."""
+    """Pause a subscription until it is resumed."""
     paused = client.pause_subscription(arguments.group, arguments.name, reason=arguments.reason)
     _tell_subscription(paused, arguments)
 
 
 def resume_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Deliver to it again."""
+    """Resume a subscription."""
     _tell_subscription(client.resume_subscription(arguments.group, arguments.name), arguments)
 
 
 def delete_subscription(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Delete it; tells what became of what waited for it."""
+    """Delete a subscription; show what happened to its waiting executions."""
     gone = client.delete_subscription(arguments.group, arguments.name, reason=arguments.reason)
     in_flight = gone["in_flight"] if arguments.json else in_flight_words(gone["in_flight"]) or "none"
     show_one({**gone, "in_flight": in_flight}, as_json=arguments.json)

@@ -1,4 +1,4 @@
-"""The keywords of timers, as options."""
+"""Keywords of timers, as options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN: Final[dict[str, dict[str, str]]] = {
     "window": {"begin": "13:00", "end": "15:00", "every": "seconds, or PT30M"},
     "rrule": {"rule": "a rule of iCalendar"},
 }
-"""The keywords of each kind's own."""
+"""Keywords of each kind."""
 NEEDED: Final = frozenset({"period", "delay", "expression", "begin", "end", "every", "rule"})
 _DURATIONS: Final = frozenset({"after", "period", "delay", "every"})
 SHARED: Final[dict[str, str]] = {
@@ -31,11 +31,11 @@ SHARED: Final[dict[str, str]] = {
     "description": "for people",
 }
 STORED: Final = ("payload", "until_committed", "tags", "concurrency_key")
-"""What is kept with a timer and means nothing to its schedule."""
+"""Keywords that are stored with a timer and do not affect its schedule."""
 
 
 def schedule(word: Parser, own: dict[str, str], *, needed: frozenset[str] = NEEDED) -> None:
-    """The keywords of a schedule; `needed`: those that must be given."""
+    """Add the keywords of a schedule. `needed`: the required ones."""
     for name, about in {**own, **SHARED}.items():
         reads = duration if name in _DURATIONS else str
         word.add_argument(
@@ -46,7 +46,7 @@ def schedule(word: Parser, own: dict[str, str], *, needed: frozenset[str] = NEED
 
 
 def stored(word: Parser) -> None:
-    """The keywords that are kept with a timer."""
+    """Add the keywords that are stored with a timer."""
     action = argparse.BooleanOptionalAction
     word.add_argument("--until-committed", dest="until_committed", action=action, default=argparse.SUPPRESS)
     word.add_argument(

@@ -1,4 +1,4 @@
-"""The words about locks that chains share."""
+"""Commands for locks that chains share."""
 
 from __future__ import annotations
 

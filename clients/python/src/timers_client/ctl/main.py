@@ -1,4 +1,4 @@
-"""timerctl itself: reads the command line, says what went wrong, and ends with a code that tells what kind it was."""
+"""Entry point of timerctl: parses the command line, reports errors, and exits with a code for the kind of error."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; return its exit code."""
     try:
         try:
             return _carried_out(parser().parse_args(argv))
         finally:
-            # Now, where it can still be told of, and not when the program has ended.
+            # Now, while an error can still be reported, and not when the program has ended.
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has had enough.
+        # The reader has closed the output.
         _drop_output()
         return DONE
     except OSError as error:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _carried_out(arguments: argparse.Namespace) -> int:
-    """Do what was asked for, and tell of what goes wrong but for the output itself; returns the exit code."""
+    """Carry out the command and report its errors, except errors of the output itself; return the exit code."""
     if arguments.word == "completion":
         sys.stdout.write(completion(arguments.shell, parser()))
         return DONE
@@ -63,7 +63,7 @@ def _carried_out(arguments: argparse.Namespace) -> int:
 
 
 def _drop_output() -> None:
-    """What is left of the output must not be flushed at the end to where it cannot go."""
+    """Discard the rest of the output, so that it is not flushed at exit to a closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

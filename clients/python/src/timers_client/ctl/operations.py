@@ -1,4 +1,4 @@
-"""The words about operations: what is done to many failed executions in the background."""
+"""Commands for bulk operations on failed executions, which run in the background."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from timers_client.sync import TimersClient
 
 _COLUMNS: Final = ("id", "verb", "state", "total", "done", "refused", "pace", "created_at", "created_by", "filter")
 _EVERY: Final = 1.0
-"""Seconds."""
+"""Seconds between two checks of the progress."""
 
 
 def list_operations(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List operations, newest first."""
+    """List bulk operations, newest first."""
     show_rows(client.get_operations(state=arguments.state), _COLUMNS, as_json=arguments.json)
 
 
 def show_operation(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Show one operation with all its fields."""
+    """Show one bulk operation with all its fields."""
     show_one(client.get_operation(arguments.operation), as_json=arguments.json)
 
 
 def pause_operation(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Go no further until resumed."""
+    """Pause a bulk operation until it is resumed."""
     tell(client.pause_operation(arguments.operation, reason=arguments.reason), arguments)
 
 
 def resume_operation(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Go on."""
+    """Resume a bulk operation."""
     tell(client.resume_operation(arguments.operation), arguments)
 
 
 def cancel_operation(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Go no further."""
+    """Cancel a bulk operation."""
     tell(client.cancel_operation(arguments.operation, reason=arguments.reason), arguments)
 
 
 def set_pace(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Go faster or slower from now on."""
+    """Change the pace of a bulk operation."""
     tell(client.set_pace(arguments.operation, arguments.pace), arguments)
 
 
 def follow(operation: Raw, arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Tell how far an operation has come, each time that it has come further, until it has ended."""
+    """Print the progress of a bulk operation, each time that it has changed, until it has ended."""
     tell(operation, arguments)
     while operation["ended_at"] is None:
         sleep(_EVERY)
@@ -56,7 +56,7 @@ def follow(operation: Raw, arguments: argparse.Namespace, client: TimersClient) 
 
 
 def tell(operation: Raw, arguments: argparse.Namespace) -> None:
-    """How far an operation has come."""
+    """Print the progress of a bulk operation."""
     come = f"{operation['done']} of {operation['total']} done, {operation['refused']} refused"
     pace = [] if operation["pace"] is None else [f"at most {operation['pace']:g} a second"]
     show_state(f"operation {operation['id']}", operation, come, *pace, as_json=arguments.json)

@@ -1,4 +1,4 @@
-"""The words about orders of chains."""
+"""Commands for orders of chains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCHEDULE: Final = (*(word for own in OWN.values() for word in own), *SHARED, "v
 
 
 def list_orders(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List orders: those that have begun, or those of a chain that have not."""
+    """List orders: those that have begun, or those of a chain that have not begun."""
     if arguments.state in UPCOMING:
         wanted = _filters(arguments)
         if wanted.keys() != {"group", "chain", "state"}:
@@ -40,7 +40,7 @@ def show_order(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def show_history(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """List what an order did."""
+    """List the history of an order."""
     rows = client.get_order_history(arguments.order)
     told = rows if arguments.json else ({**row, **{name: ", ".join(row[name]) for name in _NAMES}} for row in rows)
     show_rows(told, _ATTEMPT, as_json=arguments.json)
@@ -57,7 +57,7 @@ def add_order(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def start_order(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Start an order that is pending."""
+    """Start a pending order."""
     _tell_added(client.start_order(arguments.group, arguments.chain, arguments.name), arguments)
 
 
@@ -84,7 +84,7 @@ def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Let orders go on behind their step."""
+    """Skip the step that orders are at."""
     _each("skip", arguments, client)
 
 
@@ -109,12 +109,12 @@ def prioritize(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def approve(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Approve what orders wait for."""
+    """Approve the approvals that orders wait for."""
     _each("approve", arguments, client)
 
 
 def refuse(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Refuse what orders wait for."""
+    """Refuse the approvals that orders wait for."""
     _each("refuse", arguments, client, reason=arguments.reason)
 
 
@@ -125,7 +125,7 @@ def signal(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def _each(verb: str, arguments: argparse.Namespace, client: TimersClient, **fields: Any) -> None:
-    """Do it to the orders that are named, or to all that meet the conditions."""
+    """Apply a verb to the given orders, or to all that match the conditions."""
     wanted, ids = _filters(arguments), arguments.orders
     if bool(wanted) == bool(ids):
         raise TimersError("name orders by their ids, or say which ones by --chain and the like")

@@ -1,4 +1,4 @@
-"""What is printed: tables with aligned columns for people, JSON for programs."""
+"""Output: tables with aligned columns for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from timers_client.ctl.durations import in_units
 
 _INSTANT: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d:\d\d|Z)$")
 _NAMED: Final = 5
-"""Executions that are named by their ids."""
+"""Number of executions that are named by their ids."""
 _SETTINGS: Final = frozenset({"retry", "overrides"})
 
 
 class Table:
-    """A table whose rows come one after the other: columns with the widths that they have at least; 0: what is left."""
+    """A table that is printed row by row. Columns have minimum widths; 0: the remaining width."""
 
     def __init__(self, columns: Mapping[str, int]) -> None:
         self._columns = columns
         self._has_head = False
 
     def show(self, row: Mapping[str, Any]) -> None:
-        """One more row, below the head of the table."""
+        """Print one more row, with the header before the first one."""
         if not self._has_head:
             self._print([column.upper() for column in self._columns])
             self._has_head = True
@@ -38,7 +38,7 @@ class Table:
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """A line for each: an aligned table of some columns, or whole JSON objects."""
+    """Print a line for each row: an aligned table of some columns, or whole JSON objects."""
     if as_json:
         for row in rows:
             show_json(row)
@@ -50,13 +50,13 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_j
 
 
 def with_cause(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An execution whose `error` says why it ended so: where there was no error, the reason that was given."""
+    """Return an execution whose `error` explains its outcome: the given reason if there was no error."""
     is_well = row["state"] == "succeeded"
     return row if is_well or row["error"] else {**row, "error": row["reason"]}
 
 
 def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
-    """One thing: a line for each of its fields, durations with their units, or one JSON object."""
+    """Print one object: a line for each field, durations with units, or one JSON object."""
     if as_json:
         show_json(row)
         return
@@ -67,7 +67,7 @@ def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def in_flight_words(executions: Sequence[str]) -> str:
-    """Say which executions a change came too late for: their number, and a few ids; an empty text for none."""
+    """Describe the executions that a change came too late for: their number and a few ids; empty if there are none."""
     if not executions:
         return ""
     number = f"{len(executions):,} execution{'' if len(executions) == 1 else 's'}"
@@ -76,13 +76,13 @@ def in_flight_words(executions: Sequence[str]) -> str:
 
 
 def show_changed(name: str, row: Mapping[str, Any], *, as_json: bool) -> None:
-    """How one thing stands after a change of it, and the executions that the change came too late for."""
+    """Print the state of an object after a change, and the executions that the change came too late for."""
     words = in_flight_words(row.get("in_flight", ()))
     show_state(name, row, *([words] if words else []), as_json=as_json)
 
 
 def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> None:
-    """How one thing stands: one short line, or one JSON object."""
+    """Print the state of an object: one short line, or one JSON object."""
     if as_json:
         show_json(row)
         return
@@ -97,13 +97,13 @@ def show_state(name: str, row: Mapping[str, Any], *more: str, as_json: bool) -> 
 
 
 def show_json(value: Any) -> None:
-    """One line of JSON."""
+    """Print one line of JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
 
 def _spread(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its value as text; settings within settings stand by themselves."""
+    """Yield each field with its value as text; nested fields get dotted paths."""
     for name, value in row.items():
         if name in _SETTINGS and isinstance(value, Mapping) and value:
             yield from _spread(value, f"{above}{name}.")
@@ -112,7 +112,7 @@ def _spread(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
 
 
 def _cell(value: Any) -> str:
-    """A value in a table: instants to the millisecond, numbers to the microsecond, a dash for nothing."""
+    """Format a value in a table: instants to the millisecond, numbers to the microsecond, a dash for nothing."""
     if value == "":
         return "-"
     if isinstance(value, float):
@@ -121,7 +121,7 @@ def _cell(value: Any) -> str:
 
 
 def _printable(value: Any) -> str:
-    """One line that a terminal shows as it is: control characters would move its cursor."""
+    """Return one line that a terminal shows unchanged: control characters would move its cursor."""
     if value is None:
         return "-"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -129,7 +129,7 @@ def _printable(value: Any) -> str:
 
 
 def _shorter(instant: re.Match[str]) -> str:
-    """An instant to the millisecond."""
+    """Format an instant to the millisecond."""
     fraction = (instant[2] or "")[:4]
     return f"{instant[1]}{'' if fraction in {'', '.000'} else fraction}{instant[3].replace('+00:00', 'Z')}"
 
@@ -149,7 +149,7 @@ def _padded(text: str, width: int) -> str:
 
 
 def _fitted(line: str) -> str:
-    """As much of a line as a terminal shows; all of it where a program reads it."""
+    """Cut a line to the width of the terminal; return all of it if the output is not a terminal."""
     line = line.rstrip()
     if not sys.stdout.isatty():
         return line

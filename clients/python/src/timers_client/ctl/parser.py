@@ -1,4 +1,4 @@
-"""The command line's parser, and the options that several words share."""
+"""Parser of the command line, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import cast
 from timers_client.ctl.values import at_least, json_value, keyword
 
 Word = Callable[[str, str], "Parser"]
-"""Adds a word, with what it does."""
+"""Adds a command with its help."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Options are written out: an abbreviation would mean something else as soon as there is another option."""
+    """Parser without abbreviated options: an abbreviation could change its meaning when an option is added."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(**{"allow_abbrev": False, **options})  # type: ignore[arg-type]
-        # The innermost one, which is the command's own, is set last.
+        # The innermost parser, which is the command's own, is set last.
         self.set_defaults(parser=self)
 
     def below(self) -> dict[str, Parser]:
-        """The words that may follow, each with what it takes; of several spellings the first."""
+        """Return the possible subcommands with their parsers; of several spellings only the first."""
         found: dict[Parser, str] = {}
         for each in self._actions:
             if isinstance(each, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other way to be asked
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         return {word: parser for parser, word in found.items()}
 
     def flags(self) -> dict[str, list[str]]:
-        """The long options, each with the values that it knows."""
+        """Return the long options, each with its known values."""
         return {
             flag: [str(choice) for choice in action.choices or ()]
             for action in self._actions
@@ -39,17 +39,17 @@ class Parser(argparse.ArgumentParser):
         }
 
     def options(self) -> dict[str, str]:
-        """The option by which each field is given."""
+        """Return the option of each field."""
         return {action.dest: action.option_strings[0] for action in self._actions if action.option_strings}
 
     def words(self, dest: str, *, default: str | None = None) -> Word:
-        """What adds words below this one; one of them must follow, unless there is a default."""
+        """Return a function that adds subcommands to this parser; one is required, unless there is a default."""
         below = self.add_subparsers(dest=dest, required=default is None, metavar=dest.upper())
         if default is not None:
             self.set_defaults(**{dest: default})
 
         def word(name: str, about: str) -> Parser:
-            # A kind is spelled as a word of the command line, or as the service has it.
+            # A kind is spelled as on the command line, or as in the service.
             spelled = [name.replace("-", "_")] if dest == "kind" and "-" in name else []
             made = below.add_parser(name, aliases=spelled, help=about, description=f"{about[0].upper()}{about[1:]}.")
             everywhere(made)
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def everywhere(word: argparse.ArgumentParser, *, is_outermost: bool = False) -> None:
-    """Options that may stand before a word and after it."""
+    """Add options that can be placed before and after a command."""
     default = None if is_outermost else argparse.SUPPRESS
     word.add_argument("--url", default=default, help="the service's address")
     word.add_argument(
@@ -78,33 +78,33 @@ def everywhere(word: argparse.ArgumentParser, *, is_outermost: bool = False) -> 
 
 
 def member(word: Parser) -> Parser:
-    """A word about something in a group."""
+    """Add the arguments of a command for an object in a group."""
     word.add_argument("group")
     word.add_argument("name")
     return word
 
 
 def reason(word: Parser) -> Parser:
-    """A word that leaves a record."""
+    """Add the option for the reason in the audit trail."""
     word.add_argument("--reason", default="", help="for the record")
     return word
 
 
 def until(word: Parser) -> Parser:
-    """A word that pauses."""
+    """Add the option for the end of a pause."""
     word.add_argument("--until", help="resumed by itself at this instant")
     return reason(word)
 
 
 def payload(word: Parser) -> None:
-    """A word that takes a payload."""
+    """Add the option for a payload."""
     word.add_argument(
         "--payload", type=json_value, default=argparse.SUPPRESS, help="JSON; @FILE: from a file, -: standard input"
     )
 
 
 def fields(word: Parser, **named: str) -> Parser:
-    """A word that takes fields: some by options of their own, as text or as JSON, and all others by --set."""
+    """Add options for fields: some with options of their own, as text or as JSON, and all others by --set."""
     for name, about in named.items():
         reads = json_value if about.startswith("JSON") else str
         word.add_argument(f"--{name}", type=reads, default=argparse.SUPPRESS, help=about)

@@ -1,4 +1,4 @@
-"""The service's refusals, in the words of the command line: what was given by an option is told by that option."""
+"""Error messages of the service for the command line: fields that have an option are named by that option."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from timers_client.errors import ApiError, RateLimited
 
 _PLACES: Final = ("query.", "filter.")
-"""Where the service takes some of what options give."""
+"""Prefixes under which the service reports values of some options."""
 
 
 def refusal(error: ApiError, options: Mapping[str, str]) -> str:
-    """What is said of a refusal; `options`: that of each field which the command takes by one."""
+    """Format a refusal. `options`: option of each field of the command that has one."""
     problems = [f"  {_field(each.field, options)}: {_message(each.message, options)}" for each in error.errors]
     request = [f"  the service's log tells more under the request id {error.request_id}"] if not problems else []
     said = error.title if problems else _message(str(error), options)
@@ -21,14 +21,14 @@ def refusal(error: ApiError, options: Mapping[str, str]) -> str:
 
 
 def rate_limited(error: RateLimited, deadline: float) -> str:
-    """What is said where the service takes no more requests: when it will, and why it was not waited for."""
+    """Format a rate limit error: when the service accepts requests again, and why timerctl did not wait."""
     after = "" if error.retry_after is None else f"  the service asks to wait {error.retry_after:g} s (Retry-After)\n"
     said = f"refused ({error.code or error.status}): {error}"
     return f"{said}\n{after}  given up, as all of it may take {deadline:g} s; --deadline gives it longer"
 
 
 def _field(field: str, options: Mapping[str, str]) -> str:
-    """A field: its option, or the option and what within its value is meant."""
+    """Return the name of a field: its option, or the option and a path within its value."""
     first, _, rest = field.partition(".")
     if first in options:
         return f"{options[first]} {rest}".rstrip()
@@ -39,6 +39,6 @@ def _field(field: str, options: Mapping[str, str]) -> str:
 
 
 def _message(message: str, options: Mapping[str, str]) -> str:
-    """A message; on_conflict="replace" becomes --on-conflict replace."""
+    """Return a message in terms of options: on_conflict="replace" becomes --on-conflict replace."""
     names = "|".join(map(re.escape, options))
     return re.sub(rf'\b({names})=("?)(\w+)\2', lambda found: f"{options[found[1]]} {found[3]}", message)

@@ -1,4 +1,4 @@
-"""Where the service is: from flags, the environment, or ~/.config/timerctl.toml, in that order."""
+"""URL and key of the service: from flags, the environment, or ~/.config/timerctl.toml, in that order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from timers_client.sync import TimersClient
 
 
 def settings_file() -> Path:
-    """The file with `url` and `key`."""
+    """Return the path of the file with `url` and `key`."""
     home = os.environ.get("XDG_CONFIG_HOME")
     return (Path(home) if home else Path.home() / ".config") / "timerctl.toml"
 
 
 def client_of(url: str | None, key: str | None, deadline: float) -> TimersClient:
-    """A client of what was given; raises TimersError where address or key are missing."""
+    """Build a client from the settings. Raises TimersError if URL or key is missing."""
     url = os.environ.get("TIMER_SERVICE_URL") or None if url is None else url
     key = os.environ.get("TIMER_SERVICE_KEY") or None if key is None else key
     kept = _read(settings_file()) if url is None or key is None else {}
@@ -30,7 +30,7 @@ def client_of(url: str | None, key: str | None, deadline: float) -> TimersClient
 def _read(file: Path) -> dict[str, str]:
     try:
         with file.open("rb") as opened:
-            # Of the file that was opened, not of one that has come in its place.
+            # Checks the opened file, not one that may have replaced it.
             mode = os.fstat(opened.fileno()).st_mode
             content = opened.read()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""timerctl tail: executions as they end."""
+"""timerctl tail: print executions as they end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _FIRST: Final = 20
 def tail(arguments: argparse.Namespace, client: TimersClient) -> None:
     """Print executions as they end, until interrupted.
 
-    The service lists occurrences by when they were due, and an old one may end now: so each look goes through the
-    newest ones again, and prints what was not there before.
+    The service lists occurrences by their due instant, and an old one may end now: so each poll reads the newest ones
+    again, and prints those that were not there before.
     """
     table = Table(_COLUMNS)
     seen: set[tuple[Any, ...]] | None = None

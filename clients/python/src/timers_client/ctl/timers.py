@@ -1,4 +1,4 @@
-"""The words about timers."""
+"""Commands for timers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def show(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def next_fires(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Tell when a timer fires next."""
+    """Show the next fires of a timer."""
     _tell_fires(client.next_fires(arguments.group, arguments.name), arguments)
 
 
 def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Leave out the next fire."""
+    """Skip the next fire of a timer."""
     answer = client.skip_next_fire(arguments.group, arguments.name)
     in_flight = answer["timer"].get("in_flight", [])
     if arguments.json:
@@ -46,24 +46,24 @@ def skip(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def cancel(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Never fire again."""
+    """Cancel a timer."""
     cancelled = client.cancel_timer(arguments.group, arguments.name, reason=arguments.reason)
     _tell({**cancelled.timer.raw, "in_flight": list(cancelled.in_flight)}, arguments)
 
 
 def pause(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Fire no more until resumed."""
+    """Pause a timer until it is resumed."""
     timer = client.pause_timer(arguments.group, arguments.name, until=arguments.until, reason=arguments.reason)
     _tell(timer.raw, arguments)
 
 
 def resume(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Fire again."""
+    """Resume a timer."""
     _tell(client.resume_timer(arguments.group, arguments.name).raw, arguments)
 
 
 def fire(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Run once, in addition to the schedule."""
+    """Run a timer once, in addition to its schedule."""
     own = given(arguments, ["payload", "overlap"])
     started = client.fire_timer(arguments.group, arguments.name, delay=arguments.delay, **own)
     show_one({"execution": started}, as_json=arguments.json)
@@ -77,14 +77,14 @@ def schedule(arguments: argparse.Namespace, client: TimersClient) -> None:
 
 
 def update(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Change what is given, and leave the rest."""
+    """Change the given keywords of a timer."""
     own = [name for names in OWN.values() for name in names]
     changed = changes(arguments, [*own, *SHARED, *STORED])
     _tell(client.update_timer(arguments.group, arguments.name, **changed).raw, arguments)
 
 
 def preview(arguments: argparse.Namespace, client: TimersClient) -> None:
-    """Tell what a timer would do."""
+    """Preview a timer."""
     keywords = given(arguments, [*OWN[arguments.kind], *SHARED])
     _tell_fires(client.preview(arguments.group, kind=arguments.kind, n=arguments.n, **keywords), arguments)
 

@@ -1,4 +1,4 @@
-"""How values of the command line are read."""
+"""Parsers of values on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def duration(text: str) -> float | str:
-    """Seconds, or text that the service reads as ISO 8601."""
+    """Parse a duration: seconds, or ISO 8601 text that is passed to the service."""
     try:
         seconds = float(text)
     except ValueError:
@@ -21,14 +21,14 @@ def duration(text: str) -> float | str:
 
 
 def at_least(least: float, words: str, read: Callable[[str], float] = float) -> Callable[[str], float]:
-    """A number that is at least so much; `words`: what it is called."""
+    """Return a parser of a number that is at least `least`. `words`: name of the value in errors."""
 
     def number(text: str) -> float:
         try:
             value = read(text)
         except ValueError:
             value = math.nan
-        if not value >= least:  # nan is neither
+        if not value >= least:  # also false for nan
             raise argparse.ArgumentTypeError(f"must be {words} of at least {least:g}")
         return value
 
@@ -36,17 +36,17 @@ def at_least(least: float, words: str, read: Callable[[str], float] = float) -> 
 
 
 def kind(text: str) -> str:
-    """A kind of timer: fixed-rate as in the words of the command line, or fixed_rate as the service has it."""
+    """Parse a kind of timer: fixed-rate as on the command line, or fixed_rate as in the service."""
     return text.replace("-", "_")
 
 
 def pace(text: str) -> float | None:
-    """So many a second, or no bound."""
+    """Parse a pace in executions per second, or no limit."""
     return None if text == "none" else float(text)
 
 
 def keyword(text: str) -> tuple[str, Any]:
-    """FIELD=JSON."""
+    """Parse FIELD=JSON."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError("must be FIELD=JSON, such as priority=5")
@@ -54,7 +54,7 @@ def keyword(text: str) -> tuple[str, Any]:
 
 
 def json_value(text: str) -> Any:
-    """A JSON value; @FILE: from a file, -: from standard input."""
+    """Parse a JSON value; @FILE: from a file, -: from standard input."""
     if text == "-":
         return _parsed(sys.stdin.read())
     if text.startswith("@"):

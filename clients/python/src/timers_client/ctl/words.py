@@ -1,4 +1,4 @@
-"""What does each word of timerctl, and each pair of words."""
+"""Functions of the commands of timerctl."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Work = Callable[[argparse.Namespace, TimersClient], None]
 
 
 def work_of(arguments: argparse.Namespace) -> _Work:
-    """What does a command that asks the service."""
+    """Return the function of a command that calls the service."""
     verb = getattr(arguments, "verb", None)
     return WORDS[arguments.word if verb is None else f"{arguments.word} {verb}"]
 
