@@ -97,7 +97,7 @@ MIDDLE: Final = """
 ## The timer service
 
 A Django project of your own that has `timers` among its apps gives these as a dictionary instead:
-`TIMERS = {"TIMERS_LEASE": 30}`.
+`TIMERS = {"LEASE": 30}`, without the prefix.
 
 | variable | default | allowed | what it does |
 |---|---|---|---|

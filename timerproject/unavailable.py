@@ -15,7 +15,7 @@ from django.views import defaults
 
 from timers.api.addresses import api_prefix
 from timers.api.refusals import DATABASE_AWAY, READING, problem_from_exception
-from timers.api.request_id import current_request_id
+from timers.security.request_id import current_request_id
 from timers.server.unmigrated import is_caused_by_missing_migrations
 
 PAGE_RETRY_AFTER: Final = 5

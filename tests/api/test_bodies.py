@@ -10,8 +10,8 @@ import tracemalloc
 import pytest
 
 from tests.api.asking import Asking, fields, problem
-from timers.api.request_id import WithRequestId
 from timers.models import TimerGroup
+from timers.security.request_id import WithRequestId
 
 pytestmark = pytest.mark.django_db
 

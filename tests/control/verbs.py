@@ -21,11 +21,11 @@ from timers.control import (
     leadership,
     nodes,
     operations,
-    reconcile,
     sandbox,
     secrets,
     skip_next,
     subscriptions,
+    sync,
 )
 from timers.control.create import create_each, create_timers
 from timers.control.declaration import Declaration, Declared
@@ -317,9 +317,9 @@ VERBS: dict[str, Verb] = {
     "operations.set_pace": Verb(
         _operation, lambda row, actor: operations.set_pace(row, 5, actor=actor), "operation.set_pace", "operation"
     ),
-    "reconcile.reconcile": Verb(
+    "sync.reconcile": Verb(
         _declared,
-        lambda declared, actor: reconcile.reconcile(declared, actor=actor),
+        lambda declared, actor: sync.reconcile(declared, actor=actor),
         "declaration.reconcile",
         "declaration code",
     ),

@@ -14,7 +14,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.test import RequestFactory
 
 from timerproject.log_lines import JsonLine, ToldByWhoAnswered, WithoutTracebackOfRefusal, configuration
-from timers.api.request_id import WithRequestId, current_request_id
+from timers.security.request_id import WithRequestId, current_request_id
 
 
 def record(message: str, *args: object, **more: object) -> logging.LogRecord:

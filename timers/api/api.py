@@ -34,8 +34,8 @@ from timers.api import (
 from timers.api.description import DESCRIPTION, complete
 from timers.api.invalid import in_our_words
 from timers.api.refusals import problem_from_exception
-from timers.api.request_id import current_request_id
 from timers.api.strict_body import StrictParser
+from timers.security.request_id import current_request_id
 from timers.version import VERSION
 
 

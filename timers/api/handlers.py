@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from timers.api.handler_endpoint import run_handler
 from timers.api.problems import Code, Problem
-from timers.api.request_id import current_request_id
 from timers.api.route import route
+from timers.security.request_id import current_request_id
 
 router = Router(tags=["handlers"])
 _CODES: Final[dict[int, Code]] = {422: "invalid", 500: "failed", 503: "unavailable"}

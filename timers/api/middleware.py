@@ -16,9 +16,9 @@ from django.http.response import HttpResponseBase
 from timers.api.addresses import api_prefix, app_prefix
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
 from timers.api.refusals import problem_from_exception
-from timers.api.request_id import current_request_id
 from timers.api.slashes import keep_slashes
 from timers.api.strict_body import take_body
+from timers.security.request_id import current_request_id
 
 logger = logging.getLogger(__name__)
 

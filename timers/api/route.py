@@ -24,11 +24,11 @@ from timers.api.authentication import caller, needs
 from timers.api.conditions import refuse_unheeded
 from timers.api.idempotent import IDEMPOTENCY_KEY, once, refuse_key
 from timers.api.problems import Problem
-from timers.api.request_id import current_request_id
 from timers.api.slashes import read_name
 from timers.exceptions import FieldProblem
 from timers.security.client_address import client_address
 from timers.security.current_actor import acting_as
+from timers.security.request_id import current_request_id
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 

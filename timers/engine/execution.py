@@ -61,10 +61,7 @@ AnyHolder = Holder | Consumer
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """The leadership under which a node fires what only the leader may fire.
-
-    It is verified in the transaction that fires.
-    """
+    """The leadership that firing requires; it is verified in the transaction that fires."""
 
     partition: str
     node_id: int
