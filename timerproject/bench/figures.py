@@ -29,7 +29,7 @@ class Run:
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """Return the query parameters that find its ledger rows by their index."""
+        """Query parameters that find its ledger rows by their index."""
         return {"group_id": self.group.id, "first": min(self.timers), "last": max(self.timers)}
 
 

@@ -78,7 +78,7 @@ class NodeProcess:
 
     @property
     def processes(self) -> list[int]:
-        """Return the ids of the supervisor and all processes under it."""
+        """Ids of the supervisor and all processes under it."""
         children: dict[int, list[int]] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             if (fields := _stat(stat)) is not None:
@@ -90,13 +90,13 @@ class NodeProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """Return the CPU time used so far by supervisor and workers."""
+        """CPU time in seconds used so far by supervisor and workers."""
         stats = [_stat(Path(f"/proc/{pid}/stat")) for pid in self.processes]
         return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields is not None) / TICKS
 
     @property
     def resident_mb(self) -> float:
-        """Return the memory of supervisor and workers in megabytes, shared pages counted for each."""
+        """Memory of supervisor and workers in megabytes, shared pages counted for each."""
         return round(resident_bytes(self.processes) / 1e6, 1)
 
     def _warm_up(self) -> None:

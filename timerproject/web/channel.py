@@ -115,7 +115,7 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether the channel only waits for the sender."""
+        """Whether the channel only waits for the sender."""
         return not self.requests and not self.total_outbufs_len
 
     def readable(self) -> bool:
