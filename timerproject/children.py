@@ -1,6 +1,6 @@
-"""Runs a few processes in one terminal: their lines with a prefix, restarted when they die, stopped in order.
+"""Run several processes in one terminal: prefix their output, restart them when they die, and stop them in order.
 
-One loop, no threads: it waits for output, for a child's end and for signals at once.
+A single loop without threads waits for output, for the end of a child and for signals at once.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _libc: Final = ctypes.CDLL(None)
 
 
 class CannotStart(Exception):
-    """A child ended before it was ready, or did not become ready in time; what it said was printed before."""
+    """Raised when a child ends before it is ready, or is not ready in time; its output was printed before."""
 
 
 @dataclass
 class Child:
-    """One process of the group. `is_ready` is asked with its process id until it says yes; `stop_within` in seconds."""
+    """One process of the group. `is_ready` is called with its id until it returns true; `stop_within` in seconds."""
 
     name: str
     command: list[str]
@@ -46,9 +46,9 @@ class Child:
     half_line: bytes = b""
 
     def start(self) -> IO[bytes]:
-        """Start it and return its output."""
+        """Start the process and return its output."""
         self.pauses.started(time.monotonic())
-        # A process group of its own: Ctrl-C in the terminal must reach only the one that stops the others in order.
+        # Own process group: Ctrl-C in the terminal must reach only the process that stops the others in order.
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self.folder, process_group=0, preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has no threads
@@ -73,9 +73,9 @@ class Child:
 
 @dataclass
 class Children:
-    """The group. `say` gets the name of a child and a line of its output, or of ours about it.
+    """The group of child processes. `say` gets the name of a child and a line of its output or of the group's notes.
 
-    `beside` is called every half second while they are up: for what is looked after too, and is no child.
+    `beside` is called every half second while the children are up, to watch things that are not children.
     """
 
     members: Sequence[Child]
@@ -85,9 +85,9 @@ class Children:
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Start all, call `on_ready` when all are, and keep them up until SIGINT or SIGTERM; then stop them in order.
+        """Start all children, call `on_ready`, restart those that die, and stop all in order on SIGINT or SIGTERM.
 
-        Raises CannotStart, with all of them stopped.
+        Raises CannotStart, after all of them are stopped.
         """
         with self._listening():
             try:
@@ -145,7 +145,7 @@ class Children:
             child.signal(signal.SIGTERM)
             while child.lives and time.monotonic() < deadline:
                 self._pump(0.1)
-                if self.signals > seen:  # another Ctrl-C: at once
+                if self.signals > seen:  # another Ctrl-C: stop at once
                     seen = self.signals
                     child.signal(signal.SIGTERM)
             if child.lives:
@@ -156,7 +156,7 @@ class Children:
             self._drain_output(child)
 
     def _pump(self, seconds: float) -> None:
-        """Hand on what the children say, for at most this long."""
+        """Forward the output of the children, for at most this many seconds."""
         for key, _ in self._selector.select(seconds):
             if isinstance(key.data, Child):
                 self._read(key.data)
@@ -164,7 +164,7 @@ class Children:
                 os.read(key.fd, 1024)
 
     def _read(self, child: Child) -> bool:
-        """Hand on what there is; False when there is nothing more now."""
+        """Forward the available output; return False if there is nothing more now."""
         assert child.process
         assert child.process.stdout
         try:
@@ -180,7 +180,7 @@ class Children:
         return bool(chunk)
 
     def _drain_output(self, child: Child) -> None:
-        """The last words of one that has ended."""
+        """Forward the remaining output of a child that has ended."""
         assert child.process
         assert child.process.stdout
         while self._read(child):
@@ -194,7 +194,7 @@ class Children:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Count signals, and let each cut a wait short."""
+        """Count signals; each one interrupts a wait."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         self._selector.register(reader, selectors.EVENT_READ, None)
@@ -215,6 +215,6 @@ class Children:
 
 
 def _end_with_parent() -> None:
-    """Between fork and exec: whoever is left by a kill -9 of the parent gets a SIGTERM, so that no port stays taken."""
+    """Request SIGTERM for when the parent is killed, so that the port is freed (called between fork and exec)."""
     if sys.platform.startswith("linux"):
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

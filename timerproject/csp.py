@@ -1,4 +1,4 @@
-"""The content security policy of every page: nothing from elsewhere, no inline script, no eval, in nobody's frame."""
+"""Content security policy of every page: no external sources, no inline scripts, no eval, no embedding in frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DATABASE_URL, or its absence, means for Django's DATABASES."""
+"""Translate DATABASE_URL, or its absence, into Django's DATABASES."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timerproject.embedded.folder import Folder
 ENGINE: Final = "timerproject.postgresql"
 _OF_THE_URL: Final = "django.db.backends.postgresql"
 
-# A server that is gone without a word is noticed within half a minute, not after two hours.
+# A server that disappears without closing its connections is detected within half a minute, not after two hours.
 CLIENT_OPTIONS: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -24,17 +24,17 @@ CLIENT_OPTIONS: Final = {
     "application_name": "timers",
 }
 
-# With several hosts one of them may be down, or a standby.
+# With several hosts, one of them may be down or a standby.
 SEVERAL_HOSTS: Final = {"connect_timeout": 3, "target_session_attrs": "read-write"}
 
-# Opening a connection costs more than most requests, so they persist; each is checked when a request takes it up
-# (postgresql/base.py), so a restarted database is no error for anyone. Nothing is pooled: the worker keeps plain
-# connections per thread.
+# Opening a connection costs more than most requests, so connections persist. Each is checked when a request uses it
+# (postgresql/base.py), so a restarted database causes no errors. There is no pool: the worker keeps one plain
+# connection per thread.
 HABITS: Final = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 
 
 def database(url: str, embedded: Folder) -> dict[str, Any]:
-    """DATABASES["default"] for this URL; for an empty one the embedded server's, which nothing here starts."""
+    """Return DATABASES["default"] for this URL; for an empty one that of the embedded server, without starting it."""
     chosen = _from_url(url) if url else _embedded(embedded)
     several = SEVERAL_HOSTS if "," in chosen["HOST"] else {}
     return {"ENGINE": ENGINE, **HABITS, **chosen, "OPTIONS": CLIENT_OPTIONS | several | chosen.get("OPTIONS", {})}
@@ -60,6 +60,6 @@ def _from_url(url: str) -> dict[str, Any]:
             "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name, "
             "or postgresql://user@%2Fsocket%2Ffolder/name. Unset it to use the embedded one."
         )
-    # A socket's folder is percent-encoded in a URL, and is left so by the parser.
+    # A socket's folder is percent-encoded in a URL, and the parser does not decode it.
     config["HOST"] = unquote(config.get("HOST") or "")
     return config

@@ -1,4 +1,4 @@
-"""Environment variables that are checked: django-environ takes any unknown word for false."""
+"""Read environment variables with validation: django-environ treats any unknown word as false."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def switch(name: str, *, default: bool) -> bool:
 
 
 def debug(name: str, *, hosts: Iterable[str]) -> bool:
-    """A switch, off by default, that may be on only where all host names are this machine's own.
+    """Return a switch, off by default, that can be on only if all host names are this machine's own.
 
-    Pages on errors tell settings and local variables to whoever asks for them.
+    Error pages show settings and local variables to every client.
     """
     given = switch(name, default=False)
     beyond = [host for host in hosts if not _is_this_machine(host)]
@@ -56,7 +56,7 @@ def time_zone(name: str, *, default: str) -> str:
 
 
 def apps(name: str) -> list[str]:
-    """Names of Django apps, separated by commas; each must be found where Python looks for modules."""
+    """Return names of Django apps, separated by commas; each must be found where Python looks for modules."""
     given = [app.strip() for app in _env.list(name, default=[]) if app.strip()]
     for app in given:
         if not _is_there(app):
@@ -67,13 +67,13 @@ def apps(name: str) -> list[str]:
 
 
 def _is_this_machine(host: str) -> bool:
-    # testserver is what Django's test client asks for; names under .localhost never leave the machine (RFC 6761).
+    # testserver is the host of Django's test client; names under .localhost never leave the machine (RFC 6761).
     name = host.strip().lower()
     return name in {*THIS_MACHINE, "testserver"} or name.endswith(".localhost")
 
 
 def _is_there(app: str) -> bool:
-    """Whether the package is there that the app's dotted name begins with; nothing of it is imported."""
+    """Return whether the top-level package of the app's dotted name exists, without importing it."""
     try:
         return find_spec(app.partition(".")[0]) is not None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What must be there before the service can run: tables, static files, an administrator. Each step may be repeated."""
+"""Prepare what the service needs: tables, static files, an administrator. Each step can be repeated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_ADMINISTRATOR = "admin"
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Two starts in the same folder prepare it one after the other."""
+    """Serialize the preparation: concurrent starts in the same folder run it one after the other."""
     settings.VAR.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (settings.VAR / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -37,6 +37,6 @@ def collect_static_files() -> None:
 
 
 def administrator() -> User:
-    """The first administrator, made without a password if there is none: a sign-in link is the way in."""
+    """Return the first administrator; create one without a password, for sign-in by link, if there is none."""
     found = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     return found or User.objects.create_superuser(FIRST_ADMINISTRATOR)

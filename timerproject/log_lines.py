@@ -1,4 +1,4 @@
-"""How log lines look: readable text for a console, or one JSON object per line for a collector."""
+"""Format of log lines: readable text for a console, or one JSON object per line for a log collector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"
 
 
 class JsonLine(logging.Formatter):
-    """One object per record: time (UTC), level, logger, process, message, the caller's `extra`, and a traceback."""
+    """One JSON object per record: time (UTC), level, logger, process, message, the caller's `extra`, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -31,18 +31,18 @@ class JsonLine(logging.Formatter):
 
 
 class ToldByWhoAnswered(logging.Filter):
-    """Keeps back Django's own line, and traceback, about a 503: whoever answers so has logged in one line why."""
+    """Drop Django's own line and traceback about a 503: the code that responds with 503 logs the reason in one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let all but those pass."""
+        """Return False for those records."""
         return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class WithoutTracebackOfRefusal(logging.Filter):
-    """Drops the traceback from lines about requests that were refused: 4xx answers are no faults of the server."""
+    """Drop the traceback from lines about refused requests: 4xx responses are not errors of the server."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let all pass, those about refused requests in one line."""
+        """Return True; remove the traceback from records about refused requests."""
         status = getattr(record, "status_code", None)
         if status is not None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             record.exc_info = record.exc_text = record.stack_info = None
@@ -50,7 +50,7 @@ class WithoutTracebackOfRefusal(logging.Filter):
 
 
 def configuration(log_format: str, level: str) -> dict[str, Any]:
-    """Django's LOGGING for `text` or `json`; everything goes to standard error, as every line of every process does."""
+    """Return Django's LOGGING for `text` or `json`; every process writes to standard error."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

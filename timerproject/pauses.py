@@ -1,4 +1,4 @@
-"""How long to wait before what has died is started again: longer after each death, until one life was long enough."""
+"""Backoff between restarts: longer after each death, until one life was long enough."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ SETTLED_AFTER = 60.0
 
 @dataclass
 class Pauses:
-    """The deaths of one thing; instants are of the monotonic clock, in seconds."""
+    """The deaths of one process; instants are of the monotonic clock, in seconds."""
 
     deaths: int = 0
     started_at: float = 0.0
 
     def started(self, now: float) -> None:
-        """It lives from now on."""
+        """Record that the process was started at `now`."""
         self.started_at = now
 
     def next(self, now: float) -> float:
-        """It was found dead: the seconds to wait."""
+        """Record a death at `now` and return the seconds to wait before the restart."""
         self.deaths = 1 if now - self.started_at > SETTLED_AFTER else self.deaths + 1
         wait: float = SHORTEST_WAIT * 2.0 ** (self.deaths - 1)
         return min(wait, LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""The secrets of an installation that was given none: made once, each kept in a file for this user alone."""
+"""Secrets of an installation that has none configured: generated once, each stored in a file private to its owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from timers.conf.forms import KEY_BYTES
 
 
 def kept_in(path: Path, make: Callable[[], str]) -> str:
-    """The key in this file, made if there is none. Several processes at once end up with the same key."""
+    """Return the key in this file; create it if there is none. Concurrent processes get the same key."""
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,12 +28,12 @@ def kept_in(path: Path, make: Callable[[], str]) -> str:
 
 
 def new_secret_key() -> str:
-    """A key in the form of SECRET_KEY."""
+    """Return a new key in the format of SECRET_KEY."""
     return secrets.token_urlsafe(50)
 
 
 def new_encryption_key() -> str:
-    """A key in the form of TIMERS_ENCRYPTION_KEYS."""
+    """Return a new key in the format of TIMERS_ENCRYPTION_KEYS."""
     return f"first:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
 
 
@@ -42,7 +42,7 @@ def _write(path: Path, key: str) -> None:
     with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(key + "\n")
     try:
-        os.link(whole, path)  # fails if another was first, and then his key is the one
+        os.link(whole, path)  # fails if another process was first; then its key is used
     except FileExistsError:
         pass
     finally:

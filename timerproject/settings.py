@@ -1,4 +1,4 @@
-"""The environment, turned into Django's settings. docs/settings.md lists every variable."""
+"""Django's settings, read from the environment. docs/settings.md lists every variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 
 # ----------------------------------------------------------------- the timer service
-# A setting that makes no sense stops every command here, with a sentence.
+# An invalid setting stops every command here, with an error message.
 _given = {name: value for name, value in os.environ.items() if name.startswith(conf.PREFIX)}
 _conf = conf.load(_given)
 TIMERS = {name.removeprefix(conf.PREFIX): value for name, value in _given.items()}
@@ -46,7 +46,8 @@ if not SECRET_KEY:
 if EMBEDDED_DATABASE and not _conf.encryption_keys:
     TIMERS["ENCRYPTION_KEYS"] = kept_in(VAR / "encryption_key", new_encryption_key)
 
-# Served to other machines: over TLS, unless said otherwise. Only this machine: plain http, as there is no certificate.
+# Served to other machines: over TLS, unless configured otherwise. Served to this machine only: plain http, because
+# there is no certificate.
 HTTPS = environment.switch("HTTPS", default=not set(ALLOWED_HOSTS) <= {*environment.THIS_MACHINE})
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
@@ -58,7 +59,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-# Whether subdomains are served over TLS is not ours to say, so HSTS neither includes nor preloads them.
+# It is unknown whether subdomains are served over TLS, so HSTS neither includes nor preloads them.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 PASSWORD_HASHERS = [
@@ -70,7 +71,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# The largest that the API takes, which has closer bounds of its own for each address.
+# The maximum that the API accepts; it has lower limits of its own for each address.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
@@ -83,7 +84,7 @@ INSTALLED_APPS = [
     "timerproject.demo",
     "django_htmx",
     "ninja",
-    # Without autodiscovery: the URLconf does it, so workers, which serve no pages, are spared importing the admin.
+    # Without autodiscovery: the URLconf does it, so workers, which serve no pages, do not import the admin.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -105,7 +106,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "timers.security.current_actor_middleware.CurrentActorMiddleware",
     "timerproject.sign_in.limit.SignInLimitMiddleware",
-    # Closed by default: a view that anyone may see says so with @login_not_required.
+    # Closed by default: a view that is public is marked with @login_not_required.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

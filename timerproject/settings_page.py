@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the tables: `python -m timerproject.settings_page > docs/settings.md`."""
+"""Write docs/settings.md from the tables: `python -m timerproject.settings_page > docs/settings.md`."""
 
 from __future__ import annotations
 

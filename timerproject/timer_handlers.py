@@ -9,10 +9,10 @@ from timers.handlers import Fire, handler
 
 @handler("timerbench.noop")
 def noop(fire: Fire) -> None:
-    """What `manage.py timerbench` has run: nothing."""
+    """Do nothing; the handler of `manage.py timerbench`."""
 
 
 @handler("timerbench.sleep")
 def sleep(fire: Fire) -> None:
-    """Sleep for as many seconds as the payload says; for `timerbench burst`."""
+    """Sleep for the number of seconds in the payload; for `timerbench burst`."""
     time.sleep(fire.payload)

@@ -1,7 +1,7 @@
-"""What is answered without a database that can be used (unreachable, not migrated): 503, and when to come back.
+"""Responses while the database is unusable (unreachable, not migrated): 503 with Retry-After.
 
-Sessions are in the database, so that it is away shows in the middleware already, before any view of ours. Each layer of
-middleware turns what was raised below it into an answer by itself, and asks this view for it.
+Sessions are in the database, so an unavailable database raises in the middleware already, before any view of the
+service. Each layer of middleware turns an exception below it into a response by calling this view.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from timers.security.request_id import current_request_id
 from timers.server.unmigrated import is_caused_by_missing_migrations
 
 PAGE_RETRY_AFTER: Final = 5
-"""Seconds after which a page asks for itself again."""
+"""Seconds after which a page reloads itself."""
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer to a request that raised, for what was raised: 503 without a database that can be used, else 500."""
+    """Return the response to a request that raised: 503 if the database is unusable, else 500."""
     error = sys.exc_info()[1]
     is_unmigrated = is_caused_by_missing_migrations(error)
     if error is None or not (is_unmigrated or isinstance(error, DATABASE_AWAY)):
@@ -34,10 +34,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_unmigrated:
         page, media_type = f"{problem.detail}\n", "text/plain; charset=utf-8"
     elif request.headers.get("HX-Request") == "true":
-        # A fragment: the page that asks stays as it is, and says itself that it has no news.
+        # A fragment: the page that requested it stays as it is, and shows that it has no news.
         page, media_type = problem.detail, "text/plain; charset=utf-8"
     else:
-        # Without the request: what it would add to the page (who has signed in) is in the database.
+        # Rendered without the request: its context (the signed-in user) is in the database.
         may_repeat = request.method in READING
         page = render_to_string("unavailable.html", {"may_repeat": may_repeat, "seconds": PAGE_RETRY_AFTER})
         media_type = "text/html; charset=utf-8"

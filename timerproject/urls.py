@@ -1,4 +1,4 @@
-"""Every address of the service."""
+"""URLs of the service."""
 
 from __future__ import annotations
 

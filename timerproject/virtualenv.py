@@ -1,9 +1,9 @@
-"""Puts the hashed packages of a requirements file into a virtual environment, once.
+"""Install the hashed packages of a requirements file into a virtual environment, once.
 
     python3 timerproject/virtualenv.py .venv requirements.txt
 
-Needs nothing but the standard library. What was installed is remembered beside the environment by the file's
-SHA-256, so the next call only compares and returns. Two calls at the same time wait for each other.
+Needs only the standard library. The SHA-256 of the installed file is stored next to the environment, so the next call
+only compares it and returns. Two concurrent calls wait for each other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MINIMUM = (3, 11)
 
 
 def set_up(environment: Path, requirements: Path) -> bool:
-    """Make `environment` hold what `requirements` lists; False if it did already."""
+    """Install the packages of `requirements` into `environment`; return False if they were installed already."""
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = environment / f".{requirements.stem}.sha256"
     if is_installed(environment, stamp, digest):
@@ -40,7 +40,7 @@ def is_installed(environment: Path, stamp: Path, digest: str) -> bool:
 
 
 def works(environment: Path) -> bool:
-    """A killed set-up or a removed Python leaves an environment whose pip does not run."""
+    """Return whether pip runs in the environment; it does not after a killed set-up or when Python was removed."""
     python = environment / "bin/python"
     return python.exists() and run_quietly([str(python), "-m", "pip", "--version"])
 

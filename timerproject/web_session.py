@@ -1,7 +1,7 @@
-"""Bounds on the database sessions that answer requests: a held lock or a server that hangs must not keep the threads.
+"""Limits on the database sessions of web requests: a held lock or a server that hangs must not block the threads.
 
-Where each of the few threads waits for the database nobody is answered, not even whoever asks whether the process
-lives. Handlers that are called over HTTP have threads and sessions of their own, and take the time that they need.
+While all of the few threads wait for the database, no request gets a response, not even the liveness probe. Handlers
+that are called over HTTP have threads and sessions of their own, without these limits.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from timers.server.settings import guard_sessions
 LOCK_TIMEOUT: Final = 5.0
 """Seconds that a statement waits for a lock."""
 COMMIT_TIMEOUT: Final = 3.0
-"""Seconds that a COMMIT waits, for a synchronous standby above all; with what its cancelling takes, less than 5."""
+"""Seconds that a COMMIT waits, mainly for a synchronous standby; together with its cancellation, less than 5."""
 MARGIN: Final = 5.0
-"""Seconds beyond a statement's time after which a server has hung, as it has not even ended the statement."""
+"""Seconds beyond a statement's timeout after which the server counts as hanging: it has not ended the statement."""
 
 
 class _Thread(threading.local):
@@ -35,16 +35,16 @@ _thread: Final = _Thread()
 
 
 def bound_sessions() -> None:
-    """From now on, in this process: the sessions of threads that answer requests."""
+    """Apply the limits to the sessions of all request threads of this process, from now on."""
     if conf.current().web_statement_timeout:
         request_started.connect(_know_thread, dispatch_uid=__name__)
         connection_created.connect(_bound, dispatch_uid=__name__)
 
 
 def give_up_after(connection: psycopg.Connection[Any], seconds: float) -> None:
-    """Close the connection when a statement is not answered within so many seconds; it raises OperationalError then.
+    """Close the connection, which raises OperationalError, if a statement gets no response within `seconds`.
 
-    What the server bounds by itself it cannot where it hangs, and a network keeps a connection to such a server alive.
+    A server that hangs cannot enforce its own timeouts, and a network keeps a connection to such a server alive.
     """
     plain = connection.wait
 
@@ -52,7 +52,7 @@ def give_up_after(connection: psycopg.Connection[Any], seconds: float) -> None:
         try:
             return plain(gen, interval, timeout)
         except psycopg.OperationalError:
-            # Left open it would be waited for once more, to roll back.
+            # If left open, Django would wait for it once more, to roll back.
             if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 connection.close()
             raise

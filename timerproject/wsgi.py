@@ -1,4 +1,4 @@
-"""What gunicorn serves: `gunicorn timerproject.wsgi`."""
+"""WSGI application for gunicorn: `gunicorn timerproject.wsgi`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""backlog: what was due while nothing ran, one-shots and recurring timers, and what it does to the others."""
+"""backlog: one-shot and recurring timers that became due while no node ran, and their effect on other timers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEIGHBOURS_A_SECOND: Final = 10
 
 
 def measure(*, executions: int, workers: int, threads: int | None = None) -> dict[str, Any]:
-    """Half one-shots, half daily timers, all overdue when their group comes back; another group fires meanwhile."""
+    """Half one-shots, half daily timers, all overdue when their group is resumed; another group fires meanwhile."""
     with Ground() as ground:
         group = ground.group("backlog")
         neighbour = ground.group("neighbour")

@@ -15,9 +15,9 @@ SLEEPER: Final = "timerbench.sleep"
 
 
 def measure(*, executions: int, nodes: int, workers: int, run_seconds: float, ahead: float) -> dict[str, Any]:
-    """`executions` one-shots of one instant, whose handlers take `run_seconds`, created `ahead` seconds before it.
+    """Run `executions` one-shots of one instant, whose handlers take `run_seconds`, created `ahead` seconds before it.
 
-    Twice: while no worker knows how long they take, and when all do.
+    Measured twice: before any worker knows their run time, and when all workers do.
     """
     with Ground() as ground, running_nodes(ground, nodes, workers=workers) as together:
         group = ground.group("burst", action={"handler": SLEEPER})

@@ -1,4 +1,4 @@
-"""catchup: what the first decision about a timer costs that no node has looked at for a year."""
+"""catchup: the cost of the first decision about a timer that no node has looked at for a year."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _WINDOWS: Final = [
     {"cron": "7/30 * * * *", "duration": "PT15M"},
     {"weekdays": ["sat", "sun"]},
 ]
-"""As many windows a day as the rules of a calendar may begin."""
+"""The maximum number of windows a day that the rules of a calendar can start."""
 
 
 def measure(*, days: int) -> dict[str, Any]:
-    """CPU milliseconds of one decision (the most of all overlap policies) about a minutely timer after so many days.
+    """Measure the CPU milliseconds of one decision about a minutely timer after `days` days without a node.
 
-    Nothing is written, no node is started. `rows`: the most that one decision brought.
+    The figure is the maximum over all overlap policies; `rows` is the maximum number of rows of one decision. Writes
+    nothing and starts no node.
     """
     now_us = to_microseconds(_SINCE + timedelta(days=days))
     most_rows = 0

@@ -1,4 +1,4 @@
-"""chains: how many steps of orders run a second, and how long after a step's end the next one starts."""
+"""chains: steps of orders per second, and the time from the end of a step to the start of the next one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from timers.scheduling import pause_group, resume_group, update_group
 
 CHAIN: Final = "steps"
 STEPS: Final = 4
-"""Of each order; none of them does anything."""
+"""Number of steps of each order; none of them does anything."""
 PROBES: Final = 250
-"""Orders whose steps are timed on the idle node, one at a time."""
+"""Number of orders whose steps are timed on the idle node, one at a time."""
 GAP: Final = timedelta(milliseconds=40)
-"""From the start of one of them to the next."""
+"""Time from the start of one of these orders to the next."""
 
 _GAPS: Final = """
 SELECT count(*), percentile_cont(ARRAY[0.5, 0.9, 0.99, 1]) WITHIN GROUP (ORDER BY gap)
@@ -36,7 +36,7 @@ WHERE gap IS NOT NULL
 
 
 def measure(*, executions: int, workers: int, threads: int | None = None, runs: int = 3) -> dict[str, Any]:
-    """`executions` orders of a chain of STEPS steps, `runs` times; then the time between steps on the idle node."""
+    """Run `executions` orders of a chain of STEPS steps, `runs` times; then time the steps on the idle node."""
     with Ground() as ground, NodeProcess(ground, workers=workers, threads=threads) as node:
         group = _group(ground, "chains")
         found = [_walk(group, executions, node) for _ in range(runs)]
@@ -49,7 +49,7 @@ def measure(*, executions: int, workers: int, threads: int | None = None, runs: 
 
 
 def _group(ground: Ground, purpose: str) -> TimerGroup:
-    """A group whose timers begin orders of a chain of its own."""
+    """Create a group whose timers start orders of a chain of its own."""
     group = ground.group(purpose)
     names = [f"step-{number}" for number in range(1, STEPS + 1)]
     steps = {
@@ -61,7 +61,7 @@ def _group(ground: Ground, purpose: str) -> TimerGroup:
 
 
 def _walk(group: TimerGroup, orders: int, node: NodeProcess) -> dict[str, Any]:
-    """All orders are there before the first begins: the group is paused while their timers are created."""
+    """Run `orders` orders. All exist before the first starts: the group is paused while their timers are created."""
     pause_group(group.name, reason="being filled")
     run = Run(group, due_one_shots(group.name, orders))
     due = clock.now()
@@ -83,7 +83,7 @@ def _overhead(group: TimerGroup, node: NodeProcess) -> dict[str, Any]:
 
 
 def between_steps(run: Run) -> dict[str, Any]:
-    """Milliseconds from the end of a step's handler to the start of the next one's, of all orders of a run."""
+    """Return the milliseconds from the end of a step's handler to the next one's start, over all orders of a run."""
     with connection.cursor() as cursor:
         cursor.execute(_GAPS, run.bounds)
         count, quantiles = cursor.fetchone()

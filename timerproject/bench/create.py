@@ -1,4 +1,4 @@
-"""create: how many timers a second one process can create, one by one and in bulk."""
+"""create: timers per second that one process can create, one by one and in bulk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""drain: how fast due one-shots are fired and recorded, beside the limit of the same statements."""
+"""drain: due one-shots fired and recorded per second, compared with the limit of the same statements."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def measure(
     hold_snapshot: bool = False,
     on_finish: str = "keep",
 ) -> dict[str, Any]:
-    """Drain `executions` due one-shots with `nodes` nodes, `runs` times, in alternation with the raw limit.
+    """Drain `executions` due one-shots with `nodes` nodes, `runs` times, alternating with the raw limit.
 
-    `raw`: in between, as many processes as there are workers run the same statements by hand. `future`: timers far
-    ahead in the same group. `hold_snapshot`: one more drain while another transaction holds its snapshot open.
+    `raw`: between the runs, as many processes as there are workers execute the same statements directly. `future`:
+    timers far ahead in the same group. `hold_snapshot`: one more drain while another transaction holds its snapshot.
     """
     with Ground() as ground:
         group = ground.group("drain", on_finish=on_finish)
@@ -61,7 +61,7 @@ def measure(
 def _drain(
     group: TimerGroup, executions: int, nodes: list[NodeProcess], *, hold_snapshot: bool = False
 ) -> dict[str, Any]:
-    """All timers are there before the first is fired: the group is paused while they are created."""
+    """Drain once. All timers exist before the first is fired: the group is paused while they are created."""
     pause_group(group.name, reason="being filled")
     run = Run(group, due_one_shots(group.name, executions))
     due = clock.now()

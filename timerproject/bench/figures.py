@@ -1,4 +1,4 @@
-"""What the ledger says of a run: how many, how fast, how late, and by whom."""
+"""Figures of a run, read from the ledger: how many, how fast, how late, and on which worker."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SETTLES_WITHIN: Final = 600.0
 
 
 class NotDrained(Exception):
-    """Timers were left after the longest time that a run may take."""
+    """Raised when timers are left after the maximum duration of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's timers: ids of one `schedule_many` follow each other, and nobody else creates in its group."""
+    """A run's timers: ids of one `schedule_many` are consecutive, and no one else creates timers in its group."""
 
     group: TimerGroup
     timers: Sequence[int]
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """The parameters that find its ledger rows by their index."""
+        """Query parameters that find its ledger rows by their index."""
         return {"group_id": self.group.id, "first": min(self.timers), "last": max(self.timers)}
 
 
@@ -42,9 +42,9 @@ SELECT EXISTS (SELECT 1 FROM timers_timer t WHERE t.group_id = %(group_id)s AND 
 
 
 def wait_until_drained(run: Run, due: datetime, *nodes: NodeProcess) -> datetime:
-    """Wait until nothing of the group that was due at `due` is left; returns the database's now of that look.
+    """Wait until nothing that was due at `due` is left in the group; return the database's now of that look.
 
-    Raises NodeFailed when one of the nodes ends meanwhile, and NotDrained when something is left for too long.
+    Raises NodeFailed if one of the nodes ends meanwhile, and NotDrained if something is left for too long.
     """
     deadline = time.monotonic() + SETTLES_WITHIN
     last_fired = False
@@ -54,7 +54,7 @@ def wait_until_drained(run: Run, due: datetime, *nodes: NodeProcess) -> datetime
                 node.check()
             asked = time.monotonic()
             if not last_fired:
-                # Cheap while thousands are due, and whatever the dead rows of a held snapshot: the last one by its id.
+                # Cheap while thousands are due, and despite the dead rows of a held snapshot: checks the last id first.
                 cursor.execute("SELECT last_fire_at IS NOT NULL FROM timers_timer WHERE id = %s", (run.timers[-1],))
                 (last_fired,) = cursor.fetchone()
             if last_fired:
@@ -84,7 +84,7 @@ GROUP BY tenth ORDER BY tenth
 
 
 def drained(run: Run, seen_empty_at: datetime) -> dict[str, Any]:
-    """Executions a second, from the first start to the look that found all recorded, and what stands behind it."""
+    """Return executions per second, from the first start to the look that found all recorded, and raw numbers."""
     with connection.cursor() as cursor:
         cursor.execute(_DRAINED, run.bounds)
         succeeded, rows, first_start, last_end, batches = cursor.fetchone()
@@ -104,7 +104,7 @@ def drained(run: Run, seen_empty_at: datetime) -> dict[str, Any]:
 
 
 def shares(run: Run) -> dict[str, int]:
-    """How many executions each worker has run, by `node/worker`, where nodes are numbered from 1."""
+    """Return how many executions each worker has run, by `node/worker`, where nodes are numbered from 1."""
     with connection.cursor() as cursor:
         cursor.execute(_SHARES, run.bounds)
         return {f"{node.rpartition('-')[2]}/{worker}": count for node, worker, count in cursor.fetchall()}
@@ -121,7 +121,7 @@ WHERE timer_id BETWEEN %(first)s AND %(last)s AND group_id = %(group_id)s AND at
 
 
 def lateness(run: Run) -> dict[str, Any]:
-    """Start minus scheduled instant in milliseconds, both by the database's clock; `early` must be 0."""
+    """Return start minus scheduled instant in milliseconds, both by the database clock; `early` must be 0."""
     with connection.cursor() as cursor:
         cursor.execute(_LATENESS, run.bounds)
         executions, early, quantiles = cursor.fetchone()
@@ -139,7 +139,7 @@ WHERE timer_id BETWEEN %(first)s AND %(last)s AND group_id = %(group_id)s
 
 
 def fires_between(run: Run, since: datetime, until: datetime) -> dict[str, Any]:
-    """How many occurrences of a stretch of time have been recorded up to now, how many not as succeeded or missed."""
+    """Count the recorded occurrences of a period: succeeded, skipped or failed, and missed."""
     with connection.cursor() as cursor:
         cursor.execute(_FIRES, {**run.bounds, "since": since, "until": until})
         succeeded, others, missed = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""The ground of a measurement: groups in a partition of their own, so that no other node takes part."""
+"""The test bed of a measurement: groups in a separate partition, so that no other node takes part."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ PAYLOAD: Final = {"order": 81_734, "text": "x" * 170}
 """About 200 bytes, the size of the published comparisons."""
 CHUNK: Final = 2_000
 CREATED_A_SECOND: Final = 5_000
-"""A low guess of the bulk speed, for who wants all timers to exist before the first is due."""
+"""Conservative estimate of the bulk rate, for measurements that need all timers to exist before the first is due."""
 
 logger = logging.getLogger(__name__)
 
 
 class BenchRuns(Exception):
-    """Another measurement is running on this database."""
+    """Raised when another measurement is running on this database."""
 
 
 class Ground:
-    """A partition and its groups. Leaving it removes them with their timers and their history."""
+    """A partition and its groups. Leaving the context deletes them with their timers and their history."""
 
     def __init__(self) -> None:
         self.partition = f"{PREFIX}{secrets.token_hex(3)}"
@@ -45,7 +45,7 @@ class Ground:
         if not self._alone.enter_context(one_at_a_time("timerbench")):
             self._alone.close()
             raise BenchRuns("another timerbench is running on this database; wait for its end")
-        self._clear()  # what a killed run has left
+        self._clear()  # remains of a killed run
         return self
 
     def __exit__(
@@ -55,7 +55,7 @@ class Ground:
             self._clear()
 
     def group(self, purpose: str, **fields: Any) -> TimerGroup:
-        """A new group of the ground; its timers run the handler that does nothing."""
+        """Create a group; its timers run the handler that does nothing."""
         fields = {"action": {"handler": HANDLER}, **fields}
         return create_group(f"{self.partition}-{purpose}", partition=self.partition, actor="timerbench", **fields)
 
@@ -74,7 +74,7 @@ class Ground:
 
 
 def due_one_shots(group: str, count: int) -> list[int]:
-    """Create so many one-shots that are due since a second, in the order of their ids; returns their ids."""
+    """Create `count` one-shots that have been due for a second; return their ids in ascending order."""
     first = clock.now() - timedelta(seconds=1)
     return _create(
         {
@@ -88,7 +88,7 @@ def due_one_shots(group: str, count: int) -> list[int]:
 
 
 def one_shots_at(group: str, first: datetime, gap: timedelta, count: int, *, payload: Any = PAYLOAD) -> list[int]:
-    """Create one-shots at first, first + gap, ...; returns their ids."""
+    """Create one-shots at first, first + gap, ...; return their ids."""
     return _create(
         {
             "kind": "once",
@@ -102,7 +102,7 @@ def one_shots_at(group: str, first: datetime, gap: timedelta, count: int, *, pay
 
 
 def fixed_rates(group: str, period: float, first: datetime, count: int, *, spread: float = 0) -> list[int]:
-    """Create timers of one period; their first instants are spread over `spread` from `first` on (seconds)."""
+    """Create timers of one period; their first instants are spread over `spread` seconds from `first` on."""
     return _create(
         {
             "kind": "fixed_rate", "group": group, "period": period, "name": f"every-{first:%H%M%S%f}-{number}",

@@ -1,4 +1,4 @@
-"""A transaction that holds its snapshot open: what a forgotten session or a long dump does to a queue."""
+"""A transaction that holds its snapshot open, like a forgotten session or a long dump."""
 
 from __future__ import annotations
 

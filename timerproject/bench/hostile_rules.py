@@ -1,4 +1,4 @@
-"""Hostile rules: specs that were made to be costly. The tests bound their work, and timerbench measures their time."""
+"""Hostile rules: deliberately expensive specs. The tests bound their work, and timerbench measures their time."""
 
 from __future__ import annotations
 
@@ -74,4 +74,4 @@ HOSTILE: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     **{f"calendar: {name}": ("calendar", spec) for name, spec in _CALENDARS.items()},
     **_OTHERS,
 }
-"""Kind and spec by name; most are refused, and some cost as much as any rule can."""
+"""Kind and spec by name; most are refused, and some cost as much as a rule can."""

@@ -1,4 +1,4 @@
-"""http: how many calls of a slow target a node makes a second, with so many under way at once."""
+"""http: calls of a slow target per second on one node, with a given number in progress at once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RULES: Final = {
     "TIMERS_HTTP_PORTS": "any",
     "TIMERS_HTTP_PROXY": "",
 }
-"""What lets the node of the measurement call this host, whatever the installation's own rules."""
+"""Settings that let the measured node call this host, whatever the installation's own rules."""
 
 
 def measure(*, executions: int, workers: int, in_flight: int, answer_seconds: float) -> dict[str, Any]:
-    """Drain due one-shots that call a target which answers after `answer_seconds`, `in_flight` of them at once."""
+    """Drain due one-shots that call a target which responds after `answer_seconds`, `in_flight` of them at once."""
     settings = {**RULES, "TIMERS_HTTP_PER_TARGET": str(in_flight)}
     with Ground() as ground, SlowTarget(answer_seconds) as target:
         group = ground.group("http")
         pause_group(group.name, reason="being filled")
         run = Run(group, due_one_shots(group.name, executions))
-        # Behind the control's back, whose guard knows only the rules of this process.
+        # Bypasses control, whose guard knows only the rules of this process.
         action = {"kind": "http", "method": "POST", "url": target.url}
         TimerGroup.objects.filter(id=group.id).update(action=action, version=F("version") + 1)
         with NodeProcess(ground, workers=workers, concurrency=in_flight, settings=settings) as node:

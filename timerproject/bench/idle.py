@@ -1,4 +1,4 @@
-"""idle: what a node costs that has nothing to do."""
+"""idle: the cost of an idle node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SETTLES_AFTER = 5.0
 
 
 def measure(*, seconds: float, workers: int, threads: int | None = None) -> dict[str, Any]:
-    """Processor time of the node's processes, and transactions of the whole database, over `seconds`."""
+    """Measure the CPU time of the node's processes, and transactions of the whole database, over `seconds`."""
     with Ground() as ground, NodeProcess(ground, workers=workers, threads=threads) as node:
-        time.sleep(SETTLES_AFTER)  # the warm-up's last batches are behind it
+        time.sleep(SETTLES_AFTER)  # until the last batches of the warm-up are done
         cpu, transactions, began = node.cpu_seconds, _transactions(), time.monotonic()
         time.sleep(seconds)
         node.check()
@@ -31,7 +31,7 @@ def measure(*, seconds: float, workers: int, threads: int | None = None) -> dict
 
 
 def _transactions() -> int:
-    """Transactions that this database has ended so far, those of other nodes and pages included."""
+    """Return the number of transactions that this database has ended so far, including other nodes and pages."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
         return int(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""What figures belong to: versions, settings and the machine."""
+"""The installation that figures belong to: versions, settings and the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POSTGRESQL: Final = ("fsync", "synchronous_commit", "full_page_writes", "shared
 
 
 def describe() -> dict[str, Any]:
-    """Versions of what runs, the settings that make it faster or slower, and how big the machine is."""
+    """Return the versions, the settings that affect speed, and the size of the machine."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS s(name)", (["server_version", *_POSTGRESQL],)

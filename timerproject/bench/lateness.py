@@ -24,7 +24,7 @@ def measure(
     future: int = 0,
     created_ahead_ms: float | None = None,
 ) -> dict[str, Any]:
-    """One-shots at an even `rate` a second over `seconds`; all known ahead, or each created just before its instant."""
+    """Run one-shots at an even `rate` a second over `seconds`; created all before, or each just before its instant."""
     count = max(1, round(rate * seconds))
     with Ground() as ground:
         group = ground.group("lateness")
@@ -44,7 +44,7 @@ def measure(
 
 
 def _created_just_ahead(group: TimerGroup, count: int, gap: timedelta, ahead_ms: float) -> tuple[Run, dict[str, Any]]:
-    """Create each timer when its instant is `ahead_ms` away; what could not be created in time is told, not hidden."""
+    """Create each timer when its instant is `ahead_ms` away; those not created in time are reported."""
     database = clock.DatabaseClock(clock.now())
     first_us = database.now_us() + round(ahead_ms * 1000) + 100_000
     gap_us = gap / timedelta(microseconds=1)

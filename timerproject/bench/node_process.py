@@ -1,4 +1,4 @@
-"""A real node of the measured installation: started, watched from outside, ended in order."""
+"""A real node of the measured installation: started, observed from outside, stopped in order."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class NodeFailed(Exception):
-    """The node did not start, or ended while it was needed."""
+    """Raised when the node did not start, or ended while it was needed."""
 
 
 class NodeProcess:
-    """`manage.py runtimerworker` for the partition of a ground, all its workers warm."""
+    """`manage.py runtimerworker` for the partition of a ground, with all its workers warmed up."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class NodeProcess:
         self._stop()
 
     def check(self) -> None:
-        """Raise NodeFailed when the node is no more."""
+        """Raise NodeFailed if the node has ended."""
         if self._process.poll() is not None:
             self._log.seek(0)
             last = self._log.read()[-2000:]
@@ -78,7 +78,7 @@ class NodeProcess:
 
     @property
     def processes(self) -> list[int]:
-        """The ids of the supervisor and all processes under it."""
+        """Ids of the supervisor and all processes under it."""
         children: dict[int, list[int]] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             if (fields := _stat(stat)) is not None:
@@ -90,13 +90,13 @@ class NodeProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor time used so far by supervisor and workers."""
+        """CPU time in seconds used so far by supervisor and workers."""
         stats = [_stat(Path(f"/proc/{pid}/stat")) for pid in self.processes]
         return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields is not None) / TICKS
 
     @property
     def resident_mb(self) -> float:
-        """Megabytes of memory of supervisor and workers, shared pages counted for each."""
+        """Memory of supervisor and workers in megabytes, shared pages counted for each."""
         return round(resident_bytes(self.processes) / 1e6, 1)
 
     def _warm_up(self) -> None:
@@ -131,7 +131,7 @@ class NodeProcess:
 def running_nodes(
     ground: Ground, count: int, *, workers: int, threads: int | None = None
 ) -> Iterator[list[NodeProcess]]:
-    """Run so many nodes named 1, 2, ... with `workers` workers each; all are warm before the first is used."""
+    """Run `count` nodes named 1, 2, ... with `workers` workers each; all are warm before the first is used."""
     with ExitStack() as running:
         yield [
             running.enter_context(NodeProcess(ground, workers=workers, threads=threads, name=str(number)))
@@ -140,7 +140,7 @@ def running_nodes(
 
 
 def _stat(path: Path) -> list[str] | None:
-    """The fields of /proc/<pid>/stat after the program's name; None for a process that has gone."""
+    """Return the fields of /proc/<pid>/stat after the program's name; None for a process that has ended."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,7 +1,7 @@
-"""The limit: the engine's statements on the engine's tables, by hand, with no product around them.
+"""The raw limit: the engine's statements on the engine's tables, executed directly, without the service.
 
-One process does nothing but: lock and read 500 due one-shots, finish them, insert one claim, commit; lock the claim,
-insert the ledger rows, delete the claim, commit. No handler runs, nothing is decided, nobody is watched.
+One process does only this: lock and read 500 due one-shots, finish them, insert one claim, commit; lock the claim,
+insert the ledger rows, delete the claim, commit. There are no handlers, no decisions and no supervision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from timers.domain.execution_id import execution_id
 
 BATCH: Final = 500
 START_TOGETHER_AFTER: Final = 2.0
-"""Seconds in which all processes are up and connected."""
+"""Seconds within which all processes are up and connected."""
 
 _LOCK_DUE: Final = """
 SELECT id, name, (extract(epoch FROM next_fire_at) * 1000000)::bigint, payload::text FROM timers_timer
@@ -46,7 +46,7 @@ _LET_GO: Final = "DELETE FROM timers_claim WHERE id = %s"
 
 
 def raw_drain(group_id: int, executions: int, processes: int) -> dict[str, Any]:
-    """Drain the due one-shots of a (paused) group by hand with so many processes, and say how fast that was."""
+    """Drain the due one-shots of a (paused) group directly with `processes` processes, and return the rate."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT timers_now()")
         (horizon,) = cursor.fetchone()
@@ -68,7 +68,7 @@ def raw_drain(group_id: int, executions: int, processes: int) -> dict[str, Any]:
 
 
 def _parameters() -> dict[str, Any]:
-    """How the measured installation connects, for psycopg alone."""
+    """Return the connection parameters of the measured installation, for psycopg without Django."""
     given = connection.get_connection_params()
     known = {"dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "service"}
     return {name: value for name, value in given.items() if name in known}

@@ -1,4 +1,4 @@
-"""recurring: whether many short-period timers are all fired, and how late."""
+"""recurring: whether many timers with a short period all fire, and how late."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timers.scheduling import pause_group
 def measure(
     *, executions: int, seconds: float, workers: int, period: float = 1.0, threads: int | None = None
 ) -> dict[str, Any]:
-    """`executions` timers of one `period`, their instants spread over it, for `seconds`."""
+    """Run `executions` timers of one `period`, their instants spread over it, for `seconds`."""
     with Ground() as ground:
         group = ground.group("recurring")
         with NodeProcess(ground, workers=workers, threads=threads) as node:

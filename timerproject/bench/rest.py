@@ -1,4 +1,4 @@
-"""rest: what the REST API does a second, and how long one request takes."""
+"""rest: requests of the REST API per second, and the duration of one request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from timerproject.bench.web_process import WebProcess
 BULK_CALLS: Final = 5
 BULK: Final = 10_000
 WARM_UP: Final = 1.5
-"""Seconds before the first figure: each process and thread answers its first request more slowly."""
+"""Seconds before the first figure: the first request of each process and thread is slower."""
 
 
 def measure(*, seconds: float, future: int, web_workers: int, web_threads: int, clients: int) -> dict[str, Any]:
-    """Create one by one for `seconds`, then in bulk, then read single timers beside `future` others."""
+    """Create one by one for `seconds`, then in bulk, then read single timers among `future` others."""
     with Ground() as ground, WebProcess(workers=web_workers, threads=web_threads) as web:
         group = ground.group("rest").name
         far_future(group, future)
@@ -49,13 +49,13 @@ async def _measured(web: WebProcess, timers: str, seconds: float, clients: int) 
         created = await _for_a_while(create, seconds, clients)
         bulk = await _in_bulk(session, timers)
         read_ms = await _for_a_while(read, seconds, clients)
-        # As an operator's page would: one after the other, while nothing else is asked.
+        # Like an operator's page: one after the other, with no other requests.
         alone = await _for_a_while(read, seconds, 1)
     return {"create": created, "bulk": bulk, "read": read_ms, "read_one_client": alone}
 
 
 async def _for_a_while(ask: Callable[[], Awaitable[None]], seconds: float, clients: int) -> dict[str, Any]:
-    """Ask again and again from so many clients at once; requests a second, and milliseconds of one."""
+    """Repeat a request from `clients` clients concurrently; return requests per second and milliseconds per request."""
     took: list[float] = []
     began = time.monotonic()
 

@@ -1,5 +1,5 @@
-"""schedules: what a schedule costs: parsed and asked for its next instant, asked again, counted after a year, and what
-the CPU time of hostile ones is (see hostile_rules.py)."""
+"""schedules: the cost of a schedule: parse and compute the next instant, compute again, count after a year, and the CPU
+time of hostile ones (see hostile_rules.py)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALENDARS: Final[tuple[dict[str, str], ...]] = (
 
 
 def measure(*, rounds: int) -> dict[str, Any]:
-    """Medians over `rounds` schedules of each kind, no two alike; nothing is written, no node is started."""
+    """Return medians over `rounds` schedules of each kind, all different; writes nothing and starts no node."""
     crons = list(islice(_specs("cron", [{"expression": expression} for expression in CRON]), rounds))
     calendars = list(islice(_specs("calendar", CALENDARS), rounds))
     rates = [("fixed_rate", {"period": n + 1, "anchor": _ANCHOR}, "UTC") for n in range(rounds)]
@@ -56,7 +56,7 @@ def measure(*, rounds: int) -> dict[str, Any]:
 
 
 def _specs(kind: str, forms: Iterable[dict[str, str]]) -> Iterable[tuple[str, dict[str, str], str]]:
-    """Specs of the forms in turn, each time with another second, minute and hour."""
+    """Yield specs of the forms in turn, each time with another second, minute and hour."""
     for n, (form, zone) in enumerate(zip(cycle(forms), cycle(_ZONES), strict=False)):
         values = {"s": n % 59, "m": n * 7 % 60, "h": n * 5 % 24}
         yield kind, {name: text.format(**values) for name, text in form.items()}, zone
@@ -88,11 +88,11 @@ def _milliseconds(schedule: Schedule) -> float:
 
 
 def _hostile(rounds: int) -> dict[str, dict[str, float]]:
-    """CPU milliseconds to accept, to refuse, and to compute the next instant of all hostile specs, no two alike."""
+    """Return the CPU milliseconds to accept, refuse, and compute the next instant of hostile specs, all different."""
     took: dict[str, list[float]] = {"accept": [], "refuse": [], "next": []}
     for number in range(rounds):
         for kind, given in HOSTILE.values():
-            # Another start each time: what is remembered of one rule must not be measured as the next one's cost.
+            # Another start each time, so that a cached result of one rule does not shorten the next measurement.
             spec = {**given, "start": (_START + timedelta(days=number)).isoformat()} if kind == "rrule" else given
             began = time.thread_time_ns()
             try:

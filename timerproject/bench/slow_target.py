@@ -1,4 +1,4 @@
-"""A target on this host that answers each call after a while, as a webhook receiver that has work to do."""
+"""A target on this host that responds to each call after a delay, like a webhook receiver that has work to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class SlowTarget:
-    """A server in a thread. `most`: the most calls that were under way at once."""
+    """A server in a thread. `most`: the maximum number of concurrent calls."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

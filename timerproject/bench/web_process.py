@@ -22,15 +22,15 @@ READY_WITHIN: Final = 60.0
 STOPS_WITHIN: Final = 30.0
 ADDRESS: Final = "127.0.0.1"
 RATE: Final = 1_000_000.0
-"""Requests per second that the key of a run may make: its bound is not what is measured."""
+"""Rate limit of the run's key in requests per second, too high to matter."""
 
 
 class WebFailed(Exception):
-    """The web server did not start."""
+    """Raised when the web server did not start."""
 
 
 class WebProcess:
-    """gunicorn on a free port. `url` is where the API begins; `key` may do everything until it is left."""
+    """gunicorn on a free port. `url` is the base URL of the API; `key` has all scopes until the context is left."""
 
     def __init__(self, *, workers: int, threads: int) -> None:
         with socket.socket() as probe:

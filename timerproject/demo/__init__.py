@@ -1,11 +1,11 @@
-"""The demo: the service at work on the examples of the systems it follows. An app of its own, off the public API only.
+"""The demo: the service with the examples of the systems it follows. A separate app that uses only the public API.
 
     vendors.csv       a company's list of vendors
     orders.jsonl      orders of a shop
-    timer_handlers    what its timers do
-    order_chain       the chain that orders walk through
-    order_handlers    what its steps do
-    scenery           the groups, timers and chain, made and cleared away by `manage.py timerdemo`
+    timer_handlers    handlers of its timers
+    order_chain       the chain that orders go through
+    order_handlers    handlers of its steps
+    scenery           the groups, timers and chain, created and deleted by `manage.py timerdemo`
 
-Take "timerproject.demo" out of INSTALLED_APPS, and its handlers and its command are gone.
+Remove "timerproject.demo" from INSTALLED_APPS to remove its handlers and its command.
 """

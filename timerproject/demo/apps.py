@@ -1,4 +1,4 @@
-"""The Django application of the demo."""
+"""Django application of the demo."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class DemoConfig(AppConfig):
-    """Brings the demo's handlers and the command timerdemo."""
+    """Registers the demo's handlers and the command timerdemo."""
 
     name = "timerproject.demo"
     label = "timers_demo"

@@ -10,13 +10,13 @@ from timers.exceptions import TimerExists
 GROUP: Final = "shop"
 CHAIN: Final = "import-order"
 APPROVED_FROM: Final = 1000
-"""The total from which a person is asked."""
+"""The total from which on an approval is needed."""
 APPROVAL_DEADLINE: Final = 60
-"""Seconds that the approval waits for a person; then the order is approved, so that the demo goes on alone."""
+"""Seconds that the approval waits for a person; then the order is approved, so that the demo continues unattended."""
 
 
 def definition() -> ChainBuilder:
-    """The steps."""
+    """Return the steps of the chain."""
     return (
         chain(CHAIN, description="Import of an order: large ones are approved by a person.")
         .step("fetch", action="shop.fetch", results=["customer", "lines", "total"])
@@ -37,7 +37,7 @@ def definition() -> ChainBuilder:
 
 
 def ensure_chain(actor: str) -> None:
-    """Create the chain, or give it a new version where the demo's definition has changed."""
+    """Create the chain, or a new version of it if the demo's definition has changed."""
     try:
         create_chain(GROUP, CHAIN, definition(), actor=actor)
     except TimerExists:

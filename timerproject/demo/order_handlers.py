@@ -1,4 +1,4 @@
-"""What the steps of the demo's chain do, and the timer that adds its orders from a file."""
+"""Handlers of the steps of the demo's chain, and of the timer that adds its orders from a file."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ ORDERS_FILE: Final = Path(__file__).with_name("orders.jsonl")
 ADD_PERIOD: Final = 10
 """Seconds between two orders."""
 BUSY_WAREHOUSE: Final = 0.2
-"""How often the warehouse does not answer."""
+"""Probability that the warehouse does not respond."""
 TAG: Final = "demo"
 
 logger = logging.getLogger(__name__)
 warehouse = random.Random()
-"""Whether the warehouse answers is drawn here, and nothing else."""
+"""Random numbers for the warehouse only."""
 
 
 @handler("shop.next_order", timeout=30)
 def add_next_order(fire: Fire) -> dict[str, Any]:
-    """Add the next order of the file, again from the first behind the last.
+    """Add the next order of the file, after the last the first again.
 
-    Which one it is and its name follow from the instant, so a repeated try adds nothing twice while the order is under
-    way. Afterwards its timer is deleted (on_finish of the group), and its name is free.
+    The order and its name follow from the instant, so a repeated attempt adds nothing twice while the order is in
+    progress. Afterwards its timer is deleted (on_finish of the group), and its name is free.
     """
     number = int(fire.scheduled_fire_time.timestamp()) // ADD_PERIOD % len(orders())
     order = list(orders())[number]
@@ -54,7 +54,7 @@ def fetch_order(fire: Fire) -> dict[str, Any]:
 
 @handler("shop.validate", timeout=30)
 def validate_order(fire: Fire) -> None:
-    """Refuse an order whose total is not the sum of its lines: no retry helps."""
+    """Fail permanently if the total of an order is not the sum of its lines."""
     found = sum((Decimal(line["price"]) * line["pieces"] for line in fire.payload["lines"]), Decimal(0))
     total = Decimal(str(fire.payload["total"]))
     if found != total:
@@ -63,13 +63,13 @@ def validate_order(fire: Fire) -> None:
 
 @handler("shop.write_invoice", timeout=30)
 def write_invoice(fire: Fire) -> dict[str, Any]:
-    """Number the invoice by the branch of the order: a repeated try writes the same one."""
+    """Write the invoice; its number follows from the order's branch, so a repeated attempt writes the same one."""
     return {"invoice": f"I-{fire.execution_id[-8:]}"}
 
 
 @handler("shop.reserve_stock", timeout=30)
 def reserve_stock(fire: Fire) -> dict[str, Any]:
-    """Reserve the pieces; the warehouse does not always answer."""
+    """Reserve the pieces; the warehouse does not always respond."""
     if warehouse.random() < BUSY_WAREHOUSE:
         raise ConnectionError("the warehouse did not answer")
     return {"pieces": sum(line["pieces"] for line in fire.payload["lines"])}
@@ -77,7 +77,7 @@ def reserve_stock(fire: Fire) -> dict[str, Any]:
 
 @handler("shop.notify", timeout=30)
 def notify_customer(fire: Fire) -> dict[str, Any]:
-    """Confirm the order with what both branches have found."""
+    """Confirm the order with the results of both branches."""
     order, branches = fire.payload, fire.payload["branches"]
     invoice, pieces = branches["invoice"]["invoice"], branches["stock"]["pieces"]
     logger.info("%s: order %s of %s: %s, %d pieces", fire.node, order["order"], order["customer"], invoice, pieces)
@@ -86,6 +86,6 @@ def notify_customer(fire: Fire) -> dict[str, Any]:
 
 @cache
 def orders() -> dict[str, dict[str, Any]]:
-    """The orders of the file by their numbers."""
+    """Return the orders of the file by their numbers."""
     with ORDERS_FILE.open(encoding="utf-8") as file:
         return {order["order"]: order for order in map(json.loads, file)}

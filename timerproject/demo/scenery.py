@@ -1,4 +1,4 @@
-"""The demo's groups, timers and chain: making twice changes nothing, clearing takes away only what the demo made."""
+"""The demo's groups, timers and chain: creating twice changes nothing; clearing deletes only what the demo created."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTOR: Final = "timerdemo"
 
 MESSAGE_UUID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "https://example.org/timerproject/demo/message"))
 MESSAGE_PERIOD: Final = 3
-"""Seconds. layline.io's document says 60; nobody wants to watch that long."""
+"""Seconds. layline.io's document uses 60, which is too long for a demo."""
 
 GROUPS: Final[Mapping[str, Mapping[str, Any]]] = {
     "vendors": {
@@ -53,7 +53,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One timer of the demo and what became of the wish to have it: created, kept, or replaced (it had ended)."""
+    """One timer of the demo and the result: created, kept, or replaced (it had ended)."""
 
     group: str
     name: str
@@ -63,17 +63,17 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was cleared away."""
+    """Result of clearing the demo."""
 
     groups: tuple[str, ...]
     cancelled: int
-    """Timers that were only cancelled, because their group could not be deleted."""
+    """Number of timers that were only cancelled, because their group could not be deleted."""
     kept: tuple[str, ...]
-    """Why groups were kept, a sentence each."""
+    """Why groups were kept, one sentence each."""
 
 
 def make() -> list[Made]:
-    """Create the demo's groups, timers and chain, all or none; those that live already are kept as they are."""
+    """Create the demo's groups, timers and chain, all or none; existing ones are kept."""
     requests = _requests()
     with transaction.atomic():
         for name, fields in GROUPS.items():
@@ -87,7 +87,7 @@ def make() -> list[Made]:
 
 
 def clear() -> Cleared:
-    """Delete the demo's groups; where others have put timers beside the demo's, cancel only the demo's."""
+    """Delete the demo's groups; in groups with timers of others, cancel only the demo's timers."""
     deleted: list[str] = []
     kept: list[str] = []
     cancelled = 0

@@ -1,4 +1,4 @@
-"""What the demo's timers do. Found at start, because the app is installed."""
+"""Handlers of the demo's timers, imported at start because the app is installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @handler("vendors.process", timeout=30)
 def process_vendor(fire: Fire) -> dict[str, Any]:
-    """ThingWorx's example: every few seconds process one vendor of the list at random, and log who did it."""
+    """Process one vendor of the list at random every few seconds, and log the node (ThingWorx's example)."""
     vendor = random.choice(vendors())
     logger.info("%s: processed vendor %s (%s)", fire.node, vendor["name"], vendor["city"])
     return {"vendor": vendor["name"], "node": fire.node, "process": os.getpid()}
@@ -30,7 +30,7 @@ def process_vendor(fire: Fire) -> dict[str, Any]:
 
 @handler("messages.deliver", timeout=30)
 def deliver_message(fire: Fire) -> dict[str, Any]:
-    """layline.io's example: look at a held message, discard it until its condition is met, then commit it."""
+    """Look at a held message, discard it until its condition is met, then commit it (layline.io's example)."""
     envelope = fire.envelope()
     logger.info("try %d received: %s", fire.number_of_try, envelope)
     if fire.number_of_try < COMMITTED_AT_TRY:
@@ -42,7 +42,7 @@ def deliver_message(fire: Fire) -> dict[str, Any]:
 
 @handler("reports.nightly", timeout=60)
 def report(fire: Fire) -> dict[str, Any]:
-    """A cron report: count the vendors by country."""
+    """Count the vendors by country (a cron report)."""
     countries: dict[str, int] = {}
     for vendor in vendors():
         countries[vendor["country"]] = countries.get(vendor["country"], 0) + 1
@@ -51,14 +51,14 @@ def report(fire: Fire) -> dict[str, Any]:
 
 @handler("reminders.remind", timeout=10)
 def remind(fire: Fire) -> dict[str, Any]:
-    """A one-shot: say what is to be remembered."""
+    """Return the reminder of a one-shot timer."""
     logger.info("reminder: %s", fire.payload)
     return {"said": fire.payload, "to the second": f"{fire.fire_time:%H:%M:%S}"}
 
 
 @handler("demo.flaky", timeout=10)
 def flaky(fire: Fire) -> dict[str, Any]:
-    """Fails about every third time; the retry policy carries it through."""
+    """Fail about every third time; the retry policy makes it succeed."""
     if random.random() < FLAKY_FAILURES:
         raise ConnectionError(f"the price feed of {random.choice(vendors())['name']} did not answer")
     return {"prices": random.randint(20, 400), "try": fire.number_of_try}
@@ -66,12 +66,12 @@ def flaky(fire: Fire) -> dict[str, Any]:
 
 @handler("demo.always_fails", timeout=10)
 def always_fails(fire: Fire) -> None:
-    """Fails until no try is left: the execution is parked as failed, its payload kept for a person."""
+    """Fail until no retry is left: the execution is parked as failed, its payload kept for a person."""
     raise ValueError(f"invoice {fire.payload['invoice']}: the total is not the sum of its lines")
 
 
 @cache
 def vendors() -> list[dict[str, str]]:
-    """The rows of the vendors file."""
+    """Return the rows of the vendors file."""
     with VENDORS_FILE.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -1,9 +1,9 @@
-"""A real PostgreSQL under `var/`, for everyone who gave no DATABASE_URL.
+"""A PostgreSQL server under `var/`, used when DATABASE_URL is not set.
 
-`folder` says where things lie, `binaries` finds the programs, `run_as` answers PostgreSQL's refusal to run as root,
-`server` starts and stops, `process` tells whether it lives, `watch` brings it back under a running `make up`. Importing
-any of it starts nothing: settings.py only computes the address.
+`folder` defines the paths, `binaries` finds the programs, `run_as` handles PostgreSQL's refusal to run as root,
+`server` starts and stops the server, `process` tells whether it is alive, `watch` restarts it under a running
+`make up`. Importing these modules starts nothing: settings.py only computes the address.
 
-The server is detached on purpose: it outlives a killed `make up` and is used again by the next one. What it costs to be
-killed itself is a recovery of some seconds; fsync is on.
+The server is detached on purpose: it outlives a killed `make up` and is reused by the next one. If the server itself is
+killed, the cost is a recovery of some seconds; fsync is on.
 """

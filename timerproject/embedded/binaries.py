@@ -1,4 +1,4 @@
-"""Finds the PostgreSQL programs: what the settings name, the installed package's, the system's, in that order."""
+"""Find the PostgreSQL programs: those in the settings, the installed package's, or the system's, in that order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Binaries:
 
 
 def find(named: str = "", *, major: int | None = None) -> Binaries:
-    """The programs to use, of the version `major` that an existing cluster asks for. EmbeddedDatabaseError if none."""
+    """Return the programs to use; `major` is an existing cluster's version. Raises EmbeddedDatabaseError if none."""
     found = []
     for folder in [Path(named)] if named else list(candidates()):
         version = major_of(folder)
@@ -48,9 +48,9 @@ def find(named: str = "", *, major: int | None = None) -> Binaries:
 
 
 def candidates() -> Iterator[Path]:
-    """Folders that may hold the programs, best first."""
+    """Yield folders that may contain the programs, best first."""
     for package in PACKAGES:
-        # Never imported: both packages make folders, warn, and start what they like at import.
+        # Not imported: both packages create folders, print warnings and run code at import.
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or []) if spec else []:
             yield from _newest_first(Path(place).glob("pginstall*/bin"))
@@ -62,7 +62,7 @@ def candidates() -> Iterator[Path]:
 
 
 def major_of(folder: Path) -> int | None:
-    """The major version of the server in this folder; None if there is none, or it does not run here."""
+    """Return the major version of the server in this folder; None if there is none, or it does not run here."""
     if not (folder / "initdb").exists():
         return None
     try:

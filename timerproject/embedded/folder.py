@@ -1,4 +1,4 @@
-"""Where the embedded database lies, and the address that follows from it alone."""
+"""Paths of the embedded database, and the address that follows from them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Final
 USER: Final = "timers"
 DATABASE: Final = "timers"
 PORT: Final = 5432
-"""Only the name of the socket file: the server listens on no network address."""
+"""Used only in the name of the socket file: the server does not listen on any network address."""
 
 LONGEST_SOCKET_FOLDER: Final = 90
-"""Bytes. The kernel takes socket paths of 103 (macOS) to 107 bytes, and PostgreSQL appends `/.s.PGSQL.5432`."""
+"""Bytes. The kernel accepts socket paths of 103 (macOS) to 107 bytes, and PostgreSQL appends `/.s.PGSQL.5432`."""
 
 
 class EmbeddedDatabaseError(Exception):
-    """The embedded database cannot be had here; the message says why and what to do."""
+    """Raised when the embedded database cannot be used here; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files of one embedded database. Makes nothing until `make()`."""
+    """The files of one embedded database. Creates nothing before `make()`."""
 
     root: Path
 
     @classmethod
     def at(cls, path: str | Path) -> Folder:
-        # libpq takes a relative host for a DNS name, so everything is made from the absolute path.
+        # libpq treats a relative host as a DNS name, so all paths are built from the absolute path.
         return cls(Path(path).resolve())
 
     @property
@@ -39,7 +39,7 @@ class Folder:
 
     @property
     def new_data(self) -> Path:
-        """Where initdb works; renamed to `data` when it is whole, so a killed initdb leaves no half cluster."""
+        """Folder in which initdb works; renamed to `data` when complete: a killed initdb leaves no partial cluster."""
         return self.root / "pgdata.tmp"
 
     @property
@@ -48,12 +48,12 @@ class Folder:
 
     @property
     def lock(self) -> Path:
-        """Held while the server is started or stopped."""
+        """Lock file that is held while the server is started or stopped."""
         return self.root / "pg.lock"
 
     @property
     def users(self) -> Path:
-        """Shared by those who use the server, so that none stops it under another."""
+        """Lock file shared by the users of the server, so that none stops it while another uses it."""
         return self.root / "pg.users"
 
     @property
@@ -73,15 +73,15 @@ class Folder:
 
     @property
     def digest(self) -> str:
-        """A short name for this folder, for what must lie elsewhere."""
+        """Short name of this folder, for files that must be elsewhere."""
         return hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
 
     def parameters(self, database: str = DATABASE) -> dict[str, str | int]:
-        """What psycopg.connect() needs."""
+        """Return the arguments of psycopg.connect()."""
         return {"host": str(self.socket_folder), "port": PORT, "user": USER, "dbname": database}
 
     def make(self) -> None:
-        """Make the folder and the socket's folder, for this user alone."""
+        """Create the folder and the socket's folder, accessible only to this user."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.socket_folder.is_symlink():
@@ -98,7 +98,7 @@ class Folder:
             self._refuse_a_foreign_socket_folder()
 
     def _refuse_a_foreign_socket_folder(self) -> None:
-        """In /tmp anyone can be first with a name: whoever owns the folder could answer in the server's place."""
+        """Refuse a foreign socket folder: in /tmp anyone can create it first and then answer in place of the server."""
         found = os.lstat(self.socket_folder)
         private = stat.S_ISLNK(found.st_mode) or (stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077)
         if not private or found.st_uid != os.geteuid():

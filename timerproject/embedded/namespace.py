@@ -1,9 +1,9 @@
-"""Runs a program as root's stand-in: a user namespace in which root has the number of `nobody`.
+"""Run a program in a user namespace in which root has the user id of `nobody`.
 
     python3 -I namespace.py PROGRAM ARGUMENT...
 
-PostgreSQL refuses to run with user id 0. Inside the namespace it sees 65534 (a number that every system has a name
-for, which initdb asks for); outside, its files stay root's own. Nothing on the host is changed.
+PostgreSQL refuses to run with user id 0. Inside the namespace it sees 65534 (an id that has a name on every system,
+which initdb requires); outside, its files still belong to root. Nothing on the host is changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INSIDE: Final = 65534
 
 
 def enter() -> None:
-    """Move this process into the namespace. OSError where the kernel or a container forbids it."""
+    """Move this process into the namespace. Raises OSError if the kernel or a container forbids it."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)  # os.unshare came with Python 3.12 only
     if libc.unshare(CLONE_NEWUSER):

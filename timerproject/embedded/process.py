@@ -1,4 +1,4 @@
-"""Whether a process is a server that lives: a number may be a dead one's whom nobody has reaped, or someone else's."""
+"""Check whether a process id is a live PostgreSQL server: it may be a zombie's, or that of another program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROGRAMS: Final = frozenset({"postgres", "postmaster"})
 
 
 def is_server(pid: int) -> bool:
-    """Whether this is a living PostgreSQL. A dead child of ours is reaped on the way."""
+    """Return whether this is a live PostgreSQL process. Reaps a dead child of this process."""
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG)[0]:
             return False
@@ -22,8 +22,8 @@ def is_server(pid: int) -> bool:
     except OSError:
         return False
     try:
-        # "4711 (postgres) S ...": a name may hold anything, so it ends with the last bracket.
+        # "4711 (postgres) S ...": a name may contain any character, so it ends with the last bracket.
         before, _, state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
     except OSError:
-        return not Path("/proc/self/stat").exists()  # another system: the number has to do
+        return not Path("/proc/self/stat").exists()  # not Linux: only the process id can be checked
     return before.partition("(")[2] in PROGRAMS and state.split()[0] not in {"Z", "X"}

@@ -1,8 +1,8 @@
-"""Decides as whom the server runs: PostgreSQL refuses root, and a fresh machine often has nothing else.
+"""Choose the user that the server runs as: PostgreSQL refuses root, and a new machine often has no other user.
 
-An ordinary user runs it as himself. Root runs it in a user namespace (see `namespace`), where nothing on the host
-changes. Where that is refused (some containers), root hands it to `postgres` or `nobody`: such a user can reach neither
-/root nor a private folder, so the data then lie under /var/lib, with symbolic links where they would have been.
+An ordinary user runs the server directly. Root runs it in a user namespace (see `namespace`), which changes nothing on
+the host. If that is not permitted (some containers), root runs it as `postgres` or `nobody`: such a user can reach
+neither /root nor a private folder, so the data are then under /var/lib, with symbolic links at the usual places.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ELSEWHERE: Final = Path("/var/lib")
 
 @dataclass(frozen=True, slots=True)
 class RunAs:
-    """How to start a PostgreSQL program: words before the command, and the user it is handed to, if any."""
+    """How to start a PostgreSQL program: words before the command, and the user to run it as, if any."""
 
     prefix: tuple[str, ...] = ()
     user: int | None = None
@@ -35,13 +35,13 @@ class RunAs:
         return [*self.prefix, *words]
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for subprocess."""
+        """Return the keyword arguments for subprocess."""
         if self.user is None:
             return {}
         return {"user": self.user, "group": self.group, "extra_groups": []}
 
     def own(self, *paths: Path) -> None:
-        """Give these to the user that the server runs as."""
+        """Change the owner of these paths to the user that the server runs as."""
         if self.user is not None:
             for path in paths:
                 os.chown(path, self.user, -1 if self.group is None else self.group)
@@ -51,7 +51,7 @@ NAMESPACE: Final = RunAs(prefix=(sys.executable, "-I", str(Path(__file__).with_n
 
 
 def choose(folder: Folder) -> RunAs:
-    """Who runs the server of this folder. EmbeddedDatabaseError where nobody can."""
+    """Return how to run the server of this folder. Raises EmbeddedDatabaseError if there is no way."""
     if os.geteuid():
         return RunAs()
     if folder.data.exists() and (owner := folder.data.stat()).st_uid:
@@ -77,7 +77,7 @@ def namespaces_work() -> bool:
 
 
 def settle_elsewhere(folder: Folder) -> RunAs:
-    """Prepare a place that a stand-in for root can reach, linked from where the data would have been."""
+    """Prepare a folder that the substitute user can reach, linked from the usual place of the data."""
     user = next((user for user in map(_user, STAND_INS) if user), None)
     if user is None:
         raise EmbeddedDatabaseError(
@@ -107,7 +107,7 @@ def place_elsewhere(folder: Folder) -> Path:
 
 
 def reachable(binaries: Binaries, run_as: RunAs, folder: Folder) -> Binaries:
-    """The programs as the server's user can run them: copied out of a private home if need be."""
+    """Return programs that the server's user can run; copies them if they are in a private home."""
     if run_as.user is None or _runs(binaries, run_as):
         return binaries
     package = binaries.folder.parent.parent
@@ -115,7 +115,7 @@ def reachable(binaries: Binaries, run_as: RunAs, folder: Folder) -> Binaries:
     if not copy.exists():
         half = copy.with_name(f"{copy.name}.tmp")
         shutil.rmtree(half, ignore_errors=True)
-        # The programs look for their libraries beside the package, so its neighbour comes along at the same distance.
+        # The programs load libraries from a folder next to the package, so it is copied to the same relative path.
         for folder_to_copy in (package, package.with_name(f"{package.name}.libs")):
             if folder_to_copy.exists():
                 shutil.copytree(folder_to_copy, half / folder_to_copy.name, symlinks=True)

@@ -1,4 +1,4 @@
-"""Starts and stops the embedded server; calls from several processes at once are safe."""
+"""Start and stop the embedded server; concurrent calls from several processes are safe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START_DEADLINE: Final = 40.0
 STOP_DEADLINE: Final = 60.0
 LARGEST_LOG: Final = 10_000_000
 NO_PROCESS: Final = 2**31 - 1
-"""Beyond the numbers that any kernel gives."""
+"""Larger than the process ids of any kernel."""
 
 SETTINGS: Final = {
     "listen_addresses": "",
@@ -40,13 +40,13 @@ SETTINGS: Final = {
 }
 NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# After kill -9 of the postmaster alone its orphans hold the shared memory until they notice, some seconds.
+# After kill -9 of only the postmaster, its children hold the shared memory until they notice, for some seconds.
 PASSING: Final = ("pre-existing shared memory block", "is another postmaster", "is another server", "already running")
 
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """One server and its folder. `durable=False` trades the data's safety for speed: for tests alone."""
+    """One server and its folder. `durable=False` trades the safety of the data for speed; for tests only."""
 
     folder: Folder
     pg_bin: str = ""
@@ -54,9 +54,9 @@ class EmbeddedServer:
     settings: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> bool:
-        """Make the database serve; True if this call started it, False if it was running.
+        """Start the server; return True if this call started it, False if it was running.
 
-        Makes the cluster at the first call. Raises EmbeddedDatabaseError, whose message says what to do.
+        Creates the cluster at the first call. Raises EmbeddedDatabaseError, whose message has the remedy.
         """
         self.folder.make()
         with self._locked():
@@ -73,7 +73,7 @@ class EmbeddedServer:
             return True
 
     def stop(self) -> bool:
-        """Stop the server in order; True if there was one. What is committed stays; what is open is rolled back."""
+        """Stop the server; return True if it was running. Open transactions are rolled back, committed ones kept."""
         if not self.folder.root.exists():
             return False
         with self._locked():
@@ -90,7 +90,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[bool]:
-        """Start it if need be (yields True), and at the end stop it again, unless it ran before or others use it."""
+        """Start the server if necessary (yields True), and stop it at the end unless it ran before or is in use."""
         self.folder.make()
         with self.folder.users.open("w") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
@@ -102,7 +102,7 @@ class EmbeddedServer:
                     self.stop()
 
     def answers(self) -> bool:
-        """True if a connection can be made. The socket alone proves nothing: it is there while recovery still runs."""
+        """Return whether a connection succeeds. The socket file is no proof: it exists already during recovery."""
         try:
             psycopg.connect(**self.folder.parameters("postgres"), connect_timeout=2).close()  # type: ignore[arg-type]
         except psycopg.OperationalError:
@@ -110,19 +110,19 @@ class EmbeddedServer:
         return True
 
     def pid(self) -> int | None:
-        """The living server's process, by its own pid file."""
+        """Process id of the live server, from its pid file."""
         pid = _noted_pid(self.folder.pid_file)
         return pid if pid is not None and is_server(pid) else None
 
     def major(self) -> int | None:
-        """The PostgreSQL version that made the cluster; None if there is no cluster yet."""
+        """PostgreSQL version that created the cluster; None if there is no cluster yet."""
         try:
             return int((self.folder.data / "PG_VERSION").read_text())
         except FileNotFoundError:
             return None
 
     def _make_cluster(self, usable: Binaries, run_as: RunAs) -> None:
-        # Through the links of a stand-in for root to the real places.
+        # Resolves the links of a substitute user to the real paths.
         new, data = self.folder.new_data.resolve(), self.folder.data.resolve()
         shutil.rmtree(new, ignore_errors=True)
         words = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums", "--no-instructions"]
@@ -135,11 +135,11 @@ class EmbeddedServer:
         new.rename(data)
 
     def _void_stale_locks(self) -> None:
-        """Let PostgreSQL see that the process of its lock files is gone.
+        """Make PostgreSQL see that the process of its lock files is gone.
 
-        It takes any process of that number for a server: one that nobody reaps, or a stranger's after a restart of the
-        container. The files stay, with a number that no process has: one names the shared memory too, by which
-        PostgreSQL sees whether children of the dead one are still at work.
+        It takes any process with that id for a server: a zombie, or another program after a restart of the container.
+        The files are kept, with an id that no process has: one of them also names the shared memory, by which
+        PostgreSQL detects whether children of the dead server are still working.
         """
         for lock in (self.folder.pid_file, self.folder.socket_lock):
             pid = _noted_pid(lock)
@@ -160,7 +160,7 @@ class EmbeddedServer:
             time.sleep(0.25)
 
     def _one_start(self, usable: Binaries, run_as: RunAs, deadline: float) -> str | None:
-        """Try once: None when it serves, else what the server said before it went."""
+        """Make one attempt to start; return None if it succeeds, else what the server printed before it ended."""
         _rotate(self.folder.log)
         with self.folder.log.open("ab") as log:
             run_as.own(self.folder.log)
@@ -173,10 +173,10 @@ class EmbeddedServer:
         while process.poll() is None:
             if self.answers():
                 return None
-            if time.monotonic() > deadline + STOP_DEADLINE:  # a long recovery is no failure
+            if time.monotonic() > deadline + STOP_DEADLINE:  # a long recovery is not a failure
                 break
             time.sleep(0.02)
-        if self.answers():  # another server than ours, started by someone without our lock
+        if self.answers():  # another server, started without this lock
             return None
         with self.folder.log.open("rb") as log:
             log.seek(begin)
@@ -217,20 +217,20 @@ class EmbeddedServer:
 
 
 def configured() -> EmbeddedServer:
-    """The server of this project's settings."""
+    """Return the server of this project's settings."""
     settings = conf.current()
     return EmbeddedServer(Folder.at(django_settings.VAR), pg_bin=settings.pg_bin)
 
 
 def _noted_pid(lock: Path) -> int | None:
-    """The process that a lock file of PostgreSQL names."""
+    """Return the process id in a lock file of PostgreSQL."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(lock.read_text().split()[0])
     return None
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would redirect the server (PGPORT, PGDATA ...), and with English messages in its log."""
+    """Return the environment without variables that affect the server (PGPORT, PGDATA ...), for English messages."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))} | {"LC_ALL": "C"}
 
 

@@ -1,4 +1,4 @@
-"""Brings the embedded server back when it dies under a running `make up`, as that does with its other children."""
+"""Restart the embedded server when it dies under a running `make up`, like the other children."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from timerproject.pauses import Pauses
 
 @dataclass
 class Watch:
-    """Looks at the server now and then. `say` gets lines for the log.
+    """Watches the server. `say` gets lines for the log.
 
-    It is started by a process of its own: recovery may take long, and the other children need attention meanwhile.
+    The restart runs in a separate process: recovery may take long, and the other children need attention meanwhile.
     """
 
     server: EmbeddedServer
@@ -28,7 +28,7 @@ class Watch:
     _starting: subprocess.Popen[str] | None = None
 
     def look(self) -> None:
-        """One look; never waits."""
+        """Check the server once; never waits."""
         now = time.monotonic()
         if self._starting is not None:
             if self._starting.poll() is not None:
@@ -45,7 +45,7 @@ class Watch:
             self._starting = subprocess.Popen(
                 [sys.executable, "manage.py", "embeddeddb", "start"],
                 cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, process_group=0,  # as children have: Ctrl-C is for the one that stops all in order
+                text=True, process_group=0,  # as for children: only the process that stops all in order gets Ctrl-C
             )  # fmt: skip
 
     def _tell_of_start(self, ended: subprocess.Popen[str]) -> None:

@@ -1,10 +1,10 @@
-"""PostgreSQL as Django knows it, except that a kept connection is found alive by its socket instead of by a statement.
+"""Django's PostgreSQL backend, except that a persistent connection is checked by its socket instead of a statement.
 
-Django asks `SELECT 1` before each request: a round trip, which is a tenth of what it costs to create a timer. A server
-that has gone, restarted or ended the session has closed the socket, or said something on it; keepalives close it where
-the network is gone (database.py). So where nothing has come, the connection is as it was left.
+Django runs `SELECT 1` before each request: a round trip, a tenth of the cost of creating a timer. A server that has
+stopped, restarted or ended the session has closed the socket, or written to it; keepalives close it if the network is
+gone (database.py). So if there is nothing to read, the connection is usable.
 
-With several hosts, one whose server is refused (timers/server/identity.py) is left out, and the others are tried.
+With several hosts, a host whose server is refused (timers/server/identity.py) is omitted, and the others are tried.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from psycopg.pq import TransactionStatus
 from timers.server import memory
 from timers.server.identity import ServerRefused
 
-# The embedded server stands alone: where it was created again, nothing of the old one is left.
+# The embedded server has no standby: if it was created again, there is no old server.
 memory.keep_in(None if settings.EMBEDDED_DATABASE else Path(settings.VAR))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's connection with a cheaper look at whether it is alive, and more than one host to try."""
+    """Django's connection with a cheaper liveness check, and support for several hosts."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._left_out: list[tuple[str, str]] = []
 
     def connect(self) -> None:
-        """Connect to the first host whose server is not refused. Raises ServerRefused when there is no other."""
+        """Connect to the first host whose server is not refused. Raises ServerRefused if there is no other."""
         self._left_out = []
         hosts = len(self._hosts(super().get_connection_params()))
         refusal: ServerRefused | None = None
@@ -47,13 +47,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 if hosts == len(self._left_out):
                     raise
             except OperationalError:
-                # That one host is away says less than why the other is not used.
+                # The reason why the other host is refused says more than that this one is unavailable.
                 if refusal is None:
                     raise
                 raise refusal from None
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Django's parameters without the hosts that are left out."""
+        """Return Django's parameters without the hosts that are omitted."""
         params: dict[str, Any] = super().get_connection_params()
         if self._left_out:
             hosts = [each for each in self._hosts(params) if each not in self._left_out]
@@ -68,7 +68,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return list(zip(hosts, ports if len(ports) == len(hosts) else ports * len(hosts), strict=False))
 
     def is_usable(self) -> bool:
-        """Whether the connection can be used; where its socket leaves that open, a statement tells."""
+        """Return whether the connection can be used; if its socket does not tell, run a statement."""
         return self._is_quiet() or bool(super().is_usable())
 
     def _is_quiet(self) -> bool:

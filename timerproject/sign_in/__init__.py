@@ -1,1 +1,1 @@
-"""Signing in to the service: with a password, with bounds on attempts, or with a link."""
+"""Sign-in to the service: with a password and rate limits, or with a one-time link."""

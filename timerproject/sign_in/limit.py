@@ -1,7 +1,7 @@
-"""Bounds on passwords that are tried: for each address and user name, and for each address, in each web process.
+"""Rate limits of sign-in attempts: per address and user name, and per address, in each web process.
 
-Nothing is locked: a bucket fills again by itself, and who tries from elsewhere has buckets of their own, so a stranger
-does not keep the administrator out. An unknown user name is counted like a known one.
+No account is locked: a limit recovers by itself, and attempts from another address have limits of their own, so a
+stranger cannot keep the administrator out. An unknown user name is counted like a known one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from timers.security.rate_limits import site_of
 from timers.security.throttle import Throttle
 
 FOR_A_USER: Final = (1 / 60, 5.0)
-"""Tries per second of one user name from one address, and how many may come at once."""
+"""Attempts per second for one user name from one address, and the maximum burst."""
 FOR_AN_ADDRESS: Final = (1 / 6, 30.0)
-"""The same for all user names from one address."""
+"""Attempts per second for all user names from one address, and the maximum burst."""
 _WAIT: Final = "sign_in_wait"
 _TAKEN: Final = "sign_in_taken"
 
@@ -34,12 +34,12 @@ _tries = Throttle()
 
 
 class SignInLimit:
-    """Authentication backend, the first: it lets nobody in, and ends the try when there were too many."""
+    """Authentication backend that runs first: it accepts no one, and ends an attempt that exceeds the limit."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **others: Any
     ) -> None:
-        """Count a try; raises PermissionDenied, so that no password is compared, when it is one too many."""
+        """Count an attempt; raise PermissionDenied, before a password is compared, if it exceeds the limit."""
         if request is None or username is None or password is None:
             return
         now, site = time.monotonic(), site_of(client_address(request))
@@ -55,7 +55,7 @@ class SignInLimit:
 
 
 class _Limited:
-    """What a form says when there were too many tries."""
+    """Mixin with the error message of a form when the limit is exceeded."""
 
     request: HttpRequest | None
 
@@ -69,15 +69,15 @@ class _Limited:
 
 
 class SignInForm(_Limited, AuthenticationForm):
-    """The form of the console."""
+    """Sign-in form of the console."""
 
 
 class AdminSignInForm(_Limited, AdminAuthenticationForm):
-    """The form of the admin."""
+    """Sign-in form of the admin."""
 
 
 class SignInLimitMiddleware:
-    """Answers a try that was one too many with 429 and Retry-After, whichever page it was made on."""
+    """Respond to an attempt that exceeds the limit with 429 and Retry-After, on every page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

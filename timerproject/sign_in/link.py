@@ -1,4 +1,4 @@
-"""A link that signs one person in, once, for an hour: how the first administrator gets in without a password."""
+"""A link that signs one person in, once, within an hour: it lets the first administrator in without a password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALID_FOR: Final = 3600
 
 
 class SignInTokens(PasswordResetTokenGenerator):
-    """Tokens that end with the next login of their user, with a new password, or after an hour."""
+    """Tokens that become invalid with the next login of their user, with a new password, or after an hour."""
 
     key_salt = "timerproject.sign_in.link"
 
@@ -36,7 +36,7 @@ tokens: Final = SignInTokens()
 
 
 def sign_in_path(user: User) -> str:
-    """The path of a link that signs this user in once."""
+    """Return the path of a link that signs this user in once."""
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     return reverse("sign-in-by-link", args=[uid, tokens.make_token(user)])
 

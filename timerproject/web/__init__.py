@@ -1,1 +1,1 @@
-"""How requests reach the service: waitress, which reads a whole request before it takes a thread, run by gunicorn."""
+"""The web server: waitress, which reads a whole request before it uses a thread, run by gunicorn."""

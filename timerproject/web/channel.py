@@ -1,4 +1,4 @@
-"""One connection: how long each part of a request may take to come, and an answer to be taken."""
+"""One connection, with time limits for each part of receiving a request and sending a response."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from timerproject.web.refusal import timed_out
 HEAD_WITHIN: Final = 10.0
 """Seconds from the first byte, or from the connection, until the headers are complete."""
 SILENCE: Final = 10.0
-"""Seconds without a further byte after which a body is given up."""
+"""Seconds without a further byte after which a body is abandoned."""
 BODY_WITHIN: Final = 20.0
-"""Seconds that a request may take altogether, and more while its body comes at this rate:"""
+"""Seconds that a whole request may take, plus more while its body arrives at BODY_RATE."""
 BODY_RATE: Final = 10_000.0
-"""Bytes a second."""
+"""Bytes per second."""
 ANSWER_SILENCE: Final = 30.0
-"""Seconds without a byte of the answer being taken."""
+"""Seconds without the client reading a byte of the response."""
 ANSWER_WITHIN: Final = 300.0
-"""Seconds until the whole answer is taken."""
+"""Seconds until the whole response is read."""
 LINGER: Final = 2.0
-"""Seconds that a refused sender is listened to, so that it reads the answer and not a reset connection."""
+"""Seconds that a refused sender is still read from, so that it receives the response and not a connection reset."""
 
 
 class RequestTask(WSGITask):  # type: ignore[misc]
-    """The work of a thread on one request, with a line in gunicorn's access log where there is one."""
+    """One request processed by a thread; writes a line to gunicorn's access log if that is on."""
 
     def execute(self) -> None:
-        """Call the service and write its answer."""
+        """Call the service and write its response."""
         log = self.channel.server.access_log
         if log is None:
             super().execute()
@@ -50,7 +50,7 @@ class RequestTask(WSGITask):  # type: ignore[misc]
             log(answer, self.request, environ, timedelta(seconds=time.monotonic() - began))
 
     def build_response_header(self) -> bytes:
-        """Return status line and headers; a process that stops says that it keeps no connection."""
+        """Return status line and headers; a stopping process announces that it closes the connection."""
         if self.channel.server.is_stopping:
             self.set_close_on_finish()
         head: bytes = super().build_response_header()
@@ -58,7 +58,7 @@ class RequestTask(WSGITask):  # type: ignore[misc]
 
 
 class BoundedChannel(HTTPChannel):  # type: ignore[misc]
-    """waitress's channel reads requests and writes answers without a thread; this one ends those that take too long."""
+    """waitress's channel, which reads requests and writes responses without a thread, with time limits for both."""
 
     parser_class = BoundedParser
     task_class = RequestTask
@@ -75,7 +75,7 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
         super().__init__(*given, **named)
 
     def received(self, data: bytes) -> bool:
-        """Take what came."""
+        """Process received data."""
         self.heard_at = time.monotonic()
         before = self.request
         taken: bool = super().received(data)
@@ -84,18 +84,18 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
         return taken
 
     def service(self) -> None:
-        """Answer a request, in a thread."""
+        """Serve a request, in a thread."""
         self.refused = self.refused or self.requests[0].error is not None
         self.keep_for = float(self.adj.channel_timeout)
         super().service()
 
     def write_soon(self, data: Any) -> int:
-        """Take a piece of the answer, from a thread."""
+        """Queue a part of the response, from a thread."""
         self.since = time.monotonic()
         return int(super().write_soon(data))
 
     def end_if_late(self, now: float) -> None:
-        """Close the connection, or refuse its request, when its time is over."""
+        """Close the connection, or refuse its request, when its time limit has passed."""
         if self.lingers_until is not None:
             self.will_close = self.will_close or now > self.lingers_until
         elif self.total_outbufs_len:
@@ -115,15 +115,15 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_waiting(self) -> bool:
-        """Whether nothing but the sender is waited for."""
+        """Whether the channel only waits for the sender."""
         return not self.requests and not self.total_outbufs_len
 
     def readable(self) -> bool:
-        """Whether more of the sender can be taken."""
+        """Return whether more data can be received."""
         return self.lingers_until is not None or bool(super().readable())
 
     def handle_read(self) -> None:
-        """Read what there is; a refused sender's is thrown away."""
+        """Read the available data; discard that of a refused sender."""
         if self.lingers_until is None:
             super().handle_read()
             return
@@ -133,7 +133,7 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
             self.handle_close()
 
     def handle_write(self) -> None:
-        """Write what can be written; a refused sender is then told that this is all, and read to its end."""
+        """Write what can be written; then shut down the sending side to a refused sender, and read until it closes."""
         if self.refused and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.total_outbufs_len and not self.will_close and self.lingers_until is None:

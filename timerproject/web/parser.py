@@ -1,4 +1,4 @@
-"""Reads one request: waitress's parser, strict where two readers of one request could disagree, and bounded."""
+"""Parse one request: waitress's parser, strict where two parsers of one request could disagree, and with limits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from waitress.utilities import (
 from timerproject.web.refusal import Refusal
 
 MAX_REQUEST_LINE: Final = 8190
-"""Bytes. A group and a timer may have names of 200 characters, twelve bytes each in an address."""
+"""Bytes. A group and a timer can have names of 200 characters, of up to twelve bytes each in a URL."""
 MAX_HEAD: Final = 32 * 1024
 """Bytes of the request line and all headers."""
 MAX_CHUNK_LINE: Final = 1024
-"""Bytes of the line before a chunk; waitress searches the whole line again for each byte that comes."""
+"""Bytes of the line before a chunk; waitress searches the whole line again for each byte that arrives."""
 
 _REASONS: Final = {
     RequestHeaderFieldsTooLarge: f"The headers may have at most {MAX_HEAD:,} bytes.",
@@ -30,20 +30,20 @@ _REASONS: Final = {
 
 
 class BoundedParser(HTTPRequestParser):  # type: ignore[misc]
-    """One request of a connection. Everything that is wrong ends it with `error`, which has an answer."""
+    """Parser of one request of a connection. Any error ends the request and sets `error`, which has the response."""
 
     path = ""
     error: Error | None
 
     def received(self, data: bytes) -> int:
-        """Take what came; returns how many bytes belong to this request."""
+        """Process received data; return how many bytes belong to this request."""
         consumed: int = super().received(data)
         if self.chunked and not self.completed:
             self._bound_chunk_lines()
         if isinstance(self.error, RequestHeaderFieldsTooLarge) and _first_line(self.header_plus + data) is None:
             self.error = _uri_too_long()
         if self.error is not None:
-            # Else the sender is asked to go on with the body of a request that is refused.
+            # Otherwise the sender is asked to continue with the body of a request that is refused.
             self.expect_continue = False
             self.error = _worded(self.error, self.path)
         return consumed
@@ -59,7 +59,7 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("The address is malformed.") from None
         if self.version not in {"1.0", "1.1"}:
             raise ParsingError("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
-        # RFC 9112, 6.1 and 6.3: what a proxy in front may read otherwise must not be read at all.
+        # RFC 9112, 6.1 and 6.3: refuse what a proxy in front could parse differently.
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other.")
         if "TRANSFER_ENCODING" in self.headers:
@@ -73,7 +73,7 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]
 
 
 def _first_line(head: bytes) -> bytes | None:
-    """The request line; None where it is longer than the bound."""
+    """Return the request line; None if it is longer than the limit."""
     line, _, _ = head.lstrip(b"\r\n")[: MAX_REQUEST_LINE + 1].partition(b"\r\n")
     return line if len(line) <= MAX_REQUEST_LINE else None
 

@@ -1,4 +1,4 @@
-"""What the web server answers by itself: requests that are malformed, too large or too slow to reach the service."""
+"""Error responses of the web server itself: requests that are malformed, too large or too slow to reach the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ API: Final = "/api/"
 
 
 class Refusal(Error):  # type: ignore[misc]
-    """An error answer. `path`: the path of the request, empty where it was not read."""
+    """An error response. `path`: the path of the request, empty if it was not read."""
 
     def __init__(self, code: int, reason: str, body: str, path: str = "") -> None:
         super().__init__(body)
@@ -38,5 +38,5 @@ class Refusal(Error):  # type: ignore[misc]
 
 
 def timed_out(what: str, path: str = "") -> Refusal:
-    """408."""
+    """Return a 408 response."""
     return Refusal(408, "Request Timeout", what, path)

@@ -1,4 +1,4 @@
-"""The listening sockets of a web process, and its connections' time."""
+"""The listening sockets of a web process, and the time limits of its connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timerproject.web.channel import BoundedChannel
 
 
 class BoundedServer:
-    """What both kinds of socket have in common."""
+    """Base of both kinds of listening socket."""
 
     channel_class = BoundedChannel
     access_log: Callable[..., None] | None = None
@@ -23,7 +23,7 @@ class BoundedServer:
     in_connection_overflow: bool
 
     def maintenance(self, now: float) -> None:
-        """Called by waitress every second: end what is late. Where no connection more is taken, make room."""
+        """End late connections; if no more connections are accepted, make room. Called by waitress every second."""
         at = time.monotonic()
         channels = list(self.active_channels.values())
         for channel in channels:
@@ -35,12 +35,12 @@ class BoundedServer:
 
 
 class TcpServer(BoundedServer, TcpWSGIServer):  # type: ignore[misc]
-    """A socket of an address and a port."""
+    """A listening socket of an address and a port."""
 
 
 class UnixServer(BoundedServer, UnixWSGIServer):  # type: ignore[misc]
-    """A socket in the file system."""
+    """A listening socket in the file system."""
 
     def fix_addr(self, addr: Any) -> tuple[str, None]:
-        """Return the peer's address: there is none."""
+        """Return an empty peer address: Unix sockets have none."""
         return "", None

@@ -1,7 +1,7 @@
 """gunicorn's worker class for the service: gunicorn starts, watches and stops the processes, waitress serves in them.
 
-A thread is taken by a request that has come completely, and is free again when the answer is made, not when it is
-taken: who is slow at sending or reading holds a connection, and that for a bounded time.
+A request is given a thread when it has arrived completely, and the thread is free again when the response is generated,
+not when it is sent: slow senders and readers hold only a connection, and for a limited time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from timerproject.web.parser import MAX_HEAD
 from timerproject.web.server import TcpServer, UnixServer
 
 MAX_BODY: Final = 8 * 1024 * 1024 + 1
-"""The first length that no address takes: waitress refuses from it on. The service has closer bounds for most."""
+"""The smallest body length that waitress refuses: no address accepts it. The service has lower limits for most."""
 ON_DISK_FROM: Final = 512 * 1024
-"""Bytes of a body from which it is kept in a temporary file."""
+"""Bytes of a body from which on it is stored in a temporary file."""
 ANSWERS_AHEAD: Final = 64 * 1024 * 1024
-"""Bytes of an answer that are kept, on disk from the first megabyte on, before its thread waits for the reader."""
+"""Bytes of a response that are buffered, on disk from the first megabyte on, before its thread waits for the reader."""
 STOP_LINGER: Final = 2.0
-"""Seconds that a stopping process keeps unused connections, for a request that may be on its way."""
+"""Seconds that a stopping process keeps idle connections, for a request that may be on its way."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -40,13 +40,13 @@ class BufferingWorker(Worker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:  # noqa: ARG003 - as gunicorn calls it
-        """Raise ConfigError for what this class cannot do."""
+        """Raise ConfigError for options that this class does not support."""
         if cfg.is_ssl:
             raise ConfigError("certfile: this worker class does not speak TLS. Put a proxy that ends TLS in front.")
 
     def run(self) -> None:
-        """Serve until told to stop."""
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a request waits for a thread is no event
+        """Serve until the process is asked to stop."""
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits for a thread is normal
         self._map: dict[int, Any] = {}
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(self.cfg.threads)
@@ -56,7 +56,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         self._drain()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: stop when what is being answered is answered."""
+        """Stop on SIGTERM, after the current requests are served."""
         self.alive = False
         for server in self._servers[:1]:
             server.pull_trigger()
@@ -82,14 +82,14 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             inbuf_overflow=ON_DISK_FROM,
             outbuf_high_watermark=ANSWERS_AHEAD,
             recv_bytes=65_536,
-            # Whom to believe about the client is the service's to say, by TIMERS_TRUSTED_PROXIES.
+            # The service decides which client addresses it trusts, by TIMERS_TRUSTED_PROXIES.
             clear_untrusted_proxy_headers=False,
             log_socket_errors=False,
             ident="gunicorn",
         )
 
     def _application(self) -> Application:
-        """The service, told whether a trusted proxy was asked by https; counted for gunicorn's `max_requests`."""
+        """Return the service with the https flag of trusted proxies; counts requests for gunicorn's `max_requests`."""
         service, networks = self.wsgi, self.cfg.forwarded_allow_networks()
         all_trusted = "*" in self.cfg.forwarded_allow_ips
         secure = [("HTTP_" + name.replace("-", "_"), value) for name, value in self.cfg.secure_scheme_headers.items()]
@@ -113,12 +113,12 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         return bool(self.ppid == os.getppid())
 
     def _serve(self, seconds: float) -> None:
-        """Read, write and accept what there is; wait at most so long for it."""
+        """Read, write and accept once; wait at most this many seconds."""
         self.notify()
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
 
     def _drain(self) -> None:
-        """Take no connection more, and answer what has come, within gunicorn's graceful timeout."""
+        """Accept no more connections, and serve the received requests, within gunicorn's graceful timeout."""
         for server in self._servers:
             server.accepting, server.is_stopping = False, True
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`manage.py embeddeddb start|stop|status|psql`: the embedded PostgreSQL by hand."""
+"""`manage.py embeddeddb start|stop|status|psql`: control the embedded PostgreSQL."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
 
 
 class Command(ServiceCommand):
-    """Measures through the public API and a real node, in groups of a partition of its own, and clears them away."""
+    """Measures through the public API and a real node, in groups of a separate partition, deleted afterwards."""
 
     help = "Measure this installation: one JSON object with figures, settings and versions (docs/measuring.md)."
     requires_migrations_checks = True
@@ -137,7 +137,7 @@ class Command(ServiceCommand):
 
 
 def _count(text: str) -> int:
-    """The number of an option that counts things; raises ArgumentTypeError for none, or fewer than one."""
+    """Parse the number of an option that counts; raises ArgumentTypeError unless it is an integer of at least 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
     return int(text)

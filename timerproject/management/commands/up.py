@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole service on this machine, in one terminal."""
+"""`manage.py up`: run the whole service on this machine, in one terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         conf.require_consistent()
         self.host, self.port = options["host"], options["port"]
-        # Until the children are there to be stopped in order, SIGTERM is what Ctrl-C is.
+        # Until the children exist and can be stopped in order, SIGTERM acts like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             refuse_taken_port(self.host, self.port)
@@ -90,7 +90,7 @@ class Command(BaseCommand):
         return Watch(configured(), lambda line: self._say("up", line)).look
 
     def _prepare(self, *, demo: bool) -> str:
-        """Make everything ready, and return the path of the administrator's sign-in link."""
+        """Prepare everything, and return the path of the administrator's sign-in link."""
         with first_start.one_at_a_time():
             first_start.migrate(lambda line: self._say("up", line))
             first_start.collect_static_files()
@@ -134,14 +134,14 @@ class Command(BaseCommand):
 
 
 def port_number(text: str) -> int:
-    """A port; raises ArgumentTypeError."""
+    """Parse a port; raises ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise ArgumentTypeError(f"must be a number from 1 to 65535 (given: {text})")
     return int(text)
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """CommandError if something listens there. A web server left by a killed `up` is given a moment to go."""
+    """Raise CommandError if something listens there. Waits a moment for a web server left by a killed `up` to end."""
     deadline = time.monotonic() + PORT_FREE_WITHIN
     while True:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""manage.py timerdemo: make the demo's timers, or clear them away."""
+"""manage.py timerdemo: create the demo's timers, or delete them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ manage.py timerdemo --clear takes all of it away.
 
 
 class Command(BaseCommand):
-    """Makes the demo; making it twice changes nothing but starting again what had ended."""
+    """Creates the demo; a second run only starts again what has ended."""
 
     help = "Make the demo's timers (those that live already are kept), or clear them away."
     requires_migrations_checks = True
