@@ -93,6 +93,10 @@ _AUTUMN, _SPRING = datetime(2026, 10, 20), datetime(2027, 3, 24)
 @example(SCHEDULES[2], [(WEEKEND, None)], "before", "Pacific/Apia", _APIA[0], _APIA[1])
 @example(SCHEDULES[3], [(WEEKEND, None)], "after", "America/St_Johns", _NEWFOUNDLAND[0], _NEWFOUNDLAND[1])
 @example(SCHEDULES[2], [(RULES[2], "Asia/Kathmandu")], "before", "America/St_Johns", _NEWFOUNDLAND[0], 7_000)
+@example(
+    ("cron", {"expression": "30 2 * * *"}), [([{"cron": "0 22 * * *", "duration": "PT4H"}], "America/New_York")],
+    "before", "America/St_Johns", _NEWFOUNDLAND[0], 3_400,
+)  # fmt: skip
 @example(SCHEDULES[0], [(WEEKEND, None)], "after", "Europe/Berlin", _SPRING, 8_000)
 @example(SCHEDULES[14], [(WEEKEND, "America/New_York"), (NIGHT, None)], "after", "Europe/Berlin", _AUTUMN, 20_000)
 @given(

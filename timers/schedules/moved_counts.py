@@ -71,6 +71,7 @@ class MovedCounts:
         """Days that instants leave, in order."""
         self._coming: deque[tuple[Own, Shape]] = deque()
         self._gained: dict[tuple[int, int], int] = {}
+        """Gained walls by base and low of their part: on a day that begins twice, two parts have one low."""
         self._single: dict[int, set[int]] = defaultdict(set)
         """Instants (microseconds since 1970) by the second in which they lie."""
         self._leaving: dict[tuple[int, int], tuple[int, Shape, int]] = {}
@@ -158,7 +159,7 @@ class MovedCounts:
             shown = gained if part.is_whole else gained & mask_between(part.low, part.high)
             gained ^= shown
             if shown:
-                self._gained[part.day, part.low] = shown
+                self._gained[part.base, part.low] = shown
         if gained:
             self._add_single(self._moving.end_of_gap(day, gained.bit_length() - 1))
 
@@ -190,7 +191,7 @@ class MovedCounts:
     def _count_part(self, own: Own, shape: Shape) -> None:
         part, seconds = own.part, own.seconds
         ends = self._ends.take(part, seconds, shape) if self._moving.after else NO_ENDS
-        gained = self._gained.pop((part.day, part.low), 0)
+        gained = self._gained.pop((part.base, part.low), 0)
         if not self._tally.overlaps(part):
             return
         singles = self._singles_in(part)
