@@ -11,7 +11,7 @@ SET_UP := $(PYTHON) -I timerproject/virtualenv.py
 PYTEST := $(IN_VENV) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster test-browser torture torture-live formal bench check format setup setup-dev python clean
+.PHONY: help up test test-cluster test-browser compat torture torture-live formal bench check format setup setup-dev python clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -34,6 +34,9 @@ test-browser: setup-dev ## run the browser tests (Debian's chromium, or CHROMIUM
 torture: setup-dev ## run the torture tests: faults under load (TESTS_LONG=1: at length)
 	@$(PYTEST) -n $(JOBS) --dist worksteal -m "torture and not alone" $(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ])
 	@$(PYTEST) -m "torture and alone" $(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ])
+
+compat: setup-dev ## run the installed app under every Python of this machine and every Django (ARGS="--django 6.1")
+	@exec $(IN_VENV) -m tests.packaging.compat $(ARGS)
 
 torture-live: setup-dev ## run nodes under faults, judge the records, print the report (ARGS="--profile standard": longer)
 	@exec $(IN_VENV) -m tests.torture run $(or $(ARGS),--profile smoke)
