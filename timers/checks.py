@@ -10,7 +10,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+from django.urls import NoReverseMatch, Resolver404, resolve
 
 from timers import conf
 
@@ -20,6 +20,10 @@ MIDDLEWARE: Final = {
     "timers.security.current_actor_middleware.CurrentActorMiddleware": "after Django's AuthenticationMiddleware",
 }
 """Middleware that requests to the app's URLs must pass through, and its place in MIDDLEWARE."""
+
+
+PAGE_APPS: Final = ("django_htmx", "ninja")
+"""Apps whose templates tags and static files the pages use."""
 
 
 @register(TAG)
@@ -62,14 +66,15 @@ def time_zones_are_used(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.urls)
 def urls_are_served_as_they_need(**_: Any) -> list[CheckMessage]:
-    """E005: middleware for the app's URLs is missing. E006: another app uses their namespace.
+    """E005, E007: middleware or apps that the app's URLs need are missing. E006: another app uses their namespace.
 
     A project without these URLs, such as one that only runs nodes, needs neither.
     """
+    from timers.api.addresses import app_prefix
     from timers.console.overview import overview
 
     try:
-        view = resolve(reverse("timers:overview")).func
+        view = resolve(app_prefix()).func
     except NoReverseMatch:
         return []
     except Resolver404:
@@ -79,8 +84,14 @@ def urls_are_served_as_they_need(**_: Any) -> list[CheckMessage]:
             'Include "timers.urls" once, before patterns that match its prefix too; no other app may be named "timers".'
         )
         return [Error('The URL "timers:overview" leads to another view.', hint=hint, id="timers.E006")]
-    return [
+    missing: list[CheckMessage] = [
         Error(f"{name} is missing in MIDDLEWARE.", hint=f"Add it {place}.", id="timers.E005")
         for name, place in MIDDLEWARE.items()
         if name not in settings.MIDDLEWARE
     ]
+    missing += [
+        Error(f"{name} is missing in INSTALLED_APPS: the pages use its files.", hint="Add it.", id="timers.E007")
+        for name in PAGE_APPS
+        if not apps.is_installed(name)
+    ]
+    return missing

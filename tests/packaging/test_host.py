@@ -70,6 +70,7 @@ def test_console_admin_and_api_are_below_the_prefix(host: Host) -> None:
         ("owner", "/ops/timers/"),
         ("owner", "/ops/timers/api/v1/groups"),
         ("owner", "/ops/timers/api/v1/openapi.json"),
+        ("owner", "/ops/timers/api/v1/docs"),
         ("owner", "/office/timers/timer/"),
         ("owner", "/office/timers/timer/add/"),
     )
@@ -80,6 +81,7 @@ def test_console_admin_and_api_are_below_the_prefix(host: Host) -> None:
     assert (status, 'href="/office/"' in overview, 'href="/ops/timers/api/v1/docs"' in overview) == (200, True, True)
     assert json.loads(found["owner /ops/timers/api/v1/groups"][2])["items"][0]["name"] == "shelf"
     assert '"/ops/timers/api/v1/groups/{group}/timers"' in found["owner /ops/timers/api/v1/openapi.json"][2]
+    assert "swagger-ui" in found["owner /ops/timers/api/v1/docs"][2]
     assert [found[f"owner /office/timers/timer/{rest}"][0] for rest in ("", "add/")] == [200, 200]
 
 
@@ -114,6 +116,7 @@ def test_pages_of_the_project_are_left_alone(host: Host) -> None:
             "Add it first",
         ),
         ('DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3"}', "this database is sqlite", "PostgreSQL 14"),
+        ('INSTALLED_APPS.remove("ninja")', "ninja is missing in INSTALLED_APPS", "Add it"),
         ("USE_TZ = False", "needs time zone support", "USE_TZ = True"),
         ('ROOT_URLCONF = "shop.clashing_urls"', "leads to another view", "once"),
     ],

@@ -17,7 +17,7 @@ from timers.models import DatabaseServer
 from timers.server import memory
 from timers.server import prepare as prepare_module
 from timers.server.identity import Remembered, ServerRefused
-from timers.server.prepare import any_server, is_pooled, session_of
+from timers.server.prepare import any_server, is_pooled, prepare, session_of
 from timers.server.settings import guard_sessions
 
 Connected = Callable[..., Any]
@@ -101,6 +101,13 @@ def test_it_costs_one_round_trip(connected: Connected, monkeypatch: pytest.Monke
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
     connected()
     assert len(sent) == 1
+
+
+def test_a_connection_that_a_pool_hands_out_again_is_prepared_once(connected: Connected) -> None:
+    own = connected()
+    commit = own.connection.commit
+    prepare(own)
+    assert own.connection.commit is commit
 
 
 def test_a_new_connection_is_idle_and_knows_its_server(connected: Connected) -> None:

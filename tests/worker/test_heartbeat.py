@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -206,3 +207,16 @@ def test_the_clock_offset_is_measured_and_told_with_the_next_beat(
     heart.step()
     row.refresh_from_db()
     assert row.clock_offset == pytest.approx(1.5)
+
+
+def test_node_starts_without_a_first_reading_when_the_database_is_unavailable(
+    row: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable() -> None:
+        raise OperationalError("the server closed the connection")
+
+    heartbeat = made(row)
+    monkeypatch.setattr("timers.worker.heartbeat.read", unavailable)
+    monkeypatch.setattr("timers.worker.heartbeat.connection", SimpleNamespace(close=lambda: None))
+    heartbeat.look_at_clock()
+    assert heartbeat.clock_watch.last_reading is None

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import NoReverseMatch
 
 from timers.api.addresses import api_prefix, app_prefix
 from timers.api.problems import MEDIA_TYPE, Code, Problem, not_found
@@ -49,7 +50,11 @@ class ApiMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Discard what an earlier request of this thread left behind.
         current_request_id.set("")
-        if not request.path_info.startswith(app_prefix()):
+        try:
+            is_own = request.path_info.startswith(app_prefix())
+        except NoReverseMatch:  # these URLs are not in this URLconf
+            is_own = False
+        if not is_own:
             return self.get_response(request)
         is_api = request.path_info.startswith(api_prefix())
         answer = self._answer if is_api else self._leave_alone

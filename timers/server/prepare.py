@@ -75,6 +75,8 @@ def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if connection.vendor != "postgresql" or connection.alias != DEFAULT_DB_ALIAS:
         return
     raw: psycopg.Connection[Any] = connection.connection
+    if raw in _sessions:
+        return  # a pool in this process has handed it out again
     session = _prepared(raw, _pinned(connection))
     _sessions[raw] = session
     if session.is_pooled and "isolation_level" not in connection.settings_dict["OPTIONS"]:

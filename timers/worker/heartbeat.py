@@ -12,13 +12,14 @@ from django.db import connection
 
 from timers.clock import boot_time, read
 from timers.conf import Conf
+from timers.engine import errors
 from timers.engine.chores import Chores
 from timers.engine.clock_step import ClockWatch
 from timers.engine.death import take_crash_lock
 from timers.engine.nodes import Beat, beat
 from timers.engine.remember_server import remember_server
 from timers.server.commit_waits import commit_waits
-from timers.worker.loop import Loop
+from timers.worker.loop import Loop, is_database_fault
 from timers.worker.pulse import Watch
 
 LEASE_MARGIN: Final = 3.0
@@ -85,10 +86,21 @@ class Heartbeat:
         )
 
     def look_at_clock(self) -> None:
-        """Take the first reading of the clock, with which the workers' first readings are compared; before any beat."""
-        reading = read()
-        if not reading.is_virtual:
-            self.clock_watch.stepped(reading.now, reading.sent, reading.received)
+        """Take the first reading of the clock, with which the workers' first readings are compared; before any beat.
+
+        If the database is unavailable, the first beat takes it.
+        """
+        try:
+            reading = read()
+            if not reading.is_virtual:
+                self.clock_watch.stepped(reading.now, reading.sent, reading.received)
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            logger.warning("no first reading of the database clock: %s", errors.short_title(error))
+        finally:
+            # The thread that calls this needs the database rarely.
+            connection.close()
 
     def step(self) -> float:
         """Send one beat. Return the seconds to the next."""

@@ -95,8 +95,7 @@ class Recorder:
             self._gone |= gone_receivers(finished.verdicts)
         if self._gone:
             # After a database error they are still here, and paused by the next step.
-            pause_gone_receivers(self._gone)
-            self._gone = {}
+            self._pause_gone_receivers()
         self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
         if self._batch:
@@ -104,6 +103,15 @@ class Recorder:
         if self._incoming:
             return 0
         return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
+
+    def _pause_gone_receivers(self) -> None:
+        try:
+            pause_gone_receivers(self._gone)
+        except Exception as error:
+            if is_database_fault(error):
+                raise
+            logger.exception("subscriptions whose receivers are gone could not be paused: %s", list(self._gone))
+        self._gone = {}
 
     def _finish(self) -> Finished:
         """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""

@@ -79,17 +79,19 @@ class Supervisor:
         """Run one incarnation: from registration until it is stopped, disconnected or declared dead."""
         with Registering() as self._registering:
             node = self._register()
+            if node is not None:
+                self._heartbeat = Heartbeat(
+                    node.id, self._settings, self._make_report, self._renew_leases, node.wish, node.name,
+                    node.crash_lock,
+                )  # fmt: skip
+                self._heartbeat.look_at_clock()
         self._registering = None
         if node is None:
             return
         self._wish = ""
-        self._heartbeat = Heartbeat(
-            node.id, self._settings, self._make_report, self._renew_leases, node.wish, node.name, node.crash_lock
-        )
         self._housekeeping = Housekeeping(
             node.id, node.name, self._settings, self._heartbeat, partition=self._options.partition
         )
-        self._heartbeat.look_at_clock()
         self._heartbeat.loop.start()
         self._housekeeping.start()
         rollout = Rollout(node.name, self._settings, reconciles=not self._has_lived)
@@ -309,11 +311,7 @@ class Supervisor:
             )  # fmt: skip
 
     def _fall_silent(self) -> None:
-        """Stop all handlers because heartbeats fail, before other nodes may take their work.
-
-        Workers without running handlers are kept: without a certain lease they begin nothing, and continue at once when
-        heartbeats succeed.
-        """
+        """Stop all handlers because heartbeats fail, before other nodes may take their work; keep idle workers."""
         busy = [child for child in [*self._children, *self._retired] if child.started.running()]
         if busy:
             logger.error(

@@ -15,6 +15,7 @@ from timers.control.groups import note_order_priorities
 from timers.control.spec import check_priority
 from timers.domain.chains import events
 from timers.domain.chains.order import ENDED
+from timers.engine.advance import lock_timers
 from timers.engine.orders.change import OrderChange
 from timers.engine.orders.priorities import set_priority
 from timers.engine.orders.rows import OrderRow, lock_roots, read_orders
@@ -114,7 +115,7 @@ def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
         NotAllowedNow: The order has ended.
     """
     check_priority(priority)
-    root, _, name, group = _find(order)
+    root, timer_id, name, group = _find(order)
     if priority:
         # Before the order is locked: a transaction that has locked a group may wait for its orders.
         note_order_priorities(group)
@@ -122,6 +123,7 @@ def prioritize_order(order: str, priority: int, *, actor: str = "") -> OrderRow:
         audited("order.prioritize", actor, subject_id=order, group=group.name, name=name) as entry,
         transaction.atomic(),
     ):
+        lock_timers([timer_id])
         lock_roots([root])
         row = read_orders([order]).get(order)
         if row is None:

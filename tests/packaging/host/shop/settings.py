@@ -15,6 +15,7 @@ INSTALLED_APPS = [
     "shop",
     "timers",
     "django_htmx",
+    "ninja",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,3 @@
+"""A URLconf without the URLs of the app."""
+
+urlpatterns: list[object] = []
