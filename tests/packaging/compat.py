@@ -45,15 +45,17 @@ class Failed(Exception):
 
 def interpreter(version: str) -> Path | None:
     """Return this machine's newest Python of a version, on the PATH or installed by pyenv; None if there is none."""
-    on_path = shutil.which(f"python{version}")
-    if on_path is not None:
-        return Path(on_path)
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = sorted(
         (path for path in root.glob(f"{version}.*/bin/python") if re.fullmatch(r"[\d.]+", path.parts[-3])),
         key=lambda path: [int(part) for part in path.parts[-3].split(".")],
     )
-    return found[-1] if found else None
+    on_path = shutil.which(f"python{version}")
+    candidates = [*found[::-1], *([] if on_path is None else [Path(on_path)])]
+    # A shim of pyenv is on the PATH for versions that are not in use, too.
+    return next(
+        (path for path in candidates if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0), None
+    )
 
 
 def run(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
