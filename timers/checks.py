@@ -20,10 +20,8 @@ MIDDLEWARE: Final = {
     "timers.security.current_actor_middleware.CurrentActorMiddleware": "after Django's AuthenticationMiddleware",
 }
 """Middleware that requests to the app's URLs must pass through, and its place in MIDDLEWARE."""
-
-
 PAGE_APPS: Final = ("django_htmx", "ninja")
-"""Apps whose templates tags and static files the pages use."""
+"""Apps whose template tags and static files the pages use."""
 
 
 @register(TAG)

@@ -1,6 +1,6 @@
 """The installation of the cluster tests, set up once: Python code runs in processes that are forked from it.
 
-To start a process anew for each line that a test wants run takes most of a second of a core.
+Starting a new process for each line that a test runs costs most of a second of CPU time.
 """
 
 from __future__ import annotations

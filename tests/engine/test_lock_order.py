@@ -116,7 +116,7 @@ def test_pause_of_a_subscription_waits_for_timers_before_it_locks_what_is_claime
 def test_verb_of_a_timer_and_a_pause_of_its_group_wait_for_each_other_in_one_direction(
     group: TimerGroup, time: VirtualTime, verb: Callable[[str, str], Any]
 ) -> None:
-    """The verb undoes a fire and writes the timer, which refers to its group anew when it is written twice."""
+    """The verb undoes a fire and writes the timer twice, which checks its reference to the group again."""
     schedule_fixed_rate("work", "t", period=10)
     time.advance(9)
     node = Stepper(time, "node-a", look_ahead=2.0)

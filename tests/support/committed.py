@@ -33,7 +33,7 @@ def session_ended_afterwards() -> Iterator[None]:
 def empty_tables_without_flush() -> None:
     """Let the tests that commit empty only the tables that they filled.
 
-    Django's flush truncates every table, which makes some hundred files anew, and then writes the content types and
+    Django's flush truncates every table, which recreates about a hundred files, and then writes the content types and
     permissions again: ten times what most of these tests need themselves.
     """
     TransactionTestCase._fixture_teardown = _delete_rows  # type: ignore[method-assign]

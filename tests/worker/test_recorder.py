@@ -51,7 +51,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def finish_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Sequence[Outcome]], Finished]], None]:
-    """Puts a stand-in in the place of the engine's finish."""
+    """Replace the engine's finish with a function of the test."""
 
     def replace(stand_in: Callable[[Sequence[Outcome]], Finished]) -> None:
         monkeypatch.setattr(recorder_module, "finish", lambda holder, outcomes, now_us: stand_in(outcomes))
@@ -245,4 +245,28 @@ def test_outcome_that_cannot_be_judged_stops_no_other(
         spoilt.execution.id: "error",
         good.execution.id: "succeeded",
     }
+    assert bench.recorder.pending == 0
+
+
+def test_gone_receivers_are_paused_again_after_a_database_error_and_not_after_another_error(
+    bench: Bench, finish_by: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = {("work", "billing"): "status 410"}
+    tried: list[object] = []
+    errors: list[Exception] = [OperationalError("the database is unavailable"), ValueError("no")]
+
+    def pause(receivers: object) -> None:
+        tried.append(receivers)
+        raise errors.pop(0)
+
+    finish_by(ends)
+    monkeypatch.setattr(recorder_module, "gone_receivers", lambda verdicts: dict(gone))
+    monkeypatch.setattr(recorder_module, "pause_gone_receivers", pause)
+    bench.recorder.put([outcome()])
+    with pytest.raises(OperationalError):
+        bench.recorder.step()
+    for _ in range(2):
+        bench.recorder.step()
+    assert tried == [gone, gone]
+    assert "('work', 'billing')" in caplog.text
     assert bench.recorder.pending == 0

@@ -115,7 +115,7 @@ def replace_secret(
     with audited("secret.replace", actor, name=name) as entry:
         row = entry.watch(_locked(name))
         if kind not in {None, row.kind}:
-            raise InvalidRequest("kind", f"stays {row.kind}; delete the secret to make it anew", given=kind)
+            raise InvalidRequest("kind", f"stays {row.kind}; delete the secret and create it again", given=kind)
         plain, made = _plain(row.kind, value)
         now = clock.now()
         if row.kind == Secret.Kind.SIGNING and overlap:

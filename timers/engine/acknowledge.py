@@ -235,7 +235,7 @@ def _fence_of(token: Any) -> int:
     try:
         return int(signing.Signer(salt=_SALT).unsign(token))
     except (signing.BadSignature, TypeError, ValueError):
-        raise InvalidRequest("token", "is none that a claim was given") from None
+        raise InvalidRequest("token", "is not a valid claim token") from None
 
 
 def _checked(execution: str) -> str:

@@ -32,10 +32,10 @@ _known = KnownKeys()
 
 
 class KeyRefused(TimersError):
-    """This is no valid application key."""
+    """The application key is unknown, revoked or expired; which of these, its caller does not learn."""
 
     def __init__(self) -> None:
-        super().__init__(self.__doc__)
+        super().__init__("This is no valid application key.")
 
 
 @sensitive_variables("text", "key")  # error reports contain local variables
