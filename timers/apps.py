@@ -21,5 +21,8 @@ class TimersConfig(AppConfig):
         # First of all: zones that are already loaded do not change.
         use_newest_rules()
         connection_created.connect(prepare, dispatch_uid="timers.server")
+        from timers.security.deleted_users import delete_keys_of_deleted_users
+
+        delete_keys_of_deleted_users()
         autodiscover_modules("timer_handlers")
         from timers import checks  # noqa: F401 - registers them

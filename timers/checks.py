@@ -9,10 +9,11 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.urls import NoReverseMatch, Resolver404, resolve
 
 from timers import conf
+from timers.database import ALIAS, ROUTER
 
 TAG: Final = "timers"
 MIDDLEWARE: Final = {
@@ -38,11 +39,32 @@ def settings_are_valid(**_: Any) -> list[CheckMessage]:
 @register(TAG)
 def database_is_postgresql(**_: Any) -> list[CheckMessage]:
     """E002: the tables of the app are in a database that is not PostgreSQL."""
-    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if ALIAS not in connections:
+        return []
+    vendor = connections[ALIAS].vendor
     if vendor == "postgresql":
         return []
     hint = "Use django.db.backends.postgresql, with PostgreSQL 14 or newer, in DATABASES."
     return [Error(f"The timer service needs PostgreSQL; this database is {vendor}.", hint=hint, id="timers.E002")]
+
+
+@register(TAG)
+def database_is_routed(**_: Any) -> list[CheckMessage]:
+    """E008: DATABASES does not have the database of the timers, or their models are read from another one."""
+    if ALIAS not in connections:
+        text = f"TIMERS_DATABASE names {ALIAS!r}, which is not in DATABASES."
+        hint = f"Name one of these: {', '.join(sorted(connections))}."
+        return [Error(text, hint=hint, id="timers.E008")]
+    models = apps.get_app_config("timers").get_models()
+    if all(router.db_for_write(model) == router.db_for_read(model) == ALIAS for model in models):
+        return []
+    if ALIAS == DEFAULT_DB_ALIAS:
+        text = "DATABASE_ROUTERS sends models of the timer service to another database than the default one."
+        hint = f'Name that database in TIMERS ("DATABASE"), and put "{ROUTER}" first into DATABASE_ROUTERS.'
+    else:
+        text = f"TIMERS_DATABASE is {ALIAS!r}, but models of the timer service are sent to another database."
+        hint = f'Put "{ROUTER}" first into DATABASE_ROUTERS.'
+    return [Error(text, hint=hint, id="timers.E008")]
 
 
 @register(TAG)

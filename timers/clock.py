@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from django.db import connection
-
+from timers.database import connection
 from timers.schedules.instant import to_microseconds
 
 

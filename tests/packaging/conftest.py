@@ -27,6 +27,8 @@ class Host:
     folder: Path
     packages: Path
     database: str
+    timers_in: str = "default"
+    """Which database of the project holds the timers: its default one, or a second one beside SQLite."""
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -45,6 +47,12 @@ class Host:
         done = self._run(*words)
         assert done.returncode != 0, done.stdout
         return done.stderr
+
+    def migrate(self) -> None:
+        """Create the tables of the project, and those of the timers."""
+        self.manage("migrate", "-v", "0")
+        if self.timers_in == "second":
+            self.manage("migrate", "-v", "0", "--database", "timers")
 
     def python(self, script: str) -> str:
         """Run Python code in the project; returns what it prints."""
@@ -69,6 +77,7 @@ class Host:
             "PGPORT": str(server["PORT"]),
             "PGUSER": str(server["USER"]),
             "SHOP_DATABASE": self.database,
+            "SHOP_TIMERS_IN": self.timers_in,
             "SHOP_NOTES": str(self.notes),
             "PYTHONPATH": str(self.packages),
             **self.environment,
@@ -103,9 +112,12 @@ def packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def host(packages: Path, tmp_path: Path, db: None) -> Iterator[Host]:
-    """The project with an empty database of its own, whose nodes and commands know nothing of this repository."""
+@pytest.fixture(params=["default", "second"])
+def host(request: pytest.FixtureRequest, packages: Path, tmp_path: Path, db: None) -> Iterator[Host]:
+    """The project with an empty database of its own, whose nodes and commands know nothing of this repository.
+
+    Once with the timers in its only database, once in a second one.
+    """
     folder = tmp_path / "host"
     shutil.copytree(Path(__file__).parent / "host", folder, ignore=shutil.ignore_patterns("__pycache__"))
     name = f"test_host_{uuid.uuid4().hex[:12]}"
@@ -116,7 +128,7 @@ def host(packages: Path, tmp_path: Path, db: None) -> Iterator[Host]:
     with psycopg.connect(address, autocommit=True) as session:
         session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield Host(folder, packages, name)
+            yield Host(folder, packages, name, request.param)
         finally:
             session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

@@ -46,7 +46,7 @@ def test_checks_find_nothing_and_no_migration_is_missing(host: Host) -> None:
 
 
 def test_handler_of_the_project_is_run_by_a_node(host: Host) -> None:
-    host.manage("migrate", "-v", "0")
+    host.migrate()
     host.python(SCHEDULE)
     node = host.start("runtimerworker", "--workers", "1")
     try:
@@ -60,7 +60,7 @@ def test_handler_of_the_project_is_run_by_a_node(host: Host) -> None:
 
 
 def test_console_admin_and_api_are_below_the_prefix(host: Host) -> None:
-    host.manage("migrate", "-v", "0")
+    host.migrate()
     host.python(SCHEDULE)
     found = pages(
         host,
@@ -85,8 +85,48 @@ def test_console_admin_and_api_are_below_the_prefix(host: Host) -> None:
     assert [found[f"owner /office/timers/timer/{rest}"][0] for rest in ("", "add/")] == [200, 200]
 
 
+KEYS = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+from timers.control.keys import create_key
+from timers.models import ApplicationKey
+from timers.security.authentication import forget_known_keys
+
+user = get_user_model().objects.create_superuser("owner", password="owner")
+_, text = create_key("robot", user=user, scopes=["admin"], all_groups=True)
+robot, owner = Client(headers={"authorization": f"Bearer {text}"}), Client()
+owner.force_login(user)
+answer = robot.get("/ops/timers/api/v1/keys")
+print(answer.status_code, [(key["name"], key["user"]) for key in answer.json()["items"]])
+page = owner.get("/office/timers/applicationkey/").content.decode()
+print(owner.get("/office/timers/applicationkey/?o=3").status_code, "robot" in page, "owner" in page)
+get_user_model().objects.create_user("staff", password="staff")
+user.delete()
+forget_known_keys()
+print(ApplicationKey.objects.count(), robot.get("/ops/timers/api/v1/groups").status_code)
+"""
+
+
+def test_keys_act_for_users_of_the_project_and_are_deleted_with_them(host: Host) -> None:
+    host.migrate()
+    assert host.python(KEYS).splitlines() == ["200 [('robot', 'owner')]", "200 True True", "0 401"]
+
+
+def test_tables_are_created_only_in_the_database_of_the_timers(host: Host) -> None:
+    host.migrate()
+    tables = """
+from django.db import connections
+for alias in connections:
+    names = connections[alias].introspection.table_names()
+    print(alias, any(n.startswith("timers_") for n in names), "auth_group" in names)
+"""
+    found = host.python(tables).splitlines()
+    expected = {"default": ["default True True"], "second": ["default False True", "timers True False"]}
+    assert found == expected[host.timers_in]
+
+
 def test_pages_of_the_project_are_left_alone(host: Host) -> None:
-    host.manage("migrate", "-v", "0")
+    host.migrate()
     found = pages(
         host,
         ("visitor", "/enter/"),
@@ -100,6 +140,7 @@ def test_pages_of_the_project_are_left_alone(host: Host) -> None:
     assert "Django administration" in found["visitor /office/login/"][2]
 
 
+@pytest.mark.parametrize("host", ["default"], indirect=True)
 @pytest.mark.parametrize(
     ("mistake", "said", "remedy"),
     [
@@ -116,6 +157,12 @@ def test_pages_of_the_project_are_left_alone(host: Host) -> None:
             "Add it first",
         ),
         ('DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3"}', "this database is sqlite", "PostgreSQL 14"),
+        ('TIMERS["DATABASE"] = "elsewhere"', "'elsewhere', which is not in DATABASES", "default"),
+        (
+            'DATABASES["timers"] = DATABASES["default"]; TIMERS["DATABASE"] = "timers"',
+            "models of the timer service are sent to another database",
+            "timers.database.TimersRouter",
+        ),
         ('INSTALLED_APPS.remove("ninja")', "ninja is missing in INSTALLED_APPS", "Add it"),
         ("USE_TZ = False", "needs time zone support", "USE_TZ = True"),
         ('ROOT_URLCONF = "shop.clashing_urls"', "leads to another view", "once"),

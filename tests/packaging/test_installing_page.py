@@ -17,9 +17,7 @@ pytestmark = pytest.mark.cluster
 
 PAGE = (ROOT / "docs" / "installing.md").read_text()
 DATABASE = """
-import os
-DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["SHOP_DATABASE"]}}
-LOGGING = {}
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "timers"}}
 """
 
 
@@ -36,9 +34,11 @@ def test_page_leads_from_a_new_project_to_a_handler_that_runs(host: Host) -> Non
     (folder / "shop" / "urls.py").write_text(snippet("# urls.py"))
     (folder / "shop" / "timer_handlers.py").write_text(snippet("# shop/timer_handlers.py"))
     with (folder / "shop" / "settings.py").open("a") as settings:
-        settings.write(snippet("# settings.py") + 'INSTALLED_APPS += ["shop"]\n' + DATABASE)
+        database = DATABASE if host.timers_in == "default" else snippet("# settings.py, for a second database")
+        database = database.replace('"NAME": "timers"', f'"NAME": "{host.database}"')
+        settings.write(snippet("# settings.py\n") + 'INSTALLED_APPS += ["shop"]\nLOGGING = {}\n' + database)
     assert "no issues" in host.manage("check")
-    host.manage("migrate", "-v", "0")
+    host.migrate()
     host.python(snippet("from timers.scheduling"))
     node = host.start("runtimerworker", "--workers", "1")
     results = "from timers.models import Attempt; print(*Attempt.objects.values_list('name', 'result'))"

@@ -24,6 +24,7 @@ from timers.admin.shown_once import show_once
 from timers.control.keys import LONGEST_OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.insights.keys import KEY_STATES, key_state, keys_in_state
 from timers.models import ApplicationKey
+from timers.models.application_key import with_user
 from timers.schedules.duration import MICROSECONDS_PER_SECOND
 from timers.security.grants import check_giver
 from timers.security.scopes import not_allowed
@@ -104,7 +105,7 @@ class KeyAdmin(ControlAdmin):
     list_display = (
         "name",
         "beginning_cell",
-        "user",
+        "username_cell",
         "state_cell",
         "scopes_cell",
         "groups_cell",
@@ -112,7 +113,6 @@ class KeyAdmin(ControlAdmin):
         "ends_cell",
     )
     list_filter = (StateFilter,)
-    list_select_related = ("user",)
     search_fields = ("^name", "^public_id")
     search_help_text = "The beginning of a key's name, or of its public id (what follows tk_)."
     actions = ("rotate", "revoke")
@@ -128,7 +128,7 @@ class KeyAdmin(ControlAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).annotate(read_at=cells.read_at())
-        return rows.prefetch_related("groups") if self.is_list(request) else rows
+        return with_user(rows).prefetch_related("groups") if self.is_list(request) else rows
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         given = list(KeyForm.Meta.fields)
@@ -190,6 +190,10 @@ class KeyAdmin(ControlAdmin):
     def beginning_cell(self, key: ApplicationKey) -> SafeString:
         return format_html("<code>{}…</code>", key.beginning)
 
+    @admin.display(description="user")
+    def username_cell(self, key: ApplicationKey) -> str:
+        return key.username
+
     @admin.display(description="state")
     def state_cell(self, key: Any) -> SafeString | str:
         return cells.state(key_state(key, key.read_at))
@@ -215,7 +219,9 @@ class KeyAdmin(ControlAdmin):
 
     @admin.display(description="user")
     def user_cell(self, key: ApplicationKey) -> str:
-        name = key.user.get_username()
+        name = key.username
+        if key.holder is None:
+            return "no longer exists: the key is refused"
         missing = not_allowed(key.user, key.scopes)
         if not key.user.is_active:
             return f"{name}, who is not active: the key is refused"

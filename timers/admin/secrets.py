@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -24,6 +24,7 @@ from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.secret_form import SecretForm
 from timers.admin.shown_once import show_once
 from timers.control.secrets import create_secret, delete_secret, limit_secret, replace_secret, users_of
+from timers.database import connection, transaction
 from timers.exceptions import NotAllowedNow, TimersError
 from timers.models import Secret
 from timers.security.encryption import Keyring

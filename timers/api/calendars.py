@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
@@ -17,6 +16,7 @@ from timers.api.fields import Name
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import NAME, TEXT, Schema, keywords, refuse_unknown
+from timers.database import transaction
 from timers.exceptions import TimerNotFound
 from timers.models import ExclusionCalendar
 from timers.scheduling import create_calendar, delete_calendar, update_calendar

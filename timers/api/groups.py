@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
@@ -32,6 +31,7 @@ from timers.api.schemas import (
     number,
 )
 from timers.api.timer_verbs import PauseBody
+from timers.database import transaction
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.limits import MAX_CONCURRENCY
 from timers.domain.payload import MAX_BYTES

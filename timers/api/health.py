@@ -6,13 +6,14 @@ import logging
 from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from timers.database import connection
 from timers.models import Node
 from timers.server.identity import ServerRefused
+from timers.server.unmigrated import unapplied_migrations
 
 logger = logging.getLogger(__name__)
 _WORDS: Final = "text/plain; charset=utf-8"
@@ -68,7 +69,5 @@ def _migrations_missing() -> bool:
     """Return whether migrations are missing. Checked until they are applied; then the result is cached."""
     global _applied  # noqa: PLW0603 - known once per process
     if not _applied:
-        executor = MigrationExecutor(connection)
-        own = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "timers"]
-        _applied = not executor.migration_plan(own)
+        _applied = not unapplied_migrations()
     return not _applied

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Body as InBody
 from ninja import Query, Router
@@ -20,10 +19,12 @@ from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
 from timers.api.schemas import FLAG, INSTANT, NAMES, TEXT, Schema, choice, keywords, maybe, refuse_unknown
 from timers.control.keys import OVERLAP, create_key, revoke_key, rotate_key, update_key
+from timers.database import transaction
 from timers.domain.policies import MAX_SECONDS
 from timers.exceptions import TimerNotFound
 from timers.insights.keys import key_state
 from timers.models import ApplicationKey
+from timers.models.application_key import with_user
 from timers.security.grants import check_giver
 from timers.security.scopes import SCOPES
 
@@ -89,7 +90,7 @@ class RotateBody(Body):
 def list_keys(request: HttpRequest, query: Query[PageQuery]) -> Page[KeyAnswer]:
     """List application keys, newest first. Revoked keys are included."""
     begin = position(request, query)
-    rows = ApplicationKey.objects.select_related("user").prefetch_related("groups").order_by("-id")
+    rows = with_user(ApplicationKey.objects.all()).prefetch_related("groups").order_by("-id")
     if begin is not None:
         rows = rows.filter(id__lt=begin[0])
     found = list(rows[: query.limit + 1])
@@ -151,7 +152,7 @@ def revoke(request: HttpRequest, key: str, body: EmptyBody = EmptyBody()) -> Ans
 
 
 def _row(key: str) -> ApplicationKey:
-    row = ApplicationKey.objects.select_related("user").filter(public_id=key).first()
+    row = with_user(ApplicationKey.objects.filter(public_id=key)).first()
     if row is None:
         raise TimerNotFound(f"there is no application key {key!r}")
     return row
@@ -166,7 +167,7 @@ def _fields(row: ApplicationKey, now: datetime) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in same},
         "id": row.public_id,
-        "user": row.user.get_username(),
+        "user": row.username,
         "groups": sorted(group.name for group in row.groups.all()),
         "state": key_state(row, now),
     }

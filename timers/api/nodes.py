@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +18,7 @@ from timers.api.route import route
 from timers.control.cluster_pause import pause_cluster, pause_partition, resume_cluster, resume_partition
 from timers.control.leadership import hand_over, release_lead
 from timers.control.nodes import activate_node, drain_node, forget_node, stop_node
+from timers.database import transaction
 from timers.insights.cluster import cluster
 from timers.insights.drift import Drift
 from timers.insights.health import concerns

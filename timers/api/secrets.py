@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +14,7 @@ from timers.api.conditions import IF_MATCH, ON_PUT, check_put, check_version, et
 from timers.api.fields import Body, Name, Seconds
 from timers.api.route import Answer, route
 from timers.control.secrets import create_secret, delete_secret, replace_secret
+from timers.database import transaction
 from timers.domain.policies import MAX_SECONDS
 from timers.insights.secrets import secrets
 from timers.models import Secret

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Body, Query, Router
@@ -31,6 +30,7 @@ from timers.api.timer_answer import TimerAnswer, answer_now, timer_answer
 from timers.api.timer_body import NewTimer, TimerChanges, WholeTimer
 from timers.control.find_timer import lock_timer
 from timers.control.groups import look_up_groups
+from timers.database import transaction
 from timers.exceptions import InvalidRequest, TimerNotFound
 from timers.insights.held_up import cluster_facts, timer_facts
 from timers.insights.last_outcomes import tell_last_outcomes

@@ -61,6 +61,7 @@ class Conf:
     trusted_proxies: str
     web_statement_timeout: float
     log_format: str
+    database: str
     var: str
     pg_bin: str
 
@@ -90,6 +91,17 @@ def current() -> Conf:
 
     conf = load({f"{PREFIX}{name}": value for name, value in getattr(settings, "TIMERS", {}).items()})
     return conf if conf.declaration_owner else replace(conf, declaration_owner=_project_name(settings))
+
+
+def database_alias() -> str:
+    """Return the alias of the database that holds the timers: the default one if a setting is invalid.
+
+    The modules that need it are imported before the system checks can report an invalid setting.
+    """
+    try:
+        return current().database
+    except ImproperlyConfigured:
+        return str(BY_NAME["TIMERS_DATABASE"].default)
 
 
 def _project_name(settings: Any) -> str:

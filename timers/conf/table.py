@@ -291,6 +291,12 @@ TABLE: Final = (
         choices=("text", "json"),
     ),
     Setting(
+        "TIMERS_DATABASE",
+        "default",
+        "Alias in DATABASES of the database that holds the timers. For another than the default one, "
+        "`timers.database.TimersRouter` belongs into DATABASE_ROUTERS. The service has one database only.",
+    ),
+    Setting(
         "TIMERS_VAR",
         "var",
         "Folder of the embedded database, its log, the generated secret key and the collected static files. A"

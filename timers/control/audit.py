@@ -19,8 +19,9 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from django.db import connection, models, transaction
+from django.db import models
 
+from timers.database import connection, transaction
 from timers.domain.payload import Unreadable
 from timers.models.group import NAME_LENGTH, TimerGroup
 from timers.security.current_actor import current_actor

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
-
 from timers import clock
 from timers.control.audit import audited
 from timers.control.call_back_to_cancel import cancel_claimed
 from timers.control.change import KEEP
 from timers.control.find_timer import lock_timer, read_timer
 from timers.control.run import ordinals_of, subscribers_for
+from timers.database import connection
 from timers.domain.execution_id import ORDINALS, OVERLAPPING, execution_id, lower_bound
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.pace import check_pace, pause_between

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from django.db import connection
-
 from timers.control.call_back import call_back_fires
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.group_lock import HOLD_GROUPS
 from timers.models import Timer

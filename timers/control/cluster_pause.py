@@ -7,13 +7,12 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from django.db import connection, transaction
-
 from timers import clock
 from timers.control.audit import audited
 from timers.control.call_back import call_back_groups
 from timers.control.names import by_whom, check_name, check_text
 from timers.control.renew_groups import renew_groups
+from timers.database import connection, transaction
 from timers.engine.events import record
 from timers.engine.wakeup import wake_if_soon
 from timers.exceptions import TimerNotFound

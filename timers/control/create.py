@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
-from django.db import connection, transaction
-
 from timers.control.call_back_replaced import call_back_replaced
 from timers.control.change import record_skip
 from timers.control.create_checks import Instants, plan, refuse_beyond_quotas
@@ -22,6 +20,7 @@ from timers.control.limits import Limits, ManyUncomputed, within_limits
 from timers.control.quotas import count_in, hold_quotas
 from timers.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
 from timers.control.spec import TimerSpec
+from timers.database import connection, transaction
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.cpu_budget import CpuBudget
 from timers.engine.delete_finished import delete_finished

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection
-
 from timers.control.audit import audited
 from timers.control.executions import cancel_waiting
 from timers.control.secret_groups import forget_deleted
+from timers.database import connection
 from timers.domain.execution_id import lower_bound
 from timers.engine.idempotency import forget_answers_of
 from timers.engine.orders.cancelling import delete_orders_of_group

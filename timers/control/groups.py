@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError
 
 from timers import actions, clock
 from timers.actions.chain import ChainAction
@@ -21,6 +21,7 @@ from timers.control.names import check_name, check_names, check_text
 from timers.control.pausing import check_until
 from timers.control.renew_groups import wake_for_changed_groups
 from timers.control.secret_groups import grant_promised
+from timers.database import connection, transaction
 from timers.domain.cluster_modes import PLACEMENTS
 from timers.domain.errors import ErrorCollector
 from timers.domain.limits import LIMITS

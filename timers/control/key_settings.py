@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.models import TimerGroup
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from timers import clock
 from timers.control.audit import Entry, audited
@@ -25,6 +25,7 @@ from timers.control.key_fields import (
     check_user,
     checked,
 )
+from timers.database import transaction
 from timers.exceptions import InvalidRequest, NotAllowedNow, StaleVersion, TimerExists, TimerNotFound
 from timers.models import ApplicationKey
 from timers.schedules.duration import MICROSECONDS_PER_SECOND, parse_duration

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import transaction
-
 from timers.control.key_settings import key_setting
+from timers.database import transaction
 from timers.domain.limit_keys import NO_KEY
 from timers.engine.fence import note_limits
 from timers.engine.rekey import lock_keyed, rekey

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from django.db import connection
-
 from timers import clock
 from timers.control.audit import audited
+from timers.database import connection
 from timers.domain.pace import check_pace
 from timers.engine.failed_filter import FailedFilter
 from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound

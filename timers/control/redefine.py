@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
 from timers.control.difference import is_as_defined
 from timers.control.limits import Limits
 from timers.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
 from timers.control.request import ANCHORS, anchor_of
 from timers.control.spec import TimerSpec
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.group_lock import HOLD_GROUPS
 from timers.exceptions import InvalidRequest

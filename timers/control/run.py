@@ -8,11 +8,12 @@ from datetime import datetime
 from random import getrandbits
 from typing import Final
 
-from django.db import connection, models
+from django.db import models
 
 from timers import clock
 from timers.control.action_checks import check_action_known
 from timers.control.quotas import check_payload
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES, ORDINALS, OVERLAPPING, execution_id, try_id, with_ordinal
 from timers.domain.payload import Unreadable
 from timers.domain.policies import OVERLAP_POLICIES, Policies

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from timers import clock
 from timers.control.audit import audited
 from timers.control.groups import create_group
+from timers.database import connection
 from timers.engine.group_clock import GroupClock
 from timers.engine.wakeup import wake_if_soon
 from timers.exceptions import InvalidRequest, TimerNotFound

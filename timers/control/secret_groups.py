@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models import Secret, TimerGroup
 
 # Applies to secrets that name the group but do not know its id yet.

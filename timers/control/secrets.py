@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from timers import clock
 from timers.actions.certificates import check_certificates
@@ -15,6 +15,7 @@ from timers.actions.signing import new_signing_secret, signing_key
 from timers.actions.target import parse_host
 from timers.control.audit import audited
 from timers.control.names import check_name, check_text
+from timers.database import connection
 from timers.engine.secret_values import context, refusal
 from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound
 from timers.models import Secret, TimerGroup

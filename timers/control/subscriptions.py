@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
-from django.db import connection
-
 from timers import actions, clock
 from timers.actions.chain import ChainAction
 from timers.actions.pull import PullAction
@@ -22,6 +20,7 @@ from timers.control.audit import audited
 from timers.control.call_back import call_back_groups
 from timers.control.names import check_name, check_text
 from timers.control.renew_groups import wake_for_changed_groups
+from timers.database import connection
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.filters import Filter
 from timers.domain.policies import Retry

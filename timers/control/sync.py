@@ -19,8 +19,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from django.db import connection, transaction
-
 from timers import clock, conf, handlers
 from timers.control.action_checks import check_action_of_timer
 from timers.control.audit import audited
@@ -33,6 +31,7 @@ from timers.control.groups import create_group, find_groups, new_group
 from timers.control.spec import TimerSpec
 from timers.control.sync_plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
 from timers.control.sync_report import VERBS, Entry, Reconciled, Verb
+from timers.database import connection, transaction
 from timers.domain.errors import ErrorCollector
 from timers.engine.events import record
 from timers.engine.group_clock import nows_in

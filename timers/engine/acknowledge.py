@@ -13,9 +13,9 @@ from time import sleep
 from typing import Any, Final
 
 from django.core import signing
-from django.db import connection, transaction
 
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.execution_id import MAX_TRIES, parse, try_id
 from timers.domain.policies import check_seconds
 from timers.engine.claimed import load_claimed

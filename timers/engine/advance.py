@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import open_as
 from timers.domain.execution_id import parse as parse_id
 from timers.engine.arrays import plain_array, text_array, timestamp

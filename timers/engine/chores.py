@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.clock_step import IS_VIRTUAL, is_held
 from timers.engine.leadership import NEEDS_LEADER
 from timers.engine.operations import HAS_OPERATIONS

@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import transaction
-
+from timers.database import transaction
 from timers.engine.allowance import Allowance
 from timers.engine.end_waiting import end_waiting
 from timers.engine.execution import AnyHolder, Execution, Leading, ServedGroup

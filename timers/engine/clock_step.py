@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection, transaction
-
 from timers.conf import Conf
+from timers.database import connection, transaction
 from timers.engine.events import record
 from timers.engine.step_detector import STEP, ClockReading, StepDetector
 from timers.models import ClockStep

@@ -14,12 +14,12 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final
 
-from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 
 from timers import clock, conf
 from timers.actions.pull import PullAction
+from timers.database import connection, transaction
 from timers.domain.names import check_name
 from timers.engine.acknowledge import check_lease, token_of
 from timers.engine.claim import claim_ready

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.engine.clock_step import SLACK
 from timers.engine.events import record
 from timers.engine.suspects import Heard

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 
 # A timer that another transaction has locked (to run it again, for example) is left. Bits 18 to 61 of an execution id

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.cluster_modes import LEAD
 from timers.domain.shards import OVERDUE_SECONDS
 from timers.engine.arrays import plain_array

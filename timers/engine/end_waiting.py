@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.engine.advance import Ended, end_locked, lock_timers
 from timers.engine.delete_finished import delete_finished
 from timers.engine.group_clock import group_now

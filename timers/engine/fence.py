@@ -10,8 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.engine.arrays import plain_array, text_array, timestamp
 from timers.engine.execution import AnyHolder, Consumer, Execution, Holder, ServedGroup

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db import transaction
-
+from timers.database import transaction
 from timers.engine import ledger, waiting_rows
 from timers.engine.advance import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.engine.delete_finished import delete_finished

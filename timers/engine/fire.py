@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.db import transaction
-
+from timers.database import transaction
 from timers.engine.cpu_budget import CpuBudget
 from timers.engine.due_timer import lock_due
 from timers.engine.execution import AnyHolder, Leading, ServedGroup

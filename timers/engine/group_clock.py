@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models import TimerGroup
 from timers.schedules.instant import from_microseconds, to_microseconds
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.rates import Rate
 from timers.engine.allowance import BUSY_US, MANY, Allowance

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db import connection
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
+from timers.database import connection
 from timers.engine.arrays import plain_array
 from timers.engine.execution import Leading, ServedGroup
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection, transaction
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.payload import decode
 from timers.engine.advance import lock_timers
 from timers.engine.arrays import plain_array

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, overload
 
-from django.db import connection, transaction
-
+from timers.database import connection, transaction
 from timers.exceptions import TimersError
 from timers.models import KeptAnswer
 

@@ -12,8 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.engine.allowance import Allowance
 from timers.engine.arrays import plain_array, text_array

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine import keyed_due
 from timers.engine.allowance import Allowance
 from timers.engine.keyed_due import KEYS, STRAYS, KeyedDue, may_look_for_strays, walk_keys

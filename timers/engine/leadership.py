@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from django.db import connection, transaction
-
+from timers.database import connection, transaction
 from timers.domain.cluster_modes import HOLD, Change, Lead, Member, NodeMode, next_leader
 from timers.engine.events import record
 from timers.engine.wakeup import wake_workers

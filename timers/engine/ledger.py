@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import try_id
 from timers.engine.arrays import plain_array, text_array, timestamp
 from timers.engine.execution import AnyHolder

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
+from timers.database import connection
 
 LIMIT_LOCK_CLASS: Final = 0x4C494D54
 """First key of the advisory locks of groups with limits ("LIMT"); the second is a hash of the group's id."""

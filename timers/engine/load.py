@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 from timers.engine.due import DueWork, Part
 from timers.engine.group_clock import GroupClock

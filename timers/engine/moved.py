@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array, timestamp
 
 

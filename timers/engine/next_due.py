@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.group_clock import group_now
 from timers.models.due_index import IN_PART, PARTS
 

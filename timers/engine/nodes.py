@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError
 from django.db.models.expressions import RawSQL
 
 from timers import clock
 from timers.clock import boot_id
+from timers.database import connection, transaction
 from timers.domain.cluster_modes import SHARED, Member, NodeMode, clash
 from timers.domain.drift import config_hash
 from timers.domain.suspicion import SAMPLES

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from timers.database import connection
 from timers.server.prepare import is_pooled
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError
 from django.db.models import Min, Q
 
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.pace import pause_between
 from timers.engine.end_waiting import end_waiting
 from timers.engine.failed_filter import FailedFilter

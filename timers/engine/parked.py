@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 from timers.engine.execution import ServedGroup
 from timers.models.subscription import MAX_PARKED

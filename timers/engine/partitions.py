@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from django.db import connection, transaction
-
+from timers.database import connection, transaction
 from timers.domain.execution_id import lower_bound
 from timers.engine.group_clock import GroupClock
 from timers.models import TimerGroup

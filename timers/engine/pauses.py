@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.events import record
 from timers.engine.group_clock import group_now
 from timers.engine.wakeup import wake_if_soon

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from timers import clock
 from timers.conf import Conf
+from timers.database import connection, transaction
 from timers.engine import partitions
 from timers.engine.one_at_a_time import one_at_a_time
 from timers.engine.orders.pruning import prune_orders

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import open_as
 from timers.engine.arrays import plain_array, timestamp
 from timers.engine.group_clock import group_now

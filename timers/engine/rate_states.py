@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
 from timers import conf
+from timers.database import connection
 from timers.domain.rates import Arrivals, Rate
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.execution import ServedGroup

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from django.db import connection
 from django.db.models import F, Q, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
+from timers.database import connection
 from timers.domain.execution_id import open_as
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.payload import decode, storable

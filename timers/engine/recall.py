@@ -23,8 +23,9 @@ from random import getrandbits
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.models import Node
 from timers.server.bounded import bounded_copy

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 from timers.engine.execution import Execution, Holder
 from timers.engine.recall import TOKEN_LOCK_CLASS

@@ -13,10 +13,10 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Final
 
-from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.execution_id import execution_id
 from timers.engine.arrays import plain_array, timestamp
 from timers.engine.group_clock import GroupClock

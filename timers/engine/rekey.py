@@ -6,8 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.limit_keys import NO_KEY
 from timers.domain.limits import Limits
 from timers.domain.payload import UnreadablePayload, decode, storable

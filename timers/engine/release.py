@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db import transaction
-
+from timers.database import transaction
 from timers.engine import waiting_rows
 from timers.engine.execution import AnyHolder, Execution
 from timers.engine.fence import by_fence, let_go, lock_claims

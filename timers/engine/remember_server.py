@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.engine.events import record
 from timers.models import DatabaseServer
 from timers.server.prepare import session_of

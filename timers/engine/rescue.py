@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Min
 
+from timers.database import transaction
 from timers.domain.execution_id import try_id
 from timers.engine import waiting_rows
 from timers.engine.advance import followed, lock_timers

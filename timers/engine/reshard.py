@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection, transaction
-
+from timers.database import connection, transaction
 from timers.domain.shards import shard_of
 from timers.engine.arrays import plain_array
 from timers.models import TimerGroup

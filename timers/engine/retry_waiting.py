@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.policies import MAX_RETRIES
 from timers.engine.arrays import plain_array
 from timers.engine.group_clock import group_now

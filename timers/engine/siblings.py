@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import ids_open_as, open_as
 from timers.engine.arrays import plain_array
 

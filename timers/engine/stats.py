@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection
 from django.db.models import F, Sum
 
+from timers.database import connection
 from timers.engine.arrays import plain_array, timestamp
 from timers.models import LATENESS_BUCKETS_MS, StatsMinute
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection, transaction
-
 from timers.conf import Conf
+from timers.database import connection, transaction
 from timers.domain.suspicion import phi, suspect_after
 from timers.engine.events import record
 from timers.models import Node

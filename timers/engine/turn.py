@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import execution_id, may_overlap, open_as
 from timers.domain.policies import overridden
 from timers.engine.arrays import plain_array, timestamp

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.engine.cpu_budget import budget_of_group
 from timers.engine.due_timer import lock_due
 from timers.engine.execution import Consumer, ServedGroup, served

@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import parse as parse_id
 from timers.engine.arrays import plain_array
 from timers.engine.fence import Held, lock_claims

@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import execution_id, occurrence_of
 from timers.domain.execution_id import parse as parse_id
 from timers.engine.arrays import plain_array, timestamp

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 
 _OF_TIMERS: Final = """

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array, timestamp
 from timers.engine.execution import Execution
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
 from timers import conf
+from timers.database import connection
 
 WAKE_CHANNEL: Final = "timers_wake"
 REVOKE_CHANNEL: Final = "timers_revoke"

@@ -14,8 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.chains import Chain as Definition
 from timers.domain.chains import StepStates, parse_chain
 from timers.domain.chains.picture import picture_data, picture_text, step_in_words

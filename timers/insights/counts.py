@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models.cluster_pause import partition_is_paused
 from timers.models.due_index import IN_PART, PARTS
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES
 
 # The ledger also knows executions with an ended attempt; a claim is found by the index over its executions.

@@ -13,8 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import execution_id
 from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, waiting_views
 from timers.insights.ledger_order import Rest, newest_first, place_below, rest_after, unseen_final

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import parse
 from timers.insights.ledger_order import execution_of, newest_first
 from timers.models import Attempt

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES, lower_bound
 from timers.insights.ledger_order import execution_of, newest_first, rest_after, unseen_final
 from timers.models import Waiting

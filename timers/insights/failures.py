@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.insights.counts import Count
 
 COUNTED: Final = 10_000

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.insights.counts import CAP, NOT_PULLED, OVERDUE_AFTER, Count
 from timers.models.cluster_pause import is_paused, partition_is_paused
 from timers.models.due_index import IN_PART, PARTS

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.payload import readable
 from timers.insights.limits import Reached, limits_reached
 from timers.models import ClusterPause, Timer, TimerGroup

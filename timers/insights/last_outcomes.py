@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES, parse
 from timers.models import Attempt, ChainOrder, Timer, Waiting
 

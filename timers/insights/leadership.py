@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.insights.concern import Concern
 from timers.insights.words import command_line
 

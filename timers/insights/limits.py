@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.limits import NO_LIMITS, Limits
 from timers.domain.rates import Arrivals
 from timers.exceptions import InvalidRequest

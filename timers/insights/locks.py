@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.exceptions import TimerNotFound
 from timers.insights.counts import CAP, Count
 from timers.models import ChainLock, TimerGroup

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from django.db import connection
-
 from timers import conf
+from timers.database import connection
 from timers.domain.payload import UnreadablePayload, decode
 from timers.domain.suspicion import phi
 from timers.insights.words import plural

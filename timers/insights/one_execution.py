@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES
 from timers.domain.payload import readable
 from timers.insights.execution_view import ExecutionView, claimed_views, ledger_views, resting_views, waiting_views

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from timers.database import connection
 
 # A running step has no row in waiting: whether its order is claimed is read from the claims, by an index.
 _VIEWS: Final = """

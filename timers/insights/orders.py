@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.chains.order import STATES as _ALL
 from timers.insights.order_view import OrderView, order_views
 from timers.models import Chain, Timer, TimerGroup

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models import Timer
 from timers.models.calendars import calendars_for, named
 from timers.models.due_index import IN_PART, PARTS

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models import LATENESS_BUCKETS_MS
 
 _BUCKETS: Final = len(LATENESS_BUCKETS_MS) + 1

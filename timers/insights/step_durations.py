@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import MAX_TRIES
 from timers.models import Chain
 

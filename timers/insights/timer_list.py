@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models import Timer
 from timers.models.rows import columns, made
 

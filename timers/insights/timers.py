@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.payload import readable
 from timers.insights.counts import NOT_PULLED
 from timers.models.cluster_pause import is_paused

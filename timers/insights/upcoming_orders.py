@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
-
+from timers.database import connection
 from timers.exceptions import TimerNotFound
 from timers.insights.one_order import PENDING, SCHEDULED, next_order
 from timers.models import Chain, Timer

@@ -104,7 +104,8 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         help_text="The key acts for this user, and never may more than this user may.",
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        db_constraint=False,
                         related_name="timers_application_keys",
                         to=settings.AUTH_USER_MODEL,
                     ),

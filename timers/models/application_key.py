@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
-from django.db.models import Q
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import models, router
+from django.db.models import Q, QuerySet
 
 from timers.models.group import NAME_LENGTH, TimerGroup
 
@@ -36,7 +40,9 @@ class ApplicationKey(models.Model):
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        # The users may be in another database, where Django would look for the keys: see timers.security.deleted_users.
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
         related_name="timers_application_keys",
         help_text="The key acts for this user, and never may more than this user may.",
     )
@@ -98,6 +104,25 @@ class ApplicationKey(models.Model):
         return self.name
 
     @property
+    def holder(self) -> Any:
+        """The user; None if it was deleted other than through Django."""
+        try:
+            return self.user
+        except ObjectDoesNotExist:
+            return None
+
+    @property
+    def username(self) -> str:
+        """The name of the user; empty if it no longer exists."""
+        return "" if self.holder is None else self.holder.get_username()
+
+    @property
     def beginning(self) -> str:
         """The beginning of the key's text, which identifies the key and is not secret."""
         return f"{PREFIX}{self.public_id}_"
+
+
+def with_user(keys: QuerySet[ApplicationKey]) -> QuerySet[ApplicationKey]:
+    """Return the keys with their users: joined if both are in one database, else read by a second query."""
+    is_joined = router.db_for_read(get_user_model()) == keys.db
+    return keys.select_related("user") if is_joined else keys.prefetch_related("user")

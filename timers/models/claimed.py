@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.execution_id import MAX_TIMER_ID
 from timers.models.timer import Timer
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import models
 
+from timers.database import ALIAS
 from timers.models.fields import ExactJSONField
 
 Row = TypeVar("Row", bound=models.Model)
@@ -34,7 +35,7 @@ def made(model: type[Row], values: Sequence[Any]) -> Row:
     read = list(values[: len(names)])
     for place, field in exact:
         read[place] = field.from_db_value(read[place], None, None)
-    return model.from_db(DEFAULT_DB_ALIAS, names, read)
+    return model.from_db(ALIAS, names, read)
 
 
 @cache

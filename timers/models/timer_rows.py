@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.models.group import TimerGroup
 from timers.models.rows import columns, made, width
 from timers.models.timer import Timer

@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.views.decorators.debug import sensitive_variables
 
+from timers.database import transaction
 from timers.exceptions import TimersError
 from timers.models import ApplicationKey
 from timers.security.api_keys.cache import MOST_SECONDS, KnownKey, KnownKeys
@@ -94,6 +95,8 @@ def _looked_up(key: KeyText, address: str) -> tuple[KnownKey, float]:
         reason = "it is revoked"
     elif until <= now:
         reason = "its time is over"
+    elif row.holder is None:
+        reason = "its user no longer exists"
     elif not row.user.is_active:
         reason = f"its user {row.user.get_username()!r} is not active"
     group_ids = frozenset() if row.all_groups else frozenset(groups)
@@ -123,7 +126,7 @@ def _caller(row: ApplicationKey, groups: Iterable[str]) -> Caller:
         actor=f"key {row.name}",
         user_id=row.user_id,
         key_id=row.pk,
-        scopes=expanded(row.scopes) & scopes_of(row.user),
+        scopes=frozenset() if row.holder is None else expanded(row.scopes) & scopes_of(row.holder),
         groups=None if row.all_groups else frozenset(groups),
         rate=row.rate,
     )

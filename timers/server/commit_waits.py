@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection
+from timers.database import connection
 
 LONG_SECONDS: Final = 2.0
 """Seconds after which a commit counts as waiting; with standbys each commit waits for some milliseconds."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import IsolationLevel, sql
 
 from timers import conf
+from timers.database import ALIAS
 from timers.server import memory
 from timers.server.commits import watch_commits
 from timers.server.identity import REMEDY, Answered, ServerRefused, why_refused
@@ -72,7 +72,7 @@ def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
     Raises:
         ServerRefused: it is a wrong server; the connection is closed.
     """
-    if connection.vendor != "postgresql" or connection.alias != DEFAULT_DB_ALIAS:
+    if connection.vendor != "postgresql" or connection.alias != ALIAS:
         return
     raw: psycopg.Connection[Any] = connection.connection
     if raw in _sessions:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from django.db import DatabaseError, ProgrammingError, connection
+from django.db import DatabaseError, ProgrammingError
 from django.db.migrations.executor import MigrationExecutor
+
+from timers.database import connection
 
 NOT_MIGRATED: Final = "database: its tables are missing or older than this program. Run manage.py migrate."
 _UNDEFINED: Final = {"42P01", "42703", "42883"}
@@ -25,7 +28,12 @@ def is_caused_by_missing_migrations(error: BaseException | None) -> bool:
 def migrations_are_missing() -> bool:
     """Return whether migrations of this version are not applied; also True if that cannot be read."""
     try:
-        executor = MigrationExecutor(connection)
-        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        return bool(unapplied_migrations())
     except DatabaseError:
         return True
+
+
+def unapplied_migrations() -> Sequence[object]:
+    """Return the migrations that the app still needs, its own and those that these depend on."""
+    executor = MigrationExecutor(connection)
+    return executor.migration_plan([node for node in executor.loader.graph.leaf_nodes() if node[0] == "timers"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.group_clock import group_now
 from timers.schedules.instant import from_microseconds, to_microseconds
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection, transaction
 from psycopg.pq import TransactionStatus
+
+from timers.database import connection, transaction
 
 
 @contextmanager

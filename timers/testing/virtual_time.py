@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from timers.database import connection
 from timers.schedules.instant import parse_instant, to_microseconds
 
 START = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)

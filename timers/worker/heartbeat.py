@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.db import connection
-
 from timers.clock import boot_time, read
 from timers.conf import Conf
+from timers.database import connection
 from timers.engine import errors
 from timers.engine.chores import Chores
 from timers.engine.clock_step import ClockWatch

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection
-
 from timers import clock
 from timers.clock import boot_time
 from timers.conf import Conf
 from timers.control.cluster_pause import call_back_paused
+from timers.database import connection
 from timers.engine.chores import Chores, find_chores
 from timers.engine.death import Sightings, dead_with_claims, declare_dead, watch_others
 from timers.engine.events import record

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 import psycopg
-from django.db import connection
 
+from timers.database import connection
 from timers.engine import errors
 from timers.engine.recall import RECALL_CHANNEL
 from timers.engine.wakeup import REVOKE_CHANNEL, WAKE_CHANNEL

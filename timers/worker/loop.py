@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError
 
+from timers.database import connection
 from timers.engine import errors
 from timers.worker.pulse import DATABASE_STEP_SECONDS, WatchedThread
 from timers.worker.session import GuardedSession

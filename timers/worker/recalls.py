@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from django.db import connection
-
 from timers.clock import DatabaseClock
+from timers.database import connection
 from timers.engine.execution import Execution, Holder
 from timers.engine.outcome import Outcome
 from timers.engine.recall_answers import Request, answer, has_ended, open_requests, standing_of

@@ -13,8 +13,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from timers.database import connection
 from timers.server.commit_waits import commit_waits
 
 TELL_SECONDS: Final = 5.0

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.secret_values import SecretValue, read_secrets
 
 FRESH_SECONDS: Final = 5.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.server.settings import guard_sessions
 
 GUARDS: Final = {

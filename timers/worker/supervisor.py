@@ -12,10 +12,9 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
-from django.db import connection
-
 from timers import conf, handlers
 from timers.clock import boot_time
+from timers.database import connection
 from timers.engine import nodes
 from timers.engine.leadership import settle
 from timers.models import Node

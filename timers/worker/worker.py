@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
-from django.db import connection
-
 from timers import clock, conf
+from timers.database import connection
 from timers.engine.execution import Execution, Holder
 from timers.engine.finish import Finished
 from timers.engine.recall import address

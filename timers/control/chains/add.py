@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.db import transaction
-
 from timers.control.chains.find import find_chain
 from timers.control.chains.upcoming import check_is_of_chain
 from timers.control.change import now_of, pause_timer, resume_timer, update_timer
@@ -14,6 +12,7 @@ from timers.control.create import Created, create_timers
 from timers.control.find_timer import lock_timer
 from timers.control.groups import look_up_groups
 from timers.control.request import OWN_KEYWORDS, Whose, kind_of, parse_request, parse_schedule
+from timers.database import transaction
 from timers.domain.chains.steps import readers
 from timers.exceptions import InvalidRequest, NotAllowedNow
 from timers.models import Timer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from timers import clock
 from timers.control.audit import audited
@@ -12,6 +12,7 @@ from timers.control.chains.check import check_definition
 from timers.control.chains.find import find_chain, find_group, lock_chain
 from timers.control.groups import note_order_priorities
 from timers.control.names import check_name
+from timers.database import transaction
 from timers.domain.chains import parse_chain
 from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.models import Chain, ChainOrder, ChainVersion

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import transaction
-
 from timers import clock
 from timers.control.audit import Entry, audited
 from timers.control.chains.upcoming import why_no_order
 from timers.control.executions import check_execution
 from timers.control.groups import note_order_priorities
 from timers.control.spec import check_priority
+from timers.database import transaction
 from timers.domain.chains import events
 from timers.domain.chains.order import ENDED
 from timers.engine.advance import lock_timers

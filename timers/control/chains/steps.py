@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from django.db import transaction
-
 from timers import clock
 from timers.control.audit import audited
 from timers.control.chains.find import lock_chain
+from timers.database import transaction
 from timers.domain.chains.steps import JoinStep
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.releasing import release_orders

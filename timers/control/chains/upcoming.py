@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
-
 from timers.control.chains.find import find_chain
 from timers.control.change import cancel_timer, update_timer
 from timers.control.find_timer import lock_timer
+from timers.database import transaction
 from timers.domain.chains.steps import readers
 from timers.domain.execution_id import parse as parse_id
 from timers.exceptions import NotAllowedNow, TimersError

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from django.db import connection
-
 from timers import clock
+from timers.database import connection
 from timers.domain.chains import events
 from timers.engine.advance import lock_timers
 from timers.engine.arrays import plain_array

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from django.db import connection
-
 from timers.actions import Action, parse
+from timers.database import connection
 from timers.domain.chains import Chain, StepStates, parse_chain
 from timers.domain.chains.steps import ActionStep
 from timers.engine.arrays import plain_array

@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from django.db import connection
-
 from timers import clock
+from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.execution import Execution
 from timers.engine.wakeup import wake_if_soon

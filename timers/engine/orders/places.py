@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.chains.order import AT_LIMIT, AWAITING, FAILED, LOCKED, READY, WAITING, Order
 from timers.domain.execution_id import OVERLAPPING, execution_id, origin_of
 from timers.domain.execution_id import parse as parse_id

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.engine.arrays import plain_array
 
 # An ended order has no place; an order that starts later gets its parent's priority.

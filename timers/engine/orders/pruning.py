@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from typing import Final
 
-from django.db import connection
+from timers.database import connection
 
 BATCH: Final = 10_000
 """Number of orders deleted at once."""

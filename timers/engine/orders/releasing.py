@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from django.db import connection, transaction
-
 from timers import clock
+from timers.database import connection, transaction
 from timers.domain.chains import events
 from timers.engine.arrays import plain_array
 from timers.engine.group_clock import group_now

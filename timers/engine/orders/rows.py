@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.chains import Branch, Order, Pending
 from timers.domain.payload import decode, plain_text
 from timers.engine.arrays import plain_array, text_array

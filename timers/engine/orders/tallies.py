@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.domain.chains import Tallies
 from timers.domain.chains.order import CANCELLED, FAILED, SUCCEEDED
 from timers.domain.payload import decode

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 
+from timers.database import connection, transaction
 from timers.insights.doctor import (
     clock,
     consumers,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from django.db import connection
+from timers.database import connection
 
 Severity = Literal["error", "warning", "info"]
 

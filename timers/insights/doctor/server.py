@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from timers.database import connection
 from timers.insights.doctor.finding import Finding, rows
 from timers.server import memory
 from timers.server.identity import Answered, why_refused

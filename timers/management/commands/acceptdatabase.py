@@ -6,8 +6,8 @@ import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
+from timers.database import connection
 from timers.engine.remember_server import accept_server
 from timers.server import memory
 from timers.server.identity import Remembered, why_refused

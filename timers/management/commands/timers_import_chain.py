@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 
 from timers.control.chains.define import create_chain, update_chain
 from timers.control.chains.steps import skip_step, stop_step
 from timers.control.groups import ensure_group
+from timers.database import transaction
 from timers.declared_files.strict_yaml import read_yaml
 from timers.domain.chains.jobscheduler import Converted, Source, convert
 from timers.domain.chains.jobscheduler.steps import HandlerOf, handler_by_path
@@ -81,7 +81,7 @@ class Command(ServiceCommand):
             self.stdout.write(f"job {job}: handler {handler}")
 
 
-@transaction.atomic
+@transaction.atomic()
 def _write(group: str, found: Converted, is_dry_run: bool) -> str:
     """Create the chain or a new version of it. Return what was done. A dry run does the same and rolls it back."""
     ensure_group(group, actor=ACTOR)

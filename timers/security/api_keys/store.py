@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection
 from django.db.models import OuterRef, Q
 from django.db.models.expressions import RawSQL
 
+from timers.database import connection
 from timers.models import ApplicationKey
+from timers.models.application_key import with_user
 
 NOTED_EVERY: Final = 60
 """Minimum seconds between two records of a key's use."""
@@ -44,11 +45,10 @@ class KeyRead(NamedTuple):
 
 
 def read_application_key(public_id: str) -> KeyRead | None:
-    """Return the key of that public id, with one query; None if there is none."""
+    """Return the key of that public id; None if there is none."""
     groups = ApplicationKey.groups.through.objects.filter(applicationkey_id=OuterRef("pk")).order_by("timergroup_id")
     row = (
-        ApplicationKey.objects.filter(public_id=public_id)
-        .select_related("user")
+        with_user(ApplicationKey.objects.filter(public_id=public_id))
         .annotate(
             group_ids=ArraySubquery(groups.values("timergroup_id")),
             group_names=ArraySubquery(groups.values("timergroup__name")),

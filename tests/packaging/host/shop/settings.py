@@ -55,3 +55,8 @@ STATIC_URL = "static/"
 LOGIN_URL = "enter"
 USE_TZ = True
 TIMERS = {"POLL_INTERVAL": 0.2, "ENCRYPTION_KEYS": os.environ.get("SHOP_ENCRYPTION_KEYS", "")}
+if os.environ["SHOP_TIMERS_IN"] == "second":
+    DATABASES["timers"] = DATABASES["default"]
+    DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "shop.sqlite3"}
+    DATABASE_ROUTERS = ["timers.database.TimersRouter"]
+    TIMERS["DATABASE"] = "timers"
