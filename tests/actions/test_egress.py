@@ -91,7 +91,7 @@ class TestTheInstallationItself:
     def test_it_is_opened_by_its_very_address_alone(self) -> None:
         assert why("https://10.20.0.5/", rules(allow_private="10.20.0.5")) == ""
 
-    def test_its_entry_point_is_closed_too(self) -> None:
+    def test_its_handler_endpoint_is_closed_too(self) -> None:
         entry = {"ENTRY_URL": "https://93.184.215.99/api/v1/handlers", "ENTRY_KEY": "k"}
         with override_settings(TIMERS=entry):
             mine = Egress.in_force()

@@ -42,9 +42,9 @@ def test_groups_with_one_target_share_its_places(capacity: Capacity) -> None:
     assert capacity.room(served_group(3, action=call_of("https://good.example.org/")), 1) == 20
 
 
-def test_handlers_called_through_the_entry_point_share_one_target(capacity: Capacity) -> None:
-    held(capacity, 20, 1, parse({"kind": "entry", "name": "a"}))
-    assert capacity.room(served_group(2, action=parse({"kind": "entry", "name": "b"})), 1) == 0
+def test_handlers_called_through_the_handler_endpoint_share_one_target(capacity: Capacity) -> None:
+    held(capacity, 20, 1, parse({"kind": "remote_handler", "name": "a"}))
+    assert capacity.room(served_group(2, action=parse({"kind": "remote_handler", "name": "b"})), 1) == 0
 
 
 def test_calls_that_wait_for_their_target_take_no_slot_from_others(capacity: Capacity) -> None:

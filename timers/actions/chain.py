@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from timers.actions.action import Action, register
 from timers.domain.errors import ErrorCollector
 from timers.exceptions import InvalidRequest
 
 
+@register
 @dataclass(frozen=True, slots=True)
-class ChainAction:
+class ChainAction(Action):
     """Start an order of the newest version of a chain."""
 
     kind: ClassVar[str] = "chain"
-    handler: ClassVar[None] = None
+    summary: ClassVar[str] = "start an order of a job chain"
+    example: ClassVar[Mapping[str, Any]] = {"kind": "chain", "chain": "import"}
 
     chain: str
 
@@ -24,13 +27,8 @@ class ChainAction:
         """Name for statistics: orders of one chain are grouped together."""
         return f"chain {self.chain}"
 
-    @property
-    def words(self) -> str:
-        """Short description of the action."""
-        return self.name
-
     @classmethod
-    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> ChainAction | None:
+    def read(cls, spec: Mapping[str, Any], mistakes: ErrorCollector) -> Self | None:
         """Read the JSON form `{"kind": "chain", "chain": name}`; errors are collected."""
         mistakes.refuse_unknown(spec, ("kind", "chain"), within="action.", where="for chain")
         name = spec.get("chain")
@@ -42,3 +40,7 @@ class ChainAction:
     def to_spec(self) -> dict[str, Any]:
         """Return the JSON form that parse reads."""
         return {"kind": self.kind, "chain": self.chain}
+
+    def resolve(self) -> Self:
+        """Return itself: an order begins, or advances, where the outcome is recorded; nothing is run."""
+        return self

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from timers.actions.action import Action, register
 from timers.actions.addresses import Address
 from timers.actions.certificates import BEGIN, check_certificates
 from timers.actions.egress import Egress
@@ -48,12 +49,14 @@ NOWHERE: Final = Target("https", "", 443, "/")
 """Placeholder for a URL that could not be parsed, while the rest of an action is validated."""
 
 
+@register
 @dataclass(frozen=True, slots=True)
-class HttpAction:
+class HttpAction(Action):
     """Call a URL; the attempt succeeds if the status code is among the success codes."""
 
     kind: ClassVar[str] = "http"
-    handler: ClassVar[None] = None
+    summary: ClassVar[str] = "call a URL"
+    example: ClassVar[Mapping[str, Any]] = {"kind": "http", "url": "https://example.org/hook"}
 
     target: Target
     method: str = "POST"
@@ -153,6 +156,15 @@ class HttpAction:
     def words(self) -> str:
         """Short description of the action, without the query, which may contain more than a list should show."""
         return f"{self.method} {self.target.url.partition('?')[0]}"
+
+    @property
+    def is_async(self) -> bool:
+        """True: calls are made on the event loop."""
+        return True
+
+    def resolve(self) -> HttpAction:
+        """Return itself: it is the call to make."""
+        return self
 
     @property
     def sends_envelope(self) -> bool:

@@ -1,8 +1,8 @@
 """Handler endpoint: run a handler in the web process that receives an HTTP request, instead of on a worker.
 
 The result of a handler becomes an HTTP response that an http action understands: its return value, or an error status
-with `Retry-After` and `timer-outcome` (see docs/entry-point.md). So a timer can call a handler through the endpoint,
-and a program can call one without a timer.
+with `Retry-After` and `timer-outcome` (see docs/handler-endpoint.md). So a timer can call a handler through the
+endpoint, and a program can call one without a timer.
 
 Each handler runs in its own thread, because its time limit must hold whatever it does. A handler that overruns its
 limit keeps its slot until it has really ended. When all slots are taken, the response asks the caller to retry later.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from timers import actions
 from timers.domain import policies
 from timers.domain.errors import ErrorCollector
 from timers.domain.limit_keys import MAX_PATH
@@ -123,10 +124,8 @@ POLICIES: Final[dict[str, Schema]] = {
 
 ACTION: Final[Schema] = {
     "type": "object",
-    "description": "What a fire does: a handler, an HTTP call, or waiting for a consumer that pulls.",
-    "examples": [
-        {"kind": "python", "handler": "vendors.process"},
-        {"kind": "http", "url": "https://example.org/hook"},
-        {"kind": "pull"},
-    ],
+    "description": "What a fire does. Kinds: "
+    + "; ".join(f"{name}: {kind.summary}" for name, kind in actions.KINDS.items())
+    + ".",
+    "examples": [dict(kind.example) for kind in actions.KINDS.values()],
 }

@@ -83,7 +83,7 @@ def entry_url(text: str) -> Target | None:
 
     if not text.strip():
         return None
-    target = Target.parse(text.strip(), "entry point")
+    target = Target.parse(text.strip(), "handler endpoint")
     if "?" in target.path:
         raise ValueError(text)
     return target

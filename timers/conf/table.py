@@ -207,8 +207,7 @@ TABLE: Final = (
     Setting(
         "TIMERS_ENTRY_URL",
         "",
-        "Where the handlers of this installation are called over HTTP; `entry` actions call there, and the call is let "
-        "out even where that is no public address.",
+        "Handler endpoint of this installation. `remote_handler` actions call it, even if its address is not public.",
         form="a URL such as `https://timers.example.org/api/v1/handlers`",
         reads=forms.entry_url,
         is_shared=True,
@@ -216,7 +215,7 @@ TABLE: Final = (
     Setting(
         "TIMERS_ENTRY_KEY",
         "",
-        "The application key with which `entry` actions call.",
+        "The application key with which `remote_handler` actions call.",
         form="an application key",
         reads=forms.token,
         is_secret=True,

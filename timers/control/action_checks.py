@@ -8,10 +8,10 @@ from typing import Final
 from timers import actions, handlers
 from timers.actions.chain import ChainAction
 from timers.actions.egress import Egress
-from timers.actions.entry import EntryAction
 from timers.actions.http import HttpAction
 from timers.actions.pull import PullAction
 from timers.actions.python import PythonAction
+from timers.actions.remote_handler import RemoteHandlerAction
 from timers.control.secrets import check_secrets
 from timers.domain.errors import ErrorCollector, nearest
 from timers.engine.nodes import handlers_elsewhere
@@ -55,13 +55,13 @@ def check_action(action: actions.Action, group: str) -> None:
     """
     if isinstance(action, HttpAction):
         check_http(action, group)
-    elif isinstance(action, PythonAction):
-        check_handler(action.handler)
-    elif isinstance(action, EntryAction):
-        check_entry(action)
+    elif isinstance(action, RemoteHandlerAction):
+        check_remote_handler(action)
     elif isinstance(action, ChainAction):
         check_chain(action, group)
-    else:
+    elif action.handler is not None:
+        check_handler(action.handler)
+    elif isinstance(action, PullAction):
         raise InvalidRequest("action", "pull is an action of groups: consumers pull from a group, not from a timer")
 
 
@@ -82,10 +82,10 @@ def check_http(action: HttpAction, group: str) -> None:
     mistakes.raise_if_any()
 
 
-def check_entry(action: EntryAction) -> None:
-    """Raise InvalidRequest if this installation has no entry point, or if no process knows the handler."""
+def check_remote_handler(action: RemoteHandlerAction) -> None:
+    """Raise InvalidRequest if this installation has no handler endpoint, or if no process knows the handler."""
     mistakes = ErrorCollector()
-    call = action.call()
+    call = action.resolve()
     if isinstance(call, str):
         mistakes.add(InvalidRequest("action", call))
     mistakes.check(lambda: check_handler(action.called))

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from timers import handlers
 from timers.actions.chain import ChainAction
-from timers.actions.entry import EntryAction
 from timers.actions.http import TIMEOUT, HttpAction
-from timers.actions.pull import PullAction
-from timers.actions.python import PythonAction
 from timers.clock import DatabaseClock
 from timers.domain.policies import check_seconds
 from timers.engine import errors
@@ -57,17 +53,11 @@ def find_work(execution: Execution) -> Work | ChainAction | str:
 def _find_work(execution: Execution) -> Work | ChainAction | str:
     if execution.poison:
         return execution.poison
-    match execution.action:
-        case PythonAction(handler=name):
-            return handlers.find(name) or f"no handler named {name!r} is registered on this node"
-        case HttpAction() | ChainAction() as action:
-            return action
-        case EntryAction() as action:
-            return action.call()
-        case PullAction():
-            return "its action is pull: it waits for a consumer of its group"
-        case _:
-            return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
+    if execution.action is None:
+        return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
+    work = execution.action.resolve()
+    assert isinstance(work, (Handler, HttpAction, ChainAction, str))
+    return work
 
 
 def time_limit(execution: Execution, work: Work) -> float:

@@ -18,10 +18,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from timers import conf, handlers
+from timers import conf
 from timers.actions import Action
-from timers.actions.entry import EntryAction
-from timers.actions.http import HttpAction
 from timers.engine.execution import Execution, ServedGroup
 from timers.worker.run_time_mean import Pace
 
@@ -46,15 +44,12 @@ class Slots(Enum):
 
 def slots_of(action: Action | None) -> Slots:
     """Return the kind of slot that executions of an action need."""
-    if isinstance(action, (HttpAction, EntryAction)):
-        return Slots.ASYNC
-    handler = None if action is None or not action.handler else handlers.find(action.handler)
-    return Slots.ASYNC if handler is not None and handler.is_async else Slots.THREADS
+    return Slots.ASYNC if action is not None and action.is_async else Slots.THREADS
 
 
 def lane_of(action: Action | None) -> str | None:
     """Return the target that executions of an action call; None: they make no calls."""
-    return action.lane if isinstance(action, (HttpAction, EntryAction)) else None
+    return None if action is None else action.lane
 
 
 class _Kind(NamedTuple):

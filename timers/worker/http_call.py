@@ -29,12 +29,12 @@ from timers.models import Secret
 from timers.schedules.instant import from_microseconds
 from timers.version import VERSION
 from timers.worker.attempts import CallFailed
-from timers.worker.entry_answer import result_of, title_of
 from timers.worker.http_exchange import KEPT_BYTES, Exchange, exchange_now
 from timers.worker.http_faults import of_error, of_status
 from timers.worker.http_session import Outlet, TlsContexts, open_outlet
 from timers.worker.masking import Masking
 from timers.worker.masking_cache import masking
+from timers.worker.remote_handler_answer import result_of, title_of
 from timers.worker.secret_cache import SecretCache
 
 READ_BYTES: Final = 64 * 1024
@@ -60,12 +60,12 @@ class HttpCalls:
         self._secrets = secrets or SecretCache()
         self._contexts = TlsContexts()
         self._outlet: Outlet | None = None
-        self._entry_outlet: Outlet | None = None
+        self._endpoint_outlet: Outlet | None = None
 
     async def call(self, action: HttpAction, fire: Fire, exchange: Exchange) -> Any:
         """Make the call and fill in the exchange.
 
-        Return on success, with the handler's result if the entry point is called. Raise CallFailed for any other
+        Return on success, with the handler's result if the handler endpoint is called. Raise CallFailed for any other
         result, or the directive that the target sends instead (Discard, Snooze).
         """
         exchange_now.set(exchange)
@@ -104,7 +104,7 @@ class HttpCalls:
     async def close(self) -> None:
         """Close the connections."""
         self._secrets.close()
-        for outlet in (self._outlet, self._entry_outlet):
+        for outlet in (self._outlet, self._endpoint_outlet):
             if outlet is not None:
                 await outlet.session.close()
 
@@ -169,10 +169,10 @@ class HttpCalls:
         return kept
 
     def _opened(self, action: HttpAction) -> Outlet:
-        # Separate: a kept connection to the entry point must not carry other calls past the guard.
+        # Separate: a kept connection to the handler endpoint must not carry other calls past the guard.
         if action.entry_key:
-            self._entry_outlet = self._entry_outlet or open_outlet(Egress.open())
-            return self._entry_outlet
+            self._endpoint_outlet = self._endpoint_outlet or open_outlet(Egress.open())
+            return self._endpoint_outlet
         self._outlet = self._outlet or open_outlet(self._rules)
         return self._outlet
 

@@ -45,7 +45,7 @@ def of_status(
     """
     place = action.target.place
     title = title or storable(f"{status} {phrase}".strip()[:100]) + f" from {place}"
-    # This service's own entry point returns the exact waits that its handlers request; waits of others are bounded.
+    # The own handler endpoint returns the exact waits that its handlers request; waits of others are bounded.
     wait = retry_after(headers, now, exactly=bool(action.entry_key))
     match headers.get("timer-outcome", "").strip().lower():
         case "discard":

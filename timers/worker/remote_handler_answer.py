@@ -1,4 +1,4 @@
-"""Read the response of the entry point: the handler's result, or why it did not succeed."""
+"""Read the response of the handler endpoint: the handler's result, or why it did not succeed."""
 
 from __future__ import annotations
 

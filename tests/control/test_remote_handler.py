@@ -20,20 +20,20 @@ def _(time: VirtualTime, handlers: TemporaryHandlers) -> None:
     factories.group("work", action=None)
 
 
-def test_a_timer_may_call_the_entry_point_that_the_settings_name() -> None:
+def test_a_timer_may_call_the_handler_endpoint_that_the_settings_name() -> None:
     with override_settings(TIMERS=ENTRY):
-        timer = schedule_once("work", "m", after=5, action={"kind": "entry", "name": "vendors.process"})
-    assert timer.action == {"kind": "entry", "name": "vendors.process"}
+        timer = schedule_once("work", "m", after=5, action={"kind": "remote_handler", "name": "vendors.process"})
+    assert timer.action == {"kind": "remote_handler", "name": "vendors.process"}
 
 
-def test_where_there_is_no_entry_point_it_is_refused() -> None:
+def test_where_there_is_no_handler_endpoint_it_is_refused() -> None:
     with (
         override_settings(TIMERS={}),
-        pytest.raises(InvalidRequest, match="action: this installation has no entry point"),
+        pytest.raises(InvalidRequest, match="action: this installation has no handler endpoint"),
     ):
-        schedule_once("work", "m", after=5, action={"kind": "entry", "name": "vendors.process"})
+        schedule_once("work", "m", after=5, action={"kind": "remote_handler", "name": "vendors.process"})
 
 
 def test_a_handler_that_nobody_knows_is_refused_with_the_nearest() -> None:
     with override_settings(TIMERS=ENTRY), pytest.raises(InvalidRequest, match=r"did you mean vendors\.process"):
-        schedule_once("work", "m", after=5, action={"kind": "entry", "name": "vendors.proces"})
+        schedule_once("work", "m", after=5, action={"kind": "remote_handler", "name": "vendors.proces"})

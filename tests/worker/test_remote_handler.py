@@ -26,7 +26,7 @@ from timers.worker.attempts import find_work
 KEY = "tk_live_0123456789"
 
 
-async def entry_point(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def handler_endpoint(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Runs the handler that the path names, as the route of the API does."""
     name = request.path.rpartition("/")[2]
     answered = await asyncio.to_thread(run_handler, name, json.loads(request.body))
@@ -39,8 +39,8 @@ async def entry_point(request: Received, reader: asyncio.StreamReader, writer: a
 
 @pytest.fixture
 def entry(here: Town) -> Iterator[Target]:
-    """The entry point of this installation: at a loopback address, which is closed to users' timers."""
-    target = here.target(entry_point)
+    """The handler endpoint of this installation: at a loopback address, which is closed to users' timers."""
+    target = here.target(handler_endpoint)
     settings = {"ENTRY_URL": f"http://127.0.0.1:{target.port}/api/v1/handlers", "ENTRY_KEY": KEY}
     with override_settings(TIMERS=settings):
         yield target
@@ -55,7 +55,7 @@ def guarded(entry: Target) -> Iterator[Caller]:
 
 
 def call(caller: Caller, name: str, **more: object) -> Outcome:
-    made = execution(action=parse({"kind": "entry", "name": name, **more}), payload={"vendor": 7})
+    made = execution(action=parse({"kind": "remote_handler", "name": name, **more}), payload={"vendor": 7})
     work = find_work(made)
     assert isinstance(work, HttpAction)
     caller.loop.submit([(made, work)])
@@ -100,7 +100,7 @@ def test_what_the_handler_says_is_what_becomes_of_the_try(
     assert says in (outcome.error_title or outcome.reason or "")
 
 
-def test_the_way_to_the_entry_point_is_open_to_nobody_else(
+def test_the_way_to_the_handler_endpoint_is_open_to_nobody_else(
     entry: Target, guarded: Caller, handlers: TemporaryHandlers
 ) -> None:
     handlers.add("h")
@@ -112,15 +112,15 @@ def test_the_way_to_the_entry_point_is_open_to_nobody_else(
     assert len(entry.requests) == 1
 
 
-def test_without_an_entry_point_the_try_says_so_and_is_tried_again() -> None:
+def test_without_an_handler_endpoint_the_try_says_so_and_is_tried_again() -> None:
     with override_settings(TIMERS={}):
-        assert "TIMERS_ENTRY_URL" in str(find_work(execution(action=parse({"kind": "entry", "name": "h"}))))
+        assert "TIMERS_ENTRY_URL" in str(find_work(execution(action=parse({"kind": "remote_handler", "name": "h"}))))
 
 
 def test_the_form_comes_back_as_it_was_given() -> None:
-    spec = {"kind": "entry", "name": "vendors.process", "content": {"id": "{{Payload.id}}"}, "timeout": 5}
+    spec = {"kind": "remote_handler", "name": "vendors.process", "content": {"id": "{{Payload.id}}"}, "timeout": 5}
     assert parse(spec).to_spec() == spec
-    assert parse({"kind": "entry", "name": "h"}).words == "h by the entry point"
+    assert parse({"kind": "remote_handler", "name": "h"}).words == "h at the handler endpoint"
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_the_form_comes_back_as_it_was_given() -> None:
 )
 def test_where_it_goes_and_how_it_is_opened_is_no_timers_to_say(wrong: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        parse({"kind": "entry", **wrong})
+        parse({"kind": "remote_handler", **wrong})
     assert field in [problem.field for problem in caught.value.problems]

@@ -41,7 +41,7 @@ def caller() -> Iterator[Caller]:
 
 
 def call(caller: Caller, name: str) -> Outcome:
-    made = execution(action=parse({"kind": "entry", "name": name}), payload={"vendor": 7})
+    made = execution(action=parse({"kind": "remote_handler", "name": name}), payload={"vendor": 7})
     work = find_work(made)
     assert isinstance(work, HttpAction)
     caller.loop.submit([(made, work)])
